@@ -1,0 +1,72 @@
+//! What a shard counts, as plain integers; the thread around it publishes copies of them.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Totals since the start, and levels where the name says so.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters { $($(#[$doc])* pub $name: u64),* }
+
+        impl Counters {
+            /// How many there are.
+            pub const COUNT: usize = [$(stringify!($name)),*].len();
+            /// Their names, in the order of `values`.
+            pub const NAMES: [&'static str; Self::COUNT] = [$(stringify!($name)),*];
+            /// Their values, in the order of `NAMES`.
+            pub fn values(&self) -> [u64; Self::COUNT] { [$(self.$name),*] }
+            /// From values in the order of `NAMES`.
+            pub fn from_values(values: [u64; Self::COUNT]) -> Self {
+                let [$($name),*] = values;
+                Counters { $($name),* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Bytes received from clients.
+    bytes_received,
+    /// Bytes that sockets took.
+    bytes_sent,
+    /// Packets of every type received.
+    packets_received,
+    /// Packets of every type queued for sending.
+    packets_sent,
+    /// PUBLISH packets received.
+    publish_received,
+    /// PUBLISH packets queued for sending.
+    publish_sent,
+    /// Messages dropped for one subscriber each: queue bounds, packet size, expiry.
+    publish_dropped,
+    /// Payload bytes of PUBLISH packets received.
+    publish_bytes_received,
+    /// Payload bytes of PUBLISH packets queued for sending.
+    publish_bytes_sent,
+    /// Level: clients connected.
+    clients_connected,
+    /// Level: sessions whose client is away.
+    clients_disconnected,
+    /// Level at most: clients connected at once.
+    clients_maximum,
+    /// Sessions ended by their expiry.
+    clients_expired,
+    /// Level: subscriptions.
+    subscriptions,
+    /// Level: shared subscriptions.
+    shared_subscriptions,
+    /// Level: retained messages owned.
+    retained_messages,
+    /// Level: bytes of retained messages owned.
+    retained_bytes,
+    /// Level: messages queued or in flight for sessions.
+    stored_messages,
+    /// Level: bytes of the messages queued or in flight for sessions.
+    stored_bytes,
+    /// Connections accepted.
+    connections_accepted,
+    /// Connections closed for malformed or forbidden input.
+    protocol_errors,
+    /// Connections closed because they took no byte for too long.
+    stalled,
+    /// Level: bytes queued for sockets.
+    outbound_bytes,
+}

@@ -1,0 +1,109 @@
+//! What the brain of a shard asks of the world: the other half of its interface beside its `on_<event>` calls.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::ids::{ConnId, SessionId, ShardId};
+use crate::mqtt::message::Message;
+
+use super::settings::LogKind;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address, for log lines and limits per address.
+    pub address: SocketAddr,
+    /// The listener it came in by: an index into `Settings::listeners`.
+    pub listener: u16,
+}
+
+/// A connection on its way to the shard where its session lives (design decision D1).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// Who it is.
+    pub peer: Peer,
+    /// What was received so far, from the first byte of CONNECT.
+    pub received: Vec<u8>,
+}
+
+/// Why a connection ended, as the shard saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The peer closed its side.
+    Eof,
+    /// The kernel reported an error, as an errno.
+    Error(i32),
+}
+
+/// How the shard is to close a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseHow {
+    /// Send what is queued, shut down the sending side, discard what still arrives until the peer closes its own
+    /// (so that no reset overtakes the last packet); the brain bounds the wait and says `Now` when it is over.
+    Flush,
+    /// Give up what is queued: cancel what is in flight and close.
+    Now,
+}
+
+/// One thing for the shard to do.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Close the connection; the shard answers with `on_closed` when nothing of it is in flight any more.
+    Close { conn: ConnId, how: CloseHow },
+    /// The send in flight holds memory that is wanted back: cancel it; the shard answers with `on_sent` as always,
+    /// with what had been taken by the socket.
+    CancelSend { conn: ConnId },
+    /// Move the connection's socket to another shard, with this in front; the shard answers with `on_closed`.
+    Handover { conn: ConnId, to: ShardId, handover: Box<Handover> },
+    /// Send to another shard. Between two shards the order is kept and nothing is lost.
+    Mesh { to: ShardId, message: MeshMessage },
+    /// Write a log line (without time and newline).
+    Log { kind: LogKind, text: String },
+}
+
+/// What shards tell one another.
+#[derive(Debug, PartialEq)]
+pub enum MeshMessage {
+    /// A message that the receiver has subscribers for. `retain_seq`: the number of the publisher shard's last
+    /// store towards the owner of the topic, 0 if there was none (see `RetainQuery::seen`).
+    Publish { message: Arc<Message>, retain_seq: u64 },
+    /// The sender now has (or no longer has) local subscribers for this filter.
+    Interest { filter: Box<str>, wanted: bool, ticket: u32 },
+    /// The answer to an `Interest` with `wanted`: from here on matching messages are sent to you. `stored` has the
+    /// sender's store numbers by owner, so that a retained query that follows misses none of them.
+    InterestAck { ticket: u32, stored: Box<[u64]> },
+    /// Store this as the retained message of its topic (an empty payload removes it); numbered per sender and owner.
+    RetainStore { message: Arc<Message>, seq: u64 },
+    /// Which retained messages match? To be answered when the stores that the asker knows of have arrived.
+    RetainQuery(Box<RetainQuery>),
+    /// The answer.
+    RetainReply { ticket: u32, messages: Vec<Arc<Message>> },
+    /// About a shared subscription.
+    Shared(Box<SharedMessage>),
+}
+
+/// See [`MeshMessage::RetainQuery`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct RetainQuery {
+    pub ticket: u32,
+    pub filter: Box<str>,
+    /// By shard: the number of the last store of that shard towards this owner that the asker knows of.
+    pub seen: Box<[u64]>,
+}
+
+/// What the owner of a shared subscription and the homes of its members tell one another.
+#[derive(Debug, PartialEq)]
+pub enum SharedMessage {
+    /// A member joins (or changes its options). `ticket` is answered by `Joined` when the barrier has passed.
+    Join { group: Box<str>, filter: Box<str>, session: SessionId, serial: u64, options: u32, online: bool, ticket: u32 },
+    /// The barrier of a `Join` has passed.
+    Joined { ticket: u32 },
+    /// A member leaves.
+    Leave { group: Box<str>, filter: Box<str>, session: SessionId },
+    /// A member's client came or went.
+    Online { group: Box<str>, filter: Box<str>, session: SessionId, online: bool },
+    /// This message is for this member.
+    Deliver { group: Box<str>, filter: Box<str>, session: SessionId, serial: u64, options: u32, message: Arc<Message> },
+    /// The member could not take or finish it: choose another.
+    Return { group: Box<str>, filter: Box<str>, message: Arc<Message> },
+}

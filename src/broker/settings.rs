@@ -1,0 +1,141 @@
+//! The configuration as the sans-io half sees it: typed, validated, immutable, shared by all shards.
+
+/// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// One per configured listener; `Peer::listener` is an index into it.
+    pub listeners: Vec<ListenerSettings>,
+    /// In flight messages with QoS above 0 per client, each direction; 0 means 65,535.
+    pub max_inflight_messages: u16,
+    /// Payload bytes in flight per client; 0 means no bound.
+    pub max_inflight_bytes: u64,
+    /// Messages with QoS above 0 queued per client above those in flight; 0 means no bound but the built-in one.
+    pub max_queued_messages: u32,
+    /// Payload bytes queued per client above those in flight; 0 means no bound but the built-in one.
+    pub max_queued_bytes: u64,
+    /// Whether QoS 0 messages are queued for a session that is away.
+    pub queue_qos0_messages: bool,
+    /// Bytes of the largest packet that is accepted; `limits::PACKET_BYTES_MAX` when the option is 0 or absent.
+    pub max_packet_size: u32,
+    /// Bytes of the largest PUBLISH payload that is accepted; 0 means no bound but the packet's.
+    pub message_size_limit: u32,
+    /// Seconds: the greatest keep alive that is granted; 0 allows clients without keep alive.
+    pub max_keepalive: u16,
+    /// Whether retained messages are kept.
+    pub retain_available: bool,
+    /// Seconds after which a session that is away and has no end of its own (3.1, 3.1.1 with clean session 0, or
+    /// 0xFFFFFFFF) ends; `None`: never.
+    pub persistent_client_expiration: Option<u64>,
+    /// Whether overlapping subscriptions of one client each get their copy.
+    pub allow_duplicate_messages: bool,
+    /// Whether messages are delivered with the QoS of the subscription even when published with a lower one.
+    pub upgrade_outgoing_qos: bool,
+    /// Whether the right to publish a retained message is checked again when it is delivered.
+    pub check_retain_source: bool,
+    /// Seconds between updates of `$SYS`; 0 turns them off.
+    pub sys_interval: u32,
+    /// Which log lines are wanted; the others are not even formatted.
+    pub log: LogMask,
+    /// Whether connections that come and go are logged.
+    pub connection_messages: bool,
+}
+
+/// What one listener grants to its clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerSettings {
+    /// The port, for log lines.
+    pub port: u16,
+    /// Whether clients without a user name are let in.
+    pub allow_anonymous: bool,
+    /// Whether a client may leave its client id to the broker.
+    pub allow_zero_length_clientid: bool,
+    /// What starts the client id that the broker assigns.
+    pub auto_id_prefix: String,
+    /// The greatest QoS that clients may publish with: 0, 1 or 2.
+    pub max_qos: u8,
+    /// Topic aliases that a client may use towards the broker; 0 turns them off.
+    pub max_topic_alias: u16,
+    /// Topic aliases that the broker may use towards a client (at most what the client allows); 0 turns them off.
+    pub max_topic_alias_broker: u16,
+    /// Put in front of every topic of the listener's clients, and taken off on delivery; empty for none.
+    pub mount_point: String,
+    /// Whether the user name replaces the client id.
+    pub use_username_as_clientid: bool,
+    /// Whether MQTT 3.1, 3.1.1 and 5 are accepted, in this order.
+    pub accept_versions: [bool; 3],
+}
+
+/// The kinds of log line, as in mosquitto.conf's `log_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum LogKind {
+    Error = 1,
+    Warning = 2,
+    Notice = 4,
+    Information = 8,
+    Subscribe = 16,
+    Unsubscribe = 32,
+    Debug = 64,
+    Websockets = 128,
+    Internal = 256,
+}
+
+/// A set of log kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogMask(pub u16);
+
+impl LogMask {
+    /// Mosquitto's default: error, warning, notice and information.
+    pub const DEFAULT: LogMask = LogMask(1 | 2 | 4 | 8);
+    /// Nothing.
+    pub const NONE: LogMask = LogMask(0);
+    /// Everything (`-v`, `log_type all`).
+    pub const ALL: LogMask = LogMask(0x1ff);
+
+    /// Whether lines of this kind are wanted.
+    #[inline]
+    pub fn has(self, kind: LogKind) -> bool {
+        self.0 & kind as u16 != 0
+    }
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        ListenerSettings {
+            port: 1883,
+            allow_anonymous: true,
+            allow_zero_length_clientid: true,
+            auto_id_prefix: "auto-".into(),
+            max_qos: 2,
+            max_topic_alias: 10,
+            max_topic_alias_broker: 10,
+            mount_point: String::new(),
+            use_username_as_clientid: false,
+            accept_versions: [true; 3],
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listeners: vec![ListenerSettings::default()],
+            max_inflight_messages: 20,
+            max_inflight_bytes: 0,
+            max_queued_messages: 1000,
+            max_queued_bytes: 0,
+            queue_qos0_messages: false,
+            max_packet_size: crate::limits::PACKET_BYTES_MAX,
+            message_size_limit: 0,
+            max_keepalive: 65535,
+            retain_available: true,
+            persistent_client_expiration: None,
+            allow_duplicate_messages: true,
+            upgrade_outgoing_qos: false,
+            check_retain_source: true,
+            sys_interval: 10,
+            log: LogMask::DEFAULT,
+            connection_messages: true,
+        }
+    }
+}

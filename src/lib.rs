@@ -1,0 +1,13 @@
+//! firehose: an MQTT broker for Linux, one pinned thread per core, each with an io_uring of its own.
+//!
+//! The map of the code, the path of a PUBLISH and the decisions are in `src/ARCHITECTURE.md`.
+//! Modules import downwards only, in the order below: everything up to `broker` is sans-io (no syscall, clock,
+//! thread, lock or random number), `uring` and `mesh` know no MQTT, and `shard` is where the two meet.
+
+pub mod ids;
+pub mod limits;
+
+pub mod mqtt;
+pub mod routing;
+
+pub mod broker;

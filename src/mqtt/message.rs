@@ -1,0 +1,33 @@
+//! An application message that outlives the turn in which it was received, or crosses to another shard.
+
+use bytes::Bytes;
+
+/// Never expires.
+pub const NEVER: u64 = u64::MAX;
+
+/// An application message, immutable and cheap to share (`Arc<Message>`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The topic name, UTF-8 and valid (no wildcard, no NUL, not empty), with the listener's mount point in front.
+    pub topic: Bytes,
+    /// The payload.
+    pub payload: Bytes,
+    /// The properties of an MQTT 5 PUBLISH that a server passes on unaltered (payload format, response topic,
+    /// correlation data, content type, user properties), encoded, in their order, without a length in front.
+    pub properties: Bytes,
+    /// The quality of service with which it was published: 0, 1 or 2.
+    pub qos: u8,
+    /// The RETAIN flag with which it was published.
+    pub retain: bool,
+    /// When it expires, in milliseconds of the broker's clock; `NEVER` without a message expiry interval.
+    pub expires_at_ms: u64,
+    /// Who published it, for No Local (MQTT-3.8.3-3): a number that is unique to a session across shards; 0 for the broker.
+    pub origin: u64,
+}
+
+impl Message {
+    /// Bytes that this message holds: what a queue that references it is charged.
+    pub fn cost(&self) -> usize {
+        size_of::<Self>() + self.topic.len() + self.payload.len() + self.properties.len()
+    }
+}
