@@ -14,6 +14,7 @@ mod script;
 mod socket;
 mod wire;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,7 +42,8 @@ fn play_all(cases: Vec<(Case, Version)>, threads: usize, play_one: impl Fn(&Case
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((case, version)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(e) = play_one(case, *version) {
+                    let played = catch_unwind(AssertUnwindSafe(|| play_one(case, *version)));
+                    if let Err(e) = played.unwrap_or_else(|_| Err("panicked".into())) {
                         failures.lock().unwrap().push(format!("[{version:?}] {:?}: {e}", case.name));
                     }
                 }
