@@ -95,7 +95,9 @@ impl Queue {
     /// Whether the ranges are so small that copying them together is cheaper than a vector of them.
     pub fn is_fragmented(&self) -> bool {
         let len = self.len();
-        len > 1 && (self.pending as usize) < (len * limits::JOIN_BYTES_MEAN_MAX).min(limits::JOIN_BYTES_MAX)
+        len > 1
+            && (self.pending as usize)
+                < (len * limits::JOIN_BYTES_MEAN_MAX).min(limits::JOIN_BYTES_MAX)
     }
 
     /// Makes the last range longer if this one starts where it ends.

@@ -31,7 +31,12 @@ impl Model {
     fn new(conns: usize) -> Self {
         let mut out = Outbound::new();
         (0..conns).for_each(|index| out.open(ConnId(index as u32)));
-        Model { out, queued: vec![vec![]; conns], received: vec![vec![]; conns], in_flight: vec![0; conns] }
+        Model {
+            out,
+            queued: vec![vec![]; conns],
+            received: vec![vec![]; conns],
+            in_flight: vec![0; conns],
+        }
     }
 
     fn queue(&mut self, conns: &[usize], packet: &[u8], by_reference: bool) {
@@ -86,7 +91,12 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Queue { conns: Vec<usize>, len: usize, qos: u8, by_reference: bool },
+    Queue {
+        conns: Vec<usize>,
+        len: usize,
+        qos: u8,
+        by_reference: bool,
+    },
     Gather(usize),
     Sent(usize, usize),
 }
@@ -197,8 +207,13 @@ fn one_who_lags_does_not_hold_the_window() {
         }
         model.gather(0);
         model.sent(0, usize::MAX);
-        let bound = (limits::SEGMENTS_WINDOW + 2) * limits::SEGMENT_BYTES + model.out.pending(ConnId(1)) as usize;
-        assert!(model.out.memory() <= bound, "{} > {bound}", model.out.memory());
+        let bound = (limits::SEGMENTS_WINDOW + 2) * limits::SEGMENT_BYTES
+            + model.out.pending(ConnId(1)) as usize;
+        assert!(
+            model.out.memory() <= bound,
+            "{} > {bound}",
+            model.out.memory()
+        );
     }
     model.finish();
     assert_eq!(model.received[1], model.queued[1]);
