@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::ids::{ConnId, SessionId, ShardId};
+use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 
 use super::settings::LogKind;
@@ -80,6 +80,8 @@ pub enum MeshMessage {
     RetainReply { ticket: u32, messages: Vec<Arc<Message>> },
     /// About a shared subscription.
     Shared(Box<SharedMessage>),
+    /// The broker ends, and the sender's wills are out.
+    Draining,
 }
 
 /// See [`MeshMessage::RetainQuery`].
@@ -103,7 +105,7 @@ pub enum SharedMessage {
     /// A member's client came or went.
     Online { group: Box<str>, filter: Box<str>, session: SessionId, online: bool },
     /// This message is for this member.
-    Deliver { group: Box<str>, filter: Box<str>, session: SessionId, serial: u64, options: u32, message: Arc<Message> },
+    Deliver { group: GroupId, session: SessionId, serial: u64, options: u32, message: Arc<Message> },
     /// The member could not take or finish it: choose another.
-    Return { group: Box<str>, filter: Box<str>, message: Arc<Message> },
+    Return { group: GroupId, session: SessionId, message: Arc<Message> },
 }

@@ -162,9 +162,9 @@ impl Groups {
             .map(|&id| GroupId(id))
     }
 
-    /// A group that has members: `id` is from `join` or `find`, and no `leave` has ended it since.
-    pub fn get(&self, id: GroupId) -> &Group {
-        &self.groups[id.0 as usize]
+    /// The group with this id; `None` after its last member has left.
+    pub fn get(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id.0 as usize).filter(|group| !group.members.is_empty())
     }
 
     /// Whose turn it is: round robin over the members that are online; when none is, over those that are away.
