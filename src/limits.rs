@@ -69,21 +69,6 @@ pub const SEND_RANGES_MAX: usize = 64;
 /// Topic names whose match is remembered, per shard.
 pub const MATCH_CACHE_TOPICS: usize = 16_384;
 
-/// Bytes of the longest topic name whose match is remembered: with the two bounds beside it, some 10 MB per shard at
-/// the very most, and about 2 MB with topics as people write them.
-pub const MATCH_CACHE_TOPIC_BYTES_MAX: usize = 256;
-
-/// Filters in the largest match that is remembered. Where more match, their entries are the cost, not the match.
-pub const MATCH_CACHE_FILTERS_MAX: usize = 64;
-
-/// Buckets of topic prefixes in which a change of filters makes remembered matches invalid: 8 KiB of counters that
-/// stay in the first-level cache, and enough of them that a change rarely hits a topic it has nothing to do with.
-pub const MATCH_CACHE_SCOPES: usize = 1024;
-
-/// Entries of one filter that are searched one after the other; beyond, an index is kept. A scan of as many takes
-/// about as long as one look-up, and short lists are where the memory counts.
-pub const LIST_ENTRIES_SCANNED_MAX: usize = 32;
-
 const _: () = assert!(RECV_BUFFERS.is_power_of_two());
 const _: () = assert!(PAYLOAD_REFERENCE_BYTES_MIN < SEGMENT_BYTES / 4);
 const _: () = assert!(SHARDS_MAX <= 256);
@@ -121,3 +106,18 @@ pub const STALL_SWEEP_MS: u64 = 5_000;
 pub const RETAINED_SWEEP_MS: u64 = 1_000;
 /// Retained messages looked at each time.
 pub const RETAINED_SWEEP_COUNT: usize = 10_000;
+
+/// Bytes of the longest topic name whose match is remembered: with the two bounds beside it, some 10 MB per shard at
+/// the very most, and about 2 MB with topics as people write them.
+pub const MATCH_CACHE_TOPIC_BYTES_MAX: usize = 256;
+
+/// Filters in the largest match that is remembered. Where more match, their entries are the cost, not the match.
+pub const MATCH_CACHE_FILTERS_MAX: usize = 64;
+
+/// Buckets of topic prefixes in which a change of filters makes remembered matches invalid: 8 KiB of counters that
+/// stay in the first-level cache, and enough of them that a change rarely hits a topic it has nothing to do with.
+pub const MATCH_CACHE_SCOPES: usize = 1024;
+
+/// Entries of one filter that are searched one after the other; beyond, an index is kept. A scan of as many takes
+/// about as long as one look-up, and short lists are where the memory counts.
+pub const LIST_ENTRIES_SCANNED_MAX: usize = 32;

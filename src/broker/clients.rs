@@ -96,8 +96,15 @@ impl Conn {
     /// Who it is.
     pub fn peer(&self) -> Peer {
         let [a, b, c, d, ..] = self.address;
-        let ip = if self.is_v4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(self.address) };
-        Peer { address: SocketAddr::new(ip, self.port), listener: self.listener }
+        let ip = if self.is_v4 {
+            IpAddr::from([a, b, c, d])
+        } else {
+            IpAddr::from(self.address)
+        };
+        Peer {
+            address: SocketAddr::new(ip, self.port),
+            listener: self.listener,
+        }
     }
 
     fn set_peer(&mut self, peer: Peer) {
@@ -248,9 +255,13 @@ impl Clients {
     /// The session of a client identifier.
     pub fn find_session(&self, client_id: &str) -> Option<SessionId> {
         let is_it = |&index: &u32| {
-            self.sessions[index as usize].as_ref().is_some_and(|session| *session.client_id == *client_id)
+            self.sessions[index as usize]
+                .as_ref()
+                .is_some_and(|session| *session.client_id == *client_id)
         };
-        self.index.find(self.hash(client_id), is_it).map(|&index| SessionId(index))
+        self.index
+            .find(self.hash(client_id), is_it)
+            .map(|&index| SessionId(index))
     }
 
     /// A new session for a client identifier that has none.
@@ -265,15 +276,23 @@ impl Clients {
             }
             None => {
                 self.sessions.push(Some(session));
-                self.hot.push(Hot { conn: NONE, flags: 0 });
+                self.hot.push(Hot {
+                    conn: NONE,
+                    flags: 0,
+                });
                 (self.sessions.len() - 1) as u32
             }
         };
-        self.hot[index as usize] = Hot { conn: NONE, flags: 0 };
+        self.hot[index as usize] = Hot {
+            conn: NONE,
+            flags: 0,
+        };
         let hash = self.hash(client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);
         self.index.insert_unique(hash, index, |&index| {
-            sessions[index as usize].as_ref().map_or(0, |session| hasher.hash_one(&*session.client_id))
+            sessions[index as usize]
+                .as_ref()
+                .map_or(0, |session| hasher.hash_one(&*session.client_id))
         });
         SessionId(index)
     }
@@ -291,7 +310,9 @@ impl Clients {
 
     /// Sessions that exist.
     pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        let exists = |(index, session): (usize, &Option<Session>)| session.is_some().then_some(SessionId(index as u32));
+        let exists = |(index, session): (usize, &Option<Session>)| {
+            session.is_some().then_some(SessionId(index as u32))
+        };
         self.sessions.iter().enumerate().filter_map(exists)
     }
 
@@ -328,12 +349,6 @@ impl Clients {
             queued: self.settings.max_queued_messages,
             queued_bytes: self.settings.max_queued_bytes,
         }
-    }
-
-    /// Whether messages in flight to a session have to be kept: it outlives its connection, or their bytes count.
-    #[inline]
-    pub fn keeps_messages(&self, session: &Session) -> bool {
-        session.is_durable() || self.settings.max_inflight_bytes > 0
     }
 
     /// Asks for a connection to be closed.

@@ -28,10 +28,13 @@ impl Broker {
             Stage::Connecting | Stage::Established => {}
         }
         if self.clients.settings.connection_messages {
-            self.clients.log_client(LogKind::Notice, conn, |client| match cause {
-                CloseCause::Eof => format!("Client {client} closed its connection."),
-                CloseCause::Error(errno) => format!("Client {client} disconnected: {}.", errno_text(errno)),
-            });
+            self.clients
+                .log_client(LogKind::Notice, conn, |client| match cause {
+                    CloseCause::Eof => format!("Client {client} closed its connection."),
+                    CloseCause::Error(errno) => {
+                        format!("Client {client} disconnected: {}.", errno_text(errno))
+                    }
+                });
         }
         self.detach(now_ms, conn, true);
         self.clients.conns[conn.index()].stage = Stage::Closing;
@@ -41,7 +44,10 @@ impl Broker {
 
     /// DISCONNECT has come from the client (MQTT 5, 3.14).
     pub(super) fn on_disconnect(&mut self, now_ms: u64, conn: ConnId, disconnect: &Disconnect<'_>) {
-        if let Some(session) = self.clients.session_of(conn).and_then(|session| self.clients.session(session))
+        if let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
             && let Some(expiry_s) = disconnect.session_expiry
         {
             if session.expiry_s == 0 && expiry_s > 0 {
@@ -50,10 +56,12 @@ impl Broker {
             session.expiry_s = expiry_s;
         }
         if self.clients.settings.connection_messages {
-            self.clients.log_client(LogKind::Notice, conn, |client| format!("Client {client} disconnected."));
+            self.clients.log_client(LogKind::Notice, conn, |client| {
+                format!("Client {client} disconnected.")
+            });
         }
         // MQTT-3.14.4-3: the will goes with a goodbye, unless the client asks for it with 0x04.
-        let with_will = disconnect.reason == ReasonCode::DISCONNECT_WITH_WILL_MESSAGE;
+        let with_will = disconnect.reason == ReasonCode::DISCONNECT_WITH_WILL;
         self.detach(now_ms, conn, with_will);
         self.shut(now_ms, conn, CloseHow::Now);
     }
@@ -72,7 +80,11 @@ impl Broker {
         }
         if entry.stage == Stage::Established && entry.version == Version::V5 {
             let reason_string = entry.wants_problems.then(|| reason.name());
-            let packet = DisconnectOut { reason, reason_string, ..DisconnectOut::default() };
+            let packet = DisconnectOut {
+                reason,
+                reason_string,
+                ..DisconnectOut::default()
+            };
             let max = entry.packet_bytes_max as usize;
             self.clients.reply(conn, |out| {
                 let start = out.len();
@@ -80,7 +92,11 @@ impl Broker {
                 if out.len() - start > max {
                     // MQTT-3.14.2-3: without the reason string where it would be too much.
                     out.truncate(start);
-                    DisconnectOut { reason, ..DisconnectOut::default() }.encode(Version::V5, out);
+                    DisconnectOut {
+                        reason,
+                        ..DisconnectOut::default()
+                    }
+                    .encode(Version::V5, out);
                 }
             });
         }
@@ -105,7 +121,9 @@ impl Broker {
 
     /// Parts a connection from its session.
     pub(super) fn detach(&mut self, now_ms: u64, conn: ConnId, with_will: bool) {
-        let Some(session) = self.clients.session_of(conn) else { return };
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
         self.clients.conns[conn.index()].session = NONE;
         self.clients.conns[conn.index()].aliases_in = None;
         self.clients.conns[conn.index()].aliases_out = None;
@@ -114,7 +132,9 @@ impl Broker {
         self.clients.counters.clients_connected -= 1;
         self.clients.counters.clients_disconnected += 1;
         let longest_s = self.clients.settings.persistent_client_expiration;
-        let Some(entry) = self.clients.session(session) else { return };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
         let will_delay_s = match &entry.will {
             Some(will) if with_will => Some(will.delay_s),
             _ => {
@@ -130,7 +150,8 @@ impl Broker {
             (EXPIRY_NEVER, None) => u64::MAX,
             (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
         };
-        entry.will_at_ms = will_delay_s.map_or(u64::MAX, |delay_s| now_ms + u64::from(delay_s) * 1000);
+        entry.will_at_ms =
+            will_delay_s.map_or(u64::MAX, |delay_s| now_ms + u64::from(delay_s) * 1000);
         let next_ms = entry.ends_at_ms.min(entry.will_at_ms);
         self.leave_shared(now_ms, session, false);
         if will_delay_s == Some(0) {
@@ -141,12 +162,21 @@ impl Broker {
 
     /// Publishes the will of a session, if it still has one.
     pub(super) fn publish_will(&mut self, now_ms: u64, session: SessionId) {
-        let Some(entry) = self.clients.session(session) else { return };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
         entry.will_at_ms = u64::MAX;
-        let Some(will) = entry.will.take() else { return };
-        let Will { message, expiry_s, .. } = *will;
+        let Some(will) = entry.will.take() else {
+            return;
+        };
+        let Will {
+            message, expiry_s, ..
+        } = *will;
         let expires_at_ms = expiry_s.map_or(NEVER, |expiry_s| now_ms + u64::from(expiry_s) * 1000);
-        let message = Arc::new(Message { expires_at_ms, ..Arc::unwrap_or_clone(message) });
+        let message = Arc::new(Message {
+            expires_at_ms,
+            ..Arc::unwrap_or_clone(message)
+        });
         self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
     }
 
@@ -157,7 +187,9 @@ impl Broker {
         if self.clients.hot[session.index()].conn == NONE {
             self.clients.counters.clients_disconnected -= 1;
         }
-        let Some(entry) = self.clients.remove_session(session) else { return };
+        let Some(entry) = self.clients.remove_session(session) else {
+            return;
+        };
         for filter in &entry.subscriptions {
             self.unsubscribe_filter(*filter, Target::Session(session));
         }

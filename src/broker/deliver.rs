@@ -22,16 +22,27 @@ use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
 impl Broker {
     /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
     /// stores it if it is to be retained. Returns whether anybody wanted it.
-    pub(super) fn route(&mut self, now_ms: u64, message: &mut Outgoing<'_>, from: Option<ShardId>) -> bool {
+    pub(super) fn route(
+        &mut self,
+        now_ms: u64,
+        message: &mut Outgoing<'_>,
+        from: Option<ShardId>,
+    ) -> bool {
         let mut matched = std::mem::take(&mut self.routing.matched);
         matched.clear();
-        self.routing.subscriptions.matching(message.topic, &mut matched);
+        self.routing
+            .subscriptions
+            .matching(message.topic, &mut matched);
         let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
         let subscriptions = &self.routing.subscriptions;
-        let entries: usize = matched.iter().map(|&filter| subscriptions.entries(filter).len()).sum();
+        let entries: usize = matched
+            .iter()
+            .map(|&filter| subscriptions.entries(filter).len())
+            .sum();
         message.shares_ids = entries >= limits::SHARED_IDS_MIN;
         if matched.len() > 1 && !self.clients.settings.allow_duplicate_messages {
-            self.clients.deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
+            self.clients
+                .deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
         } else {
             for &filter in &matched {
                 for entry in subscriptions.entries(filter) {
@@ -61,7 +72,13 @@ impl Broker {
         while shards != 0 {
             let to = ShardId(shards.trailing_zeros() as u8);
             shards &= shards - 1;
-            self.clients.mesh(to, MeshMessage::Publish { message: message.owned(), retain_seq });
+            self.clients.mesh(
+                to,
+                MeshMessage::Publish {
+                    message: message.owned(),
+                    retain_seq,
+                },
+            );
         }
     }
 
@@ -75,7 +92,13 @@ impl Broker {
             return 0;
         }
         let seq = self.replays.next_store(owner);
-        self.clients.mesh(owner, MeshMessage::RetainStore { message: owned, seq });
+        self.clients.mesh(
+            owner,
+            MeshMessage::RetainStore {
+                message: owned,
+                seq,
+            },
+        );
         seq
     }
 }
@@ -92,9 +115,18 @@ fn note_target(entry: &Entry, shards: &mut u64, groups: &mut SmallVec<[GroupId; 
 impl Clients {
     /// A message for a session that has subscribed with these options.
     #[inline]
-    pub fn deliver(&mut self, session: SessionId, options: EntryOptions, message: &mut Outgoing<'_>) {
+    pub fn deliver(
+        &mut self,
+        session: SessionId,
+        options: EntryOptions,
+        message: &mut Outgoing<'_>,
+    ) {
         let upgrade = self.settings.upgrade_outgoing_qos;
-        let qos = if upgrade { options.qos } else { options.qos.min(message.qos) };
+        let qos = if upgrade {
+            options.qos
+        } else {
+            options.qos.min(message.qos)
+        };
         let retain = options.retain_as_published && message.retain;
         if options.no_local && self.is_origin(session, message.origin) {
             return;
@@ -102,7 +134,11 @@ impl Clients {
         let hot = self.hot[session.index()];
         if qos == 0 && hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE {
             let variant = Variant {
-                version: if hot.flags & HOT_V5 != 0 { Version::V5 } else { Version::V311 },
+                version: if hot.flags & HOT_V5 != 0 {
+                    Version::V5
+                } else {
+                    Version::V311
+                },
                 qos,
                 retain,
                 subscription_id: options.subscription_id,
@@ -116,7 +152,9 @@ impl Clients {
     }
 
     fn is_origin(&self, session: SessionId, origin: u64) -> bool {
-        self.sessions[session.index()].as_ref().is_some_and(|session| session.serial == origin)
+        self.sessions[session.index()]
+            .as_ref()
+            .is_some_and(|session| session.serial == origin)
     }
 
     /// As `deliver`, but every session gets the message once, with the greatest QoS of its matching subscriptions.
@@ -130,16 +168,23 @@ impl Clients {
         groups: &mut SmallVec<[GroupId; 4]>,
     ) {
         let mut sessions: Vec<(SessionId, EntryOptions)> = Vec::new();
-        for entry in matched.iter().flat_map(|&filter| subscriptions.entries(filter)) {
+        for entry in matched
+            .iter()
+            .flat_map(|&filter| subscriptions.entries(filter))
+        {
             match entry.as_session() {
-                Some(session) if !(entry.options().no_local && self.is_origin(session, message.origin)) => {
+                Some(session)
+                    if !(entry.options().no_local && self.is_origin(session, message.origin)) =>
+                {
                     sessions.push((session, entry.options()));
                 }
                 Some(_) => {}
                 None => note_target(entry, shards, groups),
             }
         }
-        sessions.sort_by_key(|(session, options)| (session.0, options.subscription_id, u8::MAX - options.qos));
+        sessions.sort_by_key(|(session, options)| {
+            (session.0, options.subscription_id, u8::MAX - options.qos)
+        });
         sessions.dedup_by_key(|(session, options)| (session.0, options.subscription_id));
         for (session, options) in sessions {
             self.deliver(session, options, message);
@@ -161,14 +206,17 @@ impl Clients {
         }
         let conn = ConnId(hot.conn);
         let bounds = self.bounds(Some(conn));
-        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else { return };
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
         if qos == 0 && hot.flags & HOT_REPLAYING == 0 {
             return self.send_private(conn, bits, None, false, message);
         }
         let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
         let flow = entry.flow.get_or_insert_default();
-        let has_room =
-            self.out.pending(conn) < limits::OUTBOUND_BYTES_MAX && flow.has_room(&bounds) && flow.has_id();
+        let has_room = self.out.pending(conn) < limits::OUTBOUND_BYTES_MAX
+            && flow.has_room(&bounds)
+            && flow.has_id();
         if flow.must_wait(qos) || !has_room {
             return self.enqueue(session, bits, origin, message.owned());
         }
@@ -181,7 +229,13 @@ impl Clients {
     }
 
     /// A message for a client that is away: kept if the session is, QoS 0 only where it is asked for.
-    fn offer_away(&mut self, session: SessionId, bits: u32, origin: Origin, message: &mut Outgoing<'_>) {
+    fn offer_away(
+        &mut self,
+        session: SessionId,
+        bits: u32,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
         if bits & 3 == 0 && !self.settings.queue_qos0_messages && origin != Origin::RETAINED {
             return;
         }
@@ -199,14 +253,23 @@ impl Clients {
         message: &mut Outgoing<'_>,
     ) {
         let variant = Variant {
-            version: if hot.flags & HOT_V5 != 0 { Version::V5 } else { Version::V311 },
+            version: if hot.flags & HOT_V5 != 0 {
+                Version::V5
+            } else {
+                Version::V311
+            },
             qos: (bits & 3) as u8,
             retain: bits & 4 != 0,
             subscription_id: bits >> 4,
         };
         let frame = message.frame(&mut self.out, &mut self.order, variant);
         let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
-        let Some(flow) = self.sessions[session.index()].as_mut().and_then(|entry| entry.flow.as_mut()) else { return };
+        let Some(flow) = self.sessions[session.index()]
+            .as_mut()
+            .and_then(|entry| entry.flow.as_mut())
+        else {
+            return;
+        };
         if !flow.admits_shared(frame.order) {
             // In use here: by the same message for another subscription, or by one from 32,768 messages ago.
             return self.send_numbered(session, ConnId(hot.conn), bits, origin, message);
@@ -229,7 +292,9 @@ impl Clients {
         message: &mut Outgoing<'_>,
     ) {
         let keeps_bytes = self.settings.max_inflight_bytes > 0 || origin.group().is_some();
-        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else { return };
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
         let keeps = entry.is_durable() || keeps_bytes;
         let flow = entry.flow.get_or_insert_default();
         let Some(id) = flow.next_id() else {
@@ -252,12 +317,28 @@ impl Clients {
     }
 
     /// Puts a message behind those that wait, or drops it if a bound is reached.
-    pub fn enqueue(&mut self, session: SessionId, bits: u32, origin: Origin, message: Arc<Message>) {
+    pub fn enqueue(
+        &mut self,
+        session: SessionId,
+        bits: u32,
+        origin: Origin,
+        message: Arc<Message>,
+    ) {
         let bounds = self.bounds(None);
         let cost = message.cost() as u64;
-        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else { return };
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
         let flow = entry.flow.get_or_insert_default();
-        if flow.enqueue(Delivery { message, bits, origin }, &bounds) == Queued::Full {
+        if flow.enqueue(
+            Delivery {
+                message,
+                bits,
+                origin,
+            },
+            &bounds,
+        ) == Queued::Full
+        {
             self.counters.publish_dropped += 1;
             return;
         }
@@ -305,7 +386,10 @@ impl Clients {
             return;
         }
         let listener = &self.settings.listeners[usize::from(self.conns[conn.index()].listener)];
-        let mut topic = message.topic.strip_prefix(listener.mount_point.as_str()).unwrap_or(message.topic);
+        let mut topic = message
+            .topic
+            .strip_prefix(listener.mount_point.as_str())
+            .unwrap_or(message.topic);
         let entry = &mut self.conns[conn.index()];
         let mut topic_alias = None;
         if let Some(aliases) = &mut entry.aliases_out
@@ -341,7 +425,9 @@ impl Clients {
     #[inline]
     fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
         let pending = self.out.pending(conn);
-        if pending > 0 && u64::from(pending) + u64::from(frame.len()) > u64::from(limits::OUTBOUND_BYTES_MAX) {
+        if pending > 0
+            && u64::from(pending) + u64::from(frame.len()) > u64::from(limits::OUTBOUND_BYTES_MAX)
+        {
             let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
             self.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::OUTBOUND_BYTES_MAX {
@@ -366,7 +452,9 @@ impl Clients {
     /// Queues an answer. A client that asks and asks and takes nothing is closed.
     pub fn push_control(&mut self, conn: ConnId, range: Range) {
         let pending = self.out.push(conn, range);
-        if pending > limits::CONTROL_BYTES_MAX && self.conns[conn.index()].stage == Stage::Established {
+        if pending > limits::CONTROL_BYTES_MAX
+            && self.conns[conn.index()].stage == Stage::Established
+        {
             let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
             self.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::CONTROL_BYTES_MAX {
@@ -379,11 +467,17 @@ impl Clients {
 
     /// Sends what waits, as far as the client's window and its socket allow.
     pub fn pump(&mut self, now_ms: u64, session: SessionId) {
-        let Some(conn) = self.conn_of(session) else { return };
+        let Some(conn) = self.conn_of(session) else {
+            return;
+        };
         let bounds = self.bounds(Some(conn));
         loop {
-            let Some(Some(entry)) = self.sessions.get_mut(session.index()) else { return };
-            let Some(flow) = entry.flow.as_mut() else { return };
+            let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+                return;
+            };
+            let Some(flow) = entry.flow.as_mut() else {
+                return;
+            };
             let Some(front) = flow.front() else { break };
             let has_window = front.qos() == 0 || (flow.has_room(&bounds) && flow.has_id());
             if !has_window || self.out.pending(conn) >= limits::PUMP_BYTES_MAX {

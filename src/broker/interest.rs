@@ -38,12 +38,12 @@ pub struct Interests {
 
 impl Default for Interests {
     fn default() -> Self {
-        let state = FixedState::with_seed(0);
+        let state = || FixedState::with_seed(0);
         Interests {
             tickets: 0,
-            announcements: HashMap::with_hasher(state),
-            under_way: HashMap::with_hasher(state),
-            subscribes: HashMap::with_hasher(state),
+            announcements: HashMap::with_hasher(state()),
+            under_way: HashMap::with_hasher(state()),
+            subscribes: HashMap::with_hasher(state()),
         }
     }
 }
@@ -59,7 +59,12 @@ impl Interests {
 impl Broker {
     /// Adds a local target to a filter. Returns the filter, whether the target was new there, and whether `waiter` has
     /// to wait until other shards know of it.
-    pub(super) fn subscribe_filter(&mut self, filter: &str, entry: Entry, waiter: Waiter) -> (FilterId, bool, bool) {
+    pub(super) fn subscribe_filter(
+        &mut self,
+        filter: &str,
+        entry: Entry,
+        waiter: Waiter,
+    ) -> (FilterId, bool, bool) {
         let inserted = self.routing.subscriptions.insert(filter, entry);
         let is_new = inserted.replaced.is_none();
         if self.clients.shards == 1 {
@@ -67,16 +72,27 @@ impl Broker {
         }
         if !inserted.first_local {
             let ticket = self.interests.under_way.get(&inserted.filter);
-            let announcement = ticket.and_then(|ticket| self.interests.announcements.get_mut(ticket));
-            let waits = announcement.map(|announcement| announcement.waiters.push(waiter)).is_some();
+            let announcement =
+                ticket.and_then(|ticket| self.interests.announcements.get_mut(ticket));
+            let waits = announcement
+                .map(|announcement| announcement.waiters.push(waiter))
+                .is_some();
             return (inserted.filter, is_new, waits);
         }
         let ticket = self.interests.next_ticket();
         let missing = self.clients.shards - 1;
-        let announcement = Announcement { filter: inserted.filter, missing, waiters: SmallVec::from_elem(waiter, 1) };
+        let announcement = Announcement {
+            filter: inserted.filter,
+            missing,
+            waiters: SmallVec::from_elem(waiter, 1),
+        };
         self.interests.announcements.insert(ticket, announcement);
         self.interests.under_way.insert(inserted.filter, ticket);
-        self.clients.mesh_all(|| MeshMessage::Interest { filter: filter.into(), wanted: true, ticket });
+        self.clients.mesh_all(|| MeshMessage::Interest {
+            filter: filter.into(),
+            wanted: true,
+            ticket,
+        });
         (inserted.filter, is_new, true)
     }
 
@@ -86,13 +102,19 @@ impl Broker {
         if self.clients.shards > 1 {
             self.routing.subscriptions.filter_name(filter, &mut name);
         }
-        let Some(removed) = self.routing.subscriptions.remove(filter, target) else { return false };
+        let Some(removed) = self.routing.subscriptions.remove(filter, target) else {
+            return false;
+        };
         if matches!(target, Target::Session(_)) {
             self.clients.counters.subscriptions -= 1;
         }
         if removed.last_local && self.clients.shards > 1 {
             self.interests.under_way.remove(&filter);
-            self.clients.mesh_all(|| MeshMessage::Interest { filter: name.as_str().into(), wanted: false, ticket: 0 });
+            self.clients.mesh_all(|| MeshMessage::Interest {
+                filter: name.as_str().into(),
+                wanted: false,
+                ticket: 0,
+            });
         }
         true
     }
@@ -100,23 +122,36 @@ impl Broker {
     /// Another shard wants a filter, or no longer does.
     pub(super) fn on_interest(&mut self, from: ShardId, filter: &str, wanted: bool, ticket: u32) {
         if wanted {
-            self.routing.subscriptions.insert(filter, Entry::shard(from));
+            self.routing
+                .subscriptions
+                .insert(filter, Entry::shard(from));
             let stored = self.replays.stored();
-            self.clients.mesh(from, MeshMessage::InterestAck { ticket, stored });
+            self.clients
+                .mesh(from, MeshMessage::InterestAck { ticket, stored });
         } else if let Some(id) = self.routing.subscriptions.find(filter) {
             self.routing.subscriptions.remove(id, Target::Shard(from));
         }
     }
 
     /// Another shard knows a filter now.
-    pub(super) fn on_interest_ack(&mut self, now_ms: u64, from: ShardId, ticket: u32, stored: &[u64]) {
+    pub(super) fn on_interest_ack(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        ticket: u32,
+        stored: &[u64],
+    ) {
         self.replays.note_stored(from, stored);
-        let Some(announcement) = self.interests.announcements.get_mut(&ticket) else { return };
+        let Some(announcement) = self.interests.announcements.get_mut(&ticket) else {
+            return;
+        };
         announcement.missing -= 1;
         if announcement.missing > 0 {
             return;
         }
-        let Some(announcement) = self.interests.announcements.remove(&ticket) else { return };
+        let Some(announcement) = self.interests.announcements.remove(&ticket) else {
+            return;
+        };
         if self.interests.under_way.get(&announcement.filter) == Some(&ticket) {
             self.interests.under_way.remove(&announcement.filter);
         }
@@ -129,9 +164,14 @@ impl Broker {
     pub(super) fn waiter_done(&mut self, now_ms: u64, waiter: Waiter) {
         match waiter {
             Waiter::Subscribe(ticket) => self.subscribe_step_done(now_ms, ticket),
-            Waiter::Member { shard, ticket } if shard == self.clients.shard => self.subscribe_step_done(now_ms, ticket),
+            Waiter::Member { shard, ticket } if shard == self.clients.shard => {
+                self.subscribe_step_done(now_ms, ticket)
+            }
             Waiter::Member { shard, ticket } => {
-                self.clients.mesh(shard, MeshMessage::Shared(Box::new(SharedMessage::Joined { ticket })));
+                self.clients.mesh(
+                    shard,
+                    MeshMessage::Shared(Box::new(SharedMessage::Joined { ticket })),
+                );
             }
         }
     }

@@ -64,12 +64,20 @@ fn place(key: impl std::hash::Hash, shards: u8) -> ShardId {
 
 /// The shard where the session of a client identifier lives (design decision D1).
 pub fn home(client_id: &str, shards: u8) -> ShardId {
-    if shards == 1 { ShardId(0) } else { place(client_id, shards) }
+    if shards == 1 {
+        ShardId(0)
+    } else {
+        place(client_id, shards)
+    }
 }
 
 /// The shard that keeps the retained message of a topic (design decision D4).
 fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
-    if shards == 1 { ShardId(0) } else { place(topic, shards) }
+    if shards == 1 {
+        ShardId(0)
+    } else {
+        place(topic, shards)
+    }
 }
 
 /// What this shard knows of who wants which topic.
@@ -103,7 +111,7 @@ impl Broker {
             routing: Routing {
                 subscriptions: Subscriptions::new(seed),
                 retained: Retained::new(seed),
-                groups: Groups::new(),
+                groups: Groups::new(seed),
                 matched: SmallVec::new(),
             },
             interests: Interests::default(),
@@ -119,7 +127,11 @@ impl Broker {
         if self.clients.settings.connection_messages {
             let port = self.clients.listener(conn).port;
             self.clients.log(LogKind::Notice, || {
-                format!("New connection from {}:{} on port {port}.", peer.address.ip(), peer.address.port())
+                format!(
+                    "New connection from {}:{} on port {port}.",
+                    peer.address.ip(),
+                    peer.address.port()
+                )
             });
         }
         conn
@@ -165,7 +177,10 @@ impl Broker {
         if let Some(effect) = self.clients.effects.pop_front() {
             return Some(effect);
         }
-        self.clients.out.next_cancel().map(|conn| Effect::CancelSend { conn })
+        self.clients
+            .out
+            .next_cancel()
+            .map(|conn| Effect::CancelSend { conn })
     }
 
     /// A connection with output and no send in flight; each is returned once until it has new output.
@@ -178,7 +193,9 @@ impl Broker {
     /// `limits::SEND_RANGES_MAX`. They stay valid and unchanged until `on_sent`. Returns the bytes; 0 for nothing to send.
     #[inline]
     pub fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize {
-        self.clients.out.gather(conn, (now_ms / 1000) as u32, slices)
+        self.clients
+            .out
+            .gather(conn, (now_ms / 1000) as u32, slices)
     }
 
     /// Copies what `gather` has marked as in flight.

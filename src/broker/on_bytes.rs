@@ -29,7 +29,10 @@ impl Broker {
     }
 
     fn is_reading(&self, conn: ConnId) -> bool {
-        matches!(self.clients.conns[conn.index()].stage, Stage::Connecting | Stage::Established)
+        matches!(
+            self.clients.conns[conn.index()].stage,
+            Stage::Connecting | Stage::Established
+        )
     }
 
     /// Bytes of the largest packet that is accepted now: little until the client has been let in.
@@ -59,7 +62,9 @@ impl Broker {
 
     /// Keeps the start of a packet. Memory grows with what has come, not with what the length field announces.
     fn keep_partial(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let partial = self.clients.conns[conn.index()].partial.get_or_insert_default();
+        let partial = self.clients.conns[conn.index()]
+            .partial
+            .get_or_insert_default();
         let before = partial.capacity();
         partial.extend_from_slice(bytes);
         self.clients.partial_bytes += partial.capacity() - before;
@@ -73,18 +78,26 @@ impl Broker {
         let mut rest = bytes;
         loop {
             let max = self.packet_bytes_max(conn);
-            let Some(partial) = &self.clients.conns[conn.index()].partial else { return rest };
+            let Some(partial) = &self.clients.conns[conn.index()].partial else {
+                return rest;
+            };
             let missing = match mqtt::frame(partial, max) {
                 Ok(FrameStatus::Complete(frame)) => {
-                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else { return rest };
+                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
+                        return rest;
+                    };
                     self.clients.partial_bytes -= partial.capacity();
                     self.packet(now_ms, conn, &partial, &frame, rest);
                     return rest;
                 }
-                Ok(FrameStatus::Incomplete { total_len: Some(total) }) => total - partial.len(),
+                Ok(FrameStatus::Incomplete {
+                    total_len: Some(total),
+                }) => total - partial.len(),
                 Ok(FrameStatus::Incomplete { total_len: None }) => 1,
                 Err(error) => {
-                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else { return &[] };
+                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
+                        return &[];
+                    };
                     self.clients.partial_bytes -= partial.capacity();
                     self.on_bad_packet(now_ms, conn, &partial, error);
                     return &[];
@@ -128,7 +141,10 @@ impl Broker {
         if self.clients.conns[conn.index()].stage == Stage::Connecting {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
-        self.clients.log_client(super::LogKind::Information, conn, |id| format!("Client {id} disconnected: {error}."));
+        self.clients
+            .log_client(super::LogKind::Information, conn, |id| {
+                format!("Client {id} disconnected: {error}.")
+            });
         self.protocol_error(now_ms, conn, error.reason());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::clients::{HOT_PRIVATE, HOT_V5, Hot, NONE, Stage};
+use super::clients::{HOT_PRIVATE, HOT_V5, Hot, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
@@ -13,13 +13,21 @@ use super::{Broker, home};
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::message::{Message, NEVER};
 use crate::mqtt::{
-    self, AckKind, Connect, ConnackOut, DecodeError, Frame, Packet, PacketId, ReasonCode, Version, connect_version_hint,
+    self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
+    Version, connect_version_hint,
 };
-use crate::session::{EXPIRY_NEVER, OutboundAliases, Progress, Will};
+use crate::session::{EXPIRY_NEVER, InFlight, OutboundAliases, Progress, Will};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
-    pub(super) fn on_first_packet(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], frame: &Frame, after: &[u8]) {
+    pub(super) fn on_first_packet(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        frame: &Frame,
+        after: &[u8],
+    ) {
         let connect = match mqtt::decode(Version::V5, packet, frame) {
             Ok(Packet::Connect(connect)) => connect,
             Ok(_) => {
@@ -42,14 +50,29 @@ impl Broker {
         }
         let entry = &mut self.clients.conns[conn.index()];
         entry.stage = Stage::Moved;
-        let handover = Box::new(Handover { peer: entry.peer(), received: [packet, after].concat() });
-        self.clients.effects.push_back(Effect::Handover { conn, to: shard, handover });
+        let handover = Box::new(Handover {
+            peer: entry.peer(),
+            received: [packet, after].concat(),
+        });
+        self.clients.effects.push_back(Effect::Handover {
+            conn,
+            to: shard,
+            handover,
+        });
     }
 
     /// A first packet that cannot be read: answered in the form of the version that it claims.
-    pub(super) fn refuse_bad_connect(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], error: DecodeError) {
+    pub(super) fn refuse_bad_connect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        error: DecodeError,
+    ) {
         self.clients.counters.protocol_errors += 1;
-        self.clients.log_client(LogKind::Notice, conn, |client| format!("Client {client} refused: {error}."));
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client {client} refused: {error}.")
+        });
         let is_connect = packet.first().is_some_and(|first| first >> 4 == 1);
         let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
         match connect_version_hint(packet) {
@@ -65,8 +88,16 @@ impl Broker {
     /// CONNACK with a reason why not, and the end.
     fn refuse(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
         let version = self.clients.conns[conn.index()].version;
-        self.clients.log_client(LogKind::Notice, conn, |client| format!("Client {client} refused: {}.", reason.name()));
-        self.clients.reply(conn, |out| ConnackOut { reason, ..ConnackOut::default() }.encode(version, out));
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client {client} refused: {}.", reason.name())
+        });
+        self.clients.reply(conn, |out| {
+            ConnackOut {
+                reason,
+                ..ConnackOut::default()
+            }
+            .encode(version, out)
+        });
         if self.clients.replies_to == conn {
             self.clients.flush_replies();
         }
@@ -95,14 +126,16 @@ impl Broker {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         if connect.client_id.is_empty() && !listener.use_username_as_clientid {
-            let may_be_empty = connect.version != Version::V31 && listener.allow_zero_length_clientid;
+            let may_be_empty =
+                connect.version != Version::V31 && listener.allow_zero_length_clientid;
             // MQTT-3.1.3-8 [3.1.1]: without a session that could be found again.
             if !may_be_empty || (connect.version == Version::V311 && !connect.clean_start) {
                 return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
             }
         }
         let max_keepalive = self.clients.settings.max_keepalive;
-        let is_too_long = connect.keep_alive > max_keepalive || (connect.keep_alive == 0 && has_max(max_keepalive));
+        let is_too_long = connect.keep_alive > max_keepalive
+            || (connect.keep_alive == 0 && has_max(max_keepalive));
         if is_too_long && connect.version != Version::V5 {
             return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID); // as Mosquitto: 3.x has no better word
         }
@@ -132,14 +165,23 @@ impl Broker {
             let (high, low) = (self.clients.next_unique(), self.clients.next_unique());
             let prefix = &self.clients.listener(conn).auto_id_prefix;
             let id = format!("{prefix}{high:016X}{low:016X}");
-            if home(&id, self.clients.shards) == self.clients.shard && self.clients.find_session(&id).is_none() {
+            if home(&id, self.clients.shards) == self.clients.shard
+                && self.clients.find_session(&id).is_none()
+            {
                 return (id, true);
             }
         }
     }
 
     /// Lets a client in.
-    fn admit(&mut self, now_ms: u64, conn: ConnId, connect: &Connect<'_>, client_id: &str, is_assigned: bool) {
+    fn admit(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        is_assigned: bool,
+    ) {
         let mut found = self.clients.find_session(client_id);
         if let Some(session) = found {
             self.take_over(now_ms, session, connect);
@@ -157,7 +199,12 @@ impl Broker {
             self.clients.new_session(client_id)
         });
         self.bind(now_ms, conn, session, connect);
-        self.connack(conn, connect, session_present, is_assigned.then_some(client_id));
+        self.connack(
+            conn,
+            connect,
+            session_present,
+            is_assigned.then_some(client_id),
+        );
         self.log_admission(conn, connect);
         if session_present {
             self.clients.flush_replies();
@@ -203,17 +250,24 @@ impl Broker {
         entry.packet_bytes_max = properties.maximum_packet_size.unwrap_or(u32::MAX);
         entry.in_flight_max = in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX));
         entry.wants_problems = properties.request_problem_information;
-        entry.alias_max = properties.topic_alias_maximum.min(listener.max_topic_alias_broker);
+        entry.alias_max = properties
+            .topic_alias_maximum
+            .min(listener.max_topic_alias_broker);
         if entry.alias_max > 0 {
             entry.aliases_out = Some(Box::new(OutboundAliases::new(entry.alias_max)));
         }
-        let is_private =
-            entry.packet_bytes_max != u32::MAX || entry.alias_max > 0 || !listener.mount_point.is_empty();
+        let is_private = entry.packet_bytes_max != u32::MAX
+            || entry.alias_max > 0
+            || !listener.mount_point.is_empty();
         let is_v5 = connect.version == Version::V5;
         let flags = u8::from(is_v5) * HOT_V5 | u8::from(is_private) * HOT_PRIVATE;
-        self.clients.hot[session.index()] = Hot { conn: conn.0, flags };
+        self.clients.hot[session.index()] = Hot {
+            conn: conn.0,
+            flags,
+        };
         if keep_alive_s > 0 {
-            self.clients.arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
+            self.clients
+                .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
         }
         let expiry_s = match connect.version {
             Version::V5 => properties.session_expiry.unwrap_or(0),
@@ -232,7 +286,13 @@ impl Broker {
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
     }
 
-    fn connack(&mut self, conn: ConnId, connect: &Connect<'_>, session_present: bool, assigned: Option<&str>) {
+    fn connack(
+        &mut self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        session_present: bool,
+        assigned: Option<&str>,
+    ) {
         let listener = self.clients.listener(conn);
         let settings = &self.clients.settings;
         let keep_alive = self.clients.conns[conn.index()].keep_alive_s;
@@ -244,15 +304,19 @@ impl Broker {
             assigned_client_id: assigned,
             server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
             receive_maximum: (receive_maximum != u16::MAX).then_some(receive_maximum),
-            maximum_qos: (listener.max_qos < 2).then_some(listener.max_qos),
+            maximum_qos: QoS::try_from(listener.max_qos)
+                .ok()
+                .filter(|&max| max < QoS::ExactlyOnce),
             retain_available: (!settings.retain_available).then_some(false),
-            maximum_packet_size: (max_packet_size < crate::limits::PACKET_BYTES_MAX).then_some(max_packet_size),
+            maximum_packet_size: (max_packet_size < crate::limits::PACKET_BYTES_MAX)
+                .then_some(max_packet_size),
             topic_alias_maximum: (listener.max_topic_alias > 0).then_some(listener.max_topic_alias),
             ..ConnackOut::default()
         };
         let mut bytes = Vec::new();
         connack.encode(connect.version, &mut bytes);
-        self.clients.reply(conn, |out| out.extend_from_slice(&bytes));
+        self.clients
+            .reply(conn, |out| out.extend_from_slice(&bytes));
     }
 
     fn log_admission(&mut self, conn: ConnId, connect: &Connect<'_>) {
@@ -279,24 +343,47 @@ impl Broker {
     /// Sends again what was in flight when the last connection ended: PUBLISH with DUP, and PUBREL, in their order
     /// (MQTT-4.4.0-1, MQTT-3.3.1-1).
     fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
-        let Some(entry) = self.clients.session(session) else { return };
-        let Some(flow) = &entry.flow else { return };
-        for entry in flow.resend() {
-            let Some(id) = PacketId::new(entry.id) else { continue };
-            match (entry.progress, entry.message) {
-                (Progress::Pubcomp, _) => {
-                    self.clients.ack(conn, AckKind::Pubrel, id, ReasonCode::SUCCESS);
-                    self.clients.flush_replies();
-                }
-                (_, Some(message)) => {
-                    let mut outgoing = Outgoing::shared(&message, now_ms);
-                    self.clients.send_private(conn, entry.bits, Some(id), true, &mut outgoing);
-                }
-                // Sent while the session was not to outlive its connection: there is nothing to send again.
-                (_, None) => {
-                    if let Some(flow) = self.clients.session(session).and_then(|entry| entry.flow.as_mut()) {
-                        flow.complete(id.get());
-                    }
+        let bounds = self.clients.bounds(Some(conn));
+        let flow = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_mut());
+        let entries = flow.map(|flow| flow.resend(&bounds)).unwrap_or_default();
+        for entry in entries {
+            self.send_again(now_ms, conn, session, entry);
+        }
+    }
+
+    /// Sends one of them.
+    pub(super) fn send_again(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        session: SessionId,
+        entry: InFlight,
+    ) {
+        let Some(id) = PacketId::new(entry.id) else {
+            return;
+        };
+        match (entry.progress, entry.message) {
+            (Progress::Pubcomp, _) => {
+                self.clients
+                    .ack(conn, AckKind::Pubrel, id, ReasonCode::SUCCESS);
+                self.clients.flush_replies();
+            }
+            (_, Some(message)) => {
+                let mut outgoing = Outgoing::shared(&message, now_ms);
+                self.clients
+                    .send_private(conn, entry.bits, Some(id), true, &mut outgoing);
+            }
+            // Sent while the session was not to outlive its connection: there is nothing to send again.
+            (_, None) => {
+                if let Some(flow) = self
+                    .clients
+                    .session(session)
+                    .and_then(|entry| entry.flow.as_mut())
+                {
+                    flow.complete(id.get());
                 }
             }
         }
@@ -328,5 +415,9 @@ fn will(connect: &Connect<'_>, mount_point: &str, origin: u64) -> Option<Box<Wil
         expires_at_ms: NEVER,
         origin,
     };
-    Some(Box::new(Will { message: Arc::new(message), delay_s: will.delay_s, expiry_s: will.message_expiry }))
+    Some(Box::new(Will {
+        message: Arc::new(message),
+        delay_s: will.delay_s,
+        expiry_s: will.message_expiry,
+    }))
 }

@@ -51,7 +51,12 @@ impl Broker {
 
     /// Whether a drain has begun and every connection is gone.
     pub fn is_drained(&self) -> bool {
-        self.drain.said_goodbye && self.clients.conns.iter().all(|conn| conn.stage == Stage::Free)
+        self.drain.said_goodbye
+            && self
+                .clients
+                .conns
+                .iter()
+                .all(|conn| conn.stage == Stage::Free)
     }
 
     fn say_goodbye(&mut self, now_ms: u64) {
@@ -63,7 +68,9 @@ impl Broker {
         for index in 0..self.clients.conns.len() {
             let conn = ConnId(index as u32);
             match self.clients.conns[index].stage {
-                Stage::Established => self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN),
+                Stage::Established => {
+                    self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN)
+                }
                 Stage::Connecting => self.shut(now_ms, conn, CloseHow::Now),
                 Stage::Free | Stage::Closing | Stage::Moved => {}
             }

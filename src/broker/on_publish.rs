@@ -52,11 +52,17 @@ impl Broker {
             return self.protocol_error(now_ms, conn, ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
         }
         if !publish.topic.is_empty() {
-            self.clients.conns[conn.index()].aliases_in.get_or_insert_default().set(alias, publish.topic);
+            self.clients.conns[conn.index()]
+                .aliases_in
+                .get_or_insert_default()
+                .set(alias, publish.topic);
             return self.publish_mounted(now_ms, conn, publish, publish.topic);
         }
         let aliases = self.clients.conns[conn.index()].aliases_in.as_ref();
-        let Some(topic) = aliases.and_then(|aliases| aliases.get(alias)).map(String::from) else {
+        let Some(topic) = aliases
+            .and_then(|aliases| aliases.get(alias))
+            .map(String::from)
+        else {
             return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
         };
         self.publish_mounted(now_ms, conn, publish, &topic);
@@ -82,15 +88,28 @@ impl Broker {
     }
 
     /// QoS 2: passed on when it first comes; the identifier is kept until PUBREL (MQTT-4.3.3-10).
-    fn publish_exactly_once(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str, id: PacketId) {
+    fn publish_exactly_once(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+        id: PacketId,
+    ) {
         let max = self.clients.inbound_max();
         let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
-        let Some(session) = self.clients.session_of(conn).and_then(|session| self.clients.session(session)) else {
+        let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+        else {
             return;
         };
         let inbound = session.inbound.get_or_insert_default();
         if inbound.contains(id.get()) {
-            return self.clients.ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
+            return self
+                .clients
+                .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
         }
         if is_v5 && inbound.len() >= usize::from(max) {
             return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
@@ -108,8 +127,15 @@ impl Broker {
     }
 
     fn note_inbound(&mut self, conn: ConnId, id: PacketId) {
-        if let Some(session) = self.clients.session_of(conn).and_then(|session| self.clients.session(session)) {
-            session.inbound.get_or_insert_with(|| Box::new(Inbound::default())).insert(id.get());
+        if let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+        {
+            session
+                .inbound
+                .get_or_insert_with(|| Box::new(Inbound::default()))
+                .insert(id.get());
         }
     }
 
@@ -127,7 +153,13 @@ impl Broker {
         Ok(())
     }
 
-    fn route_publish(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) -> bool {
+    fn route_publish(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> bool {
         let forwarded;
         let properties = match publish.properties.forward_whole {
             true => publish.properties.raw,
@@ -139,22 +171,35 @@ impl Broker {
             }
         };
         let qos = publish.qos as u8;
-        let mut outgoing = Outgoing::borrowed(topic, publish.payload, properties, qos, publish.retain);
+        let mut outgoing =
+            Outgoing::borrowed(topic, publish.payload, properties, qos, publish.retain);
         if let Some(expiry_s) = publish.properties.message_expiry {
             outgoing.expires_at_ms = now_ms + u64::from(expiry_s) * 1000;
             outgoing.expiry_s = Some(expiry_s);
         }
         debug_assert!(outgoing.expires_at_ms == NEVER || outgoing.expiry_s.is_some());
-        let session = self.clients.session_of(conn).and_then(|session| self.clients.session(session));
+        let session = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session));
         outgoing.origin = session.map_or(0, |session| session.serial);
         self.route(now_ms, &mut outgoing, None)
     }
 
     /// PUBREL: the client will not send the message again; the identifier is free (MQTT-4.3.3-11).
     pub(super) fn on_pubrel(&mut self, _now_ms: u64, conn: ConnId, id: PacketId) {
-        let session = self.clients.session_of(conn).and_then(|session| self.clients.session(session));
-        let was_there = session.and_then(|session| session.inbound.as_mut()).is_some_and(|inbound| inbound.remove(id.get()));
-        let reason = if was_there { ReasonCode::SUCCESS } else { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND };
+        let session = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session));
+        let was_there = session
+            .and_then(|session| session.inbound.as_mut())
+            .is_some_and(|inbound| inbound.remove(id.get()));
+        let reason = if was_there {
+            ReasonCode::SUCCESS
+        } else {
+            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+        };
         self.clients.ack(conn, AckKind::Pubcomp, id, reason);
     }
 }
@@ -165,7 +210,11 @@ pub(super) fn is_broker_topic(topic: &str) -> bool {
 }
 
 fn routed(somebody_wanted_it: bool) -> ReasonCode {
-    if somebody_wanted_it { ReasonCode::SUCCESS } else { ReasonCode::NO_MATCHING_SUBSCRIBERS }
+    if somebody_wanted_it {
+        ReasonCode::SUCCESS
+    } else {
+        ReasonCode::NO_MATCHING_SUBSCRIBERS
+    }
 }
 
 impl super::clients::Clients {
@@ -181,8 +230,16 @@ impl super::clients::Clients {
     pub fn ack(&mut self, conn: ConnId, kind: AckKind, id: PacketId, reason: ReasonCode) {
         let version = self.conns[conn.index()].version;
         if reason.is_error() {
-            self.log_client(LogKind::Debug, conn, |client| format!("Sending {kind:?} to {client} (m{}, rc{})", id.get(), reason.0));
+            self.log_client(LogKind::Debug, conn, |client| {
+                format!(
+                    "Sending {kind:?} to {client} (m{}, rc{})",
+                    id.get(),
+                    reason.0
+                )
+            });
         }
-        self.reply(conn, |out| mqtt::encode_ack(kind, version, id, reason, None, out));
+        self.reply(conn, |out| {
+            mqtt::encode_ack(kind, version, id, reason, None, out)
+        });
     }
 }

@@ -14,13 +14,18 @@ impl Broker {
     pub fn next_deadline(&self) -> Option<u64> {
         let sweep = (self.clients.out.in_flight() > 0).then_some(self.drain.next_stall_sweep_ms);
         let retained = (self.routing.retained.len() > 0).then_some(self.replays.next_sweep_ms);
-        [self.clients.timers.next_ms(), sweep, retained].into_iter().flatten().min()
+        [self.clients.timers.next_ms(), sweep, retained]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due.
     pub fn on_timers(&mut self, now_ms: u64) {
         for _ in 0..limits::TIMERS_PER_TURN {
-            let Some((at, owner)) = self.clients.timers.pop(now_ms) else { break };
+            let Some((at, owner)) = self.clients.timers.pop(now_ms) else {
+                break;
+            };
             match owner {
                 Owner::Conn(conn) => self.on_conn_timer(now_ms, conn, at),
                 Owner::Session(session) => self.on_session_timer(now_ms, session, at),
@@ -32,7 +37,9 @@ impl Broker {
         }
         if now_ms >= self.replays.next_sweep_ms {
             self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;
-            self.routing.retained.sweep(now_ms, limits::RETAINED_SWEEP_COUNT);
+            self.routing
+                .retained
+                .sweep(now_ms, limits::RETAINED_SWEEP_COUNT);
         }
         self.clients.out.settle();
     }
@@ -58,7 +65,9 @@ impl Broker {
         match entry.stage {
             Stage::Closing => self.clients.close(conn, CloseHow::Now),
             Stage::Connecting => {
-                self.clients.log_client(LogKind::Notice, conn, |client| format!("Client {client} sent no CONNECT in time, closing."));
+                self.clients.log_client(LogKind::Notice, conn, |client| {
+                    format!("Client {client} sent no CONNECT in time, closing.")
+                });
                 self.shut(now_ms, conn, CloseHow::Now);
             }
             _ => {
@@ -72,7 +81,9 @@ impl Broker {
 
     fn on_session_timer(&mut self, now_ms: u64, session: SessionId, at: u32) {
         let is_away = self.clients.conn_of(session).is_none();
-        let Some(entry) = self.clients.session(session) else { return };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
         if entry.timer_at != at {
             return;
         }
@@ -101,17 +112,23 @@ impl Broker {
         let since_max_s = (now_ms.saturating_sub(limits::STALL_MS_MAX) / 1000) as u32;
         for index in 0..self.clients.out.len() {
             let conn = ConnId(index as u32);
-            let is_stalled = self.clients.out.in_flight_since(conn).is_some_and(|since_s| since_s < since_max_s);
+            let is_stalled = self
+                .clients
+                .out
+                .in_flight_since(conn)
+                .is_some_and(|since_s| since_s < since_max_s);
             if !is_stalled || self.clients.conns[index].stage != Stage::Established {
                 continue;
             }
             self.clients.counters.stalled += 1;
             self.clients.log_client(LogKind::Notice, conn, |client| {
-                format!("Client {client} has taken nothing for {} s, closing.", limits::STALL_MS_MAX / 1000)
+                format!(
+                    "Client {client} has taken nothing for {} s, closing.",
+                    limits::STALL_MS_MAX / 1000
+                )
             });
             self.detach(now_ms, conn, true);
             self.shut(now_ms, conn, CloseHow::Now);
         }
     }
-
 }

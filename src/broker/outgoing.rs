@@ -66,18 +66,29 @@ impl Variant {
     fn key(self) -> u32 {
         // 3.1 and 3.1.1 encode PUBLISH alike.
         let is_v5 = self.version == Version::V5;
-        u32::from(is_v5) << 3 | u32::from(self.retain) << 2 | u32::from(self.qos) | self.subscription_id << 4
+        u32::from(is_v5) << 3
+            | u32::from(self.retain) << 2
+            | u32::from(self.qos)
+            | self.subscription_id << 4
     }
 }
 
 /// Seconds to an expiry, rounded up so that a message that lives is never announced as dead (MQTT-3.3.2-6).
 pub fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
-    (expires_at_ms != NEVER).then(|| u32::try_from(expires_at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX))
+    (expires_at_ms != NEVER).then(|| {
+        u32::try_from(expires_at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX)
+    })
 }
 
 impl<'a> Outgoing<'a> {
     /// From a PUBLISH that is still in the receive buffer.
-    pub fn borrowed(topic: &'a str, payload: &'a [u8], properties: &'a [u8], qos: u8, retain: bool) -> Self {
+    pub fn borrowed(
+        topic: &'a str,
+        payload: &'a [u8],
+        properties: &'a [u8],
+        qos: u8,
+        retain: bool,
+    ) -> Self {
         Outgoing {
             topic,
             payload,
@@ -97,8 +108,13 @@ impl<'a> Outgoing<'a> {
     /// From a message that somebody keeps. A topic that is not UTF-8 cannot occur: `Message` promises it.
     pub fn shared(message: &'a Arc<Message>, now_ms: u64) -> Self {
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        let mut outgoing =
-            Self::borrowed(topic, &message.payload, &message.properties, message.qos, message.retain);
+        let mut outgoing = Self::borrowed(
+            topic,
+            &message.payload,
+            &message.properties,
+            message.qos,
+            message.retain,
+        );
         outgoing.expires_at_ms = message.expires_at_ms;
         outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
         outgoing.origin = message.origin;
@@ -136,7 +152,13 @@ impl<'a> Outgoing<'a> {
         self.encode_variant(out, order, variant, key)
     }
 
-    fn encode_variant(&mut self, out: &mut Outbound, order: &mut u64, variant: Variant, key: u32) -> Frame {
+    fn encode_variant(
+        &mut self,
+        out: &mut Outbound,
+        order: &mut u64,
+        variant: Variant,
+        key: u32,
+    ) -> Frame {
         let mut packet_id = None;
         let mut count = 0;
         if variant.qos > 0 {
@@ -154,7 +176,11 @@ impl<'a> Outgoing<'a> {
             packet_id,
             topic_alias: None,
             message_expiry: self.expiry_s,
-            subscription_ids: if variant.subscription_id == 0 { &[] } else { &ids },
+            subscription_ids: if variant.subscription_id == 0 {
+                &[]
+            } else {
+                &ids
+            },
             properties: self.properties,
             payload_len: self.payload.len(),
         };
@@ -175,7 +201,11 @@ impl<'a> Outgoing<'a> {
                 head.write_head(front);
                 back.copy_from_slice(payload);
             });
-            return Frame { head: range, payload: None, order };
+            return Frame {
+                head: range,
+                payload: None,
+                order,
+            };
         }
         let range = out.append(head_len, |bytes| head.write_head(bytes));
         let payload = match self.payload_range {
@@ -185,6 +215,10 @@ impl<'a> Outgoing<'a> {
                 *self.payload_range.insert(out.reference(bytes))
             }
         };
-        Frame { head: range, payload: Some(payload), order }
+        Frame {
+            head: range,
+            payload: Some(payload),
+            order,
+        }
     }
 }

@@ -54,16 +54,16 @@ fn topic_hash(topic: &str) -> u64 {
 impl Replays {
     pub fn new(shards: u8) -> Self {
         let count = usize::from(shards);
-        let state = FixedState::with_seed(0);
+        let state = || FixedState::with_seed(0);
         Replays {
             shards,
             stores: vec![0; count],
             seen: vec![vec![0; count]; count],
             applied: vec![0; count],
             held: Vec::new(),
-            open: HashMap::with_hasher(state),
+            open: HashMap::with_hasher(state()),
             live_count: 0,
-            live: HashMap::with_hasher(state),
+            live: HashMap::with_hasher(state()),
             next_sweep_ms: 0,
         }
     }
@@ -107,7 +107,13 @@ impl Broker {
     }
 
     /// A store has come from another shard.
-    pub(super) fn on_retain_store(&mut self, now_ms: u64, from: ShardId, message: Arc<Message>, seq: u64) {
+    pub(super) fn on_retain_store(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        message: Arc<Message>,
+        seq: u64,
+    ) {
         self.store_retained(now_ms, message);
         self.replays.applied[from.index()] = seq;
         let mut index = 0;
@@ -123,8 +129,15 @@ impl Broker {
 
     fn has_applied(&self, query: &RetainQuery) -> bool {
         let own = self.clients.shard.index();
-        let pairs = self.replays.applied.iter().zip(query.seen.iter()).enumerate();
-        pairs.filter(|(shard, _)| *shard != own).all(|(_, (applied, seen))| applied >= seen)
+        let pairs = self
+            .replays
+            .applied
+            .iter()
+            .zip(query.seen.iter())
+            .enumerate();
+        pairs
+            .filter(|(shard, _)| *shard != own)
+            .all(|(_, (applied, seen))| applied >= seen)
     }
 
     /// Another shard asks for retained messages.
@@ -138,8 +151,16 @@ impl Broker {
 
     fn answer(&mut self, now_ms: u64, asker: ShardId, query: &RetainQuery) {
         let mut messages = Vec::new();
-        self.routing.retained.matching(&query.filter, now_ms, &mut messages);
-        self.clients.mesh(asker, MeshMessage::RetainReply { ticket: query.ticket, messages });
+        self.routing
+            .retained
+            .matching(&query.filter, now_ms, &mut messages);
+        self.clients.mesh(
+            asker,
+            MeshMessage::RetainReply {
+                ticket: query.ticket,
+                messages,
+            },
+        );
     }
 
     /// A message with a number of a retained store has come from another shard.
@@ -151,13 +172,21 @@ impl Broker {
     }
 
     /// Replays the retained messages that match a filter to a session that has just subscribed.
-    pub(super) fn replay(&mut self, now_ms: u64, session: SessionId, filter: &str, options: EntryOptions) {
+    pub(super) fn replay(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        filter: &str,
+        options: EntryOptions,
+    ) {
         let own = self.clients.shard;
         let has_wildcard = filter.contains(['+', '#']);
         let only = (!has_wildcard).then(|| owner_of_topic(filter, self.clients.shards));
         if only.is_none_or(|owner| owner == own) {
             let mut messages = Vec::new();
-            self.routing.retained.matching(filter, now_ms, &mut messages);
+            self.routing
+                .retained
+                .matching(filter, now_ms, &mut messages);
             self.replay_messages(now_ms, session, options, &messages);
         }
         let owners: Vec<ShardId> = (0..self.replays.shards)
@@ -167,52 +196,102 @@ impl Broker {
         if owners.is_empty() {
             return;
         }
-        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else { return };
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return;
+        };
         let ticket = self.interests.next_ticket();
         let asked_at = self.replays.live_count;
         let missing = owners.len() as u8;
-        self.replays.open.insert(ticket, Question { session, serial, options, missing, asked_at });
+        self.replays.open.insert(
+            ticket,
+            Question {
+                session,
+                serial,
+                options,
+                missing,
+                asked_at,
+            },
+        );
         for owner in owners {
-            let seen = self.replays.seen.iter().map(|by_owner| by_owner[owner.index()]).collect();
-            let query = RetainQuery { ticket, filter: filter.into(), seen };
-            self.clients.mesh(owner, MeshMessage::RetainQuery(Box::new(query)));
+            let seen = self
+                .replays
+                .seen
+                .iter()
+                .map(|by_owner| by_owner[owner.index()])
+                .collect();
+            let query = RetainQuery {
+                ticket,
+                filter: filter.into(),
+                seen,
+            };
+            self.clients
+                .mesh(owner, MeshMessage::RetainQuery(Box::new(query)));
         }
     }
 
     /// An owner has answered.
-    pub(super) fn on_retain_reply(&mut self, now_ms: u64, ticket: u32, mut messages: Vec<Arc<Message>>) {
-        let Some(question) = self.replays.open.get_mut(&ticket) else { return };
+    pub(super) fn on_retain_reply(
+        &mut self,
+        now_ms: u64,
+        ticket: u32,
+        mut messages: Vec<Arc<Message>>,
+    ) {
+        let Some(question) = self.replays.open.get_mut(&ticket) else {
+            return;
+        };
         question.missing -= 1;
-        let (session, serial, options, asked_at) =
-            (question.session, question.serial, question.options, question.asked_at);
+        let (session, serial, options, asked_at) = (
+            question.session,
+            question.serial,
+            question.options,
+            question.asked_at,
+        );
         if question.missing == 0 {
             self.replays.open.remove(&ticket);
         }
         let live = &self.replays.live;
         messages.retain(|message| {
             let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-            live.get(&topic_hash(topic)).is_none_or(|&count| count <= asked_at)
+            live.get(&topic_hash(topic))
+                .is_none_or(|&count| count <= asked_at)
         });
         if self.replays.open.is_empty() {
             self.replays.live.clear();
         }
-        let is_same = self.clients.session(session).is_some_and(|entry| entry.serial == serial);
+        let is_same = self
+            .clients
+            .session(session)
+            .is_some_and(|entry| entry.serial == serial);
         if is_same {
             self.replay_messages(now_ms, session, options, &messages);
         }
     }
 
     /// Puts retained messages behind what waits for a session; they follow as fast as the client takes them.
-    fn replay_messages(&mut self, now_ms: u64, session: SessionId, options: EntryOptions, messages: &[Arc<Message>]) {
+    fn replay_messages(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        options: EntryOptions,
+        messages: &[Arc<Message>],
+    ) {
         let is_away = self.clients.conn_of(session).is_none();
-        let serial = self.clients.session(session).map_or(0, |entry| entry.serial);
+        let serial = self
+            .clients
+            .session(session)
+            .map_or(0, |entry| entry.serial);
         for message in messages {
-            let qos = if self.clients.settings.upgrade_outgoing_qos { options.qos } else { options.qos.min(message.qos) };
+            let qos = if self.clients.settings.upgrade_outgoing_qos {
+                options.qos
+            } else {
+                options.qos.min(message.qos)
+            };
             if (options.no_local && message.origin == serial) || (is_away && qos == 0) {
                 continue;
             }
             let bits = Delivery::pack(qos, true, options.subscription_id);
-            self.clients.enqueue(session, bits, Origin::RETAINED, message.clone());
+            self.clients
+                .enqueue(session, bits, Origin::RETAINED, message.clone());
         }
         self.clients.pump(now_ms, session);
     }

@@ -54,12 +54,18 @@ impl Timers {
             return None;
         }
         self.heap.pop();
-        let owner = if key & SESSION != 0 { Owner::Session(SessionId(key & !SESSION)) } else { Owner::Conn(ConnId(key)) };
+        let owner = if key & SESSION != 0 {
+            Owner::Session(SessionId(key & !SESSION))
+        } else {
+            Owner::Conn(ConnId(key))
+        };
         Some((at, owner))
     }
 
     /// When the next deadline comes up, in milliseconds.
     pub fn next_ms(&self) -> Option<u64> {
-        self.heap.peek().map(|&Reverse((at, _))| u64::from(at) * TICK_MS)
+        self.heap
+            .peek()
+            .map(|&Reverse((at, _))| u64::from(at) * TICK_MS)
     }
 }

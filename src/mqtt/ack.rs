@@ -47,10 +47,18 @@ pub struct Ack<'a> {
 
 impl<'a> Ack<'a> {
     #[inline]
-    pub(super) fn read(version: Version, kind: AckKind, mut body: Reader<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn read(
+        version: Version,
+        kind: AckKind,
+        mut body: Reader<'a>,
+    ) -> Result<Self, DecodeError> {
         let packet_id = body.packet_id()?;
         if body.is_empty() {
-            return Ok(Ack { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::default() });
+            return Ok(Ack {
+                packet_id,
+                reason: ReasonCode::SUCCESS,
+                properties: Properties::default(),
+            });
         }
         Self::read_reason(version, kind, packet_id, body)
     }
@@ -74,7 +82,11 @@ impl<'a> Ack<'a> {
             properties = property::read(&mut body, Allowed::ACK, |_| {})?;
         }
         body.finish()?;
-        Ok(Ack { packet_id, reason, properties })
+        Ok(Ack {
+            packet_id,
+            reason,
+            properties,
+        })
     }
 
     /// The reason string.
@@ -105,7 +117,11 @@ fn ack_remaining(version: Version, reason: ReasonCode, properties: &AckPropertie
 
 /// Bytes that `encode_ack` appends: for the comparison with the peer's Maximum Packet Size (MQTT-3.4.2-2).
 pub fn ack_len(version: Version, reason: ReasonCode, reason_string: Option<&str>) -> usize {
-    packet_len(ack_remaining(version, reason, &AckProperties(reason_string)))
+    packet_len(ack_remaining(
+        version,
+        reason,
+        &AckProperties(reason_string),
+    ))
 }
 
 /// Appends an acknowledgement in its shortest form. Before MQTT 5 it has no reason.

@@ -21,8 +21,12 @@ pub struct Auth<'a> {
 
 impl<'a> Auth<'a> {
     pub(super) fn read(mut body: Reader<'a>) -> Result<Self, DecodeError> {
-        let mut auth =
-            Auth { reason: ReasonCode::SUCCESS, method: None, data: None, properties: Properties::default() };
+        let mut auth = Auth {
+            reason: ReasonCode::SUCCESS,
+            method: None,
+            data: None,
+            properties: Properties::default(),
+        };
         // "In this case the AUTH has a Remaining Length of 0" (MQTT 5, 3.15.2.1).
         if body.is_empty() {
             return Ok(auth);
@@ -56,9 +60,13 @@ pub struct AuthOut<'a> {
 
 impl PropertySource for AuthOut<'_> {
     fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.method.map(Property::AuthenticationMethod).map(&mut *visit);
+        self.method
+            .map(Property::AuthenticationMethod)
+            .map(&mut *visit);
         self.data.map(Property::AuthenticationData).map(&mut *visit);
-        self.reason_string.map(Property::ReasonString).map(&mut *visit);
+        self.reason_string
+            .map(Property::ReasonString)
+            .map(&mut *visit);
     }
 }
 

@@ -47,7 +47,9 @@ impl<'a> Connack<'a> {
         }
         let code = body.u8()?;
         let reason = match version {
-            Version::V5 => Some(ReasonCode(code)).filter(|reason| reason.belongs_to(PacketType::Connack)),
+            Version::V5 => {
+                Some(ReasonCode(code)).filter(|reason| reason.belongs_to(PacketType::Connack))
+            }
             Version::V31 | Version::V311 => ReasonCode::from_connack_v3(code),
         };
         let reason = reason.ok_or(DecodeError::ReasonCodeInvalid)?;
@@ -55,9 +57,15 @@ impl<'a> Connack<'a> {
         if session_present && reason != ReasonCode::SUCCESS {
             return Err(DecodeError::SessionPresentRefused);
         }
-        let mut connack = Connack { session_present, reason, ..Connack::default() };
+        let mut connack = Connack {
+            session_present,
+            reason,
+            ..Connack::default()
+        };
         if version.has_properties() {
-            connack.properties = property::read(&mut body, Allowed::CONNACK, |property| connack.set(property))?;
+            connack.properties = property::read(&mut body, Allowed::CONNACK, |property| {
+                connack.set(property)
+            })?;
             if connack.authentication_data.is_some() && connack.authentication_method.is_none() {
                 return Err(DecodeError::AuthenticationMethodMissing);
             }
@@ -77,7 +85,9 @@ impl<'a> Connack<'a> {
             Property::TopicAliasMaximum(maximum) => self.topic_alias_maximum = Some(maximum),
             Property::ReasonString(text) => self.reason_string = Some(text),
             Property::WildcardSubscriptionAvailable(flag) => self.wildcard_available = Some(flag),
-            Property::SubscriptionIdentifierAvailable(flag) => self.subscription_ids_available = Some(flag),
+            Property::SubscriptionIdentifierAvailable(flag) => {
+                self.subscription_ids_available = Some(flag)
+            }
             Property::SharedSubscriptionAvailable(flag) => self.shared_available = Some(flag),
             Property::ServerKeepAlive(seconds) => self.server_keep_alive = Some(seconds),
             Property::ResponseInformation(text) => self.response_information = Some(text),
@@ -128,23 +138,58 @@ pub struct ConnackOut<'a> {
 impl PropertySource for ConnackOut<'_> {
     /// The order is that of Mosquitto where both send a property, so that recorded conversations can be compared.
     fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.topic_alias_maximum.map(Property::TopicAliasMaximum).map(&mut *visit);
-        self.server_keep_alive.map(Property::ServerKeepAlive).map(&mut *visit);
-        self.assigned_client_id.map(Property::AssignedClientIdentifier).map(&mut *visit);
-        self.authentication_method.map(Property::AuthenticationMethod).map(&mut *visit);
-        self.authentication_data.map(Property::AuthenticationData).map(&mut *visit);
-        self.session_expiry.map(Property::SessionExpiryInterval).map(&mut *visit);
-        self.retain_available.map(Property::RetainAvailable).map(&mut *visit);
-        self.maximum_packet_size.map(Property::MaximumPacketSize).map(&mut *visit);
-        self.receive_maximum.map(Property::ReceiveMaximum).map(&mut *visit);
-        self.maximum_qos.filter(|&qos| qos < QoS::ExactlyOnce).map(Property::MaximumQos).map(&mut *visit);
-        self.wildcard_available.map(Property::WildcardSubscriptionAvailable).map(&mut *visit);
-        self.subscription_ids_available.map(Property::SubscriptionIdentifierAvailable).map(&mut *visit);
-        self.shared_available.map(Property::SharedSubscriptionAvailable).map(&mut *visit);
-        self.response_information.map(Property::ResponseInformation).map(&mut *visit);
-        self.server_reference.map(Property::ServerReference).map(&mut *visit);
-        self.reason_string.map(Property::ReasonString).map(&mut *visit);
-        self.user_properties.iter().for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+        self.topic_alias_maximum
+            .map(Property::TopicAliasMaximum)
+            .map(&mut *visit);
+        self.server_keep_alive
+            .map(Property::ServerKeepAlive)
+            .map(&mut *visit);
+        self.assigned_client_id
+            .map(Property::AssignedClientIdentifier)
+            .map(&mut *visit);
+        self.authentication_method
+            .map(Property::AuthenticationMethod)
+            .map(&mut *visit);
+        self.authentication_data
+            .map(Property::AuthenticationData)
+            .map(&mut *visit);
+        self.session_expiry
+            .map(Property::SessionExpiryInterval)
+            .map(&mut *visit);
+        self.retain_available
+            .map(Property::RetainAvailable)
+            .map(&mut *visit);
+        self.maximum_packet_size
+            .map(Property::MaximumPacketSize)
+            .map(&mut *visit);
+        self.receive_maximum
+            .map(Property::ReceiveMaximum)
+            .map(&mut *visit);
+        self.maximum_qos
+            .filter(|&qos| qos < QoS::ExactlyOnce)
+            .map(Property::MaximumQos)
+            .map(&mut *visit);
+        self.wildcard_available
+            .map(Property::WildcardSubscriptionAvailable)
+            .map(&mut *visit);
+        self.subscription_ids_available
+            .map(Property::SubscriptionIdentifierAvailable)
+            .map(&mut *visit);
+        self.shared_available
+            .map(Property::SharedSubscriptionAvailable)
+            .map(&mut *visit);
+        self.response_information
+            .map(Property::ResponseInformation)
+            .map(&mut *visit);
+        self.server_reference
+            .map(Property::ServerReference)
+            .map(&mut *visit);
+        self.reason_string
+            .map(Property::ReasonString)
+            .map(&mut *visit);
+        self.user_properties
+            .iter()
+            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
     }
 }
 
@@ -161,9 +206,14 @@ impl ConnackOut<'_> {
     /// Appends the packet; before MQTT 5 without properties.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
         let mut writer = Writer::begin(out, PacketType::Connack.first(), self.remaining(version));
-        let session_present = self.session_present && !self.reason.is_error() && version > Version::V31;
+        let session_present =
+            self.session_present && !self.reason.is_error() && version > Version::V31;
         writer.u8(u8::from(session_present));
-        writer.u8(if version.has_properties() { self.reason.0 } else { self.reason.connack_v3() });
+        writer.u8(if version.has_properties() {
+            self.reason.0
+        } else {
+            self.reason.connack_v3()
+        });
         writer.properties(version, self);
         writer.finish();
     }

@@ -77,9 +77,15 @@ impl<'a> ConnectProperties<'a> {
             Property::ReceiveMaximum(maximum) => properties.receive_maximum = Some(maximum),
             Property::MaximumPacketSize(bytes) => properties.maximum_packet_size = Some(bytes),
             Property::TopicAliasMaximum(maximum) => properties.topic_alias_maximum = maximum,
-            Property::RequestResponseInformation(flag) => properties.request_response_information = flag,
-            Property::RequestProblemInformation(flag) => properties.request_problem_information = flag,
-            Property::AuthenticationMethod(method) => properties.authentication_method = Some(method),
+            Property::RequestResponseInformation(flag) => {
+                properties.request_response_information = flag
+            }
+            Property::RequestProblemInformation(flag) => {
+                properties.request_problem_information = flag
+            }
+            Property::AuthenticationMethod(method) => {
+                properties.authentication_method = Some(method)
+            }
             Property::AuthenticationData(data) => properties.authentication_data = Some(data),
             _ => {}
         })?;
@@ -134,7 +140,15 @@ impl<'a> Will<'a> {
         }
         let payload = body.binary()?;
         let retain = flags & FLAG_WILL_RETAIN != 0;
-        Ok(Will { qos, retain, topic, payload, delay_s, message_expiry, properties: properties.raw() })
+        Ok(Will {
+            qos,
+            retain,
+            topic,
+            payload,
+            delay_s,
+            message_expiry,
+            properties: properties.raw(),
+        })
     }
 
     /// Appends the properties of the PUBLISH that the will becomes, unaltered and in their order: all but message
@@ -171,7 +185,11 @@ pub fn connect_version_hint(packet: &[u8]) -> Option<Version> {
     if PacketType::from_first(first) != Some(PacketType::Connect) {
         return None;
     }
-    let length_bytes = 1 + rest.iter().take(3).take_while(|&&byte| byte & 0x80 != 0).count();
+    let length_bytes = 1 + rest
+        .iter()
+        .take(3)
+        .take_while(|&&byte| byte & 0x80 != 0)
+        .count();
     let mut body = Reader::new(rest.get(length_bytes..)?);
     match read_version(&mut body) {
         Ok(version) => Some(version),
@@ -193,16 +211,37 @@ impl<'a> Connect<'a> {
             ConnectProperties::default()
         };
         let client_id = body.string()?;
-        let will = if flags & FLAG_WILL != 0 { Some(Will::read(version, flags, &mut body)?) } else { None };
+        let will = if flags & FLAG_WILL != 0 {
+            Some(Will::read(version, flags, &mut body)?)
+        } else {
+            None
+        };
         // In MQTT 3.1 "the Remaining Length field takes precedence over the User Name flag", and over the other.
         let missing = |body: &Reader<'_>| version == Version::V31 && body.is_empty();
         let has_username = flags & FLAG_USERNAME != 0 && !missing(&body);
-        let username = if has_username { Some(body.string()?) } else { None };
+        let username = if has_username {
+            Some(body.string()?)
+        } else {
+            None
+        };
         let has_password = flags & FLAG_PASSWORD != 0 && !missing(&body);
-        let password = if has_password { Some(body.binary()?) } else { None };
+        let password = if has_password {
+            Some(body.binary()?)
+        } else {
+            None
+        };
         body.finish()?;
         let clean_start = flags & FLAG_CLEAN_START != 0;
-        Ok(Connect { version, clean_start, keep_alive, client_id, username, password, will, properties })
+        Ok(Connect {
+            version,
+            clean_start,
+            keep_alive,
+            client_id,
+            username,
+            password,
+            will,
+            properties,
+        })
     }
 }
 
@@ -266,26 +305,56 @@ impl PropertySource for WillOut<'_> {
         if self.delay_s != 0 {
             visit(Property::WillDelayInterval(self.delay_s));
         }
-        self.payload_format.map(Property::PayloadFormatIndicator).map(&mut *visit);
-        self.message_expiry.map(Property::MessageExpiryInterval).map(&mut *visit);
-        self.content_type.map(Property::ContentType).map(&mut *visit);
-        self.response_topic.map(Property::ResponseTopic).map(&mut *visit);
-        self.correlation_data.map(Property::CorrelationData).map(&mut *visit);
-        self.user_properties.iter().for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+        self.payload_format
+            .map(Property::PayloadFormatIndicator)
+            .map(&mut *visit);
+        self.message_expiry
+            .map(Property::MessageExpiryInterval)
+            .map(&mut *visit);
+        self.content_type
+            .map(Property::ContentType)
+            .map(&mut *visit);
+        self.response_topic
+            .map(Property::ResponseTopic)
+            .map(&mut *visit);
+        self.correlation_data
+            .map(Property::CorrelationData)
+            .map(&mut *visit);
+        self.user_properties
+            .iter()
+            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
     }
 }
 
 impl PropertySource for ConnectOut<'_> {
     fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.session_expiry.map(Property::SessionExpiryInterval).map(&mut *visit);
-        self.receive_maximum.map(Property::ReceiveMaximum).map(&mut *visit);
-        self.maximum_packet_size.map(Property::MaximumPacketSize).map(&mut *visit);
-        self.topic_alias_maximum.map(Property::TopicAliasMaximum).map(&mut *visit);
-        self.request_response_information.map(Property::RequestResponseInformation).map(&mut *visit);
-        self.request_problem_information.map(Property::RequestProblemInformation).map(&mut *visit);
-        self.user_properties.iter().for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
-        self.authentication_method.map(Property::AuthenticationMethod).map(&mut *visit);
-        self.authentication_data.map(Property::AuthenticationData).map(&mut *visit);
+        self.session_expiry
+            .map(Property::SessionExpiryInterval)
+            .map(&mut *visit);
+        self.receive_maximum
+            .map(Property::ReceiveMaximum)
+            .map(&mut *visit);
+        self.maximum_packet_size
+            .map(Property::MaximumPacketSize)
+            .map(&mut *visit);
+        self.topic_alias_maximum
+            .map(Property::TopicAliasMaximum)
+            .map(&mut *visit);
+        self.request_response_information
+            .map(Property::RequestResponseInformation)
+            .map(&mut *visit);
+        self.request_problem_information
+            .map(Property::RequestProblemInformation)
+            .map(&mut *visit);
+        self.user_properties
+            .iter()
+            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+        self.authentication_method
+            .map(Property::AuthenticationMethod)
+            .map(&mut *visit);
+        self.authentication_data
+            .map(Property::AuthenticationData)
+            .map(&mut *visit);
     }
 }
 

@@ -45,12 +45,15 @@ impl<'a> Disconnect<'a> {
         if body.is_empty() {
             return Ok(disconnect);
         }
-        disconnect.properties = property::read(&mut body, Allowed::DISCONNECT, |property| match property {
-            Property::SessionExpiryInterval(seconds) => disconnect.session_expiry = Some(seconds),
-            Property::ReasonString(text) => disconnect.reason_string = Some(text),
-            Property::ServerReference(text) => disconnect.server_reference = Some(text),
-            _ => {}
-        })?;
+        disconnect.properties =
+            property::read(&mut body, Allowed::DISCONNECT, |property| match property {
+                Property::SessionExpiryInterval(seconds) => {
+                    disconnect.session_expiry = Some(seconds)
+                }
+                Property::ReasonString(text) => disconnect.reason_string = Some(text),
+                Property::ServerReference(text) => disconnect.server_reference = Some(text),
+                _ => {}
+            })?;
         body.finish()?;
         Ok(disconnect)
     }
@@ -69,9 +72,15 @@ pub struct DisconnectOut<'a> {
 
 impl PropertySource for DisconnectOut<'_> {
     fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.session_expiry.map(Property::SessionExpiryInterval).map(&mut *visit);
-        self.reason_string.map(Property::ReasonString).map(&mut *visit);
-        self.server_reference.map(Property::ServerReference).map(&mut *visit);
+        self.session_expiry
+            .map(Property::SessionExpiryInterval)
+            .map(&mut *visit);
+        self.reason_string
+            .map(Property::ReasonString)
+            .map(&mut *visit);
+        self.server_reference
+            .map(Property::ServerReference)
+            .map(&mut *visit);
     }
 }
 

@@ -112,9 +112,15 @@ pub fn frame(input: &[u8], max_packet_bytes: u32) -> Result<FrameStatus, DecodeE
         return Err(DecodeError::PacketTooLarge);
     }
     if input.len() < total_len {
-        return Ok(FrameStatus::Incomplete { total_len: Some(total_len) });
+        return Ok(FrameStatus::Incomplete {
+            total_len: Some(total_len),
+        });
     }
-    Ok(FrameStatus::Complete(Frame { first, header_len, total_len }))
+    Ok(FrameStatus::Complete(Frame {
+        first,
+        header_len,
+        total_len,
+    }))
 }
 
 /// The Remaining Length and the bytes it takes; `None` when it is not complete.
@@ -161,7 +167,10 @@ pub(super) fn check_header(version: Version, frame: &Frame) -> Result<(), Decode
         None => return Err(DecodeError::PacketTypeReserved),
     }
     let remaining = frame.total_len.saturating_sub(frame.header_len);
-    if version == Version::V5 && frame.header_len > 2 && remaining >> (7 * (frame.header_len - 2)) == 0 {
+    if version == Version::V5
+        && frame.header_len > 2
+        && remaining >> (7 * (frame.header_len - 2)) == 0
+    {
         return Err(DecodeError::VarintNotMinimal);
     }
     Ok(())

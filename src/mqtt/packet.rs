@@ -40,8 +40,14 @@ pub enum Packet<'a> {
 /// Decodes one whole packet: `packet` are the `frame.total_len` bytes that `frame` was found for. A CONNECT says its
 /// version itself; there `version` has no meaning.
 #[inline]
-pub fn decode<'a>(version: Version, packet: &'a [u8], frame: &Frame) -> Result<Packet<'a>, DecodeError> {
-    let body = packet.get(frame.header_len..frame.total_len).ok_or(DecodeError::Truncated)?;
+pub fn decode<'a>(
+    version: Version,
+    packet: &'a [u8],
+    frame: &Frame,
+) -> Result<Packet<'a>, DecodeError> {
+    let body = packet
+        .get(frame.header_len..frame.total_len)
+        .ok_or(DecodeError::Truncated)?;
     let body = Reader::new(body);
     // The two that come by the million go first.
     match frame.packet_type() {
@@ -62,7 +68,11 @@ pub fn decode<'a>(version: Version, packet: &'a [u8], frame: &Frame) -> Result<P
     }
 }
 
-fn decode_other(version: Version, packet: PacketType, body: Reader<'_>) -> Result<Packet<'_>, DecodeError> {
+fn decode_other(
+    version: Version,
+    packet: PacketType,
+    body: Reader<'_>,
+) -> Result<Packet<'_>, DecodeError> {
     match packet {
         PacketType::Connack => Connack::read(version, body).map(Packet::Connack),
         PacketType::Pubrec => Ack::read(version, AckKind::Pubrec, body).map(Packet::Pubrec),

@@ -114,8 +114,14 @@ impl<'a> Property<'a> {
                 maximum => Property::ReceiveMaximum(maximum),
             },
             34 => Property::TopicAliasMaximum(reader.u16()?),
-            35 => Property::TopicAlias(NonZeroU16::new(reader.u16()?).ok_or(DecodeError::TopicAliasZero)?),
-            36 => Property::MaximumQos(if flag(reader)? { QoS::AtLeastOnce } else { QoS::AtMostOnce }),
+            35 => Property::TopicAlias(
+                NonZeroU16::new(reader.u16()?).ok_or(DecodeError::TopicAliasZero)?,
+            ),
+            36 => Property::MaximumQos(if flag(reader)? {
+                QoS::AtLeastOnce
+            } else {
+                QoS::AtMostOnce
+            }),
             37 => Property::RetainAvailable(flag(reader)?),
             38 => Property::UserProperty(reader.string()?, reader.string()?),
             39 => match reader.u32()? {
@@ -155,7 +161,9 @@ impl<'a> Property<'a> {
             | Property::ResponseInformation(text)
             | Property::ServerReference(text)
             | Property::ReasonString(text) => Value::Bytes(fitting(text).as_bytes()),
-            Property::CorrelationData(bytes) | Property::AuthenticationData(bytes) => Value::Bytes(bytes),
+            Property::CorrelationData(bytes) | Property::AuthenticationData(bytes) => {
+                Value::Bytes(bytes)
+            }
             Property::UserProperty(name, value) => Value::Pair(name, value),
         }
     }
@@ -216,7 +224,11 @@ fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
 }
 
 fn response_topic(topic: &str) -> Result<&str, DecodeError> {
-    if topic::topic_name_valid(topic) { Ok(topic) } else { Err(DecodeError::ResponseTopicInvalid) }
+    if topic::topic_name_valid(topic) {
+        Ok(topic)
+    } else {
+        Err(DecodeError::ResponseTopicInvalid)
+    }
 }
 
 /// The properties that one kind of packet may carry, as bits by identifier, and those that may be there repeatedly.
@@ -235,16 +247,23 @@ impl Allowed {
             bits |= 1 << ids[index];
             index += 1;
         }
-        Allowed { ids: bits, repeated: 1 << 38 }
+        Allowed {
+            ids: bits,
+            repeated: 1 << 38,
+        }
     }
 
     pub(super) const CONNECT: Allowed = Allowed::once(&[17, 21, 22, 23, 25, 33, 34, 39]);
     pub(super) const WILL: Allowed = Allowed::once(&[1, 2, 3, 8, 9, 24]);
-    pub(super) const CONNACK: Allowed =
-        Allowed::once(&[17, 18, 19, 21, 22, 26, 28, 31, 33, 34, 36, 37, 39, 40, 41, 42]);
+    pub(super) const CONNACK: Allowed = Allowed::once(&[
+        17, 18, 19, 21, 22, 26, 28, 31, 33, 34, 36, 37, 39, 40, 41, 42,
+    ]);
     pub(super) const PUBLISH: Allowed = {
         let once = Allowed::once(&[1, 2, 3, 8, 9, 11, 35]);
-        Allowed { ids: once.ids, repeated: once.repeated | 1 << 11 }
+        Allowed {
+            ids: once.ids,
+            repeated: once.repeated | 1 << 11,
+        }
     };
     pub(super) const ACK: Allowed = Allowed::once(&[31]);
     pub(super) const SUBSCRIBE: Allowed = Allowed::once(&[11]);
@@ -300,7 +319,9 @@ impl<'a> Properties<'a> {
     /// Each of them, in their order.
     #[inline]
     pub fn iter(&self) -> PropertyIter<'a> {
-        PropertyIter { reader: Reader::new(self.raw) }
+        PropertyIter {
+            reader: Reader::new(self.raw),
+        }
     }
 
     /// The user properties, in their order.
@@ -338,7 +359,9 @@ pub struct PropertyIter<'a> {
 impl<'a> PropertyIter<'a> {
     /// Over properties that were checked before, such as `Message::properties`.
     pub fn new(raw: &'a [u8]) -> PropertyIter<'a> {
-        PropertyIter { reader: Reader::new(raw) }
+        PropertyIter {
+            reader: Reader::new(raw),
+        }
     }
 }
 

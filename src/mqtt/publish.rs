@@ -60,7 +60,9 @@ impl<'a> PublishProperties<'a> {
         let mut properties = Self::NONE;
         let checked = property::read(body, Allowed::PUBLISH, |property| {
             match property {
-                Property::MessageExpiryInterval(seconds) => properties.message_expiry = Some(seconds),
+                Property::MessageExpiryInterval(seconds) => {
+                    properties.message_expiry = Some(seconds)
+                }
                 Property::TopicAlias(alias) => properties.topic_alias = Some(alias),
                 Property::SubscriptionIdentifier(_) => properties.has_subscription_ids = true,
                 _ => return,
@@ -167,15 +169,22 @@ impl<'a> From<PublishProperties<'a>> for Properties<'a> {
 
 impl<'a> Publish<'a> {
     #[inline]
-    pub(super) fn read(version: Version, first: u8, mut body: Reader<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn read(
+        version: Version,
+        first: u8,
+        mut body: Reader<'a>,
+    ) -> Result<Self, DecodeError> {
         let qos = QoS::from_bits(first >> 1 & 0x03).ok_or(DecodeError::PublishQosReserved)?;
         let name = body.string()?;
         let packet_id = match qos {
             QoS::AtMostOnce => None,
             _ => Some(body.packet_id()?),
         };
-        let properties =
-            if version.has_properties() { PublishProperties::read(&mut body)? } else { PublishProperties::NONE };
+        let properties = if version.has_properties() {
+            PublishProperties::read(&mut body)?
+        } else {
+            PublishProperties::NONE
+        };
         if topic::has_forbidden(name) {
             return Err(DecodeError::TopicWildcard);
         }
@@ -226,13 +235,21 @@ impl PublishHead<'_> {
     fn properties_len(&self) -> usize {
         let alias = if self.topic_alias.is_some() { 3 } else { 0 };
         let expiry = if self.message_expiry.is_some() { 5 } else { 0 };
-        let ids: usize = self.subscription_ids.iter().map(|&id| 1 + varint_len(id as usize)).sum();
+        let ids: usize = self
+            .subscription_ids
+            .iter()
+            .map(|&id| 1 + varint_len(id as usize))
+            .sum();
         self.properties.len() + alias + expiry + ids
     }
 
     #[inline]
     fn topic(&self) -> &[u8] {
-        debug_assert!(self.topic.len() <= FIELD_BYTES_MAX, "a topic of {} bytes", self.topic.len());
+        debug_assert!(
+            self.topic.len() <= FIELD_BYTES_MAX,
+            "a topic of {} bytes",
+            self.topic.len()
+        );
         &self.topic[..self.topic.len().min(FIELD_BYTES_MAX)]
     }
 
@@ -276,7 +293,10 @@ impl PublishHead<'_> {
         cursor.put(&(topic.len() as u16).to_be_bytes());
         cursor.put(topic);
         if self.qos != QoS::AtMostOnce {
-            debug_assert!(self.packet_id.is_some(), "a PUBLISH with QoS above 0 has a packet identifier");
+            debug_assert!(
+                self.packet_id.is_some(),
+                "a PUBLISH with QoS above 0 has a packet identifier"
+            );
             cursor.put(&self.packet_id.map_or(0, PacketId::get).to_be_bytes());
         }
         if self.version.has_properties() {
@@ -312,7 +332,8 @@ struct Cursor<'o> {
 impl Cursor<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        if let Some((place, rest)) = std::mem::take(&mut self.out).split_at_mut_checked(bytes.len()) {
+        if let Some((place, rest)) = std::mem::take(&mut self.out).split_at_mut_checked(bytes.len())
+        {
             place.copy_from_slice(bytes);
             self.out = rest;
         }

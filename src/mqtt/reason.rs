@@ -110,13 +110,21 @@ impl ReasonCode {
     /// Whether a packet of MQTT 5 of this type, in either direction, may carry it (MQTT 5, 2.4).
     pub const fn belongs_to(self, packet: PacketType) -> bool {
         match packet {
-            PacketType::Connack => matches!(self.0, 0 | 0x80..=0x8A | 0x8C | 0x90 | 0x95 | 0x97 | 0x99..=0x9D | 0x9F),
+            PacketType::Connack => {
+                matches!(self.0, 0 | 0x80..=0x8A | 0x8C | 0x90 | 0x95 | 0x97 | 0x99..=0x9D | 0x9F)
+            }
             PacketType::Puback | PacketType::Pubrec => {
-                matches!(self.0, 0 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99)
+                matches!(
+                    self.0,
+                    0 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99
+                )
             }
             PacketType::Pubrel | PacketType::Pubcomp => matches!(self.0, 0 | 0x92),
             PacketType::Suback => {
-                matches!(self.0, 0..=2 | 0x80 | 0x83 | 0x87 | 0x8F | 0x91 | 0x97 | 0x9E | 0xA1 | 0xA2)
+                matches!(
+                    self.0,
+                    0..=2 | 0x80 | 0x83 | 0x87 | 0x8F | 0x91 | 0x97 | 0x9E | 0xA1 | 0xA2
+                )
             }
             PacketType::Unsuback => matches!(self.0, 0 | 0x11 | 0x80 | 0x83 | 0x87 | 0x8F | 0x91),
             PacketType::Disconnect => {

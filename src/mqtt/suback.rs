@@ -35,7 +35,11 @@ impl<'a> Suback<'a> {
         if !reasons.iter().all(|&code| valid(code)) {
             return Err(DecodeError::ReasonCodeInvalid);
         }
-        Ok(Suback { packet_id, properties, reasons })
+        Ok(Suback {
+            packet_id,
+            properties,
+            reasons,
+        })
     }
 
     /// One for each filter of the SUBSCRIBE, in their order: the QoS granted, or an error (before MQTT 5: 0x80).
@@ -72,7 +76,11 @@ impl SubackOut<'_> {
         }
         for &reason in self.reasons {
             let plain = !version.has_properties() && reason.is_error();
-            writer.u8(if plain { ReasonCode::UNSPECIFIED_ERROR.0 } else { reason.0 });
+            writer.u8(if plain {
+                ReasonCode::UNSPECIFIED_ERROR.0
+            } else {
+                reason.0
+            });
         }
         writer.finish();
     }

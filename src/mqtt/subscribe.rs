@@ -35,7 +35,12 @@ pub struct SubscribeOptions {
 impl SubscribeOptions {
     /// With this QoS and the defaults.
     pub const fn with_qos(qos: QoS) -> SubscribeOptions {
-        SubscribeOptions { qos, no_local: false, retain_as_published: false, retain_handling: 0 }
+        SubscribeOptions {
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: 0,
+        }
     }
 
     fn from_byte(version: Version, byte: u8) -> Result<SubscribeOptions, DecodeError> {
@@ -89,12 +94,19 @@ impl<'a> Subscribe<'a> {
                 return Err(DecodeError::ShareNoLocal);
             }
         }
-        Ok(Subscribe { packet_id, subscription_id, properties, filters })
+        Ok(Subscribe {
+            packet_id,
+            subscription_id,
+            properties,
+            filters,
+        })
     }
 
     /// The topic filters with their options, in their order; each is valid, shared ones included.
     pub fn filters(&self) -> SubscribeFilters<'a> {
-        SubscribeFilters { reader: Reader::new(self.filters) }
+        SubscribeFilters {
+            reader: Reader::new(self.filters),
+        }
     }
 }
 
@@ -143,14 +155,22 @@ pub struct SubscribeOut<'a> {
 
 impl PropertySource for SubscribeOut<'_> {
     fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.subscription_id.map(Property::SubscriptionIdentifier).map(&mut *visit);
-        self.user_properties.iter().for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+        self.subscription_id
+            .map(Property::SubscriptionIdentifier)
+            .map(&mut *visit);
+        self.user_properties
+            .iter()
+            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
     }
 }
 
 impl SubscribeOut<'_> {
     fn remaining(&self, version: Version) -> usize {
-        let filters: usize = self.filters.iter().map(|(filter, _)| string_len(filter) + 1).sum();
+        let filters: usize = self
+            .filters
+            .iter()
+            .map(|(filter, _)| string_len(filter) + 1)
+            .sum();
         2 + self.property_block_len(version) + filters
     }
 

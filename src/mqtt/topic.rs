@@ -21,7 +21,9 @@ pub fn topic_name_valid(topic: &str) -> bool {
 #[inline]
 pub(super) fn has_forbidden(topic: &str) -> bool {
     // A fold without an early end, so that it is done sixteen bytes at a time.
-    topic.as_bytes().iter().fold(false, |bad, &byte| bad | (byte == b'+') | (byte == b'#') | (byte == 0))
+    topic.as_bytes().iter().fold(false, |bad, &byte| {
+        bad | (byte == b'+') | (byte == b'#') | (byte == 0)
+    })
 }
 
 /// Whether this may be subscribed to: `#` only as the whole of the last level (MQTT-4.7.1-1), `+` only as the whole
@@ -54,7 +56,9 @@ pub fn topic_filter_valid(filter: &str) -> bool {
 pub fn share(filter: &str) -> Option<Result<(&str, &str), ()>> {
     let rest = filter.strip_prefix(SHARE)?;
     Some(match rest.split_once('/') {
-        Some((group, filter)) if !group.is_empty() && !group.contains(['+', '#']) && topic_filter_valid(filter) => {
+        Some((group, filter))
+            if !group.is_empty() && !group.contains(['+', '#']) && topic_filter_valid(filter) =>
+        {
             Ok((group, filter))
         }
         _ => Err(()),
@@ -64,7 +68,8 @@ pub fn share(filter: &str) -> Option<Result<(&str, &str), ()>> {
 /// Whether a topic name or filter has more than `TOPIC_LEVELS_MAX` levels.
 #[inline]
 pub fn too_deep(topic: &str) -> bool {
-    topic.len() >= TOPIC_LEVELS_MAX && topic.bytes().filter(|&byte| byte == b'/').count() >= TOPIC_LEVELS_MAX
+    topic.len() >= TOPIC_LEVELS_MAX
+        && topic.bytes().filter(|&byte| byte == b'/').count() >= TOPIC_LEVELS_MAX
 }
 
 /// Whether a valid filter (without `$share`) matches a valid topic name. A topic that starts with `$` is not matched

@@ -22,17 +22,28 @@ impl<'a> Unsuback<'a> {
         let packet_id = body.packet_id()?;
         if !version.has_properties() {
             body.finish()?;
-            return Ok(Unsuback { packet_id, properties: Properties::default(), reasons: &[] });
+            return Ok(Unsuback {
+                packet_id,
+                properties: Properties::default(),
+                reasons: &[],
+            });
         }
         let properties = property::read(&mut body, Allowed::ACK, |_| {})?;
         let reasons = body.rest();
         if reasons.is_empty() {
             return Err(DecodeError::ReasonCodesMissing);
         }
-        if !reasons.iter().all(|&code| ReasonCode(code).belongs_to(PacketType::Unsuback)) {
+        if !reasons
+            .iter()
+            .all(|&code| ReasonCode(code).belongs_to(PacketType::Unsuback))
+        {
             return Err(DecodeError::ReasonCodeInvalid);
         }
-        Ok(Unsuback { packet_id, properties, reasons })
+        Ok(Unsuback {
+            packet_id,
+            properties,
+            reasons,
+        })
     }
 
     /// One for each filter of the UNSUBSCRIBE, in their order; none before MQTT 5.
@@ -51,7 +62,11 @@ pub struct UnsubackOut<'a> {
 
 impl UnsubackOut<'_> {
     fn remaining(&self, version: Version) -> usize {
-        if version.has_properties() { 3 + self.reasons.len() } else { 2 }
+        if version.has_properties() {
+            3 + self.reasons.len()
+        } else {
+            2
+        }
     }
 
     /// Bytes that `encode` appends.

@@ -31,12 +31,18 @@ impl<'a> Unsubscribe<'a> {
         while !body.is_empty() {
             check_filter(body.string()?)?;
         }
-        Ok(Unsubscribe { packet_id, properties, filters })
+        Ok(Unsubscribe {
+            packet_id,
+            properties,
+            filters,
+        })
     }
 
     /// The topic filters, in their order; each is valid, shared ones included.
     pub fn filters(&self) -> UnsubscribeFilters<'a> {
-        UnsubscribeFilters { reader: Reader::new(self.filters) }
+        UnsubscribeFilters {
+            reader: Reader::new(self.filters),
+        }
     }
 }
 
@@ -65,7 +71,9 @@ pub struct UnsubscribeOut<'a> {
 
 impl PropertySource for UnsubscribeOut<'_> {
     fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.user_properties.iter().for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+        self.user_properties
+            .iter()
+            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
     }
 }
 
@@ -82,7 +90,11 @@ impl UnsubscribeOut<'_> {
 
     /// Appends the packet; before MQTT 5 without what only MQTT 5 has.
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
-        let mut writer = Writer::begin(out, PacketType::Unsubscribe.first(), self.remaining(version));
+        let mut writer = Writer::begin(
+            out,
+            PacketType::Unsubscribe.first(),
+            self.remaining(version),
+        );
         writer.packet_id(self.packet_id);
         writer.properties(version, self);
         for filter in self.filters {

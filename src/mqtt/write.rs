@@ -33,13 +33,25 @@ pub(super) const fn varint_bytes(value: usize) -> [u8; 4] {
 
 /// As much of a string as its length field can tell.
 pub(super) fn fitting(text: &str) -> &str {
-    debug_assert!(text.len() <= FIELD_BYTES_MAX, "a string of {} bytes", text.len());
-    if text.len() <= FIELD_BYTES_MAX { text } else { &text[..text.floor_char_boundary(FIELD_BYTES_MAX)] }
+    debug_assert!(
+        text.len() <= FIELD_BYTES_MAX,
+        "a string of {} bytes",
+        text.len()
+    );
+    if text.len() <= FIELD_BYTES_MAX {
+        text
+    } else {
+        &text[..text.floor_char_boundary(FIELD_BYTES_MAX)]
+    }
 }
 
 /// As much of binary data as its length field can tell.
 pub(super) fn fitting_bytes(bytes: &[u8]) -> &[u8] {
-    debug_assert!(bytes.len() <= FIELD_BYTES_MAX, "a field of {} bytes", bytes.len());
+    debug_assert!(
+        bytes.len() <= FIELD_BYTES_MAX,
+        "a field of {} bytes",
+        bytes.len()
+    );
     &bytes[..bytes.len().min(FIELD_BYTES_MAX)]
 }
 
@@ -97,7 +109,11 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn finish(self) {
-        debug_assert_eq!(self.out.len(), self.end, "a packet has another length than announced");
+        debug_assert_eq!(
+            self.out.len(),
+            self.end,
+            "a packet has another length than announced"
+        );
     }
 
     #[inline]
@@ -116,7 +132,8 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn varint(&mut self, value: usize) {
-        self.out.extend_from_slice(&varint_bytes(value)[..varint_len(value)]);
+        self.out
+            .extend_from_slice(&varint_bytes(value)[..varint_len(value)]);
     }
 
     pub(super) fn string(&mut self, text: &str) {

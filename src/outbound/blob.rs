@@ -177,7 +177,11 @@ impl Blobs {
     }
 
     fn add(&mut self, memory: Memory) -> u32 {
-        let blob = Blob { memory, users: 0, evicted: false };
+        let blob = Blob {
+            memory,
+            users: 0,
+            evicted: false,
+        };
         match self.free.pop() {
             Some(index) => {
                 self.blobs[index as usize] = blob;
@@ -300,11 +304,19 @@ impl Blobs {
 
     /// The oldest segment, if there are more than the window holds: it is to be freed.
     pub fn evict(&mut self) -> Option<BlobId> {
-        let live = self.filled.iter().filter(|&&index| !self.blobs[index as usize].evicted).count();
+        let live = self
+            .filled
+            .iter()
+            .filter(|&&index| !self.blobs[index as usize].evicted)
+            .count();
         if live < SEGMENTS_WINDOW {
             return None;
         }
-        let oldest = self.filled.iter().copied().find(|&index| !self.blobs[index as usize].evicted)?;
+        let oldest = self
+            .filled
+            .iter()
+            .copied()
+            .find(|&index| !self.blobs[index as usize].evicted)?;
         self.blobs[oldest as usize].evicted = true;
         Some(BlobId(oldest))
     }
@@ -322,7 +334,10 @@ impl Blobs {
     /// How many blobs there are that are not free.
     #[cfg(test)]
     pub fn live(&self) -> usize {
-        self.blobs.iter().filter(|blob| !matches!(blob.memory, Memory::Free)).count()
+        self.blobs
+            .iter()
+            .filter(|blob| !matches!(blob.memory, Memory::Free))
+            .count()
     }
 
     #[inline]
@@ -339,6 +354,9 @@ impl Blobs {
     #[inline]
     pub fn slice(&self, blob: BlobId, offset: u32, len: u32) -> Slice {
         let bytes = self.bytes(blob, offset, len);
-        Slice { base: bytes.as_ptr(), len: bytes.len() }
+        Slice {
+            base: bytes.as_ptr(),
+            len: bytes.len(),
+        }
     }
 }

@@ -116,7 +116,11 @@ impl Outbound {
             self.make_room(len);
         }
         let (blob, offset) = self.blobs.append(len, write);
-        Range { blob, offset, len: len as u32 }
+        Range {
+            blob,
+            offset,
+            len: len as u32,
+        }
     }
 
     /// Appends these bytes to the log.
@@ -127,7 +131,11 @@ impl Outbound {
     /// Refers to a payload where it is. The range is good until `settle`, and longer in queues.
     pub fn reference(&mut self, payload: Bytes) -> Range {
         let len = payload.len() as u32;
-        Range { blob: self.blobs.reference(payload), offset: 0, len }
+        Range {
+            blob: self.blobs.reference(payload),
+            offset: 0,
+            len,
+        }
     }
 
     /// Ends the time in which ranges outside of queues are good: memory that no queue refers to becomes free.
@@ -292,7 +300,8 @@ impl Outbound {
     }
 
     fn keep_spare(&mut self, list: Box<std::collections::VecDeque<Range>>) {
-        if self.spare.len() < limits::SPARE_LISTS && list.capacity() <= 2 * limits::QUEUE_RANGES_MAX {
+        if self.spare.len() < limits::SPARE_LISTS && list.capacity() <= 2 * limits::QUEUE_RANGES_MAX
+        {
             self.spare.push(list);
         }
     }
@@ -304,7 +313,8 @@ impl Outbound {
         let old: Vec<Range> = self.queues[conn.index()].ranges().collect();
         let mut at = joined.offset;
         for range in &old {
-            self.blobs.copy_within(range.blob, range.offset, range.len, joined.blob, at);
+            self.blobs
+                .copy_within(range.blob, range.offset, range.len, joined.blob, at);
             at += range.len;
         }
         self.rebuild(conn, &old, &[joined]);
@@ -317,12 +327,17 @@ impl Outbound {
         self.blobs.rotate(len);
         while let Some(oldest) = self.blobs.evict() {
             for index in 0..self.queues.len() {
-                if !self.queues[index].ranges().any(|range| range.blob == oldest) {
+                if !self.queues[index]
+                    .ranges()
+                    .any(|range| range.blob == oldest)
+                {
                     continue;
                 }
                 let conn = ConnId(index as u32);
                 self.make_private(conn, |_, range| range.blob == oldest);
-                let still = self.queues[index].ranges().any(|range| range.blob == oldest);
+                let still = self.queues[index]
+                    .ranges()
+                    .any(|range| range.blob == oldest);
                 if still && self.queues[index].cancel() {
                     self.cancel.push(conn);
                 }
@@ -347,7 +362,14 @@ impl Outbound {
         let mut offset = 0;
         for range in rest {
             if chosen(&self.blobs, &range) {
-                overflow::add(&mut ranges, Range { blob, offset, len: range.len });
+                overflow::add(
+                    &mut ranges,
+                    Range {
+                        blob,
+                        offset,
+                        len: range.len,
+                    },
+                );
                 offset += range.len;
             } else {
                 ranges.push(range);
@@ -385,10 +407,17 @@ fn split(ranges: &[Range], mut bytes: u32) -> (Vec<Range>, Vec<Range>) {
         let head = bytes.min(range.len);
         bytes -= head;
         if head > 0 {
-            front.push(Range { len: head, ..*range });
+            front.push(Range {
+                len: head,
+                ..*range
+            });
         }
         if head < range.len {
-            rest.push(Range { blob: range.blob, offset: range.offset + head, len: range.len - head });
+            rest.push(Range {
+                blob: range.blob,
+                offset: range.offset + head,
+                len: range.len - head,
+            });
         }
     }
     (front, rest)

@@ -23,7 +23,11 @@ impl Walk<'_> {
         let mut offset = self.offset + ahead;
         for range in self.ranges.get(self.index..)? {
             if offset < range.len {
-                return self.blobs.bytes(range.blob, range.offset + offset, 1).first().copied();
+                return self
+                    .blobs
+                    .bytes(range.blob, range.offset + offset, 1)
+                    .first()
+                    .copied();
             }
             offset -= range.len;
         }
@@ -47,9 +51,15 @@ impl Walk<'_> {
     /// Moves on by `bytes` and hands what was passed to `take`, in pieces.
     fn advance(&mut self, mut bytes: u32, mut take: impl FnMut(Range)) {
         while bytes > 0 {
-            let Some(range) = self.ranges.get(self.index) else { return };
+            let Some(range) = self.ranges.get(self.index) else {
+                return;
+            };
             let step = bytes.min(range.len - self.offset);
-            take(Range { blob: range.blob, offset: range.offset + self.offset, len: step });
+            take(Range {
+                blob: range.blob,
+                offset: range.offset + self.offset,
+                len: step,
+            });
             bytes -= step;
             self.offset += step;
             if self.offset == range.len {
@@ -66,11 +76,18 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
         return queue.skip() - written;
     }
     let ranges: Vec<Range> = queue.ranges().collect();
-    let mut walk = Walk { blobs, ranges: &ranges, index: 0, offset: 0 };
+    let mut walk = Walk {
+        blobs,
+        ranges: &ranges,
+        index: 0,
+        offset: 0,
+    };
     let mut position = queue.skip();
     walk.advance(position, |_| ());
     while position < written {
-        let Some((_, len)) = walk.packet() else { return 0 };
+        let Some((_, len)) = walk.packet() else {
+            return 0;
+        };
         walk.advance(len, |_| ());
         position += len;
     }
@@ -85,7 +102,9 @@ fn is_droppable(first: u8) -> bool {
 /// Adds a range to a list, as a longer last range where it can.
 pub fn add(list: &mut Vec<Range>, range: Range) {
     match list.last_mut() {
-        Some(last) if last.blob == range.blob && last.offset + last.len == range.offset => last.len += range.len,
+        Some(last) if last.blob == range.blob && last.offset + last.len == range.offset => {
+            last.len += range.len
+        }
         _ => list.push(range),
     }
 }
@@ -95,7 +114,12 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
     let queue = &outbound.queues[conn.index()];
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut kept: Vec<Range> = Vec::with_capacity(ranges.len());
-    let mut walk = Walk { blobs: &outbound.blobs, ranges: &ranges, index: 0, offset: 0 };
+    let mut walk = Walk {
+        blobs: &outbound.blobs,
+        ranges: &ranges,
+        index: 0,
+        offset: 0,
+    };
     let mut dropped = Dropped::default();
     let mut position = queue.skip();
     let mut pending = queue.pending();

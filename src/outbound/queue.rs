@@ -12,7 +12,11 @@ const CANCELLED: u8 = 2;
 /// A list of ranges that is lent to queues with more than one.
 pub type List = Box<VecDeque<Range>>;
 
-const NOTHING: Range = Range { blob: BlobId(u32::MAX), offset: 0, len: 0 };
+const NOTHING: Range = Range {
+    blob: BlobId(u32::MAX),
+    offset: 0,
+    len: 0,
+};
 
 /// The queue of one connection; see the invariants of the module above.
 pub struct Queue {
@@ -31,7 +35,15 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Queue { first: NOTHING, more: None, pending: 0, in_flight: 0, skip: 0, since_s: 0, flags: 0 }
+        Queue {
+            first: NOTHING,
+            more: None,
+            pending: 0,
+            in_flight: 0,
+            skip: 0,
+            since_s: 0,
+            flags: 0,
+        }
     }
 }
 
@@ -62,13 +74,19 @@ impl Queue {
 
     /// How many ranges there are.
     pub fn len(&self) -> usize {
-        if self.first.len == 0 { 0 } else { 1 + self.more.as_ref().map_or(0, |more| more.len()) }
+        if self.first.len == 0 {
+            0
+        } else {
+            1 + self.more.as_ref().map_or(0, |more| more.len())
+        }
     }
 
     /// The ranges, front first.
     pub fn ranges(&self) -> impl Iterator<Item = Range> + '_ {
         let first = (self.first.len > 0).then_some(self.first);
-        first.into_iter().chain(self.more.iter().flat_map(|more| more.iter().copied()))
+        first
+            .into_iter()
+            .chain(self.more.iter().flat_map(|more| more.iter().copied()))
     }
 
     /// Whether the ranges are so small that copying them together is cheaper than a vector of them.

@@ -162,9 +162,9 @@ impl Groups {
             .map(|&id| GroupId(id))
     }
 
-    /// The group with this id; `None` after its last member has left.
-    pub fn get(&self, id: GroupId) -> Option<&Group> {
-        self.groups.get(id.0 as usize).filter(|group| !group.members.is_empty())
+    /// The group with an id that `join` gave; without members and names after its last member has left.
+    pub fn get(&self, id: GroupId) -> &Group {
+        &self.groups[id.0 as usize]
     }
 
     /// Whose turn it is: round robin over the members that are online; when none is, over those that are away.

@@ -39,7 +39,10 @@ pub struct OutboundAliases {
 impl OutboundAliases {
     /// A table of at most `max` aliases.
     pub fn new(max: u16) -> Self {
-        OutboundAliases { aliases: HashMap::with_hasher(FixedState::with_seed(0)), max }
+        OutboundAliases {
+            aliases: HashMap::with_hasher(FixedState::with_seed(0)),
+            max,
+        }
     }
 
     /// The alias of a topic and whether the client knows it already; `None` when the table is full.

@@ -28,7 +28,8 @@ impl Origin {
 
     /// The owner and the group, if it was a shared subscription.
     pub fn group(self) -> Option<(ShardId, GroupId)> {
-        (self.0 < Self::RETAINED.0).then(|| (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff)))
+        (self.0 < Self::RETAINED.0)
+            .then(|| (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff)))
     }
 }
 
@@ -99,6 +100,8 @@ pub struct Flow {
     in_flight_bytes: u64,
     queue: VecDeque<Delivery>,
     queue_bytes: u64,
+    /// In flight, but not yet sent again on this connection: its receive maximum is smaller than that of the last one.
+    later: VecDeque<u16>,
     /// Retained messages in the queue: they do not count towards the bound on messages, and keep QoS 0 messages
     /// behind them.
     replaying: u32,
@@ -113,6 +116,7 @@ impl Default for Flow {
             in_flight_bytes: 0,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            later: VecDeque::new(),
             replaying: 0,
         }
     }
@@ -140,13 +144,18 @@ impl Flow {
     /// Whether a new message must wait behind others: any with QoS above 0, and QoS 0 while retained ones are ahead.
     #[inline]
     pub fn must_wait(&self, qos: u8) -> bool {
-        if qos == 0 { self.replaying > 0 } else { !self.queue.is_empty() }
+        if qos == 0 {
+            self.replaying > 0
+        } else {
+            !self.queue.is_empty()
+        }
     }
 
     /// Whether the shared identifier of this frame is free here.
     #[inline]
     pub fn admits_shared(&self, order: u64) -> bool {
-        self.shared.admits(SHARED_ID_BIT | (order & 0x7fff) as u16, order)
+        self.shared
+            .admits(SHARED_ID_BIT | (order & 0x7fff) as u16, order)
     }
 
     /// Whether a private identifier is free.
@@ -166,18 +175,45 @@ impl Flow {
 
     /// A message has been sent with this identifier. `message` is kept where it may have to be sent again.
     #[inline]
-    pub fn sent(&mut self, id: u16, order: u64, qos: u8, bits: u32, origin: Origin, message: Option<Arc<Message>>) {
+    pub fn sent(
+        &mut self,
+        id: u16,
+        order: u64,
+        qos: u8,
+        bits: u32,
+        origin: Origin,
+        message: Option<Arc<Message>>,
+    ) {
         if let Some(message) = &message {
             self.in_flight_bytes += message.payload.len() as u64;
         }
-        let progress = if qos == 1 { Progress::Puback } else { Progress::Pubrec };
-        let window = if id & SHARED_ID_BIT != 0 { &mut self.shared } else { &mut self.own };
-        window.push(InFlight { order, message, origin, bits, id, progress });
+        let progress = if qos == 1 {
+            Progress::Puback
+        } else {
+            Progress::Pubrec
+        };
+        let window = if id & SHARED_ID_BIT != 0 {
+            &mut self.shared
+        } else {
+            &mut self.own
+        };
+        window.push(InFlight {
+            order,
+            message,
+            origin,
+            bits,
+            id,
+            progress,
+        });
     }
 
     #[inline]
     fn window(&mut self, id: u16) -> &mut Window {
-        if id & SHARED_ID_BIT != 0 { &mut self.shared } else { &mut self.own }
+        if id & SHARED_ID_BIT != 0 {
+            &mut self.shared
+        } else {
+            &mut self.own
+        }
     }
 
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error).
@@ -210,7 +246,11 @@ impl Flow {
     /// Puts a message behind the others, if the bounds allow it.
     pub fn enqueue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
         let bytes = delivery.message.payload.len() as u64;
-        let bytes_max = if bounds.queued_bytes == 0 { limits::QUEUED_BYTES_MAX } else { bounds.queued_bytes };
+        let bytes_max = if bounds.queued_bytes == 0 {
+            limits::QUEUED_BYTES_MAX
+        } else {
+            bounds.queued_bytes
+        };
         if delivery.origin == Origin::RETAINED {
             self.replaying += 1;
         } else {
@@ -245,11 +285,20 @@ impl Flow {
         Some(delivery)
     }
 
-    /// Everything in flight, in the order in which it was first sent (MQTT-4.4.0-1, MQTT-4.6.0-1).
-    pub fn resend(&self) -> Vec<InFlight> {
+    /// A new connection: what is in flight, in the order in which it was first sent (MQTT-4.4.0-1, MQTT-4.6.0-1), as far
+    /// as it may be sent again at once; the rest follows by `next_later`.
+    pub fn resend(&mut self, bounds: &Bounds) -> Vec<InFlight> {
         let mut all: Vec<InFlight> = self.own.iter().chain(self.shared.iter()).cloned().collect();
         all.sort_by_key(|entry| entry.order);
+        let later = all.split_off(all.len().min(usize::from(bounds.in_flight)));
+        self.later = later.into_iter().map(|entry| entry.id).collect();
         all
+    }
+
+    /// The next message that is still to be sent again; to be asked for whenever one in flight is done.
+    pub fn next_later(&mut self) -> Option<InFlight> {
+        let id = self.later.pop_front()?;
+        self.window(id).get_mut(id).cloned()
     }
 
     /// Takes out everything that was not yet acknowledged in any way, for other members of a shared subscription: what
@@ -257,22 +306,37 @@ impl Flow {
     /// waits, with any QoS. QoS 2 in flight stays the client's (MQTT-4.8.2-5).
     pub fn take_shared(&mut self, with_in_flight: bool) -> Vec<(Origin, Arc<Message>)> {
         let mut taken = Vec::new();
-        let windows = if with_in_flight { vec![&mut self.own, &mut self.shared] } else { Vec::new() };
+        let windows = if with_in_flight {
+            vec![&mut self.own, &mut self.shared]
+        } else {
+            Vec::new()
+        };
         for window in windows {
             let ids: Vec<u16> = window
                 .iter()
-                .filter(|entry| entry.progress == Progress::Puback && entry.origin.group().is_some())
+                .filter(|entry| {
+                    entry.progress == Progress::Puback && entry.origin.group().is_some()
+                })
                 .map(|entry| entry.id)
                 .collect();
             for id in ids {
-                if let Some(InFlight { order, origin, message: Some(message), .. }) = window.remove(id) {
+                if let Some(InFlight {
+                    order,
+                    origin,
+                    message: Some(message),
+                    ..
+                }) = window.remove(id)
+                {
                     self.in_flight_bytes -= message.payload.len() as u64;
                     taken.push((order, origin, message));
                 }
             }
         }
         taken.sort_by_key(|&(order, ..)| order);
-        let mut taken: Vec<_> = taken.into_iter().map(|(_, origin, message)| (origin, message)).collect();
+        let mut taken: Vec<_> = taken
+            .into_iter()
+            .map(|(_, origin, message)| (origin, message))
+            .collect();
         let queue = std::mem::take(&mut self.queue);
         for delivery in queue {
             if delivery.origin.group().is_some() {
@@ -287,12 +351,19 @@ impl Flow {
 
     /// Messages that are held here, in flight or waiting.
     pub fn held(&self) -> impl Iterator<Item = &Arc<Message>> {
-        let in_flight = self.own.iter().chain(self.shared.iter()).filter_map(|entry| entry.message.as_ref());
+        let in_flight = self
+            .own
+            .iter()
+            .chain(self.shared.iter())
+            .filter_map(|entry| entry.message.as_ref());
         in_flight.chain(self.queue.iter().map(|delivery| &delivery.message))
     }
 
     /// Identifiers in flight, for checks.
     pub fn ids(&self) -> impl Iterator<Item = u16> + '_ {
-        self.own.iter().chain(self.shared.iter()).map(|entry| entry.id)
+        self.own
+            .iter()
+            .chain(self.shared.iter())
+            .map(|entry| entry.id)
     }
 }

@@ -114,14 +114,18 @@ impl Window {
             return None;
         }
         let wanted = distance(front, id);
-        let index = self.entries.partition_point(|entry| distance(front, entry.id) < wanted);
+        let index = self
+            .entries
+            .partition_point(|entry| distance(front, entry.id) < wanted);
         (self.entries.get(index)?.id == id).then_some(index)
     }
 
     /// The message in flight with this identifier.
     pub fn get_mut(&mut self, id: u16) -> Option<&mut InFlight> {
         let index = self.find(id)?;
-        self.entries.get_mut(index).filter(|entry| entry.progress != Progress::Done)
+        self.entries
+            .get_mut(index)
+            .filter(|entry| entry.progress != Progress::Done)
     }
 
     /// Takes out the message with this identifier.
@@ -135,24 +139,35 @@ impl Window {
         self.live -= 1;
         if index == 0 {
             let entry = self.entries.pop_front();
-            while self.entries.front().is_some_and(|front| front.progress == Progress::Done) {
+            while self
+                .entries
+                .front()
+                .is_some_and(|front| front.progress == Progress::Done)
+            {
                 self.entries.pop_front();
             }
             return entry;
         }
-        let taken = InFlight { message: entry.message.take(), ..entry.clone() };
+        let taken = InFlight {
+            message: entry.message.take(),
+            ..entry.clone()
+        };
         entry.progress = Progress::Done;
         Some(taken)
     }
 
     /// All that are in flight, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &InFlight> {
-        self.entries.iter().filter(|entry| entry.progress != Progress::Done)
+        self.entries
+            .iter()
+            .filter(|entry| entry.progress != Progress::Done)
     }
 
     /// Takes out all that are in flight, oldest first.
     pub fn drain(&mut self) -> impl Iterator<Item = InFlight> + '_ {
         self.live = 0;
-        self.entries.drain(..).filter(|entry| entry.progress != Progress::Done)
+        self.entries
+            .drain(..)
+            .filter(|entry| entry.progress != Progress::Done)
     }
 }
