@@ -10,4 +10,7 @@ pub mod limits;
 pub mod mqtt;
 pub mod routing;
 
+pub mod outbound;
+pub mod session;
+
 pub mod broker;
