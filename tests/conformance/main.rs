@@ -8,6 +8,7 @@ mod support;
 mod bytes;
 mod compose;
 mod expect;
+mod in_process;
 mod play;
 mod referee;
 mod script;
@@ -18,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use in_process::{Cut, InProcess};
 use play::World;
 use script::Case;
 use socket::SocketWorld;
@@ -62,6 +64,59 @@ fn over_a_socket(program: &Program, case: &Case, version: Version) -> Result<(),
         Ok(_) => format!("{e}\n{}", world.log()),
         Err(_) => e,
     })
+}
+
+fn in_process(shards: u8, cut: Cut) {
+    play_all(wanted(), 2, |case, version| play::play(&mut InProcess::new(shards, cut, &case.config), case, version));
+}
+
+#[test]
+fn in_process_on_one_shard() {
+    in_process(1, Cut::Whole);
+}
+
+#[test]
+fn in_process_on_two_shards() {
+    in_process(2, Cut::Whole);
+}
+
+#[test]
+fn in_process_on_seven_shards() {
+    in_process(7, Cut::Whole);
+}
+
+#[test]
+fn in_process_in_crumbs() {
+    in_process(1, Cut::Crumbs);
+}
+
+#[test]
+fn in_process_in_crumbs_on_three_shards() {
+    in_process(3, Cut::Crumbs);
+}
+
+/// Every statement that binds a server is shown by a script, or `statements.txt` says why not.
+#[test]
+fn every_statement_is_shown() {
+    let mut known = Vec::new();
+    let mut excused = Vec::new();
+    for line in include_str!("statements.txt").lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        if let Some(rest) = line.strip_prefix("not ") {
+            excused.push(rest.split(": ").next().unwrap_or(rest).to_string());
+            continue;
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        let (first, last) = words[2].split_once("..").unwrap_or((words[2], words[2]));
+        let numbers = first.parse::<u32>().unwrap()..=last.parse::<u32>().unwrap();
+        known.extend(numbers.map(|n| format!("{}:{}-{n}", words[0], words[1])));
+    }
+    let shown: std::collections::BTreeSet<String> = script::load().into_iter().flat_map(|c| c.statements).collect();
+    let missing: Vec<_> = known.iter().filter(|s| !shown.contains(*s) && !excused.contains(s)).collect();
+    assert!(missing.is_empty(), "shown by no script: {missing:?}");
+    let unknown: Vec<_> = shown.iter().filter(|s| s.contains(":MQTT-") && !known.contains(s)).collect();
+    assert!(unknown.is_empty(), "not in statements.txt: {unknown:?}");
+    let both: Vec<_> = excused.iter().filter(|s| shown.contains(*s)).collect();
+    assert!(both.is_empty(), "shown although excused: {both:?}");
 }
 
 /// Shows that the scripts mean what the standard says: another broker agrees with them, but for the listed cases.

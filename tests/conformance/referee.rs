@@ -45,7 +45,7 @@ impl Referee {
         if !self.accepted && packet.kind != wire::CONNACK && packet.kind != wire::AUTH {
             return Err("a packet before CONNACK [MQTT-3.2.0-1]".into());
         }
-        if let Some(limit) = self.asked("max-packet")
+        if let Some(limit) = self.asked("max-packet").filter(|limit| *limit > 0)
             && packet.bytes.len() > limit as usize
         {
             return Err(format!("{} bytes, above the maximum packet size [MQTT-3.1.2-24]", packet.bytes.len()));

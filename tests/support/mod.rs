@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -39,9 +39,16 @@ impl Drop for Folder {
     }
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, given out once in this process. Below those that the kernel gives to clients.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + ((std::process::id() * 131 + number) % 22_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Which program serves, and how it is told so.
@@ -53,6 +60,14 @@ pub enum Program {
     Mosquitto(PathBuf),
 }
 
+/// The broker under test: this package's, or the one that the environment variable BROKER names.
+pub fn program(shards: u32) -> Program {
+    match std::env::var_os("BROKER") {
+        Some(path) => Program::Mosquitto(path.into()),
+        None => Program::Firehose { shards },
+    }
+}
+
 /// A broker that runs; killed when dropped.
 pub struct Server {
     child: Child,
@@ -61,10 +76,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// The binary of this package with these configuration lines beside its listener.
-    pub fn firehose(shards: u32, config: &[&str]) -> Server {
+    /// The broker under test with these configuration lines beside its listener.
+    pub fn under_test(shards: u32, config: &[&str]) -> Server {
         let config: Vec<String> = config.iter().map(|l| l.to_string()).collect();
-        Server::start(&Program::Firehose { shards }, &config)
+        Server::start(&program(shards), &config)
     }
 
     /// Starts it and waits until it accepts connections. A port may be taken between choosing and binding it: then
@@ -199,6 +214,13 @@ pub fn lines(pipe: impl Read + Send + 'static) -> std::sync::mpsc::Receiver<Stri
         }
     });
     receiver
+}
+
+/// Says on the standard error, past the test harness's capture, that something is missing and what was not tested
+/// therefore. In CI that is a failure.
+pub fn skipped(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} is not installed; .ci/clients installs it");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} not installed (.ci/clients installs it)");
 }
 
 /// A program in the search path.
