@@ -108,8 +108,10 @@ struct Subscriber {
 impl Subscriber {
     /// Starts it and waits until the broker has acknowledged its subscription.
     fn start(server: &Server, version: &str, arguments: &[&str]) -> Subscriber {
-        let mut command = Command::new("mosquitto_sub");
-        command.args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-V", flag(version), "-d"]).args(arguments);
+        // Line by line: into a pipe it would write in blocks.
+        let mut command = Command::new("stdbuf");
+        let port = server.port.to_string();
+        command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &port, "-V", flag(version), "-d"]).args(arguments);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let lines = support::lines(child.stdout.take().unwrap());
         let subscriber = Subscriber { child, lines };
