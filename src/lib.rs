@@ -11,3 +11,8 @@ pub mod mqtt;
 pub mod routing;
 
 pub mod broker;
+
+pub mod mesh;
+pub mod uring;
+
+pub mod shard;
