@@ -10,6 +10,9 @@ pub mod limits;
 pub mod mqtt;
 pub mod routing;
 
+pub mod outbound;
+pub mod session;
+
 pub mod broker;
 
 pub mod mesh;
