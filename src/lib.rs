@@ -11,3 +11,5 @@ pub mod mqtt;
 pub mod routing;
 
 pub mod broker;
+
+pub mod mesh;

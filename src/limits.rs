@@ -50,6 +50,9 @@ pub const TOPIC_LEVELS_MAX: usize = 200;
 /// Messages in one mesh ring between two shards, one direction.
 pub const MESH_SLOTS: usize = 1024;
 
+/// Messages taken from one mesh ring in one turn, so that one busy shard cannot hold up the sockets of another.
+pub const MESH_DRAIN_MAX: usize = 256;
+
 /// Ranges (iovecs) in one send of a connection.
 pub const SEND_RANGES_MAX: usize = 64;
 
@@ -59,3 +62,4 @@ pub const MATCH_CACHE_TOPICS: usize = 16_384;
 const _: () = assert!(RECV_BUFFERS.is_power_of_two());
 const _: () = assert!(PAYLOAD_REFERENCE_BYTES_MIN < SEGMENT_BYTES / 4);
 const _: () = assert!(SHARDS_MAX <= 256);
+const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLOTS);
