@@ -66,6 +66,9 @@ pub const TOPIC_LEVELS_MAX: usize = 200;
 /// Messages in one mesh ring between two shards, one direction.
 pub const MESH_SLOTS: usize = 1024;
 
+/// Messages taken from one mesh ring in one turn, so that one busy shard cannot hold up the sockets of another.
+pub const MESH_DRAIN_MAX: usize = 256;
+
 /// Ranges (iovecs) in one send of a connection.
 pub const SEND_RANGES_MAX: usize = 64;
 
@@ -105,9 +108,6 @@ pub const SEND_ARENA_HEADERS: usize = 1024;
 /// Messages that wait for room in the mesh, over all targets, before a shard takes no more input.
 pub const MESH_WAITING_MAX: usize = 16 * MESH_SLOTS;
 
-/// Milliseconds until a shard looks again whether the mesh has room.
-pub const MESH_RETRY_MS: u64 = 1;
-
 /// Milliseconds between two looks of a draining shard at whether the others have finished.
 pub const DRAIN_POLL_MS: u64 = 5;
 
@@ -120,6 +120,7 @@ pub const TURN_NS_MAX: u64 = 60_000_000_000;
 /// Commands of the control thread that wait for a shard.
 pub const COMMANDS_MAX: usize = 4096;
 
+const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLOTS);
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(SEND_ARENA_SLICES >= SEND_RANGES_MAX);
 

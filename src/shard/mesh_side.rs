@@ -1,4 +1,5 @@
-//! The shard's side of the mesh: what finds a ring full waits here, in order, until there is room.
+//! The shard's side of the mesh: what finds a ring full waits here, in order, until there is room (the mesh wakes the
+//! shard for that).
 
 use std::collections::VecDeque;
 
@@ -22,11 +23,6 @@ pub(super) struct MeshSide {
 impl MeshSide {
     pub(super) fn new(port: Port<ShardMessage>, shards: u8) -> Self {
         MeshSide { port, waiting: (0..shards).map(|_| VecDeque::new()).collect(), waiting_len: 0 }
-    }
-
-    /// Whether anything waits for room: then the shard has to look again soon.
-    pub(super) fn any_waiting(&self) -> bool {
-        self.waiting_len > 0
     }
 
     /// Whether so much waits that no more input should be taken.

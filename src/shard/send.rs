@@ -2,12 +2,11 @@
 
 use crate::ids::ConnId;
 use crate::limits::{SEND_ARENA_HEADERS, SEND_ARENA_SLICES, SEND_RANGES_MAX};
+use crate::outbound::Slice;
 use crate::uring::{Completion, Op, Ring, RingError, SendFailure, ops};
 
 use super::connections::Flags;
 use super::{Brain, Metric, Shard, ShardError};
-
-pub use crate::outbound::Slice;
 
 /// The `msghdr`s and `iovec`s of the sends of a turn. Both are allocated once and never grow, so that they do not
 /// move; they are needed until the next submission, which copies them (IORING_FEAT_SUBMIT_STABLE).
@@ -76,7 +75,7 @@ impl<B: Brain> Shard<B> {
         };
         self.arena.make_room(&mut self.ring)?;
         let first = self.arena.slices.len();
-        let bytes = self.brain.gather(conn, &mut self.arena.slices);
+        let bytes = self.brain.gather(self.now_ms, conn, &mut self.arena.slices);
         debug_assert!(self.arena.slices.len() - first <= SEND_RANGES_MAX);
         if bytes == 0 {
             self.arena.slices.truncate(first);

@@ -64,9 +64,8 @@ impl<B: Brain> Shard<B> {
 
     /// When there will be something to do even if nothing happens.
     fn next_wake_ms(&self) -> Option<u64> {
-        let waiting = self.mesh.any_waiting().then_some(self.now_ms + limits::MESH_RETRY_MS);
         let draining = self.drain_until_ms.map(|_| self.now_ms + limits::DRAIN_POLL_MS);
-        [self.brain.next_deadline(), self.acceptor.paused_until_ms(), waiting, draining].into_iter().flatten().min()
+        [self.brain.next_deadline(), self.acceptor.paused_until_ms(), draining].into_iter().flatten().min()
     }
 
     fn handle_completions(&mut self) -> Result<(), ShardError> {
