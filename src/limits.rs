@@ -29,6 +29,9 @@ pub const SPARE_LISTS: usize = 1024;
 /// as much as one more entry in a `sendmsg`.
 pub const JOIN_BYTES_MEAN_MAX: usize = 512;
 
+/// Bytes that are copied together at most.
+pub const JOIN_BYTES_MAX: usize = SEGMENT_BYTES / 4;
+
 /// Payloads of at least this many bytes are not copied into the log but referenced where they are.
 pub const PAYLOAD_REFERENCE_BYTES_MIN: usize = 32 * 1024;
 

@@ -63,7 +63,7 @@ pub struct Outbound {
     /// Connections whose send in flight holds a segment that is wanted back.
     cancel: Vec<ConnId>,
     /// Range lists of queues that have been emptied, for reuse.
-    spare: Vec<Box<std::collections::VecDeque<Range>>>,
+    spare: Vec<queue::List>,
     /// Bytes queued for all connections.
     pending: u64,
     /// How many sends are in flight.
@@ -226,14 +226,18 @@ impl Outbound {
         if self.queues[index].is_empty() || self.queues[index].in_flight() > 0 {
             return 0;
         }
-        if self.queues[index].len() > 1 && self.queues[index].is_fragmented() {
+        if self.queues[index].is_fragmented() {
             self.join(conn);
         }
         let blobs = &self.blobs;
         let mut bytes = 0usize;
         for range in self.queues[index].ranges().take(limits::SEND_RANGES_MAX) {
-            slices.push(blobs.slice(range.blob, range.offset, range.len));
-            bytes += range.len as usize;
+            let take = range.len.min((limits::SEND_BYTES_MAX - bytes) as u32);
+            slices.push(blobs.slice(range.blob, range.offset, take));
+            bytes += take as usize;
+            if bytes == limits::SEND_BYTES_MAX {
+                break;
+            }
         }
         self.queues[index].start(bytes as u32, now_s);
         self.in_flight += 1;
@@ -263,12 +267,11 @@ impl Outbound {
         }
         self.in_flight -= 1;
         let written = written.min(self.queues[index].in_flight() as usize) as u32;
-        if written < self.queues[index].pending() {
-            let skip = overflow::skip_after(&self.blobs, &self.queues[index], written);
-            self.queues[index].set_skip(skip);
-        } else {
-            self.queues[index].set_skip(0);
-        }
+        let skip = match self.queues[index].ends_whole(written) {
+            true => 0,
+            false => overflow::skip_after(&self.blobs, &self.queues[index], written),
+        };
+        self.queues[index].set_skip(skip);
         self.pending -= u64::from(written);
         let blobs = &mut self.blobs;
         let was_cancelled = self.queues[index].finish();
@@ -299,7 +302,7 @@ impl Outbound {
         self.queues.is_empty()
     }
 
-    fn keep_spare(&mut self, list: Box<std::collections::VecDeque<Range>>) {
+    fn keep_spare(&mut self, list: queue::List) {
         if self.spare.len() < limits::SPARE_LISTS && list.capacity() <= 2 * limits::QUEUE_RANGES_MAX
         {
             self.spare.push(list);

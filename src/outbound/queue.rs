@@ -5,11 +5,14 @@ use std::collections::VecDeque;
 
 use super::Range;
 use super::blob::BlobId;
+use crate::limits;
 
 const DIRTY: u8 = 1;
 const CANCELLED: u8 = 2;
+/// The send in flight has all that was pending when it started, so it ends with a whole packet.
+const WHOLE: u8 = 4;
 
-/// A list of ranges that is lent to queues with more than one.
+/// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
 pub type List = Box<VecDeque<Range>>;
 
 const NOTHING: Range = Range {
@@ -91,7 +94,10 @@ impl Queue {
 
     /// Whether the ranges are so small that copying them together is cheaper than a vector of them.
     pub fn is_fragmented(&self) -> bool {
-        (self.pending as usize) < self.len() * crate::limits::JOIN_BYTES_MEAN_MAX
+        let len = self.len();
+        len > 1
+            && (self.pending as usize)
+                < (len * limits::JOIN_BYTES_MEAN_MAX).min(limits::JOIN_BYTES_MAX)
     }
 
     /// Makes the last range longer if this one starts where it ends.
@@ -182,13 +188,21 @@ impl Queue {
     pub fn start(&mut self, bytes: u32, now_s: u32) {
         self.in_flight = bytes;
         self.since_s = now_s;
+        if bytes == self.pending {
+            self.flags |= WHOLE;
+        }
+    }
+
+    /// Whether `written` bytes of the send in flight end with a whole packet for sure.
+    pub fn ends_whole(&self, written: u32) -> bool {
+        written == self.pending || (written == self.in_flight && self.flags & WHOLE != 0)
     }
 
     /// The send in flight is over; true if it had been asked to be cancelled.
     pub fn finish(&mut self) -> bool {
         self.in_flight = 0;
         let cancelled = self.flags & CANCELLED != 0;
-        self.flags &= !CANCELLED;
+        self.flags &= !(CANCELLED | WHOLE);
         cancelled
     }
 

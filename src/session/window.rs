@@ -162,12 +162,4 @@ impl Window {
             .iter()
             .filter(|entry| entry.progress != Progress::Done)
     }
-
-    /// Takes out all that are in flight, oldest first.
-    pub fn drain(&mut self) -> impl Iterator<Item = InFlight> + '_ {
-        self.live = 0;
-        self.entries
-            .drain(..)
-            .filter(|entry| entry.progress != Progress::Done)
-    }
 }
