@@ -24,7 +24,6 @@ fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
 
 impl Broker {
     /// A session of this shard joins; `ticket` is answered when the barrier has passed.
-    #[allow(clippy::too_many_arguments)] // a member is named by all of these
     pub(super) fn join_shared(
         &mut self,
         now_ms: u64,
