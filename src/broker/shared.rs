@@ -28,24 +28,25 @@ impl Broker {
         &mut self,
         now_ms: u64,
         session: SessionId,
-        serial: u64,
         group: &str,
         filter: &str,
         options: EntryOptions,
         ticket: u32,
     ) {
-        if let Some(entry) = self.clients.session(session) {
-            let shared = entry.shared.get_or_insert_default();
-            if !shared
-                .iter()
-                .any(|known| *known.group == *group && *known.filter == *filter)
-            {
-                shared.push(SharedSubscription {
-                    group: group.into(),
-                    filter: filter.into(),
-                });
-                self.clients.counters.shared_subscriptions += 1;
-            }
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let serial = entry.serial;
+        let shared = entry.shared.get_or_insert_default();
+        if !shared
+            .iter()
+            .any(|known| *known.group == *group && *known.filter == *filter)
+        {
+            shared.push(SharedSubscription {
+                group: group.into(),
+                filter: filter.into(),
+            });
+            self.clients.counters.shared_subscriptions += 1;
         }
         let message = SharedMessage::Join {
             group: group.into(),
