@@ -1,5 +1,7 @@
 //! The routing structures against models that are too simple to be wrong.
 
+mod groups;
+mod retained;
 mod subscriptions;
 
 /// Whether a filter matches a topic name (MQTT 5, 4.7), level by level.

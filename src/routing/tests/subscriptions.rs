@@ -1,9 +1,14 @@
-use super::matches;
-use crate::ids::{GroupId, SessionId, ShardId};
-use crate::routing::*;
+//! The tree, its lists and its cache against a map of filters that is searched one by one.
+
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+
+use super::matches;
+use crate::ids::{GroupId, SessionId, ShardId};
+use crate::limits::MATCH_CACHE_TOPICS;
+use crate::routing::*;
 
 fn session(id: u32) -> Entry {
     Entry::session(
@@ -156,17 +161,33 @@ fn strange_input_is_harmless() {
     assert!(subscriptions.entries(id).is_empty());
 }
 
+#[test]
+fn more_topics_than_are_remembered_are_matched_right() {
+    let mut subscriptions = Subscriptions::new(1);
+    subscriptions.insert("t/#", session(1));
+    let empty = subscriptions.memory();
+    for round in 0..2 {
+        for topic in 0..2 * MATCH_CACHE_TOPICS {
+            let topic = format!("t/{}/{topic}", topic % 10);
+            assert_eq!(names(&mut subscriptions, &topic).len(), 1 + round);
+        }
+        subscriptions.insert("t/+/+", session(2));
+    }
+    let bytes_per_topic = (subscriptions.memory() - empty) / MATCH_CACHE_TOPICS;
+    assert!(bytes_per_topic < 120, "{bytes_per_topic}");
+}
+
 fn level() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["a", "b", "c", "", "$x"])
 }
 
-fn topic() -> impl Strategy<Value = String> {
+pub(super) fn topic() -> impl Strategy<Value = String> {
     prop::collection::vec(level(), 1..5)
         .prop_map(|levels| levels.join("/"))
         .prop_filter("empty", |t| !t.is_empty())
 }
 
-fn filter() -> impl Strategy<Value = String> {
+pub(super) fn filter() -> impl Strategy<Value = String> {
     let level = prop_oneof![2 => level(), 1 => Just("+")];
     (
         prop::collection::vec(level, 0..5),
