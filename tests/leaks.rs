@@ -84,7 +84,7 @@ fn measure_at_rest(pid: u32) -> (i64, usize) {
 }
 
 fn leaves_nothing_behind(shards: u32) {
-    let server = Server::under_test(shards, &["log_dest none"]);
+    let server = Server::under_test(shards, &["log_dest none", "set_tcp_nodelay true"]);
     cycles(server.address(), 0..WARM_UP);
     let before = measure_at_rest(server.pid());
     cycles(server.address(), WARM_UP..WARM_UP + CYCLES);
