@@ -14,3 +14,5 @@ pub mod outbound;
 pub mod session;
 
 pub mod broker;
+
+pub mod config;
