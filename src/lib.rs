@@ -16,3 +16,5 @@ pub mod session;
 pub mod broker;
 
 pub mod config;
+
+pub mod cli;
