@@ -15,7 +15,13 @@ pub mod session;
 
 pub mod broker;
 
+pub mod config;
+
 pub mod mesh;
 pub mod uring;
 
 pub mod shard;
+
+pub mod server;
+
+pub mod cli;
