@@ -41,7 +41,11 @@ impl Acceptor {
                 in_flight: false,
             })
             .collect();
-        Acceptor { operations, paused_until_ms: None, in_flight: 0 }
+        Acceptor {
+            operations,
+            paused_until_ms: None,
+            in_flight: 0,
+        }
     }
 
     /// Accepts in flight.
@@ -85,7 +89,13 @@ impl<B: Brain> Shard<B> {
     /// Cancels all accepts, for good: a drain has begun.
     pub(super) fn cancel_accepts(&mut self) -> Result<(), ShardError> {
         self.acceptor.paused_until_ms = None;
-        for (index, _) in self.acceptor.operations.iter().enumerate().filter(|(_, operation)| operation.in_flight) {
+        for (index, _) in self
+            .acceptor
+            .operations
+            .iter()
+            .enumerate()
+            .filter(|(_, operation)| operation.in_flight)
+        {
             let target = UserData::new(Op::Accept, 0, index as u32);
             let entry = ops::cancel(target, UserData::new(Op::CancelAccept, 0, index as u32));
             // SAFETY: names no memory.
@@ -96,7 +106,12 @@ impl<B: Brain> Shard<B> {
 
     pub(super) fn on_accept(&mut self, completion: Completion) -> Result<(), ShardError> {
         let index = completion.user_data.index() as usize;
-        let Some(operation) = self.acceptor.operations.get_mut(index).filter(|operation| operation.in_flight) else {
+        let Some(operation) = self
+            .acceptor
+            .operations
+            .get_mut(index)
+            .filter(|operation| operation.in_flight)
+        else {
             self.metrics.add(Metric::Stray, 1);
             return Ok(());
         };
@@ -122,7 +137,13 @@ impl<B: Brain> Shard<B> {
                 Full::Listener => "max_connections",
                 Full::Broker => "global_max_connections",
             };
-            self.log(LogKind::Notice, format!("Client connection from {} denied: {option} exceeded.", peer.address));
+            self.log(
+                LogKind::Notice,
+                format!(
+                    "Client connection from {} denied: {option} exceeded.",
+                    peer.address
+                ),
+            );
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Accepted, 1);
@@ -133,7 +154,12 @@ impl<B: Brain> Shard<B> {
     }
 
     #[cold]
-    fn on_accept_failed(&mut self, index: usize, listener: u16, errno: i32) -> Result<(), ShardError> {
+    fn on_accept_failed(
+        &mut self,
+        index: usize,
+        listener: u16,
+        errno: i32,
+    ) -> Result<(), ShardError> {
         match AcceptFailure::of(errno) {
             AcceptFailure::Cancelled => Ok(()),
             AcceptFailure::Connection => {
@@ -164,7 +190,10 @@ impl<B: Brain> Shard<B> {
     /// Closes a slot that has no connection.
     pub(super) fn close_slot(&mut self, slot: u32) -> Result<(), ShardError> {
         // SAFETY: names no memory.
-        unsafe { self.ring.push(&ops::close(slot, UserData::new(Op::CloseSlot, 0, slot)))? };
+        unsafe {
+            self.ring
+                .push(&ops::close(slot, UserData::new(Op::CloseSlot, 0, slot)))?
+        };
         self.closing_slots += 1;
         Ok(())
     }
@@ -184,7 +213,10 @@ fn peer_address(storage: &libc::sockaddr_storage) -> SocketAddr {
             // SAFETY: as above.
             let address = unsafe { &*place.cast::<libc::sockaddr_in6>() };
             let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
-            SocketAddr::from((IpAddr::V6(ip).to_canonical(), u16::from_be(address.sin6_port)))
+            SocketAddr::from((
+                IpAddr::V6(ip).to_canonical(),
+                u16::from_be(address.sin6_port),
+            ))
         }
         _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
     }

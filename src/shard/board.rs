@@ -15,17 +15,28 @@ pub struct Board {
 
 impl Board {
     pub(super) fn new() -> Self {
-        Board { counters: [const { AtomicU64::new(0) }; _], metrics: [const { AtomicU64::new(0) }; _] }
+        Board {
+            counters: [const { AtomicU64::new(0) }; _],
+            metrics: [const { AtomicU64::new(0) }; _],
+        }
     }
 
     /// The brain's counters, as last published.
     pub fn counters(&self) -> Counters {
-        Counters::from_values(self.counters.each_ref().map(|value| value.load(Ordering::Relaxed)))
+        Counters::from_values(
+            self.counters
+                .each_ref()
+                .map(|value| value.load(Ordering::Relaxed)),
+        )
     }
 
     /// The thread's figures, as last published.
     pub fn metrics(&self) -> Metrics {
-        Metrics::from_values(self.metrics.each_ref().map(|value| value.load(Ordering::Relaxed)))
+        Metrics::from_values(
+            self.metrics
+                .each_ref()
+                .map(|value| value.load(Ordering::Relaxed)),
+        )
     }
 
     pub(super) fn publish(&self, counters: &Counters, metrics: &Metrics) {

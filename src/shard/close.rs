@@ -15,7 +15,11 @@ impl<B: Brain> Shard<B> {
     /// Sends what is queued, shuts the sending side down, and closes when the peer has closed too.
     pub(super) fn close_flush(&mut self, conn: ConnId) {
         let leaving = Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING);
-        if let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(leaving)) {
+        if let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(leaving))
+        {
             entry.flags.set(Flags::FLUSHING);
             self.to_arm.push(conn);
             self.flushing.push(conn);
@@ -24,7 +28,11 @@ impl<B: Brain> Shard<B> {
 
     /// Gives up what is queued and closes.
     pub(super) fn close_now(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        if let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(Flags::GIVING)) {
+        if let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(Flags::GIVING))
+        {
             entry.flags.set(Flags::CLOSING);
             self.advance(conn)?;
         }
@@ -52,7 +60,11 @@ impl<B: Brain> Shard<B> {
         if !self.still(conn)? {
             return Ok(());
         }
-        let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(Flags::SLOT_CLOSING)) else {
+        let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(Flags::SLOT_CLOSING))
+        else {
             return Ok(());
         };
         entry.flags.set(Flags::SLOT_CLOSING);
@@ -74,7 +86,10 @@ impl<B: Brain> Shard<B> {
         if entry.flags.has(Flags::RECEIVING) && !entry.flags.has(Flags::CANCELLING_RECEIVE) {
             entry.flags.set(Flags::CANCELLING_RECEIVE);
             entry.in_flight += 1;
-            let cancel = ops::cancel(entry.user_data(Op::Receive, conn), entry.user_data(Op::CancelReceive, conn));
+            let cancel = ops::cancel(
+                entry.user_data(Op::Receive, conn),
+                entry.user_data(Op::CancelReceive, conn),
+            );
             // SAFETY: names no memory.
             unsafe { self.ring.push(&cancel)? };
         }
@@ -84,7 +99,10 @@ impl<B: Brain> Shard<B> {
 
     /// A cancellation of a receive is over. A multishot receive may have been between two attempts, where it cannot
     /// be found: then `still` cancels it again.
-    pub(super) fn on_receive_cancelled(&mut self, completion: Completion) -> Result<(), ShardError> {
+    pub(super) fn on_receive_cancelled(
+        &mut self,
+        completion: Completion,
+    ) -> Result<(), ShardError> {
         let Some((conn, entry)) = self.connections.of(completion.user_data) else {
             self.metrics.add(Metric::Stray, 1);
             return Ok(());
@@ -99,13 +117,18 @@ impl<B: Brain> Shard<B> {
     pub(super) fn check_flushing(&mut self) -> Result<(), ShardError> {
         while let Some(conn) = self.flushing.pop() {
             let left = Flags::CLOSING.or(Flags::SENDING);
-            let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(left)) else {
+            let Some(entry) = self
+                .connections
+                .get(conn)
+                .filter(|entry| !entry.flags.has(left))
+            else {
                 continue;
             };
             if !entry.flags.has(Flags::SHUT) {
                 entry.flags.set(Flags::SHUT);
                 entry.in_flight += 1;
-                let submission = ops::shutdown_write(entry.slot, entry.user_data(Op::Shutdown, conn));
+                let submission =
+                    ops::shutdown_write(entry.slot, entry.user_data(Op::Shutdown, conn));
                 // SAFETY: names no memory.
                 unsafe { self.ring.push(&submission)? };
             } else if entry.flags.has(Flags::EOF) && entry.in_flight == 0 {

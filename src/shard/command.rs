@@ -67,8 +67,19 @@ pub fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
     let event = Arc::new(File::from(unsafe { OwnedFd::from_raw_fd(fd) }));
     let drain = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = bounded(limits::COMMANDS_MAX);
-    let handle = ShardHandle { commands: sender, drain: drain.clone(), event: event.clone() };
-    Ok((handle, ShardInbox { commands: receiver, drain, event }))
+    let handle = ShardHandle {
+        commands: sender,
+        drain: drain.clone(),
+        event: event.clone(),
+    };
+    Ok((
+        handle,
+        ShardInbox {
+            commands: receiver,
+            drain,
+            event,
+        },
+    ))
 }
 
 impl ShardHandle {
@@ -77,7 +88,10 @@ impl ShardHandle {
     pub fn send(&self, command: ShardCommand) -> Result<(), ShardCommand> {
         match command {
             ShardCommand::Drain => self.drain.store(true, Ordering::Release),
-            other => self.commands.try_send(other).map_err(|error| error.into_inner())?,
+            other => self
+                .commands
+                .try_send(other)
+                .map_err(|error| error.into_inner())?,
         }
         // Fails only when the counter is at its end, and then the shard has been woken already.
         let _ = (&*self.event).write_all(&1u64.to_ne_bytes());
@@ -93,15 +107,21 @@ pub(super) struct CommandReader {
 
 impl CommandReader {
     pub(super) fn new(inbox: ShardInbox) -> Self {
-        CommandReader { inbox, counter: Box::new(0) }
+        CommandReader {
+            inbox,
+            counter: Box::new(0),
+        }
     }
 }
 
 impl<B: Brain> Shard<B> {
     pub(super) fn arm_commands(&mut self) -> Result<(), ShardError> {
         let reader = &mut self.commands;
-        let entry =
-            ops::read_eventfd(reader.inbox.event.as_raw_fd(), &mut *reader.counter, UserData::new(Op::Commands, 0, 0));
+        let entry = ops::read_eventfd(
+            reader.inbox.event.as_raw_fd(),
+            &mut *reader.counter,
+            UserData::new(Op::Commands, 0, 0),
+        );
         // SAFETY: the counter is boxed, owned by `self.commands`, which is dropped after the ring, and nobody reads
         // it. One read at a time is in flight: it is armed at the start and by its own completion only.
         unsafe { self.ring.push(&entry)? };

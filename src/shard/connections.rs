@@ -91,7 +91,10 @@ pub(super) struct Connections {
 
 impl Connections {
     pub fn new() -> Self {
-        Connections { chunks: Vec::new(), open: 0 }
+        Connections {
+            chunks: Vec::new(),
+            open: 0,
+        }
     }
 
     /// How many are open.
@@ -105,9 +108,18 @@ impl Connections {
             self.chunks.push(Box::new([Connection::default(); CHUNK]));
         }
         let entry = &mut self.chunks[conn.index() / CHUNK][conn.index() % CHUNK];
-        debug_assert!(!entry.flags.has(Flags::OPEN), "the brain reused a number before on_closed");
+        debug_assert!(
+            !entry.flags.has(Flags::OPEN),
+            "the brain reused a number before on_closed"
+        );
         let generation = entry.generation.wrapping_add(1) & UserData::GENERATION_MASK;
-        *entry = Connection { slot, generation, listener, flags: Flags::OPEN, in_flight: 0 };
+        *entry = Connection {
+            slot,
+            generation,
+            listener,
+            flags: Flags::OPEN,
+            in_flight: 0,
+        };
         self.open += 1;
     }
 

@@ -11,8 +11,14 @@ impl<B: Brain> Shard<B> {
         while let Some(effect) = self.brain.next_effect() {
             match effect {
                 Effect::Mesh { to, message } => self.send_mesh(to, ShardMessage::Mesh(message)),
-                Effect::Close { conn, how: CloseHow::Flush } => self.close_flush(conn),
-                Effect::Close { conn, how: CloseHow::Now } => self.close_now(conn)?,
+                Effect::Close {
+                    conn,
+                    how: CloseHow::Flush,
+                } => self.close_flush(conn),
+                Effect::Close {
+                    conn,
+                    how: CloseHow::Now,
+                } => self.close_now(conn)?,
                 Effect::CancelSend { conn } => self.cancel_send(conn)?,
                 Effect::Handover { conn, to, handover } => self.give(conn, to, handover)?,
                 Effect::Log { kind, text } => self.log(kind, text),

@@ -32,7 +32,10 @@ impl fmt::Display for ShardError {
             ShardError::Ring(error) => error.fmt(f),
             ShardError::Listener { listener, errno } => {
                 let source = std::io::Error::from_raw_os_error(*errno);
-                write!(f, "listener {listener} no longer accepts connections ({source}): restart the broker")
+                write!(
+                    f,
+                    "listener {listener} no longer accepts connections ({source}): restart the broker"
+                )
             }
             ShardError::Histogram => f.write_str("no histogram of turns: its bounds are wrong"),
         }

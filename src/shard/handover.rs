@@ -50,10 +50,19 @@ pub(super) enum Adoption {
 
 impl<B: Brain> Shard<B> {
     /// The brain wants a connection moved.
-    pub(super) fn give(&mut self, conn: ConnId, to: ShardId, handover: Box<Handover>) -> Result<(), ShardError> {
+    pub(super) fn give(
+        &mut self,
+        conn: ConnId,
+        to: ShardId,
+        handover: Box<Handover>,
+    ) -> Result<(), ShardError> {
         debug_assert_ne!(to, self.id);
         let leaving = Flags::CLOSING.or(Flags::GIVING);
-        if let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(leaving)) {
+        if let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(leaving))
+        {
             entry.flags.set(Flags::GIVING);
             self.giving.insert(conn, Departure::Waiting(to, handover));
             self.advance(conn)?;
@@ -102,7 +111,10 @@ impl<B: Brain> Shard<B> {
                 let source = std::io::Error::from_raw_os_error(-completion.result);
                 self.log(
                     LogKind::Warning,
-                    format!("A connection is closed because shard {} has no room for it ({source}).", to.0),
+                    format!(
+                        "A connection is closed because shard {} has no room for it ({source}).",
+                        to.0
+                    ),
                 );
             }
         }
@@ -122,10 +134,13 @@ impl<B: Brain> Shard<B> {
         let Ok(slot) = u32::try_from(completion.result) else {
             return Ok(());
         };
-        let key = (ShardId(completion.user_data.generation() as u8), completion.user_data.index());
+        let key = (
+            ShardId(completion.user_data.generation() as u8),
+            completion.user_data.index(),
+        );
         match self.adoptions.entry(key) {
             Entry::Occupied(half) => match half.remove() {
-                Adoption::Known(handover) => self.adopt(slot, handover),
+                Adoption::Known(handover) => self.adopt(slot, *handover),
                 Adoption::Slot(other) => {
                     self.metrics.add(Metric::Stray, 1);
                     self.close_slot(other)?;
@@ -140,10 +155,15 @@ impl<B: Brain> Shard<B> {
     }
 
     /// What is known of an arriving connection came.
-    pub(super) fn on_adopt(&mut self, from: ShardId, ticket: u32, handover: Box<Handover>) -> Result<(), ShardError> {
+    pub(super) fn on_adopt(
+        &mut self,
+        from: ShardId,
+        ticket: u32,
+        handover: Box<Handover>,
+    ) -> Result<(), ShardError> {
         match self.adoptions.entry((from, ticket)) {
             Entry::Occupied(half) => match half.remove() {
-                Adoption::Slot(slot) => self.adopt(slot, handover),
+                Adoption::Slot(slot) => self.adopt(slot, *handover),
                 Adoption::Known(_) => {
                     self.metrics.add(Metric::Stray, 1);
                     Ok(())
@@ -165,14 +185,14 @@ impl<B: Brain> Shard<B> {
     }
 
     /// Both halves are here.
-    fn adopt(&mut self, slot: u32, handover: Box<Handover>) -> Result<(), ShardError> {
+    fn adopt(&mut self, slot: u32, handover: Handover) -> Result<(), ShardError> {
         let listener = handover.peer.listener;
         if self.drain_until_ms.is_some() {
             self.shared.release(listener);
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Adopted, 1);
-        let conn = self.brain.on_adopt(self.now_ms, *handover);
+        let conn = self.brain.on_adopt(self.now_ms, handover);
         self.connections.insert(conn, slot, listener);
         self.to_arm.push(conn);
         Ok(())

@@ -22,7 +22,11 @@ pub(super) struct MeshSide {
 
 impl MeshSide {
     pub(super) fn new(port: Port<ShardMessage>, shards: u8) -> Self {
-        MeshSide { port, waiting: (0..shards).map(|_| VecDeque::new()).collect(), waiting_len: 0 }
+        MeshSide {
+            port,
+            waiting: (0..shards).map(|_| VecDeque::new()).collect(),
+            waiting_len: 0,
+        }
     }
 
     /// Whether so much waits that no more input should be taken.
@@ -100,7 +104,9 @@ impl<B: Brain> Shard<B> {
         for (from, message) in arrivals.drain(..) {
             match message {
                 ShardMessage::Mesh(message) => self.brain.on_mesh(self.now_ms, from, message),
-                ShardMessage::Adopt { ticket, handover } => self.on_adopt(from, ticket, handover)?,
+                ShardMessage::Adopt { ticket, handover } => {
+                    self.on_adopt(from, ticket, handover)?
+                }
                 ShardMessage::AdoptFailed { ticket } => self.on_adopt_failed(from, ticket)?,
             }
         }
@@ -122,7 +128,10 @@ impl<B: Brain> Shard<B> {
             self.metrics.add(Metric::Wakes, 1);
             let ours = UserData::new(Op::WakeFailed, 0, u32::from(to.0));
             // SAFETY: names no memory.
-            unsafe { self.ring.push(&ops::wake(ring, UserData::new(Op::Wake, 0, 0), ours))? };
+            unsafe {
+                self.ring
+                    .push(&ops::wake(ring, UserData::new(Op::Wake, 0, 0), ours))?
+            };
         }
         Ok(())
     }

@@ -65,7 +65,9 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Metrics { values: [0; Self::COUNT] }
+        Metrics {
+            values: [0; Self::COUNT],
+        }
     }
 }
 

@@ -140,16 +140,28 @@ const RECEIVE_GROUP: u16 = 0;
 impl<B: Brain> Shard<B> {
     /// Sets up the ring, its buffers and its file table. Nothing is accepted before `run`.
     pub fn new(config: ShardConfig, brain: B) -> Result<Self, ShardError> {
-        let ShardConfig { id, shared, port, inbox, log, descriptors } = config;
+        let ShardConfig {
+            id,
+            shared,
+            port,
+            inbox,
+            log,
+            descriptors,
+        } = config;
         let ring = Ring::new(Sizes {
             submissions: limits::RING_SUBMISSIONS,
             completions: limits::RING_COMPLETIONS,
             files: descriptors.clamp(1, open_files_max()),
             workers: limits::RING_WORKERS_MAX,
         })?;
-        let buffers =
-            ReceiveBuffers::register(&ring, RECEIVE_GROUP, limits::RECV_BUFFERS, limits::RECV_BUFFER_BYTES)?;
-        let turn_ns = Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2).map_err(|_| ShardError::Histogram)?;
+        let buffers = ReceiveBuffers::register(
+            &ring,
+            RECEIVE_GROUP,
+            limits::RECV_BUFFERS,
+            limits::RECV_BUFFER_BYTES,
+        )?;
+        let turn_ns = Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2)
+            .map_err(|_| ShardError::Histogram)?;
         shared.set_ring(id, ring.fd());
         Ok(Shard {
             acceptor: Acceptor::new(&shared),
@@ -204,10 +216,15 @@ impl<B: Brain> Shard<B> {
 
 /// The limit on open files, which bounds the file table too.
 fn open_files_max() -> u32 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is a valid place for the answer.
     match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
-        0 => u32::try_from(limit.rlim_cur).unwrap_or(u32::MAX).clamp(1, limits::DIRECT_DESCRIPTORS_MAX),
+        0 => u32::try_from(limit.rlim_cur)
+            .unwrap_or(u32::MAX)
+            .clamp(1, limits::DIRECT_DESCRIPTORS_MAX),
         _ => 1024,
     }
 }

@@ -22,14 +22,25 @@ impl<B: Brain> Shard<B> {
     }
 
     fn arm_receive(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let idle = Flags::RECEIVING.or(Flags::EOF).or(Flags::CLOSING).or(Flags::GIVING);
-        let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(idle)) else {
+        let idle = Flags::RECEIVING
+            .or(Flags::EOF)
+            .or(Flags::CLOSING)
+            .or(Flags::GIVING);
+        let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(idle))
+        else {
             return Ok(());
         };
         let user_data = entry.user_data(Op::Receive, conn);
         // What a connection that is being flushed still receives is thrown away: it does not move any more.
         let stays = entry.flags.has(Flags::FLUSHING) || self.brain.is_established(conn);
-        let receive = if stays { ops::receive_multishot } else { ops::receive_once };
+        let receive = if stays {
+            ops::receive_multishot
+        } else {
+            ops::receive_once
+        };
         let submission = receive(entry.slot, self.buffers.group(), user_data);
         entry.flags.set(Flags::RECEIVING);
         entry.in_flight += 1;
@@ -55,7 +66,11 @@ impl<B: Brain> Shard<B> {
     }
 
     #[inline]
-    fn on_received(&mut self, completion: Completion, buffer: Option<u16>) -> Result<(), ShardError> {
+    fn on_received(
+        &mut self,
+        completion: Completion,
+        buffer: Option<u16>,
+    ) -> Result<(), ShardError> {
         let Some((conn, entry)) = self.connections.of(completion.user_data) else {
             self.metrics.add(Metric::Stray, 1);
             return Ok(());
@@ -67,7 +82,8 @@ impl<B: Brain> Shard<B> {
         let flags = entry.flags;
         let leaving = flags.has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
         if completion.result > 0
-            && let Some(bytes) = buffer.and_then(|id| self.buffers.filled(id, completion.result as usize))
+            && let Some(bytes) =
+                buffer.and_then(|id| self.buffers.filled(id, completion.result as usize))
         {
             self.metrics.add(Metric::Receives, 1);
             if !leaving {
@@ -91,8 +107,7 @@ impl<B: Brain> Shard<B> {
             if let Some(entry) = self.connections.get(conn) {
                 entry.flags.set(Flags::EOF);
             }
-            self.tell_end(conn, CloseCause::Eof);
-            return Ok(());
+            return self.tell_end(conn, CloseCause::Eof);
         }
         match ReceiveFailure::of(-completion.result) {
             // Somebody cancelled it who no longer wants that, or it is to be tried again; or not, if it is leaving.
@@ -116,16 +131,25 @@ impl<B: Brain> Shard<B> {
         if entry.flags.has(Flags::FLUSHING) {
             return self.close_now(conn);
         }
-        self.tell_end(conn, CloseCause::Error(errno));
-        Ok(())
+        self.tell_end(conn, CloseCause::Error(errno))
     }
 
-    /// Tells the brain once that a connection has ended; it answers with a close.
-    fn tell_end(&mut self, conn: ConnId, cause: CloseCause) {
-        let leaving = Flags::END_TOLD.or(Flags::CLOSING).or(Flags::FLUSHING).or(Flags::GIVING);
-        if let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(leaving)) {
+    /// Tells the brain once that a connection has ended; it answers with a close. What it wanted before it knew comes
+    /// first: a last answer may still reach a peer that has closed its own side only.
+    fn tell_end(&mut self, conn: ConnId, cause: CloseCause) -> Result<(), ShardError> {
+        self.run_effects()?;
+        let leaving = Flags::END_TOLD
+            .or(Flags::CLOSING)
+            .or(Flags::FLUSHING)
+            .or(Flags::GIVING);
+        if let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(leaving))
+        {
             entry.flags.set(Flags::END_TOLD);
             self.brain.on_eof(self.now_ms, conn, cause);
         }
+        Ok(())
     }
 }

@@ -17,18 +17,24 @@ pub(super) struct SendArena {
 
 // A slice is what the kernel takes for an iovec.
 const _: () = assert!(size_of::<Slice>() == size_of::<libc::iovec>());
-const _: () = assert!(std::mem::offset_of!(Slice, base) == std::mem::offset_of!(libc::iovec, iov_base));
-const _: () = assert!(std::mem::offset_of!(Slice, len) == std::mem::offset_of!(libc::iovec, iov_len));
+const _: () =
+    assert!(std::mem::offset_of!(Slice, base) == std::mem::offset_of!(libc::iovec, iov_base));
+const _: () =
+    assert!(std::mem::offset_of!(Slice, len) == std::mem::offset_of!(libc::iovec, iov_len));
 
 impl SendArena {
     pub(super) fn new() -> Self {
-        SendArena { slices: Vec::with_capacity(SEND_ARENA_SLICES), headers: Vec::with_capacity(SEND_ARENA_HEADERS) }
+        SendArena {
+            slices: Vec::with_capacity(SEND_ARENA_SLICES),
+            headers: Vec::with_capacity(SEND_ARENA_HEADERS),
+        }
     }
 
     /// Makes room for one more send, submitting the others first when there is none.
     #[inline]
     fn make_room(&mut self, ring: &mut Ring) -> Result<(), RingError> {
-        if self.slices.capacity() - self.slices.len() < SEND_RANGES_MAX || self.headers.len() == self.headers.capacity()
+        if self.slices.capacity() - self.slices.len() < SEND_RANGES_MAX
+            || self.headers.len() == self.headers.capacity()
         {
             ring.submit()?;
             self.reset();
@@ -69,8 +75,15 @@ impl<B: Brain> Shard<B> {
 
     #[inline]
     fn start_send(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let barred = Flags::SENDING.or(Flags::CLOSING).or(Flags::GIVING).or(Flags::SHUT);
-        let Some(entry) = self.connections.get(conn).filter(|entry| !entry.flags.has(barred)) else {
+        let barred = Flags::SENDING
+            .or(Flags::CLOSING)
+            .or(Flags::GIVING)
+            .or(Flags::SHUT);
+        let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(barred))
+        else {
             return Ok(());
         };
         self.arena.make_room(&mut self.ring)?;
@@ -108,8 +121,11 @@ impl<B: Brain> Shard<B> {
         };
         entry.flags.clear(Flags::SENDING);
         entry.in_flight -= 1;
-        let leaving = entry.flags.has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
-        self.brain.on_sent(self.now_ms, conn, completion.result.max(0) as usize);
+        let leaving = entry
+            .flags
+            .has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
+        self.brain
+            .on_sent(self.now_ms, conn, completion.result.max(0) as usize);
         if completion.result < 0 {
             self.on_send_failed(conn, -completion.result)?;
         }
@@ -135,7 +151,10 @@ impl<B: Brain> Shard<B> {
         }
         entry.flags.set(Flags::CANCELLING_SEND);
         entry.in_flight += 1;
-        let submission = ops::cancel(entry.user_data(Op::Send, conn), entry.user_data(Op::CancelSend, conn));
+        let submission = ops::cancel(
+            entry.user_data(Op::Send, conn),
+            entry.user_data(Op::CancelSend, conn),
+        );
         self.metrics.add(Metric::SendsCancelled, 1);
         // SAFETY: names no memory.
         unsafe { self.ring.push(&submission)? };

@@ -18,7 +18,10 @@ pub struct Listener {
 impl Listener {
     /// `socket` is bound and listens; what it is set to (TCP_NODELAY, buffer sizes), its connections inherit.
     pub fn new(socket: impl Into<OwnedFd>, max_connections: Option<u32>) -> Self {
-        Listener { socket: socket.into(), open: Bounded::new(max_connections) }
+        Listener {
+            socket: socket.into(),
+            open: Bounded::new(max_connections),
+        }
     }
 
     /// Connections open that came in by this listener.
@@ -39,7 +42,10 @@ struct Bounded {
 
 impl Bounded {
     fn new(max: Option<u32>) -> Self {
-        Bounded { count: AtomicU32::new(0), max: max.unwrap_or(u32::MAX) }
+        Bounded {
+            count: AtomicU32::new(0),
+            max: max.unwrap_or(u32::MAX),
+        }
     }
 
     /// Counts one more, if that is within the bound.
@@ -133,7 +139,10 @@ impl Shared {
 
     /// The ring of a shard; `None` while it has none.
     pub(super) fn ring(&self, shard: ShardId) -> Option<RawFd> {
-        self.rings.get(shard.index()).map(|ring| ring.load(Ordering::Acquire)).filter(|fd| *fd >= 0)
+        self.rings
+            .get(shard.index())
+            .map(|ring| ring.load(Ordering::Acquire))
+            .filter(|fd| *fd >= 0)
     }
 
     /// Counts a connection, if all bounds allow it.
@@ -141,7 +150,11 @@ impl Shared {
         if !self.open.enter() {
             return Err(Full::Broker);
         }
-        if !self.listeners.get(usize::from(listener)).is_some_and(|listener| listener.open.enter()) {
+        if !self
+            .listeners
+            .get(usize::from(listener))
+            .is_some_and(|listener| listener.open.enter())
+        {
             self.open.leave();
             return Err(Full::Listener);
         }

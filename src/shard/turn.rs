@@ -11,17 +11,30 @@ impl<B: Brain> Shard<B> {
     /// One turn. `since` is when the one before ended; returns when this one did. Sleeps only when there is nothing
     /// to do; handles a bounded number of completions and mesh messages, so that no one waits for long.
     pub(super) fn turn(&mut self, since: Instant) -> Result<Instant, ShardError> {
-        self.ring.collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
-        let started = if self.completions.is_empty() { self.sleep(since)? } else { since };
+        self.ring
+            .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
+        let started = if self.completions.is_empty() {
+            self.sleep(since)?
+        } else {
+            since
+        };
         self.now_ms = self.shared.ms_at(started);
 
         self.handle_completions()?;
         self.drain_mesh()?;
-        if self.brain.next_deadline().is_some_and(|deadline| deadline <= self.now_ms) {
+        if self
+            .brain
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= self.now_ms)
+        {
             self.brain.on_timers(self.now_ms);
         }
         self.run_effects()?;
-        if self.acceptor.paused_until_ms().is_some_and(|until| until <= self.now_ms) {
+        if self
+            .acceptor
+            .paused_until_ms()
+            .is_some_and(|until| until <= self.now_ms)
+        {
             self.arm_accepts()?;
         }
         // Other shards are told before the sends, which take most of the turn.
@@ -42,7 +55,8 @@ impl<B: Brain> Shard<B> {
         }
         let ended = Instant::now();
         self.metrics.add(Metric::Turns, 1);
-        self.turn_ns.saturating_record((ended - started).as_nanos() as u64);
+        self.turn_ns
+            .saturating_record((ended - started).as_nanos() as u64);
         Ok(ended)
     }
 
@@ -58,20 +72,33 @@ impl<B: Brain> Shard<B> {
         }
         self.mesh.awake();
         let woke = Instant::now();
-        self.ring.collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
+        self.ring
+            .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
         Ok(woke)
     }
 
     /// When there will be something to do even if nothing happens.
     fn next_wake_ms(&self) -> Option<u64> {
-        let draining = self.drain_until_ms.map(|_| self.now_ms + limits::DRAIN_POLL_MS);
-        [self.brain.next_deadline(), self.acceptor.paused_until_ms(), draining].into_iter().flatten().min()
+        let draining = self
+            .drain_until_ms
+            .map(|_| self.now_ms + limits::DRAIN_POLL_MS);
+        [
+            self.brain.next_deadline(),
+            self.acceptor.paused_until_ms(),
+            draining,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn handle_completions(&mut self) -> Result<(), ShardError> {
         let mut completions = std::mem::take(&mut self.completions);
-        self.metrics.add(Metric::Completions, completions.len() as u64);
-        let result = completions.drain(..).try_for_each(|completion| self.handle(completion));
+        self.metrics
+            .add(Metric::Completions, completions.len() as u64);
+        let result = completions
+            .drain(..)
+            .try_for_each(|completion| self.handle(completion));
         self.completions = completions;
         result
     }
@@ -114,7 +141,9 @@ impl<B: Brain> Shard<B> {
     pub(super) fn publish(&mut self) {
         self.published_ms = self.now_ms;
         self.metrics.set_connections(self.connections.open() as u64);
-        self.shared.board(self.id).publish(self.brain.counters(), &self.metrics);
+        self.shared
+            .board(self.id)
+            .publish(self.brain.counters(), &self.metrics);
     }
 
     /// Begins the end: no more accepts, and the brain closes what is open. Once only.

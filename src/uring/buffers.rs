@@ -59,13 +59,26 @@ pub struct ReceiveBuffers {
 
 impl ReceiveBuffers {
     /// Maps `count` (a power of two) buffers of `buffer_bytes` each and lends them all to `ring`.
-    pub fn register(ring: &Ring, group: u16, count: u16, buffer_bytes: usize) -> Result<Self, RingError> {
+    pub fn register(
+        ring: &Ring,
+        group: u16,
+        count: u16,
+        buffer_bytes: usize,
+    ) -> Result<Self, RingError> {
         debug_assert!(count.is_power_of_two());
         let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
         let memory = Mapping::new(usize::from(count) * buffer_bytes)?;
         // SAFETY: `entries` is page-aligned, zeroed, has `count` entries, and outlives the ring (see the type's doc).
         unsafe { ring.register_buffer_ring(entries.base.as_ptr() as u64, count, group)? };
-        let mut buffers = ReceiveBuffers { entries, memory, buffer_bytes, count, group, tail: 0, lent: 0 };
+        let mut buffers = ReceiveBuffers {
+            entries,
+            memory,
+            buffer_bytes,
+            count,
+            group,
+            tail: 0,
+            lent: 0,
+        };
         for id in 0..count {
             buffers.give_back(id);
         }
@@ -93,7 +106,13 @@ impl ReceiveBuffers {
         // SAFETY: inside `memory`, by the check above. The kernel writes to a buffer only while it is lent; this one
         // came back with its completion and is lent again only by `give_back`, which needs `&mut self`.
         Some(unsafe {
-            std::slice::from_raw_parts(self.memory.base.as_ptr().add(usize::from(id) * self.buffer_bytes), len)
+            std::slice::from_raw_parts(
+                self.memory
+                    .base
+                    .as_ptr()
+                    .add(usize::from(id) * self.buffer_bytes),
+                len,
+            )
         })
     }
 
@@ -114,7 +133,12 @@ impl ReceiveBuffers {
         // as no more than `count` buffers exist, this one is not among them.
         unsafe {
             let entry = &mut *self.entries.base.as_ptr().cast::<BufRingEntry>().add(index);
-            entry.set_addr(self.memory.base.as_ptr().add(usize::from(id) * self.buffer_bytes) as u64);
+            entry.set_addr(
+                self.memory
+                    .base
+                    .as_ptr()
+                    .add(usize::from(id) * self.buffer_bytes) as u64,
+            );
             entry.set_len(self.buffer_bytes as u32);
             entry.set_bid(id);
         }

@@ -79,7 +79,9 @@ impl SendFailure {
     #[cold]
     pub fn of(errno: i32) -> Self {
         match errno {
-            libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => SendFailure::Nothing,
+            libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => {
+                SendFailure::Nothing
+            }
             other => SendFailure::Broken(other),
         }
     }

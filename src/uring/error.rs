@@ -36,7 +36,10 @@ impl RingError {
             Some(libc::ENOSYS | libc::EACCES) => RingError::Forbidden(error),
             Some(libc::EINVAL) => RingError::KernelTooOld("IORING_SETUP_DEFER_TASKRUN"),
             Some(libc::ENOMEM) => RingError::Memory(error),
-            Some(libc::EMFILE | libc::ENFILE) => RingError::Descriptors { wanted: 0, source: error },
+            Some(libc::EMFILE | libc::ENFILE) => RingError::Descriptors {
+                wanted: 0,
+                source: error,
+            },
             _ => RingError::Call("io_uring_setup", error),
         }
     }
@@ -53,7 +56,11 @@ impl RingError {
 
 /// The value of `kernel.io_uring_disabled`, where the kernel has it.
 fn disabled() -> Option<u8> {
-    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
+    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 impl fmt::Display for RingError {
@@ -69,14 +76,20 @@ impl fmt::Display for RingError {
                  seccomp profile of the container or service (docker: --security-opt seccomp=...)"
             ),
             RingError::KernelTooOld(what) => {
-                write!(f, "the kernel's io_uring lacks {what}: Linux 6.1 or newer is needed")
+                write!(
+                    f,
+                    "the kernel's io_uring lacks {what}: Linux 6.1 or newer is needed"
+                )
             }
             RingError::Memory(source) => write!(
                 f,
                 "no memory for io_uring ({source}): raise the limit on locked memory (LimitMEMLOCK=, ulimit -l) or use fewer threads"
             ),
             RingError::Descriptors { wanted: 0, source } => {
-                write!(f, "no file descriptor for io_uring ({source}): raise the limit on open files (LimitNOFILE=, ulimit -n)")
+                write!(
+                    f,
+                    "no file descriptor for io_uring ({source}): raise the limit on open files (LimitNOFILE=, ulimit -n)"
+                )
             }
             RingError::Descriptors { wanted, source } => write!(
                 f,

@@ -62,10 +62,16 @@ impl Ring {
         let params = uring.params();
         let features = [
             (params.is_feature_nodrop(), "IORING_FEAT_NODROP"),
-            (params.is_feature_submit_stable(), "IORING_FEAT_SUBMIT_STABLE"),
+            (
+                params.is_feature_submit_stable(),
+                "IORING_FEAT_SUBMIT_STABLE",
+            ),
             (params.is_feature_fast_poll(), "IORING_FEAT_FAST_POLL"),
             (params.is_feature_ext_arg(), "IORING_FEAT_EXT_ARG"),
-            (params.is_feature_skip_cqe_on_success(), "IORING_FEAT_CQE_SKIP"),
+            (
+                params.is_feature_skip_cqe_on_success(),
+                "IORING_FEAT_CQE_SKIP",
+            ),
         ];
         if let Some((_, name)) = features.iter().find(|(there, _)| !there) {
             return Err(RingError::KernelTooOld(name));
@@ -77,18 +83,32 @@ impl Ring {
         }
         let submitter = uring.submitter();
         let mut probe = Probe::new();
-        submitter.register_probe(&mut probe).map_err(|e| RingError::from_register("IORING_REGISTER_PROBE", e))?;
-        if let Some((_, name)) = ops::NEEDED.iter().find(|(code, _)| !probe.is_supported(*code)) {
+        submitter
+            .register_probe(&mut probe)
+            .map_err(|e| RingError::from_register("IORING_REGISTER_PROBE", e))?;
+        if let Some((_, name)) = ops::NEEDED
+            .iter()
+            .find(|(code, _)| !probe.is_supported(*code))
+        {
             return Err(RingError::KernelTooOld(name));
         }
-        submitter.register_files_sparse(sizes.files).map_err(|source| match source.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE) => RingError::Descriptors { wanted: sizes.files, source },
-            _ => RingError::from_register("IORING_REGISTER_FILES2", source),
-        })?;
+        submitter
+            .register_files_sparse(sizes.files)
+            .map_err(|source| match source.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE) => RingError::Descriptors {
+                    wanted: sizes.files,
+                    source,
+                },
+                _ => RingError::from_register("IORING_REGISTER_FILES2", source),
+            })?;
         submitter
             .register_iowq_max_workers(&mut [sizes.workers, sizes.workers])
             .map_err(|e| RingError::from_register("IORING_REGISTER_IOWQ_MAX_WORKERS", e))?;
-        Ok(Ring { uring, wait_flags: wait_flags.bits(), files: sizes.files })
+        Ok(Ring {
+            uring,
+            wait_flags: wait_flags.bits(),
+            files: sizes.files,
+        })
     }
 
     /// The ring's own descriptor, by which other rings reach it.
@@ -115,8 +135,9 @@ impl Ring {
         }
         self.submit()?;
         // SAFETY: passed on to the caller.
-        unsafe { self.uring.submission().push(entry) }
-            .map_err(|_| RingError::Call("io_uring_enter", io::Error::from_raw_os_error(libc::EBUSY)))
+        unsafe { self.uring.submission().push(entry) }.map_err(|_| {
+            RingError::Call("io_uring_enter", io::Error::from_raw_os_error(libc::EBUSY))
+        })
     }
 
     /// Whether anything is queued and not yet submitted.
@@ -158,11 +179,16 @@ impl Ring {
     pub fn collect(&mut self, out: &mut Vec<Completion>, max: usize) -> Result<(), RingError> {
         loop {
             let before = out.len();
-            out.extend(self.uring.completion().take(max.saturating_sub(before)).map(|entry| Completion {
-                user_data: UserData::from_raw(entry.user_data()),
-                result: entry.result(),
-                flags: entry.flags(),
-            }));
+            out.extend(
+                self.uring
+                    .completion()
+                    .take(max.saturating_sub(before))
+                    .map(|entry| Completion {
+                        user_data: UserData::from_raw(entry.user_data()),
+                        result: entry.result(),
+                        flags: entry.flags(),
+                    }),
+            );
             // The kernel works off only some 20 of the events that it has put off in each call.
             let submission = self.uring.submission();
             let pending = submission.taskrun() || submission.cq_overflow();
@@ -181,10 +207,19 @@ impl Ring {
     ///
     /// # Safety
     /// `address` must be that of `entries` entries, page-aligned, and stay valid until the ring is dropped.
-    pub(super) unsafe fn register_buffer_ring(&self, address: u64, entries: u16, group: u16) -> Result<(), RingError> {
+    pub(super) unsafe fn register_buffer_ring(
+        &self,
+        address: u64,
+        entries: u16,
+        group: u16,
+    ) -> Result<(), RingError> {
         // SAFETY: passed on to the caller.
-        unsafe { self.uring.submitter().register_buf_ring_with_flags(address, entries, group, 0) }
-            .map_err(|e| RingError::from_register("IORING_REGISTER_PBUF_RING", e))
+        unsafe {
+            self.uring
+                .submitter()
+                .register_buf_ring_with_flags(address, entries, group, 0)
+        }
+        .map_err(|e| RingError::from_register("IORING_REGISTER_PBUF_RING", e))
     }
 
     /// `io_uring_enter`; returns how many were submitted. `wait` is `None` for calls that do not wait.
@@ -232,7 +267,10 @@ fn setup(mut sizes: Sizes) -> Result<IoUring, RingError> {
             .setup_clamp()
             .build(sizes.submissions);
         match built {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && sizes.submissions > SUBMISSIONS_MIN => {
+            Err(error)
+                if error.raw_os_error() == Some(libc::ENOMEM)
+                    && sizes.submissions > SUBMISSIONS_MIN =>
+            {
                 sizes.submissions /= 2;
                 sizes.completions /= 2;
             }

@@ -66,7 +66,9 @@ impl UserData {
     /// Packs; of the generation the lower 24 bits are kept.
     #[inline]
     pub const fn new(op: Op, generation: u32, index: u32) -> Self {
-        UserData((op as u64) << 56 | ((generation & Self::GENERATION_MASK) as u64) << 32 | index as u64)
+        UserData(
+            (op as u64) << 56 | ((generation & Self::GENERATION_MASK) as u64) << 32 | index as u64,
+        )
     }
 
     /// From what a completion carries.
@@ -84,7 +86,9 @@ impl UserData {
     /// The operation; `None` for bits that nobody packed.
     #[inline]
     pub fn op(self) -> Option<Op> {
-        Op::ALL.get(((self.0 >> 56) as usize).wrapping_sub(1)).copied()
+        Op::ALL
+            .get(((self.0 >> 56) as usize).wrapping_sub(1))
+            .copied()
     }
 
     /// The generation.
