@@ -9,7 +9,8 @@ use std::time::Instant;
 use firehose::broker::{Broker, Peer, Settings};
 use firehose::ids::{ConnId, ShardId};
 use firehose::mqtt::{
-    AckKind, ConnectOut, PacketId, PublishHead, QoS, ReasonCode, SubscribeOptions, SubscribeOut, Version, encode_ack,
+    AckKind, ConnectOut, PacketId, PublishHead, QoS, ReasonCode, SubscribeOptions, SubscribeOut,
+    Version, encode_ack,
 };
 
 const VERSION: Version = Version::V311;
@@ -22,21 +23,45 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let settings = Settings { max_inflight_messages: 0, max_queued_messages: 0, ..Settings::default() };
+        let settings = Settings {
+            max_inflight_messages: 0,
+            max_queued_messages: 0,
+            ..Settings::default()
+        };
         let broker = Broker::new(Arc::new(settings), ShardId(0), 1, 1);
-        World { broker, slices: Vec::new(), out: Vec::new() }
+        World {
+            broker,
+            slices: Vec::new(),
+            out: Vec::new(),
+        }
     }
 
     fn client(&mut self, id: &str, filter: Option<(&str, QoS)>) -> ConnId {
         let address = "127.0.0.1:40000".parse().unwrap();
-        let conn = self.broker.on_accept(0, Peer { address, listener: 0 });
+        let conn = self.broker.on_accept(
+            0,
+            Peer {
+                address,
+                listener: 0,
+            },
+        );
         let mut bytes = Vec::new();
-        ConnectOut { client_id: id, clean_start: true, ..ConnectOut::default() }.encode(VERSION, &mut bytes);
+        ConnectOut {
+            client_id: id,
+            clean_start: true,
+            ..ConnectOut::default()
+        }
+        .encode(VERSION, &mut bytes);
         if let Some((filter, qos)) = filter {
             let filters = [(filter, SubscribeOptions::with_qos(qos))];
             let packet_id = PacketId::new(1).unwrap();
-            SubscribeOut { packet_id, subscription_id: None, filters: &filters, user_properties: &[] }
-                .encode(VERSION, &mut bytes);
+            SubscribeOut {
+                packet_id,
+                subscription_id: None,
+                filters: &filters,
+                user_properties: &[],
+            }
+            .encode(VERSION, &mut bytes);
         }
         self.broker.on_bytes(0, conn, &bytes);
         self.send_all();
@@ -96,10 +121,19 @@ fn publishes(topic: &str, payload: usize, qos: QoS, count: usize) -> Vec<u8> {
 /// Identifiers of the PUBLISH packets in what a subscriber was sent, as PUBACKs.
 fn acks(bytes: &[u8], kind: AckKind, first: u8, out: &mut Vec<u8>) {
     let mut rest = bytes;
-    while let Ok(firehose::mqtt::FrameStatus::Complete(frame)) = firehose::mqtt::frame(rest, u32::MAX) {
+    while let Ok(firehose::mqtt::FrameStatus::Complete(frame)) =
+        firehose::mqtt::frame(rest, u32::MAX)
+    {
         if rest[0] & 0xf0 == first {
             let at = match first {
-                0x30 => frame.header_len + 2 + usize::from(u16::from_be_bytes([rest[frame.header_len], rest[frame.header_len + 1]])),
+                0x30 => {
+                    frame.header_len
+                        + 2
+                        + usize::from(u16::from_be_bytes([
+                            rest[frame.header_len],
+                            rest[frame.header_len + 1],
+                        ]))
+                }
                 _ => frame.header_len,
             };
             let id = PacketId::new(u16::from_be_bytes([rest[at], rest[at + 1]])).unwrap();
@@ -119,24 +153,33 @@ fn report(name: &str, rounds: usize, per_round: usize, mut round: impl FnMut()) 
 
 fn fan_out(subscribers: usize, payload: usize, qos: QoS, window: usize) {
     let mut world = World::new();
-    let conns: Vec<ConnId> =
-        (0..subscribers).map(|index| world.client(&format!("s{index}"), Some(("bench/t", qos)))).collect();
+    let conns: Vec<ConnId> = (0..subscribers)
+        .map(|index| world.client(&format!("s{index}"), Some(("bench/t", qos))))
+        .collect();
     let publisher = world.client("p", None);
     let bytes = publishes("bench/t", payload, qos, window);
     let mut replies = Vec::new();
-    let name = format!("fan-out 1 -> {subscribers}, {payload} B, QoS {}, window {window}", qos as u8);
-    report(&name, 200_000 / window.max(20), subscribers * window, || {
-        world.broker.on_bytes(0, publisher, &bytes);
-        if qos == QoS::AtLeastOnce {
-            for &conn in &conns {
-                replies.clear();
-                let sent = world.sent_to(conn);
-                acks(sent, AckKind::Puback, 0x30, &mut replies);
-                world.broker.on_bytes(0, conn, &replies);
+    let name = format!(
+        "fan-out 1 -> {subscribers}, {payload} B, QoS {}, window {window}",
+        qos as u8
+    );
+    report(
+        &name,
+        200_000 / window.max(20),
+        subscribers * window,
+        || {
+            world.broker.on_bytes(0, publisher, &bytes);
+            if qos == QoS::AtLeastOnce {
+                for &conn in &conns {
+                    replies.clear();
+                    let sent = world.sent_to(conn);
+                    acks(sent, AckKind::Puback, 0x30, &mut replies);
+                    world.broker.on_bytes(0, conn, &replies);
+                }
             }
-        }
-        black_box(world.send_all());
-    });
+            black_box(world.send_all());
+        },
+    );
 }
 
 fn pairs(payload: usize, qos: QoS, window: usize) {
@@ -147,40 +190,59 @@ fn pairs(payload: usize, qos: QoS, window: usize) {
             let topic = format!("bench/{index}");
             let subscriber = world.client(&format!("s{index}"), Some((&topic, qos)));
             let publisher = world.client(&format!("p{index}"), None);
-            (publisher, subscriber, publishes(&topic, payload, qos, window))
+            (
+                publisher,
+                subscriber,
+                publishes(&topic, payload, qos, window),
+            )
         })
         .collect();
     let mut replies = Vec::new();
-    report(&format!("{PAIRS} pairs, {payload} B, QoS {}, window {window}", qos as u8), 2000, PAIRS * window, || {
-        for (publisher, _, bytes) in &conns {
-            world.broker.on_bytes(0, *publisher, bytes);
-        }
-        for (publisher, subscriber, _) in &conns {
-            if qos == QoS::AtMostOnce {
-                continue;
+    report(
+        &format!(
+            "{PAIRS} pairs, {payload} B, QoS {}, window {window}",
+            qos as u8
+        ),
+        2000,
+        PAIRS * window,
+        || {
+            for (publisher, _, bytes) in &conns {
+                world.broker.on_bytes(0, *publisher, bytes);
             }
-            let (first, second) = match qos {
-                QoS::ExactlyOnce => (AckKind::Pubrec, AckKind::Pubcomp),
-                _ => (AckKind::Puback, AckKind::Puback),
-            };
-            replies.clear();
-            acks(world.sent_to(*subscriber), first, 0x30, &mut replies);
-            world.broker.on_bytes(0, *subscriber, &replies);
-            if qos == QoS::ExactlyOnce {
+            for (publisher, subscriber, _) in &conns {
+                if qos == QoS::AtMostOnce {
+                    continue;
+                }
+                let (first, second) = match qos {
+                    QoS::ExactlyOnce => (AckKind::Pubrec, AckKind::Pubcomp),
+                    _ => (AckKind::Puback, AckKind::Puback),
+                };
                 replies.clear();
-                acks(world.sent_to(*subscriber), second, 0x60, &mut replies);
+                acks(world.sent_to(*subscriber), first, 0x30, &mut replies);
                 world.broker.on_bytes(0, *subscriber, &replies);
-                replies.clear();
-                acks(world.sent_to(*publisher), AckKind::Pubrel, 0x50, &mut replies);
-                world.broker.on_bytes(0, *publisher, &replies);
+                if qos == QoS::ExactlyOnce {
+                    replies.clear();
+                    acks(world.sent_to(*subscriber), second, 0x60, &mut replies);
+                    world.broker.on_bytes(0, *subscriber, &replies);
+                    replies.clear();
+                    acks(
+                        world.sent_to(*publisher),
+                        AckKind::Pubrel,
+                        0x50,
+                        &mut replies,
+                    );
+                    world.broker.on_bytes(0, *publisher, &replies);
+                }
             }
-        }
-        black_box(world.send_all());
-    });
+            black_box(world.send_all());
+        },
+    );
 }
 
 fn main() {
-    println!("user time of the brain (QoS 1 and 2: with the clients' part of making acknowledgements)");
+    println!(
+        "user time of the brain (QoS 1 and 2: with the clients' part of making acknowledgements)"
+    );
     for window in [512, 64, 16, 1] {
         fan_out(1000, 64, QoS::AtMostOnce, window);
     }

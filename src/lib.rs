@@ -14,3 +14,8 @@ pub mod outbound;
 pub mod session;
 
 pub mod broker;
+
+pub mod mesh;
+pub mod uring;
+
+pub mod shard;

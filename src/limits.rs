@@ -66,11 +66,63 @@ pub const TOPIC_LEVELS_MAX: usize = 200;
 /// Messages in one mesh ring between two shards, one direction.
 pub const MESH_SLOTS: usize = 1024;
 
+/// Messages taken from one mesh ring in one turn, so that one busy shard cannot hold up the sockets of another.
+pub const MESH_DRAIN_MAX: usize = 256;
+
 /// Ranges (iovecs) in one send of a connection.
 pub const SEND_RANGES_MAX: usize = 64;
 
 /// Topic names whose match is remembered, per shard.
 pub const MATCH_CACHE_TOPICS: usize = 16_384;
+
+// --- uring, shard ---
+
+/// Submissions that a shard's ring takes between two calls into the kernel: the sends of one turn, as a rule.
+pub const RING_SUBMISSIONS: u32 = 4096;
+
+/// Completions that a shard's ring has room for; more are set aside by the kernel, which is slow but loses none.
+pub const RING_COMPLETIONS: u32 = 4 * RING_SUBMISSIONS;
+
+/// Worker threads of the kernel per shard and kind. Only shutdowns go there.
+pub const RING_WORKERS_MAX: u32 = 2;
+
+/// Connections in one shard's file table, at most: what the kernel allows (IORING_MAX_FIXED_FILES).
+pub const DIRECT_DESCRIPTORS_MAX: u32 = 1 << 20;
+
+/// Completions handled in one turn. The more there are, the more sends coalesce; at some 100 ns each, this many delay
+/// the others by less than half a millisecond.
+pub const COMPLETIONS_PER_TURN_MAX: usize = 4096;
+
+/// Accepts in flight per listener and shard: connections that a turn can take in.
+pub const ACCEPTS_PER_LISTENER: usize = 16;
+
+/// Milliseconds that an accept rests when descriptors or memory are short, so that it does not spin.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Places (iovecs) of the sends between two submissions: 128 KiB.
+pub const SEND_ARENA_SLICES: usize = 8192;
+
+/// Sends with more than one place between two submissions.
+pub const SEND_ARENA_HEADERS: usize = 1024;
+
+/// Messages that wait for room in the mesh, over all targets, before a shard takes no more input.
+pub const MESH_WAITING_MAX: usize = 16 * MESH_SLOTS;
+
+/// Milliseconds between two looks of a draining shard at whether the others have finished.
+pub const DRAIN_POLL_MS: u64 = 5;
+
+/// Milliseconds between two publications of a busy shard's counters.
+pub const BOARD_MS: u64 = 50;
+
+/// Nanoseconds that the histogram of turns can hold: 60 seconds.
+pub const TURN_NS_MAX: u64 = 60_000_000_000;
+
+/// Commands of the control thread that wait for a shard.
+pub const COMMANDS_MAX: usize = 4096;
+
+const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLOTS);
+const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
+const _: () = assert!(SEND_ARENA_SLICES >= SEND_RANGES_MAX);
 
 const _: () = assert!(RECV_BUFFERS.is_power_of_two());
 const _: () = assert!(PAYLOAD_REFERENCE_BYTES_MIN < SEGMENT_BYTES / 4);

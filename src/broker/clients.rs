@@ -44,6 +44,8 @@ pub const NONE: u32 = u32::MAX;
 
 /// A connection.
 pub struct Conn {
+    /// The start of a packet. In a box, because a connection without one should be small.
+    #[allow(clippy::box_collection)]
     pub partial: Option<Box<Vec<u8>>>,
     pub aliases_in: Option<Box<InboundAliases>>,
     pub aliases_out: Option<Box<OutboundAliases>>,

@@ -260,7 +260,7 @@ impl Broker {
             || entry.alias_max > 0
             || !listener.mount_point.is_empty();
         let is_v5 = connect.version == Version::V5;
-        let flags = u8::from(is_v5) * HOT_V5 | u8::from(is_private) * HOT_PRIVATE;
+        let flags = (u8::from(is_v5) * HOT_V5) | (u8::from(is_private) * HOT_PRIVATE);
         self.clients.hot[session.index()] = Hot {
             conn: conn.0,
             flags,

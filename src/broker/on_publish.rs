@@ -39,6 +39,12 @@ impl Broker {
         if publish.retain && !self.clients.settings.retain_available {
             return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-14
         }
+        if publish.properties.has_subscription_ids() {
+            return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.3.4-6
+        }
+        if publish.topic.len() + self.clients.listener(conn).mount_point.len() > usize::from(u16::MAX) {
+            return Err(ReasonCode::TOPIC_NAME_INVALID);
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
         let sweep = (self.clients.out.in_flight() > 0).then_some(self.drain.next_stall_sweep_ms);
-        let retained = (self.routing.retained.len() > 0).then_some(self.replays.next_sweep_ms);
+        let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
         [self.clients.timers.next_ms(), sweep, retained]
             .into_iter()
             .flatten()

@@ -57,7 +57,7 @@ impl Broker {
             online: true,
             ticket,
         };
-        self.to_owner(now_ms, group, filter, message);
+        self.tell_owner(now_ms, group, filter, message);
     }
 
     /// A session of this shard leaves one.
@@ -74,7 +74,7 @@ impl Broker {
             filter: filter.clone(),
             session,
         };
-        self.to_owner(now_ms, &group, &filter, message);
+        self.tell_owner(now_ms, &group, &filter, message);
     }
 
     /// A client has gone: it leaves its shared subscriptions if the session `ends`, else it is only away. What waits
@@ -134,15 +134,15 @@ impl Broker {
             session,
             online,
         };
-        self.to_owner(now_ms, &group, &filter, message);
+        self.tell_owner(now_ms, &group, &filter, message);
     }
 
-    fn to_owner(&mut self, now_ms: u64, group: &str, filter: &str, message: SharedMessage) {
+    fn tell_owner(&mut self, now_ms: u64, group: &str, filter: &str, message: SharedMessage) {
         let owner = owner_of_group(group, filter, self.clients.shards);
-        self.to_shard(now_ms, owner, message);
+        self.tell_shard(now_ms, owner, message);
     }
 
-    fn to_shard(&mut self, now_ms: u64, to: ShardId, message: SharedMessage) {
+    fn tell_shard(&mut self, now_ms: u64, to: ShardId, message: SharedMessage) {
         if to == self.clients.shard {
             self.on_shared(now_ms, to, message);
         } else {
@@ -167,7 +167,7 @@ impl Broker {
             options,
             ..
         } = member;
-        self.to_shard(
+        self.tell_shard(
             now_ms,
             shard,
             SharedMessage::Deliver {
@@ -191,7 +191,7 @@ impl Broker {
         let Some((owner, group)) = origin.group() else {
             return;
         };
-        self.to_shard(
+        self.tell_shard(
             now_ms,
             owner,
             SharedMessage::Return {

@@ -110,3 +110,12 @@ fn many_messages_merge_into_one_range() {
         assert_eq!(slices.len(), 1);
     }
 }
+
+/// What an idle connection costs in the brain's tables; `perf/` has the whole.
+#[test]
+fn tables_stay_small() {
+    use super::clients::{Conn, Hot};
+    assert!(size_of::<Conn>() <= 72);
+    assert!(size_of::<Hot>() <= 8);
+    assert!(size_of::<Option<crate::session::Session>>() <= 104);
+}

@@ -6,7 +6,7 @@ use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
 use super::types::{PacketId, Version};
-use super::write::{PropertySource, Writer, packet_len};
+use super::write::{PropertySource, Visit, Writer, packet_len};
 
 /// Which of the four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,10 +99,8 @@ impl<'a> Ack<'a> {
 struct AckProperties<'s>(Option<&'s str>);
 
 impl PropertySource for AckProperties<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        if let Some(text) = self.0 {
-            visit(Property::ReasonString(text));
-        }
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.some(self.0, Property::ReasonString);
     }
 }
 

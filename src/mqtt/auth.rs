@@ -6,7 +6,7 @@ use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
 use super::types::Version;
-use super::write::{PropertySource, Writer, packet_len};
+use super::write::{PropertySource, Visit, Writer, packet_len};
 
 /// A decoded AUTH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,14 +59,10 @@ pub struct AuthOut<'a> {
 }
 
 impl PropertySource for AuthOut<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.method
-            .map(Property::AuthenticationMethod)
-            .map(&mut *visit);
-        self.data.map(Property::AuthenticationData).map(&mut *visit);
-        self.reason_string
-            .map(Property::ReasonString)
-            .map(&mut *visit);
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.some(self.method, Property::AuthenticationMethod);
+        visit.some(self.data, Property::AuthenticationData);
+        visit.some(self.reason_string, Property::ReasonString);
     }
 }
 

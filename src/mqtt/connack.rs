@@ -6,7 +6,7 @@ use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
 use super::types::{QoS, Version};
-use super::write::{PropertySource, Writer, packet_len};
+use super::write::{PropertySource, Visit, Writer, packet_len};
 
 /// A decoded CONNACK; a property that is left out is `None`, whatever its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,59 +137,33 @@ pub struct ConnackOut<'a> {
 
 impl PropertySource for ConnackOut<'_> {
     /// The order is that of Mosquitto where both send a property, so that recorded conversations can be compared.
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.topic_alias_maximum
-            .map(Property::TopicAliasMaximum)
-            .map(&mut *visit);
-        self.server_keep_alive
-            .map(Property::ServerKeepAlive)
-            .map(&mut *visit);
-        self.assigned_client_id
-            .map(Property::AssignedClientIdentifier)
-            .map(&mut *visit);
-        self.authentication_method
-            .map(Property::AuthenticationMethod)
-            .map(&mut *visit);
-        self.authentication_data
-            .map(Property::AuthenticationData)
-            .map(&mut *visit);
-        self.session_expiry
-            .map(Property::SessionExpiryInterval)
-            .map(&mut *visit);
-        self.retain_available
-            .map(Property::RetainAvailable)
-            .map(&mut *visit);
-        self.maximum_packet_size
-            .map(Property::MaximumPacketSize)
-            .map(&mut *visit);
-        self.receive_maximum
-            .map(Property::ReceiveMaximum)
-            .map(&mut *visit);
-        self.maximum_qos
-            .filter(|&qos| qos < QoS::ExactlyOnce)
-            .map(Property::MaximumQos)
-            .map(&mut *visit);
-        self.wildcard_available
-            .map(Property::WildcardSubscriptionAvailable)
-            .map(&mut *visit);
-        self.subscription_ids_available
-            .map(Property::SubscriptionIdentifierAvailable)
-            .map(&mut *visit);
-        self.shared_available
-            .map(Property::SharedSubscriptionAvailable)
-            .map(&mut *visit);
-        self.response_information
-            .map(Property::ResponseInformation)
-            .map(&mut *visit);
-        self.server_reference
-            .map(Property::ServerReference)
-            .map(&mut *visit);
-        self.reason_string
-            .map(Property::ReasonString)
-            .map(&mut *visit);
-        self.user_properties
-            .iter()
-            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.some(self.topic_alias_maximum, Property::TopicAliasMaximum);
+        visit.some(self.server_keep_alive, Property::ServerKeepAlive);
+        visit.some(self.assigned_client_id, Property::AssignedClientIdentifier);
+        visit.some(self.authentication_method, Property::AuthenticationMethod);
+        visit.some(self.authentication_data, Property::AuthenticationData);
+        visit.some(self.session_expiry, Property::SessionExpiryInterval);
+        visit.some(self.retain_available, Property::RetainAvailable);
+        visit.some(self.maximum_packet_size, Property::MaximumPacketSize);
+        visit.some(self.receive_maximum, Property::ReceiveMaximum);
+        visit.some(
+            self.maximum_qos.filter(|&qos| qos < QoS::ExactlyOnce),
+            Property::MaximumQos,
+        );
+        visit.some(
+            self.wildcard_available,
+            Property::WildcardSubscriptionAvailable,
+        );
+        visit.some(
+            self.subscription_ids_available,
+            Property::SubscriptionIdentifierAvailable,
+        );
+        visit.some(self.shared_available, Property::SharedSubscriptionAvailable);
+        visit.some(self.response_information, Property::ResponseInformation);
+        visit.some(self.server_reference, Property::ServerReference);
+        visit.some(self.reason_string, Property::ReasonString);
+        visit.user_properties(self.user_properties);
     }
 }
 

@@ -6,7 +6,7 @@ use super::property::{self, Allowed, Properties, Property, PropertyIter};
 use super::read::Reader;
 use super::topic;
 use super::types::{QoS, Version};
-use super::write::{PropertySource, Writer, binary_len, packet_len, string_len};
+use super::write::{PropertySource, Visit, Writer, binary_len, packet_len, string_len};
 
 const FLAG_RESERVED: u8 = 0x01;
 const FLAG_CLEAN_START: u8 = 0x02;
@@ -301,60 +301,36 @@ pub struct WillOut<'a> {
 }
 
 impl PropertySource for WillOut<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
+    fn each_property(&self, visit: &mut Visit<'_>) {
         if self.delay_s != 0 {
-            visit(Property::WillDelayInterval(self.delay_s));
+            visit.one(Property::WillDelayInterval(self.delay_s));
         }
-        self.payload_format
-            .map(Property::PayloadFormatIndicator)
-            .map(&mut *visit);
-        self.message_expiry
-            .map(Property::MessageExpiryInterval)
-            .map(&mut *visit);
-        self.content_type
-            .map(Property::ContentType)
-            .map(&mut *visit);
-        self.response_topic
-            .map(Property::ResponseTopic)
-            .map(&mut *visit);
-        self.correlation_data
-            .map(Property::CorrelationData)
-            .map(&mut *visit);
-        self.user_properties
-            .iter()
-            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+        visit.some(self.payload_format, Property::PayloadFormatIndicator);
+        visit.some(self.message_expiry, Property::MessageExpiryInterval);
+        visit.some(self.content_type, Property::ContentType);
+        visit.some(self.response_topic, Property::ResponseTopic);
+        visit.some(self.correlation_data, Property::CorrelationData);
+        visit.user_properties(self.user_properties);
     }
 }
 
 impl PropertySource for ConnectOut<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.session_expiry
-            .map(Property::SessionExpiryInterval)
-            .map(&mut *visit);
-        self.receive_maximum
-            .map(Property::ReceiveMaximum)
-            .map(&mut *visit);
-        self.maximum_packet_size
-            .map(Property::MaximumPacketSize)
-            .map(&mut *visit);
-        self.topic_alias_maximum
-            .map(Property::TopicAliasMaximum)
-            .map(&mut *visit);
-        self.request_response_information
-            .map(Property::RequestResponseInformation)
-            .map(&mut *visit);
-        self.request_problem_information
-            .map(Property::RequestProblemInformation)
-            .map(&mut *visit);
-        self.user_properties
-            .iter()
-            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
-        self.authentication_method
-            .map(Property::AuthenticationMethod)
-            .map(&mut *visit);
-        self.authentication_data
-            .map(Property::AuthenticationData)
-            .map(&mut *visit);
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.some(self.session_expiry, Property::SessionExpiryInterval);
+        visit.some(self.receive_maximum, Property::ReceiveMaximum);
+        visit.some(self.maximum_packet_size, Property::MaximumPacketSize);
+        visit.some(self.topic_alias_maximum, Property::TopicAliasMaximum);
+        visit.some(
+            self.request_response_information,
+            Property::RequestResponseInformation,
+        );
+        visit.some(
+            self.request_problem_information,
+            Property::RequestProblemInformation,
+        );
+        visit.user_properties(self.user_properties);
+        visit.some(self.authentication_method, Property::AuthenticationMethod);
+        visit.some(self.authentication_data, Property::AuthenticationData);
     }
 }
 

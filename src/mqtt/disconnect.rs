@@ -6,7 +6,7 @@ use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
 use super::types::Version;
-use super::write::{PropertySource, Writer, packet_len};
+use super::write::{PropertySource, Visit, Writer, packet_len};
 
 /// A decoded DISCONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +71,10 @@ pub struct DisconnectOut<'a> {
 }
 
 impl PropertySource for DisconnectOut<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.session_expiry
-            .map(Property::SessionExpiryInterval)
-            .map(&mut *visit);
-        self.reason_string
-            .map(Property::ReasonString)
-            .map(&mut *visit);
-        self.server_reference
-            .map(Property::ServerReference)
-            .map(&mut *visit);
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.some(self.session_expiry, Property::SessionExpiryInterval);
+        visit.some(self.reason_string, Property::ReasonString);
+        visit.some(self.server_reference, Property::ServerReference);
     }
 }
 

@@ -126,6 +126,12 @@ pub fn frame(input: &[u8], max_packet_bytes: u32) -> Result<FrameStatus, DecodeE
 /// The Remaining Length and the bytes it takes; `None` when it is not complete.
 #[inline]
 fn remaining_length(bytes: &[u8]) -> Result<Option<(u32, usize)>, DecodeError> {
+    // Most packets are short.
+    if let Some(&byte) = bytes.first()
+        && byte < 0x80
+    {
+        return Ok(Some((u32::from(byte), 1)));
+    }
     let mut value = 0;
     for index in 0..4 {
         let Some(&byte) = bytes.get(index) else {

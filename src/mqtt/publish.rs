@@ -175,7 +175,7 @@ impl<'a> Publish<'a> {
         mut body: Reader<'a>,
     ) -> Result<Self, DecodeError> {
         let qos = QoS::from_bits(first >> 1 & 0x03).ok_or(DecodeError::PublishQosReserved)?;
-        let name = body.string()?;
+        let name = topic_name(body.binary()?)?;
         let packet_id = match qos {
             QoS::AtMostOnce => None,
             _ => Some(body.packet_id()?),
@@ -185,12 +185,6 @@ impl<'a> Publish<'a> {
         } else {
             PublishProperties::NONE
         };
-        if topic::has_forbidden(name) {
-            return Err(DecodeError::TopicWildcard);
-        }
-        if topic::too_deep(name) {
-            return Err(DecodeError::TopicTooDeep);
-        }
         if name.is_empty() && properties.topic_alias.is_none() {
             return Err(DecodeError::TopicEmpty);
         }
@@ -204,6 +198,25 @@ impl<'a> Publish<'a> {
             payload: body.rest(),
         })
     }
+}
+
+/// A topic name that may be empty. One pass finds what must not be in it: U+0000 (MQTT-1.5.4-2) and wildcards
+/// (MQTT-3.3.2-2).
+#[inline]
+fn topic_name(bytes: &[u8]) -> Result<&str, DecodeError> {
+    let name = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8IllFormed)?;
+    if topic::has_forbidden(name) {
+        let nul = bytes.contains(&0);
+        return Err(if nul {
+            DecodeError::Utf8Nul
+        } else {
+            DecodeError::TopicWildcard
+        });
+    }
+    if topic::too_deep(name) {
+        return Err(DecodeError::TopicTooDeep);
+    }
+    Ok(name)
 }
 
 /// A PUBLISH to be written, without its payload, which is to follow what `write_head` writes.

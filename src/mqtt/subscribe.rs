@@ -6,7 +6,7 @@ use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::topic;
 use super::types::{PacketId, QoS, Version};
-use super::write::{PropertySource, Writer, packet_len, string_len};
+use super::write::{PropertySource, Visit, Writer, packet_len, string_len};
 
 /// A decoded SUBSCRIBE with at least one topic filter (MQTT-3.8.3-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,13 +154,9 @@ pub struct SubscribeOut<'a> {
 }
 
 impl PropertySource for SubscribeOut<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.subscription_id
-            .map(Property::SubscriptionIdentifier)
-            .map(&mut *visit);
-        self.user_properties
-            .iter()
-            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.some(self.subscription_id, Property::SubscriptionIdentifier);
+        visit.user_properties(self.user_properties);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::error::DecodeError;
 use super::frame::PacketType;
-use super::property::{self, Allowed, Properties, Property};
+use super::property::{self, Allowed, Properties};
 use super::read::Reader;
 use super::subscribe::check_filter;
 use super::types::{PacketId, Version};
-use super::write::{PropertySource, Writer, packet_len, string_len};
+use super::write::{PropertySource, Visit, Writer, packet_len, string_len};
 
 /// A decoded UNSUBSCRIBE with at least one topic filter (MQTT-3.10.3-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,8 @@ pub struct UnsubscribeOut<'a> {
 }
 
 impl PropertySource for UnsubscribeOut<'_> {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>)) {
-        self.user_properties
-            .iter()
-            .for_each(|&(name, value)| visit(Property::UserProperty(name, value)));
+    fn each_property(&self, visit: &mut Visit<'_>) {
+        visit.user_properties(self.user_properties);
     }
 }
 

@@ -65,14 +65,40 @@ pub(super) fn binary_len(bytes: &[u8]) -> usize {
     2 + fitting_bytes(bytes).len()
 }
 
-/// What hands its properties to a visitor, in the order in which they are to be written.
+/// Is shown the properties of a packet one by one: to measure them, and to write them.
+pub(super) struct Visit<'v>(&'v mut dyn FnMut(Property<'_>));
+
+impl Visit<'_> {
+    pub(super) fn one(&mut self, property: Property<'_>) {
+        (self.0)(property);
+    }
+
+    pub(super) fn some<'p, T>(
+        &mut self,
+        value: Option<T>,
+        property: impl FnOnce(T) -> Property<'p>,
+    ) {
+        if let Some(value) = value {
+            self.one(property(value));
+        }
+    }
+
+    pub(super) fn user_properties(&mut self, pairs: &[(&str, &str)]) {
+        for (name, value) in pairs {
+            self.one(Property::UserProperty(name, value));
+        }
+    }
+}
+
+/// What has properties to be written.
 pub(super) trait PropertySource {
-    fn each_property(&self, visit: &mut dyn FnMut(Property<'_>));
+    /// Shows them in the order in which they are to be written, the same each time.
+    fn each_property(&self, visit: &mut Visit<'_>);
 
     /// Bytes of all properties, without the length in front.
     fn properties_len(&self) -> usize {
         let mut len = 0;
-        self.each_property(&mut |property| len += property.encoded_len());
+        self.each_property(&mut Visit(&mut |property| len += property.encoded_len()));
         len
     }
 
@@ -150,7 +176,7 @@ impl<'o> Writer<'o> {
     pub(super) fn properties(&mut self, version: Version, source: &impl PropertySource) {
         if version.has_properties() {
             self.varint(source.properties_len());
-            source.each_property(&mut |property| property.encode(self.out));
+            source.each_property(&mut Visit(&mut |property| property.encode(self.out)));
         }
     }
 }

@@ -63,7 +63,7 @@ pub struct Outbound {
     /// Connections whose send in flight holds a segment that is wanted back.
     cancel: Vec<ConnId>,
     /// Range lists of queues that have been emptied, for reuse.
-    spare: Vec<Box<std::collections::VecDeque<Range>>>,
+    spare: Vec<queue::List>,
     /// Bytes queued for all connections.
     pending: u64,
     /// How many sends are in flight.
@@ -302,7 +302,7 @@ impl Outbound {
         self.queues.is_empty()
     }
 
-    fn keep_spare(&mut self, list: Box<std::collections::VecDeque<Range>>) {
+    fn keep_spare(&mut self, list: queue::List) {
         if self.spare.len() < limits::SPARE_LISTS && list.capacity() <= 2 * limits::QUEUE_RANGES_MAX
         {
             self.spare.push(list);

@@ -12,7 +12,7 @@ const CANCELLED: u8 = 2;
 /// The send in flight has all that was pending when it started, so it ends with a whole packet.
 const WHOLE: u8 = 4;
 
-/// A list of ranges that is lent to queues with more than one.
+/// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
 pub type List = Box<VecDeque<Range>>;
 
 const NOTHING: Range = Range {

@@ -39,7 +39,7 @@ pub struct Group {
 }
 
 /// Where a member stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Position {
     group: u32,
     member: u32,
@@ -119,13 +119,10 @@ impl Groups {
         let at = self.move_member(id, at, false);
         let last = self.groups[id.0 as usize].members.len() - 1;
         self.swap(id, at, last);
-        let hash = member_hash(&self.hasher, id.0, shard, session);
-        if let Ok(found) = self
-            .positions
-            .find_entry(hash, |p| p.group == id.0 && p.member as usize == last)
-        {
-            found.remove();
-        }
+        self.remove_position(Position {
+            group: id.0,
+            member: last as u32,
+        });
         let group = &mut self.groups[id.0 as usize];
         group.members.pop();
         let now_empty = group.members.is_empty();
@@ -165,7 +162,7 @@ impl Groups {
             .map(|&id| GroupId(id))
     }
 
-    /// A group that has members: `id` is from `join` or `find`, and no `leave` has ended it since.
+    /// The group with an id that `join` gave; without members and names after its last member has left.
     pub fn get(&self, id: GroupId) -> &Group {
         &self.groups[id.0 as usize]
     }
@@ -279,6 +276,14 @@ impl Groups {
             .insert_unique(hash(&position), position, hash);
     }
 
+    fn remove_position(&mut self, position: Position) {
+        let member = &self.groups[position.group as usize].members[position.member as usize];
+        let hash = member_hash(&self.hasher, position.group, member.shard, member.session);
+        if let Ok(found) = self.positions.find_entry(hash, |&other| other == position) {
+            found.remove();
+        }
+    }
+
     /// Puts a member among those that are online, or away; returns where it stands now.
     fn move_member(&mut self, id: GroupId, at: usize, online: bool) -> usize {
         let group = &mut self.groups[id.0 as usize];
@@ -305,33 +310,23 @@ impl Groups {
         if a == b {
             return;
         }
-        let members = &mut self.groups[id.0 as usize].members;
-        for (from, to) in [(a, members.len() + b), (b, members.len() + a)] {
-            // Beyond the end while the other one still has its old place, so that no two have the same.
-            let hash = member_hash(
-                &self.hasher,
-                id.0,
-                members[from].shard,
-                members[from].session,
-            );
-            if let Some(found) = self
-                .positions
-                .find_mut(hash, |p| p.group == id.0 && p.member as usize == from)
-            {
-                found.member = to as u32;
-            }
-        }
-        members.swap(a, b);
-        for at in [a, b] {
-            let hash = member_hash(&self.hasher, id.0, members[at].shard, members[at].session);
-            let beyond = members.len() + at;
-            if let Some(found) = self
-                .positions
-                .find_mut(hash, |p| p.group == id.0 && p.member as usize == beyond)
-            {
-                found.member = at as u32;
-            }
-        }
+        self.remove_position(Position {
+            group: id.0,
+            member: a as u32,
+        });
+        self.remove_position(Position {
+            group: id.0,
+            member: b as u32,
+        });
+        self.groups[id.0 as usize].members.swap(a, b);
+        self.add_position(Position {
+            group: id.0,
+            member: a as u32,
+        });
+        self.add_position(Position {
+            group: id.0,
+            member: b as u32,
+        });
     }
 }
 

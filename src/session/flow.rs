@@ -28,8 +28,8 @@ impl Origin {
 
     /// The owner and the group, if it was a shared subscription.
     pub fn group(self) -> Option<(ShardId, GroupId)> {
-        (self.0 < Self::RETAINED.0)
-            .then(|| (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff)))
+        let group = (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff));
+        (self.0 < Self::RETAINED.0).then_some(group)
     }
 }
 
@@ -93,6 +93,7 @@ pub enum Queued {
 }
 
 /// See the module.
+#[derive(Default)]
 pub struct Flow {
     own: Window,
     shared: Window,
@@ -105,21 +106,6 @@ pub struct Flow {
     /// Retained messages in the queue: they do not count towards the bound on messages, and keep QoS 0 messages
     /// behind them.
     replaying: u32,
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Flow {
-            own: Window::default(),
-            shared: Window::default(),
-            last_private: 0,
-            in_flight_bytes: 0,
-            queue: VecDeque::new(),
-            queue_bytes: 0,
-            later: VecDeque::new(),
-            replaying: 0,
-        }
-    }
 }
 
 impl Flow {
