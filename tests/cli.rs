@@ -46,7 +46,12 @@ fn help_is_not_an_error() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    for arguments in [&["no-such-command"][..], &["serve", "--no-such-option"], &["serve", "-p", "0"], &["serve", "-p", "x"]] {
+    for arguments in [
+        &["no-such-command"][..],
+        &["serve", "--no-such-option"],
+        &["serve", "-p", "0"],
+        &["serve", "-p", "x"],
+    ] {
         let done = firehose(arguments);
         assert_eq!(done.code, Some(2), "{arguments:?}: {}", done.stderr);
         assert!(!done.stderr.is_empty());
@@ -55,20 +60,32 @@ fn wrong_usage_ends_with_2() {
 
 #[test]
 fn an_unknown_option_is_an_error_with_file_and_line() {
-    refused_configuration("listener 1883\n\n# a comment\nno_such_option true\n", 4, &["no_such_option"]);
+    refused_configuration(
+        "listener 1883\n\n# a comment\nno_such_option true\n",
+        4,
+        &["no_such_option"],
+    );
 }
 
 #[test]
 fn a_wrong_value_is_an_error_with_file_and_line() {
     refused_configuration("max_qos 3\n", 1, &["max_qos"]);
-    refused_configuration("allow_anonymous true\nmax_packet_size lots\n", 2, &["max_packet_size"]);
+    refused_configuration(
+        "allow_anonymous true\nmax_packet_size lots\n",
+        2,
+        &["max_packet_size"],
+    );
     refused_configuration("listener\n", 1, &["listener"]);
     refused_configuration("listener 70000\n", 1, &["70000"]);
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    fails_with(&firehose(&["serve", "-c", "/no/such/file.conf"]), 2, &["/no/such/file.conf"]);
+    fails_with(
+        &firehose(&["serve", "-c", "/no/such/file.conf"]),
+        2,
+        &["/no/such/file.conf"],
+    );
 }
 
 #[test]
@@ -76,13 +93,23 @@ fn a_wrong_file_is_named_where_it_was_included() {
     let folder = Folder::new("cli");
     std::fs::create_dir(folder.0.join("more")).unwrap();
     folder.write("more/extra.conf", "sys_interval 10\nnonsense 1\n");
-    let main = folder.write("main.conf", &format!("include_dir {}\n", folder.0.join("more").display()));
-    fails_with(&firehose(&["serve", "-c", &main.to_string_lossy()]), 2, &["extra.conf:2", "nonsense"]);
+    let main = folder.write(
+        "main.conf",
+        &format!("include_dir {}\n", folder.0.join("more").display()),
+    );
+    fails_with(
+        &firehose(&["serve", "-c", &main.to_string_lossy()]),
+        2,
+        &["extra.conf:2", "nonsense"],
+    );
 }
 
 #[test]
 fn options_that_are_not_supported_yet_are_warnings() {
-    let server = Server::start(&Program::Firehose { shards: 1 }, &["persistence false".into()]);
+    let server = Server::start(
+        &Program::Firehose { shards: 1 },
+        &["persistence false".into()],
+    );
     assert!(server.log().contains("persistence"), "{}", server.log());
 }
 
@@ -90,14 +117,25 @@ fn options_that_are_not_supported_yet_are_warnings() {
 fn a_taken_port_ends_with_3() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    fails_with(&firehose(&["serve", "-p", &port, "--shards", "1"]), 3, &[&port]);
+    fails_with(
+        &firehose(&["serve", "-p", &port, "--shards", "1"]),
+        3,
+        &[&port],
+    );
 }
 
 #[test]
 fn an_address_of_another_host_ends_with_3() {
     let folder = Folder::new("cli");
-    let file = folder.write("elsewhere.conf", &format!("listener {} 203.0.113.1\n", free_port()));
-    fails_with(&firehose(&["serve", "--shards", "1", "-c", &file.to_string_lossy()]), 3, &["203.0.113.1"]);
+    let file = folder.write(
+        "elsewhere.conf",
+        &format!("listener {} 203.0.113.1\n", free_port()),
+    );
+    fails_with(
+        &firehose(&["serve", "--shards", "1", "-c", &file.to_string_lossy()]),
+        3,
+        &["203.0.113.1"],
+    );
 }
 
 #[test]
@@ -119,14 +157,19 @@ fn ready_line(arguments: &[&str]) -> String {
         .spawn()
         .unwrap();
     let (sender, lines) = std::sync::mpsc::channel();
-    for pipe in [support::lines(child.stdout.take().unwrap()), support::lines(child.stderr.take().unwrap())] {
+    for pipe in [
+        support::lines(child.stdout.take().unwrap()),
+        support::lines(child.stderr.take().unwrap()),
+    ] {
         let sender = sender.clone();
         std::thread::spawn(move || pipe.into_iter().for_each(|line| drop(sender.send(line))));
     }
     let started = Instant::now();
     let mut seen = Vec::new();
     while started.elapsed() < PATIENCE {
-        let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) else { continue };
+        let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) else {
+            continue;
+        };
         if line.contains("ready") || line.contains("Ready") {
             let _ = child.kill();
             let _ = child.wait();
@@ -143,7 +186,10 @@ fn ready_line(arguments: &[&str]) -> String {
 fn the_ready_line_names_listeners_and_shards() {
     let port = free_port().to_string();
     let line = ready_line(&["-p", &port, "--shards", "2"]);
-    assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("2 shards"), "{line}");
+    assert!(
+        line.contains(&format!("127.0.0.1:{port}")) && line.contains("2 shards"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -171,7 +217,10 @@ fn without_a_listener_only_this_host_is_served() {
 #[test]
 fn several_listeners() {
     let other = free_port();
-    let server = Server::start(&Program::Firehose { shards: 2 }, &[format!("listener {other} 127.0.0.1")]);
+    let server = Server::start(
+        &Program::Firehose { shards: 2 },
+        &[format!("listener {other} 127.0.0.1")],
+    );
     let mut subscriber = Client::connect(([127, 0, 0, 1], other).into(), 5, "s", true, None);
     subscriber.subscribe("t");
     let mut publisher = Client::connect(server.address(), 4, "p", true, None);
@@ -181,17 +230,22 @@ fn several_listeners() {
 
 #[test]
 fn connections_above_the_limit_are_closed() {
-    let server = Server::start(&Program::Firehose { shards: 1 }, &["max_connections 2".into()]);
+    let server = Server::start(
+        &Program::Firehose { shards: 1 },
+        &["max_connections 2".into()],
+    );
     let started = Instant::now();
     // The connection that asked whether it listens may still count.
     let (one, two) = loop {
-        let connect = |id| std::panic::catch_unwind(|| Client::connect(server.address(), 5, id, true, None));
+        let connect =
+            |id| std::panic::catch_unwind(|| Client::connect(server.address(), 5, id, true, None));
         if let (Ok(one), Ok(two)) = (connect("one"), connect("two")) {
             break (one, two);
         }
         assert!(started.elapsed() < PATIENCE);
     };
-    let third = std::panic::catch_unwind(|| Client::connect(server.address(), 5, "three", true, None));
+    let third =
+        std::panic::catch_unwind(|| Client::connect(server.address(), 5, "three", true, None));
     assert!(third.is_err());
     two.disconnect();
     std::thread::sleep(Duration::from_millis(100));
@@ -203,10 +257,19 @@ fn connections_above_the_limit_are_closed() {
 fn the_pid_file_is_written() {
     let folder = Folder::new("cli");
     let file = folder.0.join("pid");
-    let server = Server::start(&Program::Firehose { shards: 1 }, &[format!("pid_file {}", file.display())]);
+    let server = Server::start(
+        &Program::Firehose { shards: 1 },
+        &[format!("pid_file {}", file.display())],
+    );
     let started = Instant::now();
-    while std::fs::read_to_string(&file).ok().is_none_or(|text| text.trim() != server.pid().to_string()) {
-        assert!(started.elapsed() < PATIENCE, "the pid file names the process");
+    while std::fs::read_to_string(&file)
+        .ok()
+        .is_none_or(|text| text.trim() != server.pid().to_string())
+    {
+        assert!(
+            started.elapsed() < PATIENCE,
+            "the pid file names the process"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -215,11 +278,17 @@ fn the_pid_file_is_written() {
 fn the_log_goes_where_it_should() {
     let folder = Folder::new("cli");
     let file = folder.0.join("log");
-    let config = [format!("log_dest file {}", file.display()), "log_type all".into()];
+    let config = [
+        format!("log_dest file {}", file.display()),
+        "log_type all".into(),
+    ];
     let server = Server::start(&Program::Firehose { shards: 1 }, &config);
     Client::connect(server.address(), 5, "logged-client", true, None).disconnect();
     let started = Instant::now();
-    while !std::fs::read_to_string(&file).unwrap_or_default().contains("logged-client") {
+    while !std::fs::read_to_string(&file)
+        .unwrap_or_default()
+        .contains("logged-client")
+    {
         assert!(started.elapsed() < PATIENCE, "the log names the client");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -230,8 +299,20 @@ fn drains(shards: u32, signal: &str) {
     let mut server = Server::start(&Program::Firehose { shards }, &[]);
     let mut watcher = Client::connect(server.address(), 5, "watcher", true, None);
     watcher.subscribe("wills/#");
-    let mut doomed = Client::connect(server.address(), 5, "doomed", true, Some(("wills/doomed", "gone")));
-    let mut old = Client::connect(server.address(), 4, "old", true, Some(("wills/old", "gone")));
+    let mut doomed = Client::connect(
+        server.address(),
+        5,
+        "doomed",
+        true,
+        Some(("wills/doomed", "gone")),
+    );
+    let mut old = Client::connect(
+        server.address(),
+        4,
+        "old",
+        true,
+        Some(("wills/old", "gone")),
+    );
     server.signal(signal);
     // MQTT-3.14.2-1: the reason; MQTT-3.14.4-2: closed behind it.
     let farewell = doomed.packet().expect("DISCONNECT");
@@ -250,7 +331,10 @@ fn drains(shards: u32, signal: &str) {
     assert_eq!(wills.len(), 2, "the wills of both: {wills:02x?}");
     let status = server.wait().expect("it ends in time");
     assert_eq!(status.code(), Some(0), "{}", server.log());
-    assert!(TcpListener::bind(server.address()).is_ok(), "the port is free again");
+    assert!(
+        TcpListener::bind(server.address()).is_ok(),
+        "the port is free again"
+    );
 }
 
 #[test]

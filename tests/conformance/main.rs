@@ -124,17 +124,24 @@ fn in_process_in_crumbs_on_three_shards() {
 
 /// Those whose waits are short.
 fn wanted_in_real_time() -> Vec<(Case, Version)> {
-    wanted().into_iter().filter(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX).collect()
+    wanted()
+        .into_iter()
+        .filter(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX)
+        .collect()
 }
 
 #[test]
 fn over_a_socket_with_one_shard() {
-    play_all(wanted_in_real_time(), SOCKET_THREADS, |case, version| over_a_socket(&support::program(1), case, version));
+    play_all(wanted_in_real_time(), SOCKET_THREADS, |case, version| {
+        over_a_socket(&support::program(1), case, version)
+    });
 }
 
 #[test]
 fn over_a_socket_with_two_shards() {
-    play_all(wanted_in_real_time(), SOCKET_THREADS, |case, version| over_a_socket(&support::program(2), case, version));
+    play_all(wanted_in_real_time(), SOCKET_THREADS, |case, version| {
+        over_a_socket(&support::program(2), case, version)
+    });
 }
 
 /// Every statement that binds a server is shown by a script, or `statements.txt` says why not.

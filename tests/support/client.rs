@@ -23,8 +23,18 @@ impl Client {
     }
 
     /// The same from a given address: each has client ports of its own.
-    pub fn connect_from(from: Ipv4Addr, to: SocketAddr, level: u8, id: &str, clean: bool, will: Option<Will>) -> Client {
-        let mut client = Client { stream: open(from, to), level };
+    pub fn connect_from(
+        from: Ipv4Addr,
+        to: SocketAddr,
+        level: u8,
+        id: &str,
+        clean: bool,
+        will: Option<Will>,
+    ) -> Client {
+        let mut client = Client {
+            stream: open(from, to),
+            level,
+        };
         let flags = (clean as u8) << 1 | (will.is_some() as u8) << 2;
         let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', level, flags, 0, 60];
         // MQTT 5: session expiry interval of a minute where the session is to stay.
@@ -39,7 +49,11 @@ impl Client {
         }
         client.send(0x10, &body);
         let connack = client.packet().expect("CONNACK");
-        assert_eq!((connack[0], connack[3]), (0x20, 0), "{id} is accepted: {connack:02x?}");
+        assert_eq!(
+            (connack[0], connack[3]),
+            (0x20, 0),
+            "{id} is accepted: {connack:02x?}"
+        );
         client
     }
 
@@ -70,7 +84,11 @@ impl Client {
         body.push(1);
         self.send(0x82, &body);
         let suback = self.packet().expect("SUBACK");
-        assert_eq!((suback[0], suback.last()), (0x90, Some(&1)), "{filter} is granted");
+        assert_eq!(
+            (suback[0], suback.last()),
+            (0x90, Some(&1)),
+            "{filter} is granted"
+        );
     }
 
     /// Unsubscribes and waits for UNSUBACK.
@@ -117,7 +135,10 @@ impl Client {
             assert!(self.fill(&mut more), "a packet ends too early");
             packet.push(more[0]);
         }
-        let len = packet[1..].iter().rev().fold(0, |len, b| len << 7 | (b & 0x7f) as usize);
+        let len = packet[1..]
+            .iter()
+            .rev()
+            .fold(0, |len, b| len << 7 | (b & 0x7f) as usize);
         let mut body = vec![0; len];
         assert!(self.fill(&mut body), "a packet ends too early");
         packet.extend(body);
@@ -128,7 +149,14 @@ impl Client {
     fn fill(&mut self, buffer: &mut [u8]) -> bool {
         match self.stream.read_exact(buffer) {
             Ok(()) => true,
-            Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => false,
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+                ) =>
+            {
+                false
+            }
             Err(e) => panic!("nothing came: {e}"),
         }
     }
