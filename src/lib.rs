@@ -15,7 +15,15 @@ pub mod session;
 
 pub mod broker;
 
+pub mod config;
+
 pub mod mesh;
 pub mod uring;
 
 pub mod shard;
+
+pub mod control;
+
+pub mod server;
+
+pub mod cli;

@@ -42,7 +42,9 @@ impl Broker {
         if publish.properties.has_subscription_ids() {
             return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.3.4-6
         }
-        if publish.topic.len() + self.clients.listener(conn).mount_point.len() > usize::from(u16::MAX) {
+        if publish.topic.len() + self.clients.listener(conn).mount_point.len()
+            > usize::from(u16::MAX)
+        {
             return Err(ReasonCode::TOPIC_NAME_INVALID);
         }
         Ok(())

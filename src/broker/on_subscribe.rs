@@ -37,7 +37,7 @@ impl Broker {
             return;
         };
         let ticket = self.interests.next_ticket();
-        let mut pending = PendingSubscribe {
+        let pending = PendingSubscribe {
             session,
             serial,
             conn,
@@ -46,64 +46,50 @@ impl Broker {
             steps: 1,
             replays: SmallVec::new(),
         };
+        self.interests.subscribes.insert(ticket, pending);
+        let id = subscribe.subscription_id.unwrap_or(0);
         for (filter, options) in subscribe.filters() {
-            let id = subscribe.subscription_id.unwrap_or(0);
-            match self.subscribe_one(
-                now_ms,
-                session,
-                conn,
-                filter,
-                options,
-                id,
-                ticket,
-                &mut pending,
-            ) {
-                Ok(reason) => pending.reasons.push(reason),
-                Err(reason) => return self.protocol_error(now_ms, conn, reason),
+            if let Err(reason) =
+                self.subscribe_one(now_ms, (session, conn), filter, options, id, ticket)
+            {
+                self.interests.subscribes.remove(&ticket);
+                return self.protocol_error(now_ms, conn, reason);
             }
             self.clients.log_client(LogKind::Subscribe, conn, |client| {
                 format!("{client} {} {filter}", options.qos as u8)
             });
         }
-        self.interests.subscribes.insert(ticket, pending);
         self.subscribe_step_done(now_ms, ticket);
     }
 
-    #[allow(clippy::too_many_arguments)] // one filter of one packet: these are what the packet and the session say of it
+    /// One filter of a SUBSCRIBE.
     fn subscribe_one(
         &mut self,
         now_ms: u64,
-        session: SessionId,
-        conn: ConnId,
+        (session, conn): (SessionId, ConnId),
         filter: &str,
         options: SubscribeOptions,
         subscription_id: u32,
         ticket: u32,
-        pending: &mut PendingSubscribe,
-    ) -> Result<ReasonCode, ReasonCode> {
+    ) -> Result<(), ReasonCode> {
         let entry = EntryOptions {
             qos: (options.qos as u8).min(self.clients.listener(conn).max_qos),
             no_local: options.no_local,
             retain_as_published: options.retain_as_published,
             subscription_id,
         };
+        self.pending_subscribe(ticket, |pending| {
+            pending.reasons.push(ReasonCode(entry.qos))
+        });
         let mount_point = &self.clients.listener(conn).mount_point;
         if let Some(Ok((group, inner))) = topic::share(filter) {
             if options.no_local {
                 return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.8.3-4
             }
             let inner = format!("{mount_point}{inner}");
-            pending.steps += 1;
-            self.join_shared(
-                now_ms,
-                session,
-                pending.serial,
-                group,
-                &inner,
-                entry,
-                ticket,
-            );
-            return Ok(ReasonCode(entry.qos));
+            self.pending_subscribe(ticket, |pending| pending.steps += 1);
+            self.join_shared(now_ms, session, group, &inner, entry, ticket);
+            return Ok(());
         }
         let filter = if mount_point.is_empty() {
             filter.into()
@@ -115,7 +101,6 @@ impl Broker {
             Entry::session(session, entry),
             Waiter::Subscribe(ticket),
         );
-        pending.steps += u32::from(waits);
         if is_new {
             self.clients.counters.subscriptions += 1;
             if let Some(session) = self.clients.session(session) {
@@ -124,10 +109,20 @@ impl Broker {
         }
         let wants_retained =
             options.retain_handling == 0 || (options.retain_handling == 1 && is_new);
-        if wants_retained && self.clients.settings.retain_available {
-            pending.replays.push((filter.into_boxed_str(), entry));
+        let replays = wants_retained && self.clients.settings.retain_available;
+        self.pending_subscribe(ticket, |pending| {
+            pending.steps += u32::from(waits);
+            if replays {
+                pending.replays.push((filter.into_boxed_str(), entry));
+            }
+        });
+        Ok(())
+    }
+
+    fn pending_subscribe(&mut self, ticket: u32, change: impl FnOnce(&mut PendingSubscribe)) {
+        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
+            change(pending);
         }
-        Ok(ReasonCode(entry.qos))
     }
 
     /// One of the things that a SUBSCRIBE waits for has happened; after the last one it is answered.

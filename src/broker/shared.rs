@@ -24,29 +24,29 @@ fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
 
 impl Broker {
     /// A session of this shard joins; `ticket` is answered when the barrier has passed.
-    #[allow(clippy::too_many_arguments)] // a member is named by all of these
     pub(super) fn join_shared(
         &mut self,
         now_ms: u64,
         session: SessionId,
-        serial: u64,
         group: &str,
         filter: &str,
         options: EntryOptions,
         ticket: u32,
     ) {
-        if let Some(entry) = self.clients.session(session) {
-            let shared = entry.shared.get_or_insert_default();
-            if !shared
-                .iter()
-                .any(|known| *known.group == *group && *known.filter == *filter)
-            {
-                shared.push(SharedSubscription {
-                    group: group.into(),
-                    filter: filter.into(),
-                });
-                self.clients.counters.shared_subscriptions += 1;
-            }
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let serial = entry.serial;
+        let shared = entry.shared.get_or_insert_default();
+        if !shared
+            .iter()
+            .any(|known| *known.group == *group && *known.filter == *filter)
+        {
+            shared.push(SharedSubscription {
+                group: group.into(),
+                filter: filter.into(),
+            });
+            self.clients.counters.shared_subscriptions += 1;
         }
         let message = SharedMessage::Join {
             group: group.into(),

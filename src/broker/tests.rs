@@ -119,3 +119,21 @@ fn tables_stay_small() {
     assert!(size_of::<Hot>() <= 8);
     assert!(size_of::<Option<crate::session::Session>>() <= 104);
 }
+
+/// A member whose group is at home on the same shard waits for nobody.
+#[test]
+fn a_shared_subscription_is_answered_and_served_in_turn() {
+    let mut world = World::new(Settings::default());
+    let members = ["m0", "m1"].map(|id| {
+        let conn = world.connect(id, Version::V311);
+        world.subscribe(conn, Version::V311, "$share/g/a/#", QoS::AtMostOnce);
+        conn
+    });
+    let publisher = world.connect("p", Version::V311);
+    for _ in 0..6 {
+        world.broker.on_bytes(world.now_ms, publisher, PUBLISH);
+    }
+    for conn in members {
+        assert_eq!(world.output(conn), PUBLISH.repeat(3));
+    }
+}
