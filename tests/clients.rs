@@ -26,28 +26,53 @@ impl Library {
         vec![
             Library::find("paho-mqtt 1.6", "paho1/bin/python", "paho_client.py"),
             Library::find("paho-mqtt 2.x", "paho2/bin/python", "paho_client.py"),
-            Library::find("MQTT.js", "node/node_modules/mqtt/package.json", "mqtt_js.js"),
+            Library::find(
+                "MQTT.js",
+                "node/node_modules/mqtt/package.json",
+                "mqtt_js.js",
+            ),
         ]
     }
 
     /// `None`, reported, when it is not installed.
     fn find(name: &'static str, file: &str, script: &'static str) -> Option<Library> {
         // target/debug/firehose: its folder's folder is where cargo builds.
-        let target = Path::new(env!("CARGO_BIN_EXE_firehose")).parent().and_then(Path::parent).unwrap();
+        let target = Path::new(env!("CARGO_BIN_EXE_firehose"))
+            .parent()
+            .and_then(Path::parent)
+            .unwrap();
         let file = target.join("clients").join(file);
-        let interpreter = if name == "MQTT.js" { which("node") } else { Some(file.clone()) };
+        let interpreter = if name == "MQTT.js" {
+            which("node")
+        } else {
+            Some(file.clone())
+        };
         let Some(interpreter) = interpreter.filter(|_| file.exists()) else {
             skipped(name);
             return None;
         };
-        Some(Library { name, interpreter, script, modules: target.join("clients/node/node_modules") })
+        Some(Library {
+            name,
+            interpreter,
+            script,
+            modules: target.join("clients/node/node_modules"),
+        })
     }
 
     fn play(&self, server: &Server, scenario: &str, version: &str, qos: u8) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(self.script);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/clients")
+            .join(self.script);
         let mut command = Command::new(&self.interpreter);
-        command.arg(script).args([&server.port.to_string(), scenario, version, &qos.to_string()]);
-        let done = run(command.env("NODE_MODULES", &self.modules).env("PYTHONDONTWRITEBYTECODE", "1"));
+        command.arg(script).args([
+            &server.port.to_string(),
+            scenario,
+            version,
+            &qos.to_string(),
+        ]);
+        let done = run(command
+            .env("NODE_MODULES", &self.modules)
+            .env("PYTHONDONTWRITEBYTECODE", "1"));
         assert!(
             done.code == Some(0),
             "{} {scenario} {version} QoS {qos}: {:?} {}{}\n{}",
@@ -96,7 +121,11 @@ fn paho_2() {
 
 #[test]
 fn mqtt_js() {
-    library("MQTT.js", "node/node_modules/mqtt/package.json", "mqtt_js.js");
+    library(
+        "MQTT.js",
+        "node/node_modules/mqtt/package.json",
+        "mqtt_js.js",
+    );
 }
 
 /// mosquitto_sub, with its lines as they come.
@@ -111,8 +140,25 @@ impl Subscriber {
         // Line by line: into a pipe it would write in blocks.
         let mut command = Command::new("stdbuf");
         let port = server.port.to_string();
-        command.args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &port, "-V", flag(version), "-d"]).args(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        command
+            .args([
+                "-oL",
+                "mosquitto_sub",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-V",
+                flag(version),
+                "-d",
+            ])
+            .args(arguments);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
         let lines = support::lines(child.stdout.take().unwrap());
         let subscriber = Subscriber { child, lines };
         while !subscriber.line().starts_with("Subscribed") {}
@@ -120,7 +166,9 @@ impl Subscriber {
     }
 
     fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a line of mosquitto_sub in time")
+        self.lines
+            .recv_timeout(PATIENCE)
+            .expect("a line of mosquitto_sub in time")
     }
 
     /// The next line that is a message and not a note of what it does.
@@ -153,9 +201,24 @@ fn flag(version: &str) -> &'static str {
 /// Runs mosquitto_pub to its end.
 fn mosquitto_pub(server: &Server, version: &str, arguments: &[&str]) {
     let mut command = Command::new("mosquitto_pub");
-    command.args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-V", flag(version)]).args(arguments);
+    command
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &server.port.to_string(),
+            "-V",
+            flag(version),
+        ])
+        .args(arguments);
     let done = run(&mut command);
-    assert!(done.code == Some(0), "mosquitto_pub {arguments:?}: {}{}\n{}", done.stdout, done.stderr, server.log());
+    assert!(
+        done.code == Some(0),
+        "mosquitto_pub {arguments:?}: {}{}\n{}",
+        done.stdout,
+        done.stderr,
+        server.log()
+    );
 }
 
 fn mosquitto_is_there() -> bool {
@@ -176,7 +239,11 @@ fn mosquitto_every_version_and_qos() {
         for version in VERSIONS {
             for qos in ["0", "1", "2"] {
                 let topic = format!("m/{version}/{qos}");
-                let subscriber = Subscriber::start(&server, version, &["-t", &topic, "-q", qos, "-F", "|%t|%q|%r|%p"]);
+                let subscriber = Subscriber::start(
+                    &server,
+                    version,
+                    &["-t", &topic, "-q", qos, "-F", "|%t|%q|%r|%p"],
+                );
                 for payload in ["first", "second"] {
                     mosquitto_pub(&server, version, &["-t", &topic, "-q", qos, "-m", payload]);
                     assert_eq!(subscriber.message(), format!("|{topic}|{qos}|0|{payload}"));
@@ -193,9 +260,14 @@ fn mosquitto_between_versions() {
     }
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
-        let subscribers = VERSIONS.map(|v| Subscriber::start(&server, v, &["-t", "x/+", "-q", "2", "-F", "|%t|%q|%p"]));
+        let subscribers = VERSIONS
+            .map(|v| Subscriber::start(&server, v, &["-t", "x/+", "-q", "2", "-F", "|%t|%q|%p"]));
         for version in VERSIONS {
-            mosquitto_pub(&server, version, &["-t", &format!("x/{version}"), "-q", "1", "-m", "hello"]);
+            mosquitto_pub(
+                &server,
+                version,
+                &["-t", &format!("x/{version}"), "-q", "1", "-m", "hello"],
+            );
             for subscriber in &subscribers {
                 assert_eq!(subscriber.message(), format!("|x/{version}|1|hello"));
             }
@@ -212,7 +284,11 @@ fn mosquitto_retained() {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
             let topic = format!("r/{version}");
-            mosquitto_pub(&server, version, &["-t", &topic, "-q", "1", "-r", "-m", "kept"]);
+            mosquitto_pub(
+                &server,
+                version,
+                &["-t", &topic, "-q", "1", "-r", "-m", "kept"],
+            );
             let subscriber = Subscriber::start(&server, version, &["-t", "r/#", "-F", "|%t|%r|%p"]);
             assert_eq!(subscriber.message(), format!("|{topic}|1|kept"));
             mosquitto_pub(&server, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
@@ -229,8 +305,21 @@ fn mosquitto_will() {
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
-            let subscriber = Subscriber::start(&server, version, &["-t", "will", "-q", "1", "-F", "|%t|%q|%p"]);
-            let will = ["-t", "unused", "--will-topic", "will", "--will-payload", "gone", "--will-qos", "1"];
+            let subscriber = Subscriber::start(
+                &server,
+                version,
+                &["-t", "will", "-q", "1", "-F", "|%t|%q|%p"],
+            );
+            let will = [
+                "-t",
+                "unused",
+                "--will-topic",
+                "will",
+                "--will-payload",
+                "gone",
+                "--will-qos",
+                "1",
+            ];
             drop(Subscriber::start(&server, version, &will));
             assert_eq!(subscriber.message(), "|will|1|gone");
         }
@@ -245,7 +334,16 @@ fn mosquitto_properties() {
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         let format = "|%C|%R|%D|%P|%F|%S|%p";
-        let asks = ["-t", "p", "-D", "subscribe", "subscription-identifier", "42", "-F", format];
+        let asks = [
+            "-t",
+            "p",
+            "-D",
+            "subscribe",
+            "subscription-identifier",
+            "42",
+            "-F",
+            format,
+        ];
         let subscriber = Subscriber::start(&server, "5", &asks);
         let mut arguments = vec!["-t", "p", "-m", "hello"];
         for property in [
@@ -273,8 +371,16 @@ fn mosquitto_large_payload() {
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
-            let subscriber = Subscriber::start(&server, version, &["-t", "large", "-q", "2", "-F", "|%l|%p"]);
-            mosquitto_pub(&server, version, &["-t", "large", "-q", "2", "-f", &file.to_string_lossy()]);
+            let subscriber = Subscriber::start(
+                &server,
+                version,
+                &["-t", "large", "-q", "2", "-F", "|%l|%p"],
+            );
+            mosquitto_pub(
+                &server,
+                version,
+                &["-t", "large", "-q", "2", "-f", &file.to_string_lossy()],
+            );
             let line = subscriber.message();
             let (length, payload) = line[1..].split_once('|').unwrap();
             assert_eq!(length, (1 << 20).to_string());
@@ -291,11 +397,21 @@ fn mosquitto_shared() {
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         let one = Subscriber::start(&server, "5", &["-t", "$share/g/s", "-q", "1", "-F", "|%p"]);
-        let two = Subscriber::start(&server, "3.1.1", &["-t", "$share/g/s", "-q", "1", "-F", "|%p"]);
+        let two = Subscriber::start(
+            &server,
+            "3.1.1",
+            &["-t", "$share/g/s", "-q", "1", "-F", "|%p"],
+        );
         for number in 0..6 {
-            mosquitto_pub(&server, "5", &["-t", "s", "-q", "1", "-m", &number.to_string()]);
+            mosquitto_pub(
+                &server,
+                "5",
+                &["-t", "s", "-q", "1", "-m", &number.to_string()],
+            );
         }
-        let mut got: Vec<String> = (0..3).flat_map(|_| [one.message(), two.message()]).collect();
+        let mut got: Vec<String> = (0..3)
+            .flat_map(|_| [one.message(), two.message()])
+            .collect();
         got.sort();
         assert_eq!(got, ["|0", "|1", "|2", "|3", "|4", "|5"]);
     }
@@ -312,12 +428,31 @@ fn mosquitto_sub_shows_what_everybody_publishes() {
         let server = Server::under_test(shards, &[]);
         let subscriber = Subscriber::start(&server, "5", &["-t", "#", "-F", "|%t %p"]);
         for version in VERSIONS {
-            mosquitto_pub(&server, version, &["-t", &format!("seen/mosquitto/{version}"), "-m", "from mosquitto_pub"]);
-            assert_eq!(subscriber.message(), format!("|seen/mosquitto/{version} from mosquitto_pub"));
+            mosquitto_pub(
+                &server,
+                version,
+                &[
+                    "-t",
+                    &format!("seen/mosquitto/{version}"),
+                    "-m",
+                    "from mosquitto_pub",
+                ],
+            );
+            assert_eq!(
+                subscriber.message(),
+                format!("|seen/mosquitto/{version} from mosquitto_pub")
+            );
             for library in &libraries {
                 library.play(&server, "publish", version, 1);
-                let name = if library.name == "MQTT.js" { ("js", "mqtt.js") } else { ("paho", "paho") };
-                assert_eq!(subscriber.message(), format!("|seen/{}/{version} from {} {version}", name.0, name.1));
+                let name = if library.name == "MQTT.js" {
+                    ("js", "mqtt.js")
+                } else {
+                    ("paho", "paho")
+                };
+                assert_eq!(
+                    subscriber.message(),
+                    format!("|seen/{}/{version} from {} {version}", name.0, name.1)
+                );
             }
         }
     }

@@ -10,7 +10,11 @@ type Pattern = Vec<Option<u8>>;
 pub fn parse(text: &str) -> Result<Pattern, String> {
     let mut rest = text;
     let pattern = sequence(&mut rest, None)?;
-    if rest.is_empty() { Ok(pattern) } else { Err(format!("unexpected: {rest}")) }
+    if rest.is_empty() {
+        Ok(pattern)
+    } else {
+        Err(format!("unexpected: {rest}"))
+    }
 }
 
 fn sequence(rest: &mut &str, end: Option<char>) -> Result<Pattern, String> {
@@ -18,7 +22,11 @@ fn sequence(rest: &mut &str, end: Option<char>) -> Result<Pattern, String> {
     loop {
         *rest = rest.trim_start();
         let Some(c) = rest.chars().next() else {
-            return if end.is_none() { Ok(out) } else { Err("a bracket is not closed".into()) };
+            return if end.is_none() {
+                Ok(out)
+            } else {
+                Err("a bracket is not closed".into())
+            };
         };
         if Some(c) == end {
             *rest = &rest[1..];
@@ -37,7 +45,9 @@ fn sequence(rest: &mut &str, end: Option<char>) -> Result<Pattern, String> {
                 *rest = &rest[1..];
                 let inner = sequence(rest, Some(')'))?;
                 let after = rest.strip_prefix('*').ok_or("( ) needs *N behind it")?;
-                let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+                let digits = after
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(after.len());
                 let count: usize = after[..digits].parse().map_err(|e| format!("{e}"))?;
                 *rest = &after[digits..];
                 for _ in 0..count {
@@ -57,7 +67,9 @@ fn sequence(rest: &mut &str, end: Option<char>) -> Result<Pattern, String> {
                 out.push(None);
             }
             _ => {
-                let digits = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+                let digits = rest
+                    .find(|c: char| !c.is_ascii_hexdigit())
+                    .unwrap_or(rest.len());
                 if digits == 0 {
                     return Err(format!("unexpected: {rest}"));
                 }
@@ -79,7 +91,10 @@ pub fn quoted(text: &str, quote: char) -> Result<(Vec<u8>, &str), String> {
             return Ok((out, rest));
         }
         if c == '\\' {
-            let digits = rest.strip_prefix('x').and_then(|r| r.get(..2)).ok_or("a backslash is \\xNN")?;
+            let digits = rest
+                .strip_prefix('x')
+                .and_then(|r| r.get(..2))
+                .ok_or("a backslash is \\xNN")?;
             out.extend(hex(digits)?);
             rest = &rest[3..];
         } else {
@@ -93,5 +108,8 @@ pub fn hex(digits: &str) -> Result<Vec<u8>, String> {
     if !digits.len().is_multiple_of(2) {
         return Err(format!("an odd number of hex digits: {digits}"));
     }
-    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).map_err(|e| e.to_string())).collect()
+    (0..digits.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).map_err(|e| e.to_string()))
+        .collect()
 }

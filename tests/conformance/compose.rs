@@ -17,7 +17,11 @@ pub fn compose(version: Version, what: &Content, variables: &Variables) -> Resul
         }
         Content::Fields(fields) => fields,
     };
-    let c = Composer { version, fields, variables };
+    let c = Composer {
+        version,
+        fields,
+        variables,
+    };
     let mut body = Vec::new();
     let mut flags = 0;
     match fields.kind {
@@ -40,7 +44,12 @@ pub fn compose(version: Version, what: &Content, variables: &Variables) -> Resul
         }
         wire::PINGREQ => {}
         wire::DISCONNECT | wire::AUTH => c.reason(&mut body)?,
-        kind => return Err(format!("a client does not send {}", wire::KINDS[kind as usize])),
+        kind => {
+            return Err(format!(
+                "a client does not send {}",
+                wire::KINDS[kind as usize]
+            ));
+        }
     }
     let mut packet = vec![fields.kind << 4 | flags];
     put_varint(&mut packet, body.len());
@@ -59,7 +68,10 @@ impl Composer<'_> {
         match raw.strip_prefix(b"$") {
             Some(name) if !name.is_empty() && name.iter().all(u8::is_ascii_lowercase) => {
                 let name = String::from_utf8_lossy(name).into_owned();
-                self.variables.get(&name).cloned().ok_or(format!("${name} has no value"))
+                self.variables
+                    .get(&name)
+                    .cloned()
+                    .ok_or(format!("${name} has no value"))
             }
             _ => Ok(raw.to_vec()),
         }
@@ -88,7 +100,9 @@ impl Composer<'_> {
                 None if prefix.is_empty() => key.as_str(),
                 None => continue,
             };
-            let Some(p) = wire::property_named(name) else { continue };
+            let Some(p) = wire::property_named(name) else {
+                continue;
+            };
             let value = self.value(raw)?;
             block.push(p.id);
             match p.form {
@@ -98,7 +112,10 @@ impl Composer<'_> {
                 Form::Varint => put_varint(&mut block, number(&value)? as usize),
                 Form::Bytes => put_bytes(&mut block, &value),
                 Form::Pair => {
-                    let at = value.iter().position(|b| *b == b':').ok_or("a user property is key:value")?;
+                    let at = value
+                        .iter()
+                        .position(|b| *b == b':')
+                        .ok_or("a user property is key:value")?;
                     put_bytes(&mut block, &value[..at]);
                     put_bytes(&mut block, &value[at + 1..]);
                 }
@@ -110,7 +127,11 @@ impl Composer<'_> {
     }
 
     fn connect(&self, out: &mut Vec<u8>) -> Result<(), String> {
-        let (user, password, will) = (self.get("user-name")?, self.get("password")?, self.get("will")?);
+        let (user, password, will) = (
+            self.get("user-name")?,
+            self.get("password")?,
+            self.get("will")?,
+        );
         let mut flags = 0u8;
         flags |= (self.number("clean")?.unwrap_or(1) as u8) << 1;
         flags |= if will.is_some() { 4 } else { 0 };
@@ -141,7 +162,12 @@ impl Composer<'_> {
 
     fn publish(&self, out: &mut Vec<u8>) -> Result<u8, String> {
         let qos = self.number("qos")?.unwrap_or(0) as u8;
-        let words: Vec<_> = self.fields.words.iter().filter(|w| *w != b"retain" && *w != b"dup").collect();
+        let words: Vec<_> = self
+            .fields
+            .words
+            .iter()
+            .filter(|w| *w != b"retain" && *w != b"dup")
+            .collect();
         put_bytes(out, &self.value(words.first().ok_or("no topic")?)?);
         if qos > 0 {
             out.extend_from_slice(&self.id()?.to_be_bytes());
@@ -179,7 +205,10 @@ impl Composer<'_> {
             return Ok(());
         }
         let (filter, options) = match word.iter().rposition(|b| *b == b'@') {
-            Some(at) => (&word[..at], std::str::from_utf8(&word[at + 1..]).map_err(|e| e.to_string())?),
+            Some(at) => (
+                &word[..at],
+                std::str::from_utf8(&word[at + 1..]).map_err(|e| e.to_string())?,
+            ),
             None => (word, "0"),
         };
         let mut bits = 0;

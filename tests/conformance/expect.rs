@@ -5,9 +5,16 @@ use crate::script::{Content, Fields};
 use crate::wire::{self, KINDS, Packet, Value, Version};
 
 /// `Err` says how they differ. Variables of the line are bound when all of it fits.
-pub fn check(version: Version, what: &Content, packet: &Packet, variables: &mut Variables) -> Result<(), String> {
+pub fn check(
+    version: Version,
+    what: &Content,
+    packet: &Packet,
+    variables: &mut Variables,
+) -> Result<(), String> {
     let fields = match what {
-        Content::Bytes(patterns) if patterns.iter().any(|pattern| fits(pattern, &packet.bytes)) => return Ok(()),
+        Content::Bytes(patterns) if patterns.iter().any(|pattern| fits(pattern, &packet.bytes)) => {
+            return Ok(());
+        }
         Content::Bytes(_) => return Err("other bytes".into()),
         Content::Fields(fields) => fields,
     };
@@ -15,7 +22,12 @@ pub fn check(version: Version, what: &Content, packet: &Packet, variables: &mut 
         return Err(format!("not {}", KINDS[fields.kind as usize]));
     }
     let mut bound = variables.clone();
-    let mut m = Matcher { version, fields, packet, variables: &mut bound };
+    let mut m = Matcher {
+        version,
+        fields,
+        packet,
+        variables: &mut bound,
+    };
     m.id()?;
     match packet.kind {
         wire::PUBLISH => m.publish()?,
@@ -33,7 +45,11 @@ pub fn check(version: Version, what: &Content, packet: &Packet, variables: &mut 
 
 /// Whether the bytes are those of the pattern.
 pub fn fits(pattern: &[Option<u8>], bytes: &[u8]) -> bool {
-    pattern.len() == bytes.len() && pattern.iter().zip(bytes).all(|(p, b)| p.is_none_or(|p| p == *b))
+    pattern.len() == bytes.len()
+        && pattern
+            .iter()
+            .zip(bytes)
+            .all(|(p, b)| p.is_none_or(|p| p == *b))
 }
 
 struct Matcher<'a> {
@@ -54,12 +70,18 @@ impl Matcher<'_> {
             && name.iter().all(u8::is_ascii_lowercase)
         {
             let name = String::from_utf8_lossy(name).into_owned();
-            return self.variables.entry(name).or_insert_with(|| actual.to_vec()) == actual;
+            return self
+                .variables
+                .entry(name)
+                .or_insert_with(|| actual.to_vec())
+                == actual;
         }
         if !is_number {
             return expected == actual;
         }
-        let Ok(actual) = number(actual) else { return false };
+        let Ok(actual) = number(actual) else {
+            return false;
+        };
         expected.split(|b| *b == b'|').any(|alternative| {
             let text = String::from_utf8_lossy(alternative);
             let (low, high) = text.split_once("..").unwrap_or((&text, &text));
@@ -72,7 +94,10 @@ impl Matcher<'_> {
         if self.fits(expected, actual.to_string().as_bytes(), true) {
             return Ok(());
         }
-        Err(format!("{name} is {actual} ({actual:#04x}), not {}", String::from_utf8_lossy(expected)))
+        Err(format!(
+            "{name} is {actual} ({actual:#04x}), not {}",
+            String::from_utf8_lossy(expected)
+        ))
     }
 
     fn id(&mut self) -> Result<(), String> {
@@ -85,15 +110,32 @@ impl Matcher<'_> {
 
     fn publish(&mut self) -> Result<(), String> {
         let (fields, packet) = (self.fields, self.packet);
-        let words: Vec<_> = fields.words.iter().filter(|w| *w != b"retain" && *w != b"dup").collect();
-        if !words.first().is_some_and(|topic| self.fits(topic, &packet.topic, false)) {
-            return Err(format!("the topic is {:?}", String::from_utf8_lossy(&packet.topic)));
+        let words: Vec<_> = fields
+            .words
+            .iter()
+            .filter(|w| *w != b"retain" && *w != b"dup")
+            .collect();
+        if !words
+            .first()
+            .is_some_and(|topic| self.fits(topic, &packet.topic, false))
+        {
+            return Err(format!(
+                "the topic is {:?}",
+                String::from_utf8_lossy(&packet.topic)
+            ));
         }
         if !self.fits(words.get(1).map_or(b"", |w| w), &packet.payload, false) {
             return Err("another payload".into());
         }
-        self.is("the QoS", fields.get("qos").unwrap_or(b"0"), packet.qos as u32)?;
-        for (name, is, due) in [("retain", packet.retain, fields.has("retain")), ("dup", packet.dup, fields.has("dup"))] {
+        self.is(
+            "the QoS",
+            fields.get("qos").unwrap_or(b"0"),
+            packet.qos as u32,
+        )?;
+        for (name, is, due) in [
+            ("retain", packet.retain, fields.has("retain")),
+            ("dup", packet.dup, fields.has("dup")),
+        ] {
             if is != due {
                 return Err(format!("{name} is {}", is as u8));
             }
@@ -105,7 +147,10 @@ impl Matcher<'_> {
         // The flag is not in MQTT 3.1.
         let present = self.fields.has("present") && self.version != Version::V31;
         if present != self.packet.session_present {
-            return Err(format!("session present is {}", self.packet.session_present as u8));
+            return Err(format!(
+                "session present is {}",
+                self.packet.session_present as u8
+            ));
         }
         self.code("0")
     }
@@ -145,8 +190,18 @@ impl Matcher<'_> {
         }
         for property in wire::PROPERTIES {
             let name = property.name;
-            let mut due: Vec<&[u8]> = fields.pairs.iter().filter(|(k, _)| k == name).map(|(_, v)| v.as_slice()).collect();
-            let mut are: Vec<&Value> = packet.properties.iter().filter(|(n, _)| *n == name).map(|(_, v)| v).collect();
+            let mut due: Vec<&[u8]> = fields
+                .pairs
+                .iter()
+                .filter(|(k, _)| k == name)
+                .map(|(_, v)| v.as_slice())
+                .collect();
+            let mut are: Vec<&Value> = packet
+                .properties
+                .iter()
+                .filter(|(n, _)| *n == name)
+                .map(|(_, v)| v)
+                .collect();
             if due.is_empty() {
                 continue;
             }

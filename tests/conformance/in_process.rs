@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use firehose::broker::{Broker, CloseCause, CloseHow, Effect, LogMask, MeshMessage, Peer, Settings};
+use firehose::broker::{
+    Broker, CloseCause, CloseHow, Effect, LogMask, MeshMessage, Peer, Settings,
+};
 use firehose::ids::{ConnId, ShardId};
 
 use crate::play::World;
@@ -46,11 +48,19 @@ impl InProcess {
     pub fn new(shards: u8, cut: Cut, config: &[String]) -> InProcess {
         let settings = Arc::new(settings(config));
         let broker = |i| Broker::new(settings.clone(), ShardId(i), shards, 0x5eed + u64::from(i));
-        InProcess { shards: (0..shards).map(broker).collect(), mesh: VecDeque::new(), links: Vec::new(), now_ms: 1_000_000, cut }
+        InProcess {
+            shards: (0..shards).map(broker).collect(),
+            mesh: VecDeque::new(),
+            links: Vec::new(),
+            now_ms: 1_000_000,
+            cut,
+        }
     }
 
     fn link_at(&mut self, shard: usize, conn: ConnId) -> Option<&mut Link> {
-        self.links.iter_mut().find(|l| l.place == Some((shard, conn)))
+        self.links
+            .iter_mut()
+            .find(|l| l.place == Some((shard, conn)))
     }
 
     /// Until nobody has anything to do.
@@ -80,13 +90,21 @@ impl InProcess {
 
     fn effect(&mut self, shard: usize, effect: Effect) {
         match effect {
-            Effect::Mesh { to, message } => self.mesh.push_back((ShardId(shard as u8), to, message)),
-            Effect::Close { conn, how: CloseHow::Flush } => {
+            Effect::Mesh { to, message } => {
+                self.mesh.push_back((ShardId(shard as u8), to, message))
+            }
+            Effect::Close {
+                conn,
+                how: CloseHow::Flush,
+            } => {
                 if let Some(link) = self.link_at(shard, conn) {
                     link.flushing = true;
                 }
             }
-            Effect::Close { conn, how: CloseHow::Now } => {
+            Effect::Close {
+                conn,
+                how: CloseHow::Now,
+            } => {
                 if let Some(link) = self.link_at(shard, conn) {
                     link.place = None;
                     link.ended = true;
@@ -114,7 +132,11 @@ impl InProcess {
         }
         let mut bytes = Vec::new();
         self.shards[shard].gathered_into(conn, &mut bytes);
-        assert_eq!(bytes.len(), gathered, "what is in flight is what was gathered");
+        assert_eq!(
+            bytes.len(),
+            gathered,
+            "what is in flight is what was gathered"
+        );
         if self.cut == Cut::Crumbs && gathered < 10_000 {
             bytes.truncate(CRUMB);
         }
@@ -129,7 +151,9 @@ impl InProcess {
     fn close_what_is_flushed(&mut self) -> bool {
         let mut any = false;
         for i in 0..self.links.len() {
-            let Some((shard, conn)) = self.links[i].place.filter(|_| self.links[i].flushing) else { continue };
+            let Some((shard, conn)) = self.links[i].place.filter(|_| self.links[i].flushing) else {
+                continue;
+            };
             self.links[i].flushing = false;
             self.links[i].ended = true;
             self.shards[shard].on_eof(self.now_ms, conn, CloseCause::Eof);
@@ -145,17 +169,35 @@ impl World for InProcess {
         let address = ([127, 0, 0, 1], 40_000 + number as u16).into();
         // One after the other, as connections come to several listening shards.
         let shard = number % self.shards.len();
-        let conn = self.shards[shard].on_accept(self.now_ms, Peer { address, listener: 0 });
+        let conn = self.shards[shard].on_accept(
+            self.now_ms,
+            Peer {
+                address,
+                listener: 0,
+            },
+        );
         let place = Some((shard, conn));
-        self.links.push(Link { place, output: Vec::new(), flushing: false, ended: false, gone: false });
+        self.links.push(Link {
+            place,
+            output: Vec::new(),
+            flushing: false,
+            ended: false,
+            gone: false,
+        });
         self.run();
         number
     }
 
     fn send(&mut self, link: usize, bytes: &[u8]) {
-        let size = if self.cut == Cut::Crumbs && bytes.len() < 10_000 { 1 } else { bytes.len().max(1) };
+        let size = if self.cut == Cut::Crumbs && bytes.len() < 10_000 {
+            1
+        } else {
+            bytes.len().max(1)
+        };
         for chunk in bytes.chunks(size) {
-            let Some((shard, conn)) = self.links[link].place else { return };
+            let Some((shard, conn)) = self.links[link].place else {
+                return;
+            };
             self.shards[shard].on_bytes(self.now_ms, conn, chunk);
             self.run();
         }
@@ -163,7 +205,9 @@ impl World for InProcess {
 
     fn close(&mut self, link: usize) {
         self.links[link].gone = true;
-        let Some((shard, conn)) = self.links[link].place else { return };
+        let Some((shard, conn)) = self.links[link].place else {
+            return;
+        };
         self.shards[shard].on_eof(self.now_ms, conn, CloseCause::Eof);
         self.run();
     }
@@ -199,15 +243,27 @@ impl Drop for InProcess {
     /// Whatever a case did: every connection that the client closed is closed on the shard too.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let leaked = self.links.iter().filter(|l| l.gone && l.place.is_some()).count();
-            assert_eq!(leaked, 0, "connections that the shard keeps although the client has closed");
+            let leaked = self
+                .links
+                .iter()
+                .filter(|l| l.gone && l.place.is_some())
+                .count();
+            assert_eq!(
+                leaked, 0,
+                "connections that the shard keeps although the client has closed"
+            );
         }
     }
 }
 
 /// The settings of a case, from lines of mosquitto.conf.
 fn settings(config: &[String]) -> Settings {
-    let mut settings = Settings { log: LogMask::NONE, connection_messages: false, sys_interval: 0, ..Settings::default() };
+    let mut settings = Settings {
+        log: LogMask::NONE,
+        connection_messages: false,
+        sys_interval: 0,
+        ..Settings::default()
+    };
     for line in config {
         let (option, value) = line.split_once(' ').unwrap();
         let number = || value.parse::<u64>().unwrap();
@@ -223,7 +279,8 @@ fn settings(config: &[String]) -> Settings {
             "mount_point" => listener.mount_point = value.into(),
             "use_username_as_clientid" => listener.use_username_as_clientid = truth(),
             "accept_protocol_versions" => {
-                listener.accept_versions = ["3", "4", "5"].map(|level| value.split(',').any(|v| v == level));
+                listener.accept_versions =
+                    ["3", "4", "5"].map(|level| value.split(',').any(|v| v == level));
             }
             "max_inflight_messages" => settings.max_inflight_messages = number() as u16,
             "max_queued_messages" => settings.max_queued_messages = number() as u32,

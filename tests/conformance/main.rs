@@ -32,12 +32,25 @@ const SOCKET_WAITS_MS_MAX: u64 = 3_500;
 /// What is wanted, by `CONFORMANCE`.
 fn wanted() -> Vec<(Case, Version)> {
     let filter = std::env::var("CONFORMANCE").unwrap_or_default();
-    let cases = script::load().into_iter().filter(|c| format!("{}/{}", c.file, c.name).contains(&filter));
-    cases.flat_map(|case| case.versions.clone().into_iter().map(move |version| (case.clone(), version))).collect()
+    let cases = script::load()
+        .into_iter()
+        .filter(|c| format!("{}/{}", c.file, c.name).contains(&filter));
+    cases
+        .flat_map(|case| {
+            case.versions
+                .clone()
+                .into_iter()
+                .map(move |version| (case.clone(), version))
+        })
+        .collect()
 }
 
 /// Plays all of them, several at once, and reports every failure.
-fn play_all(cases: Vec<(Case, Version)>, threads: usize, play_one: impl Fn(&Case, Version) -> Result<(), String> + Sync) {
+fn play_all(
+    cases: Vec<(Case, Version)>,
+    threads: usize,
+    play_one: impl Fn(&Case, Version) -> Result<(), String> + Sync,
+) {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -46,7 +59,10 @@ fn play_all(cases: Vec<(Case, Version)>, threads: usize, play_one: impl Fn(&Case
                 while let Some((case, version)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let played = catch_unwind(AssertUnwindSafe(|| play_one(case, *version)));
                     if let Err(e) = played.unwrap_or_else(|_| Err("panicked".into())) {
-                        failures.lock().unwrap().push(format!("[{version:?}] {:?}: {e}", case.name));
+                        failures
+                            .lock()
+                            .unwrap()
+                            .push(format!("[{version:?}] {:?}: {e}", case.name));
                     }
                 }
             });
@@ -60,14 +76,22 @@ fn play_all(cases: Vec<(Case, Version)>, threads: usize, play_one: impl Fn(&Case
 
 fn over_a_socket(program: &Program, case: &Case, version: Version) -> Result<(), String> {
     let mut world = SocketWorld::new(program, &case.config);
-    play::play(&mut world as &mut dyn World, case, version).map_err(|e| match std::env::var("CONFORMANCE") {
-        Ok(_) => format!("{e}\n{}", world.log()),
-        Err(_) => e,
+    play::play(&mut world as &mut dyn World, case, version).map_err(|e| {
+        match std::env::var("CONFORMANCE") {
+            Ok(_) => format!("{e}\n{}", world.log()),
+            Err(_) => e,
+        }
     })
 }
 
 fn in_process(shards: u8, cut: Cut) {
-    play_all(wanted(), 2, |case, version| play::play(&mut InProcess::new(shards, cut, &case.config), case, version));
+    play_all(wanted(), 2, |case, version| {
+        play::play(
+            &mut InProcess::new(shards, cut, &case.config),
+            case,
+            version,
+        )
+    });
 }
 
 #[test]
@@ -100,7 +124,10 @@ fn in_process_in_crumbs_on_three_shards() {
 fn every_statement_is_shown() {
     let mut known = Vec::new();
     let mut excused = Vec::new();
-    for line in include_str!("statements.txt").lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+    for line in include_str!("statements.txt")
+        .lines()
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+    {
         if let Some(rest) = line.strip_prefix("not ") {
             excused.push(rest.split(": ").next().unwrap_or(rest).to_string());
             continue;
@@ -110,10 +137,19 @@ fn every_statement_is_shown() {
         let numbers = first.parse::<u32>().unwrap()..=last.parse::<u32>().unwrap();
         known.extend(numbers.map(|n| format!("{}:{}-{n}", words[0], words[1])));
     }
-    let shown: std::collections::BTreeSet<String> = script::load().into_iter().flat_map(|c| c.statements).collect();
-    let missing: Vec<_> = known.iter().filter(|s| !shown.contains(*s) && !excused.contains(s)).collect();
+    let shown: std::collections::BTreeSet<String> = script::load()
+        .into_iter()
+        .flat_map(|c| c.statements)
+        .collect();
+    let missing: Vec<_> = known
+        .iter()
+        .filter(|s| !shown.contains(*s) && !excused.contains(s))
+        .collect();
     assert!(missing.is_empty(), "shown by no script: {missing:?}");
-    let unknown: Vec<_> = shown.iter().filter(|s| s.contains(":MQTT-") && !known.contains(s)).collect();
+    let unknown: Vec<_> = shown
+        .iter()
+        .filter(|s| s.contains(":MQTT-") && !known.contains(s))
+        .collect();
     assert!(unknown.is_empty(), "not in statements.txt: {unknown:?}");
     let both: Vec<_> = excused.iter().filter(|s| shown.contains(*s)).collect();
     assert!(both.is_empty(), "shown although excused: {both:?}");
@@ -127,6 +163,12 @@ fn mosquitto_agrees() {
     let deviations = include_str!("mosquitto.txt");
     let mut cases = wanted();
     cases.retain(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX);
-    cases.retain(|(case, _)| !deviations.lines().any(|l| l.starts_with(&format!("{}/{}:", case.file, case.name))));
-    play_all(cases, 8, |case, version| over_a_socket(&program, case, version));
+    cases.retain(|(case, _)| {
+        !deviations
+            .lines()
+            .any(|l| l.starts_with(&format!("{}/{}:", case.file, case.name)))
+    });
+    play_all(cases, 8, |case, version| {
+        over_a_socket(&program, case, version)
+    });
 }

@@ -41,24 +41,42 @@ struct Link {
 
 /// Plays the case; `Err` has the line and what went wrong.
 pub fn play(world: &mut dyn World, case: &Case, version: Version) -> Result<(), String> {
-    let mut player = Player { world, version, links: HashMap::new(), variables: Variables::new() };
+    let mut player = Player {
+        world,
+        version,
+        links: HashMap::new(),
+        variables: Variables::new(),
+    };
     let steps: Vec<_> = case.steps_for(version).collect();
     let mut at = 0;
     while at < steps.len() {
-        let block: Vec<&Action> =
-            steps[at..].iter().map(|s| &s.action).take_while(|a| same_block(&steps[at].action, a)).collect();
+        let block: Vec<&Action> = steps[at..]
+            .iter()
+            .map(|s| &s.action)
+            .take_while(|a| same_block(&steps[at].action, a))
+            .collect();
         let taken = block.len().max(1);
-        let result = if block.is_empty() { player.step(&steps[at].action) } else { player.block(block) };
+        let result = if block.is_empty() {
+            player.step(&steps[at].action)
+        } else {
+            player.block(block)
+        };
         result.map_err(|e| format!("{}.script:{}: {e}", case.file, steps[at].line))?;
         at += taken;
     }
-    player.finish().map_err(|e| format!("{}.script, end of {:?}: {e}", case.file, case.name))
+    player
+        .finish()
+        .map_err(|e| format!("{}.script, end of {:?}: {e}", case.file, case.name))
 }
 
 /// Whether both lines belong to one block of `<*` lines.
 fn same_block(first: &Action, other: &Action) -> bool {
     let client_of = |action: &Action| match action {
-        Action::Expect { client, how: How::AnyOrder, .. } => Some(client.clone()),
+        Action::Expect {
+            client,
+            how: How::AnyOrder,
+            ..
+        } => Some(client.clone()),
         _ => None,
     };
     client_of(first).is_some() && client_of(first) == client_of(other)
@@ -66,8 +84,13 @@ fn same_block(first: &Action, other: &Action) -> bool {
 
 /// Whether this packet only says why the connection is closed.
 fn is_farewell(what: &Content) -> bool {
-    let Content::Fields(fields) = what else { return false };
-    let refuses = fields.words.iter().any(|w| w.starts_with(b"0x8") || w.starts_with(b"0x9"));
+    let Content::Fields(fields) = what else {
+        return false;
+    };
+    let refuses = fields
+        .words
+        .iter()
+        .any(|w| w.starts_with(b"0x8") || w.starts_with(b"0x9"));
     fields.kind == wire::DISCONNECT || (fields.kind == wire::CONNACK && refuses)
 }
 
@@ -81,14 +104,26 @@ struct Player<'a> {
 impl Player<'_> {
     fn step(&mut self, action: &Action) -> Result<(), String> {
         match action {
-            Action::Send { client, what, corked } => self.send(client, what, *corked),
+            Action::Send {
+                client,
+                what,
+                corked,
+            } => self.send(client, what, *corked),
             Action::Close { client } => {
                 let link = self.links.remove(client).ok_or("no connection")?;
                 self.world.close(link.handle);
                 Ok(())
             }
-            Action::Expect { client, what, how: How::Optional } => self.optional(client, what),
-            Action::Expect { client, what: Content::Bytes(patterns), .. } => self.exact(client, patterns),
+            Action::Expect {
+                client,
+                what,
+                how: How::Optional,
+            } => self.optional(client, what),
+            Action::Expect {
+                client,
+                what: Content::Bytes(patterns),
+                ..
+            } => self.exact(client, patterns),
             Action::Expect { client, what, .. } => {
                 if self.world.may_be_silent() && is_farewell(what) && self.has_ended(client) {
                     return Ok(());
@@ -113,13 +148,22 @@ impl Player<'_> {
 
     fn send(&mut self, client: &str, what: &Content, corked: bool) -> Result<(), String> {
         let version = match what {
-            Content::Fields(f) => f.get("v").and_then(|v| Version::parse(&String::from_utf8_lossy(v))).unwrap_or(self.version),
+            Content::Fields(f) => f
+                .get("v")
+                .and_then(|v| Version::parse(&String::from_utf8_lossy(v)))
+                .unwrap_or(self.version),
             Content::Bytes(_) => self.version,
         };
         if !self.links.contains_key(client) {
             let handle = self.world.open();
-            let link =
-                Link { handle, version, inbox: Vec::new(), corked: Vec::new(), ended: false, referee: Referee::default() };
+            let link = Link {
+                handle,
+                version,
+                inbox: Vec::new(),
+                corked: Vec::new(),
+                ended: false,
+                referee: Referee::default(),
+            };
             self.links.insert(client.into(), link);
         }
         let link = self.links.get_mut(client).unwrap();
@@ -147,7 +191,9 @@ impl Player<'_> {
     }
 
     fn has_ended(&mut self, client: &str) -> bool {
-        let Some(link) = self.links.get_mut(client) else { return true };
+        let Some(link) = self.links.get_mut(client) else {
+            return true;
+        };
         if !link.ended && link.inbox.is_empty() {
             link.ended = self.world.receive(link.handle, &mut link.inbox, true);
         }
@@ -156,16 +202,31 @@ impl Player<'_> {
 
     /// Takes the next packet if it is this one.
     fn optional(&mut self, client: &str, what: &Content) -> Result<(), String> {
-        let version = self.links.get(client).ok_or(format!("{client} has no connection"))?.version;
-        let Ok(frame) = self.next_frame(client) else { return Ok(()) };
-        let fits = wire::decode(version, &frame).and_then(|p| expect::check(version, what, &p, &mut self.variables)).is_ok();
+        let version = self
+            .links
+            .get(client)
+            .ok_or(format!("{client} has no connection"))?
+            .version;
+        let Ok(frame) = self.next_frame(client) else {
+            return Ok(());
+        };
+        let fits = wire::decode(version, &frame)
+            .and_then(|p| expect::check(version, what, &p, &mut self.variables))
+            .is_ok();
         let link = self.links.get_mut(client).ok_or("no connection")?;
         link.inbox.splice(..0, frame);
-        if fits { self.next_packet(client).map(|_| ()) } else { Ok(()) }
+        if fits {
+            self.next_packet(client).map(|_| ())
+        } else {
+            Ok(())
+        }
     }
 
     fn next_frame(&mut self, client: &str) -> Result<Vec<u8>, String> {
-        let link = self.links.get_mut(client).ok_or(format!("{client} has no connection"))?;
+        let link = self
+            .links
+            .get_mut(client)
+            .ok_or(format!("{client} has no connection"))?;
         loop {
             if let Some(frame) = wire::take_frame(&mut link.inbox)? {
                 return Ok(frame);
@@ -175,7 +236,11 @@ impl Player<'_> {
                 link.ended = self.world.receive(link.handle, &mut link.inbox, true);
             }
             if link.inbox.len() == before {
-                let why = if link.ended { "the server closed the connection" } else { "nothing arrived" };
+                let why = if link.ended {
+                    "the server closed the connection"
+                } else {
+                    "nothing arrived"
+                };
                 return Err(format!("{why} (bytes left: {:02x?})", link.inbox));
             }
         }
@@ -184,7 +249,8 @@ impl Player<'_> {
     fn next_packet(&mut self, client: &str) -> Result<(Version, Packet), String> {
         let frame = self.next_frame(client)?;
         let link = self.links.get_mut(client).ok_or("no connection")?;
-        let mut packet = wire::decode(link.version, &frame).map_err(|e| format!("{e}; arrived: {frame:02x?}"))?;
+        let mut packet = wire::decode(link.version, &frame)
+            .map_err(|e| format!("{e}; arrived: {frame:02x?}"))?;
         let judged = link.referee.arrived(link.version, &mut packet);
         judged.map_err(|e| format!("{e}; arrived: {}", wire::show(link.version, &frame)))?;
         Ok((link.version, packet))
@@ -195,17 +261,27 @@ impl Player<'_> {
             let (version, packet) = self.next_packet(client)?;
             let variables = &mut self.variables;
             let fits = actions.iter().position(|action| match action {
-                Action::Expect { what, .. } => expect::check(version, what, &packet, variables).is_ok(),
+                Action::Expect { what, .. } => {
+                    expect::check(version, what, &packet, variables).is_ok()
+                }
                 _ => false,
             });
-            let at = fits.ok_or_else(|| format!("none of the block; arrived: {}", wire::show(version, &packet.bytes)))?;
+            let at = fits.ok_or_else(|| {
+                format!(
+                    "none of the block; arrived: {}",
+                    wire::show(version, &packet.bytes)
+                )
+            })?;
             actions.remove(at);
         }
         Ok(())
     }
 
     fn closed(&mut self, client: &str) -> Result<(), String> {
-        let link = self.links.get_mut(client).ok_or(format!("{client} has no connection"))?;
+        let link = self
+            .links
+            .get_mut(client)
+            .ok_or(format!("{client} has no connection"))?;
         while !link.ended && link.inbox.is_empty() {
             link.ended = self.world.receive(link.handle, &mut link.inbox, true);
             if !link.ended && link.inbox.is_empty() {
@@ -213,7 +289,10 @@ impl Player<'_> {
             }
         }
         if !link.inbox.is_empty() {
-            return Err(format!("not closed yet; arrived: {}", wire::show(link.version, &link.inbox)));
+            return Err(format!(
+                "not closed yet; arrived: {}",
+                wire::show(link.version, &link.inbox)
+            ));
         }
         let link = self.links.remove(client).unwrap();
         self.world.close(link.handle);
@@ -240,8 +319,15 @@ impl Link {
             self.ended = world.receive(self.handle, &mut self.inbox, false);
         }
         if !self.inbox.is_empty() {
-            return Err(format!("not expected: {}", wire::show(self.version, &self.inbox)));
+            return Err(format!(
+                "not expected: {}",
+                wire::show(self.version, &self.inbox)
+            ));
         }
-        if self.ended { Err("the server closed the connection".into()) } else { Ok(()) }
+        if self.ended {
+            Err("the server closed the connection".into())
+        } else {
+            Ok(())
+        }
     }
 }

@@ -26,7 +26,9 @@ impl Referee {
             self.connect = fields.clone();
         }
         let kind = packet[0] >> 4;
-        let Some(id) = packet.get(2..4).map(|b| u16::from_be_bytes([b[0], b[1]])) else { return };
+        let Some(id) = packet.get(2..4).map(|b| u16::from_be_bytes([b[0], b[1]])) else {
+            return;
+        };
         let refused = kind == wire::PUBREC && packet.get(4).is_some_and(|code| *code >= 0x80);
         if kind == wire::PUBACK || kind == wire::PUBCOMP || refused {
             self.in_flight.remove(&id);
@@ -34,7 +36,9 @@ impl Referee {
     }
 
     fn asked(&self, key: &str) -> Option<u32> {
-        self.connect.get(key).and_then(|raw| crate::compose::number(raw).ok())
+        self.connect
+            .get(key)
+            .and_then(|raw| crate::compose::number(raw).ok())
     }
 
     /// The server sent this. The topic of a PUBLISH with a topic alias is filled in, the alias taken out.
@@ -48,7 +52,10 @@ impl Referee {
         if let Some(limit) = self.asked("max-packet").filter(|limit| *limit > 0)
             && packet.bytes.len() > limit as usize
         {
-            return Err(format!("{} bytes, above the maximum packet size [MQTT-3.1.2-24]", packet.bytes.len()));
+            return Err(format!(
+                "{} bytes, above the maximum packet size [MQTT-3.1.2-24]",
+                packet.bytes.len()
+            ));
         }
         match packet.kind {
             wire::CONNACK if self.accepted => return Err("a second CONNACK [MQTT-3.2.0-2]".into()),
@@ -60,12 +67,18 @@ impl Referee {
             wire::PUBLISH => self.publish(version, packet)?,
             _ => {}
         }
-        let free = matches!(packet.kind, wire::PUBLISH | wire::CONNACK | wire::DISCONNECT);
-        let informs = packet.property("reason-string").is_some() || packet.property("user").is_some();
+        let free = matches!(
+            packet.kind,
+            wire::PUBLISH | wire::CONNACK | wire::DISCONNECT
+        );
+        let informs =
+            packet.property("reason-string").is_some() || packet.property("user").is_some();
         if !free && informs && self.asked("problem-info") == Some(0) {
             return Err("problem information that was not asked for [MQTT-3.1.2-29]".into());
         }
-        if packet.property("response-information").is_some() && self.asked("response-info") != Some(1) {
+        if packet.property("response-information").is_some()
+            && self.asked("response-info") != Some(1)
+        {
             return Err("response information that was not asked for [MQTT-3.1.2-28]".into());
         }
         Ok(())
@@ -77,7 +90,11 @@ impl Referee {
                 return Err(format!("topic alias {alias} [MQTT-3.1.2-26]"));
             }
             if packet.topic.is_empty() {
-                packet.topic = self.aliases.get(&alias).ok_or("a topic alias without a topic")?.clone();
+                packet.topic = self
+                    .aliases
+                    .get(&alias)
+                    .ok_or("a topic alias without a topic")?
+                    .clone();
             } else {
                 self.aliases.insert(alias, packet.topic.clone());
             }

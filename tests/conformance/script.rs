@@ -31,11 +31,19 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// `A > ...`: the client sends; `corked` (`>>`): together with what it sends next.
-    Send { client: String, what: Content, corked: bool },
+    Send {
+        client: String,
+        what: Content,
+        corked: bool,
+    },
     /// `A > close`: the client closes its connection without a DISCONNECT.
     Close { client: String },
     /// `A < ...`: the next packet of this client.
-    Expect { client: String, what: Content, how: How },
+    Expect {
+        client: String,
+        what: Content,
+        how: How,
+    },
     /// `A < closed`: the server closes the connection, with nothing more in front.
     Closed { client: String },
     /// `A < nothing`: nothing arrives.
@@ -75,7 +83,11 @@ pub struct Fields {
 impl Fields {
     /// The last value of a key.
     pub fn get(&self, key: &str) -> Option<&[u8]> {
-        self.pairs.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.as_slice())
+        self.pairs
+            .iter()
+            .rev()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v.as_slice())
     }
 
     /// Whether a word stands there by itself.
@@ -87,22 +99,39 @@ impl Fields {
 impl Case {
     /// The steps for one version.
     pub fn steps_for(&self, version: Version) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(move |s| s.only.is_empty() || s.only.contains(&version))
+        self.steps
+            .iter()
+            .filter(move |s| s.only.is_empty() || s.only.contains(&version))
     }
 
     /// Milliseconds that the case waits in all.
     pub fn waits_ms(&self) -> u64 {
-        self.steps.iter().map(|s| if let Action::Wait { ms } = s.action { ms } else { 0 }).sum()
+        self.steps
+            .iter()
+            .map(|s| {
+                if let Action::Wait { ms } = s.action {
+                    ms
+                } else {
+                    0
+                }
+            })
+            .sum()
     }
 }
 
 /// All cases of all scripts beside this file, in the order of their names.
 pub fn load() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "script"));
     paths.sort();
-    paths.iter().flat_map(|path| parse(path, &std::fs::read_to_string(path).unwrap())).collect()
+    paths
+        .iter()
+        .flat_map(|path| parse(path, &std::fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 fn parse(path: &Path, text: &str) -> Vec<Case> {
@@ -113,10 +142,15 @@ fn parse(path: &Path, text: &str) -> Vec<Case> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        parse_line(&file, i + 1, line, &mut cases).unwrap_or_else(|e| panic!("{}:{}: {e}", path.display(), i + 1));
+        parse_line(&file, i + 1, line, &mut cases)
+            .unwrap_or_else(|e| panic!("{}:{}: {e}", path.display(), i + 1));
     }
     for case in &cases {
-        assert!(!case.statements.is_empty(), "{file}: case {:?} names no statement", case.name);
+        assert!(
+            !case.statements.is_empty(),
+            "{file}: case {:?} names no statement",
+            case.name
+        );
     }
     cases
 }
@@ -175,32 +209,71 @@ fn statements(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn parse_step(line: usize, text: &str, only: Vec<Version>, case: &mut Case) -> Result<(), String> {
-    let mut push = |only: &[Version], action| case.steps.push(Step { line, only: only.to_vec(), action });
+    let mut push = |only: &[Version], action| {
+        case.steps.push(Step {
+            line,
+            only: only.to_vec(),
+            action,
+        })
+    };
     if let Some(time) = text.strip_prefix("wait ") {
-        push(&only, Action::Wait { ms: milliseconds(time)? });
+        push(
+            &only,
+            Action::Wait {
+                ms: milliseconds(time)?,
+            },
+        );
         return Ok(());
     }
     let mut parts = text.splitn(3, ' ');
     let client = parts.next().unwrap_or("").to_string();
-    let (arrow, rest) = (parts.next().unwrap_or(""), parts.next().unwrap_or("").trim());
+    let (arrow, rest) = (
+        parts.next().unwrap_or(""),
+        parts.next().unwrap_or("").trim(),
+    );
     if client.is_empty() || !client.chars().all(|c| c.is_ascii_alphanumeric()) {
         return Err(format!("not a client's name: {client:?}"));
     }
     let keyword = rest.split(' ').next().unwrap_or("");
-    let expect = |what: &str, how| Ok::<_, String>(Action::Expect { client: client.clone(), what: content(what)?, how });
+    let expect = |what: &str, how| {
+        Ok::<_, String>(Action::Expect {
+            client: client.clone(),
+            what: content(what)?,
+            how,
+        })
+    };
     match (arrow, keyword) {
         (">", "close") => push(&only, Action::Close { client }),
-        (">" | ">>", _) => push(&only, Action::Send { client, what: content(rest)?, corked: arrow == ">>" }),
+        (">" | ">>", _) => push(
+            &only,
+            Action::Send {
+                client,
+                what: content(rest)?,
+                corked: arrow == ">>",
+            },
+        ),
         ("<", "closed") => push(&only, Action::Closed { client }),
         ("<", "nothing") => push(&only, Action::Nothing { client }),
         // An error after CONNACK: DISCONNECT with the code in MQTT 5, then the end.
         ("<", "error") | ("<", "refused") => {
-            let kind = if keyword == "error" { "DISCONNECT" } else { "CONNACK" };
+            let kind = if keyword == "error" {
+                "DISCONNECT"
+            } else {
+                "CONNACK"
+            };
             let code = rest.strip_prefix(keyword).unwrap().trim();
             if only.is_empty() || only.contains(&Version::V5) {
-                push(&[Version::V5], expect(&format!("{kind} {code}"), How::Next)?);
+                push(
+                    &[Version::V5],
+                    expect(&format!("{kind} {code}"), How::Next)?,
+                );
             }
-            push(&only, Action::Closed { client: client.clone() });
+            push(
+                &only,
+                Action::Closed {
+                    client: client.clone(),
+                },
+            );
         }
         ("<", _) => push(&only, expect(rest, How::Next)?),
         ("<*", _) => push(&only, expect(rest, How::AnyOrder)?),
@@ -215,23 +288,37 @@ fn milliseconds(text: &str) -> Result<u64, String> {
         Some(number) => (number, 1),
         None => (text.strip_suffix('s').ok_or("a time needs a unit")?, 1000),
     };
-    number.parse::<u64>().map(|n| n * unit).map_err(|e| format!("{text}: {e}"))
+    number
+        .parse::<u64>()
+        .map(|n| n * unit)
+        .map_err(|e| format!("{text}: {e}"))
 }
 
 fn content(text: &str) -> Result<Content, String> {
     if let Some(bytes) = text.strip_prefix("bytes ") {
-        let alternatives: Result<Vec<_>, String> = bytes.split(" or ").map(crate::bytes::parse).collect();
+        let alternatives: Result<Vec<_>, String> =
+            bytes.split(" or ").map(crate::bytes::parse).collect();
         return Ok(Content::Bytes(alternatives?));
     }
     let mut tokens = tokens(text)?.into_iter();
-    let Some(Token::Word(name)) = tokens.next() else { return Err("no packet".into()) };
+    let Some(Token::Word(name)) = tokens.next() else {
+        return Err("no packet".into());
+    };
     let name = String::from_utf8_lossy(&name).into_owned();
-    let kind = wire::KINDS.iter().position(|k| *k == name).ok_or(format!("no packet: {name}"))? as u8;
-    let mut fields = Fields { kind, ..Fields::default() };
+    let kind = wire::KINDS
+        .iter()
+        .position(|k| *k == name)
+        .ok_or(format!("no packet: {name}"))? as u8;
+    let mut fields = Fields {
+        kind,
+        ..Fields::default()
+    };
     for token in tokens {
         match token {
             Token::Word(word) => match word.strip_prefix(b"!") {
-                Some(name) => fields.absent.push(String::from_utf8_lossy(name).into_owned()),
+                Some(name) => fields
+                    .absent
+                    .push(String::from_utf8_lossy(name).into_owned()),
                 None => fields.words.push(word),
             },
             Token::Pair(key, value) => fields.pairs.push((key, value)),
@@ -250,8 +337,11 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut list = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let key_len = rest.find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')).unwrap_or(0);
-        let key = (key_len > 0 && rest[key_len..].starts_with('=')).then(|| rest[..key_len].to_string());
+        let key_len = rest
+            .find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+            .unwrap_or(0);
+        let key =
+            (key_len > 0 && rest[key_len..].starts_with('=')).then(|| rest[..key_len].to_string());
         if key.is_some() {
             rest = &rest[key_len + 1..];
         }

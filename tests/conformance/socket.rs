@@ -23,7 +23,11 @@ pub struct SocketWorld {
 impl SocketWorld {
     pub fn new(program: &Program, config: &[String]) -> SocketWorld {
         let may_be_silent = matches!(program, Program::Mosquitto(_));
-        SocketWorld { server: Server::start(program, config), links: Vec::new(), may_be_silent }
+        SocketWorld {
+            server: Server::start(program, config),
+            links: Vec::new(),
+            may_be_silent,
+        }
     }
 
     /// What the broker wrote.
@@ -53,7 +57,9 @@ impl World for SocketWorld {
         let stream = &mut self.links[link];
         let started = Instant::now();
         let mut buffer = [0; 64 * 1024];
-        stream.set_read_timeout(Some(Duration::from_millis(if block { 50 } else { 1 }))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(if block { 50 } else { 1 })))
+            .unwrap();
         loop {
             match stream.read(&mut buffer) {
                 Ok(0) => return true,

@@ -33,14 +33,32 @@ impl Version {
 
     /// The protocol name in CONNECT.
     pub fn protocol_name(self) -> &'static str {
-        if self == Version::V31 { "MQIsdp" } else { "MQTT" }
+        if self == Version::V31 {
+            "MQIsdp"
+        } else {
+            "MQTT"
+        }
     }
 }
 
 /// The names of the packet types; the index is the type.
 pub const KINDS: [&str; 16] = [
-    "?", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE",
-    "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+    "?",
+    "CONNECT",
+    "CONNACK",
+    "PUBLISH",
+    "PUBACK",
+    "PUBREC",
+    "PUBREL",
+    "PUBCOMP",
+    "SUBSCRIBE",
+    "SUBACK",
+    "UNSUBSCRIBE",
+    "UNSUBACK",
+    "PINGREQ",
+    "PINGRESP",
+    "DISCONNECT",
+    "AUTH",
 ];
 
 pub const CONNECT: u8 = 1;
@@ -78,11 +96,20 @@ pub struct Property {
     server: &'static [u8],
 }
 
-const ACKS: &[u8] = &[CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH];
-const ALL: &[u8] = &[CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH];
+const ACKS: &[u8] = &[
+    CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH,
+];
+const ALL: &[u8] = &[
+    CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH,
+];
 
 const fn property(name: &'static str, id: u8, form: Form, server: &'static [u8]) -> Property {
-    Property { name, id, form, server }
+    Property {
+        name,
+        id,
+        form,
+        server,
+    }
 }
 
 /// All properties (MQTT 5, table 2-4).
@@ -102,7 +129,12 @@ pub const PROPERTIES: [Property; 27] = [
     property("will-delay", 0x18, Form::U32, &[]),
     property("response-info", 0x19, Form::Byte, &[]),
     property("response-information", 0x1a, Form::Bytes, &[CONNACK]),
-    property("server-reference", 0x1c, Form::Bytes, &[CONNACK, DISCONNECT]),
+    property(
+        "server-reference",
+        0x1c,
+        Form::Bytes,
+        &[CONNACK, DISCONNECT],
+    ),
     property("reason-string", 0x1f, Form::Bytes, ACKS),
     property("receive-max", 0x21, Form::U16, &[CONNACK]),
     property("alias-max", 0x22, Form::U16, &[CONNACK]),
@@ -151,7 +183,10 @@ pub struct Packet {
 impl Packet {
     /// The value of a property that occurs at most once.
     pub fn property(&self, name: &str) -> Option<&Value> {
-        self.properties.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+        self.properties
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v)
     }
 
     /// The value of a numeric property.
@@ -191,7 +226,11 @@ fn varint(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
             return Ok(Some((value, i + 1)));
         }
     }
-    if bytes.len() >= 4 { Err("variable byte integer of more than 4 bytes".into()) } else { Ok(None) }
+    if bytes.len() >= 4 {
+        Err("variable byte integer of more than 4 bytes".into())
+    } else {
+        Ok(None)
+    }
 }
 
 /// Takes one whole packet off the front of `inbox`.
@@ -199,7 +238,9 @@ pub fn take_frame(inbox: &mut Vec<u8>) -> Result<Option<Vec<u8>>, String> {
     if inbox.is_empty() {
         return Ok(None);
     }
-    let Some((len, n)) = varint(&inbox[1..])? else { return Ok(None) };
+    let Some((len, n)) = varint(&inbox[1..])? else {
+        return Ok(None);
+    };
     let total = 1 + n + len;
     if inbox.len() < total {
         return Ok(None);
@@ -249,9 +290,15 @@ impl<'a> Reader<'a> {
         while !inner.0.is_empty() {
             let id = inner.varint()?;
             static TABLE: [Property; 27] = PROPERTIES;
-            let p = TABLE.iter().find(|p| p.id as usize == id).ok_or(format!("unknown property {id:#04x}"))?;
+            let p = TABLE
+                .iter()
+                .find(|p| p.id as usize == id)
+                .ok_or(format!("unknown property {id:#04x}"))?;
             if !p.server.contains(&kind) {
-                return Err(format!("property {} does not belong in {} from a server", p.name, KINDS[kind as usize]));
+                return Err(format!(
+                    "property {} does not belong in {} from a server",
+                    p.name, KINDS[kind as usize]
+                ));
             }
             if p.name != "user" && p.name != "sub-id" && list.iter().any(|(n, _)| *n == p.name) {
                 return Err(format!("property {} twice", p.name));
@@ -278,7 +325,11 @@ pub fn decode(version: Version, bytes: &[u8]) -> Result<Packet, String> {
     let mut r = Reader(bytes);
     let first = r.u8()?;
     r.varint()?;
-    let mut p = Packet { kind: first >> 4, bytes: bytes.to_vec(), ..Packet::default() };
+    let mut p = Packet {
+        kind: first >> 4,
+        bytes: bytes.to_vec(),
+        ..Packet::default()
+    };
     let v5 = version == Version::V5;
     let flags_due = if p.kind == PUBREL { 2 } else { 0 };
     if p.kind != PUBLISH && first & 15 != flags_due {
@@ -359,8 +410,14 @@ fn decode_publish(r: &mut Reader, p: &mut Packet, first: u8, v5: bool) -> Result
 /// A packet as a reader wants to see it.
 pub fn show(version: Version, bytes: &[u8]) -> String {
     let hex: String = bytes.iter().take(64).map(|b| format!("{b:02x} ")).collect();
-    let more = if bytes.len() > 64 { format!("... {} bytes", bytes.len()) } else { String::new() };
-    let Ok(p) = decode(version, bytes) else { return format!("bytes {hex}{more}") };
+    let more = if bytes.len() > 64 {
+        format!("... {} bytes", bytes.len())
+    } else {
+        String::new()
+    };
+    let Ok(p) = decode(version, bytes) else {
+        return format!("bytes {hex}{more}");
+    };
     let mut text = KINDS[p.kind as usize].to_string();
     let mut word = |w: String| {
         text.push(' ');
@@ -368,7 +425,11 @@ pub fn show(version: Version, bytes: &[u8]) -> String {
     };
     if p.kind == PUBLISH {
         let payload = String::from_utf8_lossy(&p.payload[..p.payload.len().min(40)]).into_owned();
-        word(format!("{} {payload:?} qos={}", String::from_utf8_lossy(&p.topic), p.qos));
+        word(format!(
+            "{} {payload:?} qos={}",
+            String::from_utf8_lossy(&p.topic),
+            p.qos
+        ));
         if p.retain {
             word("retain".into());
         }
@@ -382,7 +443,10 @@ pub fn show(version: Version, bytes: &[u8]) -> String {
     if p.session_present {
         word("present".into());
     }
-    if matches!(p.kind, CONNACK | PUBACK | PUBREC | PUBREL | PUBCOMP | DISCONNECT | AUTH) {
+    if matches!(
+        p.kind,
+        CONNACK | PUBACK | PUBREC | PUBREL | PUBCOMP | DISCONNECT | AUTH
+    ) {
         word(format!("{:#04x}", p.code));
     }
     for code in &p.codes {
@@ -392,7 +456,11 @@ pub fn show(version: Version, bytes: &[u8]) -> String {
         word(match value {
             Value::Number(n) => format!("{name}={n}"),
             Value::Bytes(b) => format!("{name}={:?}", String::from_utf8_lossy(b)),
-            Value::Pair(k, v) => format!("{name}={}:{}", String::from_utf8_lossy(k), String::from_utf8_lossy(v)),
+            Value::Pair(k, v) => format!(
+                "{name}={}:{}",
+                String::from_utf8_lossy(k),
+                String::from_utf8_lossy(v)
+            ),
         });
     }
     format!("{text}   ({hex}{more})")

@@ -20,7 +20,8 @@ impl Folder {
     pub fn new(name: &str) -> Folder {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("firehose-{name}-{}-{number}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("firehose-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -96,7 +97,10 @@ impl Server {
     fn try_start(program: &Program, config: &[String]) -> Option<Server> {
         let port = free_port();
         let folder = Folder::new("server");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\n{}\n", config.join("\n"));
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\n{}\n",
+            config.join("\n")
+        );
         let file = folder.write("broker.conf", &text);
         let log = File::create(folder.0.join("log")).unwrap();
         let mut command = match program {
@@ -107,8 +111,17 @@ impl Server {
             }
             Program::Mosquitto(path) => Command::new(path),
         };
-        command.arg("-c").arg(file).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut server = Server { child: command.spawn().unwrap(), port, folder };
+        command
+            .arg("-c")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let mut server = Server {
+            child: command.spawn().unwrap(),
+            port,
+            folder,
+        };
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -144,7 +157,9 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        let status = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
         assert!(status.unwrap().success());
     }
 
@@ -188,10 +203,22 @@ pub struct Finished {
 
 /// Runs a program to its end, which must come in time.
 pub fn run(command: &mut Command) -> Finished {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let readers = (reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap()));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let readers = (
+        reader(child.stdout.take().unwrap()),
+        reader(child.stderr.take().unwrap()),
+    );
     let code = wait_for(&mut child).and_then(|status| status.code());
-    Finished { code, stdout: readers.0.join().unwrap(), stderr: readers.1.join().unwrap() }
+    Finished {
+        code,
+        stdout: readers.0.join().unwrap(),
+        stderr: readers.1.join().unwrap(),
+    }
 }
 
 /// Reads a pipe to its end, beside.
@@ -219,13 +246,22 @@ pub fn lines(pipe: impl Read + Send + 'static) -> std::sync::mpsc::Receiver<Stri
 /// Says on the standard error, past the test harness's capture, that something is missing and what was not tested
 /// therefore. In CI that is a failure.
 pub fn skipped(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{what} is not installed; .ci/clients installs it");
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} not installed (.ci/clients installs it)");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{what} is not installed; .ci/clients installs it"
+    );
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: {what} not installed (.ci/clients installs it)"
+    );
 }
 
 /// A program in the search path.
 pub fn which(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).map(|p| p.join(name)).find(|p| p.is_file());
+    let found = std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|p| p.join(name))
+        .find(|p| p.is_file());
     found.filter(|p| p != Path::new(""))
 }

@@ -86,7 +86,7 @@ impl World {
                 .unwrap();
         }
         let address = socket.local_addr().unwrap();
-        let listener = Listener::new(socket, plan.listener_max);
+        let listener = Listener::new([socket], plan.listener_max);
         let shared = Shared::new(plan.shards, vec![listener], plan.connections_max);
         let ready = Arc::new(Barrier::new(usize::from(plan.shards)));
         let (log_to, log) = bounded(100_000);
