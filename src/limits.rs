@@ -188,3 +188,6 @@ pub const LOG_LINES: usize = 16_384;
 pub const CONTROL_IO_BYTES: usize = 64 << 10;
 /// Entries of the control thread's ring.
 pub const CONTROL_RING_DEPTH: usize = 32;
+
+/// Milliseconds that the log writer rests after it has written what was there: a burst of lines wakes it once.
+pub const LOG_PAUSE_MS: u64 = 20;

@@ -16,6 +16,7 @@ pub use error::ServeError;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::broker::LogMask;
 use crate::config::Config;
 use crate::control;
 use crate::limits;
@@ -37,6 +38,7 @@ pub fn serve(config: Config) -> ExitCode {
 
 fn run(config: Config) -> Result<(), ServeError> {
     resources::raise_open_files();
+    resources::use_small_pages();
     // Before any thread exists, so that all of them leave the signals to the control thread.
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let cpus = resources::cpus(config.cpu_list.as_ref())?;
@@ -46,14 +48,13 @@ fn run(config: Config) -> Result<(), ServeError> {
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
     let names = bound.names();
+    let mut settings = config.settings.clone();
+    if config.log.destinations.is_empty() {
+        // Lines that nobody reads are not even formatted.
+        settings.log = LogMask::NONE;
+    }
     let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
-    let threads = threads::start(
-        &Arc::new(config.settings.clone()),
-        &shared,
-        shards,
-        &cpus,
-        &log,
-    )?;
+    let threads = threads::start(&Arc::new(settings), &shared, shards, &cpus, &log)?;
     let pid_file =
         control::PidFile::write(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
     drop(log);
