@@ -2,7 +2,7 @@
 #
 #   docker build -t firehose .
 #   docker run --rm --network host --security-opt seccomp=firehose-seccomp.json --ulimit nofile=1048576 \
-#       --ulimit memlock=67108864 firehose
+#       --ulimit memlock=-1 firehose
 #
 # io_uring: the broker does nothing without it, and Docker's own seccomp profile forbids it since version 25. What has to be
 # allowed is io_uring_setup, io_uring_enter and io_uring_register; tuning/README.md makes a profile of Docker's and these
