@@ -16,7 +16,8 @@ use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::Version;
 use crate::outbound::Outbound;
-use crate::session::{Bounds, InboundAliases, OutboundAliases, Session};
+use crate::session::{Aliases, Bounds, Session};
+use crate::table::Table;
 use std::hash::BuildHasher;
 
 /// Where a connection stands.
@@ -47,8 +48,8 @@ pub struct Conn {
     /// The start of a packet. In a box, because a connection without one should be small.
     #[allow(clippy::box_collection)]
     pub partial: Option<Box<Vec<u8>>>,
-    pub aliases_in: Option<Box<InboundAliases>>,
-    pub aliases_out: Option<Box<OutboundAliases>>,
+    /// Topic aliases of both directions; absent while there are none.
+    pub aliases: Option<Box<Aliases>>,
     /// Bytes of the largest packet that the client takes.
     pub packet_bytes_max: u32,
     pub session: u32,
@@ -76,8 +77,7 @@ impl Conn {
     fn free() -> Self {
         Conn {
             partial: None,
-            aliases_in: None,
-            aliases_out: None,
+            aliases: None,
             packet_bytes_max: u32::MAX,
             session: NONE,
             active_at: 0,
@@ -141,10 +141,10 @@ pub struct Clients {
     pub settings: Arc<Settings>,
     pub shard: ShardId,
     pub shards: u8,
-    pub conns: Vec<Conn>,
+    pub conns: Table<Conn>,
     free_conns: Vec<u32>,
-    pub hot: Vec<Hot>,
-    pub sessions: Vec<Option<Session>>,
+    pub hot: Table<Hot>,
+    pub sessions: Table<Option<Session>>,
     free_sessions: Vec<u32>,
     index: HashTable<u32>,
     hasher: FixedState,
@@ -168,10 +168,10 @@ impl Clients {
             settings,
             shard,
             shards,
-            conns: Vec::new(),
+            conns: Table::new(),
             free_conns: Vec::new(),
-            hot: Vec::new(),
-            sessions: Vec::new(),
+            hot: Table::new(),
+            sessions: Table::new(),
             free_sessions: Vec::new(),
             index: HashTable::new(),
             hasher: FixedState::with_seed(seed),

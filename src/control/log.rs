@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
@@ -84,6 +84,11 @@ impl LogWriter {
                             Err(_) => break,
                         },
                     }
+                    while let Ok(line) = lines.try_recv() {
+                        self.write(&line);
+                    }
+                    // While this thread does not wait at the channel, a shard that logs wakes nobody.
+                    std::thread::sleep(Duration::from_millis(limits::LOG_PAUSE_MS));
                 }
                 while let Ok(line) = lines.try_recv() {
                     self.write(&line);

@@ -16,6 +16,7 @@ pub use error::ServeError;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::broker::LogMask;
 use crate::config::Config;
 use crate::control;
 use crate::limits;
@@ -46,14 +47,13 @@ fn run(config: Config) -> Result<(), ServeError> {
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
     let names = bound.names();
+    let mut settings = config.settings.clone();
+    if config.log.destinations.is_empty() {
+        // Lines that nobody reads are not even formatted.
+        settings.log = LogMask::NONE;
+    }
     let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
-    let threads = threads::start(
-        &Arc::new(config.settings.clone()),
-        &shared,
-        shards,
-        &cpus,
-        &log,
-    )?;
+    let threads = threads::start(&Arc::new(settings), &shared, shards, &cpus, &log)?;
     let pid_file =
         control::PidFile::write(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
     drop(log);

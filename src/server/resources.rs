@@ -1,13 +1,20 @@
 //! What the machine gives: open files, CPUs, and how many shards that makes.
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use super::ServeError;
 use crate::config::{Config, CpuList};
 use crate::limits;
 
 /// Raises the soft limit on open files to the hard one: tables of direct descriptors are bounded by it.
 pub fn raise_open_files() {
-    // Where it cannot be raised, what is there has to do; `check_open_files` compares it with what is wanted.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let mut limit = getrlimit(Resource::Nofile);
+    // `None` is no limit.
+    if limit.current.unwrap_or(u64::MAX) < limit.maximum.unwrap_or(u64::MAX) {
+        limit.current = limit.maximum;
+        // Where it cannot be raised, what is there has to do; `check_open_files` compares it with what is wanted.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
 /// Whether the connections that the configuration asks for can be had.
@@ -33,7 +40,7 @@ pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
 
 /// Room for connections that each shard asks for.
 pub fn descriptors() -> u32 {
-    let limit = open_files().unwrap_or(1024);
+    let limit = open_files().unwrap_or(u64::MAX);
     u32::try_from(limit)
         .unwrap_or(u32::MAX)
         .min(limits::DIRECT_DESCRIPTORS_MAX)
@@ -61,7 +68,7 @@ pub fn shards(asked: Option<u8>, cpus: usize) -> u8 {
     asked.unwrap_or(cpus.min(limits::SHARDS_MAX) as u8).max(1)
 }
 
-/// The soft limit on open files.
+/// The soft limit on open files; `None` without one.
 fn open_files() -> Option<u64> {
-    rlimit::Resource::NOFILE.get_soft().ok()
+    getrlimit(Resource::Nofile).current
 }

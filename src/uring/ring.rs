@@ -45,6 +45,12 @@ impl Completion {
     pub fn buffer(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
     }
+
+    /// Whether the kernel goes on filling that buffer.
+    #[inline]
+    pub fn buffer_goes_on(&self) -> bool {
+        cqueue::buffer_more(self.flags)
+    }
 }
 
 /// One io_uring, owned and used by the thread that made it.
@@ -116,6 +122,12 @@ impl Ring {
         self.uring.as_raw_fd()
     }
 
+    /// Whether completions that take from one incremental buffer come in the order in which they took (Linux 6.15; a
+    /// feature that came with it tells).
+    pub fn has_ordered_buffers(&self) -> bool {
+        self.uring.params().is_feature_no_iowait()
+    }
+
     /// Slots in the file table.
     pub fn files(&self) -> u32 {
         self.files
@@ -145,18 +157,26 @@ impl Ring {
         !self.uring.submission().is_empty()
     }
 
-    /// Submits all that is queued. When the kernel has no memory for it, this blocks until there is some.
+    /// Submits all that is queued. When the kernel has no memory for it, this blocks until there is some, and gives up
+    /// after a while.
     #[cold]
     pub fn submit(&mut self) -> Result<(), RingError> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        const PAUSES_MAX: u32 = 10_000;
+        let mut pauses = 0;
         loop {
             let queued = self.uring.submission().len();
             if queued == 0 {
                 return Ok(());
             }
             // Without GETEVENTS: completions of work that was put off wait for `poll` or `wait`.
-            let submitted = self.enter(queued as u32, 0, 0, None)?;
-            if submitted == 0 {
-                std::thread::sleep(Duration::from_millis(1));
+            if self.enter(queued as u32, 0, 0, None)? == 0 {
+                if pauses == PAUSES_MAX {
+                    let error = io::Error::from_raw_os_error(libc::ENOMEM);
+                    return Err(RingError::Call("io_uring_enter", error));
+                }
+                pauses += 1;
+                std::thread::sleep(PAUSE);
             }
         }
     }
@@ -212,14 +232,24 @@ impl Ring {
         address: u64,
         entries: u16,
         group: u16,
+        flags: u16,
     ) -> Result<(), RingError> {
         // SAFETY: passed on to the caller.
         unsafe {
             self.uring
                 .submitter()
-                .register_buf_ring_with_flags(address, entries, group, 0)
+                .register_buf_ring_with_flags(address, entries, group, flags)
         }
         .map_err(|e| RingError::from_register("IORING_REGISTER_PBUF_RING", e))
+    }
+
+    /// Puts a descriptor into a slot of the file table.
+    #[cfg(test)]
+    pub(super) fn put_file(&mut self, slot: u32, fd: RawFd) {
+        self.uring
+            .submitter()
+            .register_files_update(slot, &[fd])
+            .unwrap();
     }
 
     /// `io_uring_enter`; returns how many were submitted. `wait` is `None` for calls that do not wait.
