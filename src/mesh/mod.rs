@@ -129,7 +129,7 @@ impl<T> Port<T> {
     fn claim_wake(&self, shard: ShardId, wake: &mut ShardSet) {
         let asleep = &self.asleep[shard.index()];
         // The load keeps the line shared while the shard is awake, which is the common case under load.
-        if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
+        if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::AcqRel) {
             wake.insert(shard);
         }
     }
@@ -158,13 +158,15 @@ impl<T> Port<T> {
     pub fn prepare_sleep(&mut self) -> bool {
         debug_assert!(self.unpublished.is_empty() && self.freed.is_empty(), "flush before sleep");
         let asleep = &self.asleep[self.id.index()];
-        asleep.store(true, Ordering::Relaxed);
+        // Every write to the flag is a swap, so that claims and sleeps are in one order even to loom, which does not
+        // order a plain store against a concurrent swap.
+        asleep.swap(true, Ordering::AcqRel);
         // Pairs with the fence in `flush`.
         fence(Ordering::SeqCst);
         let arrived = self.incoming.iter().flatten().any(|consumer| !consumer.is_empty());
         let relieved = || self.outgoing.iter().flatten().any(Producer::relieved);
         if arrived || relieved() {
-            asleep.store(false, Ordering::Relaxed);
+            asleep.swap(false, Ordering::AcqRel);
             return false;
         }
         true
@@ -174,7 +176,7 @@ impl<T> Port<T> {
     /// must be harmless.
     #[inline]
     pub fn awake(&mut self) {
-        self.asleep[self.id.index()].store(false, Ordering::Relaxed);
+        self.asleep[self.id.index()].swap(false, Ordering::AcqRel);
     }
 }
 
