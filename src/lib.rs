@@ -10,6 +10,18 @@ pub mod limits;
 pub mod mqtt;
 pub mod routing;
 
+pub mod outbound;
+pub mod session;
+
 pub mod broker;
 
+pub mod config;
+
 pub mod mesh;
+pub mod uring;
+
+pub mod shard;
+
+pub mod server;
+
+pub mod cli;

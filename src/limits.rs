@@ -16,6 +16,22 @@ pub const SEGMENT_BYTES: usize = 1 << 20;
 /// Segments that a shard's outbound log keeps before those who lag behind get private copies.
 pub const SEGMENTS_WINDOW: usize = 16;
 
+/// Free segments that a shard keeps for reuse; more are given back to the system.
+pub const SEGMENTS_KEPT: usize = 2;
+
+/// Ranges in one connection's queue before they are copied together.
+pub const QUEUE_RANGES_MAX: usize = 256;
+
+/// Emptied range lists that are kept for reuse.
+pub const SPARE_LISTS: usize = 1024;
+
+/// Mean bytes of a queue's ranges up to which they are copied together before a send: copying 512 bytes costs about
+/// as much as one more entry in a `sendmsg`.
+pub const JOIN_BYTES_MEAN_MAX: usize = 512;
+
+/// Bytes that are copied together at most.
+pub const JOIN_BYTES_MAX: usize = SEGMENT_BYTES / 4;
+
 /// Payloads of at least this many bytes are not copied into the log but referenced where they are.
 pub const PAYLOAD_REFERENCE_BYTES_MIN: usize = 32 * 1024;
 
@@ -59,7 +75,104 @@ pub const SEND_RANGES_MAX: usize = 64;
 /// Topic names whose match is remembered, per shard.
 pub const MATCH_CACHE_TOPICS: usize = 16_384;
 
+// --- uring, shard ---
+
+/// Submissions that a shard's ring takes between two calls into the kernel: the sends of one turn, as a rule.
+pub const RING_SUBMISSIONS: u32 = 4096;
+
+/// Completions that a shard's ring has room for; more are set aside by the kernel, which is slow but loses none.
+pub const RING_COMPLETIONS: u32 = 4 * RING_SUBMISSIONS;
+
+/// Worker threads of the kernel per shard and kind. Only shutdowns go there.
+pub const RING_WORKERS_MAX: u32 = 2;
+
+/// Connections in one shard's file table, at most: what the kernel allows (IORING_MAX_FIXED_FILES).
+pub const DIRECT_DESCRIPTORS_MAX: u32 = 1 << 20;
+
+/// Completions handled in one turn. The more there are, the more sends coalesce; at some 100 ns each, this many delay
+/// the others by less than half a millisecond.
+pub const COMPLETIONS_PER_TURN_MAX: usize = 4096;
+
+/// Accepts in flight per listener and shard: connections that a turn can take in.
+pub const ACCEPTS_PER_LISTENER: usize = 16;
+
+/// Milliseconds that an accept rests when descriptors or memory are short, so that it does not spin.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Places (iovecs) of the sends between two submissions: 128 KiB.
+pub const SEND_ARENA_SLICES: usize = 8192;
+
+/// Sends with more than one place between two submissions.
+pub const SEND_ARENA_HEADERS: usize = 1024;
+
+/// Messages that wait for room in the mesh, over all targets, before a shard takes no more input.
+pub const MESH_WAITING_MAX: usize = 16 * MESH_SLOTS;
+
+/// Milliseconds between two looks of a draining shard at whether the others have finished.
+pub const DRAIN_POLL_MS: u64 = 5;
+
+/// Milliseconds between two publications of a busy shard's counters.
+pub const BOARD_MS: u64 = 50;
+
+/// Nanoseconds that the histogram of turns can hold: 60 seconds.
+pub const TURN_NS_MAX: u64 = 60_000_000_000;
+
+/// Commands of the control thread that wait for a shard.
+pub const COMMANDS_MAX: usize = 4096;
+
+const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLOTS);
+const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
+const _: () = assert!(SEND_ARENA_SLICES >= SEND_RANGES_MAX);
+
 const _: () = assert!(RECV_BUFFERS.is_power_of_two());
 const _: () = assert!(PAYLOAD_REFERENCE_BYTES_MIN < SEGMENT_BYTES / 4);
 const _: () = assert!(SHARDS_MAX <= 256);
-const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLOTS);
+
+/// Payload bytes queued for one session above those in flight, when the configuration sets no bound of its own.
+pub const QUEUED_BYTES_MAX: u64 = 64 << 20;
+
+/// Entries up to which an emptied queue keeps its memory.
+pub const QUEUE_CAPACITY_KEPT: usize = 64;
+
+/// Bytes of incomplete packets that a shard holds for all its connections together.
+pub const PARTIAL_BYTES_MAX: usize = 512 << 20;
+
+/// Bytes pending for a connection that its own requests have caused (answers cannot be dropped) before it is closed.
+pub const CONTROL_BYTES_MAX: u32 = 2 * OUTBOUND_BYTES_MAX;
+
+/// Bytes pending for a connection up to which messages that wait in its session's queue follow: enough to keep a
+/// fast client busy, little enough that the rest stays one reference each.
+pub const PUMP_BYTES_MAX: u32 = 256 * 1024;
+
+/// Bytes in one send: a fair share of a turn, and the most that a cancelled send can hold.
+pub const SEND_BYTES_MAX: usize = 1 << 20;
+
+/// Subscribers of one message in a shard from which on they share a packet identifier, so that all get the same bytes;
+/// fewer get identifiers of their own, counted from 1.
+pub const SHARED_IDS_MIN: usize = 8;
+
+/// Deadlines that are handled in one turn.
+pub const TIMERS_PER_TURN: usize = 4096;
+
+/// Milliseconds between two looks for connections that take nothing.
+pub const STALL_SWEEP_MS: u64 = 5_000;
+
+/// Milliseconds between two looks for retained messages that have expired, and how many are looked at each time.
+pub const RETAINED_SWEEP_MS: u64 = 1_000;
+/// Retained messages looked at each time.
+pub const RETAINED_SWEEP_COUNT: usize = 10_000;
+
+/// Bytes of the longest topic name whose match is remembered: with the two bounds beside it, some 10 MB per shard at
+/// the very most, and about 2 MB with topics as people write them.
+pub const MATCH_CACHE_TOPIC_BYTES_MAX: usize = 256;
+
+/// Filters in the largest match that is remembered. Where more match, their entries are the cost, not the match.
+pub const MATCH_CACHE_FILTERS_MAX: usize = 64;
+
+/// Buckets of topic prefixes in which a change of filters makes remembered matches invalid: 8 KiB of counters that
+/// stay in the first-level cache, and enough of them that a change rarely hits a topic it has nothing to do with.
+pub const MATCH_CACHE_SCOPES: usize = 1024;
+
+/// Entries of one filter that are searched one after the other; beyond, an index is kept. A scan of as many takes
+/// about as long as one look-up, and short lists are where the memory counts.
+pub const LIST_ENTRIES_SCANNED_MAX: usize = 32;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::ids::{ConnId, SessionId, ShardId};
+use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 
 use super::settings::LogKind;
@@ -54,7 +54,11 @@ pub enum Effect {
     /// with what had been taken by the socket.
     CancelSend { conn: ConnId },
     /// Move the connection's socket to another shard, with this in front; the shard answers with `on_closed`.
-    Handover { conn: ConnId, to: ShardId, handover: Box<Handover> },
+    Handover {
+        conn: ConnId,
+        to: ShardId,
+        handover: Box<Handover>,
+    },
     /// Send to another shard. Between two shards the order is kept and nothing is lost.
     Mesh { to: ShardId, message: MeshMessage },
     /// Write a log line (without time and newline).
@@ -66,9 +70,16 @@ pub enum Effect {
 pub enum MeshMessage {
     /// A message that the receiver has subscribers for. `retain_seq`: the number of the publisher shard's last
     /// store towards the owner of the topic, 0 if there was none (see `RetainQuery::seen`).
-    Publish { message: Arc<Message>, retain_seq: u64 },
+    Publish {
+        message: Arc<Message>,
+        retain_seq: u64,
+    },
     /// The sender now has (or no longer has) local subscribers for this filter.
-    Interest { filter: Box<str>, wanted: bool, ticket: u32 },
+    Interest {
+        filter: Box<str>,
+        wanted: bool,
+        ticket: u32,
+    },
     /// The answer to an `Interest` with `wanted`: from here on matching messages are sent to you. `stored` has the
     /// sender's store numbers by owner, so that a retained query that follows misses none of them.
     InterestAck { ticket: u32, stored: Box<[u64]> },
@@ -77,9 +88,14 @@ pub enum MeshMessage {
     /// Which retained messages match? To be answered when the stores that the asker knows of have arrived.
     RetainQuery(Box<RetainQuery>),
     /// The answer.
-    RetainReply { ticket: u32, messages: Vec<Arc<Message>> },
+    RetainReply {
+        ticket: u32,
+        messages: Vec<Arc<Message>>,
+    },
     /// About a shared subscription.
     Shared(Box<SharedMessage>),
+    /// The broker ends, and the sender's wills are out.
+    Draining,
 }
 
 /// See [`MeshMessage::RetainQuery`].
@@ -95,15 +111,42 @@ pub struct RetainQuery {
 #[derive(Debug, PartialEq)]
 pub enum SharedMessage {
     /// A member joins (or changes its options). `ticket` is answered by `Joined` when the barrier has passed.
-    Join { group: Box<str>, filter: Box<str>, session: SessionId, serial: u64, options: u32, online: bool, ticket: u32 },
+    Join {
+        group: Box<str>,
+        filter: Box<str>,
+        session: SessionId,
+        serial: u64,
+        options: u32,
+        online: bool,
+        ticket: u32,
+    },
     /// The barrier of a `Join` has passed.
     Joined { ticket: u32 },
     /// A member leaves.
-    Leave { group: Box<str>, filter: Box<str>, session: SessionId },
+    Leave {
+        group: Box<str>,
+        filter: Box<str>,
+        session: SessionId,
+    },
     /// A member's client came or went.
-    Online { group: Box<str>, filter: Box<str>, session: SessionId, online: bool },
+    Online {
+        group: Box<str>,
+        filter: Box<str>,
+        session: SessionId,
+        online: bool,
+    },
     /// This message is for this member.
-    Deliver { group: Box<str>, filter: Box<str>, session: SessionId, serial: u64, options: u32, message: Arc<Message> },
+    Deliver {
+        group: GroupId,
+        session: SessionId,
+        serial: u64,
+        options: u32,
+        message: Arc<Message>,
+    },
     /// The member could not take or finish it: choose another.
-    Return { group: Box<str>, filter: Box<str>, message: Arc<Message> },
+    Return {
+        group: GroupId,
+        session: SessionId,
+        message: Arc<Message>,
+    },
 }

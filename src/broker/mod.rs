@@ -1,9 +1,214 @@
 //! One shard's brain, sans-io: events and `now` in, effects out.
+//!
+//! The contract with whoever runs it:
+//! - call `on_<event>` for what happens, then take `next_effect` until it is empty, then send for every `next_dirty`
+//!   what `gather` gives, and report each send by `on_sent`;
+//! - a connection is answered with exactly one `on_closed`, after an `Effect::Close` or `Effect::Handover` for it, when
+//!   nothing of it is in flight; only then is its number used again;
+//! - messages between two shards arrive in order and are never lost;
+//! - `now_ms` never goes backwards and is the same clock for all shards.
+//!
+//! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
+mod clients;
+mod close;
 mod counters;
+mod deliver;
 mod effect;
+mod interest;
+mod on_ack;
+mod on_bytes;
+mod on_connect;
+mod on_drain;
+mod on_mesh;
+mod on_publish;
+mod on_subscribe;
+mod on_timers;
+mod outgoing;
+mod replay;
+mod reply;
 mod settings;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod timers;
 
 pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
+
+use std::sync::Arc;
+
+use crate::ids::{ConnId, ShardId};
+use crate::mqtt::message::Message;
+use crate::outbound::Slice;
+use clients::{Clients, Stage};
+use interest::Interests;
+use on_drain::Drain;
+use outgoing::Outgoing;
+use replay::Replays;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use smallvec::SmallVec;
+
+use crate::routing::{FilterId, Groups, Retained, Subscriptions};
+
+/// The seed of the hashes that all shards must agree on: which shard is at home for a client, a topic or a group.
+const PLACEMENT_SEED: u64 = 0x6669_7265_686f_7365;
+
+fn place(key: impl std::hash::Hash, shards: u8) -> ShardId {
+    let hash = FixedState::with_seed(PLACEMENT_SEED).hash_one(key);
+    ShardId((hash % u64::from(shards.max(1))) as u8)
+}
+
+/// The shard where the session of a client identifier lives (design decision D1).
+pub fn home(client_id: &str, shards: u8) -> ShardId {
+    if shards == 1 {
+        ShardId(0)
+    } else {
+        place(client_id, shards)
+    }
+}
+
+/// The shard that keeps the retained message of a topic (design decision D4).
+fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
+    if shards == 1 {
+        ShardId(0)
+    } else {
+        place(topic, shards)
+    }
+}
+
+/// What this shard knows of who wants which topic.
+struct Routing {
+    /// Local sessions, local shared groups and other shards, by filter.
+    subscriptions: Subscriptions,
+    /// The retained messages of the topics that this shard owns.
+    retained: Retained,
+    /// The shared subscriptions that this shard owns.
+    groups: Groups,
+    /// Filters matched by the message at hand; kept to spare an allocation.
+    matched: SmallVec<[FilterId; 8]>,
+}
+
+/// One shard's brain; see the module.
+pub struct Broker {
+    clients: Clients,
+    routing: Routing,
+    interests: Interests,
+    replays: Replays,
+    drain: Drain,
+}
+
+impl Broker {
+    /// The brain of `shard` out of `shards`. The seed decides hash functions and assigned client identifiers, nothing
+    /// that a client could notice otherwise.
+    pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Broker {
+        let shards = shards.max(1);
+        Broker {
+            clients: Clients::new(settings, shard, shards, seed),
+            routing: Routing {
+                subscriptions: Subscriptions::new(seed),
+                retained: Retained::new(seed),
+                groups: Groups::new(seed),
+                matched: SmallVec::new(),
+            },
+            interests: Interests::default(),
+            replays: Replays::new(shards),
+            drain: Drain::default(),
+        }
+    }
+
+    /// A connection has been accepted.
+    pub fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId {
+        self.clients.counters.connections_accepted += 1;
+        let conn = self.clients.open(now_ms, peer);
+        if self.clients.settings.connection_messages {
+            let port = self.clients.listener(conn).port;
+            self.clients.log(LogKind::Notice, || {
+                format!(
+                    "New connection from {}:{} on port {port}.",
+                    peer.address.ip(),
+                    peer.address.port()
+                )
+            });
+        }
+        conn
+    }
+
+    /// A connection has come from another shard, with the bytes that were received of it there.
+    pub fn on_adopt(&mut self, now_ms: u64, handover: Handover) -> ConnId {
+        let conn = self.clients.open(now_ms, handover.peer);
+        self.on_bytes(now_ms, conn, &handover.received);
+        conn
+    }
+
+    /// A send is over and the socket took `written` bytes of it; 0 if it was cancelled or failed (`on_eof` follows then).
+    pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) {
+        self.clients.counters.bytes_sent += written as u64;
+        self.clients.out.sent(conn, written);
+        if self.clients.conns[conn.index()].stage == Stage::Established {
+            self.pump_after_send(now_ms, conn);
+        }
+        self.clients.out.settle();
+    }
+
+    /// Nothing of a connection is in flight any more; its number may be used again.
+    pub fn on_closed(&mut self, _now_ms: u64, conn: ConnId) {
+        self.clients.free_conn(conn);
+        self.clients.out.settle();
+    }
+
+    /// Publishes a message of the broker's own.
+    pub fn on_publish(&mut self, now_ms: u64, message: Message) {
+        let message = Arc::new(message);
+        self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
+        self.clients.out.settle();
+    }
+
+    /// Whether CONNECT was accepted on this shard, so that the connection stays here.
+    pub fn is_established(&self, conn: ConnId) -> bool {
+        self.clients.conns[conn.index()].stage == Stage::Established
+    }
+
+    /// The next thing for the world to do.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        if let Some(effect) = self.clients.effects.pop_front() {
+            return Some(effect);
+        }
+        self.clients
+            .out
+            .next_cancel()
+            .map(|conn| Effect::CancelSend { conn })
+    }
+
+    /// A connection with output and no send in flight; each is returned once until it has new output.
+    #[inline]
+    pub fn next_dirty(&mut self) -> Option<ConnId> {
+        self.clients.out.next_dirty()
+    }
+
+    /// Marks output of a connection as in flight and adds where it is to `slices` (not cleared): at most
+    /// `limits::SEND_RANGES_MAX`. They stay valid and unchanged until `on_sent`. Returns the bytes; 0 for nothing to send.
+    #[inline]
+    pub fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize {
+        self.clients
+            .out
+            .gather(conn, (now_ms / 1000) as u32, slices)
+    }
+
+    /// Copies what `gather` has marked as in flight.
+    pub fn gathered_into(&self, conn: ConnId, out: &mut Vec<u8>) {
+        self.clients.out.gathered_into(conn, out);
+    }
+
+    /// What has been counted.
+    pub fn counters(&mut self) -> &Counters {
+        let counters = &mut self.clients.counters;
+        counters.retained_messages = self.routing.retained.len() as u64;
+        counters.retained_bytes = self.routing.retained.bytes() as u64;
+        counters.outbound_bytes = self.clients.out.pending_total();
+        counters
+    }
+}

@@ -14,14 +14,35 @@ use super::sync::{Arc, AtomicBool, AtomicUsize, Line, Ordering, UnsafeCell};
 
 /// A queue for at most `capacity` (a power of two) elements.
 pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
-    assert!(capacity.is_power_of_two(), "the index mask needs a power of two");
+    assert!(
+        capacity.is_power_of_two(),
+        "the index mask needs a power of two"
+    );
     let shared = Arc::new(Shared {
-        written: Line(Written { tail: AtomicUsize::new(0), starved: AtomicBool::new(false) }),
+        written: Line(Written {
+            tail: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+        }),
         read: Line(AtomicUsize::new(0)),
-        slots: (0..capacity).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect(),
+        slots: (0..capacity)
+            .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
+            .collect(),
     });
-    let producer = Producer { shared: Arc::clone(&shared), tail: 0, published: 0, head: 0, starved: false };
-    (producer, Consumer { shared, head: 0, released: 0 })
+    let producer = Producer {
+        shared: Arc::clone(&shared),
+        tail: 0,
+        published: 0,
+        head: 0,
+        starved: false,
+    };
+    (
+        producer,
+        Consumer {
+            shared,
+            head: 0,
+            released: 0,
+        },
+    )
 }
 
 /// What the producer writes.
@@ -59,7 +80,8 @@ impl<T> Drop for Shared<T> {
         while head != tail {
             // SAFETY: both sides are gone (`&mut self`, and their drops have published their counters), so that
             // `head..tail` are exactly the elements that nobody has taken.
-            self.slot(head).with_mut(|slot| unsafe { (*slot).assume_init_drop() });
+            self.slot(head)
+                .with_mut(|slot| unsafe { (*slot).assume_init_drop() });
             head = head.wrapping_add(1);
         }
     }
@@ -119,7 +141,11 @@ impl<T> Producer<T> {
 
     /// Whether a push has failed and would now succeed.
     pub(super) fn relieved(&self) -> bool {
-        self.starved && self.tail.wrapping_sub(self.shared.read.load(Ordering::Acquire)) < self.shared.slots.len()
+        self.starved
+            && self
+                .tail
+                .wrapping_sub(self.shared.read.load(Ordering::Acquire))
+                < self.shared.slots.len()
     }
 }
 
@@ -148,7 +174,10 @@ impl<T> Consumer<T> {
         for _ in 0..count {
             // SAFETY: `head < tail`, read with acquire, so the slot is initialised and the consumer's, which is this
             // thread's (`&mut self`); `head` moves on at once, so the element is read out once even if `take` panics.
-            let value = self.shared.slot(self.head).with(|slot| unsafe { (*slot).assume_init_read() });
+            let value = self
+                .shared
+                .slot(self.head)
+                .with(|slot| unsafe { (*slot).assume_init_read() });
             self.head = self.head.wrapping_add(1);
             take(value);
         }

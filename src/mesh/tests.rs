@@ -42,7 +42,10 @@ fn a_sleeper_is_woken_once() {
         assert_eq!(ports[port].flush().contains(ShardId(2)), expected);
     }
     ports[2].awake();
-    assert!(!ports[2].prepare_sleep(), "undrained messages keep it awake");
+    assert!(
+        !ports[2].prepare_sleep(),
+        "undrained messages keep it awake"
+    );
     assert_eq!(ports[2].drain(|_, _| ()), 3);
     assert!(ports[2].flush().is_empty());
     assert!(ports[2].prepare_sleep());
@@ -97,9 +100,14 @@ fn elements_that_nobody_took_are_dropped_once() {
         assert!(ports[0].send(ShardId(1), Arc::clone(&element)).is_ok());
     }
     let _ = ports[0].flush();
-    assert!(ports[0].send(ShardId(1), Arc::clone(&element)).is_ok(), "not published");
+    assert!(
+        ports[0].send(ShardId(1), Arc::clone(&element)).is_ok(),
+        "not published"
+    );
     let mut kept = vec![];
-    ports[1].incoming[0].as_mut().map(|consumer| consumer.drain(1, |taken| kept.push(taken)));
+    ports[1].incoming[0]
+        .as_mut()
+        .map(|consumer| consumer.drain(1, |taken| kept.push(taken)));
     assert_eq!(Arc::strong_count(&element), 5);
     drop(ports);
     assert_eq!(Arc::strong_count(&element), 2);
@@ -114,7 +122,9 @@ fn a_panic_while_draining_loses_only_what_was_taken() {
     }
     let _ = ports[0].flush();
     let port = &mut ports[1];
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| port.drain(|_, _| panic!("on purpose"))));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        port.drain(|_, _| panic!("on purpose"))
+    }));
     assert!(caught.is_err());
     assert_eq!(ports[1].drain(|_, _| ()), 2);
     drop(ports);
@@ -156,7 +166,16 @@ fn a_ring_of_sleepers_passes_everything_on_in_order() {
             })
         })
         .collect();
-    assert!(send_handles.send(threads.iter().map(|t| t.thread().clone()).collect::<Vec<_>>()).is_ok());
+    assert!(
+        send_handles
+            .send(
+                threads
+                    .iter()
+                    .map(|t| t.thread().clone())
+                    .collect::<Vec<_>>()
+            )
+            .is_ok()
+    );
     let handles = handles.recv().unwrap();
     for gate in gates {
         gate.send(handles.clone()).unwrap();

@@ -1,1 +1,41 @@
-//! Who wants a topic.
+//! Who wants a topic: the subscriptions of one shard, the retained messages it owns and the shared subscriptions it
+//! owns.
+//!
+//! Everything here belongs to one shard and is called by that shard only. It never looks at a clock, takes a lock or
+//! draws a random number: the time and the seed of the hash functions are arguments. It trusts its callers to have
+//! validated topic names and filters (`mqtt::topic`), but no input makes it panic or loop without end.
+//!
+//! `tree` holds paths of interned level names and is what `Subscriptions` and `Retained` are built on.
+
+mod cache;
+mod entry;
+mod groups;
+mod lists;
+mod retained;
+mod subscriptions;
+mod symbols;
+mod tree;
+
+pub use entry::{Entry, EntryOptions, Target};
+pub use groups::{Group, Groups, Member};
+pub use retained::Retained;
+pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};
+
+#[cfg(test)]
+mod tests;
+
+/// Appends to a vector that grows by a quarter instead of by doubling: what holds one element per subscription is
+/// mostly memory, and the copies are few.
+fn push_compact<T>(vector: &mut Vec<T>, element: T) {
+    if vector.len() == vector.capacity() {
+        vector.reserve_exact(vector.len() / 4 + 8);
+    }
+    vector.push(element);
+}
+
+/// Gives memory back when a hash table has lost most of what it held.
+fn shrink_table<T>(table: &mut hashbrown::HashTable<T>, hasher: impl Fn(&T) -> u64) {
+    if table.capacity() > 1024 && table.len() < table.capacity() / 8 {
+        table.shrink_to(table.len() * 2, hasher);
+    }
+}

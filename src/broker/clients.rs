@@ -1,0 +1,389 @@
+//! The tables of one shard: connections, sessions, their queues, timers and counters, and the effects that are asked
+//! of the world. The handlers of events work on these; nothing here decides what a packet means.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use super::counters::Counters;
+use super::effect::{CloseHow, Effect, MeshMessage, Peer};
+use super::settings::{ListenerSettings, LogKind, Settings};
+use super::timers::{Owner, Timers, tick, tick_after};
+use crate::ids::{ConnId, SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::Version;
+use crate::outbound::Outbound;
+use crate::session::{Bounds, InboundAliases, OutboundAliases, Session};
+use std::hash::BuildHasher;
+
+/// Where a connection stands.
+///
+/// ```text
+///   Free ──accept──▶ Connecting ──CONNECT──▶ Established ──┐
+///     ▲                  │  └──not at home──▶ Moved        ├──▶ Closing ──closed──▶ Free
+///     └──────closed──────┴──────────────────────┘──────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Free,
+    /// Accepted; CONNECT has not been received whole.
+    Connecting,
+    /// CONNECT was accepted.
+    Established,
+    /// The broker has given it up; its last packets may still be on their way.
+    Closing,
+    /// On its way to another shard.
+    Moved,
+}
+
+/// No session, or no connection.
+pub const NONE: u32 = u32::MAX;
+
+/// A connection.
+pub struct Conn {
+    /// The start of a packet. In a box, because a connection without one should be small.
+    #[allow(clippy::box_collection)]
+    pub partial: Option<Box<Vec<u8>>>,
+    pub aliases_in: Option<Box<InboundAliases>>,
+    pub aliases_out: Option<Box<OutboundAliases>>,
+    /// Bytes of the largest packet that the client takes.
+    pub packet_bytes_max: u32,
+    pub session: u32,
+    /// Tick of the last packet, or of the accept while connecting, or of the close.
+    pub active_at: u32,
+    /// The live deadline in the heap, in ticks; 0 for none.
+    pub timer_at: u32,
+    address: [u8; 16],
+    port: u16,
+    is_v4: bool,
+    pub listener: u16,
+    /// Seconds; 0 for none.
+    pub keep_alive_s: u16,
+    /// Messages with QoS above 0 that may be in flight to it.
+    pub in_flight_max: u16,
+    /// What the client allows.
+    pub alias_max: u16,
+    pub version: Version,
+    pub stage: Stage,
+    /// Whether it wants reason strings and user properties with its answers (MQTT 5, 3.1.2.11.7).
+    pub wants_problems: bool,
+}
+
+impl Conn {
+    fn free() -> Self {
+        Conn {
+            partial: None,
+            aliases_in: None,
+            aliases_out: None,
+            packet_bytes_max: u32::MAX,
+            session: NONE,
+            active_at: 0,
+            timer_at: 0,
+            address: [0; 16],
+            port: 0,
+            is_v4: true,
+            listener: 0,
+            keep_alive_s: 0,
+            in_flight_max: u16::MAX,
+            alias_max: 0,
+            version: Version::V311,
+            stage: Stage::Free,
+            wants_problems: true,
+        }
+    }
+
+    /// Who it is.
+    pub fn peer(&self) -> Peer {
+        let [a, b, c, d, ..] = self.address;
+        let ip = if self.is_v4 {
+            IpAddr::from([a, b, c, d])
+        } else {
+            IpAddr::from(self.address)
+        };
+        Peer {
+            address: SocketAddr::new(ip, self.port),
+            listener: self.listener,
+        }
+    }
+
+    fn set_peer(&mut self, peer: Peer) {
+        match peer.address.ip() {
+            IpAddr::V4(ip) => self.address[..4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => self.address = ip.octets(),
+        }
+        self.is_v4 = peer.address.is_ipv4();
+        self.port = peer.address.port();
+        self.listener = peer.listener;
+    }
+}
+
+/// What a delivery needs to know of a session, close together for fan-outs.
+#[derive(Clone, Copy, Debug)]
+pub struct Hot {
+    /// Its connection; `NONE` while the client is away.
+    pub conn: u32,
+    /// The bits below; 0 is a plain connected 3.x client.
+    pub flags: u8,
+}
+
+/// The client speaks MQTT 5.
+pub const HOT_V5: u8 = 1;
+/// It cannot take the common encodings: topic aliases, a packet size limit, a mount point.
+pub const HOT_PRIVATE: u8 = 2;
+/// Retained messages wait for it, and QoS 0 messages behind them.
+pub const HOT_REPLAYING: u8 = 4;
+
+/// See the module.
+pub struct Clients {
+    pub settings: Arc<Settings>,
+    pub shard: ShardId,
+    pub shards: u8,
+    pub conns: Vec<Conn>,
+    free_conns: Vec<u32>,
+    pub hot: Vec<Hot>,
+    pub sessions: Vec<Option<Session>>,
+    free_sessions: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: FixedState,
+    pub out: Outbound,
+    pub counters: Counters,
+    pub effects: VecDeque<Effect>,
+    pub timers: Timers,
+    /// Counts frames with QoS above 0: the shared packet identifiers come from it.
+    pub order: u64,
+    /// Answers to the connection whose bytes are being handled, queued together.
+    pub replies: Vec<u8>,
+    pub replies_to: ConnId,
+    /// Bytes of packets that have not been received whole.
+    pub partial_bytes: usize,
+    serials: u64,
+}
+
+impl Clients {
+    pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Self {
+        Clients {
+            settings,
+            shard,
+            shards,
+            conns: Vec::new(),
+            free_conns: Vec::new(),
+            hot: Vec::new(),
+            sessions: Vec::new(),
+            free_sessions: Vec::new(),
+            index: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            out: Outbound::new(),
+            counters: Counters::default(),
+            effects: VecDeque::new(),
+            timers: Timers::default(),
+            order: 0,
+            replies: Vec::new(),
+            replies_to: ConnId(NONE),
+            partial_bytes: 0,
+            serials: 0,
+        }
+    }
+
+    /// A new connection.
+    pub fn open(&mut self, now_ms: u64, peer: Peer) -> ConnId {
+        let index = match self.free_conns.pop() {
+            Some(index) => index,
+            None => {
+                self.conns.push(Conn::free());
+                (self.conns.len() - 1) as u32
+            }
+        };
+        let conn = ConnId(index);
+        let entry = &mut self.conns[conn.index()];
+        *entry = Conn::free();
+        entry.set_peer(peer);
+        entry.stage = Stage::Connecting;
+        entry.active_at = tick(now_ms);
+        self.out.open(conn);
+        self.arm_conn(conn, now_ms + limits::CONNECT_MS_MAX);
+        conn
+    }
+
+    /// Forgets a connection of which nothing is in flight.
+    pub fn free_conn(&mut self, conn: ConnId) {
+        self.out.close(conn);
+        self.drop_partial(conn);
+        let entry = &mut self.conns[conn.index()];
+        if entry.stage != Stage::Free {
+            *entry = Conn::free();
+            self.free_conns.push(conn.0);
+        }
+    }
+
+    /// Forgets what was received of an incomplete packet.
+    pub fn drop_partial(&mut self, conn: ConnId) {
+        if let Some(partial) = self.conns[conn.index()].partial.take() {
+            self.partial_bytes -= partial.capacity();
+        }
+    }
+
+    /// The settings of the listener that a connection came in by.
+    pub fn listener(&self, conn: ConnId) -> &ListenerSettings {
+        &self.settings.listeners[usize::from(self.conns[conn.index()].listener)]
+    }
+
+    /// The session of a connection.
+    #[inline]
+    pub fn session_of(&self, conn: ConnId) -> Option<SessionId> {
+        let session = self.conns[conn.index()].session;
+        (session != NONE).then_some(SessionId(session))
+    }
+
+    /// The connection of a session.
+    #[inline]
+    pub fn conn_of(&self, session: SessionId) -> Option<ConnId> {
+        let conn = self.hot[session.index()].conn;
+        (conn != NONE).then_some(ConnId(conn))
+    }
+
+    /// A session that exists.
+    #[inline]
+    pub fn session(&mut self, session: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(session.index())?.as_mut()
+    }
+
+    fn hash(&self, client_id: &str) -> u64 {
+        self.hasher.hash_one(client_id)
+    }
+
+    /// The session of a client identifier.
+    pub fn find_session(&self, client_id: &str) -> Option<SessionId> {
+        let is_it = |&index: &u32| {
+            self.sessions[index as usize]
+                .as_ref()
+                .is_some_and(|session| *session.client_id == *client_id)
+        };
+        self.index
+            .find(self.hash(client_id), is_it)
+            .map(|&index| SessionId(index))
+    }
+
+    /// A new session for a client identifier that has none.
+    pub fn new_session(&mut self, client_id: &str) -> SessionId {
+        self.serials += 1;
+        let serial = u64::from(self.shard.0) << 56 | self.serials;
+        let session = Session::new(client_id.into(), serial);
+        let index = match self.free_sessions.pop() {
+            Some(index) => {
+                self.sessions[index as usize] = Some(session);
+                index
+            }
+            None => {
+                self.sessions.push(Some(session));
+                self.hot.push(Hot {
+                    conn: NONE,
+                    flags: 0,
+                });
+                (self.sessions.len() - 1) as u32
+            }
+        };
+        self.hot[index as usize] = Hot {
+            conn: NONE,
+            flags: 0,
+        };
+        let hash = self.hash(client_id);
+        let (sessions, hasher) = (&self.sessions, &self.hasher);
+        self.index.insert_unique(hash, index, |&index| {
+            sessions[index as usize]
+                .as_ref()
+                .map_or(0, |session| hasher.hash_one(&*session.client_id))
+        });
+        SessionId(index)
+    }
+
+    /// Takes a session out of the tables.
+    pub fn remove_session(&mut self, session: SessionId) -> Option<Session> {
+        let taken = self.sessions.get_mut(session.index())?.take()?;
+        let hash = self.hash(&taken.client_id);
+        if let Ok(entry) = self.index.find_entry(hash, |&index| index == session.0) {
+            entry.remove();
+        }
+        self.free_sessions.push(session.0);
+        Some(taken)
+    }
+
+    /// Sessions that exist.
+    pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+        let exists = |(index, session): (usize, &Option<Session>)| {
+            session.is_some().then_some(SessionId(index as u32))
+        };
+        self.sessions.iter().enumerate().filter_map(exists)
+    }
+
+    /// Makes sure that the connection's deadline comes up at this moment or before.
+    pub fn arm_conn(&mut self, conn: ConnId, at_ms: u64) {
+        let at = tick_after(at_ms);
+        let timer_at = &mut self.conns[conn.index()].timer_at;
+        if *timer_at == 0 || at < *timer_at {
+            *timer_at = at;
+            self.timers.add(at, Owner::Conn(conn));
+        }
+    }
+
+    /// Makes sure that the session's deadline comes up at this moment or before.
+    pub fn arm_session(&mut self, session: SessionId, at_ms: u64) {
+        if at_ms == u64::MAX {
+            return;
+        }
+        let at = tick_after(at_ms);
+        if let Some(Some(entry)) = self.sessions.get_mut(session.index())
+            && (entry.timer_at == 0 || at < entry.timer_at)
+        {
+            entry.timer_at = at;
+            self.timers.add(at, Owner::Session(session));
+        }
+    }
+
+    /// What may be in flight and wait for the client of a connection; without one, for a session that is away.
+    #[inline]
+    pub fn bounds(&self, conn: Option<ConnId>) -> Bounds {
+        Bounds {
+            in_flight: conn.map_or(0, |conn| self.conns[conn.index()].in_flight_max),
+            in_flight_bytes: self.settings.max_inflight_bytes,
+            queued: self.settings.max_queued_messages,
+            queued_bytes: self.settings.max_queued_bytes,
+        }
+    }
+
+    /// Asks for a connection to be closed.
+    pub fn close(&mut self, conn: ConnId, how: CloseHow) {
+        self.effects.push_back(Effect::Close { conn, how });
+    }
+
+    /// Sends to another shard.
+    pub fn mesh(&mut self, to: ShardId, message: MeshMessage) {
+        debug_assert_ne!(to, self.shard);
+        self.effects.push_back(Effect::Mesh { to, message });
+    }
+
+    /// Sends to all other shards.
+    pub fn mesh_all(&mut self, message: impl Fn() -> MeshMessage) {
+        for index in 0..self.shards {
+            if index != self.shard.0 {
+                self.mesh(ShardId(index), message());
+            }
+        }
+    }
+
+    /// Writes a log line, if such lines are wanted.
+    pub fn log(&mut self, kind: LogKind, text: impl FnOnce() -> String) {
+        if self.settings.log.has(kind) {
+            let text = text();
+            self.effects.push_back(Effect::Log { kind, text });
+        }
+    }
+
+    /// A number nobody can guess from the outside is not needed here, only one that differs: for assigned client ids.
+    pub fn next_unique(&mut self) -> u64 {
+        self.serials += 1;
+        self.hasher.hash_one((self.shard.0, self.serials))
+    }
+}

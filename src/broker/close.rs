@@ -1,0 +1,207 @@
+//! Connections and sessions end: DISCONNECT in both directions, lost connections, takeovers, wills.
+//!
+//! A connection leaves its session (`detach`) at once, whatever still has to be sent; the socket follows when the shard
+//! has closed it. A will is published when the connection was lost without a goodbye: after its delay or with the end
+//! of the session, whichever is first (MQTT-3.1.3-9).
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::clients::{HOT_REPLAYING, NONE, Stage};
+use super::effect::{CloseCause, CloseHow};
+use super::outgoing::Outgoing;
+use super::settings::LogKind;
+use super::timers::tick;
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::{Disconnect, DisconnectOut, ReasonCode, Version};
+use crate::routing::Target;
+use crate::session::{EXPIRY_NEVER, Will};
+
+impl Broker {
+    /// The peer has closed the connection, or it broke.
+    pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
+        match self.clients.conns[conn.index()].stage {
+            Stage::Free | Stage::Moved => return,
+            Stage::Closing => return self.clients.close(conn, CloseHow::Now),
+            Stage::Connecting | Stage::Established => {}
+        }
+        if self.clients.settings.connection_messages {
+            self.clients
+                .log_client(LogKind::Notice, conn, |client| match cause {
+                    CloseCause::Eof => format!("Client {client} closed its connection."),
+                    CloseCause::Error(errno) => {
+                        format!("Client {client} disconnected: {}.", errno_text(errno))
+                    }
+                });
+        }
+        self.detach(now_ms, conn, true);
+        self.clients.conns[conn.index()].stage = Stage::Closing;
+        self.clients.close(conn, CloseHow::Now);
+        self.clients.out.settle();
+    }
+
+    /// DISCONNECT has come from the client (MQTT 5, 3.14).
+    pub(super) fn on_disconnect(&mut self, now_ms: u64, conn: ConnId, disconnect: &Disconnect<'_>) {
+        if let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+            && let Some(expiry_s) = disconnect.session_expiry
+        {
+            if session.expiry_s == 0 && expiry_s > 0 {
+                return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR); // MQTT 5, 3.14.2.2.2
+            }
+            session.expiry_s = expiry_s;
+        }
+        if self.clients.settings.connection_messages {
+            self.clients.log_client(LogKind::Notice, conn, |client| {
+                format!("Client {client} disconnected.")
+            });
+        }
+        // MQTT-3.14.4-3: the will goes with a goodbye, unless the client asks for it with 0x04.
+        let with_will = disconnect.reason == ReasonCode::DISCONNECT_WITH_WILL;
+        self.detach(now_ms, conn, with_will);
+        self.shut(now_ms, conn, CloseHow::Now);
+    }
+
+    /// A client has broken the protocol: counted, told if it speaks MQTT 5, closed.
+    pub(super) fn protocol_error(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
+        self.clients.counters.protocol_errors += 1;
+        self.disconnect(now_ms, conn, reason);
+    }
+
+    /// Ends a connection for this reason: DISCONNECT for MQTT 5, a close for 3.x; the will is published.
+    pub(super) fn disconnect(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
+        let entry = &self.clients.conns[conn.index()];
+        if !matches!(entry.stage, Stage::Connecting | Stage::Established) {
+            return;
+        }
+        if entry.stage == Stage::Established && entry.version == Version::V5 {
+            let reason_string = entry.wants_problems.then(|| reason.name());
+            let packet = DisconnectOut {
+                reason,
+                reason_string,
+                ..DisconnectOut::default()
+            };
+            let max = entry.packet_bytes_max as usize;
+            self.clients.reply(conn, |out| {
+                let start = out.len();
+                packet.encode(Version::V5, out);
+                if out.len() - start > max {
+                    // MQTT-3.14.2-3: without the reason string where it would be too much.
+                    out.truncate(start);
+                    DisconnectOut {
+                        reason,
+                        ..DisconnectOut::default()
+                    }
+                    .encode(Version::V5, out);
+                }
+            });
+        }
+        if self.clients.replies_to == conn {
+            self.clients.flush_replies();
+        }
+        self.detach(now_ms, conn, true);
+        self.shut(now_ms, conn, CloseHow::Flush);
+    }
+
+    /// Closes a connection that has no session any more.
+    pub(super) fn shut(&mut self, now_ms: u64, conn: ConnId, how: CloseHow) {
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.stage = Stage::Closing;
+        entry.active_at = tick(now_ms);
+        self.clients.drop_partial(conn);
+        if how == CloseHow::Flush {
+            self.clients.arm_conn(conn, now_ms + limits::LINGER_MS_MAX);
+        }
+        self.clients.close(conn, how);
+    }
+
+    /// Parts a connection from its session.
+    pub(super) fn detach(&mut self, now_ms: u64, conn: ConnId, with_will: bool) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        self.clients.conns[conn.index()].session = NONE;
+        self.clients.conns[conn.index()].aliases_in = None;
+        self.clients.conns[conn.index()].aliases_out = None;
+        self.clients.hot[session.index()].conn = NONE;
+        self.clients.hot[session.index()].flags &= !HOT_REPLAYING;
+        self.clients.counters.clients_connected -= 1;
+        self.clients.counters.clients_disconnected += 1;
+        let longest_s = self.clients.settings.persistent_client_expiration;
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let will_delay_s = match &entry.will {
+            Some(will) if with_will => Some(will.delay_s),
+            _ => {
+                entry.will = None;
+                None
+            }
+        };
+        if entry.expiry_s == 0 {
+            return self.end_session(now_ms, session);
+        }
+        entry.ends_at_ms = match (entry.expiry_s, longest_s) {
+            (EXPIRY_NEVER, Some(longest_s)) => now_ms + longest_s * 1000,
+            (EXPIRY_NEVER, None) => u64::MAX,
+            (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
+        };
+        entry.will_at_ms =
+            will_delay_s.map_or(u64::MAX, |delay_s| now_ms + u64::from(delay_s) * 1000);
+        let next_ms = entry.ends_at_ms.min(entry.will_at_ms);
+        self.leave_shared(now_ms, session, false);
+        if will_delay_s == Some(0) {
+            self.publish_will(now_ms, session);
+        }
+        self.clients.arm_session(session, next_ms);
+    }
+
+    /// Publishes the will of a session, if it still has one.
+    pub(super) fn publish_will(&mut self, now_ms: u64, session: SessionId) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        entry.will_at_ms = u64::MAX;
+        let Some(will) = entry.will.take() else {
+            return;
+        };
+        let Will {
+            message, expiry_s, ..
+        } = *will;
+        let expires_at_ms = expiry_s.map_or(NEVER, |expiry_s| now_ms + u64::from(expiry_s) * 1000);
+        let message = Arc::new(Message {
+            expires_at_ms,
+            ..Arc::unwrap_or_clone(message)
+        });
+        self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
+    }
+
+    /// Ends a session: its will, its subscriptions, what it held.
+    pub(super) fn end_session(&mut self, now_ms: u64, session: SessionId) {
+        self.publish_will(now_ms, session);
+        self.leave_shared(now_ms, session, true);
+        if self.clients.hot[session.index()].conn == NONE {
+            self.clients.counters.clients_disconnected -= 1;
+        }
+        let Some(entry) = self.clients.remove_session(session) else {
+            return;
+        };
+        for filter in &entry.subscriptions {
+            self.unsubscribe_filter(*filter, Target::Session(session));
+        }
+        if let Some(flow) = &entry.flow {
+            for message in flow.held() {
+                self.clients.unstore(message);
+            }
+        }
+    }
+}
+
+/// What an errno means to a person.
+fn errno_text(errno: i32) -> String {
+    std::io::Error::from_raw_os_error(errno).to_string()
+}

@@ -1,0 +1,515 @@
+//! A message meets its subscribers: matching, and one delivery each.
+//!
+//! The path of a delivery to a plain client with QoS 0 is `deliver` → `Outgoing::frame` (encoded once) →
+//! `Outbound::push` (the subscriber's last range grows): a few nanoseconds. Everything else is off that path.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::clients::{Clients, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
+use super::effect::{CloseHow, MeshMessage};
+use super::outgoing::{Frame, Outgoing, Variant, expiry_left};
+use super::{Broker, owner_of_topic};
+use crate::ids::{ConnId, GroupId, SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::message::Message;
+use crate::mqtt::{PacketId, PublishHead, QoS, Version};
+use crate::outbound::Range;
+use crate::routing::{Entry, EntryOptions, FilterId, Subscriptions, Target};
+use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
+
+impl Broker {
+    /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
+    /// stores it if it is to be retained. Returns whether anybody wanted it.
+    pub(super) fn route(
+        &mut self,
+        now_ms: u64,
+        message: &mut Outgoing<'_>,
+        from: Option<ShardId>,
+    ) -> bool {
+        let mut matched = std::mem::take(&mut self.routing.matched);
+        matched.clear();
+        self.routing
+            .subscriptions
+            .matching(message.topic, &mut matched);
+        let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
+        let subscriptions = &self.routing.subscriptions;
+        let entries: usize = matched
+            .iter()
+            .map(|&filter| subscriptions.entries(filter).len())
+            .sum();
+        message.shares_ids = entries >= limits::SHARED_IDS_MIN;
+        if matched.len() > 1 && !self.clients.settings.allow_duplicate_messages {
+            self.clients
+                .deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
+        } else {
+            for &filter in &matched {
+                for entry in subscriptions.entries(filter) {
+                    match entry.as_session() {
+                        Some(session) => self.clients.deliver(session, entry.options(), message),
+                        None => note_target(entry, &mut shards, &mut groups),
+                    }
+                }
+            }
+        }
+        self.routing.matched = matched;
+        for group in groups {
+            self.deliver_shared(now_ms, group, &message.owned());
+        }
+        if from.is_none() {
+            self.route_onwards(now_ms, message, shards);
+        }
+        entries > 0
+    }
+
+    /// To other shards, and to the owner of the topic if the message is to be retained.
+    fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, mut shards: u64) {
+        let mut retain_seq = 0;
+        if message.retain && self.clients.settings.retain_available {
+            retain_seq = self.retain(now_ms, message);
+        }
+        while shards != 0 {
+            let to = ShardId(shards.trailing_zeros() as u8);
+            shards &= shards - 1;
+            self.clients.mesh(
+                to,
+                MeshMessage::Publish {
+                    message: message.owned(),
+                    retain_seq,
+                },
+            );
+        }
+    }
+
+    /// Stores a retained message at its owner. Returns the number of the store towards another shard, else 0.
+    fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
+        let owner = owner_of_topic(message.topic, self.clients.shards);
+        self.replays.note_live(message.topic);
+        let owned = message.owned();
+        if owner == self.clients.shard {
+            self.store_retained(now_ms, owned);
+            return 0;
+        }
+        let seq = self.replays.next_store(owner);
+        self.clients.mesh(
+            owner,
+            MeshMessage::RetainStore {
+                message: owned,
+                seq,
+            },
+        );
+        seq
+    }
+}
+
+/// Notes a match that is not a session.
+fn note_target(entry: &Entry, shards: &mut u64, groups: &mut SmallVec<[GroupId; 4]>) {
+    match entry.target() {
+        Target::Shard(shard) => *shards |= 1 << shard.0,
+        Target::Group(group) => groups.push(group),
+        Target::Session(_) => {}
+    }
+}
+
+impl Clients {
+    /// A message for a session that has subscribed with these options.
+    #[inline]
+    pub fn deliver(
+        &mut self,
+        session: SessionId,
+        options: EntryOptions,
+        message: &mut Outgoing<'_>,
+    ) {
+        let upgrade = self.settings.upgrade_outgoing_qos;
+        let qos = if upgrade {
+            options.qos
+        } else {
+            options.qos.min(message.qos)
+        };
+        let retain = options.retain_as_published && message.retain;
+        if options.no_local && self.is_origin(session, message.origin) {
+            return;
+        }
+        let hot = self.hot[session.index()];
+        if qos == 0 && hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE {
+            let variant = Variant {
+                version: if hot.flags & HOT_V5 != 0 {
+                    Version::V5
+                } else {
+                    Version::V311
+                },
+                qos,
+                retain,
+                subscription_id: options.subscription_id,
+            };
+            let frame = message.frame(&mut self.out, &mut self.order, variant);
+            self.push_droppable(ConnId(hot.conn), frame, message.payload.len());
+            return;
+        }
+        let bits = Delivery::pack(qos, retain, options.subscription_id);
+        self.offer(session, hot, bits, Origin::ORDINARY, message);
+    }
+
+    fn is_origin(&self, session: SessionId, origin: u64) -> bool {
+        self.sessions[session.index()]
+            .as_ref()
+            .is_some_and(|session| session.serial == origin)
+    }
+
+    /// As `deliver`, but every session gets the message once, with the greatest QoS of its matching subscriptions.
+    /// Those with a subscription identifier get a copy each, with its identifier (MQTT-3.3.4-4 permits it).
+    fn deliver_once(
+        &mut self,
+        subscriptions: &Subscriptions,
+        matched: &[FilterId],
+        message: &mut Outgoing<'_>,
+        shards: &mut u64,
+        groups: &mut SmallVec<[GroupId; 4]>,
+    ) {
+        let mut sessions: Vec<(SessionId, EntryOptions)> = Vec::new();
+        for entry in matched
+            .iter()
+            .flat_map(|&filter| subscriptions.entries(filter))
+        {
+            match entry.as_session() {
+                Some(session)
+                    if !(entry.options().no_local && self.is_origin(session, message.origin)) =>
+                {
+                    sessions.push((session, entry.options()));
+                }
+                Some(_) => {}
+                None => note_target(entry, shards, groups),
+            }
+        }
+        sessions.sort_by_key(|(session, options)| {
+            (session.0, options.subscription_id, u8::MAX - options.qos)
+        });
+        sessions.dedup_by_key(|(session, options)| (session.0, options.subscription_id));
+        for (session, options) in sessions {
+            self.deliver(session, options, message);
+        }
+    }
+
+    /// A message for a session, off the fast path: QoS above 0, a client that is away, encodings of its own.
+    pub fn offer(
+        &mut self,
+        session: SessionId,
+        hot: Hot,
+        bits: u32,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
+        let qos = (bits & 3) as u8;
+        if hot.conn == NONE {
+            return self.offer_away(session, bits, origin, message);
+        }
+        let conn = ConnId(hot.conn);
+        let bounds = self.bounds(Some(conn));
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        if qos == 0 && hot.flags & HOT_REPLAYING == 0 {
+            return self.send_private(conn, bits, None, false, message);
+        }
+        let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
+        let flow = entry.flow.get_or_insert_default();
+        let has_room = self.out.pending(conn) < limits::OUTBOUND_BYTES_MAX
+            && flow.has_room(&bounds)
+            && flow.has_id();
+        if flow.must_wait(qos) || !has_room {
+            return self.enqueue(session, bits, origin, message.owned());
+        }
+        let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
+        if common {
+            let kept = keeps.then(|| message.owned());
+            return self.send_shared(session, hot, bits, origin, kept, message);
+        }
+        self.send_numbered(session, conn, bits, origin, message);
+    }
+
+    /// A message for a client that is away: kept if the session is, QoS 0 only where it is asked for.
+    fn offer_away(
+        &mut self,
+        session: SessionId,
+        bits: u32,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
+        if bits & 3 == 0 && !self.settings.queue_qos0_messages && origin != Origin::RETAINED {
+            return;
+        }
+        self.enqueue(session, bits, origin, message.owned());
+    }
+
+    /// Sends with a packet identifier that all who take this encoding share.
+    fn send_shared(
+        &mut self,
+        session: SessionId,
+        hot: Hot,
+        bits: u32,
+        origin: Origin,
+        kept: Option<Arc<Message>>,
+        message: &mut Outgoing<'_>,
+    ) {
+        let variant = Variant {
+            version: if hot.flags & HOT_V5 != 0 {
+                Version::V5
+            } else {
+                Version::V311
+            },
+            qos: (bits & 3) as u8,
+            retain: bits & 4 != 0,
+            subscription_id: bits >> 4,
+        };
+        let frame = message.frame(&mut self.out, &mut self.order, variant);
+        let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
+        let Some(flow) = self.sessions[session.index()]
+            .as_mut()
+            .and_then(|entry| entry.flow.as_mut())
+        else {
+            return;
+        };
+        if !flow.admits_shared(frame.order) {
+            // In use here: by the same message for another subscription, or by one from 32,768 messages ago.
+            return self.send_numbered(session, ConnId(hot.conn), bits, origin, message);
+        }
+        if let Some(message) = &kept {
+            self.counters.stored_messages += 1;
+            self.counters.stored_bytes += message.cost() as u64;
+        }
+        flow.sent(id, frame.order, variant.qos, bits, origin, kept);
+        self.push_frame(ConnId(hot.conn), frame, message.payload.len());
+    }
+
+    /// Sends with a packet identifier of the session's own. There is room for one more in flight.
+    fn send_numbered(
+        &mut self,
+        session: SessionId,
+        conn: ConnId,
+        bits: u32,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
+        let keeps_bytes = self.settings.max_inflight_bytes > 0 || origin.group().is_some();
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        let keeps = entry.is_durable() || keeps_bytes;
+        let flow = entry.flow.get_or_insert_default();
+        let Some(id) = flow.next_id() else {
+            return self.enqueue(session, bits, origin, message.owned());
+        };
+        if !self.fits(conn, bits, message) {
+            self.counters.publish_dropped += 1;
+            return;
+        }
+        self.order += 1;
+        let kept = keeps.then(|| message.owned());
+        if let Some(message) = &kept {
+            self.counters.stored_messages += 1;
+            self.counters.stored_bytes += message.cost() as u64;
+        }
+        flow_of(&mut self.sessions[session.index()], |flow| {
+            flow.sent(id, self.order, (bits & 3) as u8, bits, origin, kept);
+        });
+        self.send_private(conn, bits, PacketId::new(id), false, message);
+    }
+
+    /// Puts a message behind those that wait, or drops it if a bound is reached.
+    pub fn enqueue(
+        &mut self,
+        session: SessionId,
+        bits: u32,
+        origin: Origin,
+        message: Arc<Message>,
+    ) {
+        let bounds = self.bounds(None);
+        let cost = message.cost() as u64;
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        let flow = entry.flow.get_or_insert_default();
+        if flow.enqueue(
+            Delivery {
+                message,
+                bits,
+                origin,
+            },
+            &bounds,
+        ) == Queued::Full
+        {
+            self.counters.publish_dropped += 1;
+            return;
+        }
+        self.counters.stored_messages += 1;
+        self.counters.stored_bytes += cost;
+        if origin == Origin::RETAINED {
+            self.hot[session.index()].flags |= HOT_REPLAYING;
+        }
+    }
+
+    /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
+    fn fits(&self, conn: ConnId, bits: u32, message: &Outgoing<'_>) -> bool {
+        let max = self.conns[conn.index()].packet_bytes_max;
+        if max == u32::MAX {
+            return true;
+        }
+        let ids = [bits >> 4];
+        let head = PublishHead {
+            version: self.conns[conn.index()].version,
+            dup: false,
+            qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
+            retain: bits & 4 != 0,
+            topic: message.topic.as_bytes(),
+            packet_id: PacketId::new(1).filter(|_| bits & 3 != 0),
+            topic_alias: None,
+            message_expiry: message.expiry_s,
+            subscription_ids: if ids[0] == 0 { &[] } else { &ids },
+            properties: message.properties,
+            payload_len: message.payload.len(),
+        };
+        head.packet_len() <= max as usize
+    }
+
+    /// Sends in an encoding of the connection's own.
+    pub fn send_private(
+        &mut self,
+        conn: ConnId,
+        bits: u32,
+        packet_id: Option<PacketId>,
+        dup: bool,
+        message: &mut Outgoing<'_>,
+    ) {
+        if !self.fits(conn, bits, message) {
+            self.counters.publish_dropped += 1;
+            return;
+        }
+        let listener = &self.settings.listeners[usize::from(self.conns[conn.index()].listener)];
+        let mut topic = message
+            .topic
+            .strip_prefix(listener.mount_point.as_str())
+            .unwrap_or(message.topic);
+        let entry = &mut self.conns[conn.index()];
+        let mut topic_alias = None;
+        if let Some(aliases) = &mut entry.aliases_out
+            && let Some((alias, known)) = aliases.of(topic)
+        {
+            topic_alias = Some(alias);
+            if known {
+                topic = "";
+            }
+        }
+        let ids = [bits >> 4];
+        let head = PublishHead {
+            version: entry.version,
+            dup,
+            qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
+            retain: bits & 4 != 0,
+            topic: topic.as_bytes(),
+            packet_id,
+            topic_alias,
+            message_expiry: message.expiry_s,
+            subscription_ids: if ids[0] == 0 { &[] } else { &ids },
+            properties: message.properties,
+            payload_len: message.payload.len(),
+        };
+        let frame = message.write(&mut self.out, &head, 0);
+        match packet_id {
+            None => self.push_droppable(conn, frame, message.payload.len()),
+            Some(_) => self.push_frame(conn, frame, message.payload.len()),
+        }
+    }
+
+    /// Queues a QoS 0 message; when the connection has too much to take already, the oldest ones go.
+    #[inline]
+    fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+        let pending = self.out.pending(conn);
+        if pending > 0
+            && u64::from(pending) + u64::from(frame.len()) > u64::from(limits::OUTBOUND_BYTES_MAX)
+        {
+            let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
+            self.counters.publish_dropped += dropped.messages;
+            if self.out.pending(conn) > limits::OUTBOUND_BYTES_MAX {
+                self.counters.publish_dropped += 1;
+                return;
+            }
+        }
+        self.push_frame(conn, frame, payload_len);
+    }
+
+    #[inline]
+    fn push_frame(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+        self.counters.packets_sent += 1;
+        self.counters.publish_sent += 1;
+        self.counters.publish_bytes_sent += payload_len as u64;
+        self.out.push(conn, frame.head);
+        if let Some(payload) = frame.payload {
+            self.out.push(conn, payload);
+        }
+    }
+
+    /// Queues an answer. A client that asks and asks and takes nothing is closed.
+    pub fn push_control(&mut self, conn: ConnId, range: Range) {
+        let pending = self.out.push(conn, range);
+        if pending > limits::CONTROL_BYTES_MAX
+            && self.conns[conn.index()].stage == Stage::Established
+        {
+            let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
+            self.counters.publish_dropped += dropped.messages;
+            if self.out.pending(conn) > limits::CONTROL_BYTES_MAX {
+                self.counters.stalled += 1;
+                self.conns[conn.index()].stage = Stage::Closing;
+                self.close(conn, CloseHow::Now);
+            }
+        }
+    }
+
+    /// Sends what waits, as far as the client's window and its socket allow.
+    pub fn pump(&mut self, now_ms: u64, session: SessionId) {
+        let Some(conn) = self.conn_of(session) else {
+            return;
+        };
+        let bounds = self.bounds(Some(conn));
+        loop {
+            let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+                return;
+            };
+            let Some(flow) = entry.flow.as_mut() else {
+                return;
+            };
+            let Some(front) = flow.front() else { break };
+            let has_window = front.qos() == 0 || (flow.has_room(&bounds) && flow.has_id());
+            if !has_window || self.out.pending(conn) >= limits::PUMP_BYTES_MAX {
+                return;
+            }
+            let Some(delivery) = flow.pop() else { return };
+            self.unstore(&delivery.message);
+            let message = &delivery.message;
+            if message.expires_at_ms <= now_ms {
+                self.counters.publish_dropped += 1;
+                continue;
+            }
+            let mut outgoing = Outgoing::shared(message, now_ms);
+            outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
+            if delivery.qos() == 0 {
+                self.send_private(conn, delivery.bits, None, false, &mut outgoing);
+            } else {
+                self.send_numbered(session, conn, delivery.bits, delivery.origin, &mut outgoing);
+            }
+        }
+        self.hot[session.index()].flags &= !HOT_REPLAYING;
+    }
+
+    /// A message is no longer held for a session.
+    pub fn unstore(&mut self, message: &Message) {
+        self.counters.stored_messages -= 1;
+        self.counters.stored_bytes -= message.cost() as u64;
+    }
+}
+
+fn flow_of(entry: &mut Option<crate::session::Session>, act: impl FnOnce(&mut Flow)) {
+    if let Some(flow) = entry.as_mut().and_then(|entry| entry.flow.as_mut()) {
+        act(flow);
+    }
+}

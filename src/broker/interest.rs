@@ -1,0 +1,178 @@
+//! Which filters this shard wants from the others, and the barrier behind SUBACK (design decisions D2 and D3).
+//!
+//! The first local subscriber of a filter makes the shard announce it to all others; SUBACK waits until each has
+//! answered, so that after it no publish on any shard is missed. The last one to go takes the announcement back.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::Broker;
+use super::effect::{MeshMessage, SharedMessage};
+use super::on_subscribe::PendingSubscribe;
+use crate::ids::ShardId;
+use crate::routing::{Entry, FilterId, Target};
+
+/// Who waits for a filter to be known everywhere.
+#[derive(Clone, Copy, Debug)]
+pub enum Waiter {
+    /// A SUBSCRIBE of this shard, by ticket.
+    Subscribe(u32),
+    /// A member of a shared subscription, on its shard, by the ticket it gave.
+    Member { shard: ShardId, ticket: u32 },
+}
+
+struct Announcement {
+    filter: FilterId,
+    missing: u8,
+    waiters: SmallVec<[Waiter; 1]>,
+}
+
+/// Announcements that are under way, and SUBSCRIBEs that wait for them.
+pub struct Interests {
+    tickets: u32,
+    announcements: HashMap<u32, Announcement, FixedState>,
+    under_way: HashMap<FilterId, u32, FixedState>,
+    pub subscribes: HashMap<u32, PendingSubscribe, FixedState>,
+}
+
+impl Default for Interests {
+    fn default() -> Self {
+        let state = || FixedState::with_seed(0);
+        Interests {
+            tickets: 0,
+            announcements: HashMap::with_hasher(state()),
+            under_way: HashMap::with_hasher(state()),
+            subscribes: HashMap::with_hasher(state()),
+        }
+    }
+}
+
+impl Interests {
+    /// A number for a question to other shards.
+    pub fn next_ticket(&mut self) -> u32 {
+        self.tickets = self.tickets.wrapping_add(1);
+        self.tickets
+    }
+}
+
+impl Broker {
+    /// Adds a local target to a filter. Returns the filter, whether the target was new there, and whether `waiter` has
+    /// to wait until other shards know of it.
+    pub(super) fn subscribe_filter(
+        &mut self,
+        filter: &str,
+        entry: Entry,
+        waiter: Waiter,
+    ) -> (FilterId, bool, bool) {
+        let inserted = self.routing.subscriptions.insert(filter, entry);
+        let is_new = inserted.replaced.is_none();
+        if self.clients.shards == 1 {
+            return (inserted.filter, is_new, false);
+        }
+        if !inserted.first_local {
+            let ticket = self.interests.under_way.get(&inserted.filter);
+            let announcement =
+                ticket.and_then(|ticket| self.interests.announcements.get_mut(ticket));
+            let waits = announcement
+                .map(|announcement| announcement.waiters.push(waiter))
+                .is_some();
+            return (inserted.filter, is_new, waits);
+        }
+        let ticket = self.interests.next_ticket();
+        let missing = self.clients.shards - 1;
+        let announcement = Announcement {
+            filter: inserted.filter,
+            missing,
+            waiters: SmallVec::from_elem(waiter, 1),
+        };
+        self.interests.announcements.insert(ticket, announcement);
+        self.interests.under_way.insert(inserted.filter, ticket);
+        self.clients.mesh_all(|| MeshMessage::Interest {
+            filter: filter.into(),
+            wanted: true,
+            ticket,
+        });
+        (inserted.filter, is_new, true)
+    }
+
+    /// Takes a local target off a filter. Returns whether it was there.
+    pub(super) fn unsubscribe_filter(&mut self, filter: FilterId, target: Target) -> bool {
+        let mut name = String::new();
+        if self.clients.shards > 1 {
+            self.routing.subscriptions.filter_name(filter, &mut name);
+        }
+        let Some(removed) = self.routing.subscriptions.remove(filter, target) else {
+            return false;
+        };
+        if matches!(target, Target::Session(_)) {
+            self.clients.counters.subscriptions -= 1;
+        }
+        if removed.last_local && self.clients.shards > 1 {
+            self.interests.under_way.remove(&filter);
+            self.clients.mesh_all(|| MeshMessage::Interest {
+                filter: name.as_str().into(),
+                wanted: false,
+                ticket: 0,
+            });
+        }
+        true
+    }
+
+    /// Another shard wants a filter, or no longer does.
+    pub(super) fn on_interest(&mut self, from: ShardId, filter: &str, wanted: bool, ticket: u32) {
+        if wanted {
+            self.routing
+                .subscriptions
+                .insert(filter, Entry::shard(from));
+            let stored = self.replays.stored();
+            self.clients
+                .mesh(from, MeshMessage::InterestAck { ticket, stored });
+        } else if let Some(id) = self.routing.subscriptions.find(filter) {
+            self.routing.subscriptions.remove(id, Target::Shard(from));
+        }
+    }
+
+    /// Another shard knows a filter now.
+    pub(super) fn on_interest_ack(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        ticket: u32,
+        stored: &[u64],
+    ) {
+        self.replays.note_stored(from, stored);
+        let Some(announcement) = self.interests.announcements.get_mut(&ticket) else {
+            return;
+        };
+        announcement.missing -= 1;
+        if announcement.missing > 0 {
+            return;
+        }
+        let Some(announcement) = self.interests.announcements.remove(&ticket) else {
+            return;
+        };
+        if self.interests.under_way.get(&announcement.filter) == Some(&ticket) {
+            self.interests.under_way.remove(&announcement.filter);
+        }
+        for waiter in announcement.waiters {
+            self.waiter_done(now_ms, waiter);
+        }
+    }
+
+    /// What somebody waited for is known everywhere.
+    pub(super) fn waiter_done(&mut self, now_ms: u64, waiter: Waiter) {
+        match waiter {
+            Waiter::Subscribe(ticket) => self.subscribe_step_done(now_ms, ticket),
+            Waiter::Member { shard, ticket } if shard == self.clients.shard => {
+                self.subscribe_step_done(now_ms, ticket)
+            }
+            Waiter::Member { shard, ticket } => {
+                self.clients.mesh(
+                    shard,
+                    MeshMessage::Shared(Box::new(SharedMessage::Joined { ticket })),
+                );
+            }
+        }
+    }
+}

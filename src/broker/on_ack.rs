@@ -1,0 +1,98 @@
+//! PUBACK, PUBREC and PUBCOMP from a client: what was in flight to it is done, or half done, and what waits follows.
+
+use super::Broker;
+use super::clients::Stage;
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::{AckKind, PacketId, ReasonCode};
+use crate::session::Progress;
+
+impl Broker {
+    /// PUBACK: a QoS 1 message is done. An identifier that is not in flight is ignored, as PUBACK has no answer.
+    pub(super) fn on_puback(&mut self, now_ms: u64, conn: ConnId, id: PacketId) {
+        self.complete(now_ms, conn, id, Progress::Puback);
+    }
+
+    /// PUBREC: a QoS 2 message has been received; PUBREL answers (MQTT-4.3.3-4), unless it was refused.
+    pub(super) fn on_pubrec(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        id: PacketId,
+        reason: ReasonCode,
+    ) {
+        if reason.is_error() {
+            return self.complete(now_ms, conn, id, Progress::Pubrec);
+        }
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let flow = self
+            .clients
+            .session(session)
+            .and_then(|session| session.flow.as_mut());
+        let (known, message) = match flow {
+            Some(flow) => match flow.progress(id.get()) {
+                Some(Progress::Pubrec | Progress::Pubcomp) => (true, flow.received(id.get())),
+                _ => (false, None),
+            },
+            None => (false, None),
+        };
+        if let Some(message) = message {
+            self.clients.unstore(&message);
+        }
+        let reason = if known {
+            ReasonCode::SUCCESS
+        } else {
+            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+        };
+        self.clients.ack(conn, AckKind::Pubrel, id, reason);
+    }
+
+    /// PUBCOMP: a QoS 2 message is done.
+    pub(super) fn on_pubcomp(&mut self, now_ms: u64, conn: ConnId, id: PacketId) {
+        self.complete(now_ms, conn, id, Progress::Pubcomp);
+    }
+
+    fn complete(&mut self, now_ms: u64, conn: ConnId, id: PacketId, expected: Progress) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(flow) = entry.flow.as_mut() else {
+            return;
+        };
+        if flow.progress(id.get()) != Some(expected) {
+            return;
+        }
+        let done = flow.complete(id.get());
+        let waits = flow.queued() > 0;
+        let later = flow.next_later();
+        if let Some(message) = done.and_then(|entry| entry.message) {
+            self.clients.unstore(&message);
+        }
+        if let Some(entry) = later {
+            self.send_again(now_ms, conn, session, entry);
+        }
+        if waits {
+            self.clients.pump(now_ms, session);
+        }
+    }
+
+    /// A socket has taken output: messages that wait may follow.
+    pub(super) fn pump_after_send(&mut self, now_ms: u64, conn: ConnId) {
+        debug_assert_eq!(self.clients.conns[conn.index()].stage, Stage::Established);
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let waits = self
+            .clients
+            .session(session)
+            .is_some_and(|entry| entry.flow.as_ref().is_some_and(|flow| flow.queued() > 0));
+        if waits && self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
+            self.clients.pump(now_ms, session);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Bytes have come from a client: cut into packets, whatever the splits, and handed to the packet's handler.
+
+use super::Broker;
+use super::clients::{NONE, Stage};
+use super::timers::tick;
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::{self, DecodeError, Frame, FrameStatus, Packet, ReasonCode};
+
+impl Broker {
+    /// Bytes have come from a client, split anyhow. Ignored when the connection is closing.
+    pub fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+        self.clients.counters.bytes_received += bytes.len() as u64;
+        let entry = &mut self.clients.conns[conn.index()];
+        if entry.stage == Stage::Established {
+            entry.active_at = tick(now_ms);
+        }
+        self.clients.replies_to = conn;
+        let rest = match self.clients.conns[conn.index()].partial.is_some() {
+            true => self.complete_partial(now_ms, conn, bytes),
+            false => bytes,
+        };
+        if !rest.is_empty() {
+            self.packets(now_ms, conn, rest);
+        }
+        self.clients.flush_replies();
+        self.clients.replies_to = ConnId(NONE);
+        self.clients.out.settle();
+    }
+
+    fn is_reading(&self, conn: ConnId) -> bool {
+        matches!(
+            self.clients.conns[conn.index()].stage,
+            Stage::Connecting | Stage::Established
+        )
+    }
+
+    /// Bytes of the largest packet that is accepted now: little until the client has been let in.
+    fn packet_bytes_max(&self, conn: ConnId) -> u32 {
+        let max = self.clients.settings.max_packet_size;
+        match self.clients.conns[conn.index()].stage {
+            Stage::Established => max,
+            _ => max.min(limits::CONNECT_BYTES_MAX),
+        }
+    }
+
+    /// Handles all whole packets and keeps the rest.
+    fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.is_reading(conn) {
+            match mqtt::frame(rest, self.packet_bytes_max(conn)) {
+                Ok(FrameStatus::Complete(frame)) => {
+                    let (packet, after) = rest.split_at(frame.total_len);
+                    self.packet(now_ms, conn, packet, &frame, after);
+                    rest = after;
+                }
+                Ok(FrameStatus::Incomplete { .. }) => return self.keep_partial(now_ms, conn, rest),
+                Err(error) => return self.on_bad_packet(now_ms, conn, rest, error),
+            }
+        }
+    }
+
+    /// Keeps the start of a packet. Memory grows with what has come, not with what the length field announces.
+    fn keep_partial(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+        let partial = self.clients.conns[conn.index()]
+            .partial
+            .get_or_insert_default();
+        let before = partial.capacity();
+        partial.extend_from_slice(bytes);
+        self.clients.partial_bytes += partial.capacity() - before;
+        if self.clients.partial_bytes > limits::PARTIAL_BYTES_MAX {
+            self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+        }
+    }
+
+    /// Adds to the packet that was begun; handles it when it is whole. Returns the bytes behind it.
+    fn complete_partial<'a>(&mut self, now_ms: u64, conn: ConnId, bytes: &'a [u8]) -> &'a [u8] {
+        let mut rest = bytes;
+        loop {
+            let max = self.packet_bytes_max(conn);
+            let Some(partial) = &self.clients.conns[conn.index()].partial else {
+                return rest;
+            };
+            let missing = match mqtt::frame(partial, max) {
+                Ok(FrameStatus::Complete(frame)) => {
+                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
+                        return rest;
+                    };
+                    self.clients.partial_bytes -= partial.capacity();
+                    self.packet(now_ms, conn, &partial, &frame, rest);
+                    return rest;
+                }
+                Ok(FrameStatus::Incomplete {
+                    total_len: Some(total),
+                }) => total - partial.len(),
+                Ok(FrameStatus::Incomplete { total_len: None }) => 1,
+                Err(error) => {
+                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
+                        return &[];
+                    };
+                    self.clients.partial_bytes -= partial.capacity();
+                    self.on_bad_packet(now_ms, conn, &partial, error);
+                    return &[];
+                }
+            };
+            if rest.is_empty() || !self.is_reading(conn) {
+                return &[];
+            }
+            let (take, after) = rest.split_at(missing.min(rest.len()));
+            self.keep_partial(now_ms, conn, take);
+            rest = after;
+        }
+    }
+
+    /// Handles one whole packet. `after` are the bytes behind it, for a connection that moves to another shard.
+    fn packet(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], frame: &Frame, after: &[u8]) {
+        self.clients.counters.packets_received += 1;
+        let entry = &self.clients.conns[conn.index()];
+        if entry.stage == Stage::Connecting {
+            return self.on_first_packet(now_ms, conn, packet, frame, after);
+        }
+        match mqtt::decode(entry.version, packet, frame) {
+            Ok(Packet::Publish(publish)) => self.on_client_publish(now_ms, conn, &publish),
+            Ok(Packet::Puback(ack)) => self.on_puback(now_ms, conn, ack.packet_id),
+            Ok(Packet::Pubrec(ack)) => self.on_pubrec(now_ms, conn, ack.packet_id, ack.reason),
+            Ok(Packet::Pubrel(ack)) => self.on_pubrel(now_ms, conn, ack.packet_id),
+            Ok(Packet::Pubcomp(ack)) => self.on_pubcomp(now_ms, conn, ack.packet_id),
+            Ok(Packet::Subscribe(subscribe)) => self.on_subscribe(now_ms, conn, &subscribe),
+            Ok(Packet::Unsubscribe(unsubscribe)) => self.on_unsubscribe(now_ms, conn, &unsubscribe),
+            Ok(Packet::Pingreq) => self.clients.reply(conn, mqtt::encode_pingresp),
+            Ok(Packet::Disconnect(disconnect)) => self.on_disconnect(now_ms, conn, &disconnect),
+            // AUTH without an authentication method in CONNECT (MQTT-4.12.0-1), a second CONNECT (MQTT-3.1.0-2), and
+            // packets that only a server sends.
+            Ok(_) => self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR),
+            Err(error) => self.on_bad_packet(now_ms, conn, packet, error),
+        }
+    }
+
+    /// A packet that is malformed or forbidden.
+    fn on_bad_packet(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], error: DecodeError) {
+        if self.clients.conns[conn.index()].stage == Stage::Connecting {
+            return self.refuse_bad_connect(now_ms, conn, packet, error);
+        }
+        self.clients
+            .log_client(super::LogKind::Information, conn, |id| {
+                format!("Client {id} disconnected: {error}.")
+            });
+        self.protocol_error(now_ms, conn, error.reason());
+    }
+}

@@ -1,0 +1,423 @@
+//! CONNECT (MQTT 5, 3.1): who may come in, at which shard, to which session, and what CONNACK says.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::clients::{HOT_PRIVATE, HOT_V5, Hot, Stage};
+use super::effect::{CloseHow, Effect, Handover};
+use super::outgoing::Outgoing;
+use super::settings::LogKind;
+use super::timers::tick;
+use super::{Broker, home};
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::{
+    self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
+    Version, connect_version_hint,
+};
+use crate::session::{EXPIRY_NEVER, InFlight, OutboundAliases, Progress, Will};
+
+impl Broker {
+    /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
+    pub(super) fn on_first_packet(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        frame: &Frame,
+        after: &[u8],
+    ) {
+        let connect = match mqtt::decode(Version::V5, packet, frame) {
+            Ok(Packet::Connect(connect)) => connect,
+            Ok(_) => {
+                self.clients.counters.protocol_errors += 1;
+                return self.shut(now_ms, conn, CloseHow::Now);
+            }
+            Err(error) => return self.refuse_bad_connect(now_ms, conn, packet, error),
+        };
+        self.clients.conns[conn.index()].version = connect.version;
+        if self.is_draining() {
+            return self.refuse(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN);
+        }
+        if let Err(reason) = self.check_connect(conn, &connect) {
+            return self.refuse(now_ms, conn, reason);
+        }
+        let (client_id, is_assigned) = self.client_id(conn, &connect);
+        let shard = home(&client_id, self.clients.shards);
+        if shard == self.clients.shard {
+            return self.admit(now_ms, conn, &connect, &client_id, is_assigned);
+        }
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.stage = Stage::Moved;
+        let handover = Box::new(Handover {
+            peer: entry.peer(),
+            received: [packet, after].concat(),
+        });
+        self.clients.effects.push_back(Effect::Handover {
+            conn,
+            to: shard,
+            handover,
+        });
+    }
+
+    /// A first packet that cannot be read: answered in the form of the version that it claims.
+    pub(super) fn refuse_bad_connect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        error: DecodeError,
+    ) {
+        self.clients.counters.protocol_errors += 1;
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client {client} refused: {error}.")
+        });
+        let is_connect = packet.first().is_some_and(|first| first >> 4 == 1);
+        let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
+        match connect_version_hint(packet) {
+            Some(version) if is_connect && (version == Version::V5 || unsupported) => {
+                self.clients.conns[conn.index()].version = version;
+                self.refuse(now_ms, conn, error.reason());
+            }
+            // MQTT-3.1.2-1 [3.1.1]: anything else is just closed.
+            _ => self.shut(now_ms, conn, CloseHow::Now),
+        }
+    }
+
+    /// CONNACK with a reason why not, and the end.
+    fn refuse(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
+        let version = self.clients.conns[conn.index()].version;
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client {client} refused: {}.", reason.name())
+        });
+        self.clients.reply(conn, |out| {
+            ConnackOut {
+                reason,
+                ..ConnackOut::default()
+            }
+            .encode(version, out)
+        });
+        if self.clients.replies_to == conn {
+            self.clients.flush_replies();
+        }
+        self.shut(now_ms, conn, CloseHow::Flush);
+    }
+
+    /// What speaks against a CONNECT that is in order as a packet.
+    fn check_connect(&self, conn: ConnId, connect: &Connect<'_>) -> Result<(), ReasonCode> {
+        let listener = self.clients.listener(conn);
+        let accepted = match connect.version {
+            Version::V31 => listener.accept_versions[0],
+            Version::V311 => listener.accept_versions[1],
+            Version::V5 => listener.accept_versions[2],
+        };
+        if !accepted {
+            return Err(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
+        }
+        if connect.properties.authentication_method.is_some() {
+            return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
+        }
+        // There is no password file yet: a name alone proves nothing.
+        if !listener.allow_anonymous {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if listener.use_username_as_clientid && connect.username.is_none_or(str::is_empty) {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if connect.client_id.is_empty() && !listener.use_username_as_clientid {
+            let may_be_empty =
+                connect.version != Version::V31 && listener.allow_zero_length_clientid;
+            // MQTT-3.1.3-8 [3.1.1]: without a session that could be found again.
+            if !may_be_empty || (connect.version == Version::V311 && !connect.clean_start) {
+                return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+            }
+        }
+        let max_keepalive = self.clients.settings.max_keepalive;
+        let is_too_long = connect.keep_alive > max_keepalive
+            || (connect.keep_alive == 0 && has_max(max_keepalive));
+        if is_too_long && connect.version != Version::V5 {
+            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID); // as Mosquitto: 3.x has no better word
+        }
+        if let Some(will) = &connect.will {
+            if will.qos as u8 > listener.max_qos {
+                return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
+            }
+            if will.retain && !self.clients.settings.retain_available {
+                return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
+            }
+            if super::on_publish::is_broker_topic(will.topic) {
+                return Err(ReasonCode::NOT_AUTHORIZED);
+            }
+        }
+        Ok(())
+    }
+
+    /// The client identifier: the client's, its user name, or one that is made up here, so that it is at home here.
+    fn client_id(&mut self, conn: ConnId, connect: &Connect<'_>) -> (String, bool) {
+        if self.clients.listener(conn).use_username_as_clientid {
+            return (connect.username.unwrap_or_default().into(), false);
+        }
+        if !connect.client_id.is_empty() {
+            return (connect.client_id.into(), false);
+        }
+        loop {
+            let (high, low) = (self.clients.next_unique(), self.clients.next_unique());
+            let prefix = &self.clients.listener(conn).auto_id_prefix;
+            let id = format!("{prefix}{high:016X}{low:016X}");
+            if home(&id, self.clients.shards) == self.clients.shard
+                && self.clients.find_session(&id).is_none()
+            {
+                return (id, true);
+            }
+        }
+    }
+
+    /// Lets a client in.
+    fn admit(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        is_assigned: bool,
+    ) {
+        let mut found = self.clients.find_session(client_id);
+        if let Some(session) = found {
+            self.take_over(now_ms, session, connect);
+            found = self.clients.find_session(client_id);
+        }
+        if let Some(session) = found
+            && connect.clean_start
+        {
+            self.end_session(now_ms, session); // MQTT-3.1.2-4
+            found = None;
+        }
+        let session_present = found.is_some();
+        let session = found.unwrap_or_else(|| {
+            self.clients.counters.clients_disconnected += 1;
+            self.clients.new_session(client_id)
+        });
+        self.bind(now_ms, conn, session, connect);
+        self.connack(
+            conn,
+            connect,
+            session_present,
+            is_assigned.then_some(client_id),
+        );
+        self.log_admission(conn, connect);
+        if session_present {
+            self.clients.flush_replies();
+            self.rejoin_shared(now_ms, session);
+            self.resend(now_ms, conn, session);
+            self.clients.pump(now_ms, session);
+        }
+    }
+
+    /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
+    fn take_over(&mut self, now_ms: u64, session: SessionId, connect: &Connect<'_>) {
+        if let Some(old) = self.clients.conn_of(session) {
+            self.clients.log_client(LogKind::Notice, old, |client| {
+                format!("Client {client} already connected, closing old connection.")
+            });
+            self.disconnect(now_ms, old, ReasonCode::SESSION_TAKEN_OVER);
+        }
+        // MQTT 5, 3.1.3.2.2: a client that is back before its will was due takes it back, whatever it asks for next.
+        if let Some(entry) = self.clients.session(session)
+            && !connect.clean_start
+        {
+            entry.will = None;
+            entry.will_at_ms = u64::MAX;
+        }
+    }
+
+    /// Joins connection and session.
+    fn bind(&mut self, now_ms: u64, conn: ConnId, session: SessionId, connect: &Connect<'_>) {
+        let listener = self.clients.listener(conn).clone();
+        let settings = self.clients.settings.clone();
+        let properties = &connect.properties;
+        let in_flight_max = match settings.max_inflight_messages {
+            0 => u16::MAX,
+            max => max,
+        };
+        let keep_alive_s = granted_keep_alive(connect.keep_alive, settings.max_keepalive);
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.stage = Stage::Established;
+        entry.version = connect.version;
+        entry.session = session.0;
+        entry.keep_alive_s = keep_alive_s;
+        entry.active_at = tick(now_ms);
+        entry.packet_bytes_max = properties.maximum_packet_size.unwrap_or(u32::MAX);
+        entry.in_flight_max = in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX));
+        entry.wants_problems = properties.request_problem_information;
+        entry.alias_max = properties
+            .topic_alias_maximum
+            .min(listener.max_topic_alias_broker);
+        if entry.alias_max > 0 {
+            entry.aliases_out = Some(Box::new(OutboundAliases::new(entry.alias_max)));
+        }
+        let is_private = entry.packet_bytes_max != u32::MAX
+            || entry.alias_max > 0
+            || !listener.mount_point.is_empty();
+        let is_v5 = connect.version == Version::V5;
+        let flags = (u8::from(is_v5) * HOT_V5) | (u8::from(is_private) * HOT_PRIVATE);
+        self.clients.hot[session.index()] = Hot {
+            conn: conn.0,
+            flags,
+        };
+        if keep_alive_s > 0 {
+            self.clients
+                .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
+        }
+        let expiry_s = match connect.version {
+            Version::V5 => properties.session_expiry.unwrap_or(0),
+            _ if connect.clean_start => 0,
+            _ => EXPIRY_NEVER,
+        };
+        if let Some(entry) = self.clients.session(session) {
+            entry.expiry_s = expiry_s;
+            entry.ends_at_ms = u64::MAX;
+            entry.will_at_ms = u64::MAX;
+            entry.will = will(connect, &listener.mount_point, entry.serial);
+        }
+        let counters = &mut self.clients.counters;
+        counters.clients_disconnected -= 1;
+        counters.clients_connected += 1;
+        counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
+    }
+
+    fn connack(
+        &mut self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        session_present: bool,
+        assigned: Option<&str>,
+    ) {
+        let listener = self.clients.listener(conn);
+        let settings = &self.clients.settings;
+        let keep_alive = self.clients.conns[conn.index()].keep_alive_s;
+        let receive_maximum = self.clients.inbound_max();
+        let max_packet_size = settings.max_packet_size;
+        let connack = ConnackOut {
+            session_present,
+            reason: ReasonCode::SUCCESS,
+            assigned_client_id: assigned,
+            server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+            receive_maximum: (receive_maximum != u16::MAX).then_some(receive_maximum),
+            maximum_qos: QoS::try_from(listener.max_qos)
+                .ok()
+                .filter(|&max| max < QoS::ExactlyOnce),
+            retain_available: (!settings.retain_available).then_some(false),
+            maximum_packet_size: (max_packet_size < crate::limits::PACKET_BYTES_MAX)
+                .then_some(max_packet_size),
+            topic_alias_maximum: (listener.max_topic_alias > 0).then_some(listener.max_topic_alias),
+            ..ConnackOut::default()
+        };
+        let mut bytes = Vec::new();
+        connack.encode(connect.version, &mut bytes);
+        self.clients
+            .reply(conn, |out| out.extend_from_slice(&bytes));
+    }
+
+    fn log_admission(&mut self, conn: ConnId, connect: &Connect<'_>) {
+        if !self.clients.settings.connection_messages {
+            return;
+        }
+        let address = self.clients.conns[conn.index()].peer().address;
+        // As Mosquitto prints it: p1, p2 and p5.
+        let version = match connect.version {
+            Version::V31 => 1,
+            Version::V311 => 2,
+            Version::V5 => 5,
+        };
+        let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!(
+                "New client connected from {}:{} as {client} (p{version}, c{clean}, k{keep_alive}).",
+                address.ip(),
+                address.port(),
+            )
+        });
+    }
+
+    /// Sends again what was in flight when the last connection ended: PUBLISH with DUP, and PUBREL, in their order
+    /// (MQTT-4.4.0-1, MQTT-3.3.1-1).
+    fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
+        let bounds = self.clients.bounds(Some(conn));
+        let flow = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_mut());
+        let entries = flow.map(|flow| flow.resend(&bounds)).unwrap_or_default();
+        for entry in entries {
+            self.send_again(now_ms, conn, session, entry);
+        }
+    }
+
+    /// Sends one of them.
+    pub(super) fn send_again(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        session: SessionId,
+        entry: InFlight,
+    ) {
+        let Some(id) = PacketId::new(entry.id) else {
+            return;
+        };
+        match (entry.progress, entry.message) {
+            (Progress::Pubcomp, _) => {
+                self.clients
+                    .ack(conn, AckKind::Pubrel, id, ReasonCode::SUCCESS);
+                self.clients.flush_replies();
+            }
+            (_, Some(message)) => {
+                let mut outgoing = Outgoing::shared(&message, now_ms);
+                self.clients
+                    .send_private(conn, entry.bits, Some(id), true, &mut outgoing);
+            }
+            // Sent while the session was not to outlive its connection: there is nothing to send again.
+            (_, None) => {
+                if let Some(flow) = self
+                    .clients
+                    .session(session)
+                    .and_then(|entry| entry.flow.as_mut())
+                {
+                    flow.complete(id.get());
+                }
+            }
+        }
+    }
+}
+
+/// Whether the configuration bounds the keep alive (its default does not).
+fn has_max(max_keepalive: u16) -> bool {
+    max_keepalive > 0 && max_keepalive < u16::MAX
+}
+
+fn granted_keep_alive(asked: u16, max: u16) -> u16 {
+    match has_max(max) {
+        true if asked == 0 || asked > max => max,
+        _ => asked,
+    }
+}
+
+fn will(connect: &Connect<'_>, mount_point: &str, origin: u64) -> Option<Box<Will>> {
+    let will = connect.will.as_ref()?;
+    let mut properties = Vec::new();
+    will.forward_into(&mut properties);
+    let message = Message {
+        topic: Bytes::from(format!("{mount_point}{}", will.topic)),
+        payload: Bytes::copy_from_slice(will.payload),
+        properties: Bytes::from(properties),
+        qos: will.qos as u8,
+        retain: will.retain,
+        expires_at_ms: NEVER,
+        origin,
+    };
+    Some(Box::new(Will {
+        message: Arc::new(message),
+        delay_s: will.delay_s,
+        expiry_s: will.message_expiry,
+    }))
+}

@@ -1,0 +1,79 @@
+//! The end of the broker: wills first, on all shards, then goodbyes.
+//!
+//! A shard says goodbye to its clients only when every other shard has said that its wills are out (`Draining`, which
+//! follows them in order), so that a will reaches subscribers on all shards.
+
+use super::Broker;
+use super::clients::Stage;
+use super::effect::{CloseHow, MeshMessage};
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::ReasonCode;
+
+/// Where the drain stands, and when sockets are next looked at.
+#[derive(Default)]
+pub struct Drain {
+    /// This shard has published its wills.
+    draining: bool,
+    /// How many other shards have.
+    others: u8,
+    /// Goodbyes have been said.
+    said_goodbye: bool,
+    /// When stalled sockets are looked for next.
+    pub next_stall_sweep_ms: u64,
+}
+
+impl Broker {
+    /// Ends everything in order: wills, DISCONNECT 0x8B, flush, close.
+    pub fn on_drain(&mut self, now_ms: u64) {
+        if self.drain.draining {
+            return;
+        }
+        self.drain.draining = true;
+        let sessions: Vec<SessionId> = self.clients.session_ids().collect();
+        for session in sessions {
+            self.publish_will(now_ms, session);
+        }
+        self.clients.mesh_all(|| MeshMessage::Draining);
+        self.say_goodbye(now_ms);
+        self.clients.out.settle();
+    }
+
+    /// Another shard has published its wills.
+    pub(super) fn on_draining(&mut self, now_ms: u64) {
+        self.drain.others += 1;
+        self.say_goodbye(now_ms);
+    }
+
+    /// Whether a drain has begun: nobody is let in any more.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.draining
+    }
+
+    /// Whether a drain has begun and every connection is gone.
+    pub fn is_drained(&self) -> bool {
+        self.drain.said_goodbye
+            && self
+                .clients
+                .conns
+                .iter()
+                .all(|conn| conn.stage == Stage::Free)
+    }
+
+    fn say_goodbye(&mut self, now_ms: u64) {
+        let all_wills_are_out = self.drain.others + 1 >= self.clients.shards;
+        if !self.drain.draining || !all_wills_are_out || self.drain.said_goodbye {
+            return;
+        }
+        self.drain.said_goodbye = true;
+        for index in 0..self.clients.conns.len() {
+            let conn = ConnId(index as u32);
+            match self.clients.conns[index].stage {
+                Stage::Established => {
+                    self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN)
+                }
+                Stage::Connecting => self.shut(now_ms, conn, CloseHow::Now),
+                Stage::Free | Stage::Closing | Stage::Moved => {}
+            }
+        }
+    }
+}

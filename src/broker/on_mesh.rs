@@ -1,0 +1,42 @@
+//! Another shard says something.
+
+use super::Broker;
+use super::effect::MeshMessage;
+use super::outgoing::Outgoing;
+use crate::ids::ShardId;
+
+impl Broker {
+    /// A message from another shard has come.
+    pub fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
+        match message {
+            MeshMessage::Publish {
+                message,
+                retain_seq,
+            } => {
+                if message.retain {
+                    let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+                    self.note_remote_retained(from, topic, retain_seq);
+                }
+                self.route(now_ms, &mut Outgoing::shared(&message, now_ms), Some(from));
+            }
+            MeshMessage::Interest {
+                filter,
+                wanted,
+                ticket,
+            } => self.on_interest(from, &filter, wanted, ticket),
+            MeshMessage::InterestAck { ticket, stored } => {
+                self.on_interest_ack(now_ms, from, ticket, &stored)
+            }
+            MeshMessage::RetainStore { message, seq } => {
+                self.on_retain_store(now_ms, from, message, seq)
+            }
+            MeshMessage::RetainQuery(query) => self.on_retain_query(now_ms, from, *query),
+            MeshMessage::RetainReply { ticket, messages } => {
+                self.on_retain_reply(now_ms, ticket, messages)
+            }
+            MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),
+            MeshMessage::Draining => self.on_draining(now_ms),
+        }
+        self.clients.out.settle();
+    }
+}

@@ -1,0 +1,253 @@
+//! PUBLISH from a client: checked, its alias resolved, routed, acknowledged (MQTT 5, 3.3).
+
+use super::Broker;
+use super::outgoing::Outgoing;
+use super::settings::LogKind;
+use crate::ids::ConnId;
+use crate::mqtt::message::NEVER;
+use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version};
+use crate::session::Inbound;
+
+impl Broker {
+    /// PUBLISH has come from a client.
+    pub(super) fn on_client_publish(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
+        let counters = &mut self.clients.counters;
+        counters.publish_received += 1;
+        counters.publish_bytes_received += publish.payload.len() as u64;
+        if let Err(reason) = self.check_publish(conn, publish) {
+            return self.protocol_error(now_ms, conn, reason);
+        }
+        if publish.topic.is_empty() || publish.properties.topic_alias.is_some() {
+            return self.publish_with_alias(now_ms, conn, publish);
+        }
+        if self.clients.listener(conn).mount_point.is_empty() {
+            return self.publish_to(now_ms, conn, publish, publish.topic);
+        }
+        self.publish_mounted(now_ms, conn, publish, publish.topic);
+    }
+
+    fn publish_mounted(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) {
+        let topic = format!("{}{topic}", self.clients.listener(conn).mount_point);
+        self.publish_to(now_ms, conn, publish, &topic);
+    }
+
+    /// What the listener does not allow, as the reason for the DISCONNECT that answers it.
+    fn check_publish(&self, conn: ConnId, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos as u8 > self.clients.listener(conn).max_qos {
+            return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-11
+        }
+        if publish.retain && !self.clients.settings.retain_available {
+            return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-14
+        }
+        if publish.properties.has_subscription_ids() {
+            return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.3.4-6
+        }
+        if publish.topic.len() + self.clients.listener(conn).mount_point.len()
+            > usize::from(u16::MAX)
+        {
+            return Err(ReasonCode::TOPIC_NAME_INVALID);
+        }
+        Ok(())
+    }
+
+    /// Resolves or sets a topic alias (MQTT 5, 3.3.2.3.4).
+    fn publish_with_alias(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
+        let max = self.clients.listener(conn).max_topic_alias;
+        let Some(alias) = publish.properties.topic_alias else {
+            return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+        };
+        if alias.get() > max {
+            return self.protocol_error(now_ms, conn, ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
+        }
+        if !publish.topic.is_empty() {
+            self.clients.conns[conn.index()]
+                .aliases_in
+                .get_or_insert_default()
+                .set(alias, publish.topic);
+            return self.publish_mounted(now_ms, conn, publish, publish.topic);
+        }
+        let aliases = self.clients.conns[conn.index()].aliases_in.as_ref();
+        let Some(topic) = aliases
+            .and_then(|aliases| aliases.get(alias))
+            .map(String::from)
+        else {
+            return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+        };
+        self.publish_mounted(now_ms, conn, publish, &topic);
+    }
+
+    /// Routes and acknowledges a message whose topic is known in full.
+    fn publish_to(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) {
+        match publish.packet_id {
+            None => {
+                if self.may_publish(publish, topic).is_ok() {
+                    self.route_publish(now_ms, conn, publish, topic);
+                }
+            }
+            Some(id) if publish.qos == QoS::AtLeastOnce => {
+                let reason = match self.may_publish(publish, topic) {
+                    Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
+                    Err(reason) => reason,
+                };
+                self.clients.ack(conn, AckKind::Puback, id, reason);
+            }
+            Some(id) => self.publish_exactly_once(now_ms, conn, publish, topic, id),
+        }
+    }
+
+    /// QoS 2: passed on when it first comes; the identifier is kept until PUBREL (MQTT-4.3.3-10).
+    fn publish_exactly_once(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+        id: PacketId,
+    ) {
+        let max = self.clients.inbound_max();
+        let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
+        let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+        else {
+            return;
+        };
+        let inbound = session.inbound.get_or_insert_default();
+        if inbound.contains(id.get()) {
+            return self
+                .clients
+                .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
+        }
+        if is_v5 && inbound.len() >= usize::from(max) {
+            return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
+        }
+        if let Err(reason) = self.may_publish(publish, topic) {
+            // 3.x has no place for a reason: the exchange goes on, the message is gone.
+            if !is_v5 {
+                self.note_inbound(conn, id);
+            }
+            return self.clients.ack(conn, AckKind::Pubrec, id, reason);
+        }
+        self.note_inbound(conn, id);
+        let reason = routed(self.route_publish(now_ms, conn, publish, topic));
+        self.clients.ack(conn, AckKind::Pubrec, id, reason);
+    }
+
+    fn note_inbound(&mut self, conn: ConnId, id: PacketId) {
+        if let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+        {
+            session
+                .inbound
+                .get_or_insert_with(|| Box::new(Inbound::default()))
+                .insert(id.get());
+        }
+    }
+
+    /// Why a message is not passed on although its packet is in order.
+    fn may_publish(&mut self, publish: &Publish<'_>, topic: &str) -> Result<(), ReasonCode> {
+        let limit = self.clients.settings.message_size_limit;
+        if limit > 0 && publish.payload.len() > limit as usize {
+            self.clients.counters.publish_dropped += 1;
+            return Err(ReasonCode::PACKET_TOO_LARGE);
+        }
+        if is_broker_topic(topic) {
+            self.clients.counters.publish_dropped += 1;
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        Ok(())
+    }
+
+    fn route_publish(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> bool {
+        let forwarded;
+        let properties = match publish.properties.forward_whole {
+            true => publish.properties.raw,
+            false => {
+                let mut bytes = Vec::with_capacity(publish.properties.forwardable_len());
+                publish.properties.forward_into(&mut bytes);
+                forwarded = bytes;
+                &forwarded
+            }
+        };
+        let qos = publish.qos as u8;
+        let mut outgoing =
+            Outgoing::borrowed(topic, publish.payload, properties, qos, publish.retain);
+        if let Some(expiry_s) = publish.properties.message_expiry {
+            outgoing.expires_at_ms = now_ms + u64::from(expiry_s) * 1000;
+            outgoing.expiry_s = Some(expiry_s);
+        }
+        debug_assert!(outgoing.expires_at_ms == NEVER || outgoing.expiry_s.is_some());
+        let session = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session));
+        outgoing.origin = session.map_or(0, |session| session.serial);
+        self.route(now_ms, &mut outgoing, None)
+    }
+
+    /// PUBREL: the client will not send the message again; the identifier is free (MQTT-4.3.3-11).
+    pub(super) fn on_pubrel(&mut self, _now_ms: u64, conn: ConnId, id: PacketId) {
+        let session = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session));
+        let was_there = session
+            .and_then(|session| session.inbound.as_mut())
+            .is_some_and(|inbound| inbound.remove(id.get()));
+        let reason = if was_there {
+            ReasonCode::SUCCESS
+        } else {
+            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+        };
+        self.clients.ack(conn, AckKind::Pubcomp, id, reason);
+    }
+}
+
+/// Whether only the broker itself publishes to this topic.
+pub(super) fn is_broker_topic(topic: &str) -> bool {
+    topic == "$SYS" || topic.starts_with("$SYS/")
+}
+
+fn routed(somebody_wanted_it: bool) -> ReasonCode {
+    if somebody_wanted_it {
+        ReasonCode::SUCCESS
+    } else {
+        ReasonCode::NO_MATCHING_SUBSCRIBERS
+    }
+}
+
+impl super::clients::Clients {
+    /// QoS 2 messages that a client may have open, and QoS 1 and 2 ones that it is told it may (receive maximum).
+    pub fn inbound_max(&self) -> u16 {
+        match self.settings.max_inflight_messages {
+            0 => u16::MAX,
+            max => max,
+        }
+    }
+
+    /// Queues an acknowledgement.
+    pub fn ack(&mut self, conn: ConnId, kind: AckKind, id: PacketId, reason: ReasonCode) {
+        let version = self.conns[conn.index()].version;
+        if reason.is_error() {
+            self.log_client(LogKind::Debug, conn, |client| {
+                format!(
+                    "Sending {kind:?} to {client} (m{}, rc{})",
+                    id.get(),
+                    reason.0
+                )
+            });
+        }
+        self.reply(conn, |out| {
+            mqtt::encode_ack(kind, version, id, reason, None, out)
+        });
+    }
+}

@@ -1,0 +1,238 @@
+//! SUBSCRIBE and UNSUBSCRIBE (MQTT 5, 3.8 and 3.10): into the routing table at once, answered when all shards know,
+//! retained messages behind the answer.
+
+use smallvec::SmallVec;
+
+use super::Broker;
+use super::interest::Waiter;
+use super::settings::LogKind;
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::{
+    PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe,
+    Version, topic,
+};
+use crate::routing::{Entry, EntryOptions, Target};
+use crate::session::SharedSubscription;
+
+/// A SUBSCRIBE that has not been answered yet.
+pub struct PendingSubscribe {
+    session: SessionId,
+    serial: u64,
+    conn: ConnId,
+    packet_id: PacketId,
+    reasons: SmallVec<[ReasonCode; 4]>,
+    /// What it still waits for.
+    steps: u32,
+    /// Filters whose retained messages are wanted.
+    replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
+}
+
+impl Broker {
+    /// SUBSCRIBE has come from a client.
+    pub(super) fn on_subscribe(&mut self, now_ms: u64, conn: ConnId, subscribe: &Subscribe<'_>) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return;
+        };
+        let ticket = self.interests.next_ticket();
+        let pending = PendingSubscribe {
+            session,
+            serial,
+            conn,
+            packet_id: subscribe.packet_id,
+            reasons: SmallVec::new(),
+            steps: 1,
+            replays: SmallVec::new(),
+        };
+        self.interests.subscribes.insert(ticket, pending);
+        let id = subscribe.subscription_id.unwrap_or(0);
+        for (filter, options) in subscribe.filters() {
+            if let Err(reason) =
+                self.subscribe_one(now_ms, (session, conn), filter, options, id, ticket)
+            {
+                self.interests.subscribes.remove(&ticket);
+                return self.protocol_error(now_ms, conn, reason);
+            }
+            self.clients.log_client(LogKind::Subscribe, conn, |client| {
+                format!("{client} {} {filter}", options.qos as u8)
+            });
+        }
+        self.subscribe_step_done(now_ms, ticket);
+    }
+
+    /// One filter of a SUBSCRIBE.
+    fn subscribe_one(
+        &mut self,
+        now_ms: u64,
+        (session, conn): (SessionId, ConnId),
+        filter: &str,
+        options: SubscribeOptions,
+        subscription_id: u32,
+        ticket: u32,
+    ) -> Result<(), ReasonCode> {
+        let entry = EntryOptions {
+            qos: (options.qos as u8).min(self.clients.listener(conn).max_qos),
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            subscription_id,
+        };
+        self.pending_subscribe(ticket, |pending| {
+            pending.reasons.push(ReasonCode(entry.qos))
+        });
+        let mount_point = &self.clients.listener(conn).mount_point;
+        if let Some(Ok((group, inner))) = topic::share(filter) {
+            if options.no_local {
+                return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.8.3-4
+            }
+            let inner = format!("{mount_point}{inner}");
+            self.pending_subscribe(ticket, |pending| pending.steps += 1);
+            self.join_shared(now_ms, session, group, &inner, entry, ticket);
+            return Ok(());
+        }
+        let filter = if mount_point.is_empty() {
+            filter.into()
+        } else {
+            format!("{mount_point}{filter}")
+        };
+        let (id, is_new, waits) = self.subscribe_filter(
+            &filter,
+            Entry::session(session, entry),
+            Waiter::Subscribe(ticket),
+        );
+        if is_new {
+            self.clients.counters.subscriptions += 1;
+            if let Some(session) = self.clients.session(session) {
+                session.subscriptions.push(id);
+            }
+        }
+        let wants_retained =
+            options.retain_handling == 0 || (options.retain_handling == 1 && is_new);
+        let replays = wants_retained && self.clients.settings.retain_available;
+        self.pending_subscribe(ticket, |pending| {
+            pending.steps += u32::from(waits);
+            if replays {
+                pending.replays.push((filter.into_boxed_str(), entry));
+            }
+        });
+        Ok(())
+    }
+
+    fn pending_subscribe(&mut self, ticket: u32, change: impl FnOnce(&mut PendingSubscribe)) {
+        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
+            change(pending);
+        }
+    }
+
+    /// One of the things that a SUBSCRIBE waits for has happened; after the last one it is answered.
+    pub(super) fn subscribe_step_done(&mut self, now_ms: u64, ticket: u32) {
+        let Some(pending) = self.interests.subscribes.get_mut(&ticket) else {
+            return;
+        };
+        pending.steps -= 1;
+        if pending.steps > 0 {
+            return;
+        }
+        let Some(pending) = self.interests.subscribes.remove(&ticket) else {
+            return;
+        };
+        let is_same = self
+            .clients
+            .session(pending.session)
+            .is_some_and(|entry| entry.serial == pending.serial);
+        if !is_same || self.clients.conn_of(pending.session) != Some(pending.conn) {
+            return;
+        }
+        let version = self.clients.conns[pending.conn.index()].version;
+        let suback = SubackOut {
+            packet_id: pending.packet_id,
+            reasons: &pending.reasons,
+        };
+        self.clients
+            .reply(pending.conn, |out| suback.encode(version, out));
+        if self.clients.replies_to == pending.conn {
+            self.clients.flush_replies();
+        }
+        for (filter, options) in pending.replays {
+            self.replay(now_ms, pending.session, &filter, options);
+        }
+    }
+
+    /// UNSUBSCRIBE has come from a client.
+    pub(super) fn on_unsubscribe(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        unsubscribe: &Unsubscribe<'_>,
+    ) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
+        for filter in unsubscribe.filters() {
+            let mount_point = &self.clients.listener(conn).mount_point;
+            let was_there = match topic::share(filter) {
+                Some(Ok((group, inner))) => {
+                    let inner = format!("{mount_point}{inner}");
+                    self.unsubscribe_shared(now_ms, session, group, &inner)
+                }
+                _ => {
+                    let filter = format!("{mount_point}{filter}");
+                    self.unsubscribe_one(session, &filter)
+                }
+            };
+            reasons.push(if was_there {
+                ReasonCode::SUCCESS
+            } else {
+                ReasonCode::NO_SUBSCRIPTION_EXISTED
+            });
+            self.clients
+                .log_client(LogKind::Unsubscribe, conn, |client| {
+                    format!("{client} {filter}")
+                });
+        }
+        let version: Version = self.clients.conns[conn.index()].version;
+        let unsuback = UnsubackOut {
+            packet_id: unsubscribe.packet_id,
+            reasons: &reasons,
+        };
+        self.clients
+            .reply(conn, |out| unsuback.encode(version, out));
+    }
+
+    fn unsubscribe_one(&mut self, session: SessionId, filter: &str) -> bool {
+        let Some(id) = self.routing.subscriptions.find(filter) else {
+            return false;
+        };
+        if !self.unsubscribe_filter(id, Target::Session(session)) {
+            return false;
+        }
+        if let Some(entry) = self.clients.session(session) {
+            entry.subscriptions.retain(|known| *known != id);
+        }
+        true
+    }
+
+    fn unsubscribe_shared(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        group: &str,
+        filter: &str,
+    ) -> bool {
+        let Some(entry) = self.clients.session(session) else {
+            return false;
+        };
+        let Some(shared) = &mut entry.shared else {
+            return false;
+        };
+        let is_it = |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
+        let Some(index) = shared.iter().position(is_it) else {
+            return false;
+        };
+        let subscription = shared.swap_remove(index);
+        self.leave_group(now_ms, session, subscription);
+        true
+    }
+}

@@ -1,0 +1,134 @@
+//! Deadlines: CONNECT that does not come, keep alive, the end of a close, wills, sessions, sockets that take nothing.
+
+use super::Broker;
+use super::clients::Stage;
+use super::effect::CloseHow;
+use super::settings::LogKind;
+use super::timers::{Owner, TICK_MS};
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
+
+impl Broker {
+    /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let sweep = (self.clients.out.in_flight() > 0).then_some(self.drain.next_stall_sweep_ms);
+        let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
+        [self.clients.timers.next_ms(), sweep, retained]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due.
+    pub fn on_timers(&mut self, now_ms: u64) {
+        for _ in 0..limits::TIMERS_PER_TURN {
+            let Some((at, owner)) = self.clients.timers.pop(now_ms) else {
+                break;
+            };
+            match owner {
+                Owner::Conn(conn) => self.on_conn_timer(now_ms, conn, at),
+                Owner::Session(session) => self.on_session_timer(now_ms, session, at),
+            }
+        }
+        if now_ms >= self.drain.next_stall_sweep_ms {
+            self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
+            self.close_stalled(now_ms);
+        }
+        if now_ms >= self.replays.next_sweep_ms {
+            self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;
+            self.routing
+                .retained
+                .sweep(now_ms, limits::RETAINED_SWEEP_COUNT);
+        }
+        self.clients.out.settle();
+    }
+
+    fn on_conn_timer(&mut self, now_ms: u64, conn: ConnId, at: u32) {
+        let entry = &mut self.clients.conns[conn.index()];
+        if entry.timer_at != at {
+            return;
+        }
+        entry.timer_at = 0;
+        let active_ms = u64::from(entry.active_at) * TICK_MS;
+        let due_ms = match entry.stage {
+            Stage::Free | Stage::Moved => return,
+            Stage::Connecting => active_ms + limits::CONNECT_MS_MAX,
+            Stage::Closing => active_ms + limits::LINGER_MS_MAX,
+            Stage::Established if entry.keep_alive_s == 0 => return,
+            // MQTT-3.1.2-22: one and a half times the keep alive.
+            Stage::Established => active_ms + u64::from(entry.keep_alive_s) * 1500,
+        };
+        if now_ms < due_ms {
+            return self.clients.arm_conn(conn, due_ms);
+        }
+        match entry.stage {
+            Stage::Closing => self.clients.close(conn, CloseHow::Now),
+            Stage::Connecting => {
+                self.clients.log_client(LogKind::Notice, conn, |client| {
+                    format!("Client {client} sent no CONNECT in time, closing.")
+                });
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+            _ => {
+                self.clients.log_client(LogKind::Notice, conn, |client| {
+                    format!("Client {client} has exceeded timeout, disconnecting.")
+                });
+                self.disconnect(now_ms, conn, ReasonCode::KEEP_ALIVE_TIMEOUT);
+            }
+        }
+    }
+
+    fn on_session_timer(&mut self, now_ms: u64, session: SessionId, at: u32) {
+        let is_away = self.clients.conn_of(session).is_none();
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        if entry.timer_at != at {
+            return;
+        }
+        entry.timer_at = 0;
+        if !is_away {
+            return;
+        }
+        if now_ms >= entry.ends_at_ms {
+            self.clients.counters.clients_expired += 1;
+            return self.end_session(now_ms, session);
+        }
+        if now_ms >= entry.will_at_ms {
+            self.publish_will(now_ms, session);
+        }
+        if let Some(entry) = self.clients.session(session) {
+            let next_ms = entry.ends_at_ms.min(entry.will_at_ms);
+            self.clients.arm_session(session, next_ms);
+        }
+    }
+
+    /// Closes connections that have taken no byte for too long.
+    fn close_stalled(&mut self, now_ms: u64) {
+        if self.clients.out.in_flight() == 0 {
+            return;
+        }
+        let since_max_s = (now_ms.saturating_sub(limits::STALL_MS_MAX) / 1000) as u32;
+        for index in 0..self.clients.out.len() {
+            let conn = ConnId(index as u32);
+            let is_stalled = self
+                .clients
+                .out
+                .in_flight_since(conn)
+                .is_some_and(|since_s| since_s < since_max_s);
+            if !is_stalled || self.clients.conns[index].stage != Stage::Established {
+                continue;
+            }
+            self.clients.counters.stalled += 1;
+            self.clients.log_client(LogKind::Notice, conn, |client| {
+                format!(
+                    "Client {client} has taken nothing for {} s, closing.",
+                    limits::STALL_MS_MAX / 1000
+                )
+            });
+            self.detach(now_ms, conn, true);
+            self.shut(now_ms, conn, CloseHow::Now);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One message while it is routed on this shard: borrowed from where it was received, encoded once per variant, made
+//! into a `Message` of its own only when somebody has to keep it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::limits::PAYLOAD_REFERENCE_BYTES_MIN;
+use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::{PacketId, PublishHead, QoS, Version};
+use crate::outbound::{Outbound, Range};
+use crate::session::SHARED_ID_BIT;
+
+/// A message on its way to the subscribers of this shard.
+pub struct Outgoing<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    /// The properties that are passed on.
+    pub properties: &'a [u8],
+    pub qos: u8,
+    pub retain: bool,
+    pub expires_at_ms: u64,
+    /// Seconds to its expiry that subscribers are told.
+    pub expiry_s: Option<u32>,
+    /// The serial of the session that published it.
+    pub origin: u64,
+    owned: Option<Arc<Message>>,
+    frames: SmallVec<[(u32, Frame); 4]>,
+    payload_range: Option<Range>,
+    /// Whether so many take it with QoS above 0 that they share packet identifiers.
+    pub shares_ids: bool,
+}
+
+/// One encoding of it in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// The packet, or its head.
+    pub head: Range,
+    /// The payload, where it is referenced.
+    pub payload: Option<Range>,
+    /// For a shared packet identifier: the count that it was made from.
+    pub order: u64,
+}
+
+impl Frame {
+    /// Bytes of the packet.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.head.len() + self.payload.map_or(0, |payload| payload.len())
+    }
+}
+
+/// What tells one encoding from another.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    pub version: Version,
+    pub qos: u8,
+    pub retain: bool,
+    /// 0 for none; MQTT 5 only.
+    pub subscription_id: u32,
+}
+
+impl Variant {
+    #[inline]
+    fn key(self) -> u32 {
+        // 3.1 and 3.1.1 encode PUBLISH alike.
+        let is_v5 = self.version == Version::V5;
+        u32::from(is_v5) << 3
+            | u32::from(self.retain) << 2
+            | u32::from(self.qos)
+            | self.subscription_id << 4
+    }
+}
+
+/// Seconds to an expiry, rounded up so that a message that lives is never announced as dead (MQTT-3.3.2-6).
+pub fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
+    (expires_at_ms != NEVER).then(|| {
+        u32::try_from(expires_at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX)
+    })
+}
+
+impl<'a> Outgoing<'a> {
+    /// From a PUBLISH that is still in the receive buffer.
+    pub fn borrowed(
+        topic: &'a str,
+        payload: &'a [u8],
+        properties: &'a [u8],
+        qos: u8,
+        retain: bool,
+    ) -> Self {
+        Outgoing {
+            topic,
+            payload,
+            properties,
+            qos,
+            retain,
+            expires_at_ms: NEVER,
+            expiry_s: None,
+            origin: 0,
+            owned: None,
+            frames: SmallVec::new(),
+            payload_range: None,
+            shares_ids: false,
+        }
+    }
+
+    /// From a message that somebody keeps. A topic that is not UTF-8 cannot occur: `Message` promises it.
+    pub fn shared(message: &'a Arc<Message>, now_ms: u64) -> Self {
+        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        let mut outgoing = Self::borrowed(
+            topic,
+            &message.payload,
+            &message.properties,
+            message.qos,
+            message.retain,
+        );
+        outgoing.expires_at_ms = message.expires_at_ms;
+        outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
+        outgoing.origin = message.origin;
+        outgoing.owned = Some(message.clone());
+        outgoing
+    }
+
+    /// The message in a form that can be kept; made once.
+    pub fn owned(&mut self) -> Arc<Message> {
+        if let Some(message) = &self.owned {
+            return message.clone();
+        }
+        let message = Arc::new(Message {
+            topic: Bytes::copy_from_slice(self.topic.as_bytes()),
+            payload: Bytes::copy_from_slice(self.payload),
+            properties: Bytes::copy_from_slice(self.properties),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_ms: self.expires_at_ms,
+            origin: self.origin,
+        });
+        self.owned = Some(message.clone());
+        message
+    }
+
+    /// The encoding for a variant, made on its first use. `order` counts the frames with QoS above 0.
+    #[inline]
+    pub fn frame(&mut self, out: &mut Outbound, order: &mut u64, variant: Variant) -> Frame {
+        let key = variant.key();
+        for (known, frame) in &self.frames {
+            if *known == key {
+                return *frame;
+            }
+        }
+        self.encode_variant(out, order, variant, key)
+    }
+
+    fn encode_variant(
+        &mut self,
+        out: &mut Outbound,
+        order: &mut u64,
+        variant: Variant,
+        key: u32,
+    ) -> Frame {
+        let mut packet_id = None;
+        let mut count = 0;
+        if variant.qos > 0 {
+            *order += 1;
+            count = *order;
+            packet_id = PacketId::new(SHARED_ID_BIT | (count & 0x7fff) as u16);
+        }
+        let ids = [variant.subscription_id];
+        let head = PublishHead {
+            version: variant.version,
+            dup: false,
+            qos: QoS::try_from(variant.qos).unwrap_or(QoS::AtMostOnce),
+            retain: variant.retain,
+            topic: self.topic.as_bytes(),
+            packet_id,
+            topic_alias: None,
+            message_expiry: self.expiry_s,
+            subscription_ids: if variant.subscription_id == 0 {
+                &[]
+            } else {
+                &ids
+            },
+            properties: self.properties,
+            payload_len: self.payload.len(),
+        };
+        let frame = self.write(out, &head, count);
+        if self.frames.len() < 8 {
+            self.frames.push((key, frame));
+        }
+        frame
+    }
+
+    /// Appends a packet with this head to the log; the payload behind it, or by reference where it is large.
+    pub fn write(&mut self, out: &mut Outbound, head: &PublishHead<'_>, order: u64) -> Frame {
+        let head_len = head.head_len();
+        let payload = self.payload;
+        if payload.len() < PAYLOAD_REFERENCE_BYTES_MIN {
+            let range = out.append(head_len + payload.len(), |bytes| {
+                let (front, back) = bytes.split_at_mut(head_len);
+                head.write_head(front);
+                back.copy_from_slice(payload);
+            });
+            return Frame {
+                head: range,
+                payload: None,
+                order,
+            };
+        }
+        let range = out.append(head_len, |bytes| head.write_head(bytes));
+        let payload = match self.payload_range {
+            Some(range) => range,
+            None => {
+                let bytes = self.owned().payload.clone();
+                *self.payload_range.insert(out.reference(bytes))
+            }
+        };
+        Frame {
+            head: range,
+            payload: Some(payload),
+            order,
+        }
+    }
+}

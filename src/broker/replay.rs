@@ -1,0 +1,298 @@
+//! Retained messages: stored by the shard that owns the topic (design decision D4), replayed to new subscriptions.
+//!
+//! Two races are closed here. A store may still be on its way to the owner when a question about it arrives by another
+//! way: stores are numbered per sender and owner, the asker says which numbers it knows of, and the owner answers when
+//! it has them. And a message may overtake the answer: topics of retained messages that pass this shard while a
+//! question is open are noted, and the older copy in the answer is left out.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use super::effect::{MeshMessage, RetainQuery};
+use super::{Broker, owner_of_topic};
+use crate::ids::{SessionId, ShardId};
+use crate::mqtt::message::Message;
+use crate::routing::EntryOptions;
+use crate::session::{Delivery, Origin};
+
+/// A question to the owners that has not been answered by all of them.
+struct Question {
+    session: SessionId,
+    serial: u64,
+    options: EntryOptions,
+    missing: u8,
+    /// The count of live retained messages when it was asked.
+    asked_at: u64,
+}
+
+/// See the module.
+pub struct Replays {
+    shards: u8,
+    /// By owner: the number of this shard's last store there.
+    stores: Vec<u64>,
+    /// By shard and owner: the greatest number of a store that this shard knows of.
+    seen: Vec<Vec<u64>>,
+    /// By shard: the number of its last store that has arrived here.
+    applied: Vec<u64>,
+    /// Questions that wait for stores to arrive here.
+    held: Vec<(ShardId, RetainQuery)>,
+    open: HashMap<u32, Question, FixedState>,
+    /// Retained messages that have passed this shard, and by topic the count at the last one, while questions are open.
+    live_count: u64,
+    live: HashMap<u64, u64, FixedState>,
+    /// When expired messages are looked for next.
+    pub next_sweep_ms: u64,
+}
+
+fn topic_hash(topic: &str) -> u64 {
+    FixedState::with_seed(1).hash_one(topic)
+}
+
+impl Replays {
+    pub fn new(shards: u8) -> Self {
+        let count = usize::from(shards);
+        let state = || FixedState::with_seed(0);
+        Replays {
+            shards,
+            stores: vec![0; count],
+            seen: vec![vec![0; count]; count],
+            applied: vec![0; count],
+            held: Vec::new(),
+            open: HashMap::with_hasher(state()),
+            live_count: 0,
+            live: HashMap::with_hasher(state()),
+            next_sweep_ms: 0,
+        }
+    }
+
+    /// The number of the next store of this shard at an owner.
+    pub fn next_store(&mut self, owner: ShardId) -> u64 {
+        self.stores[owner.index()] += 1;
+        self.stores[owner.index()]
+    }
+
+    /// This shard's last stores, by owner.
+    pub fn stored(&self) -> Box<[u64]> {
+        self.stores.as_slice().into()
+    }
+
+    /// Another shard's last stores, by owner.
+    pub fn note_stored(&mut self, from: ShardId, stored: &[u64]) {
+        for (seen, &stored) in self.seen[from.index()].iter_mut().zip(stored) {
+            *seen = (*seen).max(stored);
+        }
+    }
+
+    /// A retained message has passed this shard.
+    pub fn note_live(&mut self, topic: &str) {
+        if !self.open.is_empty() {
+            self.live_count += 1;
+            self.live.insert(topic_hash(topic), self.live_count);
+        }
+    }
+}
+
+impl Broker {
+    /// Stores or, with an empty payload, removes a retained message of a topic that this shard owns (MQTT-3.3.1-5, -6).
+    pub(super) fn store_retained(&mut self, now_ms: u64, message: Arc<Message>) {
+        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        if message.payload.is_empty() || message.expires_at_ms <= now_ms {
+            self.routing.retained.remove(topic);
+        } else {
+            self.routing.retained.set(message);
+        }
+    }
+
+    /// A store has come from another shard.
+    pub(super) fn on_retain_store(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        message: Arc<Message>,
+        seq: u64,
+    ) {
+        self.store_retained(now_ms, message);
+        self.replays.applied[from.index()] = seq;
+        let mut index = 0;
+        while index < self.replays.held.len() {
+            if self.has_applied(&self.replays.held[index].1) {
+                let (asker, query) = self.replays.held.remove(index);
+                self.answer(now_ms, asker, &query);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn has_applied(&self, query: &RetainQuery) -> bool {
+        let own = self.clients.shard.index();
+        let pairs = self
+            .replays
+            .applied
+            .iter()
+            .zip(query.seen.iter())
+            .enumerate();
+        pairs
+            .filter(|(shard, _)| *shard != own)
+            .all(|(_, (applied, seen))| applied >= seen)
+    }
+
+    /// Another shard asks for retained messages.
+    pub(super) fn on_retain_query(&mut self, now_ms: u64, from: ShardId, query: RetainQuery) {
+        if self.has_applied(&query) {
+            self.answer(now_ms, from, &query);
+        } else {
+            self.replays.held.push((from, query));
+        }
+    }
+
+    fn answer(&mut self, now_ms: u64, asker: ShardId, query: &RetainQuery) {
+        let mut messages = Vec::new();
+        self.routing
+            .retained
+            .matching(&query.filter, now_ms, &mut messages);
+        self.clients.mesh(
+            asker,
+            MeshMessage::RetainReply {
+                ticket: query.ticket,
+                messages,
+            },
+        );
+    }
+
+    /// A message with a number of a retained store has come from another shard.
+    pub(super) fn note_remote_retained(&mut self, from: ShardId, topic: &str, retain_seq: u64) {
+        let owner = owner_of_topic(topic, self.clients.shards);
+        let seen = &mut self.replays.seen[from.index()][owner.index()];
+        *seen = (*seen).max(retain_seq);
+        self.replays.note_live(topic);
+    }
+
+    /// Replays the retained messages that match a filter to a session that has just subscribed.
+    pub(super) fn replay(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        filter: &str,
+        options: EntryOptions,
+    ) {
+        let own = self.clients.shard;
+        let has_wildcard = filter.contains(['+', '#']);
+        let only = (!has_wildcard).then(|| owner_of_topic(filter, self.clients.shards));
+        if only.is_none_or(|owner| owner == own) {
+            let mut messages = Vec::new();
+            self.routing
+                .retained
+                .matching(filter, now_ms, &mut messages);
+            self.replay_messages(now_ms, session, options, &messages);
+        }
+        let owners: Vec<ShardId> = (0..self.replays.shards)
+            .map(ShardId)
+            .filter(|&shard| shard != own && only.is_none_or(|owner| owner == shard))
+            .collect();
+        if owners.is_empty() {
+            return;
+        }
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return;
+        };
+        let ticket = self.interests.next_ticket();
+        let asked_at = self.replays.live_count;
+        let missing = owners.len() as u8;
+        self.replays.open.insert(
+            ticket,
+            Question {
+                session,
+                serial,
+                options,
+                missing,
+                asked_at,
+            },
+        );
+        for owner in owners {
+            let seen = self
+                .replays
+                .seen
+                .iter()
+                .map(|by_owner| by_owner[owner.index()])
+                .collect();
+            let query = RetainQuery {
+                ticket,
+                filter: filter.into(),
+                seen,
+            };
+            self.clients
+                .mesh(owner, MeshMessage::RetainQuery(Box::new(query)));
+        }
+    }
+
+    /// An owner has answered.
+    pub(super) fn on_retain_reply(
+        &mut self,
+        now_ms: u64,
+        ticket: u32,
+        mut messages: Vec<Arc<Message>>,
+    ) {
+        let Some(question) = self.replays.open.get_mut(&ticket) else {
+            return;
+        };
+        question.missing -= 1;
+        let (session, serial, options, asked_at) = (
+            question.session,
+            question.serial,
+            question.options,
+            question.asked_at,
+        );
+        if question.missing == 0 {
+            self.replays.open.remove(&ticket);
+        }
+        let live = &self.replays.live;
+        messages.retain(|message| {
+            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+            live.get(&topic_hash(topic))
+                .is_none_or(|&count| count <= asked_at)
+        });
+        if self.replays.open.is_empty() {
+            self.replays.live.clear();
+        }
+        let is_same = self
+            .clients
+            .session(session)
+            .is_some_and(|entry| entry.serial == serial);
+        if is_same {
+            self.replay_messages(now_ms, session, options, &messages);
+        }
+    }
+
+    /// Puts retained messages behind what waits for a session; they follow as fast as the client takes them.
+    fn replay_messages(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        options: EntryOptions,
+        messages: &[Arc<Message>],
+    ) {
+        let is_away = self.clients.conn_of(session).is_none();
+        let serial = self
+            .clients
+            .session(session)
+            .map_or(0, |entry| entry.serial);
+        for message in messages {
+            let qos = if self.clients.settings.upgrade_outgoing_qos {
+                options.qos
+            } else {
+                options.qos.min(message.qos)
+            };
+            if (options.no_local && message.origin == serial) || (is_away && qos == 0) {
+                continue;
+            }
+            let bits = Delivery::pack(qos, true, options.subscription_id);
+            self.clients
+                .enqueue(session, bits, Origin::RETAINED, message.clone());
+        }
+        self.clients.pump(now_ms, session);
+    }
+}

@@ -1,0 +1,348 @@
+//! Shared subscriptions (MQTT 5, 4.8.2): owned by one shard each (design decision D5), which chooses the member that
+//! gets a message; the member's home delivers it, or returns it for another.
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::effect::{MeshMessage, SharedMessage};
+use super::interest::Waiter;
+use super::outgoing::Outgoing;
+use super::place;
+use crate::ids::{GroupId, SessionId, ShardId};
+use crate::mqtt::message::Message;
+use crate::mqtt::topic;
+use crate::routing::{Entry, EntryOptions, Member, Target};
+use crate::session::{Delivery, Origin, SharedSubscription};
+
+fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
+    if shards == 1 {
+        ShardId(0)
+    } else {
+        place((group, filter), shards)
+    }
+}
+
+impl Broker {
+    /// A session of this shard joins; `ticket` is answered when the barrier has passed.
+    pub(super) fn join_shared(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        group: &str,
+        filter: &str,
+        options: EntryOptions,
+        ticket: u32,
+    ) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let serial = entry.serial;
+        let shared = entry.shared.get_or_insert_default();
+        if !shared
+            .iter()
+            .any(|known| *known.group == *group && *known.filter == *filter)
+        {
+            shared.push(SharedSubscription {
+                group: group.into(),
+                filter: filter.into(),
+            });
+            self.clients.counters.shared_subscriptions += 1;
+        }
+        let message = SharedMessage::Join {
+            group: group.into(),
+            filter: filter.into(),
+            session,
+            serial,
+            options: options.pack(),
+            online: true,
+            ticket,
+        };
+        self.tell_owner(now_ms, group, filter, message);
+    }
+
+    /// A session of this shard leaves one.
+    pub(super) fn leave_group(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        subscription: SharedSubscription,
+    ) {
+        self.clients.counters.shared_subscriptions -= 1;
+        let SharedSubscription { group, filter } = subscription;
+        let message = SharedMessage::Leave {
+            group: group.clone(),
+            filter: filter.clone(),
+            session,
+        };
+        self.tell_owner(now_ms, &group, &filter, message);
+    }
+
+    /// A client has gone: it leaves its shared subscriptions if the session `ends`, else it is only away. What waits
+    /// for it goes back to be given to other members; so does what is in flight, if the session ends.
+    pub(super) fn leave_shared(&mut self, now_ms: u64, session: SessionId, ends: bool) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(shared) = entry.shared.as_mut() else {
+            return;
+        };
+        let subscriptions = if ends {
+            std::mem::take(&mut **shared)
+        } else {
+            (**shared).clone()
+        };
+        let taken = entry
+            .flow
+            .as_mut()
+            .map(|flow| flow.take_shared(ends))
+            .unwrap_or_default();
+        for subscription in subscriptions {
+            if ends {
+                self.leave_group(now_ms, session, subscription);
+            } else {
+                self.tell_online(now_ms, session, &subscription, false);
+            }
+        }
+        for (origin, message) in taken {
+            self.clients.unstore(&message);
+            self.return_shared(now_ms, origin, session, message);
+        }
+    }
+
+    /// A client has come back.
+    pub(super) fn rejoin_shared(&mut self, now_ms: u64, session: SessionId) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(shared) = &entry.shared else { return };
+        for subscription in (**shared).clone() {
+            self.tell_online(now_ms, session, &subscription, true);
+        }
+    }
+
+    fn tell_online(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        subscription: &SharedSubscription,
+        online: bool,
+    ) {
+        let SharedSubscription { group, filter } = subscription.clone();
+        let message = SharedMessage::Online {
+            group: group.clone(),
+            filter: filter.clone(),
+            session,
+            online,
+        };
+        self.tell_owner(now_ms, &group, &filter, message);
+    }
+
+    fn tell_owner(&mut self, now_ms: u64, group: &str, filter: &str, message: SharedMessage) {
+        let owner = owner_of_group(group, filter, self.clients.shards);
+        self.tell_shard(now_ms, owner, message);
+    }
+
+    fn tell_shard(&mut self, now_ms: u64, to: ShardId, message: SharedMessage) {
+        if to == self.clients.shard {
+            self.on_shared(now_ms, to, message);
+        } else {
+            self.clients
+                .mesh(to, MeshMessage::Shared(Box::new(message)));
+        }
+    }
+
+    /// A message for a shared subscription that this shard owns: exactly one member gets it (MQTT-4.8.2-3).
+    pub(super) fn deliver_shared(&mut self, now_ms: u64, group: GroupId, message: &Arc<Message>) {
+        match self.routing.groups.choose(group) {
+            Some(member) => self.deliver_to(now_ms, group, member, message.clone()),
+            None => self.clients.counters.publish_dropped += 1,
+        }
+    }
+
+    fn deliver_to(&mut self, now_ms: u64, group: GroupId, member: Member, message: Arc<Message>) {
+        let Member {
+            shard,
+            session,
+            serial,
+            options,
+            ..
+        } = member;
+        self.tell_shard(
+            now_ms,
+            shard,
+            SharedMessage::Deliver {
+                group,
+                session,
+                serial,
+                options,
+                message,
+            },
+        );
+    }
+
+    /// Gives a message back to the owner of the shared subscription that it came by.
+    fn return_shared(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        session: SessionId,
+        message: Arc<Message>,
+    ) {
+        let Some((owner, group)) = origin.group() else {
+            return;
+        };
+        self.tell_shard(
+            now_ms,
+            owner,
+            SharedMessage::Return {
+                group,
+                session,
+                message,
+            },
+        );
+    }
+
+    /// Something about a shared subscription, from another shard or this one.
+    pub(super) fn on_shared(&mut self, now_ms: u64, from: ShardId, message: SharedMessage) {
+        match message {
+            SharedMessage::Join {
+                group,
+                filter,
+                session,
+                serial,
+                options,
+                online,
+                ticket,
+            } => {
+                let member = Member {
+                    shard: from,
+                    session,
+                    serial,
+                    options,
+                    online,
+                };
+                self.on_join(now_ms, &group, &filter, member, ticket);
+            }
+            SharedMessage::Joined { ticket } => self.subscribe_step_done(now_ms, ticket),
+            SharedMessage::Leave {
+                group,
+                filter,
+                session,
+            } => {
+                if let Some((id, true)) = self.routing.groups.leave(&group, &filter, from, session)
+                    && let Some(filter) = self.routing.subscriptions.find(&filter)
+                {
+                    self.unsubscribe_filter(filter, Target::Group(id));
+                }
+            }
+            SharedMessage::Online {
+                group,
+                filter,
+                session,
+                online,
+            } => {
+                self.routing
+                    .groups
+                    .set_online(&group, &filter, from, session, online);
+            }
+            SharedMessage::Deliver {
+                group,
+                session,
+                serial,
+                options,
+                message,
+            } => {
+                self.on_shared_delivery(
+                    now_ms,
+                    Origin::shared(from, group),
+                    session,
+                    serial,
+                    options,
+                    message,
+                );
+            }
+            SharedMessage::Return {
+                group,
+                session,
+                message,
+            } => {
+                self.on_shared_return(now_ms, from, group, session, message);
+            }
+        }
+    }
+
+    fn on_join(&mut self, now_ms: u64, group: &str, filter: &str, member: Member, ticket: u32) {
+        let waiter = Waiter::Member {
+            shard: member.shard,
+            ticket,
+        };
+        let (id, _) = self.routing.groups.join(group, filter, member);
+        let (_, _, waits) = self.subscribe_filter(filter, Entry::group(id), waiter);
+        if !waits {
+            self.waiter_done(now_ms, waiter);
+        }
+    }
+
+    fn on_shared_delivery(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        session: SessionId,
+        serial: u64,
+        options: u32,
+        message: Arc<Message>,
+    ) {
+        let is_there = self
+            .clients
+            .session(session)
+            .is_some_and(|entry| entry.serial == serial);
+        if !is_there {
+            return self.return_shared(now_ms, origin, session, message);
+        }
+        let options = EntryOptions::unpack(options);
+        let upgrade = self.clients.settings.upgrade_outgoing_qos;
+        let qos = if upgrade {
+            options.qos
+        } else {
+            options.qos.min(message.qos)
+        };
+        let bits = Delivery::pack(
+            qos,
+            options.retain_as_published && message.retain,
+            options.subscription_id,
+        );
+        let hot = self.clients.hot[session.index()];
+        self.clients.offer(
+            session,
+            hot,
+            bits,
+            origin,
+            &mut Outgoing::shared(&message, now_ms),
+        );
+    }
+
+    /// A member could not take a message, or is gone: another gets it. The group may have ended and its number been
+    /// given to another one: only one that wants the topic gets the message.
+    fn on_shared_return(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        group: GroupId,
+        session: SessionId,
+        message: Arc<Message>,
+    ) {
+        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        let wants = topic::matches(&self.routing.groups.get(group).filter, topic);
+        let groups = &mut self.routing.groups;
+        let member = match wants {
+            true => groups
+                .choose_other(group, (from, session))
+                .or_else(|| groups.choose(group)),
+            false => None,
+        };
+        match member {
+            Some(member) => self.deliver_to(now_ms, group, member, message),
+            None => self.clients.counters.publish_dropped += 1,
+        }
+    }
+}

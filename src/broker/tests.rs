@@ -1,0 +1,139 @@
+//! A shard's brain by itself: the smallest conversations.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::mqtt::{ConnectOut, QoS, SubscribeOptions, SubscribeOut, Version};
+
+fn peer() -> Peer {
+    Peer {
+        address: "127.0.0.1:40000".parse().unwrap(),
+        listener: 0,
+    }
+}
+
+struct World {
+    broker: Broker,
+    now_ms: u64,
+}
+
+impl World {
+    fn new(settings: Settings) -> Self {
+        World {
+            broker: Broker::new(Arc::new(settings), ShardId(0), 1, 7),
+            now_ms: 1000,
+        }
+    }
+
+    fn connect(&mut self, id: &str, version: Version) -> ConnId {
+        let conn = self.broker.on_accept(self.now_ms, peer());
+        let mut bytes = Vec::new();
+        ConnectOut {
+            client_id: id,
+            clean_start: true,
+            ..ConnectOut::default()
+        }
+        .encode(version, &mut bytes);
+        self.broker.on_bytes(self.now_ms, conn, &bytes);
+        let reply = self.output(conn);
+        assert_eq!(reply[0], 0x20, "CONNACK");
+        assert_eq!(reply[3], 0, "accepted");
+        conn
+    }
+
+    fn subscribe(&mut self, conn: ConnId, version: Version, filter: &str, qos: QoS) {
+        let mut bytes = Vec::new();
+        let filters = [(filter, SubscribeOptions::with_qos(qos))];
+        SubscribeOut {
+            packet_id: PacketId::new(1).unwrap(),
+            subscription_id: None,
+            filters: &filters,
+            user_properties: &[],
+        }
+        .encode(version, &mut bytes);
+        self.broker.on_bytes(self.now_ms, conn, &bytes);
+        assert_eq!(self.output(conn)[0], 0x90, "SUBACK");
+    }
+
+    /// Takes everything that is queued for a connection.
+    fn output(&mut self, conn: ConnId) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut slices = Vec::new();
+        loop {
+            slices.clear();
+            let bytes = self.broker.gather(self.now_ms, conn, &mut slices);
+            if bytes == 0 {
+                return out;
+            }
+            self.broker.gathered_into(conn, &mut out);
+            self.broker.on_sent(self.now_ms, conn, bytes);
+        }
+    }
+}
+
+use crate::mqtt::PacketId;
+
+/// 3.1.1, QoS 0: the bytes that come in are the bytes that go out.
+const PUBLISH: &[u8] = b"\x30\x09\x00\x03a/bhell";
+
+#[test]
+fn a_message_reaches_its_subscriber() {
+    let mut world = World::new(Settings::default());
+    let subscriber = world.connect("s", Version::V311);
+    world.subscribe(subscriber, Version::V311, "a/#", QoS::AtMostOnce);
+    let publisher = world.connect("p", Version::V311);
+    world.broker.on_bytes(world.now_ms, publisher, PUBLISH);
+    assert_eq!(world.output(subscriber), PUBLISH);
+    assert_eq!(world.output(publisher), b"");
+}
+
+#[test]
+fn many_messages_merge_into_one_range() {
+    let mut world = World::new(Settings::default());
+    let subscribers: Vec<ConnId> = (0..20)
+        .map(|index| {
+            let conn = world.connect(&format!("s{index}"), Version::V311);
+            world.subscribe(conn, Version::V311, "a/b", QoS::AtLeastOnce);
+            conn
+        })
+        .collect();
+    let publisher = world.connect("p", Version::V311);
+    for _ in 0..100 {
+        world.broker.on_bytes(world.now_ms, publisher, PUBLISH);
+    }
+    for conn in subscribers {
+        let mut slices = Vec::new();
+        assert_eq!(
+            world.broker.gather(world.now_ms, conn, &mut slices),
+            100 * PUBLISH.len()
+        );
+        assert_eq!(slices.len(), 1);
+    }
+}
+
+/// What an idle connection costs in the brain's tables; `perf/` has the whole.
+#[test]
+fn tables_stay_small() {
+    use super::clients::{Conn, Hot};
+    assert!(size_of::<Conn>() <= 72);
+    assert!(size_of::<Hot>() <= 8);
+    assert!(size_of::<Option<crate::session::Session>>() <= 104);
+}
+
+/// A member whose group is at home on the same shard waits for nobody.
+#[test]
+fn a_shared_subscription_is_answered_and_served_in_turn() {
+    let mut world = World::new(Settings::default());
+    let members = ["m0", "m1"].map(|id| {
+        let conn = world.connect(id, Version::V311);
+        world.subscribe(conn, Version::V311, "$share/g/a/#", QoS::AtMostOnce);
+        conn
+    });
+    let publisher = world.connect("p", Version::V311);
+    for _ in 0..6 {
+        world.broker.on_bytes(world.now_ms, publisher, PUBLISH);
+    }
+    for conn in members {
+        assert_eq!(world.output(conn), PUBLISH.repeat(3));
+    }
+}

@@ -1,0 +1,71 @@
+//! Deadlines of connections and sessions, in ticks of 100 ms: a heap with one live entry per object.
+//!
+//! An object remembers the tick of its live entry; an entry that comes up with another tick is stale and ignored. So a
+//! deadline that moves later (keep alive, with every packet) costs nothing until the old one comes up.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::ids::{ConnId, SessionId};
+
+/// Milliseconds in a tick.
+pub const TICK_MS: u64 = 100;
+
+/// The tick that this moment lies in.
+#[inline]
+pub fn tick(now_ms: u64) -> u32 {
+    (now_ms / TICK_MS) as u32
+}
+
+/// The first tick that is not before this moment, so that a deadline is never early.
+pub fn tick_after(ms: u64) -> u32 {
+    u32::try_from(ms.div_ceil(TICK_MS)).unwrap_or(u32::MAX)
+}
+
+/// Whose deadline came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Conn(ConnId),
+    Session(SessionId),
+}
+
+const SESSION: u32 = 1 << 31;
+
+/// See the module.
+#[derive(Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+impl Timers {
+    /// Adds a deadline; the caller remembers `at` as the owner's live one.
+    pub fn add(&mut self, at: u32, owner: Owner) {
+        let key = match owner {
+            Owner::Conn(conn) => conn.0,
+            Owner::Session(session) => session.0 | SESSION,
+        };
+        self.heap.push(Reverse((at, key)));
+    }
+
+    /// The next deadline that has come, with its tick.
+    pub fn pop(&mut self, now_ms: u64) -> Option<(u32, Owner)> {
+        let &Reverse((at, key)) = self.heap.peek()?;
+        if at > tick(now_ms) {
+            return None;
+        }
+        self.heap.pop();
+        let owner = if key & SESSION != 0 {
+            Owner::Session(SessionId(key & !SESSION))
+        } else {
+            Owner::Conn(ConnId(key))
+        };
+        Some((at, owner))
+    }
+
+    /// When the next deadline comes up, in milliseconds.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.heap
+            .peek()
+            .map(|&Reverse((at, _))| u64::from(at) * TICK_MS)
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line: what was typed to a `Config`, and the exit code back.
+//!
+//! A command's options override the configuration file, so that the commands themselves look at one place only.
+
+mod args;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::broker::LogMask;
+use crate::config::{self, Config};
+use args::{Args, Command, Serve};
+
+/// The exit code of a wrong command line or configuration.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Runs the command that the arguments name; `serve` is what runs a broker until its end.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    serve: impl FnOnce(Config) -> ExitCode,
+) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => {
+            // What is printed here is help, a version or a usage error; with the terminal gone nobody misses it.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(EXIT_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match args.command {
+        Command::Serve(options) => match configure(&options) {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    eprintln!("firehose: warning: {warning}");
+                }
+                serve(config)
+            }
+            Err(error) => {
+                eprintln!("firehose: {error}");
+                ExitCode::from(EXIT_USAGE)
+            }
+        },
+    }
+}
+
+/// The configuration of a broker: the file's, with what the command line says put over it; and what to warn of.
+fn configure(options: &Serve) -> Result<(Config, Vec<String>), config::ConfigError> {
+    let (mut config, warnings) = match &options.config {
+        Some(path) => config::load(path)?,
+        None => (Config::default(), Vec::new()),
+    };
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    if !config.use_ports(&options.ports) && !options.ports.is_empty() {
+        warnings.push("-p has no effect: the configuration file defines listeners".into());
+    }
+    if options.verbose {
+        config.settings.log = LogMask::ALL;
+    }
+    if options.shards.is_some() {
+        config.shards = options.shards;
+    }
+    if options.cpus.is_some() {
+        config.cpu_list.clone_from(&options.cpus);
+    }
+    Ok((config, warnings))
+}

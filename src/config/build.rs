@@ -1,0 +1,363 @@
+//! From lines to a `Config`: which listener an option is about, includes, and what follows from options together.
+//!
+//! Listeners as in Mosquitto: `listener` opens one and what follows it in the same file is about it. `port`,
+//! `bind_address` and listener options without a `listener` above them are about the default listener, port 1883.
+//! Where neither `listener` nor `port` nor `bind_address` stands anywhere, only this host is served.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{ConfigError, Location, Misdeed, Warning};
+use super::known;
+use super::line::Line;
+use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
+use super::options::OPTIONS;
+use super::suggest;
+use super::{Config, PORT_DEFAULT};
+use crate::broker::ListenerSettings;
+
+/// Bytes of the shortest file name that `include_dir` takes: one letter and `.conf`.
+const INCLUDE_NAME_BYTES_MIN: usize = 6;
+
+/// The state of reading.
+pub(super) struct Builder {
+    globals: Globals,
+    pub(super) listeners: Vec<ListenerDraft>,
+    /// The listener of options without a `listener` above them.
+    default: Option<ListenerDraft>,
+    /// The line that called for the default listener without naming a port or an address.
+    pub(super) default_implied: Option<(Location, &'static str)>,
+    /// `listener`, `port` or `bind_address` was given.
+    pub(super) remote: bool,
+    pub(super) per_listener_settings: bool,
+    /// A security option was given: too late for `per_listener_settings`.
+    pub(super) security_given: bool,
+    /// Options that may be given once and were, and for whom.
+    given: Vec<(&'static str, Place)>,
+    warnings: Vec<Warning>,
+    /// The line in hand.
+    pub(super) at: Location,
+    /// The listener that the line in hand is about.
+    pub(super) current: Option<Place>,
+    /// An included file is being read.
+    included: bool,
+}
+
+/// Whom an option is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Broker,
+    Default,
+    Listener(usize),
+}
+
+/// Reads a file and those that it includes.
+pub(super) fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let mut builder = Builder::new(path);
+    builder.read(path)?;
+    Ok(builder.finish())
+}
+
+impl Builder {
+    fn new(path: &Path) -> Builder {
+        let mut config = Config::default();
+        config.sockets.clear();
+        config.settings.listeners.clear();
+        Builder {
+            globals: Globals {
+                config,
+                security: Security::default(),
+                log_types: None,
+                log_destinations: None,
+            },
+            listeners: Vec::new(),
+            default: None,
+            default_implied: None,
+            remote: false,
+            per_listener_settings: false,
+            security_given: false,
+            given: Vec::new(),
+            warnings: Vec::new(),
+            at: Location {
+                file: Arc::from(path),
+                line: 0,
+            },
+            current: None,
+            included: false,
+        }
+    }
+
+    /// The error that a misdeed of the line in hand is.
+    fn error(&self, misdeed: Misdeed) -> ConfigError {
+        ConfigError {
+            at: (self.at.line > 0).then(|| self.at.clone()),
+            misdeed,
+        }
+    }
+
+    /// Takes all lines of a file.
+    fn read(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let content = fs::read(path).map_err(|error| {
+            self.error(Misdeed::Unreadable {
+                path: path.to_path_buf(),
+                error,
+            })
+        })?;
+        self.at = Location {
+            file: Arc::from(path),
+            line: 0,
+        };
+        for bytes in content.split(|&byte| byte == b'\n') {
+            self.at.line += 1;
+            let text = std::str::from_utf8(bytes).map_err(|_| self.error(Misdeed::NotText))?;
+            if let Some(line) = Line::parse(text) {
+                self.take(&line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one line.
+    fn take(&mut self, line: &Line<'_>) -> Result<(), ConfigError> {
+        let option = OPTIONS.iter().find(|option| option.name == line.name);
+        if let Some(option) = option
+            && matches!(option.scope, Scope::Include)
+        {
+            return self.include(option.name, line);
+        }
+        let note = match option {
+            Some(option) => self.apply(option, line),
+            None => unsupported(line),
+        };
+        match note {
+            Ok(None) => {}
+            Ok(Some(text)) => self.warn(line.name, text),
+            Err(misdeed) => return Err(self.error(misdeed)),
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, option: &str, text: String) {
+        self.warnings.push(Warning {
+            at: self.at.clone(),
+            option: option.into(),
+            text,
+        });
+    }
+
+    fn apply(&mut self, option: &Opt, line: &Line<'_>) -> Result<Note, Misdeed> {
+        let name = option.name;
+        match &option.scope {
+            // An include is more than a line, and has been dealt with.
+            Scope::Include => Ok(None),
+            Scope::Structure(take) => take(self, line),
+            Scope::Global(value) => {
+                self.once(name, value, Place::Broker)?;
+                value.apply(&mut self.globals, name, line)
+            }
+            Scope::Listener(value) => {
+                let place = self.place(name);
+                self.once(name, value, place)?;
+                value.apply(self.listener(place), name, line)
+            }
+            Scope::Security(value) => {
+                self.security_given = true;
+                let own = self.per_listener_settings;
+                let place = if own { self.place(name) } else { Place::Broker };
+                self.apply_security(place, value, name, line)
+            }
+            Scope::ListenerSecurity(value) => {
+                let place = self.place(name);
+                self.apply_security(place, value, name, line)
+            }
+        }
+    }
+
+    fn apply_security(
+        &mut self,
+        place: Place,
+        value: &Value<Security>,
+        name: &'static str,
+        line: &Line<'_>,
+    ) -> Result<Note, Misdeed> {
+        self.once(name, value, place)?;
+        let security = match place {
+            Place::Broker => &mut self.globals.security,
+            _ => &mut self.listener(place).security,
+        };
+        value.apply(security, name, line)
+    }
+
+    /// Refuses a second line of an option that may be given once.
+    fn once<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value<T>,
+        place: Place,
+    ) -> Result<(), Misdeed> {
+        if value.once() {
+            self.mark(name, place)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Notes that an option was given.
+    pub(super) fn mark(&mut self, name: &'static str, place: Place) -> Result<(), Misdeed> {
+        if self.given.contains(&(name, place)) {
+            return Err(Misdeed::Duplicate { name });
+        }
+        self.given.push((name, place));
+        Ok(())
+    }
+
+    /// Whom a listener option in the line in hand is about.
+    fn place(&mut self, name: &'static str) -> Place {
+        if self.current.is_none() && self.default.is_none() {
+            self.default_implied = Some((self.at.clone(), name));
+        }
+        *self.current.get_or_insert(Place::Default)
+    }
+
+    /// The listener at a place; the default one comes into being when it is asked for.
+    pub(super) fn listener(&mut self, place: Place) -> &mut ListenerDraft {
+        match place {
+            Place::Listener(index) if index < self.listeners.len() => &mut self.listeners[index],
+            _ => {
+                let at = &self.at;
+                self.default.get_or_insert_with(|| {
+                    let mut listener = ListenerDraft::default();
+                    listener.socket.at = Some(at.clone());
+                    listener
+                })
+            }
+        }
+    }
+
+    /// `include_dir PATH`: the directory's `*.conf`, in the order of the bytes of their names. Each file starts
+    /// without a listener, and what follows the line goes on with the listener above it.
+    fn include(&mut self, name: &'static str, line: &Line<'_>) -> Result<(), ConfigError> {
+        let directory = Path::new(line.text(name).map_err(|misdeed| self.error(misdeed))?);
+        if self.included {
+            let rule = "only the main configuration file may include others";
+            return Err(self.error(Misdeed::Misplaced { name, rule }));
+        }
+        let paths = included(directory).map_err(|error| {
+            self.error(Misdeed::Unreadable {
+                path: directory.to_path_buf(),
+                error,
+            })
+        })?;
+        let (at, current) = (self.at.clone(), self.current);
+        self.included = true;
+        for path in paths {
+            self.at = at.clone();
+            self.current = None;
+            self.read(&path)?;
+        }
+        self.included = false;
+        self.at = at;
+        self.current = current;
+        Ok(())
+    }
+
+    /// Applies what follows from options together.
+    fn finish(mut self) -> (Config, Vec<Warning>) {
+        if let Some(log_types) = self.globals.log_types {
+            self.globals.config.settings.log = log_types;
+        }
+        if let Some(destinations) = self.globals.log_destinations.take() {
+            self.globals.config.log.destinations = destinations;
+        }
+        self.warn_of_default();
+        let security = match self.per_listener_settings {
+            true => Security::default(),
+            false => std::mem::take(&mut self.globals.security),
+        };
+        let mut config = self.globals.config;
+        config.local_only = !self.remote;
+        if config.local_only {
+            let draft = self.default.unwrap_or_default();
+            let settings = draft.granted(&security, true);
+            config.listen_locally(&[PORT_DEFAULT], &settings, &draft.socket);
+        } else {
+            for draft in self.listeners.into_iter().chain(self.default) {
+                config
+                    .settings
+                    .listeners
+                    .push(draft.granted(&security, false));
+                config.sockets.push(draft.socket);
+            }
+        }
+        (config, self.warnings)
+    }
+
+    /// A default listener that nobody asked for by name deserves a word.
+    fn warn_of_default(&mut self) {
+        let Some((at, option)) = self.default_implied.take() else {
+            return;
+        };
+        let text = if self.remote {
+            "no listener stands above it, so it opens port 1883 on all addresses, as in Mosquitto; \
+             put it below a listener if that is not meant"
+        } else {
+            "no listener is configured: only clients on this host are served, on port 1883"
+        };
+        self.warnings.push(Warning {
+            at,
+            option: option.into(),
+            text: text.into(),
+        });
+    }
+}
+
+impl ListenerDraft {
+    /// What the listener grants: what it says for itself, else what holds for all, else what is usual.
+    fn granted(&self, all: &Security, local_only: bool) -> ListenerSettings {
+        let mut granted = self.settings.clone();
+        let own = &self.security;
+        granted.allow_anonymous = own
+            .allow_anonymous
+            .or(all.allow_anonymous)
+            .unwrap_or(local_only);
+        granted.allow_zero_length_clientid = own
+            .allow_zero_length_clientid
+            .or(all.allow_zero_length_clientid)
+            .unwrap_or(granted.allow_zero_length_clientid);
+        if let Some(prefix) = own.auto_id_prefix.as_ref().or(all.auto_id_prefix.as_ref()) {
+            granted.auto_id_prefix.clone_from(prefix);
+        }
+        granted
+    }
+}
+
+/// A line whose option has no effect here: a warning, or an error.
+fn unsupported(line: &Line<'_>) -> Result<Note, Misdeed> {
+    if let Some((name, known)) = known::find(line.name) {
+        return known.verdict(name, line).map(|text| Some(text.into()));
+    }
+    let names = OPTIONS.iter().map(|option| option.name);
+    let names = names.chain(known::KNOWN.iter().map(|(name, _)| *name));
+    let meant = suggest::nearest(line.name, names);
+    Err(Misdeed::UnknownOption {
+        name: line.name.into(),
+        meant,
+    })
+}
+
+/// The files of a directory that `include_dir` takes, in its order.
+fn included(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if name.len() >= INCLUDE_NAME_BYTES_MIN && name.as_bytes().ends_with(b".conf") {
+            paths.push(directory.join(name));
+        }
+    }
+    paths.sort_unstable_by(|one, other| {
+        one.as_os_str().as_bytes().cmp(other.as_os_str().as_bytes())
+    });
+    Ok(paths)
+}

@@ -1,0 +1,156 @@
+//! The options that Mosquitto 2.0 and 2.1 know and this broker does not yet.
+//!
+//! A configuration that works with Mosquitto has to start here or say why it does not: what only adds a feature is
+//! named in a warning, what keeps somebody out is an error, because going on without would let them in.
+
+use super::error::Misdeed;
+use super::line::Line;
+
+/// What to do about such an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Goes on without, and says so.
+    Unsupported,
+    /// One line of a bridge: the broker goes on, not connected to the other one.
+    Bridge,
+    /// Has no effect in Mosquitto either.
+    Obsolete,
+    /// Keeps somebody out.
+    Guard,
+    /// Keeps somebody out, unless its value is `false`.
+    GuardIfTrue,
+}
+
+impl Known {
+    /// The text of the warning, or the error.
+    pub fn verdict(self, name: &'static str, line: &Line<'_>) -> Result<&'static str, Misdeed> {
+        match self {
+            Known::Unsupported => Ok("not supported yet, has no effect"),
+            Known::Bridge => Ok("bridges are not supported yet, has no effect"),
+            Known::Obsolete => Ok("has no effect, in Mosquitto 2 as here"),
+            Known::GuardIfTrue if matches!(line.words().next(), Some("false" | "0")) => {
+                Ok("not supported yet, and not asked for")
+            }
+            Known::Guard | Known::GuardIfTrue => Err(Misdeed::WouldOpen { name }),
+        }
+    }
+}
+
+/// Looks up an option by its name, or what its name starts with for the options of plugins.
+pub(super) fn find(name: &str) -> Option<(&'static str, Known)> {
+    KNOWN
+        .iter()
+        .find(|(known, _)| *known == name || (known.ends_with("opt_") && name.starts_with(known)))
+        .copied()
+}
+
+use Known::{Bridge, Guard, GuardIfTrue, Obsolete, Unsupported};
+
+/// By subject, in alphabetical order.
+#[rustfmt::skip]
+pub(super) static KNOWN: &[(&str, Known)] = &[
+    // Access.
+    ("acl_file", Guard),
+    ("auth_opt_", Guard),
+    ("auth_plugin", Guard),
+    ("auth_plugin_deny_special_chars", Guard),
+    ("clientid_prefixes", Guard),
+    ("global_plugin", Guard),
+    ("password_file", Guard),
+    ("plugin", Guard),
+    ("plugin_load", Guard),
+    ("plugin_opt_", Guard),
+    ("plugin_use", Guard),
+    ("psk_file", Guard),
+    // TLS, and the proxy in front of a listener.
+    ("cafile", Guard),
+    ("capath", Guard),
+    ("certfile", Guard),
+    ("ciphers", Guard),
+    ("ciphers_tls1.3", Guard),
+    ("crlfile", Guard),
+    ("dhparamfile", Unsupported),
+    ("disable_client_cert_date_checks", Unsupported),
+    ("enable_proxy_protocol", Guard),
+    ("keyfile", Guard),
+    ("proxy_protocol_v2_require_tls", GuardIfTrue),
+    ("psk_hint", Guard),
+    ("require_certificate", GuardIfTrue),
+    ("tls_engine", Guard),
+    ("tls_engine_kpass_sha1", Guard),
+    ("tls_keyform", Guard),
+    ("tls_version", Guard),
+    ("use_identity_as_username", GuardIfTrue),
+    ("use_subject_as_username", GuardIfTrue),
+    // Persistence.
+    ("autosave_interval", Unsupported),
+    ("autosave_on_changes", Unsupported),
+    ("persistence", Unsupported),
+    ("persistence_file", Unsupported),
+    ("persistence_location", Unsupported),
+    ("retained_persistence", Unsupported),
+    // WebSockets and HTTP.
+    ("http_dir", Unsupported),
+    ("packet_buffer_size", Unsupported),
+    ("websockets_headers_size", Unsupported),
+    ("websockets_log_level", Unsupported),
+    ("websockets_origin", Unsupported),
+    // The process.
+    ("enable_control_api", Unsupported),
+    ("global_max_clients", Unsupported),
+    ("log_facility", Unsupported),
+    ("memory_limit", Unsupported),
+    ("retain_expiry_interval", Unsupported),
+    ("retry_interval", Obsolete),
+    ("user", Unsupported),
+    // Bridges.
+    ("address", Bridge),
+    ("addresses", Bridge),
+    ("bridge_alpn", Bridge),
+    ("bridge_attempt_unsubscribe", Bridge),
+    ("bridge_bind_address", Bridge),
+    ("bridge_cafile", Bridge),
+    ("bridge_capath", Bridge),
+    ("bridge_certfile", Bridge),
+    ("bridge_ciphers", Bridge),
+    ("bridge_ciphers_tls1.3", Bridge),
+    ("bridge_identity", Bridge),
+    ("bridge_insecure", Bridge),
+    ("bridge_keyfile", Bridge),
+    ("bridge_max_packet_size", Bridge),
+    ("bridge_max_topic_alias", Bridge),
+    ("bridge_outgoing_retain", Bridge),
+    ("bridge_protocol_version", Bridge),
+    ("bridge_psk", Bridge),
+    ("bridge_receive_maximum", Bridge),
+    ("bridge_reload_type", Bridge),
+    ("bridge_require_ocsp", Bridge),
+    ("bridge_session_expiry_interval", Bridge),
+    ("bridge_tcp_keepalive", Bridge),
+    ("bridge_tcp_user_timeout", Bridge),
+    ("bridge_tls_use_os_certs", Bridge),
+    ("bridge_tls_version", Bridge),
+    ("cleansession", Bridge),
+    ("clientid", Bridge),
+    ("connection", Bridge),
+    ("idle_timeout", Bridge),
+    ("keepalive_interval", Bridge),
+    ("local_cleansession", Bridge),
+    ("local_clientid", Bridge),
+    ("local_password", Bridge),
+    ("local_username", Bridge),
+    ("notification_topic", Bridge),
+    ("notifications", Bridge),
+    ("notifications_local_only", Bridge),
+    ("password", Bridge),
+    ("remote_clientid", Bridge),
+    ("remote_password", Bridge),
+    ("remote_username", Bridge),
+    ("restart_timeout", Bridge),
+    ("round_robin", Bridge),
+    ("start_type", Bridge),
+    ("threshold", Bridge),
+    ("topic", Bridge),
+    ("try_private", Bridge),
+    ("username", Bridge),
+];

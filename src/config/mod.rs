@@ -1,0 +1,213 @@
+//! `mosquitto.conf` to typed, validated values.
+//!
+//! Owns the syntax of the file, the names, ranges and defaults of the options (`options`), the list of what Mosquitto
+//! knows and this broker does not yet (`known`), and what follows from options together (`build`). What leaves this
+//! module is complete: no later layer looks at text, applies a default or checks a range again.
+//! It reads files and nothing else: it opens no socket, resolves no name, and starts no thread.
+//!
+//! Invariants of a `Config`: `settings.listeners` and `sockets` have the same length, are not empty, and entry `i` of
+//! the one belongs to entry `i` of the other (it is `Peer::listener`).
+
+mod build;
+mod cpus;
+mod error;
+mod known;
+mod line;
+mod option;
+mod options;
+mod structure;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub use cpus::CpuList;
+pub use error::{ConfigError, Location, Misdeed, Warning};
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use crate::broker::{ListenerSettings, Settings};
+
+/// The port that is listened on when nothing else is said.
+pub const PORT_DEFAULT: u16 = 1883;
+
+/// Everything that `serve` needs to know before it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What the shards' brains need; shared by all of them as it is.
+    pub settings: Settings,
+    /// Where to listen: entry `i` belongs to `settings.listeners[i]`.
+    pub sockets: Vec<Socket>,
+    /// No listener is configured: only clients on this host are served, as Mosquitto 2 does.
+    pub local_only: bool,
+    /// Connections on all listeners together; `None`: no bound but that of descriptors.
+    pub global_max_connections: Option<u32>,
+    /// Whether `TCP_NODELAY` is set on client sockets.
+    pub set_tcp_nodelay: bool,
+    /// Where the process id is written once the broker is ready, and removed at its end.
+    pub pid_file: Option<PathBuf>,
+    /// Where log lines go and what they start with; which lines are wanted is `settings.log`.
+    pub log: Log,
+    /// Shards to run; `None`: one per CPU that the process may use (or of `cpu_list`).
+    pub shards: Option<u8>,
+    /// CPUs to pin the shards to, in this order; `None`: those that the process may use.
+    pub cpu_list: Option<CpuList>,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Socket {
+    /// TCP port, never 0.
+    pub port: u16,
+    /// IP address or host name to bind to, as written; `None`: all addresses. A name may resolve to several
+    /// addresses: each is bound.
+    pub address: Option<String>,
+    /// Which address families are bound.
+    pub domain: SocketDomain,
+    /// The network interface to bind to (`SO_BINDTODEVICE`).
+    pub interface: Option<String>,
+    /// Connections on this listener; `None`: no bound of its own.
+    pub max_connections: Option<u32>,
+    /// A host without this address family (`EAFNOSUPPORT`, `EADDRNOTAVAIL`) goes without this socket; any other
+    /// failure to bind it is an error as for the others.
+    pub optional: bool,
+    /// Where it is configured, for error texts.
+    pub at: Option<Location>,
+}
+
+/// `socket_domain`: the address families of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketDomain {
+    /// Both, each with a socket of its own (`IPV6_V6ONLY`), as Mosquitto does.
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// Where log lines go and what they start with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Empty for `log_dest none`. Each destination at most once, and at most one file.
+    pub destinations: Vec<LogDestination>,
+    /// Whether a line starts with a time.
+    pub timestamp: bool,
+    /// The time's strftime(3) format; `None`: seconds since 1970.
+    pub timestamp_format: Option<String>,
+}
+
+/// One `log_dest`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogDestination {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file that is appended to.
+    File(PathBuf),
+}
+
+/// Reads a configuration file and those that it includes.
+///
+/// # Errors
+/// The first misdeed found, with its file and line.
+pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
+    build::load(path)
+}
+
+impl Default for Config {
+    /// No configuration file: anonymous clients of this host, on port 1883.
+    fn default() -> Self {
+        let mut config = Config {
+            settings: Settings::default(),
+            sockets: Vec::new(),
+            local_only: true,
+            global_max_connections: None,
+            set_tcp_nodelay: false,
+            pid_file: None,
+            log: Log::default(),
+            shards: None,
+            cpu_list: None,
+        };
+        config.listen_locally(
+            &[PORT_DEFAULT],
+            &ListenerSettings::default(),
+            &Socket::default(),
+        );
+        config
+    }
+}
+
+impl Config {
+    /// The ports of the command line (`-p`, several times). As in Mosquitto, they stand in for port 1883 where no
+    /// listener is configured, and have no effect otherwise; the answer is whether they had one.
+    pub fn use_ports(&mut self, ports: &[u16]) -> bool {
+        let (Some(settings), Some(socket)) =
+            (self.settings.listeners.first(), self.sockets.first())
+        else {
+            return false;
+        };
+        if self.local_only && !ports.is_empty() {
+            let (settings, socket) = (settings.clone(), socket.clone());
+            self.listen_locally(ports, &settings, &socket);
+        }
+        self.local_only
+    }
+
+    /// Makes the listeners of a broker that serves only its own host: the two loopback addresses on each port, with
+    /// what `settings` grants and the bounds of `socket`.
+    fn listen_locally(&mut self, ports: &[u16], settings: &ListenerSettings, socket: &Socket) {
+        let addresses = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ];
+        let wanted = addresses.into_iter().filter(|address| match socket.domain {
+            SocketDomain::Any => true,
+            SocketDomain::V4 => address.is_ipv4(),
+            SocketDomain::V6 => address.is_ipv6(),
+        });
+        self.local_only = true;
+        self.sockets.clear();
+        self.settings.listeners.clear();
+        for (&port, address) in ports
+            .iter()
+            .flat_map(|port| wanted.clone().map(move |address| (port, address)))
+        {
+            self.settings.listeners.push(ListenerSettings {
+                port,
+                ..settings.clone()
+            });
+            self.sockets.push(Socket {
+                port,
+                address: Some(address.to_string()),
+                optional: address.is_ipv6(),
+                ..socket.clone()
+            });
+        }
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Self {
+        Socket {
+            port: PORT_DEFAULT,
+            address: None,
+            domain: SocketDomain::Any,
+            interface: None,
+            max_connections: None,
+            optional: false,
+            at: None,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            destinations: vec![LogDestination::Stderr],
+            timestamp: true,
+            timestamp_format: None,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What an option is: its name, its default, whom it is about, how its value is read and where it goes.
+
+use super::build::Builder;
+use super::error::Misdeed;
+use super::line::{self, Line};
+use super::{Config, LogDestination, Socket};
+use crate::broker::{ListenerSettings, LogMask};
+
+/// One option; `options::OPTIONS` holds all of them.
+pub(super) struct Opt {
+    /// As in mosquitto.conf(5).
+    pub name: &'static str,
+    /// The value that does the same as leaving the option out; empty where no value does. It says so to the reader,
+    /// and a test holds it against `Config::default`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by people and by a test"))]
+    pub default: &'static str,
+    /// Whom it is about, and its value.
+    pub scope: Scope,
+}
+
+/// Whom an option is about.
+pub(super) enum Scope {
+    /// The broker.
+    Global(Value<Globals>),
+    /// The listener above it, or the default one.
+    Listener(Value<ListenerDraft>),
+    /// All listeners, or with `per_listener_settings` only the one above it.
+    Security(Value<Security>),
+    /// The listener above it, also without `per_listener_settings`.
+    ListenerSecurity(Value<Security>),
+    /// Which listeners there are.
+    Structure(fn(&mut Builder, &Line<'_>) -> Result<Note, Misdeed>),
+    /// Other files.
+    Include,
+}
+
+/// How a value is read, and where it goes.
+pub(super) enum Value<T> {
+    /// `true` or `false`.
+    Boolean(fn(&mut T, bool)),
+    /// A whole number from `min` to `max`.
+    Number {
+        min: i64,
+        max: i64,
+        set: fn(&mut T, i64),
+    },
+    /// A whole number up to `max`; one below 0 is taken as `negative`.
+    Bound {
+        negative: i64,
+        max: i64,
+        set: fn(&mut T, i64),
+    },
+    /// The rest of the line, given at most once; the setter's error is the rule that it breaks.
+    Text(fn(&mut T, &str) -> Result<(), &'static str>),
+    /// A form of its own.
+    Other(fn(&mut T, &'static str, &Line<'_>) -> Result<Note, Misdeed>),
+}
+
+/// What a setter did not do, for a warning.
+pub(super) type Note = Option<String>;
+
+/// What is configured once for the broker.
+pub(super) struct Globals {
+    /// Filled in but for its listeners.
+    pub config: Config,
+    /// What holds for listeners that say nothing else.
+    pub security: Security,
+    /// The kinds of log line, once one is configured.
+    pub log_types: Option<LogMask>,
+    /// The destinations of log lines, once one is configured.
+    pub log_destinations: Option<Vec<LogDestination>>,
+}
+
+/// A listener on its way.
+#[derive(Default)]
+pub(super) struct ListenerDraft {
+    /// Where it listens.
+    pub socket: Socket,
+    /// What it grants, but for what `security` says.
+    pub settings: ListenerSettings,
+    /// What it says for itself.
+    pub security: Security,
+}
+
+/// Options of a listener that are otherwise taken from the broker's.
+#[derive(Default)]
+pub(super) struct Security {
+    pub allow_anonymous: Option<bool>,
+    pub allow_zero_length_clientid: Option<bool>,
+    pub auto_id_prefix: Option<String>,
+}
+
+impl<T> Value<T> {
+    /// Reads the value of `line` and puts it where it belongs.
+    pub fn apply(
+        &self,
+        target: &mut T,
+        name: &'static str,
+        line: &Line<'_>,
+    ) -> Result<Note, Misdeed> {
+        match *self {
+            Value::Boolean(set) => set(target, line::boolean(name, line.word(name)?)?),
+            Value::Number { min, max, set } => {
+                let word = line.word(name)?;
+                let value = line::number(name, word)?;
+                if !(min..=max).contains(&value) {
+                    return Err(Misdeed::OutOfRange {
+                        name,
+                        value: word.into(),
+                        min,
+                        max,
+                    });
+                }
+                set(target, value);
+            }
+            Value::Bound { negative, max, set } => {
+                let word = line.word(name)?;
+                let value = line::number(name, word)?;
+                if value > max {
+                    return Err(Misdeed::OutOfRange {
+                        name,
+                        value: word.into(),
+                        min: 0,
+                        max,
+                    });
+                }
+                set(target, if value < 0 { negative } else { value });
+            }
+            Value::Text(set) => {
+                let text = line.text(name)?;
+                set(target, text).map_err(|rule| Misdeed::Invalid {
+                    name,
+                    value: text.into(),
+                    rule,
+                })?;
+                return Ok(None);
+            }
+            Value::Other(set) => return set(target, name, line),
+        }
+        Ok(line
+            .words()
+            .nth(1)
+            .map(|word| format!("`{word}` after the value is not looked at")))
+    }
+
+    /// Whether a second line with this option is an error, as in Mosquitto.
+    pub fn once(&self) -> bool {
+        matches!(self, Value::Text(_))
+    }
+}

@@ -1,0 +1,314 @@
+//! The options: one entry each, with its name, default, range and the field that it sets.
+//!
+//! Names, units, ranges and defaults are those of mosquitto.conf(5) in 2.0 and 2.1; where the two differ, the wider
+//! range is taken. `shards` and `cpu_list` are our own.
+
+use super::build::Builder;
+use super::error::Misdeed;
+use super::line::{self, Line};
+use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
+use super::{LogDestination, SocketDomain};
+use crate::broker::{LogKind, LogMask};
+use crate::limits;
+use crate::mqtt::topic;
+
+/// The greatest number that Mosquitto reads.
+const INT_MAX: i64 = i32::MAX as i64;
+/// Bytes of the longest `auto_id_prefix`.
+const AUTO_ID_PREFIX_BYTES_MAX: usize = 50;
+/// The greatest payload of MQTT, as Mosquitto counts it: a Remaining Length without the rest of the packet.
+const MESSAGE_BYTES_MAX: i64 = 268_435_455;
+
+const fn global(name: &'static str, default: &'static str, value: Value<Globals>) -> Opt {
+    Opt {
+        name,
+        default,
+        scope: Scope::Global(value),
+    }
+}
+
+const fn listener(name: &'static str, default: &'static str, value: Value<ListenerDraft>) -> Opt {
+    Opt {
+        name,
+        default,
+        scope: Scope::Listener(value),
+    }
+}
+
+const fn security(name: &'static str, default: &'static str, value: Value<Security>) -> Opt {
+    Opt {
+        name,
+        default,
+        scope: Scope::Security(value),
+    }
+}
+
+const fn own(name: &'static str, value: Value<Security>) -> Opt {
+    Opt {
+        name,
+        default: "",
+        scope: Scope::ListenerSecurity(value),
+    }
+}
+
+const fn structure(
+    name: &'static str,
+    set: fn(&mut Builder, &Line<'_>) -> Result<Note, Misdeed>,
+) -> Opt {
+    Opt {
+        name,
+        default: "",
+        scope: Scope::Structure(set),
+    }
+}
+
+use Value::{Boolean, Bound, Number, Other, Text};
+
+/// Every option that has an effect, in groups.
+#[rustfmt::skip]
+pub(super) static OPTIONS: &[Opt] = &[
+    // Where to listen.
+    structure("listener", Builder::on_listener),
+    structure("port", Builder::on_port),
+    structure("bind_address", Builder::on_bind_address),
+    structure("per_listener_settings", Builder::on_per_listener_settings),
+    Opt { name: "include_dir", default: "", scope: Scope::Include },
+    listener("protocol", "mqtt", Other(protocol)),
+    listener("socket_domain", "", Other(socket_domain)),
+    listener("bind_interface", "", Text(|l, v| put(&mut l.socket.interface, v))),
+    listener("max_connections", "-1", Bound { negative: 0, max: INT_MAX, set: |l, v| l.socket.max_connections = bound(v) }),
+    global("global_max_connections", "-1", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.global_max_connections = bound(v) }),
+    global("set_tcp_nodelay", "false", Boolean(|g, v| g.config.set_tcp_nodelay = v)),
+
+    // Who may connect, and as what.
+    security("allow_anonymous", "", Boolean(|s, v| s.allow_anonymous = Some(v))),
+    own("listener_allow_anonymous", Boolean(|s, v| s.allow_anonymous = Some(v))),
+    security("allow_zero_length_clientid", "true", Boolean(|s, v| s.allow_zero_length_clientid = Some(v))),
+    security("auto_id_prefix", "auto-", Text(auto_id_prefix)),
+    own("listener_auto_id_prefix", Text(auto_id_prefix)),
+    listener("accept_protocol_versions", "3, 4, 5", Other(accept_protocol_versions)),
+    listener("use_username_as_clientid", "false", Boolean(|l, v| l.settings.use_username_as_clientid = v)),
+    listener("mount_point", "", Text(mount_point)),
+
+    // What a listener grants.
+    listener("max_qos", "2", Number { min: 0, max: 2, set: |l, v| l.settings.max_qos = v as u8 }),
+    listener("maximum_qos", "2", Number { min: 0, max: 2, set: |l, v| l.settings.max_qos = v as u8 }),
+    listener("max_topic_alias", "10", Number { min: 0, max: 65_535, set: |l, v| l.settings.max_topic_alias = v as u16 }),
+    listener("max_topic_alias_broker", "10", Number { min: 0, max: 65_535, set: |l, v| l.settings.max_topic_alias_broker = v as u16 }),
+
+    // Bounds on packets, queues and sessions.
+    global("max_inflight_messages", "20", Bound { negative: 0, max: 65_535, set: |g, v| g.config.settings.max_inflight_messages = v as u16 }),
+    global("max_inflight_bytes", "0", Bound { negative: 0, max: i64::MAX, set: |g, v| g.config.settings.max_inflight_bytes = v as u64 }),
+    global("max_queued_messages", "1000", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.settings.max_queued_messages = v as u32 }),
+    global("max_queued_bytes", "0", Bound { negative: 0, max: i64::MAX, set: |g, v| g.config.settings.max_queued_bytes = v as u64 }),
+    global("queue_qos0_messages", "false", Boolean(|g, v| g.config.settings.queue_qos0_messages = v)),
+    global("max_packet_size", "", Number { min: 20, max: INT_MAX, set: max_packet_size }),
+    global("message_size_limit", "0", Number { min: 0, max: MESSAGE_BYTES_MAX, set: |g, v| g.config.settings.message_size_limit = v as u32 }),
+    global("max_keepalive", "65535", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.max_keepalive = v as u16 }),
+    global("persistent_client_expiration", "", Other(persistent_client_expiration)),
+
+    // How messages are passed on.
+    global("retain_available", "true", Boolean(|g, v| g.config.settings.retain_available = v)),
+    global("check_retain_source", "true", Boolean(|g, v| g.config.settings.check_retain_source = v)),
+    global("allow_duplicate_messages", "true", Boolean(|g, v| g.config.settings.allow_duplicate_messages = v)),
+    global("upgrade_outgoing_qos", "false", Boolean(|g, v| g.config.settings.upgrade_outgoing_qos = v)),
+
+    // The process.
+    global("sys_interval", "10", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.sys_interval = v as u32 }),
+    global("pid_file", "", Text(|g, v| put(&mut g.config.pid_file, v))),
+    global("log_dest", "stderr", Other(log_dest)),
+    global("log_type", "", Other(log_type)),
+    global("connection_messages", "true", Boolean(|g, v| g.config.settings.connection_messages = v)),
+    global("log_timestamp", "true", Boolean(|g, v| g.config.log.timestamp = v)),
+    global("log_timestamp_format", "", Text(|g, v| put(&mut g.config.log.timestamp_format, v))),
+    global("shards", "", Number { min: 1, max: limits::SHARDS_MAX as i64, set: |g, v| g.config.shards = Some(v as u8) }),
+    global("cpu_list", "", Text(cpu_list)),
+];
+
+/// Puts a text that obeys no rule.
+fn put<T: for<'a> From<&'a str>>(field: &mut Option<T>, text: &str) -> Result<(), &'static str> {
+    *field = Some(text.into());
+    Ok(())
+}
+
+/// A number of connections; 0 and below are no bound.
+fn bound(value: i64) -> Option<u32> {
+    u32::try_from(value)
+        .ok()
+        .filter(|&connections| connections > 0)
+}
+
+fn max_packet_size(globals: &mut Globals, value: i64) {
+    globals.config.settings.max_packet_size = (value as u32).min(limits::PACKET_BYTES_MAX);
+}
+
+fn auto_id_prefix(security: &mut Security, text: &str) -> Result<(), &'static str> {
+    if text.len() > AUTO_ID_PREFIX_BYTES_MAX {
+        return Err("longer than 50 bytes");
+    }
+    put(&mut security.auto_id_prefix, text)
+}
+
+fn mount_point(listener: &mut ListenerDraft, text: &str) -> Result<(), &'static str> {
+    if !topic::topic_name_valid(text) {
+        return Err("not a topic name; does it contain a wildcard?");
+    }
+    listener.settings.mount_point = text.into();
+    Ok(())
+}
+
+fn cpu_list(globals: &mut Globals, text: &str) -> Result<(), &'static str> {
+    globals.config.cpu_list = Some(text.parse()?);
+    Ok(())
+}
+
+fn protocol(_: &mut ListenerDraft, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    match line.word(name)? {
+        "mqtt" => Ok(None),
+        other @ ("websockets" | "http_api") => Err(Misdeed::NotYet {
+            what: format!("{name} {other}"),
+        }),
+        other => Err(not_one_of(name, other, &["mqtt", "websockets"])),
+    }
+}
+
+fn socket_domain(
+    listener: &mut ListenerDraft,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    listener.socket.domain = match line.word(name)? {
+        "ipv4" => SocketDomain::V4,
+        "ipv6" => SocketDomain::V6,
+        other => return Err(not_one_of(name, other, &["ipv4", "ipv6"])),
+    };
+    Ok(None)
+}
+
+fn accept_protocol_versions(
+    listener: &mut ListenerDraft,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let mut versions = [false; 3];
+    for word in line
+        .words()
+        .flat_map(|word| word.split(','))
+        .filter(|word| !word.is_empty())
+    {
+        match word {
+            "3" => versions[0] = true,
+            "4" => versions[1] = true,
+            "5" => versions[2] = true,
+            other => return Err(not_one_of(name, other, &["3", "4", "5"])),
+        }
+    }
+    if versions == [false; 3] {
+        return Err(Misdeed::Empty { name });
+    }
+    listener.settings.accept_versions = versions;
+    Ok(None)
+}
+
+fn persistent_client_expiration(
+    globals: &mut Globals,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    let rule = "a span of time is a number above 0 and its unit: h, d, w, m or y";
+    let seconds = line::seconds(word);
+    let seconds = seconds.ok_or_else(|| Misdeed::Invalid {
+        name,
+        value: word.into(),
+        rule,
+    })?;
+    globals.config.settings.persistent_client_expiration = Some(seconds);
+    Ok(None)
+}
+
+/// `none` takes back the destinations above it; each of the others adds one.
+fn log_dest(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    let destinations = globals.log_destinations.get_or_insert_default();
+    let destination = match word {
+        "none" => {
+            destinations.clear();
+            return Ok(None);
+        }
+        "stdout" => LogDestination::Stdout,
+        "stderr" => LogDestination::Stderr,
+        "file" => {
+            if destinations
+                .iter()
+                .any(|other| matches!(other, LogDestination::File(_)))
+            {
+                return Err(Misdeed::Duplicate {
+                    name: "log_dest file",
+                });
+            }
+            let path = line.value[word.len()..].trim();
+            if path.is_empty() {
+                return Err(Misdeed::Empty {
+                    name: "log_dest file",
+                });
+            }
+            LogDestination::File(path.into())
+        }
+        "syslog" | "topic" | "dlt" => {
+            if destinations.is_empty() {
+                globals.log_destinations = None;
+            }
+            return Ok(Some(format!(
+                "the destination {word} is not supported yet and gets no lines"
+            )));
+        }
+        other => {
+            let choices = ["none", "stdout", "stderr", "file", "syslog", "topic", "dlt"];
+            return Err(not_one_of(name, other, &choices));
+        }
+    };
+    if !destinations.contains(&destination) {
+        destinations.push(destination);
+    }
+    Ok(None)
+}
+
+/// The words of `log_type`; `none` takes back the kinds above it, `all` stands for each of them.
+#[rustfmt::skip]
+const LOG_TYPES: [(&str, LogMask); 11] = [
+    ("none", LogMask::NONE),
+    ("error", LogMask(LogKind::Error as u16)),
+    ("warning", LogMask(LogKind::Warning as u16)),
+    ("notice", LogMask(LogKind::Notice as u16)),
+    ("information", LogMask(LogKind::Information as u16)),
+    ("subscribe", LogMask(LogKind::Subscribe as u16)),
+    ("unsubscribe", LogMask(LogKind::Unsubscribe as u16)),
+    ("debug", LogMask(LogKind::Debug as u16)),
+    ("websockets", LogMask(LogKind::Websockets as u16)),
+    ("internal", LogMask(LogKind::Internal as u16)),
+    ("all", LogMask::ALL),
+];
+
+fn log_type(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    let Some((_, mask)) = LOG_TYPES.iter().find(|(choice, _)| *choice == word) else {
+        return Err(not_one_of(name, word, &LOG_TYPES.map(|(choice, _)| choice)));
+    };
+    let before = globals.log_types.unwrap_or(LogMask::NONE);
+    let nothing = *mask == LogMask::NONE;
+    globals.log_types = Some(if nothing {
+        LogMask::NONE
+    } else {
+        LogMask(before.0 | mask.0)
+    });
+    Ok(None)
+}
+
+fn not_one_of(name: &'static str, value: &str, choices: &[&str]) -> Misdeed {
+    Misdeed::NotOneOf {
+        name,
+        value: value.into(),
+        choices: choices.join(", "),
+    }
+}

@@ -1,0 +1,472 @@
+//! The configuration, from text to values: each option, each misdeed, and what Mosquitto 2 does with the same file.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+mod misdeeds;
+
+use super::option::{Scope, Value};
+use super::options::OPTIONS;
+use super::*;
+use crate::broker::LogMask;
+
+/// A directory of its own for one test, removed when it ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("firehose-config-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn read(text: &str) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let scratch = Scratch::new();
+    load(&scratch.file("broker.conf", text))
+}
+
+/// The configuration of a text that is right and deserves no warning.
+fn config(text: &str) -> Config {
+    let (config, warnings) = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    assert_eq!(warnings, [], "{text:?}");
+    assert_eq!(config.sockets.len(), config.settings.listeners.len());
+    config
+}
+
+/// The error of a text, without its file: "LINE: reason".
+fn error(text: &str) -> String {
+    let error = read(text).expect_err(text).to_string();
+    error
+        .split_once("broker.conf:")
+        .map_or(error.clone(), |(_, rest)| rest.to_string())
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let (_, warnings) = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    warnings
+        .iter()
+        .map(|w| format!("{}: {}: {}", w.at.line, w.option, w.text))
+        .collect()
+}
+
+#[test]
+fn no_line_gives_the_default() {
+    for text in ["", "\n", "# a comment\n\n   \n\t\n", "\r\n"] {
+        assert_eq!(config(text), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn default_serves_anonymous_clients_of_this_host() {
+    let config = Config::default();
+    let addresses: Vec<_> = config
+        .sockets
+        .iter()
+        .map(|s| s.address.as_deref().unwrap())
+        .collect();
+    assert_eq!(addresses, ["127.0.0.1", "::1"]);
+    assert!(!config.sockets[0].optional && config.sockets[1].optional);
+    assert!(
+        config
+            .settings
+            .listeners
+            .iter()
+            .all(|l| l.allow_anonymous && l.port == 1883)
+    );
+    assert!(config.local_only);
+}
+
+#[test]
+fn each_default_of_the_table_is_what_leaving_the_option_out_does() {
+    for option in OPTIONS.iter().filter(|option| !option.default.is_empty()) {
+        let listener = matches!(option.scope, Scope::Listener(_));
+        let above = if listener { "listener 1883\n" } else { "" };
+        let placeless = |text: &str| {
+            let mut config = config(text);
+            config
+                .sockets
+                .iter_mut()
+                .for_each(|socket| socket.at = None);
+            config
+        };
+        let without = placeless(above);
+        let with = placeless(&format!("{above}{} {}\n", option.name, option.default));
+        assert_eq!(with, without, "{}", option.name);
+    }
+}
+
+#[test]
+fn each_name_stands_in_one_table_once() {
+    let mut names = HashSet::new();
+    let ours = OPTIONS.iter().map(|option| option.name);
+    for name in ours.chain(known::KNOWN.iter().map(|(name, _)| *name)) {
+        assert!(names.insert(name), "{name}");
+    }
+}
+
+/// Every option takes effect, and each number's range ends where the table says.
+#[test]
+fn each_number_ends_where_its_range_ends() {
+    fn check<T>(name: &str, value: &Value<T>) {
+        let (min, max) = match value {
+            Value::Number { min, max, .. } => (*min, *max),
+            Value::Bound { max, .. } => (-7, *max),
+            _ => return,
+        };
+        for value in [min, max] {
+            config(&format!("listener 1883\n{name} {value}\n"));
+        }
+        if let Some(above) = max.checked_add(1) {
+            let text = error(&format!("listener 1883\n{name} {above}\n"));
+            assert!(text.contains("out of range"), "{text}");
+        }
+        if min >= 0 {
+            let text = error(&format!("listener 1883\n{name} {}\n", min - 1));
+            assert!(text.contains("out of range"), "{text}");
+        }
+    }
+    for option in OPTIONS {
+        match &option.scope {
+            Scope::Global(value) => check(option.name, value),
+            Scope::Listener(value) => check(option.name, value),
+            Scope::Security(value) | Scope::ListenerSecurity(value) => check(option.name, value),
+            Scope::Structure(_) | Scope::Include => {}
+        }
+    }
+}
+
+#[test]
+fn global_options_arrive() {
+    let settings = config(
+        "max_inflight_messages 100\nmax_inflight_bytes 5000\nmax_queued_messages 7\nmax_queued_bytes 70000\n\
+         queue_qos0_messages true\nmax_packet_size 2000\nmessage_size_limit 1000\nmax_keepalive 60\n\
+         retain_available false\nallow_duplicate_messages false\nupgrade_outgoing_qos true\n\
+         check_retain_source false\nsys_interval 3\nconnection_messages false\n\
+         persistent_client_expiration 2w\n",
+    )
+    .settings;
+    assert_eq!(
+        (settings.max_inflight_messages, settings.max_inflight_bytes),
+        (100, 5000)
+    );
+    assert_eq!(
+        (settings.max_queued_messages, settings.max_queued_bytes),
+        (7, 70_000)
+    );
+    assert_eq!(
+        (settings.max_packet_size, settings.message_size_limit),
+        (2000, 1000)
+    );
+    assert_eq!((settings.max_keepalive, settings.sys_interval), (60, 3));
+    assert!(settings.queue_qos0_messages && settings.upgrade_outgoing_qos);
+    assert!(!settings.retain_available && !settings.allow_duplicate_messages);
+    assert!(!settings.check_retain_source && !settings.connection_messages);
+    assert_eq!(settings.persistent_client_expiration, Some(2 * 7 * 86_400));
+
+    let config = config(
+        "global_max_connections 500\nset_tcp_nodelay true\npid_file /run/fire hose.pid\nlog_timestamp false\n\
+         log_timestamp_format %Y-%m-%dT%H:%M:%S\nshards 3\ncpu_list 4-6, 1\n",
+    );
+    assert_eq!(config.global_max_connections, Some(500));
+    assert!(config.set_tcp_nodelay && !config.log.timestamp);
+    assert_eq!(config.pid_file, Some("/run/fire hose.pid".into()));
+    assert_eq!(
+        config.log.timestamp_format.as_deref(),
+        Some("%Y-%m-%dT%H:%M:%S")
+    );
+    assert_eq!(
+        (config.shards, config.cpu_list),
+        (Some(3), Some(CpuList(vec![4, 5, 6, 1])))
+    );
+}
+
+#[test]
+fn listener_options_are_about_the_listener_above() {
+    let config = config(
+        "listener 1884 127.0.0.1\nmax_connections 10\nmax_qos 1\nmax_topic_alias 0\nmount_point a/b/\n\
+         bind_interface lo\nsocket_domain ipv4\nprotocol mqtt\n\
+         listener 1885\nmax_topic_alias_broker 5\nuse_username_as_clientid true\naccept_protocol_versions 4, 5\n",
+    );
+    assert!(!config.local_only);
+    let [one, two] = &config.sockets[..] else {
+        panic!("{:?}", config.sockets)
+    };
+    assert_eq!(
+        (one.port, one.address.as_deref(), one.max_connections),
+        (1884, Some("127.0.0.1"), Some(10))
+    );
+    assert_eq!(
+        (one.interface.as_deref(), one.domain),
+        (Some("lo"), SocketDomain::V4)
+    );
+    assert_eq!(
+        (two.port, two.address.as_deref(), two.max_connections),
+        (1885, None, None)
+    );
+    assert_eq!((two.domain, two.optional), (SocketDomain::Any, false));
+    let [one, two] = &config.settings.listeners[..] else {
+        unreachable!()
+    };
+    assert_eq!(
+        (
+            one.port,
+            one.max_qos,
+            one.max_topic_alias,
+            one.mount_point.as_str()
+        ),
+        (1884, 1, 0, "a/b/")
+    );
+    assert_eq!(
+        (
+            two.port,
+            two.max_qos,
+            two.max_topic_alias,
+            two.max_topic_alias_broker
+        ),
+        (1885, 2, 10, 5)
+    );
+    assert!(!one.use_username_as_clientid && two.use_username_as_clientid);
+    assert_eq!(
+        (one.accept_versions, two.accept_versions),
+        ([true; 3], [false, true, true])
+    );
+}
+
+#[test]
+fn anonymous_clients_are_let_in_only_where_asked_for_or_local() {
+    let anonymous = |text: &str| -> Vec<bool> {
+        config(text)
+            .settings
+            .listeners
+            .iter()
+            .map(|l| l.allow_anonymous)
+            .collect()
+    };
+    assert_eq!(anonymous(""), [true, true]);
+    assert_eq!(anonymous("allow_anonymous false\n"), [false, false]);
+    assert_eq!(anonymous("listener 1884\n"), [false]);
+    assert_eq!(anonymous("port 1884\n"), [false]);
+    assert_eq!(anonymous("bind_address 127.0.0.1\n"), [false]);
+    assert_eq!(
+        anonymous("listener 1884\nallow_anonymous true\nlistener 1885\n"),
+        [true, true]
+    );
+    let own = "per_listener_settings true\nlistener 1884\nallow_anonymous true\nlistener 1885\n";
+    assert_eq!(anonymous(own), [true, false]);
+    let own =
+        "allow_anonymous true\nlistener 1884\nlistener 1885\nlistener_allow_anonymous false\n";
+    assert_eq!(anonymous(own), [true, false]);
+}
+
+#[test]
+fn client_ids_follow_the_broker_or_the_listener() {
+    let all = config(
+        "auto_id_prefix x-\nallow_zero_length_clientid false\nlistener 1884\nlistener 1885\n",
+    );
+    for listener in &all.settings.listeners {
+        assert_eq!(listener.auto_id_prefix, "x-");
+        assert!(!listener.allow_zero_length_clientid);
+    }
+    let own =
+        config("per_listener_settings true\nlistener 1884\nauto_id_prefix y-\nlistener 1885\n");
+    let prefixes: Vec<_> = own
+        .settings
+        .listeners
+        .iter()
+        .map(|l| l.auto_id_prefix.as_str())
+        .collect();
+    assert_eq!(prefixes, ["y-", "auto-"]);
+}
+
+#[test]
+fn port_and_bind_address_make_one_listener() {
+    let config = config("port 1884\nbind_address 127.0.0.1\nmax_connections 5\n");
+    let [socket] = &config.sockets[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            socket.port,
+            socket.address.as_deref(),
+            socket.max_connections
+        ),
+        (1884, Some("127.0.0.1"), Some(5))
+    );
+    assert_eq!(
+        warnings("port 1884\nport 1885\n"),
+        ["2: port: given before, only the latest is used"]
+    );
+}
+
+#[test]
+fn listener_option_without_a_listener_stays_on_this_host() {
+    let (config, warnings) = read("max_connections 5\nsocket_domain ipv4\n").unwrap();
+    let [socket] = &config.sockets[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (socket.port, socket.address.as_deref()),
+        (1883, Some("127.0.0.1"))
+    );
+    assert_eq!(socket.max_connections, Some(5));
+    assert!(
+        warnings[0]
+            .to_string()
+            .contains("1: max_connections: no listener is configured")
+    );
+}
+
+#[test]
+fn listener_option_above_the_first_listener_opens_the_default_one() {
+    let (config, warnings) = read("max_connections 5\nlistener 1884\n").unwrap();
+    let ports: Vec<_> = config
+        .sockets
+        .iter()
+        .map(|s| (s.port, s.max_connections))
+        .collect();
+    assert_eq!(ports, [(1884, None), (1883, Some(5))]);
+    assert!(config.settings.listeners.iter().all(|l| !l.allow_anonymous));
+    assert!(
+        warnings[0]
+            .text
+            .contains("opens port 1883 on all addresses")
+    );
+}
+
+#[test]
+fn numbers_below_zero_are_no_bound() {
+    let config = config(
+        "listener 1883\nmax_connections -1\nmax_queued_messages -4\nmax_inflight_messages 0x10\n",
+    );
+    assert_eq!(config.sockets[0].max_connections, None);
+    assert_eq!(config.settings.max_queued_messages, 0);
+    assert_eq!(config.settings.max_inflight_messages, 16);
+}
+
+#[test]
+fn spans_of_time_have_units() {
+    let expiration = |value: &str| {
+        let text = format!("persistent_client_expiration {value}\n");
+        config(&text).settings.persistent_client_expiration.unwrap()
+    };
+    assert_eq!(expiration("1h"), 3600);
+    assert_eq!(expiration("14d"), 14 * 86_400);
+    assert_eq!(expiration("1m"), 30 * 86_400);
+    assert_eq!(expiration("2y"), 730 * 86_400);
+    for wrong in ["3", "3q", "h", "-1h", "0d", "99999999999999999999y", "é"] {
+        let text = error(&format!("persistent_client_expiration {wrong}\n"));
+        assert!(text.contains("span of time"), "{text}");
+    }
+}
+
+#[test]
+fn log_options_add_up() {
+    let destinations = |text: &str| config(text).log.destinations;
+    assert_eq!(destinations(""), [LogDestination::Stderr]);
+    assert_eq!(destinations("log_dest none\n"), []);
+    let both = [
+        LogDestination::Stdout,
+        LogDestination::File("/var/log/fire hose.log".into()),
+    ];
+    assert_eq!(
+        destinations("log_dest stdout\nlog_dest file /var/log/fire hose.log\nlog_dest stdout\n"),
+        both
+    );
+    let (fallback, notes) = read("log_dest syslog\n").unwrap();
+    assert_eq!(fallback.log.destinations, [LogDestination::Stderr]);
+    assert!(notes[0].text.contains("syslog is not supported yet"));
+
+    let types = |text: &str| config(text).settings.log;
+    assert_eq!(types(""), LogMask::DEFAULT);
+    assert_eq!(types("log_type error\nlog_type warning\n"), LogMask(3));
+    assert_eq!(types("log_type none\n"), LogMask::NONE);
+    assert_eq!(types("log_type debug\nlog_type all\n"), LogMask::ALL);
+}
+
+#[test]
+fn includes_are_read_in_the_order_of_their_names() {
+    let scratch = Scratch::new();
+    let directory = scratch.0.join("conf.d");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("b.conf"), "sys_interval 2\n").unwrap();
+    fs::write(directory.join("Z.conf"), "sys_interval 1\n").unwrap();
+    fs::write(directory.join("c.conf.bak"), "nonsense\n").unwrap();
+    fs::write(directory.join(".conf"), "nonsense\n").unwrap();
+    let text = format!(
+        "listener 1884\ninclude_dir {}\nmax_qos 1\n",
+        directory.display()
+    );
+    let main = scratch.file("broker.conf", &text);
+    let (config, warnings) = load(&main).unwrap();
+    assert_eq!((config.settings.sys_interval, warnings.len()), (2, 0));
+    assert_eq!(
+        config.settings.listeners[0].max_qos, 1,
+        "the listener above the include goes on"
+    );
+
+    fs::write(directory.join("d.conf"), "\nallow_anonymous yes\n").unwrap();
+    let text = load(&main).unwrap_err().to_string();
+    assert!(
+        text.contains("d.conf:2: allow_anonymous: `yes` is neither"),
+        "{text}"
+    );
+    fs::write(
+        directory.join("d.conf"),
+        format!("include_dir {}\n", directory.display()),
+    )
+    .unwrap();
+    let text = load(&main).unwrap_err().to_string();
+    assert!(
+        text.contains("d.conf:1: include_dir: only the main"),
+        "{text}"
+    );
+}
+
+#[test]
+fn ports_of_the_command_line_count_only_without_listeners() {
+    let mut local = config("allow_anonymous false\n");
+    assert!(local.use_ports(&[1884, 1885]));
+    let ports: Vec<_> = local
+        .sockets
+        .iter()
+        .map(|s| (s.port, s.address.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            (1884, "127.0.0.1"),
+            (1884, "::1"),
+            (1885, "127.0.0.1"),
+            (1885, "::1")
+        ]
+    );
+    let listeners = &local.settings.listeners;
+    assert!(listeners.iter().all(|l| !l.allow_anonymous));
+    assert_eq!(
+        listeners.iter().map(|l| l.port).collect::<Vec<_>>(),
+        [1884, 1884, 1885, 1885]
+    );
+
+    let mut remote = config("listener 1884\n");
+    let before = remote.clone();
+    assert!(!remote.use_ports(&[1885]));
+    assert_eq!(remote, before);
+}

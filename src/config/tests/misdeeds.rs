@@ -1,0 +1,198 @@
+//! What is refused or warned of, with its line and reason.
+
+use super::*;
+
+#[test]
+fn each_misdeed_names_its_line_and_reason() {
+    for (text, expected) in [
+        ("\nfoo bar\n", "2: unknown option `foo`"),
+        (
+            "max_conections 3\n",
+            "1: unknown option `max_conections`; did you mean `max_connections`?",
+        ),
+        (
+            "Listener 1883\n",
+            "1: unknown option `Listener`; did you mean `listener`?",
+        ),
+        (
+            "listeners 1883\n",
+            "1: unknown option `listeners`; did you mean `listener`?",
+        ),
+        (
+            "acl_fle x\n",
+            "1: unknown option `acl_fle`; did you mean `acl_file`?",
+        ),
+        ("listener\n", "1: listener: the value is missing"),
+        ("listener abc\n", "1: listener: `abc` is not a whole number"),
+        ("listener 0\n", "1: listener: 0 is out of range, 1 to 65535"),
+        (
+            "listener 70000\n",
+            "1: listener: 70000 is out of range, 1 to 65535",
+        ),
+        (
+            "listener 0 /run/x.sock\n",
+            "1: listener 0: Unix domain sockets: not supported yet",
+        ),
+        (
+            "listener 1883\nprotocol websockets\n",
+            "2: protocol websockets: not supported yet",
+        ),
+        (
+            "protocol foo\n",
+            "1: protocol: `foo` is none of mqtt, websockets",
+        ),
+        ("port 0\n", "1: port: 0 is out of range, 1 to 65535"),
+        (
+            "allow_anonymous yes\n",
+            "1: allow_anonymous: `yes` is neither true nor false",
+        ),
+        (
+            "allow_anonymous # true\n",
+            "1: allow_anonymous: the value is missing",
+        ),
+        (
+            "sys_interval 1.5\n",
+            "1: sys_interval: `1.5` is not a whole number",
+        ),
+        (
+            "sys_interval 010\n",
+            "1: sys_interval: `010` is not a whole number",
+        ),
+        (
+            "sys_interval -\n",
+            "1: sys_interval: `-` is not a whole number",
+        ),
+        (
+            "sys_interval 0x\n",
+            "1: sys_interval: `0x` is not a whole number",
+        ),
+        (
+            "max_packet_size 0\n",
+            "1: max_packet_size: 0 is out of range, 20 to 2147483647",
+        ),
+        ("pid_file a\npid_file b\n", "2: pid_file: given twice"),
+        (
+            "bind_address ::1\nbind_address ::2\n",
+            "2: bind_address: given twice",
+        ),
+        ("log_dest file\n", "1: log_dest file: the value is missing"),
+        (
+            "log_dest file a\nlog_dest file b\n",
+            "2: log_dest file: given twice",
+        ),
+        (
+            "log_dest foo\n",
+            "1: log_dest: `foo` is none of none, stdout, stderr, file, syslog, topic, dlt",
+        ),
+        (
+            "listener 1883\nmount_point a/#\n",
+            "2: mount_point: `a/#`: not a topic name; does it contain a wildcard?",
+        ),
+        (
+            "listener 1883\naccept_protocol_versions 3,6\n",
+            "2: accept_protocol_versions: `6` is none of 3, 4, 5",
+        ),
+        (
+            "cpu_list 3-1\n",
+            "1: cpu_list: `3-1`: a range of CPUs runs from the lower to the higher number",
+        ),
+        (
+            "cpu_list 0,0\n",
+            "1: cpu_list: `0,0`: a CPU is listed twice",
+        ),
+        (
+            "cpu_list a\n",
+            "1: cpu_list: `a`: CPUs are written as numbers and ranges, like 0-3,6",
+        ),
+        ("shards 65\n", "1: shards: 65 is out of range, 1 to 64"),
+        (
+            "allow_anonymous true\nper_listener_settings true\n",
+            "2: per_listener_settings: has to stand above the options that it makes a listener's own",
+        ),
+    ] {
+        assert_eq!(error(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn unreadable_files_and_text_that_is_none_are_named() {
+    let text = load(Path::new("/nonexistent/broker.conf"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("cannot read /nonexistent/broker.conf: No such file"),
+        "{text}"
+    );
+    let text = error("include_dir /nonexistent\n");
+    assert!(
+        text.starts_with("1: cannot read /nonexistent: No such file"),
+        "{text}"
+    );
+    let scratch = Scratch::new();
+    let path = scratch.0.join("broker.conf");
+    fs::write(&path, b"# fine\npid_file \xff\n").unwrap();
+    let text = load(&path).unwrap_err().to_string();
+    assert!(
+        text.ends_with("broker.conf:2: the line is not UTF-8 text"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_keeps_somebody_out_is_never_ignored() {
+    for name in [
+        "password_file",
+        "acl_file",
+        "psk_file",
+        "cafile",
+        "capath",
+        "certfile",
+        "keyfile",
+        "crlfile",
+        "psk_hint",
+        "plugin",
+        "global_plugin",
+        "auth_plugin",
+        "plugin_load",
+        "plugin_use",
+        "plugin_opt_db",
+        "auth_opt_db",
+        "clientid_prefixes",
+        "tls_version",
+        "ciphers",
+        "enable_proxy_protocol",
+    ] {
+        let text = error(&format!("listener 1883\n{name} x\n"));
+        assert!(text.contains("ignoring it would open the broker"), "{text}");
+    }
+    for name in [
+        "require_certificate",
+        "use_identity_as_username",
+        "use_subject_as_username",
+    ] {
+        assert!(error(&format!("listener 1883\n{name} true\n")).contains("open the broker"));
+        assert_eq!(warnings(&format!("listener 1883\n{name} false\n")).len(), 1);
+    }
+}
+
+#[test]
+fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
+    let text = "persistence true\npersistence_location /var/lib/mosquitto/\nuser mosquitto\nconnection up\naddress x\n";
+    let expected = [
+        "1: persistence: not supported yet, has no effect",
+        "2: persistence_location: not supported yet, has no effect",
+        "3: user: not supported yet, has no effect",
+        "4: connection: bridges are not supported yet, has no effect",
+        "5: address: bridges are not supported yet, has no effect",
+    ];
+    assert_eq!(warnings(text), expected);
+    let extra = "allow_anonymous true extra\n";
+    assert_eq!(
+        warnings(extra),
+        ["1: allow_anonymous: `extra` after the value is not looked at"]
+    );
+    assert_eq!(
+        warnings("allow_anonymous true # a comment\n"),
+        Vec::<String>::new()
+    );
+}

@@ -1,0 +1,427 @@
+//! The outbound log: every outgoing packet is encoded once into shared memory, and a connection's queue is a short
+//! list of byte ranges of it (design, chapter 4).
+//!
+//! Owns the memory that sockets send from, and the queues. Knows connections only by their number and packets only
+//! by their first byte and length. One shard's thread runs it.
+//!
+//! Invariants:
+//! - a blob is freed only when no range refers to it (`users` counts ranges, not messages);
+//! - what `gather` returned stays where it is until `sent` is called for that connection;
+//! - `pending` of a queue is the sum of its ranges' lengths, and `in_flight <= pending`.
+
+mod blob;
+mod overflow;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use blob::Slice;
+use blob::{BlobId, Blobs};
+use queue::Queue;
+
+use crate::ids::ConnId;
+use crate::limits;
+use bytes::Bytes;
+
+/// Bytes in a blob: a part of the log, a private copy or a payload that is referenced where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    blob: BlobId,
+    offset: u32,
+    len: u32,
+}
+
+impl Range {
+    /// How many bytes.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// What the slow-consumer policy took from a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Whole QoS 0 messages.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The log, the queues of all connections of a shard, and who of them has something to send.
+pub struct Outbound {
+    blobs: Blobs,
+    queues: Vec<Queue>,
+    /// Connections with output and no send in flight, each once.
+    dirty: Vec<ConnId>,
+    /// Connections whose send in flight holds a segment that is wanted back.
+    cancel: Vec<ConnId>,
+    /// Range lists of queues that have been emptied, for reuse.
+    spare: Vec<queue::List>,
+    /// Bytes queued for all connections.
+    pending: u64,
+    /// How many sends are in flight.
+    in_flight: usize,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Outbound {
+    /// An empty log with no queue.
+    pub fn new() -> Self {
+        Outbound {
+            blobs: Blobs::new(),
+            queues: Vec::new(),
+            dirty: Vec::new(),
+            cancel: Vec::new(),
+            spare: Vec::new(),
+            pending: 0,
+            in_flight: 0,
+        }
+    }
+
+    /// Makes an empty queue for a new connection.
+    pub fn open(&mut self, conn: ConnId) {
+        if self.queues.len() <= conn.index() {
+            self.queues.resize_with(conn.index() + 1, Queue::default);
+        }
+        debug_assert!(self.queues[conn.index()].is_empty());
+    }
+
+    /// Forgets what is queued for a connection. Nothing of it may be in flight any more.
+    pub fn close(&mut self, conn: ConnId) {
+        let queue = &mut self.queues[conn.index()];
+        debug_assert_eq!(queue.in_flight(), 0);
+        self.pending -= u64::from(queue.pending());
+        let blobs = &mut self.blobs;
+        if let Some(list) = queue.clear(|range| blobs.leave(range.blob)) {
+            self.keep_spare(list);
+        }
+    }
+
+    /// Appends `len` bytes, written by `write`, to the log. The range is good until `settle`, and longer in queues.
+    #[inline]
+    pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Range {
+        if len > self.blobs.room() {
+            self.make_room(len);
+        }
+        let (blob, offset) = self.blobs.append(len, write);
+        Range {
+            blob,
+            offset,
+            len: len as u32,
+        }
+    }
+
+    /// Appends these bytes to the log.
+    pub fn append_bytes(&mut self, bytes: &[u8]) -> Range {
+        self.append(bytes.len(), |out| out.copy_from_slice(bytes))
+    }
+
+    /// Refers to a payload where it is. The range is good until `settle`, and longer in queues.
+    pub fn reference(&mut self, payload: Bytes) -> Range {
+        let len = payload.len() as u32;
+        Range {
+            blob: self.blobs.reference(payload),
+            offset: 0,
+            len,
+        }
+    }
+
+    /// Ends the time in which ranges outside of queues are good: memory that no queue refers to becomes free.
+    #[inline]
+    pub fn settle(&mut self) {
+        self.blobs.settle();
+    }
+
+    /// Queues a range for a connection and returns the bytes that are then pending for it.
+    #[inline]
+    pub fn push(&mut self, conn: ConnId, range: Range) -> u32 {
+        let queue = &mut self.queues[conn.index()];
+        self.pending += u64::from(range.len);
+        if queue.append(range) {
+            let pending = queue.pending();
+            self.mark_dirty(conn);
+            return pending;
+        }
+        self.push_new(conn, range)
+    }
+
+    /// The part of `push` that adds a range to the list.
+    fn push_new(&mut self, conn: ConnId, range: Range) -> u32 {
+        self.blobs.enter(range.blob);
+        let spare = &mut self.spare;
+        let queue = &mut self.queues[conn.index()];
+        queue.push(range, || spare.pop().unwrap_or_default());
+        let pending = queue.pending();
+        if queue.len() > limits::QUEUE_RANGES_MAX {
+            self.make_private(conn, |_, _| true);
+        }
+        self.mark_dirty(conn);
+        pending
+    }
+
+    #[inline]
+    fn mark_dirty(&mut self, conn: ConnId) {
+        if self.queues[conn.index()].becomes_dirty() {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// Bytes pending for a connection, those in flight included.
+    #[inline]
+    pub fn pending(&self, conn: ConnId) -> u32 {
+        self.queues[conn.index()].pending()
+    }
+
+    /// Bytes pending for all connections.
+    pub fn pending_total(&self) -> u64 {
+        self.pending
+    }
+
+    /// Bytes of memory that the log and the private copies hold (referenced payloads included).
+    pub fn memory(&self) -> usize {
+        self.blobs.memory()
+    }
+
+    /// Whether a send is in flight for a connection.
+    pub fn is_in_flight(&self, conn: ConnId) -> bool {
+        self.queues[conn.index()].in_flight() > 0
+    }
+
+    /// How many sends are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// A connection with output and no send in flight; each is returned once until it has new output.
+    pub fn next_dirty(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.dirty.pop() {
+            if self.queues[conn.index()].take_dirty() {
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    /// A connection whose send in flight should be cancelled, because it holds memory that is wanted back.
+    pub fn next_cancel(&mut self) -> Option<ConnId> {
+        self.cancel.pop()
+    }
+
+    /// Marks what is queued for a connection as in flight and adds where it is to `slices`: at most
+    /// `limits::SEND_RANGES_MAX` of them. Returns the bytes; 0 when there is nothing, or a send is in flight already.
+    pub fn gather(&mut self, conn: ConnId, now_s: u32, slices: &mut Vec<Slice>) -> usize {
+        let index = conn.index();
+        if self.queues[index].is_empty() || self.queues[index].in_flight() > 0 {
+            return 0;
+        }
+        if self.queues[index].is_fragmented() {
+            self.join(conn);
+        }
+        let blobs = &self.blobs;
+        let mut bytes = 0usize;
+        for range in self.queues[index].ranges().take(limits::SEND_RANGES_MAX) {
+            let take = range.len.min((limits::SEND_BYTES_MAX - bytes) as u32);
+            slices.push(blobs.slice(range.blob, range.offset, take));
+            bytes += take as usize;
+            if bytes == limits::SEND_BYTES_MAX {
+                break;
+            }
+        }
+        self.queues[index].start(bytes as u32, now_s);
+        self.in_flight += 1;
+        bytes
+    }
+
+    /// Copies what is in flight for a connection: what `gather` pointed at, for those who may not look there.
+    pub fn gathered_into(&self, conn: ConnId, out: &mut Vec<u8>) {
+        let queue = &self.queues[conn.index()];
+        let mut rest = queue.in_flight() as usize;
+        for range in queue.ranges() {
+            let bytes = self.blobs.bytes(range.blob, range.offset, range.len);
+            let take = rest.min(bytes.len());
+            out.extend_from_slice(&bytes[..take]);
+            rest -= take;
+            if rest == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The send in flight is over and the socket took `written` bytes of it.
+    pub fn sent(&mut self, conn: ConnId, written: usize) {
+        let index = conn.index();
+        if self.queues[index].in_flight() == 0 {
+            return;
+        }
+        self.in_flight -= 1;
+        let written = written.min(self.queues[index].in_flight() as usize) as u32;
+        let skip = match self.queues[index].ends_whole(written) {
+            true => 0,
+            false => overflow::skip_after(&self.blobs, &self.queues[index], written),
+        };
+        self.queues[index].set_skip(skip);
+        self.pending -= u64::from(written);
+        let blobs = &mut self.blobs;
+        let was_cancelled = self.queues[index].finish();
+        if let Some(list) = self.queues[index].consume(written, |range| blobs.leave(range.blob)) {
+            self.keep_spare(list);
+        }
+        if was_cancelled {
+            self.make_private(conn, |blobs, range| blobs.is_evicted(range.blob));
+        }
+        if !self.queues[index].is_empty() {
+            self.mark_dirty(conn);
+        }
+    }
+
+    /// Seconds (of `gather`'s clock) since which a connection's send in flight has made no progress.
+    pub fn in_flight_since(&self, conn: ConnId) -> Option<u32> {
+        let queue = &self.queues[conn.index()];
+        (queue.in_flight() > 0).then(|| queue.since_s())
+    }
+
+    /// How many queues there are: connections have smaller numbers.
+    pub fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Whether no queue was ever opened.
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    fn keep_spare(&mut self, list: queue::List) {
+        if self.spare.len() < limits::SPARE_LISTS && list.capacity() <= 2 * limits::QUEUE_RANGES_MAX
+        {
+            self.spare.push(list);
+        }
+    }
+
+    /// Copies many small ranges into one at the end of the log: one `send` of one range is cheaper than a `sendmsg`.
+    fn join(&mut self, conn: ConnId) {
+        let total = self.queues[conn.index()].pending() as usize;
+        let joined = self.append(total, |_| ());
+        let old: Vec<Range> = self.queues[conn.index()].ranges().collect();
+        let mut at = joined.offset;
+        for range in &old {
+            self.blobs
+                .copy_within(range.blob, range.offset, range.len, joined.blob, at);
+            at += range.len;
+        }
+        self.rebuild(conn, &old, &[joined]);
+    }
+
+    /// Makes room for `len` more bytes in the log, by a new segment, and keeps the window: whoever still refers to the
+    /// oldest segment gets a private copy, or is asked to cancel the send that does.
+    #[cold]
+    fn make_room(&mut self, len: usize) {
+        self.blobs.rotate(len);
+        while let Some(oldest) = self.blobs.evict() {
+            for index in 0..self.queues.len() {
+                if !self.queues[index]
+                    .ranges()
+                    .any(|range| range.blob == oldest)
+                {
+                    continue;
+                }
+                let conn = ConnId(index as u32);
+                self.make_private(conn, |_, range| range.blob == oldest);
+                let still = self.queues[index]
+                    .ranges()
+                    .any(|range| range.blob == oldest);
+                if still && self.queues[index].cancel() {
+                    self.cancel.push(conn);
+                }
+            }
+        }
+    }
+
+    /// Copies those ranges of a connection that are not in flight and for which `chosen` holds to memory of its own.
+    fn make_private(&mut self, conn: ConnId, chosen: impl Fn(&Blobs, &Range) -> bool) {
+        let queue = &self.queues[conn.index()];
+        let old: Vec<Range> = queue.ranges().collect();
+        let (in_flight, rest) = split(&old, queue.in_flight());
+        let mut copy = Vec::new();
+        for range in rest.iter().filter(|range| chosen(&self.blobs, range)) {
+            copy.extend_from_slice(self.blobs.bytes(range.blob, range.offset, range.len));
+        }
+        if copy.is_empty() {
+            return;
+        }
+        let mut ranges = in_flight;
+        let blob = self.blobs.private(copy);
+        let mut offset = 0;
+        for range in rest {
+            if chosen(&self.blobs, &range) {
+                overflow::add(
+                    &mut ranges,
+                    Range {
+                        blob,
+                        offset,
+                        len: range.len,
+                    },
+                );
+                offset += range.len;
+            } else {
+                ranges.push(range);
+            }
+        }
+        self.rebuild(conn, &old, &ranges);
+    }
+
+    /// Gives a queue other ranges than it has.
+    fn rebuild(&mut self, conn: ConnId, old: &[Range], new: &[Range]) {
+        for range in new {
+            self.blobs.enter(range.blob);
+        }
+        for range in old {
+            self.blobs.leave(range.blob);
+        }
+        let spare = &mut self.spare;
+        let list = self.queues[conn.index()].replace(new, || spare.pop().unwrap_or_default());
+        if let Some(list) = list {
+            self.keep_spare(list);
+        }
+    }
+
+    /// Drops the oldest QoS 0 messages of a connection until at most `keep` bytes are pending, or no such message is
+    /// left. What is in flight, or partly sent, stays.
+    pub fn drop_oldest(&mut self, conn: ConnId, keep: u32) -> Dropped {
+        overflow::drop_oldest(self, conn, keep)
+    }
+}
+
+/// Splits a list of ranges behind its first `bytes` bytes.
+fn split(ranges: &[Range], mut bytes: u32) -> (Vec<Range>, Vec<Range>) {
+    let (mut front, mut rest) = (Vec::new(), Vec::new());
+    for range in ranges {
+        let head = bytes.min(range.len);
+        bytes -= head;
+        if head > 0 {
+            front.push(Range {
+                len: head,
+                ..*range
+            });
+        }
+        if head < range.len {
+            rest.push(Range {
+                blob: range.blob,
+                offset: range.offset + head,
+                len: range.len - head,
+            });
+        }
+    }
+    (front, rest)
+}

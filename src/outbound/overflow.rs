@@ -1,0 +1,144 @@
+//! The slow-consumer policy on a queue: which bytes of it are whole QoS 0 messages, and dropping the oldest of them.
+//!
+//! Packets describe themselves: the type and the flags are in the first byte, the length follows. Walking a queue
+//! happens only where a socket took less than it was given, or a bound is reached.
+
+use super::blob::Blobs;
+use super::queue::Queue;
+use super::{Dropped, Outbound, Range};
+use crate::ids::ConnId;
+
+/// Walks the packets of a list of ranges.
+struct Walk<'a> {
+    blobs: &'a Blobs,
+    ranges: &'a [Range],
+    /// The range and the offset in it where the next packet starts.
+    index: usize,
+    offset: u32,
+}
+
+impl Walk<'_> {
+    /// The byte `ahead` of the position.
+    fn byte(&self, ahead: u32) -> Option<u8> {
+        let mut offset = self.offset + ahead;
+        for range in self.ranges.get(self.index..)? {
+            if offset < range.len {
+                return self
+                    .blobs
+                    .bytes(range.blob, range.offset + offset, 1)
+                    .first()
+                    .copied();
+            }
+            offset -= range.len;
+        }
+        None
+    }
+
+    /// First byte and length of the packet at the position.
+    fn packet(&self) -> Option<(u8, u32)> {
+        let first = self.byte(0)?;
+        let mut remaining = 0u32;
+        for position in 0..4 {
+            let byte = self.byte(1 + position)?;
+            remaining |= u32::from(byte & 0x7f) << (7 * position);
+            if byte & 0x80 == 0 {
+                return Some((first, remaining + 2 + position));
+            }
+        }
+        None
+    }
+
+    /// Moves on by `bytes` and hands what was passed to `take`, in pieces.
+    fn advance(&mut self, mut bytes: u32, mut take: impl FnMut(Range)) {
+        while bytes > 0 {
+            let Some(range) = self.ranges.get(self.index) else {
+                return;
+            };
+            let step = bytes.min(range.len - self.offset);
+            take(Range {
+                blob: range.blob,
+                offset: range.offset + self.offset,
+                len: step,
+            });
+            bytes -= step;
+            self.offset += step;
+            if self.offset == range.len {
+                self.index += 1;
+                self.offset = 0;
+            }
+        }
+    }
+}
+
+/// Bytes of a packet that are still to be sent when the socket has taken `written` bytes from the front.
+pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
+    if written <= queue.skip() {
+        return queue.skip() - written;
+    }
+    let ranges: Vec<Range> = queue.ranges().collect();
+    let mut walk = Walk {
+        blobs,
+        ranges: &ranges,
+        index: 0,
+        offset: 0,
+    };
+    let mut position = queue.skip();
+    walk.advance(position, |_| ());
+    while position < written {
+        let Some((_, len)) = walk.packet() else {
+            return 0;
+        };
+        walk.advance(len, |_| ());
+        position += len;
+    }
+    position - written
+}
+
+/// Whether a packet with this first byte is a PUBLISH with QoS 0.
+fn is_droppable(first: u8) -> bool {
+    first & 0xf6 == 0x30
+}
+
+/// Adds a range to a list, as a longer last range where it can.
+pub fn add(list: &mut Vec<Range>, range: Range) {
+    match list.last_mut() {
+        Some(last) if last.blob == range.blob && last.offset + last.len == range.offset => {
+            last.len += range.len
+        }
+        _ => list.push(range),
+    }
+}
+
+/// See [`Outbound::drop_oldest`].
+pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped {
+    let queue = &outbound.queues[conn.index()];
+    let ranges: Vec<Range> = queue.ranges().collect();
+    let mut kept: Vec<Range> = Vec::with_capacity(ranges.len());
+    let mut walk = Walk {
+        blobs: &outbound.blobs,
+        ranges: &ranges,
+        index: 0,
+        offset: 0,
+    };
+    let mut dropped = Dropped::default();
+    let mut position = queue.skip();
+    let mut pending = queue.pending();
+    walk.advance(position, |range| add(&mut kept, range));
+    while let Some((first, len)) = walk.packet() {
+        let is_last = position + len >= queue.pending();
+        if pending > keep && position >= queue.in_flight() && is_droppable(first) && !is_last {
+            walk.advance(len, |_| ());
+            dropped.messages += 1;
+            dropped.bytes += u64::from(len);
+            pending -= len;
+        } else {
+            walk.advance(len, |range| add(&mut kept, range));
+        }
+        position += len;
+    }
+    if dropped.messages > 0 {
+        outbound.pending -= dropped.bytes;
+        outbound.rebuild(conn, &ranges, &kept);
+    }
+    dropped
+}

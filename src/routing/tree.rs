@@ -1,0 +1,268 @@
+//! Paths of topic levels as a tree: nodes in a slab, the names of levels interned, all edges in one hash table.
+//!
+//! A node has no table of children of its own, so a path that nobody shares costs one small node, one slot of the
+//! edge table and the name of its level, whatever the number of siblings.
+//!
+//! Invariants: node 0 is the root and is never freed; every other living node is in `edges` under the hash of its
+//! parent and symbol, and holds one reference to its symbol; the low bits of `children` count exactly the living
+//! nodes whose parent it is. Who removes the last value of a node removes the node, and then its ancestors as far
+//! as they have neither value nor child.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::symbols::{HASH, PLUS, Symbol, Symbols};
+use super::{push_compact, shrink_table};
+
+/// The node above all first levels.
+pub(super) const ROOT: u32 = 0;
+/// No node.
+pub(super) const NONE: u32 = u32::MAX;
+
+const HAS_HASH: u32 = 1 << 31;
+const HAS_PLUS: u32 = 1 << 30;
+const COUNT_MASK: u32 = HAS_PLUS - 1;
+/// `children` of a free node; the next free one is in `parent`.
+const FREE: u32 = u32::MAX;
+
+/// One level of one or more paths.
+pub(super) struct Node<V> {
+    parent: u32,
+    symbol: Symbol,
+    children: u32,
+    pub(super) value: V,
+}
+
+impl<V> Node<V> {
+    /// Whether a level `#` follows.
+    #[inline]
+    pub(super) fn has_hash(&self) -> bool {
+        self.children & HAS_HASH != 0
+    }
+
+    /// Whether a level `+` follows.
+    #[inline]
+    pub(super) fn has_plus(&self) -> bool {
+        self.children & HAS_PLUS != 0
+    }
+
+    /// Whether a level other than `#` and `+` follows.
+    #[inline]
+    pub(super) fn has_names(&self) -> bool {
+        self.children & COUNT_MASK > u32::from(self.has_hash()) + u32::from(self.has_plus())
+    }
+
+    /// Whether any level follows.
+    #[inline]
+    pub(super) fn has_children(&self) -> bool {
+        self.children != 0
+    }
+}
+
+/// A tree of topic levels with a value at every node.
+pub(super) struct Tree<V> {
+    nodes: Vec<Node<V>>,
+    symbols: Symbols,
+    edges: HashTable<u32>,
+    free: u32,
+    hasher: FixedState,
+}
+
+impl<V: Default> Tree<V> {
+    pub(super) fn new(seed: u64) -> Tree<V> {
+        let root = Node {
+            parent: NONE,
+            symbol: HASH,
+            children: 0,
+            value: V::default(),
+        };
+        Tree {
+            nodes: vec![root],
+            symbols: Symbols::new(seed),
+            edges: HashTable::new(),
+            free: NONE,
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    /// The symbol of a level's name, if any path has it.
+    #[inline]
+    pub(super) fn symbol(&self, level: &[u8]) -> Option<Symbol> {
+        self.symbols.find(level)
+    }
+
+    /// A node that is known to be living.
+    #[inline]
+    pub(super) fn node(&self, node: u32) -> &Node<V> {
+        &self.nodes[node as usize]
+    }
+
+    /// A node that is known to be living, to be changed.
+    #[inline]
+    pub(super) fn node_mut(&mut self, node: u32) -> &mut Node<V> {
+        &mut self.nodes[node as usize]
+    }
+
+    /// The node with this number, unless it is free or was never used.
+    #[inline]
+    pub(super) fn living(&self, node: u32) -> Option<&Node<V>> {
+        self.nodes
+            .get(node as usize)
+            .filter(|node| node.children != FREE)
+    }
+
+    /// Numbers that nodes have had so far: the bound of a walk over all of them by `living`.
+    pub(super) fn slots(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// The child of `parent` by this name.
+    #[inline]
+    pub(super) fn child(&self, parent: u32, symbol: Symbol) -> Option<u32> {
+        let hash = edge_hash(&self.hasher, parent, symbol);
+        self.edges
+            .find(hash, |&node| {
+                let node = &self.nodes[node as usize];
+                node.parent == parent && node.symbol == symbol
+            })
+            .copied()
+    }
+
+    /// The node at the end of a path.
+    pub(super) fn find(&self, path: &[u8]) -> Option<u32> {
+        levels(path).try_fold(ROOT, |node, level| self.child(node, self.symbol(level)?))
+    }
+
+    /// The child of `parent` by this name, and whether it had to be made.
+    pub(super) fn child_or_insert(&mut self, parent: u32, level: &[u8]) -> (u32, bool) {
+        if let Some(symbol) = self.symbols.find(level)
+            && let Some(child) = self.child(parent, symbol)
+        {
+            return (child, false);
+        }
+        let symbol = self.symbols.acquire(level);
+        let child = self.place(Node {
+            parent,
+            symbol,
+            children: 0,
+            value: V::default(),
+        });
+        let (nodes, hasher) = (&self.nodes, &self.hasher);
+        self.edges
+            .insert_unique(edge_hash(hasher, parent, symbol), child, |&node| {
+                let node = &nodes[node as usize];
+                edge_hash(hasher, node.parent, node.symbol)
+            });
+        let above = self.node_mut(parent);
+        above.children = (above.children + 1) | wildcard_flag(symbol);
+        (child, true)
+    }
+
+    /// Frees a node that has no child (and is not the root); returns its parent.
+    pub(super) fn remove_leaf(&mut self, node: u32) -> u32 {
+        debug_assert!(node != ROOT && !self.node(node).has_children());
+        let Node { parent, symbol, .. } = self.nodes[node as usize];
+        let hash = edge_hash(&self.hasher, parent, symbol);
+        if let Ok(found) = self.edges.find_entry(hash, |&other| other == node) {
+            found.remove();
+        }
+        let above = self.node_mut(parent);
+        above.children = (above.children - 1) & !wildcard_flag(symbol);
+        self.symbols.release(symbol);
+        self.nodes[node as usize] = Node {
+            parent: self.free,
+            symbol: HASH,
+            children: FREE,
+            value: V::default(),
+        };
+        self.free = node;
+        let (nodes, hasher) = (&self.nodes, &self.hasher);
+        shrink_table(&mut self.edges, |&node| {
+            let node = &nodes[node as usize];
+            edge_hash(hasher, node.parent, node.symbol)
+        });
+        parent
+    }
+
+    /// The node above a living node; `NONE` for the root.
+    pub(super) fn parent(&self, node: u32) -> u32 {
+        self.node(node).parent
+    }
+
+    /// The name of a node's own level.
+    pub(super) fn level(&self, node: u32) -> &[u8] {
+        self.symbols.name(self.node(node).symbol)
+    }
+
+    /// Appends the path of a node.
+    pub(super) fn path(&self, node: u32, out: &mut Vec<u8>) {
+        let mut upwards: SmallVec<[u32; 16]> = SmallVec::new();
+        let mut at = node;
+        while at != ROOT {
+            upwards.push(at);
+            at = self.node(at).parent;
+        }
+        for (position, &at) in upwards.iter().rev().enumerate() {
+            if position > 0 {
+                out.push(b'/');
+            }
+            out.extend_from_slice(self.level(at));
+        }
+    }
+
+    /// Nodes without the root.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.edges.len()
+    }
+
+    /// Distinct names without the wildcards.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> usize {
+        self.symbols.len()
+    }
+
+    /// Bytes of heap, without what the values own.
+    pub(super) fn memory(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node<V>>()
+            + self.edges.allocation_size()
+            + self.symbols.memory()
+    }
+
+    fn place(&mut self, node: Node<V>) -> u32 {
+        if self.free == NONE {
+            push_compact(&mut self.nodes, node);
+            return self.nodes.len() as u32 - 1;
+        }
+        let index = self.free;
+        let vacant = &mut self.nodes[index as usize];
+        self.free = vacant.parent;
+        *vacant = node;
+        index
+    }
+}
+
+/// The levels of a topic name or filter.
+#[inline]
+pub(super) fn levels(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+}
+
+#[inline]
+fn wildcard_flag(symbol: Symbol) -> u32 {
+    match symbol {
+        HASH => HAS_HASH,
+        PLUS => HAS_PLUS,
+        _ => 0,
+    }
+}
+
+#[inline]
+fn edge_hash(hasher: &FixedState, parent: u32, symbol: Symbol) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write_u64(u64::from(parent) << 32 | u64::from(symbol.0));
+    hasher.finish()
+}

@@ -1,0 +1,60 @@
+//! Topic aliases (MQTT 5, 3.3.2.3.4), one table per direction, for the life of a network connection.
+
+use std::num::NonZeroU16;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// Aliases that the client has set.
+#[derive(Debug, Default)]
+pub struct InboundAliases {
+    topics: Vec<Option<Box<str>>>,
+}
+
+impl InboundAliases {
+    /// Sets what an alias stands for. The caller has checked it against the maximum.
+    pub fn set(&mut self, alias: NonZeroU16, topic: &str) {
+        let index = usize::from(alias.get()) - 1;
+        if self.topics.len() <= index {
+            self.topics.resize(index + 1, None);
+        }
+        if self.topics[index].as_deref() != Some(topic) {
+            self.topics[index] = Some(topic.into());
+        }
+    }
+
+    /// What an alias stands for.
+    pub fn get(&self, alias: NonZeroU16) -> Option<&str> {
+        self.topics.get(usize::from(alias.get()) - 1)?.as_deref()
+    }
+}
+
+/// Aliases that the broker has set: the first topics that are sent get one each and keep it.
+#[derive(Debug)]
+pub struct OutboundAliases {
+    aliases: HashMap<Box<str>, u16, FixedState>,
+    max: u16,
+}
+
+impl OutboundAliases {
+    /// A table of at most `max` aliases.
+    pub fn new(max: u16) -> Self {
+        OutboundAliases {
+            aliases: HashMap::with_hasher(FixedState::with_seed(0)),
+            max,
+        }
+    }
+
+    /// The alias of a topic and whether the client knows it already; `None` when the table is full.
+    pub fn of(&mut self, topic: &str) -> Option<(u16, bool)> {
+        if let Some(&alias) = self.aliases.get(topic) {
+            return Some((alias, true));
+        }
+        let next = self.aliases.len() + 1;
+        if next > usize::from(self.max) {
+            return None;
+        }
+        self.aliases.insert(topic.into(), next as u16);
+        Some((next as u16, false))
+    }
+}

@@ -1,0 +1,355 @@
+//! Towards the client: what is in flight with QoS 1 and 2, and what waits its turn.
+//!
+//! Invariants: messages leave the queue in the order in which they came (MQTT-4.6.0-6); never more are in flight than
+//! the receive maximum allows (MQTT-3.3.4-9); an identifier in use is not given to another message (MQTT-2.2.1-3).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::window::{InFlight, Progress, SHARED_ID_BIT, Window, next_private};
+use crate::ids::{GroupId, ShardId};
+use crate::limits;
+use crate::mqtt::message::Message;
+
+/// Where a message came from: a shared subscription of this or another shard, or an ordinary one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin(u32);
+
+impl Origin {
+    /// An ordinary subscription.
+    pub const ORDINARY: Origin = Origin(u32::MAX);
+    /// A retained message, sent because of a new subscription.
+    pub const RETAINED: Origin = Origin(u32::MAX - 1);
+
+    /// A shared subscription that this shard owns.
+    pub fn shared(owner: ShardId, group: GroupId) -> Self {
+        Origin(u32::from(owner.0) << 24 | group.0 & 0xff_ffff)
+    }
+
+    /// The owner and the group, if it was a shared subscription.
+    pub fn group(self) -> Option<(ShardId, GroupId)> {
+        let group = (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff));
+        (self.0 < Self::RETAINED.0).then_some(group)
+    }
+}
+
+/// A message for one client: the message and how it is to be delivered.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Arc<Message>,
+    /// QoS in bits 0 and 1, the RETAIN flag in bit 2, the subscription identifier in bits 4 to 31 (0 for none).
+    pub bits: u32,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Delivery {
+    /// The bits of a delivery.
+    #[inline]
+    pub fn pack(qos: u8, retain: bool, subscription_id: u32) -> u32 {
+        u32::from(qos) | u32::from(retain) << 2 | subscription_id << 4
+    }
+
+    /// Its QoS: 0, 1 or 2.
+    #[inline]
+    pub fn qos(&self) -> u8 {
+        (self.bits & 3) as u8
+    }
+
+    /// Its RETAIN flag.
+    #[inline]
+    pub fn retain(&self) -> bool {
+        self.bits & 4 != 0
+    }
+
+    /// Its subscription identifier; 0 for none.
+    #[inline]
+    pub fn subscription_id(&self) -> u32 {
+        self.bits >> 4
+    }
+}
+
+/// What the configuration and the client allow.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Messages in flight: the smaller of the receive maximum and `max_inflight_messages`.
+    pub in_flight: u16,
+    /// Payload bytes in flight; 0 for no bound.
+    pub in_flight_bytes: u64,
+    /// Messages in the queue; 0 for no bound but the built-in one on bytes.
+    pub queued: u32,
+    /// Payload bytes in the queue; 0 for the built-in bound.
+    pub queued_bytes: u64,
+}
+
+/// Whether a message found a place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// It did.
+    Yes,
+    /// A bound was reached.
+    Full,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Flow {
+    own: Window,
+    shared: Window,
+    last_private: u16,
+    in_flight_bytes: u64,
+    queue: VecDeque<Delivery>,
+    queue_bytes: u64,
+    /// In flight, but not yet sent again on this connection: its receive maximum is smaller than that of the last one.
+    later: VecDeque<u16>,
+    /// Retained messages in the queue: they do not count towards the bound on messages, and keep QoS 0 messages
+    /// behind them.
+    replaying: u32,
+}
+
+impl Flow {
+    /// How many messages are in flight.
+    #[inline]
+    pub fn in_flight(&self) -> usize {
+        self.own.len() + self.shared.len()
+    }
+
+    /// How many messages wait.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether one more message with QoS above 0 may be sent.
+    #[inline]
+    pub fn has_room(&self, bounds: &Bounds) -> bool {
+        self.in_flight() < usize::from(bounds.in_flight)
+            && (bounds.in_flight_bytes == 0 || self.in_flight_bytes < bounds.in_flight_bytes)
+    }
+
+    /// Whether a new message must wait behind others: any with QoS above 0, and QoS 0 while retained ones are ahead.
+    #[inline]
+    pub fn must_wait(&self, qos: u8) -> bool {
+        if qos == 0 {
+            self.replaying > 0
+        } else {
+            !self.queue.is_empty()
+        }
+    }
+
+    /// Whether the shared identifier of this frame is free here.
+    #[inline]
+    pub fn admits_shared(&self, order: u64) -> bool {
+        self.shared
+            .admits(SHARED_ID_BIT | (order & 0x7fff) as u16, order)
+    }
+
+    /// Whether a private identifier is free.
+    #[inline]
+    pub fn has_id(&self) -> bool {
+        self.own.admits(next_private(self.last_private), 0)
+    }
+
+    /// The next private identifier, if one is free.
+    pub fn next_id(&mut self) -> Option<u16> {
+        let id = next_private(self.last_private);
+        self.own.admits(id, 0).then(|| {
+            self.last_private = id;
+            id
+        })
+    }
+
+    /// A message has been sent with this identifier. `message` is kept where it may have to be sent again.
+    #[inline]
+    pub fn sent(
+        &mut self,
+        id: u16,
+        order: u64,
+        qos: u8,
+        bits: u32,
+        origin: Origin,
+        message: Option<Arc<Message>>,
+    ) {
+        if let Some(message) = &message {
+            self.in_flight_bytes += message.payload.len() as u64;
+        }
+        let progress = if qos == 1 {
+            Progress::Puback
+        } else {
+            Progress::Pubrec
+        };
+        let window = if id & SHARED_ID_BIT != 0 {
+            &mut self.shared
+        } else {
+            &mut self.own
+        };
+        window.push(InFlight {
+            order,
+            message,
+            origin,
+            bits,
+            id,
+            progress,
+        });
+    }
+
+    #[inline]
+    fn window(&mut self, id: u16) -> &mut Window {
+        if id & SHARED_ID_BIT != 0 {
+            &mut self.shared
+        } else {
+            &mut self.own
+        }
+    }
+
+    /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error).
+    #[inline]
+    pub fn complete(&mut self, id: u16) -> Option<InFlight> {
+        let entry = self.window(id).remove(id)?;
+        if let Some(message) = &entry.message {
+            self.in_flight_bytes -= message.payload.len() as u64;
+        }
+        Some(entry)
+    }
+
+    /// What this identifier waits for.
+    #[inline]
+    pub fn progress(&mut self, id: u16) -> Option<Progress> {
+        self.window(id).get_mut(id).map(|entry| entry.progress)
+    }
+
+    /// PUBREC has come: the message is the client's, PUBREL follows. Returns the message, if it was kept.
+    pub fn received(&mut self, id: u16) -> Option<Arc<Message>> {
+        let entry = self.window(id).get_mut(id)?;
+        entry.progress = Progress::Pubcomp;
+        let message = entry.message.take();
+        if let Some(message) = &message {
+            self.in_flight_bytes -= message.payload.len() as u64;
+        }
+        message
+    }
+
+    /// Puts a message behind the others, if the bounds allow it.
+    pub fn enqueue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
+        let bytes = delivery.message.payload.len() as u64;
+        let bytes_max = if bounds.queued_bytes == 0 {
+            limits::QUEUED_BYTES_MAX
+        } else {
+            bounds.queued_bytes
+        };
+        if delivery.origin == Origin::RETAINED {
+            self.replaying += 1;
+        } else {
+            let waiting = self.queue.len() - self.replaying as usize;
+            let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
+            if is_full || (self.queue_bytes + bytes > bytes_max && waiting > 0) {
+                return Queued::Full;
+            }
+            self.queue_bytes += bytes;
+        }
+        self.queue.push_back(delivery);
+        Queued::Yes
+    }
+
+    /// What is next in the queue.
+    #[inline]
+    pub fn front(&self) -> Option<&Delivery> {
+        self.queue.front()
+    }
+
+    /// Takes what is next in the queue.
+    pub fn pop(&mut self) -> Option<Delivery> {
+        let delivery = self.queue.pop_front()?;
+        if delivery.origin == Origin::RETAINED {
+            self.replaying -= 1;
+        } else {
+            self.queue_bytes -= delivery.message.payload.len() as u64;
+        }
+        if self.queue.is_empty() && self.queue.capacity() > limits::QUEUE_CAPACITY_KEPT {
+            self.queue = VecDeque::new();
+        }
+        Some(delivery)
+    }
+
+    /// A new connection: what is in flight, in the order in which it was first sent (MQTT-4.4.0-1, MQTT-4.6.0-1), as far
+    /// as it may be sent again at once; the rest follows by `next_later`.
+    pub fn resend(&mut self, bounds: &Bounds) -> Vec<InFlight> {
+        let mut all: Vec<InFlight> = self.own.iter().chain(self.shared.iter()).cloned().collect();
+        all.sort_by_key(|entry| entry.order);
+        let later = all.split_off(all.len().min(usize::from(bounds.in_flight)));
+        self.later = later.into_iter().map(|entry| entry.id).collect();
+        all
+    }
+
+    /// The next message that is still to be sent again; to be asked for whenever one in flight is done.
+    pub fn next_later(&mut self) -> Option<InFlight> {
+        let id = self.later.pop_front()?;
+        self.window(id).get_mut(id).cloned()
+    }
+
+    /// Takes out everything that was not yet acknowledged in any way, for other members of a shared subscription: what
+    /// is in flight with QoS 1 (if the session ends: MQTT-4.8.2-4 keeps it for a client that may return), and what
+    /// waits, with any QoS. QoS 2 in flight stays the client's (MQTT-4.8.2-5).
+    pub fn take_shared(&mut self, with_in_flight: bool) -> Vec<(Origin, Arc<Message>)> {
+        let mut taken = Vec::new();
+        let windows = if with_in_flight {
+            vec![&mut self.own, &mut self.shared]
+        } else {
+            Vec::new()
+        };
+        for window in windows {
+            let ids: Vec<u16> = window
+                .iter()
+                .filter(|entry| {
+                    entry.progress == Progress::Puback && entry.origin.group().is_some()
+                })
+                .map(|entry| entry.id)
+                .collect();
+            for id in ids {
+                if let Some(InFlight {
+                    order,
+                    origin,
+                    message: Some(message),
+                    ..
+                }) = window.remove(id)
+                {
+                    self.in_flight_bytes -= message.payload.len() as u64;
+                    taken.push((order, origin, message));
+                }
+            }
+        }
+        taken.sort_by_key(|&(order, ..)| order);
+        let mut taken: Vec<_> = taken
+            .into_iter()
+            .map(|(_, origin, message)| (origin, message))
+            .collect();
+        let queue = std::mem::take(&mut self.queue);
+        for delivery in queue {
+            if delivery.origin.group().is_some() {
+                self.queue_bytes -= delivery.message.payload.len() as u64;
+                taken.push((delivery.origin, delivery.message));
+            } else {
+                self.queue.push_back(delivery);
+            }
+        }
+        taken
+    }
+
+    /// Messages that are held here, in flight or waiting.
+    pub fn held(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let in_flight = self
+            .own
+            .iter()
+            .chain(self.shared.iter())
+            .filter_map(|entry| entry.message.as_ref());
+        in_flight.chain(self.queue.iter().map(|delivery| &delivery.message))
+    }
+
+    /// Identifiers in flight, for checks.
+    pub fn ids(&self) -> impl Iterator<Item = u16> + '_ {
+        self.own
+            .iter()
+            .chain(self.shared.iter())
+            .map(|entry| entry.id)
+    }
+}

@@ -1,0 +1,103 @@
+//! One client's state (MQTT 5, 4.1): its subscriptions, what is in flight in both directions, what waits, its will.
+//!
+//! Knows neither sockets nor other clients; never sends anything itself. One shard's thread runs it.
+
+mod alias;
+mod flow;
+mod inbound;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use alias::{InboundAliases, OutboundAliases};
+pub use flow::{Bounds, Delivery, Flow, Origin, Queued};
+pub use inbound::Inbound;
+pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::mqtt::message::Message;
+use crate::routing::FilterId;
+
+/// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
+pub const EXPIRY_NEVER: u32 = u32::MAX;
+
+/// A subscription of a session, as the session itself remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Where it stands in the routing table, or in the table of the shared subscriptions.
+    pub filter: FilterId,
+}
+
+/// A will (MQTT 5, 3.1.2.5), as CONNECT brought it.
+#[derive(Clone, Debug)]
+pub struct Will {
+    /// What to publish; its expiry counts from when it is published.
+    pub message: Arc<Message>,
+    /// Seconds that it waits after the connection is lost.
+    pub delay_s: u32,
+    /// Its message expiry interval in seconds.
+    pub expiry_s: Option<u32>,
+}
+
+/// A shared subscription of a session.
+#[derive(Clone, Debug)]
+pub struct SharedSubscription {
+    /// The share name.
+    pub group: Box<str>,
+    /// The filter behind it, with the mount point.
+    pub filter: Box<str>,
+}
+
+/// The state of one client.
+pub struct Session {
+    /// The client identifier.
+    pub client_id: Box<str>,
+    /// Unique over all shards and sessions of this process: who published, for No Local, and which incarnation of a
+    /// session number is meant.
+    pub serial: u64,
+    /// Seconds that the session outlives its connection; `EXPIRY_NEVER` without end.
+    pub expiry_s: u32,
+    /// When the client's absence ends the session, in milliseconds; meaningful while it is away.
+    pub ends_at_ms: u64,
+    /// When the will is due, in milliseconds; meaningful while the client is away and there is a will.
+    pub will_at_ms: u64,
+    /// What it is subscribed to, but for shared subscriptions.
+    pub subscriptions: SmallVec<[FilterId; 2]>,
+    /// What else it is subscribed to.
+    pub shared: Option<Box<Vec<SharedSubscription>>>,
+    /// QoS 1 and 2 towards the client, and what waits; absent while never used.
+    pub flow: Option<Box<Flow>>,
+    /// QoS 2 from the client; absent while never used.
+    pub inbound: Option<Box<Inbound>>,
+    /// Published unless the client says goodbye.
+    pub will: Option<Box<Will>>,
+    /// The deadline in the timer heap that is meant for this session, in ticks; 0 for none.
+    pub timer_at: u32,
+}
+
+impl Session {
+    /// A session without any state.
+    pub fn new(client_id: Box<str>, serial: u64) -> Self {
+        Session {
+            client_id,
+            serial,
+            expiry_s: 0,
+            ends_at_ms: u64::MAX,
+            will_at_ms: u64::MAX,
+            subscriptions: SmallVec::new(),
+            shared: None,
+            flow: None,
+            inbound: None,
+            will: None,
+            timer_at: 0,
+        }
+    }
+
+    /// Whether it outlives its connection, so that what is in flight has to be kept for another one.
+    pub fn is_durable(&self) -> bool {
+        self.expiry_s > 0
+    }
+}

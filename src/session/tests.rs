@@ -1,0 +1,255 @@
+//! Windows against a naive list, flows against their rules.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::window::{Progress, Window, next_private};
+use super::*;
+use crate::ids::{GroupId, ShardId};
+use crate::mqtt::message::NEVER;
+
+fn message(payload: usize) -> Arc<Message> {
+    Arc::new(Message {
+        topic: Bytes::from_static(b"t"),
+        payload: Bytes::from(vec![0; payload]),
+        properties: Bytes::new(),
+        qos: 1,
+        retain: false,
+        expires_at_ms: NEVER,
+        origin: 0,
+    })
+}
+
+fn bounds(in_flight: u16, queued: u32) -> Bounds {
+    Bounds {
+        in_flight,
+        in_flight_bytes: 0,
+        queued,
+        queued_bytes: 0,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send,
+    /// Skip so many identifiers before the next one (shared identifiers have gaps).
+    Skip(u64),
+    /// Acknowledge the one at this place.
+    Acknowledge(prop::sample::Index),
+    /// Acknowledge one that is not there.
+    AcknowledgeOther(u16),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => Just(Step::Send),
+        1 => prop_oneof![0..40u64, 8_000..30_000u64].prop_map(Step::Skip),
+        4 => any::<prop::sample::Index>().prop_map(Step::Acknowledge),
+        1 => any::<u16>().prop_map(Step::AcknowledgeOther),
+    ];
+    proptest::collection::vec(step, 1..400)
+}
+
+proptest! {
+    #[test]
+    fn a_window_is_a_list(steps in steps(), is_shared in any::<bool>()) {
+        let mut window = Window::default();
+        let mut list: Vec<u16> = Vec::new();
+        let (mut order, mut last) = (0u64, 0u16);
+        for step in steps {
+            match step {
+                Step::Send => {
+                    order += 1;
+                    let id = if is_shared { SHARED_ID_BIT | (order & 0x7fff) as u16 } else { next_private(last) };
+                    if window.admits(id, order) {
+                        prop_assert!(!list.contains(&id));
+                        let progress = Progress::Puback;
+                        window.push(InFlight { order, message: None, origin: Origin::ORDINARY, bits: 1, id, progress });
+                        list.push(id);
+                        last = id;
+                    }
+                }
+                Step::Skip(by) => order += by,
+                Step::Acknowledge(index) if !list.is_empty() => {
+                    let id = list.remove(index.index(list.len()));
+                    prop_assert_eq!(window.remove(id).map(|entry| entry.id), Some(id));
+                    prop_assert!(window.remove(id).is_none());
+                }
+                Step::Acknowledge(_) => {}
+                Step::AcknowledgeOther(id) => {
+                    if !list.contains(&id) {
+                        prop_assert!(window.remove(id).is_none());
+                        prop_assert!(window.get_mut(id).is_none());
+                    }
+                }
+            }
+            prop_assert_eq!(window.len(), list.len());
+            prop_assert_eq!(window.iter().map(|entry| entry.id).collect::<Vec<_>>(), list.clone());
+        }
+    }
+}
+
+#[test]
+fn private_identifiers_run_out_before_they_repeat() {
+    let mut flow = Flow::default();
+    let mut ids = std::collections::BTreeSet::new();
+    while let Some(id) = flow.next_id() {
+        assert!(ids.insert(id));
+        flow.sent(id, u64::from(id), 1, 1, Origin::ORDINARY, None);
+    }
+    assert_eq!(ids.len(), 32_767);
+    assert_eq!((ids.first(), ids.last()), (Some(&1), Some(&32_767)));
+    assert!(flow.complete(2).is_some());
+    assert!(!flow.has_id(), "the oldest is still out");
+    assert!(flow.complete(1).is_some());
+    assert_eq!(flow.next_id(), Some(1));
+}
+
+#[test]
+fn a_shared_identifier_is_not_used_twice() {
+    let mut flow = Flow::default();
+    flow.sent(SHARED_ID_BIT | 5, 5, 1, 1, Origin::ORDINARY, None);
+    assert!(!flow.admits_shared(5));
+    assert!(flow.admits_shared(6));
+    assert!(flow.admits_shared(5 + SHARED_IDS - 1));
+    assert!(!flow.admits_shared(5 + SHARED_IDS));
+    assert!(flow.complete(SHARED_ID_BIT | 5).is_some());
+    assert!(flow.admits_shared(5 + SHARED_IDS));
+}
+
+#[test]
+fn the_queue_has_its_bounds() {
+    let mut flow = Flow::default();
+    let delivery = |origin| Delivery {
+        message: message(10),
+        bits: Delivery::pack(1, false, 0),
+        origin,
+    };
+    assert_eq!(
+        flow.enqueue(delivery(Origin::ORDINARY), &bounds(1, 2)),
+        Queued::Yes
+    );
+    assert_eq!(
+        flow.enqueue(delivery(Origin::ORDINARY), &bounds(1, 2)),
+        Queued::Yes
+    );
+    assert_eq!(
+        flow.enqueue(delivery(Origin::ORDINARY), &bounds(1, 2)),
+        Queued::Full
+    );
+    // Retained messages are references to what is kept anyway.
+    assert_eq!(
+        flow.enqueue(delivery(Origin::RETAINED), &bounds(1, 2)),
+        Queued::Yes
+    );
+    assert!(flow.must_wait(0) && flow.must_wait(1));
+    (0..3).for_each(|_| assert!(flow.pop().is_some()));
+    assert!(!flow.must_wait(0) && !flow.must_wait(1));
+    let small = Bounds {
+        queued_bytes: 15,
+        ..bounds(1, 0)
+    };
+    assert_eq!(
+        flow.enqueue(delivery(Origin::ORDINARY), &small),
+        Queued::Yes
+    );
+    assert_eq!(
+        flow.enqueue(delivery(Origin::ORDINARY), &small),
+        Queued::Full
+    );
+}
+
+#[test]
+fn resending_keeps_the_order_and_the_receive_maximum() {
+    let mut flow = Flow::default();
+    for order in 1..=6u64 {
+        let id = if order % 2 == 0 {
+            SHARED_ID_BIT | order as u16
+        } else {
+            flow.next_id().unwrap()
+        };
+        flow.sent(id, order, 1, 1, Origin::ORDINARY, Some(message(1)));
+    }
+    let first: Vec<u64> = flow
+        .resend(&bounds(2, 0))
+        .iter()
+        .map(|entry| entry.order)
+        .collect();
+    assert_eq!(first, [1, 2]);
+    let later: Vec<u64> = std::iter::from_fn(|| flow.next_later())
+        .map(|entry| entry.order)
+        .collect();
+    assert_eq!(later, [3, 4, 5, 6]);
+}
+
+#[test]
+fn what_is_shared_goes_back_and_the_rest_stays() {
+    let mut flow = Flow::default();
+    let shared = Origin::shared(ShardId(3), GroupId(77));
+    assert_eq!(shared.group(), Some((ShardId(3), GroupId(77))));
+    assert_eq!(Origin::ORDINARY.group(), None);
+    assert_eq!(Origin::RETAINED.group(), None);
+    for (order, origin, qos) in [(1, shared, 1), (2, Origin::ORDINARY, 1), (3, shared, 2)] {
+        let id = flow.next_id().unwrap();
+        flow.sent(
+            id,
+            order,
+            qos,
+            u32::from(qos),
+            origin,
+            Some(message(order as usize)),
+        );
+    }
+    for origin in [Origin::ORDINARY, shared] {
+        flow.enqueue(
+            Delivery {
+                message: message(9),
+                bits: 1,
+                origin,
+            },
+            &bounds(10, 0),
+        );
+    }
+    assert_eq!(flow.take_shared(false).len(), 1, "only what waits");
+    let taken = flow.take_shared(true);
+    assert_eq!(
+        taken
+            .iter()
+            .map(|(_, message)| message.payload.len())
+            .collect::<Vec<_>>(),
+        [1]
+    );
+    assert_eq!((flow.in_flight(), flow.queued()), (2, 1));
+}
+
+#[test]
+fn inbound_identifiers_are_a_set() {
+    let mut inbound = Inbound::default();
+    assert!(inbound.insert(5) && inbound.insert(9) && inbound.insert(7));
+    assert!(!inbound.insert(7) && inbound.contains(7));
+    assert!(inbound.remove(7) && !inbound.remove(7) && !inbound.contains(7));
+    assert_eq!(inbound.len(), 2);
+}
+
+#[test]
+fn aliases_are_kept_per_direction() {
+    let alias = |number| std::num::NonZeroU16::new(number).unwrap();
+    let mut inbound = InboundAliases::default();
+    inbound.set(alias(3), "a");
+    inbound.set(alias(3), "b");
+    assert_eq!(
+        (
+            inbound.get(alias(3)),
+            inbound.get(alias(1)),
+            inbound.get(alias(9))
+        ),
+        (Some("b"), None, None)
+    );
+    let mut outbound = OutboundAliases::new(2);
+    assert_eq!(outbound.of("a"), Some((1, false)));
+    assert_eq!(outbound.of("b"), Some((2, false)));
+    assert_eq!(outbound.of("a"), Some((1, true)));
+    assert_eq!(outbound.of("c"), None);
+}

@@ -1,0 +1,223 @@
+//! Accepting: several accepts in flight per listener, each with a place of its own for the peer's address.
+//!
+//! All shards accept from the same sockets; the kernel wakes one of them per connection. Which shard accepts does not
+//! matter, for the connection moves to the home of its client.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::broker::{LogKind, Peer};
+use crate::limits;
+use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
+
+use super::shared::{Full, Shared};
+use super::{Brain, Metric, Shard, ShardError};
+
+/// One accept and the place where the kernel writes the peer's address.
+struct AcceptOperation {
+    address: libc::sockaddr_storage,
+    length: libc::socklen_t,
+    listener: u16,
+    in_flight: bool,
+}
+
+/// All accepts of a shard.
+pub(super) struct Acceptor {
+    // Boxed once and never moved: the kernel knows the addresses of the entries.
+    operations: Box<[AcceptOperation]>,
+    /// Until when those that failed for want of resources rest.
+    paused_until_ms: Option<u64>,
+    in_flight: usize,
+}
+
+impl Acceptor {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let operations = (0..shared.listeners().len())
+            .flat_map(|listener| std::iter::repeat_n(listener as u16, limits::ACCEPTS_PER_LISTENER))
+            .map(|listener| AcceptOperation {
+                // SAFETY: a sockaddr_storage is plain data, for which zeros are a value.
+                address: unsafe { std::mem::zeroed() },
+                length: 0,
+                listener,
+                in_flight: false,
+            })
+            .collect();
+        Acceptor {
+            operations,
+            paused_until_ms: None,
+            in_flight: 0,
+        }
+    }
+
+    /// Accepts in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// When `Shard::arm_accepts` is to be called again.
+    pub(super) fn paused_until_ms(&self) -> Option<u64> {
+        self.paused_until_ms
+    }
+}
+
+impl<B: Brain> Shard<B> {
+    /// Puts all accepts in flight that are not.
+    pub(super) fn arm_accepts(&mut self) -> Result<(), ShardError> {
+        self.acceptor.paused_until_ms = None;
+        (0..self.acceptor.operations.len()).try_for_each(|index| self.arm_accept(index))
+    }
+
+    fn arm_accept(&mut self, index: usize) -> Result<(), ShardError> {
+        let operation = &mut self.acceptor.operations[index];
+        if operation.in_flight || self.drain_until_ms.is_some() {
+            return Ok(());
+        }
+        operation.length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        let entry = ops::accept(
+            self.shared.listeners()[usize::from(operation.listener)].fd(),
+            &mut operation.address,
+            &mut operation.length,
+            UserData::new(Op::Accept, 0, index as u32),
+        );
+        // SAFETY: the operation lies in a boxed slice that `self.acceptor` owns until after the ring is dropped, and
+        // `in_flight` keeps everyone from it until its completion.
+        unsafe { self.ring.push(&entry)? };
+        operation.in_flight = true;
+        self.acceptor.in_flight += 1;
+        Ok(())
+    }
+
+    /// Cancels all accepts, for good: a drain has begun.
+    pub(super) fn cancel_accepts(&mut self) -> Result<(), ShardError> {
+        self.acceptor.paused_until_ms = None;
+        for (index, _) in self
+            .acceptor
+            .operations
+            .iter()
+            .enumerate()
+            .filter(|(_, operation)| operation.in_flight)
+        {
+            let target = UserData::new(Op::Accept, 0, index as u32);
+            let entry = ops::cancel(target, UserData::new(Op::CancelAccept, 0, index as u32));
+            // SAFETY: names no memory.
+            unsafe { self.ring.push(&entry)? };
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_accept(&mut self, completion: Completion) -> Result<(), ShardError> {
+        let index = completion.user_data.index() as usize;
+        let Some(operation) = self
+            .acceptor
+            .operations
+            .get_mut(index)
+            .filter(|operation| operation.in_flight)
+        else {
+            self.metrics.add(Metric::Stray, 1);
+            return Ok(());
+        };
+        operation.in_flight = false;
+        self.acceptor.in_flight -= 1;
+        let listener = operation.listener;
+        if completion.result < 0 {
+            return self.on_accept_failed(index, listener, -completion.result);
+        }
+        let address = peer_address(&operation.address);
+        self.arm_accept(index)?;
+        self.welcome(completion.result as u32, Peer { address, listener })
+    }
+
+    /// Takes a connection in, if the bounds allow it.
+    fn welcome(&mut self, slot: u32, peer: Peer) -> Result<(), ShardError> {
+        if self.drain_until_ms.is_some() {
+            return self.close_slot(slot);
+        }
+        if let Err(full) = self.shared.admit(peer.listener) {
+            self.metrics.add(Metric::Refused, 1);
+            let option = match full {
+                Full::Listener => "max_connections",
+                Full::Broker => "global_max_connections",
+            };
+            self.log(
+                LogKind::Notice,
+                format!(
+                    "Client connection from {} denied: {option} exceeded.",
+                    peer.address
+                ),
+            );
+            return self.close_slot(slot);
+        }
+        self.metrics.add(Metric::Accepted, 1);
+        let conn = self.brain.on_accept(self.now_ms, peer);
+        self.connections.insert(conn, slot, peer.listener);
+        self.to_arm.push(conn);
+        Ok(())
+    }
+
+    #[cold]
+    fn on_accept_failed(
+        &mut self,
+        index: usize,
+        listener: u16,
+        errno: i32,
+    ) -> Result<(), ShardError> {
+        match AcceptFailure::of(errno) {
+            AcceptFailure::Cancelled => Ok(()),
+            AcceptFailure::Connection => {
+                self.metrics.add(Metric::AcceptFailed, 1);
+                self.arm_accept(index)
+            }
+            AcceptFailure::Resources => {
+                self.metrics.add(Metric::AcceptFailed, 1);
+                if self.acceptor.paused_until_ms.is_none() {
+                    self.acceptor.paused_until_ms = Some(self.now_ms + limits::ACCEPT_PAUSE_MS);
+                    let source = std::io::Error::from_raw_os_error(errno);
+                    let slots = self.ring.files();
+                    self.log(
+                        LogKind::Warning,
+                        format!(
+                            "Connections are refused ({source}): shard {} has room for {slots}; raise the limit on open files \
+                             (LimitNOFILE=, ulimit -n) or lower max_connections.",
+                            self.id.0
+                        ),
+                    );
+                }
+                Ok(())
+            }
+            AcceptFailure::Listener(errno) => Err(ShardError::Listener { listener, errno }),
+        }
+    }
+
+    /// Closes a slot that has no connection.
+    pub(super) fn close_slot(&mut self, slot: u32) -> Result<(), ShardError> {
+        // SAFETY: names no memory.
+        unsafe {
+            self.ring
+                .push(&ops::close(slot, UserData::new(Op::CloseSlot, 0, slot)))?
+        };
+        self.closing_slots += 1;
+        Ok(())
+    }
+}
+
+/// The address that an accept left; unspecified for a family other than IPv4 and IPv6 (a Unix socket).
+fn peer_address(storage: &libc::sockaddr_storage) -> SocketAddr {
+    let place: *const libc::sockaddr_storage = storage;
+    match i32::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that this is what the storage holds; it is aligned and large enough for it.
+            let address = unsafe { &*place.cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            SocketAddr::from((ip, u16::from_be(address.sin_port)))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let address = unsafe { &*place.cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+            SocketAddr::from((
+                IpAddr::V6(ip).to_canonical(),
+                u16::from_be(address.sin6_port),
+            ))
+        }
+        _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+    }
+}

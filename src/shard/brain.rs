@@ -1,0 +1,119 @@
+//! What the thread of a shard asks of its brain. There is one brain, `Broker`; the trait is the seam at which the
+//! thread is tested with scripted ones.
+
+use crate::broker::{Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer};
+use crate::ids::{ConnId, ShardId};
+use crate::mqtt::message::Message;
+
+use crate::outbound::Slice;
+
+/// Events in, effects out; see `Broker`, whose methods these are.
+pub trait Brain {
+    /// A connection was accepted here.
+    fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId;
+    /// A connection came from another shard.
+    fn on_adopt(&mut self, now_ms: u64, handover: Handover) -> ConnId;
+    /// Bytes arrived.
+    fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]);
+    /// The peer closed its side, or the connection is broken. At most once per connection.
+    fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause);
+    /// The send in flight is over; so many bytes were taken.
+    fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize);
+    /// Nothing of the connection is in flight any more.
+    fn on_closed(&mut self, now_ms: u64, conn: ConnId);
+    /// A message from another shard.
+    fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage);
+    /// A publication of the broker itself.
+    fn on_publish(&mut self, now_ms: u64, message: Message);
+    /// The time of `next_deadline` has come.
+    fn on_timers(&mut self, now_ms: u64);
+    /// When `on_timers` is to be called.
+    fn next_deadline(&self) -> Option<u64>;
+    /// The broker ends.
+    fn on_drain(&mut self, now_ms: u64);
+    /// Whether the connection stays on this shard.
+    fn is_established(&self, conn: ConnId) -> bool;
+    /// What to do, one thing at a time.
+    fn next_effect(&mut self) -> Option<Effect>;
+    /// A connection with output and no send in flight.
+    fn next_dirty(&mut self) -> Option<ConnId>;
+    /// Appends where the next bytes to send are, at most `limits::SEND_RANGES_MAX` places, valid and unchanged until
+    /// `on_sent`; returns how many bytes that is.
+    fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize;
+    /// What it has counted.
+    fn counters(&mut self) -> &Counters;
+}
+
+impl Brain for Broker {
+    fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId {
+        Broker::on_accept(self, now_ms, peer)
+    }
+
+    fn on_adopt(&mut self, now_ms: u64, handover: Handover) -> ConnId {
+        Broker::on_adopt(self, now_ms, handover)
+    }
+
+    #[inline]
+    fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+        Broker::on_bytes(self, now_ms, conn, bytes)
+    }
+
+    fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
+        Broker::on_eof(self, now_ms, conn, cause)
+    }
+
+    #[inline]
+    fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) {
+        Broker::on_sent(self, now_ms, conn, written)
+    }
+
+    fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
+        Broker::on_closed(self, now_ms, conn)
+    }
+
+    #[inline]
+    fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
+        Broker::on_mesh(self, now_ms, from, message)
+    }
+
+    fn on_publish(&mut self, now_ms: u64, message: Message) {
+        Broker::on_publish(self, now_ms, message)
+    }
+
+    fn on_timers(&mut self, now_ms: u64) {
+        Broker::on_timers(self, now_ms)
+    }
+
+    #[inline]
+    fn next_deadline(&self) -> Option<u64> {
+        Broker::next_deadline(self)
+    }
+
+    fn on_drain(&mut self, now_ms: u64) {
+        Broker::on_drain(self, now_ms)
+    }
+
+    #[inline]
+    fn is_established(&self, conn: ConnId) -> bool {
+        Broker::is_established(self, conn)
+    }
+
+    #[inline]
+    fn next_effect(&mut self) -> Option<Effect> {
+        Broker::next_effect(self)
+    }
+
+    #[inline]
+    fn next_dirty(&mut self) -> Option<ConnId> {
+        Broker::next_dirty(self)
+    }
+
+    #[inline]
+    fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize {
+        Broker::gather(self, now_ms, conn, slices)
+    }
+
+    fn counters(&mut self) -> &Counters {
+        Broker::counters(self)
+    }
+}

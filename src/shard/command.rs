@@ -1,0 +1,153 @@
+//! Commands from the control thread: a channel, and an eventfd that the ring reads.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use hdrhistogram::Histogram;
+
+use crate::broker::Counters;
+use crate::ids::ShardId;
+use crate::limits;
+use crate::mqtt::message::Message;
+use crate::uring::{Op, UserData, ops};
+
+use super::{Brain, Metrics, Shard, ShardError};
+
+/// What the control thread may ask of a shard.
+#[derive(Debug)]
+pub enum ShardCommand {
+    /// Publish this as the broker itself.
+    Publish(Message),
+    /// End: tell the clients, send what is queued, close everything. Never lost.
+    Drain,
+    /// Answer with a report, unless the channel given here is full.
+    Report(Sender<ShardReport>),
+}
+
+/// A shard's figures, with the distribution of its turns.
+#[derive(Clone, Debug)]
+pub struct ShardReport {
+    /// Whose they are.
+    pub shard: ShardId,
+    /// The brain's counters.
+    pub counters: Counters,
+    /// The thread's figures.
+    pub metrics: Metrics,
+    /// Nanoseconds that turns took, from wake-up to the end of submission.
+    pub turn_ns: Histogram<u64>,
+}
+
+/// The sender's end of a shard's commands.
+#[derive(Clone)]
+pub struct ShardHandle {
+    commands: Sender<ShardCommand>,
+    drain: Arc<AtomicBool>,
+    event: Arc<File>,
+}
+
+/// The shard's end of its commands.
+pub struct ShardInbox {
+    commands: Receiver<ShardCommand>,
+    drain: Arc<AtomicBool>,
+    event: Arc<File>,
+}
+
+/// A pair of ends for one shard.
+pub fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
+    // SAFETY: eventfd takes no pointer.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just opened and nobody else has it.
+    let event = Arc::new(File::from(unsafe { OwnedFd::from_raw_fd(fd) }));
+    let drain = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = bounded(limits::COMMANDS_MAX);
+    let handle = ShardHandle {
+        commands: sender,
+        drain: drain.clone(),
+        event: event.clone(),
+    };
+    Ok((
+        handle,
+        ShardInbox {
+            commands: receiver,
+            drain,
+            event,
+        },
+    ))
+}
+
+impl ShardHandle {
+    /// Sends a command and wakes the shard; never waits. Gives the command back when too many are queued, or when
+    /// the shard is no more.
+    pub fn send(&self, command: ShardCommand) -> Result<(), ShardCommand> {
+        match command {
+            ShardCommand::Drain => self.drain.store(true, Ordering::Release),
+            other => self
+                .commands
+                .try_send(other)
+                .map_err(|error| error.into_inner())?,
+        }
+        // Fails only when the counter is at its end, and then the shard has been woken already.
+        let _ = (&*self.event).write_all(&1u64.to_ne_bytes());
+        Ok(())
+    }
+}
+
+/// The inbox and the place where the ring puts the eventfd's counter.
+pub(super) struct CommandReader {
+    inbox: ShardInbox,
+    counter: Box<u64>,
+}
+
+impl CommandReader {
+    pub(super) fn new(inbox: ShardInbox) -> Self {
+        CommandReader {
+            inbox,
+            counter: Box::new(0),
+        }
+    }
+}
+
+impl<B: Brain> Shard<B> {
+    pub(super) fn arm_commands(&mut self) -> Result<(), ShardError> {
+        let reader = &mut self.commands;
+        let entry = ops::read_eventfd(
+            reader.inbox.event.as_raw_fd(),
+            &mut *reader.counter,
+            UserData::new(Op::Commands, 0, 0),
+        );
+        // SAFETY: the counter is boxed, owned by `self.commands`, which is dropped after the ring, and nobody reads
+        // it. One read at a time is in flight: it is armed at the start and by its own completion only.
+        unsafe { self.ring.push(&entry)? };
+        Ok(())
+    }
+
+    /// The eventfd was written to.
+    pub(super) fn on_commands(&mut self) -> Result<(), ShardError> {
+        self.arm_commands()?;
+        if self.commands.inbox.drain.load(Ordering::Acquire) {
+            self.begin_drain()?;
+        }
+        while let Ok(command) = self.commands.inbox.commands.try_recv() {
+            match command {
+                ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, message),
+                ShardCommand::Drain => self.begin_drain()?,
+                ShardCommand::Report(to) => {
+                    let _ = to.try_send(ShardReport {
+                        shard: self.id,
+                        counters: self.brain.counters().clone(),
+                        metrics: self.metrics.clone(),
+                        turn_ns: self.turn_ns.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The thread's own table of connections: 16 bytes each, in chunks, indexed by the brain's numbers.
+
+use crate::ids::ConnId;
+use crate::uring::{Op, UserData};
+
+/// What is known of a connection: a set of these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// The entry is in use.
+    pub const OPEN: Flags = Flags(1);
+    /// A receive is in flight.
+    pub const RECEIVING: Flags = Flags(1 << 1);
+    /// A send is in flight.
+    pub const SENDING: Flags = Flags(1 << 2);
+    /// A cancellation of the receive is in flight.
+    pub const CANCELLING_RECEIVE: Flags = Flags(1 << 3);
+    /// A cancellation of the send is in flight.
+    pub const CANCELLING_SEND: Flags = Flags(1 << 4);
+    /// The peer has closed its side.
+    pub const EOF: Flags = Flags(1 << 5);
+    /// The brain was told that the connection has ended.
+    pub const END_TOLD: Flags = Flags(1 << 6);
+    /// To be closed when its output is sent and the peer has closed too.
+    pub const FLUSHING: Flags = Flags(1 << 7);
+    /// The sending side is shut down, or about to be.
+    pub const SHUT: Flags = Flags(1 << 8);
+    /// To be closed as soon as nothing is in flight.
+    pub const CLOSING: Flags = Flags(1 << 9);
+    /// The close of the slot is in flight.
+    pub const SLOT_CLOSING: Flags = Flags(1 << 10);
+    /// On its way to another shard.
+    pub const GIVING: Flags = Flags(1 << 11);
+    /// The other shard has it, and counts it.
+    pub const GIVEN: Flags = Flags(1 << 12);
+
+    #[inline]
+    pub const fn has(self, any: Flags) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    #[inline]
+    pub fn set(&mut self, more: Flags) {
+        self.0 |= more.0;
+    }
+
+    #[inline]
+    pub fn clear(&mut self, less: Flags) {
+        self.0 &= !less.0;
+    }
+
+    #[inline]
+    pub const fn or(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+}
+
+/// One connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connection {
+    /// The slot of its socket in the ring's file table.
+    pub slot: u32,
+    /// How often this entry has been used: tells completions of one use from those of another.
+    pub generation: u32,
+    /// The listener that counts it.
+    pub listener: u16,
+    pub flags: Flags,
+    /// Submissions whose last completion has not come yet.
+    pub in_flight: u8,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 16);
+
+impl Connection {
+    /// What an operation of this connection carries.
+    #[inline]
+    pub fn user_data(&self, op: Op, conn: ConnId) -> UserData {
+        UserData::new(op, self.generation, conn.0)
+    }
+}
+
+/// Connections in one chunk: 16 KiB.
+const CHUNK: usize = 1024;
+
+/// All connections of the shard.
+pub(super) struct Connections {
+    chunks: Vec<Box<[Connection; CHUNK]>>,
+    open: usize,
+}
+
+impl Connections {
+    pub fn new() -> Self {
+        Connections {
+            chunks: Vec::new(),
+            open: 0,
+        }
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Enters a connection under the number that the brain has given it.
+    pub fn insert(&mut self, conn: ConnId, slot: u32, listener: u16) {
+        while self.chunks.len() <= conn.index() / CHUNK {
+            self.chunks.push(Box::new([Connection::default(); CHUNK]));
+        }
+        let entry = &mut self.chunks[conn.index() / CHUNK][conn.index() % CHUNK];
+        debug_assert!(
+            !entry.flags.has(Flags::OPEN),
+            "the brain reused a number before on_closed"
+        );
+        let generation = entry.generation.wrapping_add(1) & UserData::GENERATION_MASK;
+        *entry = Connection {
+            slot,
+            generation,
+            listener,
+            flags: Flags::OPEN,
+            in_flight: 0,
+        };
+        self.open += 1;
+    }
+
+    /// An open connection.
+    #[inline]
+    pub fn get(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let chunk = self.chunks.get_mut(conn.index() / CHUNK)?;
+        Some(&mut chunk[conn.index() % CHUNK]).filter(|entry| entry.flags.has(Flags::OPEN))
+    }
+
+    /// The open connection that a completion belongs to.
+    #[inline]
+    pub fn of(&mut self, user_data: UserData) -> Option<(ConnId, &mut Connection)> {
+        let conn = ConnId(user_data.index());
+        let entry = self.get(conn)?;
+        (entry.generation == user_data.generation()).then_some((conn, entry))
+    }
+
+    /// Takes a connection out.
+    pub fn remove(&mut self, conn: ConnId) {
+        if let Some(entry) = self.get(conn) {
+            entry.flags = Flags::default();
+            self.open -= 1;
+        }
+    }
+}

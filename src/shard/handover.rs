@@ -1,0 +1,200 @@
+//! A connection on its way from the shard that accepted it to the home of its client.
+//!
+//! Two things travel, each by its own road: what is known of the connection through the mesh (`Adopt`), and its
+//! socket from ring to ring (IORING_MSG_SEND_FD). A ticket pairs them at the other end, whichever comes first. When
+//! the socket cannot be given (the other table is full), `AdoptFailed` follows, and the connection is closed here.
+
+use std::collections::hash_map::Entry;
+
+use crate::broker::{Handover, LogKind, MeshMessage};
+use crate::ids::{ConnId, ShardId};
+use crate::uring::{Completion, Op, UserData, ops};
+
+use super::connections::Flags;
+use super::{Brain, Metric, Shard, ShardError};
+
+/// What goes through the mesh.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// From brain to brain.
+    Mesh(MeshMessage),
+    /// A connection comes; its socket follows or was before.
+    Adopt {
+        /// Pairs it with its socket.
+        ticket: u32,
+        /// What is known of it.
+        handover: Box<Handover>,
+    },
+    /// The socket will not come.
+    AdoptFailed {
+        /// Of the `Adopt` that was.
+        ticket: u32,
+    },
+}
+
+/// A connection that moves away.
+pub(super) enum Departure {
+    /// Until nothing of it is in flight.
+    Waiting(ShardId, Box<Handover>),
+    /// Its `Adopt` is sent, and its socket is under way.
+    UnderWay(ShardId, u32),
+}
+
+/// The half of an arriving connection that came first.
+pub(super) enum Adoption {
+    /// The socket's slot.
+    Slot(u32),
+    /// What is known of it.
+    Known(Box<Handover>),
+}
+
+impl<B: Brain> Shard<B> {
+    /// The brain wants a connection moved.
+    pub(super) fn give(
+        &mut self,
+        conn: ConnId,
+        to: ShardId,
+        handover: Box<Handover>,
+    ) -> Result<(), ShardError> {
+        debug_assert_ne!(to, self.id);
+        let leaving = Flags::CLOSING.or(Flags::GIVING);
+        if let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(leaving))
+        {
+            entry.flags.set(Flags::GIVING);
+            self.giving.insert(conn, Departure::Waiting(to, handover));
+            self.advance(conn)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a connection off when nothing of it is in flight any more.
+    pub(super) fn advance_giving(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        if !self.still(conn)? {
+            return Ok(());
+        }
+        let Some(Departure::Waiting(to, handover)) = self.giving.remove(&conn) else {
+            return Ok(());
+        };
+        let (Some(ring), Some(entry)) = (self.shared.ring(to), self.connections.get(conn)) else {
+            return self.give_up(conn);
+        };
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        let theirs = UserData::new(Op::Given, u32::from(self.id.0), ticket);
+        let submission = ops::give(ring, entry.slot, theirs, entry.user_data(Op::Give, conn));
+        entry.in_flight += 1;
+        self.giving.insert(conn, Departure::UnderWay(to, ticket));
+        self.send_mesh(to, ShardMessage::Adopt { ticket, handover });
+        // SAFETY: names no memory.
+        unsafe { self.ring.push(&submission)? };
+        Ok(())
+    }
+
+    /// The socket has arrived at the other ring, or could not.
+    pub(super) fn on_given_away(&mut self, completion: Completion) -> Result<(), ShardError> {
+        let Some((conn, entry)) = self.connections.of(completion.user_data) else {
+            self.metrics.add(Metric::Stray, 1);
+            return Ok(());
+        };
+        entry.in_flight -= 1;
+        let departure = self.giving.remove(&conn);
+        if completion.result >= 0 {
+            entry.flags.set(Flags::GIVEN);
+            self.metrics.add(Metric::Given, 1);
+        } else {
+            self.metrics.add(Metric::HandoverFailed, 1);
+            if let Some(Departure::UnderWay(to, ticket)) = departure {
+                self.send_mesh(to, ShardMessage::AdoptFailed { ticket });
+                let source = std::io::Error::from_raw_os_error(-completion.result);
+                self.log(
+                    LogKind::Warning,
+                    format!(
+                        "A connection is closed because shard {} has no room for it ({source}).",
+                        to.0
+                    ),
+                );
+            }
+        }
+        self.give_up(conn)
+    }
+
+    /// The connection ends here; where its socket is elsewhere too, it lives on there.
+    fn give_up(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        if let Some(entry) = self.connections.get(conn) {
+            entry.flags.clear(Flags::GIVING);
+        }
+        self.close_now(conn)
+    }
+
+    /// A socket arrived from another ring.
+    pub(super) fn on_given(&mut self, completion: Completion) -> Result<(), ShardError> {
+        let Ok(slot) = u32::try_from(completion.result) else {
+            return Ok(());
+        };
+        let key = (
+            ShardId(completion.user_data.generation() as u8),
+            completion.user_data.index(),
+        );
+        match self.adoptions.entry(key) {
+            Entry::Occupied(half) => match half.remove() {
+                Adoption::Known(handover) => self.adopt(slot, handover),
+                Adoption::Slot(other) => {
+                    self.metrics.add(Metric::Stray, 1);
+                    self.close_slot(other)?;
+                    self.close_slot(slot)
+                }
+            },
+            Entry::Vacant(place) => {
+                place.insert(Adoption::Slot(slot));
+                Ok(())
+            }
+        }
+    }
+
+    /// What is known of an arriving connection came.
+    pub(super) fn on_adopt(
+        &mut self,
+        from: ShardId,
+        ticket: u32,
+        handover: Box<Handover>,
+    ) -> Result<(), ShardError> {
+        match self.adoptions.entry((from, ticket)) {
+            Entry::Occupied(half) => match half.remove() {
+                Adoption::Slot(slot) => self.adopt(slot, handover),
+                Adoption::Known(_) => {
+                    self.metrics.add(Metric::Stray, 1);
+                    Ok(())
+                }
+            },
+            Entry::Vacant(place) => {
+                place.insert(Adoption::Known(handover));
+                Ok(())
+            }
+        }
+    }
+
+    /// An arriving connection will not arrive.
+    pub(super) fn on_adopt_failed(&mut self, from: ShardId, ticket: u32) -> Result<(), ShardError> {
+        match self.adoptions.remove(&(from, ticket)) {
+            Some(Adoption::Slot(slot)) => self.close_slot(slot),
+            _ => Ok(()),
+        }
+    }
+
+    /// Both halves are here.
+    fn adopt(&mut self, slot: u32, handover: Box<Handover>) -> Result<(), ShardError> {
+        let listener = handover.peer.listener;
+        if self.drain_until_ms.is_some() {
+            self.shared.release(listener);
+            return self.close_slot(slot);
+        }
+        self.metrics.add(Metric::Adopted, 1);
+        let conn = self.brain.on_adopt(self.now_ms, *handover);
+        self.connections.insert(conn, slot, listener);
+        self.to_arm.push(conn);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! The shard's side of the mesh: what finds a ring full waits here, in order, until there is room (the mesh wakes the
+//! shard for that).
+
+use std::collections::VecDeque;
+
+use crate::ids::ShardId;
+use crate::limits;
+use crate::mesh::Port;
+use crate::uring::{Op, UserData, ops};
+
+use super::handover::ShardMessage;
+use super::{Brain, Metric, Shard, ShardError};
+
+/// The port and what waits in front of it.
+pub(super) struct MeshSide {
+    port: Port<ShardMessage>,
+    /// By target.
+    waiting: Box<[VecDeque<ShardMessage>]>,
+    /// Over all targets.
+    waiting_len: usize,
+}
+
+impl MeshSide {
+    pub(super) fn new(port: Port<ShardMessage>, shards: u8) -> Self {
+        MeshSide {
+            port,
+            waiting: (0..shards).map(|_| VecDeque::new()).collect(),
+            waiting_len: 0,
+        }
+    }
+
+    /// Whether so much waits that no more input should be taken.
+    #[inline]
+    pub(super) fn congested(&self) -> bool {
+        self.waiting_len > limits::MESH_WAITING_MAX
+    }
+
+    /// Sends, or lets wait; true when it has to wait.
+    #[inline]
+    fn send(&mut self, to: ShardId, message: ShardMessage) -> bool {
+        let waiting = &mut self.waiting[to.index()];
+        let message = match waiting.is_empty() {
+            true => match self.port.send(to, message) {
+                Ok(()) => return false,
+                Err(message) => message,
+            },
+            false => message,
+        };
+        waiting.push_back(message);
+        self.waiting_len += 1;
+        true
+    }
+
+    /// Sends what waits, as far as there is room.
+    fn retry(&mut self) {
+        if self.waiting_len == 0 {
+            return;
+        }
+        for (index, waiting) in self.waiting.iter_mut().enumerate() {
+            while let Some(message) = waiting.pop_front() {
+                if let Err(message) = self.port.send(ShardId(index as u8), message) {
+                    waiting.push_front(message);
+                    break;
+                }
+                self.waiting_len -= 1;
+            }
+        }
+    }
+
+    /// Announces that the shard is about to sleep; false when it must not, because something has arrived.
+    pub(super) fn prepare_sleep(&mut self) -> bool {
+        self.port.prepare_sleep()
+    }
+
+    /// Takes the announcement back.
+    pub(super) fn awake(&mut self) {
+        self.port.awake();
+    }
+}
+
+impl<B: Brain> Shard<B> {
+    /// Sends to another shard; it goes out with the next `flush_mesh`.
+    #[inline]
+    pub(super) fn send_mesh(&mut self, to: ShardId, message: ShardMessage) {
+        if self.mesh.send(to, message) {
+            self.metrics.add(Metric::MeshOverflowed, 1);
+        }
+    }
+
+    /// Handles what has arrived from other shards.
+    pub(super) fn drain_mesh(&mut self) -> Result<(), ShardError> {
+        let now_ms = self.now_ms;
+        let brain = &mut self.brain;
+        // Connections are few beside messages and need all of `self`: they are kept for after the drain.
+        let arrivals = &mut self.arrivals;
+        self.mesh.port.drain(|from, message| match message {
+            ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
+            other => arrivals.push((from, other)),
+        });
+        if self.arrivals.is_empty() {
+            return Ok(());
+        }
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        for (from, message) in arrivals.drain(..) {
+            match message {
+                ShardMessage::Mesh(message) => self.brain.on_mesh(self.now_ms, from, message),
+                ShardMessage::Adopt { ticket, handover } => {
+                    self.on_adopt(from, ticket, handover)?
+                }
+                ShardMessage::AdoptFailed { ticket } => self.on_adopt_failed(from, ticket)?,
+            }
+        }
+        self.arrivals = arrivals;
+        Ok(())
+    }
+
+    /// Publishes what was sent and wakes the shards that sleep.
+    pub(super) fn flush_mesh(&mut self) -> Result<(), ShardError> {
+        self.mesh.retry();
+        for to in self.mesh.port.flush() {
+            self.wake(to)?;
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, to: ShardId) -> Result<(), ShardError> {
+        if let Some(ring) = self.shared.ring(to) {
+            self.metrics.add(Metric::Wakes, 1);
+            let ours = UserData::new(Op::WakeFailed, 0, u32::from(to.0));
+            // SAFETY: names no memory.
+            unsafe {
+                self.ring
+                    .push(&ops::wake(ring, UserData::new(Op::Wake, 0, 0), ours))?
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! What the thread of a shard counts about itself, beside the brain's counters.
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+        /// One figure of a shard's thread.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Metric { $($(#[$doc])* $variant),* }
+
+        impl Metrics {
+            /// How many there are.
+            pub const COUNT: usize = [$($name),*].len();
+            /// Their names, in the order of `values`.
+            pub const NAMES: [&'static str; Self::COUNT] = [$($name),*];
+        }
+    };
+}
+
+metrics! {
+    /// Level: connections open.
+    Connections = "connections",
+    /// Level at most: connections open at once.
+    ConnectionsMaximum = "connections_maximum",
+    /// Connections accepted.
+    Accepted = "accepted",
+    /// Connections closed at once because a limit was reached.
+    Refused = "refused",
+    /// Accepts that failed.
+    AcceptFailed = "accept_failed",
+    /// Turns.
+    Turns = "turns",
+    /// Completions handled.
+    Completions = "completions",
+    /// Receives that brought bytes.
+    Receives = "receives",
+    /// Receives that found no buffer.
+    Starved = "starved",
+    /// Sends submitted.
+    Sends = "sends",
+    /// Sends cancelled at the brain's wish.
+    SendsCancelled = "sends_cancelled",
+    /// Connections given to another shard.
+    Given = "given",
+    /// Connections taken over from another shard.
+    Adopted = "adopted",
+    /// Connections lost on the way between shards.
+    HandoverFailed = "handover_failed",
+    /// Wake-ups of other shards.
+    Wakes = "wakes",
+    /// Messages that found the mesh full and had to wait.
+    MeshOverflowed = "mesh_overflowed",
+    /// Turns in which congestion of the mesh held up receives.
+    MeshCongested = "mesh_congested",
+    /// Completions that belong to nothing.
+    Stray = "stray",
+    /// Log lines dropped.
+    LogDropped = "log_dropped",
+}
+
+/// All figures of a shard's thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    values: [u64; Self::COUNT],
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics {
+            values: [0; Self::COUNT],
+        }
+    }
+}
+
+impl Metrics {
+    /// One figure.
+    #[inline]
+    pub fn get(&self, metric: Metric) -> u64 {
+        self.values[metric as usize]
+    }
+
+    /// All figures, in the order of `NAMES`.
+    pub fn values(&self) -> &[u64; Self::COUNT] {
+        &self.values
+    }
+
+    /// From values in the order of `NAMES`.
+    pub fn from_values(values: [u64; Self::COUNT]) -> Self {
+        Metrics { values }
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, metric: Metric, more: u64) {
+        self.values[metric as usize] += more;
+    }
+
+    pub(super) fn set_connections(&mut self, open: u64) {
+        self.values[Metric::Connections as usize] = open;
+        let most = &mut self.values[Metric::ConnectionsMaximum as usize];
+        *most = open.max(*most);
+    }
+}

@@ -1,0 +1,230 @@
+//! The thread of a shard: its ring, its connections' sockets and its brain, turn by turn.
+//!
+//! Owns the sockets (as direct descriptors), what is in flight for each, and the clock. Decides nothing about MQTT:
+//! bytes and completions go to the brain as events, and what the brain wants done comes back as effects. Runs on one
+//! pinned thread and is created there; it shares nothing with other threads but rings of the mesh, the counters it
+//! publishes, and the bounds on connections.
+//!
+//! Invariants:
+//! - a connection has at most one receive and one send in flight; every operation in flight is counted, and its slot
+//!   is closed, and its number given back to the brain (`on_closed`), only when that count is zero;
+//! - memory that the brain lends for a send is untouched from `gather` until `on_sent`;
+//! - until the brain has let a client in, receives are single, so that a connection can move to another shard without
+//!   a byte being left behind;
+//! - between two shards messages keep their order and none is lost: what finds the mesh full waits here.
+
+mod accept;
+mod board;
+mod brain;
+mod close;
+mod command;
+mod connections;
+mod effects;
+mod error;
+mod handover;
+mod mesh_side;
+mod metrics;
+mod receive;
+mod send;
+mod shared;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+use hdrhistogram::Histogram;
+
+use crate::broker::LogKind;
+use crate::ids::{ConnId, ShardId};
+use crate::limits;
+use crate::mesh::Port;
+use crate::uring::{Completion, ReceiveBuffers, Ring, Sizes};
+
+pub use board::Board;
+pub use brain::Brain;
+pub use command::{ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
+pub use error::ShardError;
+pub use handover::ShardMessage;
+pub use metrics::{Metric, Metrics};
+pub use shared::{Listener, Shared};
+
+use accept::Acceptor;
+use command::CommandReader;
+use connections::Connections;
+use handover::{Adoption, Departure};
+use mesh_side::MeshSide;
+use send::SendArena;
+
+/// A log line on its way to the log writer, which puts the time in front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its kind.
+    pub kind: LogKind,
+    /// The text, without a newline.
+    pub text: String,
+}
+
+/// What a shard is made of, besides its brain.
+pub struct ShardConfig {
+    /// Which one it is.
+    pub id: ShardId,
+    /// What it shares with the others.
+    pub shared: Arc<Shared>,
+    /// Its corner of the mesh.
+    pub port: Port<ShardMessage>,
+    /// Where commands come from.
+    pub inbox: ShardInbox,
+    /// Where log lines go; never waited for.
+    pub log: Sender<LogLine>,
+    /// Connections that the shard is to have room for; clipped to the limit on open files.
+    pub descriptors: u32,
+}
+
+/// A shard. To be created in the thread that runs it.
+pub struct Shard<B: Brain> {
+    // Dropped first: the memory below is the kernel's to read and write until then.
+    ring: Ring,
+    buffers: ReceiveBuffers,
+    acceptor: Acceptor,
+    commands: CommandReader,
+    arena: SendArena,
+
+    id: ShardId,
+    shared: Arc<Shared>,
+    brain: B,
+    connections: Connections,
+    mesh: MeshSide,
+    log: Sender<LogLine>,
+    metrics: Metrics,
+    turn_ns: Histogram<u64>,
+
+    /// The clock as of the last wake-up.
+    now_ms: u64,
+    /// When the counters were last published.
+    published_ms: u64,
+    /// When the drain has to be over, once it has begun.
+    drain_until_ms: Option<u64>,
+    /// Whether the others know that this shard has nothing left.
+    drained: bool,
+
+    /// The completions of this turn.
+    completions: Vec<Completion>,
+    /// Connections that want a receive armed.
+    to_arm: Vec<ConnId>,
+    /// Connections whose receive found no buffer.
+    starved: Vec<ConnId>,
+    /// Buffers that are kept from the kernel while the mesh is congested.
+    withheld: Vec<u16>,
+    /// Connections to be flushed that may have come to the end of it.
+    flushing: Vec<ConnId>,
+    /// Connections that move away.
+    giving: HashMap<ConnId, Departure>,
+    /// Halves of connections that are moving here, by giver and ticket.
+    adoptions: HashMap<(ShardId, u32), Adoption>,
+    /// What came through the mesh besides the brains' messages.
+    arrivals: Vec<(ShardId, ShardMessage)>,
+    /// The next ticket of a connection that moves away.
+    next_ticket: u32,
+    /// Slots without a connection that are being closed.
+    closing_slots: u32,
+}
+
+/// The group number of the receive buffers.
+const RECEIVE_GROUP: u16 = 0;
+
+impl<B: Brain> Shard<B> {
+    /// Sets up the ring, its buffers and its file table. Nothing is accepted before `run`.
+    pub fn new(config: ShardConfig, brain: B) -> Result<Self, ShardError> {
+        let ShardConfig {
+            id,
+            shared,
+            port,
+            inbox,
+            log,
+            descriptors,
+        } = config;
+        let ring = Ring::new(Sizes {
+            submissions: limits::RING_SUBMISSIONS,
+            completions: limits::RING_COMPLETIONS,
+            files: descriptors.clamp(1, open_files_max()),
+            workers: limits::RING_WORKERS_MAX,
+        })?;
+        let buffers = ReceiveBuffers::register(
+            &ring,
+            RECEIVE_GROUP,
+            limits::RECV_BUFFERS,
+            limits::RECV_BUFFER_BYTES,
+        )?;
+        let turn_ns = Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2)
+            .map_err(|_| ShardError::Histogram)?;
+        shared.set_ring(id, ring.fd());
+        Ok(Shard {
+            acceptor: Acceptor::new(&shared),
+            commands: CommandReader::new(inbox),
+            arena: SendArena::new(),
+            mesh: MeshSide::new(port, shared.shards()),
+            connections: Connections::new(),
+            now_ms: shared.now_ms(),
+            published_ms: 0,
+            drain_until_ms: None,
+            drained: false,
+            completions: Vec::with_capacity(limits::COMPLETIONS_PER_TURN_MAX),
+            to_arm: Vec::new(),
+            starved: Vec::new(),
+            withheld: Vec::new(),
+            flushing: Vec::new(),
+            giving: HashMap::new(),
+            adoptions: HashMap::new(),
+            arrivals: Vec::new(),
+            next_ticket: 0,
+            closing_slots: 0,
+            metrics: Metrics::default(),
+            turn_ns,
+            ring,
+            buffers,
+            id,
+            shared,
+            brain,
+            log,
+        })
+    }
+
+    /// Runs until a drain has finished on all shards, or until the ring fails.
+    pub fn run(mut self) -> Result<(), ShardError> {
+        self.arm_commands()?;
+        self.arm_accepts()?;
+        let mut since = Instant::now();
+        while !self.finished() {
+            since = self.turn(since)?;
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Sends a log line, unless the writer is so far behind that it has to be dropped.
+    fn log(&mut self, kind: LogKind, text: String) {
+        if self.log.try_send(LogLine { kind, text }).is_err() {
+            self.metrics.add(Metric::LogDropped, 1);
+        }
+    }
+}
+
+/// The limit on open files, which bounds the file table too.
+fn open_files_max() -> u32 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid place for the answer.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => u32::try_from(limit.rlim_cur)
+            .unwrap_or(u32::MAX)
+            .clamp(1, limits::DIRECT_DESCRIPTORS_MAX),
+        _ => 1024,
+    }
+}

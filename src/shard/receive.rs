@@ -1,0 +1,154 @@
+//! Receiving: into provided buffers, single until the client is let in, multishot from then on.
+
+use crate::broker::CloseCause;
+use crate::ids::ConnId;
+use crate::uring::{Completion, Op, ReceiveFailure, ops};
+
+use super::connections::Flags;
+use super::handover::Departure;
+use super::{Brain, Metric, Shard, ShardError};
+
+impl<B: Brain> Shard<B> {
+    /// Arms receives for the connections that want one. To be called when the effects of the events that led here
+    /// have been carried out: a connection that moves away must not receive any more.
+    pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
+        if self.buffers.any_lent() {
+            self.to_arm.append(&mut self.starved);
+        }
+        let mut to_arm = std::mem::take(&mut self.to_arm);
+        let result = to_arm.drain(..).try_for_each(|conn| self.arm_receive(conn));
+        self.to_arm = to_arm;
+        result
+    }
+
+    fn arm_receive(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        let idle = Flags::RECEIVING
+            .or(Flags::EOF)
+            .or(Flags::CLOSING)
+            .or(Flags::GIVING);
+        let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(idle))
+        else {
+            return Ok(());
+        };
+        let user_data = entry.user_data(Op::Receive, conn);
+        // What a connection that is being flushed still receives is thrown away: it does not move any more.
+        let stays = entry.flags.has(Flags::FLUSHING) || self.brain.is_established(conn);
+        let receive = if stays {
+            ops::receive_multishot
+        } else {
+            ops::receive_once
+        };
+        let submission = receive(entry.slot, self.buffers.group(), user_data);
+        entry.flags.set(Flags::RECEIVING);
+        entry.in_flight += 1;
+        // SAFETY: names no memory; the provided buffers are `self.buffers`' affair.
+        unsafe { self.ring.push(&submission)? };
+        Ok(())
+    }
+
+    /// A receive brought bytes, or ended.
+    #[inline]
+    pub(super) fn on_receive(&mut self, completion: Completion) -> Result<(), ShardError> {
+        if let Some(buffer) = completion.buffer() {
+            self.buffers.took();
+            let result = self.on_received(completion, Some(buffer));
+            if self.mesh.congested() {
+                self.withheld.push(buffer);
+            } else {
+                self.buffers.give_back(buffer);
+            }
+            return result;
+        }
+        self.on_received(completion, None)
+    }
+
+    #[inline]
+    fn on_received(
+        &mut self,
+        completion: Completion,
+        buffer: Option<u16>,
+    ) -> Result<(), ShardError> {
+        let Some((conn, entry)) = self.connections.of(completion.user_data) else {
+            self.metrics.add(Metric::Stray, 1);
+            return Ok(());
+        };
+        if !completion.more() {
+            entry.flags.clear(Flags::RECEIVING);
+            entry.in_flight -= 1;
+        }
+        let flags = entry.flags;
+        let leaving = flags.has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
+        if completion.result > 0
+            && let Some(bytes) =
+                buffer.and_then(|id| self.buffers.filled(id, completion.result as usize))
+        {
+            self.metrics.add(Metric::Receives, 1);
+            if !leaving {
+                self.brain.on_bytes(self.now_ms, conn, bytes);
+            } else if let Some(Departure::Waiting(_, handover)) = self.giving.get_mut(&conn) {
+                handover.received.extend_from_slice(bytes);
+            }
+            if !completion.more() {
+                self.to_arm.push(conn);
+            }
+        } else {
+            self.on_receive_ended(conn, completion)?;
+        }
+        if leaving { self.advance(conn) } else { Ok(()) }
+    }
+
+    /// A receive without bytes: the end of the stream, or an error.
+    #[cold]
+    fn on_receive_ended(&mut self, conn: ConnId, completion: Completion) -> Result<(), ShardError> {
+        if completion.result == 0 {
+            if let Some(entry) = self.connections.get(conn) {
+                entry.flags.set(Flags::EOF);
+            }
+            self.tell_end(conn, CloseCause::Eof);
+            return Ok(());
+        }
+        match ReceiveFailure::of(-completion.result) {
+            // Somebody cancelled it who no longer wants that, or it is to be tried again; or not, if it is leaving.
+            ReceiveFailure::Cancelled | ReceiveFailure::Again => self.to_arm.push(conn),
+            ReceiveFailure::NoBuffers => {
+                self.metrics.add(Metric::Starved, 1);
+                self.starved.push(conn);
+            }
+            ReceiveFailure::Broken(errno) => self.on_broken(conn, errno)?,
+        }
+        Ok(())
+    }
+
+    /// The connection is broken: nothing more can be sent or received.
+    #[cold]
+    pub(super) fn on_broken(&mut self, conn: ConnId, errno: i32) -> Result<(), ShardError> {
+        let Some(entry) = self.connections.get(conn) else {
+            return Ok(());
+        };
+        entry.flags.set(Flags::EOF);
+        if entry.flags.has(Flags::FLUSHING) {
+            return self.close_now(conn);
+        }
+        self.tell_end(conn, CloseCause::Error(errno));
+        Ok(())
+    }
+
+    /// Tells the brain once that a connection has ended; it answers with a close.
+    fn tell_end(&mut self, conn: ConnId, cause: CloseCause) {
+        let leaving = Flags::END_TOLD
+            .or(Flags::CLOSING)
+            .or(Flags::FLUSHING)
+            .or(Flags::GIVING);
+        if let Some(entry) = self
+            .connections
+            .get(conn)
+            .filter(|entry| !entry.flags.has(leaving))
+        {
+            entry.flags.set(Flags::END_TOLD);
+            self.brain.on_eof(self.now_ms, conn, cause);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What all shards see: listening sockets, bounds on connections, the rings' descriptors, the counters, the clock.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::ids::ShardId;
+
+use super::board::Board;
+
+/// A listening socket, from which all shards accept.
+pub struct Listener {
+    socket: OwnedFd,
+    open: Bounded,
+}
+
+impl Listener {
+    /// `socket` is bound and listens; what it is set to (TCP_NODELAY, buffer sizes), its connections inherit.
+    pub fn new(socket: impl Into<OwnedFd>, max_connections: Option<u32>) -> Self {
+        Listener {
+            socket: socket.into(),
+            open: Bounded::new(max_connections),
+        }
+    }
+
+    /// Connections open that came in by this listener.
+    pub fn connections(&self) -> u32 {
+        self.open.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// A count with an upper bound.
+struct Bounded {
+    count: AtomicU32,
+    max: u32,
+}
+
+impl Bounded {
+    fn new(max: Option<u32>) -> Self {
+        Bounded {
+            count: AtomicU32::new(0),
+            max: max.unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Counts one more, if that is within the bound.
+    fn enter(&self) -> bool {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        if before >= self.max {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        before < self.max
+    }
+
+    fn leave(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Which bound on connections was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    Listener,
+    Broker,
+}
+
+/// What all shards see.
+pub struct Shared {
+    listeners: Vec<Listener>,
+    open: Bounded,
+    /// By shard; -1 until the shard has been created.
+    rings: Box<[AtomicI32]>,
+    boards: Box<[Board]>,
+    /// Shards that a drain has left with nothing to do.
+    drained: AtomicU32,
+    epoch: Instant,
+}
+
+impl Shared {
+    /// For `shards` shards. The clock starts here.
+    pub fn new(shards: u8, listeners: Vec<Listener>, connections_max: Option<u32>) -> Arc<Self> {
+        Arc::new(Shared {
+            listeners,
+            open: Bounded::new(connections_max),
+            rings: (0..shards).map(|_| AtomicI32::new(-1)).collect(),
+            boards: (0..shards).map(|_| Board::new()).collect(),
+            drained: AtomicU32::new(0),
+            epoch: Instant::now(),
+        })
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> u8 {
+        self.rings.len() as u8
+    }
+
+    /// Connections open, on all shards together.
+    pub fn connections(&self) -> u32 {
+        self.open.count.load(Ordering::Relaxed)
+    }
+
+    /// The listening sockets; a connection's `Peer::listener` is an index into them.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// One shard's figures. Panics when there is no such shard.
+    pub fn board(&self, shard: ShardId) -> &Board {
+        &self.boards[shard.index()]
+    }
+
+    /// The broker's clock: milliseconds since it was made, the same on all shards.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+
+    /// The broker's clock at a moment.
+    #[inline]
+    pub(super) fn ms_at(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.epoch).as_millis() as u64
+    }
+
+    /// How long it is until the clock shows `at_ms`.
+    pub(super) fn until(&self, at_ms: u64) -> Duration {
+        Duration::from_millis(at_ms).saturating_sub(self.epoch.elapsed())
+    }
+
+    pub(super) fn set_ring(&self, shard: ShardId, fd: RawFd) {
+        if let Some(ring) = self.rings.get(shard.index()) {
+            ring.store(fd, Ordering::Release);
+        }
+    }
+
+    /// The ring of a shard; `None` while it has none.
+    pub(super) fn ring(&self, shard: ShardId) -> Option<RawFd> {
+        self.rings
+            .get(shard.index())
+            .map(|ring| ring.load(Ordering::Acquire))
+            .filter(|fd| *fd >= 0)
+    }
+
+    /// Counts a connection, if all bounds allow it.
+    pub(super) fn admit(&self, listener: u16) -> Result<(), Full> {
+        if !self.open.enter() {
+            return Err(Full::Broker);
+        }
+        if !self
+            .listeners
+            .get(usize::from(listener))
+            .is_some_and(|listener| listener.open.enter())
+        {
+            self.open.leave();
+            return Err(Full::Listener);
+        }
+        Ok(())
+    }
+
+    /// Takes back what `admit` counted.
+    pub(super) fn release(&self, listener: u16) {
+        self.open.leave();
+        if let Some(listener) = self.listeners.get(usize::from(listener)) {
+            listener.open.leave();
+        }
+    }
+
+    pub(super) fn note_drained(&self) {
+        self.drained.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn all_drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire) >= u32::from(self.shards())
+    }
+}

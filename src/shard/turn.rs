@@ -1,0 +1,175 @@
+//! One turn: collect completions, handle them, hear the other shards, do what the brain wants, send.
+
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::uring::{Completion, Op};
+
+use super::{Brain, Metric, Shard, ShardError};
+
+impl<B: Brain> Shard<B> {
+    /// One turn. `since` is when the one before ended; returns when this one did. Sleeps only when there is nothing
+    /// to do; handles a bounded number of completions and mesh messages, so that no one waits for long.
+    pub(super) fn turn(&mut self, since: Instant) -> Result<Instant, ShardError> {
+        self.ring
+            .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
+        let started = if self.completions.is_empty() {
+            self.sleep(since)?
+        } else {
+            since
+        };
+        self.now_ms = self.shared.ms_at(started);
+
+        self.handle_completions()?;
+        self.drain_mesh()?;
+        if self
+            .brain
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= self.now_ms)
+        {
+            self.brain.on_timers(self.now_ms);
+        }
+        self.run_effects()?;
+        if self
+            .acceptor
+            .paused_until_ms()
+            .is_some_and(|until| until <= self.now_ms)
+        {
+            self.arm_accepts()?;
+        }
+        // Other shards are told before the sends, which take most of the turn.
+        self.flush_mesh()?;
+        self.return_buffers();
+        self.arm_receives()?;
+        self.start_sends()?;
+        // Gathering may have made the brain change its mind about a connection.
+        self.run_effects()?;
+        self.check_flushing()?;
+        self.flush_mesh()?;
+        if self.ring.has_queued() {
+            self.ring.poll()?;
+        }
+
+        if self.now_ms >= self.published_ms + limits::BOARD_MS {
+            self.publish();
+        }
+        let ended = Instant::now();
+        self.metrics.add(Metric::Turns, 1);
+        self.turn_ns
+            .saturating_record((ended - started).as_nanos() as u64);
+        Ok(ended)
+    }
+
+    /// Waits for a completion, a wake-up or the next deadline; returns when it woke.
+    fn sleep(&mut self, since: Instant) -> Result<Instant, ShardError> {
+        if !self.mesh.prepare_sleep() {
+            return Ok(since);
+        }
+        self.publish();
+        let timeout = self.next_wake_ms().map(|at_ms| self.shared.until(at_ms));
+        if timeout != Some(Duration::ZERO) {
+            self.ring.wait(timeout)?;
+        }
+        self.mesh.awake();
+        let woke = Instant::now();
+        self.ring
+            .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
+        Ok(woke)
+    }
+
+    /// When there will be something to do even if nothing happens.
+    fn next_wake_ms(&self) -> Option<u64> {
+        let draining = self
+            .drain_until_ms
+            .map(|_| self.now_ms + limits::DRAIN_POLL_MS);
+        [
+            self.brain.next_deadline(),
+            self.acceptor.paused_until_ms(),
+            draining,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn handle_completions(&mut self) -> Result<(), ShardError> {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.metrics
+            .add(Metric::Completions, completions.len() as u64);
+        let result = completions
+            .drain(..)
+            .try_for_each(|completion| self.handle(completion));
+        self.completions = completions;
+        result
+    }
+
+    #[inline]
+    fn handle(&mut self, completion: Completion) -> Result<(), ShardError> {
+        match completion.user_data.op() {
+            Some(Op::Receive) => self.on_receive(completion)?,
+            Some(Op::Send) => self.on_send(completion)?,
+            Some(Op::Accept) => self.on_accept(completion)?,
+            Some(Op::CancelReceive) => self.on_receive_cancelled(completion)?,
+            Some(Op::CancelSend) => self.on_send_cancelled(completion)?,
+            Some(Op::Shutdown) => self.on_shut(completion)?,
+            Some(Op::Close) => self.on_slot_closed(completion),
+            Some(Op::CloseSlot) => self.closing_slots -= 1,
+            Some(Op::Give) => self.on_given_away(completion)?,
+            Some(Op::Given) => self.on_given(completion)?,
+            Some(Op::Commands) => self.on_commands()?,
+            // A wake-up has done what it is for; one that failed was for a shard that has ended.
+            Some(Op::Wake | Op::WakeFailed | Op::CancelAccept) => {}
+            None => self.metrics.add(Metric::Stray, 1),
+        }
+        Ok(())
+    }
+
+    /// Lends the kernel the buffers that were read, unless the mesh is congested: without buffers the kernel
+    /// receives nothing, and TCP holds the publishers up.
+    fn return_buffers(&mut self) {
+        if self.mesh.congested() {
+            self.metrics.add(Metric::MeshCongested, 1);
+        } else {
+            for buffer in self.withheld.drain(..) {
+                self.buffers.give_back(buffer);
+            }
+        }
+        self.buffers.publish();
+    }
+
+    /// Leaves copies of the counters for others to read.
+    pub(super) fn publish(&mut self) {
+        self.published_ms = self.now_ms;
+        self.metrics.set_connections(self.connections.open() as u64);
+        self.shared
+            .board(self.id)
+            .publish(self.brain.counters(), &self.metrics);
+    }
+
+    /// Begins the end: no more accepts, and the brain closes what is open. Once only.
+    pub(super) fn begin_drain(&mut self) -> Result<(), ShardError> {
+        if self.drain_until_ms.is_none() {
+            self.drain_until_ms = Some(self.now_ms + limits::DRAIN_MS_MAX);
+            self.cancel_accepts()?;
+            self.brain.on_drain(self.now_ms);
+        }
+        Ok(())
+    }
+
+    /// Whether the drain is over: on this shard and on all others, whose messages are answered until then.
+    pub(super) fn finished(&mut self) -> bool {
+        let Some(until_ms) = self.drain_until_ms else {
+            return false;
+        };
+        let late = self.now_ms >= until_ms;
+        let idle = self.connections.open() == 0
+            && self.acceptor.in_flight() == 0
+            && self.closing_slots == 0
+            && self.adoptions.is_empty();
+        if !self.drained && (idle || late) {
+            self.drained = true;
+            self.shared.note_drained();
+        }
+        late || (self.drained && self.shared.all_drained())
+    }
+}
