@@ -22,6 +22,8 @@ pub mod uring;
 
 pub mod shard;
 
+pub mod control;
+
 pub mod server;
 
 pub mod cli;

@@ -176,3 +176,15 @@ pub const MATCH_CACHE_SCOPES: usize = 1024;
 /// Entries of one filter that are searched one after the other; beyond, an index is kept. A scan of as many takes
 /// about as long as one look-up, and short lists are where the memory counts.
 pub const LIST_ENTRIES_SCANNED_MAX: usize = 32;
+
+/// Connections that the kernel queues for a listener until they are accepted; it caps this at net.core.somaxconn.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Log lines that wait for the log writer; more are dropped and counted.
+pub const LOG_LINES: usize = 16_384;
+
+/// Bytes of registered memory of the control thread's executor, which needs next to none (the limit on locked memory
+/// is 8 MiB on many machines), and entries of its ring.
+pub const CONTROL_IO_BYTES: usize = 64 << 10;
+/// Entries of the control thread's ring.
+pub const CONTROL_RING_DEPTH: usize = 32;

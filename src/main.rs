@@ -8,11 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    firehose::cli::run(std::env::args_os(), |config| {
-        eprintln!(
-            "firehose: no server in this build, {} listeners",
-            config.sockets.len()
-        );
-        ExitCode::from(3)
-    })
+    firehose::cli::run(std::env::args_os(), firehose::server::serve)
 }

@@ -11,6 +11,9 @@ use super::{Common, Failure, sys};
 
 const TOPIC: &str = "fan";
 
+/// The longest wait. So long a silence when nothing is outstanding ends a run: a duplicate would have come by then.
+const QUIET: Duration = Duration::from_millis(20);
+
 struct Fanout {
     publisher: Link,
     subscribers: Vec<Link>,
@@ -99,20 +102,15 @@ impl Fanout {
         let room = self.window - (self.sent - self.complete);
         if phase != Phase::Drain && room > 0 {
             self.publish(room)?;
-        } else if phase == Phase::Drain && self.sent == self.complete {
-            return Ok(true);
         }
-        let timeout = if common.spin {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(20)
-        };
-        for at in 0..self.epoll.wait(timeout)? {
+        let spin = common.spin && phase != Phase::Drain;
+        let ready = self.epoll.wait(if spin { Duration::ZERO } else { QUIET })?;
+        for at in 0..ready {
             let token = self.epoll.token(at) as usize;
             self.on_event(token)?;
         }
         self.count_complete();
-        Ok(false)
+        Ok(phase == Phase::Drain && ready == 0 && self.sent == self.complete)
     }
 
     fn publish(&mut self, room: u64) -> Result<(), Failure> {

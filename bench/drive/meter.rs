@@ -19,6 +19,7 @@ struct Snapshot {
     broker_ns: u64,
     driver_ns: u64,
     ticks: u64,
+    wait_ns: u64,
 }
 
 /// Drives the phases by the clock, and ends a run that makes no progress.
@@ -86,6 +87,7 @@ impl Meter {
             broker_ns: self.probe.cpu_ns(),
             driver_ns: sys::own_cpu_ns(),
             ticks: self.probe.cpu_ticks(),
+            wait_ns: self.probe.wait_ns(),
         }
     }
 
@@ -107,6 +109,8 @@ impl Meter {
             (end.ticks - start.ticks) as f64 * 1e7 / done as f64,
         );
         report.number("broker_cpu", broker_ns / wall_ns);
+        let waited_ns = end.wait_ns.saturating_sub(start.wait_ns) as f64;
+        report.number("broker_wait", waited_ns / wall_ns);
         report.number(
             "driver_cpu",
             (end.driver_ns - start.driver_ns) as f64 / wall_ns,

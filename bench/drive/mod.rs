@@ -169,6 +169,9 @@ enum Scenario {
     Bare {
         #[arg(long)]
         port: u16,
+        /// One `send()` per subscriber for all that a read brought: the driver's own ceiling.
+        #[arg(long)]
+        coalesce: bool,
     },
 }
 
@@ -231,7 +234,7 @@ fn run(scenario: Scenario) -> Result<Option<Report>, Failure> {
             common,
             connections,
         } => idle::run(&common, connections)?,
-        Scenario::Bare { port } => return bare::run(port).map(|()| None),
+        Scenario::Bare { port, coalesce } => return bare::run(port, coalesce).map(|()| None),
     };
     Ok(Some(report))
 }

@@ -36,6 +36,23 @@ impl Probe {
             .sum()
     }
 
+    /// How long the process's threads were ready to run but had no CPU, in nanoseconds: what others on its CPU took.
+    pub fn wait_ns(&self) -> u64 {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.pid)) else {
+            return 0;
+        };
+        let waited = |schedstat: String| {
+            schedstat
+                .split(' ')
+                .nth(1)
+                .and_then(|wait| wait.parse::<u64>().ok())
+        };
+        tasks
+            .flatten()
+            .filter_map(|task| waited(fs::read_to_string(task.path().join("schedstat")).ok()?))
+            .sum()
+    }
+
     /// The proportional set size in bytes.
     pub fn pss_bytes(&self) -> io::Result<u64> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;

@@ -13,6 +13,9 @@ use super::track::Track;
 use super::wire::{self, Stamp, Template, Version};
 use super::{Common, Failure, sys};
 
+/// The longest wait. So long a silence when nothing is outstanding ends a run: a duplicate would have come by then.
+const QUIET: Duration = Duration::from_millis(20);
+
 struct Publisher {
     link: Link,
     track: Track,
@@ -154,35 +157,32 @@ impl Engine {
         self.tally.measuring = phase == Phase::Measure;
         if phase != Phase::Drain {
             self.publish(now)?;
-        } else if self
-            .publishers
-            .iter()
-            .all(|publisher| publisher.track.is_idle())
-        {
-            return Ok(true);
         }
-        let timeout = if common.spin {
-            Duration::ZERO
-        } else {
-            self.patience(sys::now_ns(), phase)
+        let timeout = match phase {
+            Phase::Drain => QUIET,
+            _ if common.spin => Duration::ZERO,
+            _ => self.patience(sys::now_ns()),
         };
-        for at in 0..self.epoll.wait(timeout)? {
+        let ready = self.epoll.wait(timeout)?;
+        for at in 0..ready {
             let token = self.epoll.token(at) as usize;
             match token.checked_sub(self.subscribers.len()) {
                 None => self.on_subscriber(token)?,
                 Some(publisher) => self.on_publisher(publisher)?,
             }
         }
-        Ok(false)
+        let idle = || {
+            self.publishers
+                .iter()
+                .all(|publisher| publisher.track.is_idle())
+        };
+        Ok(phase == Phase::Drain && ready == 0 && idle())
     }
 
-    fn patience(&self, now: u64, phase: Phase) -> Duration {
-        let longest = Duration::from_millis(20);
+    fn patience(&self, now: u64) -> Duration {
         match &self.pace {
-            Some(pace) if phase != Phase::Drain => {
-                longest.min(Duration::from_nanos(pace.due_ns().saturating_sub(now)))
-            }
-            _ => longest,
+            Some(pace) => QUIET.min(Duration::from_nanos(pace.due_ns().saturating_sub(now))),
+            None => QUIET,
         }
     }
 

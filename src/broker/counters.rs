@@ -63,6 +63,8 @@ counters! {
     stored_bytes,
     /// Connections accepted.
     connections_accepted,
+    /// CONNECTs accepted.
+    connects_accepted,
     /// Connections closed for malformed or forbidden input.
     protocol_errors,
     /// Connections closed because they took no byte for too long.

@@ -283,6 +283,7 @@ impl Broker {
         let counters = &mut self.clients.counters;
         counters.clients_disconnected -= 1;
         counters.clients_connected += 1;
+        counters.connects_accepted += 1;
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
     }
 

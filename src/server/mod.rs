@@ -1,1 +1,88 @@
-//! x
+//! `serve`: start order, listening sockets, threads, the ready line, the drain.
+//!
+//! Order: limits are raised, listeners bound, shards created (each in its pinned thread), and only when all of them
+//! are there the first connection is accepted. Whatever fails before that ends the program with one line that names
+//! the cause and the cure, and exit code 3. The calling thread becomes the control thread.
+
+mod error;
+mod listen;
+mod resources;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+pub use error::ServeError;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::control;
+use crate::limits;
+use crate::shard::Shared;
+
+/// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
+pub const EXIT_MACHINE: u8 = 3;
+
+/// Runs a broker until it is told to end, and returns the program's exit code.
+pub fn serve(config: Config) -> ExitCode {
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("firehose: {error}");
+            ExitCode::from(EXIT_MACHINE)
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), ServeError> {
+    resources::raise_open_files();
+    // Before any thread exists, so that all of them leave the signals to the control thread.
+    let signals = control::Signals::register().map_err(ServeError::Signals)?;
+    let cpus = resources::cpus(config.cpu_list.as_ref())?;
+    let shards = resources::shards(config.shards, cpus.len());
+    let bound = listen::bind(&config)?;
+    resources::check_open_files(&config, shards)?;
+    let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
+    let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
+    let names = bound.names();
+    let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
+    let threads = threads::start(
+        &Arc::new(config.settings.clone()),
+        &shared,
+        shards,
+        &cpus,
+        &log,
+    )?;
+    let pid_file =
+        control::PidFile::write(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
+    drop(log);
+    control::run(control::Control {
+        ready: ready_line(&names, shards, &cpus),
+        signals,
+        writer,
+        lines,
+        shared,
+        shards: threads.handles.clone(),
+        sys_interval_s: config.settings.sys_interval,
+        running: threads.running.clone(),
+    })
+    .map_err(ServeError::Control)?;
+    let ended = threads.join();
+    drop(pid_file);
+    ended
+}
+
+/// What is printed when connections are accepted: listeners and shards.
+fn ready_line(listeners: &str, shards: u8, cpus: &[u16]) -> String {
+    let used: Vec<String> = (0..usize::from(shards))
+        .map(|index| cpus[index % cpus.len()].to_string())
+        .collect();
+    format!(
+        "firehose {} ready: mqtt {listeners}; {shards} {} on {} {}",
+        env!("CARGO_PKG_VERSION"),
+        if shards == 1 { "shard" } else { "shards" },
+        if shards == 1 { "CPU" } else { "CPUs" },
+        used.join(","),
+    )
+}

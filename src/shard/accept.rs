@@ -4,6 +4,7 @@
 //! matter, for the connection moves to the home of its client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::RawFd;
 
 use crate::broker::{LogKind, Peer};
 use crate::limits;
@@ -16,6 +17,7 @@ use super::{Brain, Metric, Shard, ShardError};
 struct AcceptOperation {
     address: libc::sockaddr_storage,
     length: libc::socklen_t,
+    socket: RawFd,
     listener: u16,
     in_flight: bool,
 }
@@ -31,12 +33,15 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(shared: &Shared) -> Self {
-        let operations = (0..shared.listeners().len())
-            .flat_map(|listener| std::iter::repeat_n(listener as u16, limits::ACCEPTS_PER_LISTENER))
-            .map(|listener| AcceptOperation {
+        let listeners = shared.listeners().iter().enumerate();
+        let operations = listeners
+            .flat_map(|(listener, entry)| entry.fds().map(move |socket| (listener as u16, socket)))
+            .flat_map(|socket| std::iter::repeat_n(socket, limits::ACCEPTS_PER_LISTENER))
+            .map(|(listener, socket)| AcceptOperation {
                 // SAFETY: a sockaddr_storage is plain data, for which zeros are a value.
                 address: unsafe { std::mem::zeroed() },
                 length: 0,
+                socket,
                 listener,
                 in_flight: false,
             })
@@ -73,7 +78,7 @@ impl<B: Brain> Shard<B> {
         }
         operation.length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
         let entry = ops::accept(
-            self.shared.listeners()[usize::from(operation.listener)].fd(),
+            operation.socket,
             &mut operation.address,
             &mut operation.length,
             UserData::new(Op::Accept, 0, index as u32),

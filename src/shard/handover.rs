@@ -140,7 +140,7 @@ impl<B: Brain> Shard<B> {
         );
         match self.adoptions.entry(key) {
             Entry::Occupied(half) => match half.remove() {
-                Adoption::Known(handover) => self.adopt(slot, handover),
+                Adoption::Known(handover) => self.adopt(slot, *handover),
                 Adoption::Slot(other) => {
                     self.metrics.add(Metric::Stray, 1);
                     self.close_slot(other)?;
@@ -163,7 +163,7 @@ impl<B: Brain> Shard<B> {
     ) -> Result<(), ShardError> {
         match self.adoptions.entry((from, ticket)) {
             Entry::Occupied(half) => match half.remove() {
-                Adoption::Slot(slot) => self.adopt(slot, handover),
+                Adoption::Slot(slot) => self.adopt(slot, *handover),
                 Adoption::Known(_) => {
                     self.metrics.add(Metric::Stray, 1);
                     Ok(())
@@ -185,14 +185,14 @@ impl<B: Brain> Shard<B> {
     }
 
     /// Both halves are here.
-    fn adopt(&mut self, slot: u32, handover: Box<Handover>) -> Result<(), ShardError> {
+    fn adopt(&mut self, slot: u32, handover: Handover) -> Result<(), ShardError> {
         let listener = handover.peer.listener;
         if self.drain_until_ms.is_some() {
             self.shared.release(listener);
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Adopted, 1);
-        let conn = self.brain.on_adopt(self.now_ms, *handover);
+        let conn = self.brain.on_adopt(self.now_ms, handover);
         self.connections.insert(conn, slot, listener);
         self.to_arm.push(conn);
         Ok(())

@@ -107,8 +107,7 @@ impl<B: Brain> Shard<B> {
             if let Some(entry) = self.connections.get(conn) {
                 entry.flags.set(Flags::EOF);
             }
-            self.tell_end(conn, CloseCause::Eof);
-            return Ok(());
+            return self.tell_end(conn, CloseCause::Eof);
         }
         match ReceiveFailure::of(-completion.result) {
             // Somebody cancelled it who no longer wants that, or it is to be tried again; or not, if it is leaving.
@@ -132,12 +131,13 @@ impl<B: Brain> Shard<B> {
         if entry.flags.has(Flags::FLUSHING) {
             return self.close_now(conn);
         }
-        self.tell_end(conn, CloseCause::Error(errno));
-        Ok(())
+        self.tell_end(conn, CloseCause::Error(errno))
     }
 
-    /// Tells the brain once that a connection has ended; it answers with a close.
-    fn tell_end(&mut self, conn: ConnId, cause: CloseCause) {
+    /// Tells the brain once that a connection has ended; it answers with a close. What it wanted before it knew comes
+    /// first: a last answer may still reach a peer that has closed its own side only.
+    fn tell_end(&mut self, conn: ConnId, cause: CloseCause) -> Result<(), ShardError> {
+        self.run_effects()?;
         let leaving = Flags::END_TOLD
             .or(Flags::CLOSING)
             .or(Flags::FLUSHING)
@@ -150,5 +150,6 @@ impl<B: Brain> Shard<B> {
             entry.flags.set(Flags::END_TOLD);
             self.brain.on_eof(self.now_ms, conn, cause);
         }
+        Ok(())
     }
 }

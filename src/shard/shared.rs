@@ -9,17 +9,20 @@ use crate::ids::ShardId;
 
 use super::board::Board;
 
-/// A listening socket, from which all shards accept.
+/// A configured listener: its listening sockets (one per address), from which all shards accept.
 pub struct Listener {
-    socket: OwnedFd,
+    sockets: Vec<OwnedFd>,
     open: Bounded,
 }
 
 impl Listener {
-    /// `socket` is bound and listens; what it is set to (TCP_NODELAY, buffer sizes), its connections inherit.
-    pub fn new(socket: impl Into<OwnedFd>, max_connections: Option<u32>) -> Self {
+    /// The sockets are bound and listen; what they are set to (TCP_NODELAY, buffer sizes), their connections inherit.
+    pub fn new(
+        sockets: impl IntoIterator<Item = impl Into<OwnedFd>>,
+        max_connections: Option<u32>,
+    ) -> Self {
         Listener {
-            socket: socket.into(),
+            sockets: sockets.into_iter().map(Into::into).collect(),
             open: Bounded::new(max_connections),
         }
     }
@@ -29,8 +32,8 @@ impl Listener {
         self.open.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    pub(super) fn fds(&self) -> impl Iterator<Item = RawFd> + '_ {
+        self.sockets.iter().map(AsRawFd::as_raw_fd)
     }
 }
 

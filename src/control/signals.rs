@@ -1,0 +1,54 @@
+//! Signals: SIGTERM and SIGINT end the broker (the second one at once), SIGHUP reopens log files.
+
+use std::io;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::{Handle, Signals as Registered};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// End in order.
+    End,
+    /// Reopen log files.
+    Reopen,
+}
+
+/// The signals that the broker handles, caught from here on.
+pub struct Signals {
+    registered: Registered,
+    ending: bool,
+}
+
+impl Signals {
+    /// Catches them. SIGUSR1 and SIGUSR2, which Mosquitto uses, are caught so that they end nothing.
+    pub fn register() -> io::Result<Self> {
+        let registered = Registered::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
+        Ok(Signals {
+            registered,
+            ending: false,
+        })
+    }
+
+    /// Ends a wait from another thread.
+    pub fn handle(&self) -> Handle {
+        self.registered.handle()
+    }
+
+    /// Waits for a signal that asks for something; `None` when the handle was closed. A second request to end is not
+    /// discussed: the program exits.
+    pub fn wait(mut self) -> (Self, Option<Wanted>) {
+        while let Some(signal) = self.registered.forever().next() {
+            match signal {
+                SIGTERM | SIGINT if self.ending => std::process::exit(128 + signal),
+                SIGTERM | SIGINT => {
+                    self.ending = true;
+                    return (self, Some(Wanted::End));
+                }
+                SIGHUP => return (self, Some(Wanted::Reopen)),
+                _ => {}
+            }
+        }
+        (self, None)
+    }
+}

@@ -1,0 +1,96 @@
+//! Why the broker could not start: one line each, with the cause and the cure.
+
+use std::fmt;
+use std::io;
+
+use crate::shard::ShardError;
+
+/// A failure that ends the program with exit code 3.
+#[derive(Debug)]
+pub enum ServeError {
+    /// A listener could not be bound.
+    Listen {
+        /// Address and port, as far as they are known.
+        place: String,
+        /// Where the configuration asks for it, if it does.
+        at: Option<String>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A listener's address is not one of this host, or no address at all.
+    Address { place: String, source: io::Error },
+    /// A CPU of the list is not allowed to this process, or does not exist.
+    Cpu(u16),
+    /// Fewer open files than the connections that are asked for need.
+    OpenFiles { limit: u64, wanted: u64 },
+    /// A thread could not be started.
+    Thread(io::Error),
+    /// A shard could not be created, or failed later.
+    Shard { shard: u8, source: Box<ShardError> },
+    /// A shard's thread ended without a word.
+    Lost(u8),
+    /// Signals could not be registered.
+    Signals(io::Error),
+    /// A log file could not be opened.
+    Log(io::Error),
+    /// The pid file could not be written.
+    PidFile(io::Error),
+    /// The control thread failed.
+    Control(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Listen { place, at, source } => {
+                write!(f, "cannot listen on {place}: {source}")?;
+                if let Some(at) = at {
+                    write!(f, " ({at})")?;
+                }
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => write!(
+                        f,
+                        "; another program has the port (`ss -ltnp` names it): stop it or choose another port with -p"
+                    ),
+                    io::ErrorKind::PermissionDenied => write!(
+                        f,
+                        "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit)"
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            ServeError::Address { place, source } => write!(
+                f,
+                "cannot listen on {place}: {source}; give an address of this host"
+            ),
+            ServeError::Cpu(cpu) => write!(
+                f,
+                "CPU {cpu} is not allowed to this process; see `taskset -p $$` and choose others with --cpus or cpu_list"
+            ),
+            ServeError::OpenFiles { limit, wanted } => write!(
+                f,
+                "the limit on open files is {limit}, too low for {wanted} connections; raise it (LimitNOFILE=, ulimit -n) or lower max_connections"
+            ),
+            ServeError::Thread(source) => write!(
+                f,
+                "cannot start a thread: {source}; raise the limit on processes (TasksMax=, ulimit -u)"
+            ),
+            ServeError::Shard { shard, source } => write!(f, "shard {shard}: {source}"),
+            ServeError::Lost(shard) => {
+                write!(f, "shard {shard} ended unexpectedly; restart the broker")
+            }
+            ServeError::Signals(source) => write!(f, "cannot handle signals: {source}"),
+            ServeError::Log(source) => write!(
+                f,
+                "cannot open a log file: {source}; see log_dest in the configuration"
+            ),
+            ServeError::PidFile(source) => write!(
+                f,
+                "cannot write the pid file: {source}; see pid_file in the configuration"
+            ),
+            ServeError::Control(source) => write!(f, "the control thread failed: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}

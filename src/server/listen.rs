@@ -1,0 +1,133 @@
+//! Listening sockets from the configuration: one per address, several for a listener that names none or a host name.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::ServeError;
+use crate::config::{Config, Socket as Configured, SocketDomain};
+use crate::limits;
+use crate::shard::Listener;
+
+/// What was bound.
+pub struct Bound {
+    /// By configured listener.
+    pub listeners: Vec<Listener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// The addresses, as a person writes them.
+    pub fn names(&self) -> String {
+        let names: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        names.join(", ")
+    }
+}
+
+/// Binds all listeners of the configuration.
+pub fn bind(config: &Config) -> Result<Bound, ServeError> {
+    let mut bound = Bound {
+        listeners: Vec::new(),
+        addresses: Vec::new(),
+    };
+    for configured in &config.sockets {
+        let mut sockets: Vec<OwnedFd> = Vec::new();
+        let mut skipped = None;
+        for address in addresses(configured)? {
+            match listen(configured, address, config.set_tcp_nodelay) {
+                Ok(socket) => {
+                    let local = socket.local_addr().ok().and_then(|local| local.as_socket());
+                    bound.addresses.push(local.unwrap_or(address));
+                    sockets.push(socket.into());
+                }
+                Err(source) if may_skip(configured, &source) => skipped = Some((address, source)),
+                Err(source) => return Err(failed(configured, address, source)),
+            }
+        }
+        if let (true, false, Some((address, source))) =
+            (sockets.is_empty(), configured.optional, skipped)
+        {
+            return Err(failed(configured, address, source));
+        }
+        bound
+            .listeners
+            .push(Listener::new(sockets, configured.max_connections));
+    }
+    Ok(bound)
+}
+
+/// Whether the host simply lacks the address or its family, and the listener does not insist: one that is marked so,
+/// and the second family of one that names no address.
+fn may_skip(configured: &Configured, source: &io::Error) -> bool {
+    let lacks = matches!(
+        source.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    );
+    lacks && (configured.optional || configured.address.is_none())
+}
+
+fn failed(configured: &Configured, address: SocketAddr, source: io::Error) -> ServeError {
+    let place = address.to_string();
+    if source.kind() == io::ErrorKind::AddrNotAvailable {
+        return ServeError::Address { place, source };
+    }
+    let at = configured.at.as_ref().map(ToString::to_string);
+    ServeError::Listen { place, at, source }
+}
+
+/// The addresses that a listener stands for.
+fn addresses(configured: &Configured) -> Result<Vec<SocketAddr>, ServeError> {
+    let port = configured.port;
+    let fits = |address: &SocketAddr| match configured.domain {
+        SocketDomain::Any => true,
+        SocketDomain::V4 => address.is_ipv4(),
+        SocketDomain::V6 => address.is_ipv6(),
+    };
+    let Some(name) = &configured.address else {
+        let all = [
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        ];
+        return Ok(all.into_iter().filter(fits).collect());
+    };
+    let place = format!("{name}:{port}");
+    let resolved =
+        (name.as_str(), port)
+            .to_socket_addrs()
+            .map_err(|source| ServeError::Address {
+                place: place.clone(),
+                source,
+            })?;
+    let mut found: Vec<SocketAddr> = resolved.filter(fits).collect();
+    found.dedup();
+    if found.is_empty() {
+        let source = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        return Err(ServeError::Address { place, source });
+    }
+    Ok(found)
+}
+
+fn listen(configured: &Configured, address: SocketAddr, nodelay: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A port in TIME_WAIT of the last run is no reason to wait; one that somebody listens on stays an error.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if let Some(interface) = &configured.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    if nodelay {
+        // Connections inherit it.
+        socket.set_tcp_nodelay(true)?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(limits::LISTEN_BACKLOG)?;
+    Ok(socket)
+}

@@ -1,0 +1,9 @@
+//! The thread of a shard over real sockets on 127.0.0.1, one test per hazard. The brains are puppets of their clients.
+
+mod brain;
+mod closing;
+mod limits;
+mod moving;
+mod streams;
+mod with_broker;
+mod world;

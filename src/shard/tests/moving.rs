@@ -1,0 +1,139 @@
+//! Connections that move between shards, and messages between them.
+
+use super::world::{Plan, World, eventually};
+use crate::shard::Metric;
+
+/// Where a client is.
+fn place(client: &mut super::world::Client) -> u8 {
+    client.say("who");
+    client.line().split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_connection_moves_with_all_its_bytes() {
+    let world = World::new(Plan {
+        shards: 2,
+        ..Plan::default()
+    });
+    let mut clients = Vec::new();
+    for n in 0..200u32 {
+        let to = n % 2;
+        let mut client = world.connect();
+        // What follows in the same segment moves along; what comes later is received there.
+        client.write(format!("go {to}\necho first {n}\n").as_bytes());
+        client.say(&format!("echo second {n}"));
+        assert_eq!(client.line(), format!("first {n}"));
+        assert_eq!(client.line(), format!("second {n}"));
+        assert_eq!(u32::from(place(&mut client)), to);
+        client.say("hello");
+        client.say("echo third");
+        assert_eq!(client.line(), "third");
+        clients.push(client);
+    }
+    assert!(world.metric(Metric::Given) > 0);
+    assert_eq!(world.metric(Metric::Given), world.metric(Metric::Adopted));
+    assert_eq!(world.shared.connections(), 200);
+    drop(clients);
+    eventually("all closed", || world.shared.connections() == 0);
+    world.end();
+}
+
+#[test]
+fn many_connections_move_at_once() {
+    let world = World::new(Plan {
+        shards: 2,
+        descriptors: 4000,
+        ..Plan::default()
+    });
+    let mut clients: Vec<_> = (0..1000).map(|_| world.connect()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.write(format!("go {}\nhello\necho {n}\n", n % 2).as_bytes());
+    }
+    for (n, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.line(), n.to_string());
+        assert_eq!(usize::from(place(client)), n % 2);
+    }
+    world.end();
+}
+
+#[test]
+fn a_connection_that_ends_on_its_way_is_closed_where_it_arrives() {
+    let world = World::new(Plan {
+        shards: 2,
+        ..Plan::default()
+    });
+    for n in 0..50 {
+        let mut client = world.connect();
+        client.write(format!("go {}\n", n % 2).as_bytes());
+    }
+    eventually("all closed", || {
+        world.metric(Metric::Accepted) == 50 && world.shared.connections() == 0
+    });
+    world.end();
+}
+
+#[test]
+fn a_connection_for_a_full_shard_is_closed() {
+    let world = World::new(Plan {
+        shards: 2,
+        descriptors: 8,
+        ..Plan::default()
+    });
+    // Both shards accept; everyone wants to shard 1, which has room for 8.
+    let ask = || {
+        let mut client = world.connect();
+        let _ = std::io::Write::write_all(&mut client.socket(), b"go 1\nwho\n");
+        let answer = client.line_if_alive();
+        assert!(answer.as_ref().is_none_or(|line| line.starts_with("1 ")));
+        answer.map(|_| client)
+    };
+    let clients: Vec<_> = (0..20).map(|_| ask()).collect();
+    let here = clients.iter().flatten().count();
+    assert!((1..=8).contains(&here), "{here}");
+    assert!(world.metric(Metric::HandoverFailed) + world.metric(Metric::AcceptFailed) > 0);
+    drop(clients);
+    eventually("all closed", || world.shared.connections() == 0);
+    // And there is room again.
+    eventually("room", || ask().is_some());
+    world.end();
+}
+
+#[test]
+fn messages_between_shards_keep_their_order_when_the_mesh_is_full() {
+    let world = World::new(Plan {
+        shards: 2,
+        mesh_slots: 16,
+        ..Plan::default()
+    });
+    // Before anybody is let in, so that it can move to where it is to speak from.
+    for from in 0..2 {
+        let mut client = world.connect();
+        client.write(format!("go {from}\ntell {} 5000\n", 1 - from).as_bytes());
+        eventually("all told", || {
+            world.seen(|seen| seen.publishes.len())[1 - from] == 5000
+        });
+    }
+    let expected: Vec<Vec<u8>> = (0..5000).map(|n| n.to_string().into_bytes()).collect();
+    for publishes in world.seen(|seen| seen.publishes.clone()) {
+        assert_eq!(publishes, expected);
+    }
+    assert!(world.metric(Metric::MeshOverflowed) > 0);
+    world.end();
+}
+
+#[test]
+fn a_sleeping_shard_is_woken_by_every_message() {
+    let world = World::new(Plan {
+        shards: 2,
+        ..Plan::default()
+    });
+    let mut client = world.connect();
+    client.write(b"go 0\n");
+    assert_eq!(place(&mut client), 0);
+    for n in 1..=500 {
+        client.say("tell 1 1");
+        eventually("told", || world.seen(|seen| seen.publishes.len())[1] == n);
+    }
+    assert!(world.metric(Metric::Wakes) >= 100);
+    world.end();
+}

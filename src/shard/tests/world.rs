@@ -1,0 +1,256 @@
+//! Shards on threads of their own, and clients on loopback sockets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::brain::{Puppet, Seen};
+use crate::ids::ShardId;
+use crate::limits;
+use crate::mesh;
+use crate::shard::{
+    Brain, Listener, LogLine, Metric, Shard, ShardCommand, ShardConfig, ShardHandle, ShardReport,
+    Shared, commands,
+};
+
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a world is to be made.
+#[derive(Clone)]
+pub struct Plan {
+    pub shards: u8,
+    pub descriptors: u32,
+    pub connections_max: Option<u32>,
+    pub listener_max: Option<u32>,
+    pub slice_bytes: usize,
+    pub mesh_slots: usize,
+    /// Bytes of the send buffer that connections inherit; 0 leaves it to the kernel.
+    pub send_buffer: i32,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan {
+            shards: 1,
+            descriptors: 1000,
+            connections_max: None,
+            listener_max: None,
+            slice_bytes: 1 << 20,
+            mesh_slots: limits::MESH_SLOTS,
+            send_buffer: 0,
+        }
+    }
+}
+
+pub struct World {
+    pub address: SocketAddr,
+    pub shared: Arc<Shared>,
+    pub handles: Vec<ShardHandle>,
+    pub seen: Vec<Arc<Mutex<Seen>>>,
+    pub log: Receiver<LogLine>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl World {
+    pub fn new(plan: Plan) -> World {
+        let brains: Vec<Puppet> = (0..plan.shards)
+            .map(|id| Puppet::new(ShardId(id), plan.slice_bytes))
+            .collect();
+        let seen = brains.iter().map(|brain| brain.seen.clone()).collect();
+        let mut brains = brains.into_iter();
+        let mut world = World::with(plan, |_| {
+            let brain = brains.next().unwrap();
+            move || brain
+        });
+        world.seen = seen;
+        world
+    }
+
+    /// With brains that are made in the threads of their shards.
+    pub fn with<B: Brain, M: FnOnce() -> B + Send + 'static>(
+        plan: Plan,
+        mut make: impl FnMut(ShardId) -> M,
+    ) -> World {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        // SAFETY: listen on a socket of ours with a longer queue.
+        unsafe { libc::listen(socket.as_raw_fd(), 4096) };
+        if plan.send_buffer > 0 {
+            let socket = socket2::SockRef::from(&socket);
+            socket
+                .set_send_buffer_size(plan.send_buffer as usize)
+                .unwrap();
+        }
+        let address = socket.local_addr().unwrap();
+        let listener = Listener::new([socket], plan.listener_max);
+        let shared = Shared::new(plan.shards, vec![listener], plan.connections_max);
+        let ready = Arc::new(Barrier::new(usize::from(plan.shards)));
+        let (log_to, log) = bounded(100_000);
+        let mut handles = Vec::new();
+        let mut threads = Vec::new();
+        for port in mesh::grid(usize::from(plan.shards), plan.mesh_slots) {
+            let (handle, inbox) = commands().unwrap();
+            handles.push(handle);
+            let config = ShardConfig {
+                id: port.id(),
+                shared: shared.clone(),
+                port,
+                inbox,
+                log: log_to.clone(),
+                descriptors: plan.descriptors,
+            };
+            let ready = ready.clone();
+            let brain = make(config.id);
+            threads.push(std::thread::spawn(move || {
+                let shard = Shard::new(config, brain()).unwrap_or_else(|error| panic!("{error}"));
+                ready.wait();
+                shard.run().unwrap_or_else(|error| panic!("{error}"));
+            }));
+        }
+        World {
+            address,
+            shared,
+            handles,
+            seen: Vec::new(),
+            log,
+            threads,
+        }
+    }
+
+    pub fn connect(&self) -> Client {
+        let socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Client {
+            reader: BufReader::new(socket),
+        }
+    }
+
+    /// A client that has been let in.
+    pub fn established(&self) -> Client {
+        let mut client = self.connect();
+        client.say("hello");
+        client.say("echo in");
+        assert_eq!(client.line(), "in");
+        client
+    }
+
+    pub fn report(&self, shard: usize) -> ShardReport {
+        let (to, from) = bounded(1);
+        self.handles[shard].send(ShardCommand::Report(to)).unwrap();
+        from.recv_timeout(PATIENCE).unwrap()
+    }
+
+    pub fn metric(&self, metric: Metric) -> u64 {
+        (0..self.handles.len())
+            .map(|shard| self.report(shard).metrics.get(metric))
+            .sum()
+    }
+
+    pub fn seen<T>(&self, look: impl Fn(&Seen) -> T) -> Vec<T> {
+        self.seen
+            .iter()
+            .map(|seen| look(&seen.lock().unwrap()))
+            .collect()
+    }
+
+    /// Drains all shards and checks that nothing is left behind.
+    pub fn end(mut self) {
+        for handle in &self.handles {
+            handle.send(ShardCommand::Drain).unwrap();
+        }
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+        assert_eq!(self.shared.connections(), 0);
+        assert_eq!(self.shared.listeners()[0].connections(), 0);
+        for seen in &self.seen {
+            let seen = seen.lock().unwrap();
+            assert_eq!(seen.opened, seen.closed);
+        }
+        for shard in 0..self.shared.shards() {
+            let metrics = self.shared.board(ShardId(shard)).metrics();
+            assert_eq!(metrics.get(Metric::Connections), 0);
+            assert_eq!(metrics.get(Metric::Stray), 0);
+        }
+    }
+}
+
+pub struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn socket(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    pub fn say(&mut self, line: &str) {
+        self.reader
+            .get_mut()
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap();
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next line; `None` when the other side has closed, in whatever way.
+    pub fn line_if_alive(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(len) => (len > 0).then(|| line.trim_end().to_owned()),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+                None
+            }
+        }
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.reader.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Whether the other side has closed, in order.
+    pub fn ended(&mut self) -> bool {
+        matches!(self.reader.read(&mut [0; 1]), Ok(0))
+    }
+
+    /// Whether the other side has closed, in whatever way.
+    pub fn is_dead(&mut self) -> bool {
+        match self.reader.read(&mut [0; 1]) {
+            Ok(len) => len == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// Makes the close of this socket a reset.
+    pub fn reset_on_close(&self) {
+        socket2::SockRef::from(self.socket())
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+}
+
+/// Waits until something is so.
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

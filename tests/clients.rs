@@ -1,0 +1,459 @@
+//! Real clients over sockets: Debian's mosquitto_pub and mosquitto_sub, paho-mqtt 1.6 and 2.x, MQTT.js.
+//!
+//! `.ci/clients` installs them. Without one of them its tests are reported as skipped, by name; in CI that is a failure.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
+
+use support::{Folder, PATIENCE, Server, run, skipped, which};
+
+const SHARDS: [u32; 2] = [1, 2];
+const VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
+
+/// A library with its driver script.
+struct Library {
+    name: &'static str,
+    interpreter: PathBuf,
+    script: &'static str,
+    modules: PathBuf,
+}
+
+impl Library {
+    fn all() -> Vec<Option<Library>> {
+        vec![
+            Library::find("paho-mqtt 1.6", "paho1/bin/python", "paho_client.py"),
+            Library::find("paho-mqtt 2.x", "paho2/bin/python", "paho_client.py"),
+            Library::find(
+                "MQTT.js",
+                "node/node_modules/mqtt/package.json",
+                "mqtt_js.js",
+            ),
+        ]
+    }
+
+    /// `None`, reported, when it is not installed.
+    fn find(name: &'static str, file: &str, script: &'static str) -> Option<Library> {
+        // target/debug/firehose: its folder's folder is where cargo builds.
+        let target = Path::new(env!("CARGO_BIN_EXE_firehose"))
+            .parent()
+            .and_then(Path::parent)
+            .unwrap();
+        let file = target.join("clients").join(file);
+        let interpreter = if name == "MQTT.js" {
+            which("node")
+        } else {
+            Some(file.clone())
+        };
+        let Some(interpreter) = interpreter.filter(|_| file.exists()) else {
+            skipped(name);
+            return None;
+        };
+        Some(Library {
+            name,
+            interpreter,
+            script,
+            modules: target.join("clients/node/node_modules"),
+        })
+    }
+
+    fn play(&self, server: &Server, scenario: &str, version: &str, qos: u8) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/clients")
+            .join(self.script);
+        let mut command = Command::new(&self.interpreter);
+        command.arg(script).args([
+            &server.port.to_string(),
+            scenario,
+            version,
+            &qos.to_string(),
+        ]);
+        let done = run(command
+            .env("NODE_MODULES", &self.modules)
+            .env("PYTHONDONTWRITEBYTECODE", "1"));
+        assert!(
+            done.code == Some(0),
+            "{} {scenario} {version} QoS {qos}: {:?} {}{}\n{}",
+            self.name,
+            done.code,
+            done.stdout,
+            done.stderr,
+            server.log()
+        );
+    }
+
+    /// Everything that this library can do, in one broker.
+    fn play_all(&self, shards: u32) {
+        let server = Server::under_test(shards, &[]);
+        for version in VERSIONS {
+            for qos in 0..3 {
+                for scenario in ["round_trip", "retained", "will", "large", "shared"] {
+                    self.play(&server, scenario, version, qos);
+                }
+            }
+            self.play(&server, "session", version, 1);
+        }
+        for qos in 0..3 {
+            self.play(&server, "properties", "5", qos);
+        }
+    }
+}
+
+fn library(name: &'static str, file: &str, script: &'static str) {
+    if let Some(library) = Library::find(name, file, script) {
+        for shards in SHARDS {
+            library.play_all(shards);
+        }
+    }
+}
+
+#[test]
+fn paho_1() {
+    library("paho-mqtt 1.6", "paho1/bin/python", "paho_client.py");
+}
+
+#[test]
+fn paho_2() {
+    library("paho-mqtt 2.x", "paho2/bin/python", "paho_client.py");
+}
+
+#[test]
+fn mqtt_js() {
+    library(
+        "MQTT.js",
+        "node/node_modules/mqtt/package.json",
+        "mqtt_js.js",
+    );
+}
+
+/// mosquitto_sub, with its lines as they come.
+struct Subscriber {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Subscriber {
+    /// Starts it and waits until the broker has acknowledged its subscription.
+    fn start(server: &Server, version: &str, arguments: &[&str]) -> Subscriber {
+        // Line by line: into a pipe it would write in blocks.
+        let mut command = Command::new("stdbuf");
+        let port = server.port.to_string();
+        command
+            .args([
+                "-oL",
+                "mosquitto_sub",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-V",
+                flag(version),
+                "-d",
+            ])
+            .args(arguments);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let lines = support::lines(child.stdout.take().unwrap());
+        let subscriber = Subscriber { child, lines };
+        while !subscriber.line().starts_with("Subscribed") {}
+        subscriber
+    }
+
+    fn line(&self) -> String {
+        self.lines
+            .recv_timeout(PATIENCE)
+            .expect("a line of mosquitto_sub in time")
+    }
+
+    /// The next line that is a message and not a note of what it does.
+    fn message(&self) -> String {
+        loop {
+            let line = self.line();
+            if line.starts_with('|') {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// As mosquitto's clients name the versions.
+fn flag(version: &str) -> &'static str {
+    match version {
+        "3.1" => "mqttv31",
+        "3.1.1" => "mqttv311",
+        _ => "mqttv5",
+    }
+}
+
+/// Runs mosquitto_pub to its end.
+fn mosquitto_pub(server: &Server, version: &str, arguments: &[&str]) {
+    let mut command = Command::new("mosquitto_pub");
+    command
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &server.port.to_string(),
+            "-V",
+            flag(version),
+        ])
+        .args(arguments);
+    let done = run(&mut command);
+    assert!(
+        done.code == Some(0),
+        "mosquitto_pub {arguments:?}: {}{}\n{}",
+        done.stdout,
+        done.stderr,
+        server.log()
+    );
+}
+
+fn mosquitto_is_there() -> bool {
+    let there = which("mosquitto_pub").is_some() && which("mosquitto_sub").is_some();
+    if !there {
+        skipped("mosquitto-clients");
+    }
+    there
+}
+
+#[test]
+fn mosquitto_every_version_and_qos() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        for version in VERSIONS {
+            for qos in ["0", "1", "2"] {
+                let topic = format!("m/{version}/{qos}");
+                let subscriber = Subscriber::start(
+                    &server,
+                    version,
+                    &["-t", &topic, "-q", qos, "-F", "|%t|%q|%r|%p"],
+                );
+                for payload in ["first", "second"] {
+                    mosquitto_pub(&server, version, &["-t", &topic, "-q", qos, "-m", payload]);
+                    assert_eq!(subscriber.message(), format!("|{topic}|{qos}|0|{payload}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn mosquitto_between_versions() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        let subscribers = VERSIONS
+            .map(|v| Subscriber::start(&server, v, &["-t", "x/+", "-q", "2", "-F", "|%t|%q|%p"]));
+        for version in VERSIONS {
+            mosquitto_pub(
+                &server,
+                version,
+                &["-t", &format!("x/{version}"), "-q", "1", "-m", "hello"],
+            );
+            for subscriber in &subscribers {
+                assert_eq!(subscriber.message(), format!("|x/{version}|1|hello"));
+            }
+        }
+    }
+}
+
+#[test]
+fn mosquitto_retained() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        for version in VERSIONS {
+            let topic = format!("r/{version}");
+            mosquitto_pub(
+                &server,
+                version,
+                &["-t", &topic, "-q", "1", "-r", "-m", "kept"],
+            );
+            let subscriber = Subscriber::start(&server, version, &["-t", "r/#", "-F", "|%t|%r|%p"]);
+            assert_eq!(subscriber.message(), format!("|{topic}|1|kept"));
+            mosquitto_pub(&server, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
+            assert_eq!(subscriber.message(), format!("|{topic}|0|"));
+        }
+    }
+}
+
+#[test]
+fn mosquitto_will() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        for version in VERSIONS {
+            let subscriber = Subscriber::start(
+                &server,
+                version,
+                &["-t", "will", "-q", "1", "-F", "|%t|%q|%p"],
+            );
+            let will = [
+                "-t",
+                "unused",
+                "--will-topic",
+                "will",
+                "--will-payload",
+                "gone",
+                "--will-qos",
+                "1",
+            ];
+            drop(Subscriber::start(&server, version, &will));
+            assert_eq!(subscriber.message(), "|will|1|gone");
+        }
+    }
+}
+
+#[test]
+fn mosquitto_properties() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        let format = "|%C|%R|%D|%P|%F|%S|%p";
+        let asks = [
+            "-t",
+            "p",
+            "-D",
+            "subscribe",
+            "subscription-identifier",
+            "42",
+            "-F",
+            format,
+        ];
+        let subscriber = Subscriber::start(&server, "5", &asks);
+        let mut arguments = vec!["-t", "p", "-m", "hello"];
+        for property in [
+            &["payload-format-indicator", "1"][..],
+            &["content-type", "text/plain"],
+            &["response-topic", "answers"],
+            &["correlation-data", "7"],
+            &["user-property", "k", "v"],
+        ] {
+            arguments.extend(["-D", "publish"]);
+            arguments.extend(property);
+        }
+        mosquitto_pub(&server, "5", &arguments);
+        assert_eq!(subscriber.message(), "|text/plain|answers|7|k:v|1|42|hello");
+    }
+}
+
+#[test]
+fn mosquitto_large_payload() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    let folder = Folder::new("large");
+    let file = folder.write("payload", &"firehose".repeat(128 * 1024));
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        for version in VERSIONS {
+            let subscriber = Subscriber::start(
+                &server,
+                version,
+                &["-t", "large", "-q", "2", "-F", "|%l|%p"],
+            );
+            mosquitto_pub(
+                &server,
+                version,
+                &["-t", "large", "-q", "2", "-f", &file.to_string_lossy()],
+            );
+            let line = subscriber.message();
+            let (length, payload) = line[1..].split_once('|').unwrap();
+            assert_eq!(length, (1 << 20).to_string());
+            assert_eq!(payload, "firehose".repeat(128 * 1024));
+        }
+    }
+}
+
+#[test]
+fn mosquitto_shared() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        let one = Subscriber::start(&server, "5", &["-t", "$share/g/s", "-q", "1", "-F", "|%p"]);
+        let two = Subscriber::start(
+            &server,
+            "3.1.1",
+            &["-t", "$share/g/s", "-q", "1", "-F", "|%p"],
+        );
+        for number in 0..6 {
+            mosquitto_pub(
+                &server,
+                "5",
+                &["-t", "s", "-q", "1", "-m", &number.to_string()],
+            );
+        }
+        let mut got: Vec<String> = (0..3)
+            .flat_map(|_| [one.message(), two.message()])
+            .collect();
+        got.sort();
+        assert_eq!(got, ["|0", "|1", "|2", "|3", "|4", "|5"]);
+    }
+}
+
+/// The main job: `mosquitto_sub -t '#'` shows what everybody publishes.
+#[test]
+fn mosquitto_sub_shows_what_everybody_publishes() {
+    if !mosquitto_is_there() {
+        return;
+    }
+    let libraries: Vec<Library> = Library::all().into_iter().flatten().collect();
+    for shards in SHARDS {
+        let server = Server::under_test(shards, &[]);
+        let subscriber = Subscriber::start(&server, "5", &["-t", "#", "-F", "|%t %p"]);
+        for version in VERSIONS {
+            mosquitto_pub(
+                &server,
+                version,
+                &[
+                    "-t",
+                    &format!("seen/mosquitto/{version}"),
+                    "-m",
+                    "from mosquitto_pub",
+                ],
+            );
+            assert_eq!(
+                subscriber.message(),
+                format!("|seen/mosquitto/{version} from mosquitto_pub")
+            );
+            for library in &libraries {
+                library.play(&server, "publish", version, 1);
+                let name = if library.name == "MQTT.js" {
+                    ("js", "mqtt.js")
+                } else {
+                    ("paho", "paho")
+                };
+                assert_eq!(
+                    subscriber.message(),
+                    format!("|seen/{}/{version} from {} {version}", name.0, name.1)
+                );
+            }
+        }
+    }
+}

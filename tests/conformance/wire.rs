@@ -1,0 +1,467 @@
+//! MQTT packets as the scripts see them: a codec of its own, so that the broker's is not judged by itself.
+//!
+//! `decode` takes packets that a server sends and is strict: trailing bytes, a variable byte integer that is longer
+//! than needed, a property twice or in the wrong packet are errors.
+
+/// The version of the protocol that a connection speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    V31,
+    V311,
+    V5,
+}
+
+impl Version {
+    /// As in a script.
+    pub fn parse(text: &str) -> Option<Version> {
+        Some(match text {
+            "3.1" => Version::V31,
+            "3.1.1" => Version::V311,
+            "5" => Version::V5,
+            _ => return None,
+        })
+    }
+
+    /// The protocol level in CONNECT.
+    pub fn level(self) -> u8 {
+        match self {
+            Version::V31 => 3,
+            Version::V311 => 4,
+            Version::V5 => 5,
+        }
+    }
+
+    /// The protocol name in CONNECT.
+    pub fn protocol_name(self) -> &'static str {
+        if self == Version::V31 {
+            "MQIsdp"
+        } else {
+            "MQTT"
+        }
+    }
+}
+
+/// The names of the packet types; the index is the type.
+pub const KINDS: [&str; 16] = [
+    "?",
+    "CONNECT",
+    "CONNACK",
+    "PUBLISH",
+    "PUBACK",
+    "PUBREC",
+    "PUBREL",
+    "PUBCOMP",
+    "SUBSCRIBE",
+    "SUBACK",
+    "UNSUBSCRIBE",
+    "UNSUBACK",
+    "PINGREQ",
+    "PINGRESP",
+    "DISCONNECT",
+    "AUTH",
+];
+
+pub const CONNECT: u8 = 1;
+pub const CONNACK: u8 = 2;
+pub const PUBLISH: u8 = 3;
+pub const PUBACK: u8 = 4;
+pub const PUBREC: u8 = 5;
+pub const PUBREL: u8 = 6;
+pub const PUBCOMP: u8 = 7;
+pub const SUBSCRIBE: u8 = 8;
+pub const SUBACK: u8 = 9;
+pub const UNSUBSCRIBE: u8 = 10;
+pub const UNSUBACK: u8 = 11;
+pub const PINGREQ: u8 = 12;
+pub const PINGRESP: u8 = 13;
+pub const DISCONNECT: u8 = 14;
+pub const AUTH: u8 = 15;
+
+/// How a property's value is encoded (MQTT 5, 2.2.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    Byte,
+    U16,
+    U32,
+    Varint,
+    Bytes,
+    Pair,
+}
+
+/// A property: its name in scripts, its identifier, its form, and the packets in which a server may send it.
+pub struct Property {
+    pub name: &'static str,
+    pub id: u8,
+    pub form: Form,
+    server: &'static [u8],
+}
+
+const ACKS: &[u8] = &[
+    CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH,
+];
+const ALL: &[u8] = &[
+    CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, DISCONNECT, AUTH,
+];
+
+const fn property(name: &'static str, id: u8, form: Form, server: &'static [u8]) -> Property {
+    Property {
+        name,
+        id,
+        form,
+        server,
+    }
+}
+
+/// All properties (MQTT 5, table 2-4).
+pub const PROPERTIES: [Property; 27] = [
+    property("payload-format", 0x01, Form::Byte, &[PUBLISH]),
+    property("expiry", 0x02, Form::U32, &[PUBLISH]),
+    property("content-type", 0x03, Form::Bytes, &[PUBLISH]),
+    property("response-topic", 0x08, Form::Bytes, &[PUBLISH]),
+    property("correlation", 0x09, Form::Bytes, &[PUBLISH]),
+    property("sub-id", 0x0b, Form::Varint, &[PUBLISH]),
+    property("session-expiry", 0x11, Form::U32, &[CONNACK]),
+    property("assigned-id", 0x12, Form::Bytes, &[CONNACK]),
+    property("server-keep-alive", 0x13, Form::U16, &[CONNACK]),
+    property("auth-method", 0x15, Form::Bytes, &[CONNACK, AUTH]),
+    property("auth-data", 0x16, Form::Bytes, &[CONNACK, AUTH]),
+    property("problem-info", 0x17, Form::Byte, &[]),
+    property("will-delay", 0x18, Form::U32, &[]),
+    property("response-info", 0x19, Form::Byte, &[]),
+    property("response-information", 0x1a, Form::Bytes, &[CONNACK]),
+    property(
+        "server-reference",
+        0x1c,
+        Form::Bytes,
+        &[CONNACK, DISCONNECT],
+    ),
+    property("reason-string", 0x1f, Form::Bytes, ACKS),
+    property("receive-max", 0x21, Form::U16, &[CONNACK]),
+    property("alias-max", 0x22, Form::U16, &[CONNACK]),
+    property("alias", 0x23, Form::U16, &[PUBLISH]),
+    property("max-qos", 0x24, Form::Byte, &[CONNACK]),
+    property("retain-available", 0x25, Form::Byte, &[CONNACK]),
+    property("user", 0x26, Form::Pair, ALL),
+    property("max-packet", 0x27, Form::U32, &[CONNACK]),
+    property("wildcard-available", 0x28, Form::Byte, &[CONNACK]),
+    property("sub-id-available", 0x29, Form::Byte, &[CONNACK]),
+    property("shared-available", 0x2a, Form::Byte, &[CONNACK]),
+];
+
+/// The property of that name.
+pub fn property_named(name: &str) -> Option<&'static Property> {
+    static TABLE: [Property; 27] = PROPERTIES;
+    TABLE.iter().find(|p| p.name == name)
+}
+
+/// A property's value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    Number(u32),
+    Bytes(Vec<u8>),
+    Pair(Vec<u8>, Vec<u8>),
+}
+
+/// A packet from a server.
+#[derive(Clone, Debug, Default)]
+pub struct Packet {
+    pub kind: u8,
+    pub dup: bool,
+    pub qos: u8,
+    pub retain: bool,
+    pub id: Option<u16>,
+    pub session_present: bool,
+    pub code: u8,
+    pub codes: Vec<u8>,
+    pub topic: Vec<u8>,
+    pub payload: Vec<u8>,
+    pub properties: Vec<(&'static str, Value)>,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
+impl Packet {
+    /// The value of a property that occurs at most once.
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        self.properties
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v)
+    }
+
+    /// The value of a numeric property.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        match self.property(name) {
+            Some(Value::Number(n)) => Some(*n),
+            _ => None,
+        }
+    }
+}
+
+pub fn put_varint(out: &mut Vec<u8>, mut n: usize) {
+    loop {
+        let low = (n % 128) as u8;
+        n /= 128;
+        out.push(if n > 0 { low | 0x80 } else { low });
+        if n == 0 {
+            return;
+        }
+    }
+}
+
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// A variable byte integer in front and how many bytes it has; `Ok(None)` when it is not complete.
+fn varint(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
+    let mut value = 0usize;
+    for (i, b) in bytes.iter().enumerate().take(4) {
+        value |= ((b & 0x7f) as usize) << (7 * i);
+        if b & 0x80 == 0 {
+            if i > 0 && *b == 0 {
+                return Err("variable byte integer longer than needed [MQTT-1.5.5-1]".into());
+            }
+            return Ok(Some((value, i + 1)));
+        }
+    }
+    if bytes.len() >= 4 {
+        Err("variable byte integer of more than 4 bytes".into())
+    } else {
+        Ok(None)
+    }
+}
+
+/// Takes one whole packet off the front of `inbox`.
+pub fn take_frame(inbox: &mut Vec<u8>) -> Result<Option<Vec<u8>>, String> {
+    if inbox.is_empty() {
+        return Ok(None);
+    }
+    let Some((len, n)) = varint(&inbox[1..])? else {
+        return Ok(None);
+    };
+    let total = 1 + n + len;
+    if inbox.len() < total {
+        return Ok(None);
+    }
+    Ok(Some(inbox.drain(..total).collect()))
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
+        if self.0.len() < n {
+            return Err("packet ends too early".into());
+        }
+        let (head, rest) = self.0.split_at(n);
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn u8(&mut self) -> Result<u8, String> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn u16(&mut self) -> Result<u16, String> {
+        Ok(u16::from_be_bytes(self.take(2)?.try_into().unwrap()))
+    }
+
+    fn u32(&mut self) -> Result<u32, String> {
+        Ok(u32::from_be_bytes(self.take(4)?.try_into().unwrap()))
+    }
+
+    fn varint(&mut self) -> Result<usize, String> {
+        let (value, n) = varint(self.0)?.ok_or("packet ends too early")?;
+        self.take(n)?;
+        Ok(value)
+    }
+
+    fn string(&mut self) -> Result<Vec<u8>, String> {
+        let n = self.u16()? as usize;
+        Ok(self.take(n)?.to_vec())
+    }
+
+    fn properties(&mut self, kind: u8) -> Result<Vec<(&'static str, Value)>, String> {
+        let len = self.varint()?;
+        let mut inner = Reader(self.take(len)?);
+        let mut list: Vec<(&'static str, Value)> = Vec::new();
+        while !inner.0.is_empty() {
+            let id = inner.varint()?;
+            static TABLE: [Property; 27] = PROPERTIES;
+            let p = TABLE
+                .iter()
+                .find(|p| p.id as usize == id)
+                .ok_or(format!("unknown property {id:#04x}"))?;
+            if !p.server.contains(&kind) {
+                return Err(format!(
+                    "property {} does not belong in {} from a server",
+                    p.name, KINDS[kind as usize]
+                ));
+            }
+            if p.name != "user" && p.name != "sub-id" && list.iter().any(|(n, _)| *n == p.name) {
+                return Err(format!("property {} twice", p.name));
+            }
+            list.push((p.name, inner.value(p.form)?));
+        }
+        Ok(list)
+    }
+
+    fn value(&mut self, form: Form) -> Result<Value, String> {
+        Ok(match form {
+            Form::Byte => Value::Number(self.u8()? as u32),
+            Form::U16 => Value::Number(self.u16()? as u32),
+            Form::U32 => Value::Number(self.u32()?),
+            Form::Varint => Value::Number(self.varint()? as u32),
+            Form::Bytes => Value::Bytes(self.string()?),
+            Form::Pair => Value::Pair(self.string()?, self.string()?),
+        })
+    }
+}
+
+/// Decodes one whole packet from a server.
+pub fn decode(version: Version, bytes: &[u8]) -> Result<Packet, String> {
+    let mut r = Reader(bytes);
+    let first = r.u8()?;
+    r.varint()?;
+    let mut p = Packet {
+        kind: first >> 4,
+        bytes: bytes.to_vec(),
+        ..Packet::default()
+    };
+    let v5 = version == Version::V5;
+    let flags_due = if p.kind == PUBREL { 2 } else { 0 };
+    if p.kind != PUBLISH && first & 15 != flags_due {
+        return Err(format!("reserved flags {:#x} [MQTT-2.1.3-1]", first & 15));
+    }
+    match p.kind {
+        CONNACK => {
+            let flags = r.u8()?;
+            if flags > 1 {
+                return Err("reserved CONNACK flags [MQTT-3.2.2-1]".into());
+            }
+            p.session_present = flags == 1;
+            p.code = r.u8()?;
+            if v5 {
+                p.properties = r.properties(p.kind)?;
+            }
+        }
+        PUBLISH => decode_publish(&mut r, &mut p, first, v5)?,
+        PUBACK | PUBREC | PUBREL | PUBCOMP => {
+            p.id = Some(r.u16()?);
+            if v5 && !r.0.is_empty() {
+                p.code = r.u8()?;
+                if !r.0.is_empty() {
+                    p.properties = r.properties(p.kind)?;
+                }
+            }
+        }
+        SUBACK | UNSUBACK => {
+            p.id = Some(r.u16()?);
+            if v5 {
+                p.properties = r.properties(p.kind)?;
+            }
+            if v5 || p.kind == SUBACK {
+                p.codes = r.take(r.0.len())?.to_vec();
+            }
+        }
+        DISCONNECT | AUTH if v5 => {
+            if !r.0.is_empty() {
+                p.code = r.u8()?;
+                if !r.0.is_empty() {
+                    p.properties = r.properties(p.kind)?;
+                }
+            }
+        }
+        PINGRESP => {}
+        _ => return Err(format!("a server does not send {}", KINDS[p.kind as usize])),
+    }
+    if !r.0.is_empty() {
+        return Err(format!("{} bytes too many", r.0.len()));
+    }
+    Ok(p)
+}
+
+fn decode_publish(r: &mut Reader, p: &mut Packet, first: u8, v5: bool) -> Result<(), String> {
+    p.dup = first & 8 != 0;
+    p.qos = first >> 1 & 3;
+    p.retain = first & 1 != 0;
+    if p.qos == 3 {
+        return Err("QoS 3 [MQTT-3.3.1-4]".into());
+    }
+    if p.qos == 0 && p.dup {
+        return Err("DUP with QoS 0 [MQTT-3.3.1-2]".into());
+    }
+    p.topic = r.string()?;
+    if p.qos > 0 {
+        p.id = Some(r.u16()?);
+        if p.id == Some(0) {
+            return Err("packet identifier 0 [MQTT-2.2.1-4]".into());
+        }
+    }
+    if v5 {
+        p.properties = r.properties(p.kind)?;
+    }
+    p.payload = r.take(r.0.len())?.to_vec();
+    Ok(())
+}
+
+/// A packet as a reader wants to see it.
+pub fn show(version: Version, bytes: &[u8]) -> String {
+    let hex: String = bytes.iter().take(64).map(|b| format!("{b:02x} ")).collect();
+    let more = if bytes.len() > 64 {
+        format!("... {} bytes", bytes.len())
+    } else {
+        String::new()
+    };
+    let Ok(p) = decode(version, bytes) else {
+        return format!("bytes {hex}{more}");
+    };
+    let mut text = KINDS[p.kind as usize].to_string();
+    let mut word = |w: String| {
+        text.push(' ');
+        text.push_str(&w);
+    };
+    if p.kind == PUBLISH {
+        let payload = String::from_utf8_lossy(&p.payload[..p.payload.len().min(40)]).into_owned();
+        word(format!(
+            "{} {payload:?} qos={}",
+            String::from_utf8_lossy(&p.topic),
+            p.qos
+        ));
+        if p.retain {
+            word("retain".into());
+        }
+        if p.dup {
+            word("dup".into());
+        }
+    }
+    if let Some(id) = p.id {
+        word(format!("id={id}"));
+    }
+    if p.session_present {
+        word("present".into());
+    }
+    if matches!(
+        p.kind,
+        CONNACK | PUBACK | PUBREC | PUBREL | PUBCOMP | DISCONNECT | AUTH
+    ) {
+        word(format!("{:#04x}", p.code));
+    }
+    for code in &p.codes {
+        word(format!("{code:#04x}"));
+    }
+    for (name, value) in &p.properties {
+        word(match value {
+            Value::Number(n) => format!("{name}={n}"),
+            Value::Bytes(b) => format!("{name}={:?}", String::from_utf8_lossy(b)),
+            Value::Pair(k, v) => format!(
+                "{name}={}:{}",
+                String::from_utf8_lossy(k),
+                String::from_utf8_lossy(v)
+            ),
+        });
+    }
+    format!("{text}   ({hex}{more})")
+}

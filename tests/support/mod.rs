@@ -1,0 +1,267 @@
+//! What the tests over real sockets share: a broker as a process of its own, a port for it, a folder for its files.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a process may take to start, stop or answer before a test gives up. Generous: CI machines stall.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder of this test's own, removed when dropped.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("firehose-{name}-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A port that nobody listens on now, given out once in this process. Below those that the kernel gives to clients.
+pub fn free_port() -> u16 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + ((std::process::id() * 131 + number) % 22_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Which program serves, and how it is told so.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// The binary of this package, with that many shards.
+    Firehose { shards: u32 },
+    /// Debian's mosquitto.
+    Mosquitto(PathBuf),
+}
+
+/// The broker under test: this package's, or the one that the environment variable BROKER names.
+pub fn program(shards: u32) -> Program {
+    match std::env::var_os("BROKER") {
+        Some(path) => Program::Mosquitto(path.into()),
+        None => Program::Firehose { shards },
+    }
+}
+
+/// A broker that runs; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    folder: Folder,
+}
+
+impl Server {
+    /// The broker under test with these configuration lines beside its listener.
+    pub fn under_test(shards: u32, config: &[&str]) -> Server {
+        let config: Vec<String> = config.iter().map(|l| l.to_string()).collect();
+        Server::start(&program(shards), &config)
+    }
+
+    /// Starts it and waits until it accepts connections. A port may be taken between choosing and binding it: then
+    /// another is tried.
+    pub fn start(program: &Program, config: &[String]) -> Server {
+        for _ in 0..5 {
+            if let Some(server) = Server::try_start(program, config) {
+                return server;
+            }
+        }
+        panic!("{program:?} does not start");
+    }
+
+    fn try_start(program: &Program, config: &[String]) -> Option<Server> {
+        let port = free_port();
+        let folder = Folder::new("server");
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\n{}\n",
+            config.join("\n")
+        );
+        let file = folder.write("broker.conf", &text);
+        let log = File::create(folder.0.join("log")).unwrap();
+        let mut command = match program {
+            Program::Firehose { shards } => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+                command.args(["serve", "--shards", &shards.to_string()]);
+                command
+            }
+            Program::Mosquitto(path) => Command::new(path),
+        };
+        command
+            .arg("-c")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let mut server = Server {
+            child: command.spawn().unwrap(),
+            port,
+            folder,
+        };
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                eprintln!("{program:?} ended with {status}:\n{}", server.log());
+                return None;
+            }
+            if TcpStream::connect(server.address()).is_ok() {
+                return Some(server);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        eprintln!("{program:?} does not listen:\n{}", server.log());
+        None
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to its standard output and error.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> Option<ExitStatus> {
+        wait_for(&mut self.child)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for a process to end; `None` and killed when it takes too long.
+pub fn wait_for(child: &mut Child) -> Option<ExitStatus> {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
+}
+
+/// What a program that ran to its end left behind.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a program to its end, which must come in time.
+pub fn run(command: &mut Command) -> Finished {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let readers = (
+        reader(child.stdout.take().unwrap()),
+        reader(child.stderr.take().unwrap()),
+    );
+    let code = wait_for(&mut child).and_then(|status| status.code());
+    Finished {
+        code,
+        stdout: readers.0.join().unwrap(),
+        stderr: readers.1.join().unwrap(),
+    }
+}
+
+/// Reads a pipe to its end, beside.
+pub fn reader(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Lines of a pipe as they come, for those who wait for one of them.
+pub fn lines(pipe: impl Read + Send + 'static) -> std::sync::mpsc::Receiver<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Says on the standard error, past the test harness's capture, that something is missing and what was not tested
+/// therefore. In CI that is a failure.
+pub fn skipped(what: &str) {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{what} is not installed; .ci/clients installs it"
+    );
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: {what} not installed (.ci/clients installs it)"
+    );
+}
+
+/// A program in the search path.
+pub fn which(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|p| p.join(name))
+        .find(|p| p.is_file());
+    found.filter(|p| p != Path::new(""))
+}
