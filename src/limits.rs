@@ -51,10 +51,16 @@ pub const LINGER_MS_MAX: u64 = 2_000;
 /// Milliseconds that a drain of the whole broker may take before what is left is closed.
 pub const DRAIN_MS_MAX: u64 = 5_000;
 
-/// Bytes of the receive buffers in a shard's provided-buffer ring: each, and how many (a power of two).
-pub const RECV_BUFFER_BYTES: usize = 16 * 1024;
-/// Receive buffers per shard.
-pub const RECV_BUFFERS: u16 = 256;
+/// Bytes of a receive buffer that the kernel fills bit by bit (Linux 6.15 and newer): small receives share one, large
+/// ones have room.
+pub const RECV_BUFFER_BYTES: usize = 64 * 1024;
+/// How many of them a shard has (a power of two): 2 MiB, which bounds what one turn receives.
+pub const RECV_BUFFERS: u16 = 32;
+
+/// Bytes of a receive buffer where each receive takes a whole one (older kernels).
+pub const RECV_BUFFER_WHOLE_BYTES: usize = 4096;
+/// How many of them a shard has (a power of two): one per receive, so there have to be many.
+pub const RECV_BUFFERS_WHOLE: u16 = 1024;
 
 /// Bytes of a CONNECT packet that are held for a client that has not yet been let in. The largest sensible
 /// CONNECT has a client id, a will topic, a will payload, a user name and a password of 64 KiB each.
@@ -124,7 +130,7 @@ const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLO
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(SEND_ARENA_SLICES >= SEND_RANGES_MAX);
 
-const _: () = assert!(RECV_BUFFERS.is_power_of_two());
+const _: () = assert!(RECV_BUFFERS.is_power_of_two() && RECV_BUFFERS_WHOLE.is_power_of_two());
 const _: () = assert!(PAYLOAD_REFERENCE_BYTES_MIN < SEGMENT_BYTES / 4);
 const _: () = assert!(SHARDS_MAX <= 256);
 

@@ -43,7 +43,7 @@ use crate::broker::LogKind;
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mesh::Port;
-use crate::uring::{Completion, ReceiveBuffers, Ring, Sizes};
+use crate::uring::{BufferPlan, Completion, ReceiveBuffers, Ring, Sizes};
 
 pub use board::Board;
 pub use brain::Brain;
@@ -154,12 +154,8 @@ impl<B: Brain> Shard<B> {
             files: descriptors.clamp(1, open_files_max()),
             workers: limits::RING_WORKERS_MAX,
         })?;
-        let buffers = ReceiveBuffers::register(
-            &ring,
-            RECEIVE_GROUP,
-            limits::RECV_BUFFERS,
-            limits::RECV_BUFFER_BYTES,
-        )?;
+        let plan = receive_buffer_plan(ring.has_ordered_buffers());
+        let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, plan)?;
         let turn_ns = Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2)
             .map_err(|_| ShardError::Histogram)?;
         shared.set_ring(id, ring.fd());
@@ -211,6 +207,19 @@ impl<B: Brain> Shard<B> {
         if self.log.try_send(LogLine { kind, text }).is_err() {
             self.metrics.add(Metric::LogDropped, 1);
         }
+    }
+}
+
+/// Buffers that receives share where the kernel can do that, whole ones where it cannot.
+fn receive_buffer_plan(incremental: bool) -> BufferPlan {
+    let (count, bytes) = match incremental {
+        true => (limits::RECV_BUFFERS, limits::RECV_BUFFER_BYTES),
+        false => (limits::RECV_BUFFERS_WHOLE, limits::RECV_BUFFER_WHOLE_BYTES),
+    };
+    BufferPlan {
+        count,
+        bytes,
+        incremental,
     }
 }
 

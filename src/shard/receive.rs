@@ -2,7 +2,7 @@
 
 use crate::broker::CloseCause;
 use crate::ids::ConnId;
-use crate::uring::{Completion, Op, ReceiveFailure, ops};
+use crate::uring::{Completion, Filled, Op, ReceiveFailure, ops};
 
 use super::connections::Flags;
 use super::handover::Departure;
@@ -52,24 +52,23 @@ impl<B: Brain> Shard<B> {
     /// A receive brought bytes, or ended.
     #[inline]
     pub(super) fn on_receive(&mut self, completion: Completion) -> Result<(), ShardError> {
-        if let Some(buffer) = completion.buffer() {
-            self.buffers.took();
-            let result = self.on_received(completion, Some(buffer));
+        let filled = self.buffers.take(&completion);
+        let result = self.on_received(completion, filled);
+        if let Some(id) = filled.and_then(|filled| filled.finished) {
             if self.mesh.congested() {
-                self.withheld.push(buffer);
+                self.withheld.push(id);
             } else {
-                self.buffers.give_back(buffer);
+                self.buffers.give_back(id);
             }
-            return result;
         }
-        self.on_received(completion, None)
+        result
     }
 
     #[inline]
     fn on_received(
         &mut self,
         completion: Completion,
-        buffer: Option<u16>,
+        filled: Option<Filled>,
     ) -> Result<(), ShardError> {
         let Some((conn, entry)) = self.connections.of(completion.user_data) else {
             self.metrics.add(Metric::Stray, 1);
@@ -79,12 +78,13 @@ impl<B: Brain> Shard<B> {
             entry.flags.clear(Flags::RECEIVING);
             entry.in_flight -= 1;
         }
-        let flags = entry.flags;
-        let leaving = flags.has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
+        let leaving = entry
+            .flags
+            .has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
         if completion.result > 0
-            && let Some(bytes) =
-                buffer.and_then(|id| self.buffers.filled(id, completion.result as usize))
+            && let Some(filled) = filled
         {
+            let bytes = self.buffers.bytes(filled);
             self.metrics.add(Metric::Receives, 1);
             if !leaving {
                 self.brain.on_bytes(self.now_ms, conn, bytes);

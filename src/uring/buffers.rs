@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-use super::{Ring, RingError};
+use super::{Completion, Ring, RingError};
+
+/// IOU_PBUF_RING_INC of linux/io_uring.h, which the crate does not name.
+const IOU_PBUF_RING_INC: u16 = 2;
 
 /// An anonymous mapping.
 struct Mapping {
@@ -44,42 +47,72 @@ impl Drop for Mapping {
     }
 }
 
+/// How many buffers, how large, and how they are used up.
+#[derive(Clone, Copy, Debug)]
+pub struct BufferPlan {
+    /// How many (a power of two).
+    pub count: u16,
+    /// Bytes of each.
+    pub bytes: usize,
+    /// Whether the kernel fills a buffer bit by bit (IOU_PBUF_RING_INC), so that small receives share one, or takes a
+    /// whole one for each receive.
+    pub incremental: bool,
+}
+
+/// Where the bytes of one receive are.
+#[derive(Clone, Copy, Debug)]
+pub struct Filled {
+    /// The buffer.
+    id: u16,
+    start: usize,
+    len: usize,
+    /// The buffer to be handed back when these bytes have been read: the kernel is done with it.
+    pub finished: Option<u16>,
+}
+
 /// Receive buffers of one size, registered with one ring as one group. Must be dropped after that ring.
 pub struct ReceiveBuffers {
     entries: Mapping,
     memory: Mapping,
-    buffer_bytes: usize,
-    count: u16,
+    plan: BufferPlan,
     group: u16,
+    /// By buffer: bytes that the kernel has reported as filled. Completions come in the order of filling: those of
+    /// single receives are put off by the kernel, but not beyond the next of a multishot one (since Linux 6.15, which
+    /// is why older ones get whole buffers).
+    filled: Box<[u32]>,
     /// Handed back so far, modulo 2^16; the kernel sees it at `publish`.
     tail: u16,
-    /// Lent to the kernel: `count` minus those that are being read or kept back.
+    /// Lent to the kernel: all but those that are being read or kept back.
     lent: u16,
 }
 
 impl ReceiveBuffers {
-    /// Maps `count` (a power of two) buffers of `buffer_bytes` each and lends them all to `ring`.
-    pub fn register(
-        ring: &Ring,
-        group: u16,
-        count: u16,
-        buffer_bytes: usize,
-    ) -> Result<Self, RingError> {
-        debug_assert!(count.is_power_of_two());
-        let entries = Mapping::new(usize::from(count) * size_of::<BufRingEntry>())?;
-        let memory = Mapping::new(usize::from(count) * buffer_bytes)?;
+    /// Maps buffers and lends them all to `ring`.
+    pub fn register(ring: &Ring, group: u16, plan: BufferPlan) -> Result<Self, RingError> {
+        debug_assert!(plan.count.is_power_of_two());
+        let count = usize::from(plan.count);
+        let entries = Mapping::new(count * size_of::<BufRingEntry>())?;
+        let memory = Mapping::new(count * plan.bytes)?;
+        let flags = if plan.incremental {
+            IOU_PBUF_RING_INC
+        } else {
+            0
+        };
         // SAFETY: `entries` is page-aligned, zeroed, has `count` entries, and outlives the ring (see the type's doc).
-        unsafe { ring.register_buffer_ring(entries.base.as_ptr() as u64, count, group)? };
+        unsafe {
+            ring.register_buffer_ring(entries.base.as_ptr() as u64, plan.count, group, flags)?
+        };
+        let filled = vec![0; count].into_boxed_slice();
         let mut buffers = ReceiveBuffers {
             entries,
             memory,
-            buffer_bytes,
-            count,
+            plan,
             group,
+            filled,
             tail: 0,
             lent: 0,
         };
-        for id in 0..count {
+        for id in 0..plan.count {
             buffers.give_back(id);
         }
         buffers.publish();
@@ -96,50 +129,55 @@ impl ReceiveBuffers {
         self.lent > 0
     }
 
-    /// The bytes that a receive put into buffer `id`, which the kernel has just handed over. `None` for an id or a
-    /// length that no receive can have reported.
+    /// Takes note of a receive's completion; `None` when it brought no buffer, or one that cannot be. To be called
+    /// for every completion of a receive, in their order.
     #[inline]
-    pub fn filled(&self, id: u16, len: usize) -> Option<&[u8]> {
-        if id >= self.count || len > self.buffer_bytes {
-            return None;
+    pub fn take(&mut self, completion: &Completion) -> Option<Filled> {
+        let id = completion.buffer()?;
+        let filled = self.filled.get_mut(usize::from(id))?;
+        let start = *filled as usize;
+        let len = completion.result.max(0) as usize;
+        *filled += len as u32;
+        let finished = (!completion.buffer_goes_on()).then_some(id);
+        if finished.is_some() {
+            self.lent = self.lent.saturating_sub(1);
         }
-        // SAFETY: inside `memory`, by the check above. The kernel writes to a buffer only while it is lent; this one
-        // came back with its completion and is lent again only by `give_back`, which needs `&mut self`.
-        Some(unsafe {
-            std::slice::from_raw_parts(
-                self.memory
-                    .base
-                    .as_ptr()
-                    .add(usize::from(id) * self.buffer_bytes),
-                len,
-            )
+        (start + len <= self.plan.bytes).then_some(Filled {
+            id,
+            start,
+            len,
+            finished,
         })
     }
 
-    /// Notes that a completion handed a buffer over.
+    /// The bytes of a receive.
     #[inline]
-    pub fn took(&mut self) {
-        self.lent = self.lent.saturating_sub(1);
+    pub fn bytes(&self, filled: Filled) -> &[u8] {
+        let start = usize::from(filled.id) * self.plan.bytes + filled.start;
+        // SAFETY: inside `memory`: `take` has checked the buffer and the range. The kernel has reported these bytes and
+        // writes behind them only, until the buffer is lent anew by `give_back`, which needs `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.memory.base.as_ptr().add(start), filled.len) }
     }
 
-    /// Hands a buffer back; it is lent from the next `publish` on.
+    /// Hands a finished buffer back; it is lent from the next `publish` on.
     #[inline]
     pub fn give_back(&mut self, id: u16) {
-        if id >= self.count {
+        let Some(filled) = self.filled.get_mut(usize::from(id)) else {
             return;
-        }
-        let index = usize::from(self.tail & (self.count - 1));
-        // SAFETY: `index` < `count` entries of `entries`; the kernel reads only those before the published tail, and
-        // as no more than `count` buffers exist, this one is not among them.
+        };
+        *filled = 0;
+        let index = usize::from(self.tail & (self.plan.count - 1));
+        // SAFETY: `index` < `count` entries of `entries`; the kernel uses only those before the published tail that it
+        // has not finished, and as no more than `count` buffers exist, this one is not among them.
         unsafe {
             let entry = &mut *self.entries.base.as_ptr().cast::<BufRingEntry>().add(index);
             entry.set_addr(
                 self.memory
                     .base
                     .as_ptr()
-                    .add(usize::from(id) * self.buffer_bytes) as u64,
+                    .add(usize::from(id) * self.plan.bytes) as u64,
             );
-            entry.set_len(self.buffer_bytes as u32);
+            entry.set_len(self.plan.bytes as u32);
             entry.set_bid(id);
         }
         self.tail = self.tail.wrapping_add(1);

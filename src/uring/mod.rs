@@ -20,7 +20,7 @@ mod user_data;
 #[cfg(test)]
 mod tests;
 
-pub use buffers::ReceiveBuffers;
+pub use buffers::{BufferPlan, Filled, ReceiveBuffers};
 pub use errno::{AcceptFailure, ReceiveFailure, SendFailure};
 pub use error::RingError;
 pub use ring::{Completion, Ring, Sizes};

@@ -45,6 +45,12 @@ impl Completion {
     pub fn buffer(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
     }
+
+    /// Whether the kernel goes on filling that buffer.
+    #[inline]
+    pub fn buffer_goes_on(&self) -> bool {
+        cqueue::buffer_more(self.flags)
+    }
 }
 
 /// One io_uring, owned and used by the thread that made it.
@@ -114,6 +120,12 @@ impl Ring {
     /// The ring's own descriptor, by which other rings reach it.
     pub fn fd(&self) -> RawFd {
         self.uring.as_raw_fd()
+    }
+
+    /// Whether completions that take from one incremental buffer come in the order in which they took (Linux 6.15; a
+    /// feature that came with it tells).
+    pub fn has_ordered_buffers(&self) -> bool {
+        self.uring.params().is_feature_no_iowait()
     }
 
     /// Slots in the file table.
@@ -212,14 +224,24 @@ impl Ring {
         address: u64,
         entries: u16,
         group: u16,
+        flags: u16,
     ) -> Result<(), RingError> {
         // SAFETY: passed on to the caller.
         unsafe {
             self.uring
                 .submitter()
-                .register_buf_ring_with_flags(address, entries, group, 0)
+                .register_buf_ring_with_flags(address, entries, group, flags)
         }
         .map_err(|e| RingError::from_register("IORING_REGISTER_PBUF_RING", e))
+    }
+
+    /// Puts a descriptor into a slot of the file table.
+    #[cfg(test)]
+    pub(super) fn put_file(&mut self, slot: u32, fd: RawFd) {
+        self.uring
+            .submitter()
+            .register_files_update(slot, &[fd])
+            .unwrap();
     }
 
     /// `io_uring_enter`; returns how many were submitted. `wait` is `None` for calls that do not wait.

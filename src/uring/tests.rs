@@ -108,19 +108,74 @@ fn errors_of_the_setup_name_cause_and_cure() {
     assert!(RingError::Disabled(2).to_string().contains("sysctl"));
 }
 
-#[test]
-fn buffers_refuse_what_no_receive_reports() {
-    let ring = Ring::new(sizes()).unwrap();
-    let mut buffers = ReceiveBuffers::register(&ring, 0, 4, 64).unwrap();
-    assert!(buffers.filled(4, 1).is_none());
-    assert!(buffers.filled(0, 65).is_none());
-    assert_eq!(buffers.filled(3, 64).map(<[u8]>::len), Some(64));
-    for _ in 0..4 {
-        buffers.took();
+/// Receives over a socket pair into buffers of 64 bytes; returns the pieces that the completions reported.
+fn pieces(incremental: bool, writes: &[&[u8]]) -> Vec<Vec<u8>> {
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut ring = Ring::new(sizes()).unwrap();
+    let plan = BufferPlan {
+        count: 4,
+        bytes: 64,
+        incremental,
+    };
+    let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
+    ring.put_file(5, std::os::fd::AsRawFd::as_raw_fd(&theirs));
+    let user_data = UserData::new(Op::Receive, 0, 0);
+    let mut pieces = Vec::new();
+    let mut armed = false;
+    for bytes in writes {
+        std::io::Write::write_all(&mut ours, bytes).unwrap();
+        let mut left = bytes.len();
+        while left > 0 {
+            if !armed {
+                // SAFETY: names no memory.
+                unsafe { ring.push(&ops::receive_multishot(5, 3, user_data)).unwrap() };
+                armed = true;
+            }
+            ring.wait(Some(Duration::from_secs(5))).unwrap();
+            let mut completions = Vec::new();
+            ring.collect(&mut completions, 100).unwrap();
+            for completion in completions {
+                armed &= completion.more();
+                if let Some(filled) = buffers.take(&completion) {
+                    pieces.push(buffers.bytes(filled).to_vec());
+                    left -= completion.result as usize;
+                    if let Some(id) = filled.finished {
+                        buffers.give_back(id);
+                    }
+                } else {
+                    assert_eq!(completion.result, -libc::ENOBUFS);
+                }
+            }
+            buffers.publish();
+        }
     }
-    assert!(!buffers.any_lent());
-    buffers.give_back(2);
-    buffers.publish();
     assert!(buffers.any_lent());
     drop(ring);
+    pieces
+}
+
+#[test]
+fn buffers_bring_every_byte_once_and_in_order() {
+    let data: Vec<u8> = (0..5000u32).map(|n| (n % 251) as u8).collect();
+    for incremental in [false, true] {
+        for size in [1, 7, 63, 64, 65, 100, 1000] {
+            let writes: Vec<&[u8]> = data.chunks(size).collect();
+            assert!(
+                pieces(incremental, &writes).concat() == data,
+                "{incremental} {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn small_receives_share_an_incremental_buffer() {
+    // 300 receives of a byte each: more than 4 buffers could serve if each took a whole one at once.
+    let ring = Ring::new(sizes()).unwrap();
+    assert!(
+        ring.has_ordered_buffers(),
+        "this kernel is older than the tests expect"
+    );
+    let writes: Vec<&[u8]> = std::iter::repeat_n(b"x".as_slice(), 300).collect();
+    assert_eq!(pieces(true, &writes).len(), 300);
 }
