@@ -147,7 +147,10 @@ fn rtrb_two_threads(batch: usize, chunked: bool) {
 }
 
 fn main() {
-    println!("ns per message of {} bytes, ring of {MESH_SLOTS}", size_of::<Element>());
+    println!(
+        "ns per message of {} bytes, ring of {MESH_SLOTS}",
+        size_of::<Element>()
+    );
     println!("{:>6}  {:^29}  {:^29}", "", "one thread", "two threads");
     let columns = ["mesh", "rtrb push", "rtrb chunk"];
     print!("{:>6}", "batch");
@@ -161,7 +164,13 @@ fn main() {
         print!("{:>11.2}", best(rtrb_push_one_thread, batch));
         print!("{:>11.2}", best(rtrb_chunk_one_thread, batch));
         print!("{:>11.2}", best(mesh_two_threads, batch));
-        print!("{:>11.2}", best(|batch| rtrb_two_threads(batch, false), batch));
-        println!("{:>11.2}", best(|batch| rtrb_two_threads(batch, true), batch));
+        print!(
+            "{:>11.2}",
+            best(|batch| rtrb_two_threads(batch, false), batch)
+        );
+        println!(
+            "{:>11.2}",
+            best(|batch| rtrb_two_threads(batch, true), batch)
+        );
     }
 }

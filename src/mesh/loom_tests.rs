@@ -113,7 +113,10 @@ fn two_senders_wake_a_sleeper_once() {
             })
             .collect();
         bell.wait();
-        let wakes: usize = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
+        let wakes: usize = senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .sum();
         assert_eq!(wakes, 1);
         assert_eq!(sleeper.drain(|_, _| ()), 2);
     });

@@ -33,8 +33,15 @@ use sync::{Arc, AtomicBool, Line, Ordering, fence};
 /// # Panics
 /// When `shards` is 0 or above `SHARDS_MAX`, or `slots` is no power of two.
 pub fn grid<T: Send>(shards: usize, slots: usize) -> Vec<Port<T>> {
-    assert!((1..=SHARDS_MAX).contains(&shards), "shards: 1 to {SHARDS_MAX}");
-    let asleep = Arc::new((0..shards).map(|_| Line(AtomicBool::new(false))).collect::<Vec<_>>());
+    assert!(
+        (1..=SHARDS_MAX).contains(&shards),
+        "shards: 1 to {SHARDS_MAX}"
+    );
+    let asleep = Arc::new(
+        (0..shards)
+            .map(|_| Line(AtomicBool::new(false)))
+            .collect::<Vec<_>>(),
+    );
     let mut ports: Vec<Port<T>> = (0..shards)
         .map(|id| Port {
             id: ShardId(id as u8),
@@ -101,7 +108,10 @@ impl<T> Port<T> {
     #[inline]
     #[must_use = "a shard that is not woken sleeps on its messages"]
     pub fn flush(&mut self) -> ShardSet {
-        let (sent, freed) = (std::mem::take(&mut self.unpublished), std::mem::take(&mut self.freed));
+        let (sent, freed) = (
+            std::mem::take(&mut self.unpublished),
+            std::mem::take(&mut self.freed),
+        );
         let mut wake = ShardSet::EMPTY;
         if sent.is_empty() && freed.is_empty() {
             return wake;
@@ -117,7 +127,10 @@ impl<T> Port<T> {
             self.claim_wake(to, &mut wake);
         }
         for from in freed {
-            if self.incoming[from.index()].as_ref().is_some_and(Consumer::producer_starved) {
+            if self.incoming[from.index()]
+                .as_ref()
+                .is_some_and(Consumer::producer_starved)
+            {
                 self.claim_wake(from, &mut wake);
             }
         }
@@ -156,14 +169,21 @@ impl<T> Port<T> {
     /// awake and must run another turn. Call `flush` before.
     #[inline]
     pub fn prepare_sleep(&mut self) -> bool {
-        debug_assert!(self.unpublished.is_empty() && self.freed.is_empty(), "flush before sleep");
+        debug_assert!(
+            self.unpublished.is_empty() && self.freed.is_empty(),
+            "flush before sleep"
+        );
         let asleep = &self.asleep[self.id.index()];
         // Every write to the flag is a swap, so that claims and sleeps are in one order even to loom, which does not
         // order a plain store against a concurrent swap.
         asleep.swap(true, Ordering::AcqRel);
         // Pairs with the fence in `flush`.
         fence(Ordering::SeqCst);
-        let arrived = self.incoming.iter().flatten().any(|consumer| !consumer.is_empty());
+        let arrived = self
+            .incoming
+            .iter()
+            .flatten()
+            .any(|consumer| !consumer.is_empty());
         let relieved = || self.outgoing.iter().flatten().any(Producer::relieved);
         if arrived || relieved() {
             asleep.swap(false, Ordering::AcqRel);
@@ -184,7 +204,10 @@ impl<T> Port<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardSet(u64);
 
-const _: () = assert!(SHARDS_MAX <= u64::BITS as usize, "a ShardSet has one bit per shard");
+const _: () = assert!(
+    SHARDS_MAX <= u64::BITS as usize,
+    "a ShardSet has one bit per shard"
+);
 
 impl ShardSet {
     /// No shard.
