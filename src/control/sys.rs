@@ -12,8 +12,11 @@ use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
 
+/// A name below `$SYS/broker/`, and what it shows.
+type Reading = (&'static str, fn(&Counters) -> u64);
+
 /// What `load/` has averages of, by the names behind it.
-const LOADS: [(&str, fn(&Counters) -> u64); 10] = [
+const LOADS: [Reading; 10] = [
     ("messages/received", |counters| counters.packets_received),
     ("messages/sent", |counters| counters.packets_sent),
     ("publish/received", |counters| counters.publish_received),
@@ -27,7 +30,7 @@ const LOADS: [(&str, fn(&Counters) -> u64); 10] = [
 ];
 
 /// Levels and totals, by the names that Mosquitto gives them.
-const TOTALS: [(&str, fn(&Counters) -> u64); 25] = [
+const TOTALS: [Reading; 25] = [
     ("clients/total", |counters| {
         counters.clients_connected + counters.clients_disconnected
     }),
