@@ -16,7 +16,8 @@ use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::Version;
 use crate::outbound::Outbound;
-use crate::session::{Bounds, InboundAliases, OutboundAliases, Session};
+use crate::routing::push_compact;
+use crate::session::{Aliases, Bounds, Session};
 use std::hash::BuildHasher;
 
 /// Where a connection stands.
@@ -47,8 +48,8 @@ pub struct Conn {
     /// The start of a packet. In a box, because a connection without one should be small.
     #[allow(clippy::box_collection)]
     pub partial: Option<Box<Vec<u8>>>,
-    pub aliases_in: Option<Box<InboundAliases>>,
-    pub aliases_out: Option<Box<OutboundAliases>>,
+    /// Topic aliases of both directions; absent while there are none.
+    pub aliases: Option<Box<Aliases>>,
     /// Bytes of the largest packet that the client takes.
     pub packet_bytes_max: u32,
     pub session: u32,
@@ -76,8 +77,7 @@ impl Conn {
     fn free() -> Self {
         Conn {
             partial: None,
-            aliases_in: None,
-            aliases_out: None,
+            aliases: None,
             packet_bytes_max: u32::MAX,
             session: NONE,
             active_at: 0,
@@ -192,7 +192,7 @@ impl Clients {
         let index = match self.free_conns.pop() {
             Some(index) => index,
             None => {
-                self.conns.push(Conn::free());
+                push_compact(&mut self.conns, Conn::free());
                 (self.conns.len() - 1) as u32
             }
         };
@@ -277,11 +277,14 @@ impl Clients {
                 index
             }
             None => {
-                self.sessions.push(Some(session));
-                self.hot.push(Hot {
-                    conn: NONE,
-                    flags: 0,
-                });
+                push_compact(&mut self.sessions, Some(session));
+                push_compact(
+                    &mut self.hot,
+                    Hot {
+                        conn: NONE,
+                        flags: 0,
+                    },
+                );
                 (self.sessions.len() - 1) as u32
             }
         };

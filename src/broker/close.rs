@@ -125,8 +125,7 @@ impl Broker {
             return;
         };
         self.clients.conns[conn.index()].session = NONE;
-        self.clients.conns[conn.index()].aliases_in = None;
-        self.clients.conns[conn.index()].aliases_out = None;
+        self.clients.conns[conn.index()].aliases = None;
         self.clients.hot[session.index()].conn = NONE;
         self.clients.hot[session.index()].flags &= !HOT_REPLAYING;
         self.clients.counters.clients_connected -= 1;
@@ -150,9 +149,10 @@ impl Broker {
             (EXPIRY_NEVER, None) => u64::MAX,
             (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
         };
-        entry.will_at_ms =
-            will_delay_s.map_or(u64::MAX, |delay_s| now_ms + u64::from(delay_s) * 1000);
-        let next_ms = entry.ends_at_ms.min(entry.will_at_ms);
+        if let (Some(will), Some(delay_s)) = (&mut entry.will, will_delay_s) {
+            will.due_ms = now_ms + u64::from(delay_s) * 1000;
+        }
+        let next_ms = entry.next_deadline_ms();
         self.leave_shared(now_ms, session, false);
         if will_delay_s == Some(0) {
             self.publish_will(now_ms, session);
@@ -165,7 +165,6 @@ impl Broker {
         let Some(entry) = self.clients.session(session) else {
             return;
         };
-        entry.will_at_ms = u64::MAX;
         let Some(will) = entry.will.take() else {
             return;
         };
@@ -190,8 +189,8 @@ impl Broker {
         let Some(entry) = self.clients.remove_session(session) else {
             return;
         };
-        for filter in &entry.subscriptions {
-            self.unsubscribe_filter(*filter, Target::Session(session));
+        for &filter in entry.subscriptions.as_slice() {
+            self.unsubscribe_filter(filter, Target::Session(session));
         }
         if let Some(flow) = &entry.flow {
             for message in flow.held() {

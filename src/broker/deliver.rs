@@ -392,8 +392,8 @@ impl Clients {
             .unwrap_or(message.topic);
         let entry = &mut self.conns[conn.index()];
         let mut topic_alias = None;
-        if let Some(aliases) = &mut entry.aliases_out
-            && let Some((alias, known)) = aliases.of(topic)
+        if let Some(aliases) = &mut entry.aliases
+            && let Some((alias, known)) = aliases.outbound.of(topic)
         {
             topic_alias = Some(alias);
             if known {

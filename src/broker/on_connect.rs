@@ -16,7 +16,7 @@ use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
     Version, connect_version_hint,
 };
-use crate::session::{EXPIRY_NEVER, InFlight, OutboundAliases, Progress, Will};
+use crate::session::{Aliases, EXPIRY_NEVER, InFlight, Progress, Will};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -227,7 +227,6 @@ impl Broker {
             && !connect.clean_start
         {
             entry.will = None;
-            entry.will_at_ms = u64::MAX;
         }
     }
 
@@ -254,7 +253,7 @@ impl Broker {
             .topic_alias_maximum
             .min(listener.max_topic_alias_broker);
         if entry.alias_max > 0 {
-            entry.aliases_out = Some(Box::new(OutboundAliases::new(entry.alias_max)));
+            entry.aliases = Some(Box::new(Aliases::new(entry.alias_max)));
         }
         let is_private = entry.packet_bytes_max != u32::MAX
             || entry.alias_max > 0
@@ -277,7 +276,6 @@ impl Broker {
         if let Some(entry) = self.clients.session(session) {
             entry.expiry_s = expiry_s;
             entry.ends_at_ms = u64::MAX;
-            entry.will_at_ms = u64::MAX;
             entry.will = will(connect, &listener.mount_point, entry.serial);
         }
         let counters = &mut self.clients.counters;
@@ -419,6 +417,7 @@ fn will(connect: &Connect<'_>, mount_point: &str, origin: u64) -> Option<Box<Wil
     Some(Box::new(Will {
         message: Arc::new(message),
         delay_s: will.delay_s,
+        due_ms: u64::MAX,
         expiry_s: will.message_expiry,
     }))
 }

@@ -6,7 +6,7 @@ use super::settings::LogKind;
 use crate::ids::ConnId;
 use crate::mqtt::message::NEVER;
 use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version};
-use crate::session::Inbound;
+use crate::session::Aliases;
 
 impl Broker {
     /// PUBLISH has come from a client.
@@ -60,15 +60,16 @@ impl Broker {
             return self.protocol_error(now_ms, conn, ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
         }
         if !publish.topic.is_empty() {
-            self.clients.conns[conn.index()]
-                .aliases_in
-                .get_or_insert_default()
-                .set(alias, publish.topic);
+            let entry = &mut self.clients.conns[conn.index()];
+            let aliases = entry
+                .aliases
+                .get_or_insert_with(|| Box::new(Aliases::new(0)));
+            aliases.inbound.set(alias, publish.topic);
             return self.publish_mounted(now_ms, conn, publish, publish.topic);
         }
-        let aliases = self.clients.conns[conn.index()].aliases_in.as_ref();
+        let aliases = self.clients.conns[conn.index()].aliases.as_ref();
         let Some(topic) = aliases
-            .and_then(|aliases| aliases.get(alias))
+            .and_then(|aliases| aliases.inbound.get(alias))
             .map(String::from)
         else {
             return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
@@ -113,7 +114,7 @@ impl Broker {
         else {
             return;
         };
-        let inbound = session.inbound.get_or_insert_default();
+        let inbound = &mut session.rare().inbound;
         if inbound.contains(id.get()) {
             return self
                 .clients
@@ -140,10 +141,7 @@ impl Broker {
             .session_of(conn)
             .and_then(|session| self.clients.session(session))
         {
-            session
-                .inbound
-                .get_or_insert_with(|| Box::new(Inbound::default()))
-                .insert(id.get());
+            session.rare().inbound.insert(id.get());
         }
     }
 
@@ -201,8 +199,8 @@ impl Broker {
             .session_of(conn)
             .and_then(|session| self.clients.session(session));
         let was_there = session
-            .and_then(|session| session.inbound.as_mut())
-            .is_some_and(|inbound| inbound.remove(id.get()));
+            .and_then(|session| session.rare.as_mut())
+            .is_some_and(|rare| rare.inbound.remove(id.get()));
         let reason = if was_there {
             ReasonCode::SUCCESS
         } else {

@@ -209,7 +209,7 @@ impl Broker {
             return false;
         }
         if let Some(entry) = self.clients.session(session) {
-            entry.subscriptions.retain(|known| *known != id);
+            entry.subscriptions.remove(id);
         }
         true
     }
@@ -224,9 +224,10 @@ impl Broker {
         let Some(entry) = self.clients.session(session) else {
             return false;
         };
-        let Some(shared) = &mut entry.shared else {
+        let Some(rare) = &mut entry.rare else {
             return false;
         };
+        let shared = &mut rare.shared;
         let is_it = |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
         let Some(index) = shared.iter().position(is_it) else {
             return false;

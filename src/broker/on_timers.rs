@@ -95,11 +95,15 @@ impl Broker {
             self.clients.counters.clients_expired += 1;
             return self.end_session(now_ms, session);
         }
-        if now_ms >= entry.will_at_ms {
+        if entry
+            .will
+            .as_ref()
+            .is_some_and(|will| now_ms >= will.due_ms)
+        {
             self.publish_will(now_ms, session);
         }
         if let Some(entry) = self.clients.session(session) {
-            let next_ms = entry.ends_at_ms.min(entry.will_at_ms);
+            let next_ms = entry.next_deadline_ms();
             self.clients.arm_session(session, next_ms);
         }
     }

@@ -37,7 +37,7 @@ impl Broker {
             return;
         };
         let serial = entry.serial;
-        let shared = entry.shared.get_or_insert_default();
+        let shared = &mut entry.rare().shared;
         if !shared
             .iter()
             .any(|known| *known.group == *group && *known.filter == *filter)
@@ -83,13 +83,10 @@ impl Broker {
         let Some(entry) = self.clients.session(session) else {
             return;
         };
-        let Some(shared) = entry.shared.as_mut() else {
-            return;
-        };
-        let subscriptions = if ends {
-            std::mem::take(&mut **shared)
-        } else {
-            (**shared).clone()
+        let subscriptions = match &mut entry.rare {
+            Some(rare) if ends => std::mem::take(&mut rare.shared),
+            Some(rare) => rare.shared.clone(),
+            None => Vec::new(),
         };
         let taken = entry
             .flow
@@ -114,8 +111,8 @@ impl Broker {
         let Some(entry) = self.clients.session(session) else {
             return;
         };
-        let Some(shared) = &entry.shared else { return };
-        for subscription in (**shared).clone() {
+        let Some(rare) = &entry.rare else { return };
+        for subscription in rare.shared.clone() {
             self.tell_online(now_ms, session, &subscription, true);
         }
     }

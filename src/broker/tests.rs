@@ -115,9 +115,9 @@ fn many_messages_merge_into_one_range() {
 #[test]
 fn tables_stay_small() {
     use super::clients::{Conn, Hot};
-    assert!(size_of::<Conn>() <= 72);
+    assert!(size_of::<Conn>() <= 64);
     assert!(size_of::<Hot>() <= 8);
-    assert!(size_of::<Option<crate::session::Session>>() <= 104);
+    assert!(size_of::<Option<crate::session::Session>>() <= 80);
 }
 
 /// A member whose group is at home on the same shard waits for nobody.

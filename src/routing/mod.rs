@@ -24,9 +24,9 @@ pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};
 #[cfg(test)]
 mod tests;
 
-/// Appends to a vector that grows by a quarter instead of by doubling: what holds one element per subscription is
-/// mostly memory, and the copies are few.
-fn push_compact<T>(vector: &mut Vec<T>, element: T) {
+/// Appends to a vector that grows by a quarter instead of by doubling: what holds one element per subscription or
+/// client is mostly memory, and the copies are few.
+pub fn push_compact<T>(vector: &mut Vec<T>, element: T) {
     if vector.len() == vector.capacity() {
         vector.reserve_exact(vector.len() / 4 + 8);
     }

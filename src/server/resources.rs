@@ -1,24 +1,44 @@
 //! What the machine gives: open files, CPUs, and how many shards that makes.
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
+
 use super::ServeError;
 use crate::config::{Config, CpuList};
 use crate::limits;
 
 /// Raises the soft limit on open files to the hard one: tables of direct descriptors are bounded by it.
 pub fn raise_open_files() {
-    // Where it cannot be raised, what is there has to do; `check_open_files` compares it with what is wanted.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let mut limit = getrlimit(Resource::Nofile);
+    // `None` is no limit.
+    if limit.current.unwrap_or(u64::MAX) < limit.maximum.unwrap_or(u64::MAX) {
+        limit.current = limit.maximum;
+        // Where it cannot be raised, what is there has to do; `check_open_files` compares it with what is wanted.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
-/// Whether the connections that the configuration asks for can be had.
-pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
+/// Turns transparent huge pages off for this process: the allocator touches a little of many places, and a huge page
+/// behind each of them triples what an idle broker holds.
+pub fn use_small_pages() {
+    // Without it the broker runs as well, only larger.
+    let _ = disable_transparent_huge_pages(true);
+}
+
+/// The most connections that the configuration allows, if it sets a bound.
+fn connections_max(config: &Config) -> Option<u64> {
     let listeners: Option<u64> = config
         .sockets
         .iter()
         .map(|socket| socket.max_connections.map(u64::from))
         .sum();
     let global = config.global_max_connections.map(u64::from);
-    let Some(wanted) = listeners.into_iter().chain(global).min() else {
+    listeners.into_iter().chain(global).min()
+}
+
+/// Whether the connections that the configuration asks for can be had.
+pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
+    let Some(wanted) = connections_max(config) else {
         return Ok(());
     };
     let Some(limit) = open_files() else {
@@ -31,12 +51,24 @@ pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Room for connections that each shard asks for.
-pub fn descriptors() -> u32 {
-    let limit = open_files().unwrap_or(1024);
-    u32::try_from(limit)
+/// Room for connections that each shard asks for: any of them may come to hold all. The kernel pays for the table by
+/// its size, so it is no larger than the configuration can use.
+pub fn descriptors(config: &Config) -> u32 {
+    let limit = open_files().unwrap_or(u64::MAX);
+    let wanted =
+        connections_max(config).map_or(limit, |most| most + u64::from(limits::DESCRIPTORS_SPARE));
+    u32::try_from(wanted.min(limit))
         .unwrap_or(u32::MAX)
         .min(limits::DIRECT_DESCRIPTORS_MAX)
+}
+
+/// Slots of each ring of the mesh: fewer where there are many rings.
+pub fn mesh_slots(shards: u8) -> usize {
+    let shards = usize::from(shards);
+    let rings = (shards * shards.saturating_sub(1)).max(1);
+    // The largest power of two that fits: the rings' index masks need one.
+    let share = 1 << (limits::MESH_SLOTS_TOTAL / rings).max(1).ilog2();
+    limits::MESH_SLOTS.min(share)
 }
 
 /// The CPUs for shards: those of the list, or all that are allowed.
@@ -61,7 +93,7 @@ pub fn shards(asked: Option<u8>, cpus: usize) -> u8 {
     asked.unwrap_or(cpus.min(limits::SHARDS_MAX) as u8).max(1)
 }
 
-/// The soft limit on open files.
+/// The soft limit on open files; `None` without one.
 fn open_files() -> Option<u64> {
-    rlimit::Resource::NOFILE.get_soft().ok()
+    getrlimit(Resource::Nofile).current
 }

@@ -5,6 +5,25 @@ use std::num::NonZeroU16;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+/// The aliases of a connection.
+#[derive(Debug)]
+pub struct Aliases {
+    /// Set by the client.
+    pub inbound: InboundAliases,
+    /// Set by the broker.
+    pub outbound: OutboundAliases,
+}
+
+impl Aliases {
+    /// None yet, and at most `outbound_max` towards the client.
+    pub fn new(outbound_max: u16) -> Self {
+        Aliases {
+            inbound: InboundAliases::default(),
+            outbound: OutboundAliases::new(outbound_max),
+        }
+    }
+}
+
 /// Aliases that the client has set.
 #[derive(Debug, Default)]
 pub struct InboundAliases {

@@ -3,33 +3,25 @@
 //! Knows neither sockets nor other clients; never sends anything itself. One shard's thread runs it.
 
 mod alias;
+mod filters;
 mod flow;
 mod inbound;
 #[cfg(test)]
 mod tests;
 mod window;
 
-pub use alias::{InboundAliases, OutboundAliases};
+pub use alias::{Aliases, InboundAliases, OutboundAliases};
+pub use filters::Filters;
 pub use flow::{Bounds, Delivery, Flow, Origin, Queued};
 pub use inbound::Inbound;
 pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::mqtt::message::Message;
-use crate::routing::FilterId;
 
 /// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
 pub const EXPIRY_NEVER: u32 = u32::MAX;
-
-/// A subscription of a session, as the session itself remembers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// Where it stands in the routing table, or in the table of the shared subscriptions.
-    pub filter: FilterId,
-}
 
 /// A will (MQTT 5, 3.1.2.5), as CONNECT brought it.
 #[derive(Clone, Debug)]
@@ -38,6 +30,8 @@ pub struct Will {
     pub message: Arc<Message>,
     /// Seconds that it waits after the connection is lost.
     pub delay_s: u32,
+    /// When it is due, in milliseconds; meaningful while the client is away.
+    pub due_ms: u64,
     /// Its message expiry interval in seconds.
     pub expiry_s: Option<u32>,
 }
@@ -51,6 +45,15 @@ pub struct SharedSubscription {
     pub filter: Box<str>,
 }
 
+/// What few sessions have, out of the way of those that have not.
+#[derive(Default)]
+pub struct Rare {
+    /// Its shared subscriptions.
+    pub shared: Vec<SharedSubscription>,
+    /// QoS 2 from the client.
+    pub inbound: Inbound,
+}
+
 /// The state of one client.
 pub struct Session {
     /// The client identifier.
@@ -62,16 +65,12 @@ pub struct Session {
     pub expiry_s: u32,
     /// When the client's absence ends the session, in milliseconds; meaningful while it is away.
     pub ends_at_ms: u64,
-    /// When the will is due, in milliseconds; meaningful while the client is away and there is a will.
-    pub will_at_ms: u64,
     /// What it is subscribed to, but for shared subscriptions.
-    pub subscriptions: SmallVec<[FilterId; 2]>,
-    /// What else it is subscribed to.
-    pub shared: Option<Box<Vec<SharedSubscription>>>,
+    pub subscriptions: Filters,
+    /// What few sessions have; absent while never used.
+    pub rare: Option<Box<Rare>>,
     /// QoS 1 and 2 towards the client, and what waits; absent while never used.
     pub flow: Option<Box<Flow>>,
-    /// QoS 2 from the client; absent while never used.
-    pub inbound: Option<Box<Inbound>>,
     /// Published unless the client says goodbye.
     pub will: Option<Box<Will>>,
     /// The deadline in the timer heap that is meant for this session, in ticks; 0 for none.
@@ -86,11 +85,9 @@ impl Session {
             serial,
             expiry_s: 0,
             ends_at_ms: u64::MAX,
-            will_at_ms: u64::MAX,
-            subscriptions: SmallVec::new(),
-            shared: None,
+            subscriptions: Filters::default(),
+            rare: None,
             flow: None,
-            inbound: None,
             will: None,
             timer_at: 0,
         }
@@ -99,5 +96,16 @@ impl Session {
     /// Whether it outlives its connection, so that what is in flight has to be kept for another one.
     pub fn is_durable(&self) -> bool {
         self.expiry_s > 0
+    }
+
+    /// What few sessions have, made on its first use.
+    pub fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// When something is due while the client is away: its will, or the end of the session.
+    pub fn next_deadline_ms(&self) -> u64 {
+        let will_ms = self.will.as_ref().map_or(u64::MAX, |will| will.due_ms);
+        self.ends_at_ms.min(will_ms)
     }
 }

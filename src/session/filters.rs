@@ -1,0 +1,45 @@
+//! The filters that a session is subscribed to: most have one, and it is held in place.
+
+use crate::routing::FilterId;
+
+/// A set of filters.
+#[derive(Debug, Default)]
+pub enum Filters {
+    /// None.
+    #[default]
+    None,
+    /// A single one.
+    One(FilterId),
+    /// Several. In a box, because a session with one should be small.
+    #[allow(clippy::box_collection)]
+    Many(Box<Vec<FilterId>>),
+}
+
+impl Filters {
+    /// Adds one that is not there.
+    pub fn push(&mut self, filter: FilterId) {
+        match self {
+            Filters::None => *self = Filters::One(filter),
+            Filters::One(first) => *self = Filters::Many(Box::new(vec![*first, filter])),
+            Filters::Many(filters) => filters.push(filter),
+        }
+    }
+
+    /// Removes one.
+    pub fn remove(&mut self, filter: FilterId) {
+        match self {
+            Filters::One(only) if *only == filter => *self = Filters::None,
+            Filters::Many(filters) => filters.retain(|known| *known != filter),
+            _ => {}
+        }
+    }
+
+    /// All of them.
+    pub fn as_slice(&self) -> &[FilterId] {
+        match self {
+            Filters::None => &[],
+            Filters::One(only) => std::slice::from_ref(only),
+            Filters::Many(filters) => filters,
+        }
+    }
+}
