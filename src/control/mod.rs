@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, timer};
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, timer};
 
 use crate::broker::{LogKind, LogMask};
 use crate::ids::ShardId;
@@ -85,7 +85,7 @@ impl Control {
             // One thread waits for signals, one for the ends of shards.
             .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
             .make()
-            .map_err(|error| io::Error::other(error.to_string()))?;
+            .map_err(refused)?;
         Ok(Control {
             executor,
             log: parts.writer.start(parts.lines, parts.log)?,
@@ -122,6 +122,16 @@ impl Control {
         if let Some(log) = Rc::into_inner(log) {
             log.finish();
         }
+    }
+}
+
+/// Why the executor could not be set up, in terms of the system: glommio looks at the limit on locked memory itself.
+fn refused(error: GlommioError<()>) -> io::Error {
+    let error = io::Error::from(error);
+    if error.to_string().contains("MemLockLimit") {
+        io::Error::from_raw_os_error(libc::ENOMEM)
+    } else {
+        error
     }
 }
 

@@ -52,7 +52,7 @@ pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
     };
     for port in mesh::grid::<ShardMessage>(shards.into(), slots) {
         let id = port.id();
-        let (handle, inbox) = shard::commands().map_err(ServeError::Thread)?;
+        let (handle, inbox) = shard::commands().map_err(ServeError::Commands)?;
         let (gate, go) = bounded::<()>(1);
         let start = Start {
             config: ShardConfig {
