@@ -6,6 +6,7 @@
 
 pub mod ids;
 pub mod limits;
+pub mod table;
 
 pub mod mqtt;
 pub mod routing;

@@ -54,8 +54,8 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 /// Bytes of a receive buffer that the kernel fills bit by bit (Linux 6.15 and newer): small receives share one, large
 /// ones have room.
 pub const RECV_BUFFER_BYTES: usize = 64 * 1024;
-/// How many of them a shard has (a power of two): 2 MiB, which bounds what one turn receives.
-pub const RECV_BUFFERS: u16 = 32;
+/// How many of them a shard has (a power of two): 1 MiB, which bounds what one turn receives and stays in the cache.
+pub const RECV_BUFFERS: u16 = 16;
 
 /// Bytes of a receive buffer where each receive takes a whole one (older kernels).
 pub const RECV_BUFFER_WHOLE_BYTES: usize = 4096;

@@ -16,8 +16,8 @@ use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::Version;
 use crate::outbound::Outbound;
-use crate::routing::push_compact;
 use crate::session::{Aliases, Bounds, Session};
+use crate::table::Table;
 use std::hash::BuildHasher;
 
 /// Where a connection stands.
@@ -141,10 +141,10 @@ pub struct Clients {
     pub settings: Arc<Settings>,
     pub shard: ShardId,
     pub shards: u8,
-    pub conns: Vec<Conn>,
+    pub conns: Table<Conn>,
     free_conns: Vec<u32>,
-    pub hot: Vec<Hot>,
-    pub sessions: Vec<Option<Session>>,
+    pub hot: Table<Hot>,
+    pub sessions: Table<Option<Session>>,
     free_sessions: Vec<u32>,
     index: HashTable<u32>,
     hasher: FixedState,
@@ -168,10 +168,10 @@ impl Clients {
             settings,
             shard,
             shards,
-            conns: Vec::new(),
+            conns: Table::new(),
             free_conns: Vec::new(),
-            hot: Vec::new(),
-            sessions: Vec::new(),
+            hot: Table::new(),
+            sessions: Table::new(),
             free_sessions: Vec::new(),
             index: HashTable::new(),
             hasher: FixedState::with_seed(seed),
@@ -192,7 +192,7 @@ impl Clients {
         let index = match self.free_conns.pop() {
             Some(index) => index,
             None => {
-                push_compact(&mut self.conns, Conn::free());
+                self.conns.push(Conn::free());
                 (self.conns.len() - 1) as u32
             }
         };
@@ -277,14 +277,11 @@ impl Clients {
                 index
             }
             None => {
-                push_compact(&mut self.sessions, Some(session));
-                push_compact(
-                    &mut self.hot,
-                    Hot {
-                        conn: NONE,
-                        flags: 0,
-                    },
-                );
+                self.sessions.push(Some(session));
+                self.hot.push(Hot {
+                    conn: NONE,
+                    flags: 0,
+                });
                 (self.sessions.len() - 1) as u32
             }
         };

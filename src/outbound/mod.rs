@@ -21,6 +21,7 @@ use queue::Queue;
 
 use crate::ids::ConnId;
 use crate::limits;
+use crate::table::Table;
 use bytes::Bytes;
 
 /// Bytes in a blob: a part of the log, a private copy or a payload that is referenced where it is.
@@ -57,7 +58,7 @@ pub struct Dropped {
 /// The log, the queues of all connections of a shard, and who of them has something to send.
 pub struct Outbound {
     blobs: Blobs,
-    queues: Vec<Queue>,
+    queues: Table<Queue>,
     /// Connections with output and no send in flight, each once.
     dirty: Vec<ConnId>,
     /// Connections whose send in flight holds a segment that is wanted back.
@@ -81,7 +82,7 @@ impl Outbound {
     pub fn new() -> Self {
         Outbound {
             blobs: Blobs::new(),
-            queues: Vec::new(),
+            queues: Table::new(),
             dirty: Vec::new(),
             cancel: Vec::new(),
             spare: Vec::new(),
@@ -92,13 +93,8 @@ impl Outbound {
 
     /// Makes an empty queue for a new connection.
     pub fn open(&mut self, conn: ConnId) {
-        if self.queues.len() <= conn.index() {
-            let missing = conn.index() + 1 - self.queues.len();
-            if self.queues.capacity() - self.queues.len() < missing {
-                // By a quarter, not by doubling: this is what an idle connection costs.
-                self.queues.reserve_exact(missing + self.queues.len() / 4);
-            }
-            self.queues.resize_with(conn.index() + 1, Queue::default);
+        while self.queues.len() <= conn.index() {
+            self.queues.push(Queue::default());
         }
         debug_assert!(self.queues[conn.index()].is_empty());
     }

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 use super::entry::Entry;
 use crate::limits::LIST_ENTRIES_SCANNED_MAX as INDEXED_ABOVE;
+use crate::table::Table;
 
 /// The entries of one filter.
 #[derive(Default)]
@@ -22,7 +23,7 @@ pub(super) struct List {
 
 /// All lists of a tree of subscriptions.
 pub(super) struct Lists {
-    lists: Vec<List>,
+    lists: Table<List>,
     free: Vec<u32>,
     heap: usize,
     hasher: FixedState,
@@ -31,7 +32,7 @@ pub(super) struct Lists {
 impl Lists {
     pub(super) fn new(seed: u64) -> Lists {
         Lists {
-            lists: Vec::new(),
+            lists: Table::new(),
             free: Vec::new(),
             heap: 0,
             hasher: FixedState::with_seed(seed),
@@ -54,7 +55,7 @@ impl Lists {
                 vacant
             }
             None => {
-                super::push_compact(&mut self.lists, list);
+                self.lists.push(list);
                 self.lists.len() as u32 - 1
             }
         }
@@ -114,9 +115,7 @@ impl Lists {
 
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
-        self.heap
-            + self.lists.capacity() * size_of::<List>()
-            + self.free.capacity() * size_of::<u32>()
+        self.heap + self.lists.memory() + self.free.capacity() * size_of::<u32>()
     }
 }
 

@@ -24,15 +24,6 @@ pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};
 #[cfg(test)]
 mod tests;
 
-/// Appends to a vector that grows by a quarter instead of by doubling: what holds one element per subscription or
-/// client is mostly memory, and the copies are few.
-pub fn push_compact<T>(vector: &mut Vec<T>, element: T) {
-    if vector.len() == vector.capacity() {
-        vector.reserve_exact(vector.len() / 4 + 8);
-    }
-    vector.push(element);
-}
-
 /// Gives memory back when a hash table has lost most of what it held.
 fn shrink_table<T>(table: &mut hashbrown::HashTable<T>, hasher: impl Fn(&T) -> u64) {
     if table.capacity() > 1024 && table.len() < table.capacity() / 8 {

@@ -8,7 +8,8 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use super::{push_compact, shrink_table};
+use super::shrink_table;
+use crate::table::Table;
 
 /// The name of a level, for as long as it is referenced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +61,7 @@ impl Slot {
 /// The names of the levels of one tree.
 pub(super) struct Symbols {
     table: HashTable<u32>,
-    slots: Vec<Slot>,
+    slots: Table<Slot>,
     text: Vec<u8>,
     free: u32,
     dead: usize,
@@ -71,7 +72,7 @@ impl Symbols {
     pub(super) fn new(seed: u64) -> Symbols {
         let mut symbols = Symbols {
             table: HashTable::new(),
-            slots: Vec::new(),
+            slots: Table::new(),
             text: Vec::new(),
             free: NONE,
             dead: 0,
@@ -144,14 +145,12 @@ impl Symbols {
 
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
-        self.table.allocation_size()
-            + self.slots.capacity() * size_of::<Slot>()
-            + self.text.capacity()
+        self.table.allocation_size() + self.slots.memory() + self.text.capacity()
     }
 
     fn place(&mut self, slot: Slot) -> u32 {
         if self.free == NONE {
-            push_compact(&mut self.slots, slot);
+            self.slots.push(slot);
             return self.slots.len() as u32 - 1;
         }
         let index = self.free;

@@ -14,8 +14,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::shrink_table;
 use super::symbols::{HASH, PLUS, Symbol, Symbols};
-use super::{push_compact, shrink_table};
+use crate::table::Table;
 
 /// The node above all first levels.
 pub(super) const ROOT: u32 = 0;
@@ -64,7 +65,7 @@ impl<V> Node<V> {
 
 /// A tree of topic levels with a value at every node.
 pub(super) struct Tree<V> {
-    nodes: Vec<Node<V>>,
+    nodes: Table<Node<V>>,
     symbols: Symbols,
     edges: HashTable<u32>,
     free: u32,
@@ -79,8 +80,10 @@ impl<V: Default> Tree<V> {
             children: 0,
             value: V::default(),
         };
+        let mut nodes = Table::new();
+        nodes.push(root);
         Tree {
-            nodes: vec![root],
+            nodes,
             symbols: Symbols::new(seed),
             edges: HashTable::new(),
             free: NONE,
@@ -227,14 +230,12 @@ impl<V: Default> Tree<V> {
 
     /// Bytes of heap, without what the values own.
     pub(super) fn memory(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node<V>>()
-            + self.edges.allocation_size()
-            + self.symbols.memory()
+        self.nodes.memory() + self.edges.allocation_size() + self.symbols.memory()
     }
 
     fn place(&mut self, node: Node<V>) -> u32 {
         if self.free == NONE {
-            push_compact(&mut self.nodes, node);
+            self.nodes.push(node);
             return self.nodes.len() as u32 - 1;
         }
         let index = self.free;

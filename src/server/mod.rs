@@ -38,7 +38,6 @@ pub fn serve(config: Config) -> ExitCode {
 
 fn run(config: Config) -> Result<(), ServeError> {
     resources::raise_open_files();
-    resources::use_small_pages();
     // Caught before anything has to be undone by them.
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let cpus = resources::cpus(config.cpu_list.as_ref())?;

@@ -1,7 +1,6 @@
 //! What the machine gives: open files, CPUs, and how many shards that makes.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use rustix::thread::disable_transparent_huge_pages;
 
 use super::ServeError;
 use crate::config::{Config, CpuList};
@@ -16,13 +15,6 @@ pub fn raise_open_files() {
         // Where it cannot be raised, what is there has to do; `check_open_files` compares it with what is wanted.
         let _ = setrlimit(Resource::Nofile, limit);
     }
-}
-
-/// Turns transparent huge pages off for this process: the allocator touches a little of many places, and a huge page
-/// behind each of them triples what an idle broker holds.
-pub fn use_small_pages() {
-    // Without it the broker runs as well, only larger.
-    let _ = disable_transparent_huge_pages(true);
 }
 
 /// The most connections that the configuration allows, if it sets a bound.

@@ -116,14 +116,13 @@ impl<B: Brain> Shard<B> {
     /// called after the sends of a turn, so that "no send in flight" means "nothing to send".
     pub(super) fn check_flushing(&mut self) -> Result<(), ShardError> {
         while let Some(conn) = self.flushing.pop() {
-            let left = Flags::CLOSING.or(Flags::SENDING);
-            let Some(entry) = self
-                .connections
-                .get(conn)
-                .filter(|entry| !entry.flags.has(left))
-            else {
+            let Some(entry) = self.connections.get(conn) else {
                 continue;
             };
+            let busy = entry.flags.has(Flags::CLOSING.or(Flags::SENDING));
+            if busy || !entry.flags.has(Flags::FLUSHING) {
+                continue;
+            }
             if !entry.flags.has(Flags::SHUT) {
                 entry.flags.set(Flags::SHUT);
                 entry.in_flight += 1;

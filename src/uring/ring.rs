@@ -157,18 +157,26 @@ impl Ring {
         !self.uring.submission().is_empty()
     }
 
-    /// Submits all that is queued. When the kernel has no memory for it, this blocks until there is some.
+    /// Submits all that is queued. When the kernel has no memory for it, this blocks until there is some, and gives up
+    /// after a while.
     #[cold]
     pub fn submit(&mut self) -> Result<(), RingError> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        const PAUSES_MAX: u32 = 10_000;
+        let mut pauses = 0;
         loop {
             let queued = self.uring.submission().len();
             if queued == 0 {
                 return Ok(());
             }
             // Without GETEVENTS: completions of work that was put off wait for `poll` or `wait`.
-            let submitted = self.enter(queued as u32, 0, 0, None)?;
-            if submitted == 0 {
-                std::thread::sleep(Duration::from_millis(1));
+            if self.enter(queued as u32, 0, 0, None)? == 0 {
+                if pauses == PAUSES_MAX {
+                    let error = io::Error::from_raw_os_error(libc::ENOMEM);
+                    return Err(RingError::Call("io_uring_enter", error));
+                }
+                pauses += 1;
+                std::thread::sleep(PAUSE);
             }
         }
     }

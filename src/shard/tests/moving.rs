@@ -122,6 +122,40 @@ fn messages_between_shards_keep_their_order_when_the_mesh_is_full() {
 }
 
 #[test]
+fn a_congested_mesh_holds_up_input_until_there_is_room() {
+    let world = World::new(Plan {
+        shards: 2,
+        mesh_slots: 16,
+        ..Plan::default()
+    });
+    let mut slow = world.connect();
+    slow.write(b"go 1\nhello\nnap 500\n");
+    let mut fast = world.connect();
+    fast.write(b"go 0\nhello\n");
+    assert_eq!(place(&mut fast), 0);
+    for _ in 0..40 {
+        fast.say("tell 1 1000");
+    }
+    // More than the shard has buffers for: with nowhere to go with it, it stops taking.
+    let line = "x".repeat(10_000);
+    for _ in 0..400 {
+        fast.say(&format!("log {line}"));
+    }
+    fast.say("echo done");
+    assert_eq!(fast.line(), "done");
+    eventually("all told", || {
+        world.seen(|seen| seen.publishes.len())[1] == 40_000
+    });
+    let expected: Vec<Vec<u8>> = (0..40_000)
+        .map(|n| (n % 1000).to_string().into_bytes())
+        .collect();
+    assert!(world.seen(|seen| seen.publishes == expected)[1]);
+    assert!(world.metric(Metric::MeshCongested) > 0);
+    assert!(world.metric(Metric::Starved) > 0);
+    world.end();
+}
+
+#[test]
 fn a_sleeping_shard_is_woken_by_every_message() {
     let world = World::new(Plan {
         shards: 2,

@@ -1,0 +1,87 @@
+//! The program as a shell sees it: exit codes, and one line that says what is wrong.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Output};
+
+fn firehose(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_firehose"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// A configuration file that is removed when the test ends.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> File {
+        let name = format!("firehose-command-line-{}-{name}.conf", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(content.as_bytes())
+            .unwrap();
+        File(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn version_is_one_line() {
+    let output = firehose(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    let expected = format!("firehose {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
+#[test]
+fn wrong_configuration_is_one_line_with_its_place_and_exit_code_2() {
+    let file = File::new("wrong", "# fine\nlistener 1883\nmax_qos 3\n");
+    let output = firehose(&["serve", "-c", file.path()]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = format!(
+        "firehose: {}:3: max_qos: 3 is out of range, 0 to 2\n",
+        file.path()
+    );
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn missing_configuration_is_one_line_and_exit_code_2() {
+    let output = firehose(&["serve", "-c", "/nonexistent/firehose.conf"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.starts_with("firehose: cannot read /nonexistent/firehose.conf: "),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn taken_port_is_named_and_exit_code_3() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let file = File::new(
+        "taken",
+        &format!("listener {port} 127.0.0.1\nlog_dest none\n"),
+    );
+    let output = firehose(&["serve", "--shards", "1", "-c", file.path()]);
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains(&port.to_string()) && text.lines().count() == 1,
+        "{text}"
+    );
+}
