@@ -76,9 +76,12 @@ const scenarios = {
     const subscriber = await Client.open('sub');
     const publisher = await Client.open('pub');
     await subscriber.subscribe(`t/${version}/#`);
-    const sent = [];
-    for (let n = 0; n < 100; n += 1) sent.push(publisher.publish(`t/${version}/${n % 3}`, `message ${n}`));
-    await Promise.all(sent);
+    // In MQTT 5 the client must keep to the broker's receive maximum (MQTT-3.3.4-7), and MQTT.js does not by itself.
+    const window = v5 ? 20 : 100;
+    for (let n = 0; n < 100; n += window) {
+      const numbers = [...Array(window).keys()].map((i) => n + i);
+      await Promise.all(numbers.map((i) => publisher.publish(`t/${version}/${i % 3}`, `message ${i}`)));
+    }
     for (let n = 0; n < 100; n += 1) {
       const { topic, payload, packet } = await subscriber.next();
       assert.strictEqual(payload.toString(), `message ${n}`);
@@ -121,7 +124,8 @@ const scenarios = {
   },
 
   async properties() {
-    const subscriber = await Client.open('sub', { properties: { topicAliasMaximum: 5 } });
+    // MQTT.js forgets the topic behind an alias when it releases a QoS 2 message.
+    const subscriber = await Client.open('sub', { properties: { topicAliasMaximum: qos < 2 ? 5 : 0 } });
     const publisher = await Client.open('pub', { autoAssignTopicAlias: true });
     await subscriber.subscribe('props', { qos, properties: { subscriptionIdentifier: 77 } });
     const properties = {
@@ -180,13 +184,14 @@ const scenarios = {
 
   async session() {
     const options = { clean: false, properties: v5 ? { sessionExpiryInterval: 300 } : undefined };
-    const first = await Client.open('session', options);
+    const name = `session-${version}`;
+    const first = await Client.open(name, options);
     assert.ok(!first.connack.sessionPresent);
     await first.subscribe('later/#', { qos: 1 });
     await first.close();
     const publisher = await Client.open('pub');
     for (let n = 0; n < 10; n += 1) await publisher.publish('later/x', `${n}`, { qos: 1 });
-    const again = await Client.open('session', options);
+    const again = await Client.open(name, options);
     assert.ok(again.connack.sessionPresent || version === '3.1');
     for (let n = 0; n < 10; n += 1) assert.strictEqual((await again.next()).payload.toString(), `${n}`);
     await again.nothing();

@@ -29,6 +29,9 @@ use wire::Version;
 /// Cases that wait longer are for virtual time only.
 const SOCKET_WAITS_MS_MAX: u64 = 3_500;
 
+/// Brokers at once: most of the time is waiting.
+const SOCKET_THREADS: usize = 8;
+
 /// What is wanted, by `CONFORMANCE`.
 fn wanted() -> Vec<(Case, Version)> {
     let filter = std::env::var("CONFORMANCE").unwrap_or_default();
@@ -119,6 +122,28 @@ fn in_process_in_crumbs_on_three_shards() {
     in_process(3, Cut::Crumbs);
 }
 
+/// Those whose waits are short.
+fn wanted_in_real_time() -> Vec<(Case, Version)> {
+    wanted()
+        .into_iter()
+        .filter(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX)
+        .collect()
+}
+
+#[test]
+fn over_a_socket_with_one_shard() {
+    play_all(wanted_in_real_time(), SOCKET_THREADS, |case, version| {
+        over_a_socket(&support::program(1), case, version)
+    });
+}
+
+#[test]
+fn over_a_socket_with_two_shards() {
+    play_all(wanted_in_real_time(), SOCKET_THREADS, |case, version| {
+        over_a_socket(&support::program(2), case, version)
+    });
+}
+
 /// Every statement that binds a server is shown by a script, or `statements.txt` says why not.
 #[test]
 fn every_statement_is_shown() {
@@ -161,14 +186,13 @@ fn every_statement_is_shown() {
 fn mosquitto_agrees() {
     let program = Program::Mosquitto(support::which("mosquitto").expect("mosquitto"));
     let deviations = include_str!("mosquitto.txt");
-    let mut cases = wanted();
-    cases.retain(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX);
+    let mut cases = wanted_in_real_time();
     cases.retain(|(case, _)| {
         !deviations
             .lines()
             .any(|l| l.starts_with(&format!("{}/{}:", case.file, case.name)))
     });
-    play_all(cases, 8, |case, version| {
+    play_all(cases, SOCKET_THREADS, |case, version| {
         over_a_socket(&program, case, version)
     });
 }
