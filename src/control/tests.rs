@@ -113,3 +113,47 @@ fn a_pid_file_is_removed_at_the_end() {
     assert!(!path.exists());
     assert!(PidFile::write(Some(std::path::Path::new("/nonexistent/pid"))).is_err());
 }
+
+#[test]
+fn a_shard_that_fails_is_named_and_ends_the_others() {
+    let path = scratch("failed");
+    let configured = Configured {
+        destinations: vec![LogDestination::File(path.clone())],
+        ..Configured::default()
+    };
+    let (ended, ends) = bounded(2);
+    let (_lines, lines) = bounded(1);
+    let (handle, inbox) = crate::shard::commands().unwrap();
+    let parts = Parts {
+        ready: "ready".into(),
+        signals: Signals::register().unwrap(),
+        writer: LogWriter::open(&configured).unwrap(),
+        lines,
+        log: LogMask::DEFAULT,
+        shared: Shared::new(2, Vec::new(), None),
+        shards: vec![handle],
+        sys_interval_s: 0,
+        ends,
+    };
+    let shard = |id, failure: Option<&str>| ShardEnd {
+        shard: ShardId(id),
+        failure: failure.map(String::from),
+    };
+    let control = Control::new(parts).unwrap();
+    ended.send(shard(0, Some("no more ring"))).unwrap();
+    let other = std::thread::spawn(move || {
+        while !inbox.told_to_drain() {
+            std::thread::yield_now();
+        }
+        ended.send(shard(1, None)).unwrap();
+    });
+    control.run();
+    other.join().unwrap();
+    let log = std::fs::read_to_string(&path).unwrap();
+    let _ = std::fs::remove_file(&path);
+    assert!(
+        log.contains("Shard 0 failed, the broker ends: no more ring"),
+        "{log}"
+    );
+    assert!(!log.contains("Shard 1"), "{log}");
+}

@@ -1,5 +1,5 @@
 //! The rings and the sleep handshake under every interleaving that loom finds:
-//! `RUSTFLAGS="--cfg loom" cargo test --lib mesh`.
+//! `RUSTFLAGS="--cfg loom" cargo test --lib mesh::`.
 
 use loom::sync::atomic::{AtomicBool, Ordering as O};
 use loom::sync::{Arc, Condvar, Mutex};
