@@ -28,3 +28,6 @@ pub mod control;
 pub mod server;
 
 pub mod cli;
+
+#[cfg(test)]
+mod sim;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::clients::{HOT_PRIVATE, HOT_V5, Hot, Stage};
+use super::clients::{HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
@@ -260,7 +260,14 @@ impl Broker {
             || entry.alias_max > 0
             || !listener.mount_point.is_empty();
         let is_v5 = connect.version == Version::V5;
-        let flags = (u8::from(is_v5) * HOT_V5) | (u8::from(is_private) * HOT_PRIVATE);
+        let is_replaying = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_ref())
+            .is_some_and(|flow| flow.is_replaying());
+        let flags = (u8::from(is_v5) * HOT_V5)
+            | (u8::from(is_private) * HOT_PRIVATE)
+            | (u8::from(is_replaying) * HOT_REPLAYING);
         self.clients.hot[session.index()] = Hot {
             conn: conn.0,
             flags,

@@ -27,6 +27,13 @@ pub struct PendingSubscribe {
     replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
 }
 
+impl PendingSubscribe {
+    /// Whose it is.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+}
+
 impl Broker {
     /// SUBSCRIBE has come from a client.
     pub(super) fn on_subscribe(&mut self, now_ms: u64, conn: ConnId, subscribe: &Subscribe<'_>) {

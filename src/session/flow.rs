@@ -115,6 +115,11 @@ impl Flow {
         self.own.len() + self.shared.len()
     }
 
+    /// Whether retained messages wait, and QoS 0 messages behind them.
+    pub fn is_replaying(&self) -> bool {
+        self.replaying > 0
+    }
+
     /// How many messages wait.
     pub fn queued(&self) -> usize {
         self.queue.len()

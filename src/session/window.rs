@@ -90,7 +90,7 @@ impl Window {
     pub fn admits(&self, id: u16, order: u64) -> bool {
         match (self.entries.front(), self.entries.back()) {
             (Some(front), Some(back)) if id & SHARED_ID_BIT != 0 => {
-                order - front.order < SHARED_IDS && order > back.order
+                order > back.order && order - front.order < SHARED_IDS
             }
             (Some(front), Some(back)) => distance(front.id, id) > distance(front.id, back.id),
             _ => true,

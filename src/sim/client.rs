@@ -1,0 +1,371 @@
+//! A client without sockets: speaks MQTT by the codec, acknowledges now or later, and remembers what a client must.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mqtt::{
+    AckKind, ConnectOut, DisconnectOut, FrameStatus, Packet, PacketId, PublishHead, QoS,
+    ReasonCode, SubscribeOptions, SubscribeOut, UnsubscribeOut, Version, WillOut, decode,
+    encode_ack, frame,
+};
+
+/// A message of its own that is not acknowledged for good.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub message: usize,
+    pub qos: u8,
+    /// PUBREC has come.
+    pub received: bool,
+    pub bytes: Vec<u8>,
+}
+
+/// What came and the world should know.
+#[derive(Debug)]
+pub enum Event {
+    Connected {
+        session_present: bool,
+    },
+    Refused,
+    Acknowledged(usize),
+    /// Sent once more, because there was no answer.
+    Resent(usize),
+    Subscribed(Vec<String>),
+    Arrived {
+        topic: String,
+        payload: Vec<u8>,
+        qos: u8,
+        dup: bool,
+        retain: bool,
+    },
+    Closed,
+}
+
+/// See the module.
+pub struct Client {
+    pub id: String,
+    pub version: Version,
+    pub durable: bool,
+    /// Whether it is a member of the shared group.
+    pub shares: bool,
+    /// Never disturbed.
+    pub steady: bool,
+    pub receive_maximum: u16,
+    /// What the broker takes at once.
+    pub send_maximum: u16,
+    pub link: Option<usize>,
+    pub connected: bool,
+    pub incarnation: u32,
+    pub will: Option<String>,
+    buffer: Vec<u8>,
+    next_id: u16,
+    pub sent: BTreeMap<u16, Outgoing>,
+    subscribing: BTreeMap<u16, Vec<String>>,
+    /// Identifiers of messages that it has not acknowledged for good.
+    incoming: BTreeSet<u16>,
+    /// QoS 2 identifiers that it has received.
+    received: BTreeSet<u16>,
+    /// Acknowledgements that it has put off.
+    pub later: Vec<Vec<u8>>,
+}
+
+impl Client {
+    pub fn new(id: String, version: Version, durable: bool) -> Self {
+        Client {
+            id,
+            version,
+            durable,
+            shares: false,
+            steady: false,
+            receive_maximum: u16::MAX,
+            send_maximum: u16::MAX,
+            link: None,
+            connected: false,
+            incarnation: 0,
+            will: None,
+            buffer: Vec::new(),
+            next_id: 0,
+            sent: BTreeMap::new(),
+            subscribing: BTreeMap::new(),
+            incoming: BTreeSet::new(),
+            received: BTreeSet::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// CONNECT; what belonged to the last connection is forgotten.
+    pub fn connect(&mut self) -> Vec<u8> {
+        self.buffer.clear();
+        self.later.clear();
+        self.subscribing.clear();
+        self.connected = false;
+        let topic = format!("w/{}", self.id);
+        let will = self.will.as_ref().map(|will| WillOut {
+            qos: QoS::AtLeastOnce,
+            topic: &topic,
+            payload: will.as_bytes(),
+            ..WillOut::default()
+        });
+        let v5 = self.version == Version::V5;
+        let mut out = Vec::new();
+        ConnectOut {
+            client_id: &self.id,
+            clean_start: !self.durable,
+            will,
+            session_expiry: (v5 && self.durable).then_some(u32::MAX),
+            receive_maximum: (v5 && self.receive_maximum < u16::MAX)
+                .then_some(self.receive_maximum),
+            ..ConnectOut::default()
+        }
+        .encode(self.version, &mut out);
+        out
+    }
+
+    fn free_id(&mut self) -> u16 {
+        loop {
+            self.next_id = self.next_id % 60_000 + 1;
+            if !self.sent.contains_key(&self.next_id)
+                && !self.subscribing.contains_key(&self.next_id)
+            {
+                return self.next_id;
+            }
+        }
+    }
+
+    pub fn publish(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        qos: u8,
+        retain: bool,
+        message: usize,
+    ) -> Vec<u8> {
+        let id = (qos > 0).then(|| self.free_id());
+        let head = |dup| PublishHead {
+            version: self.version,
+            dup,
+            qos: QoS::try_from(qos).unwrap(),
+            retain,
+            topic: topic.as_bytes(),
+            packet_id: id.and_then(PacketId::new),
+            topic_alias: None,
+            message_expiry: None,
+            subscription_ids: &[],
+            properties: &[],
+            payload_len: payload.len(),
+        };
+        let bytes = |dup| {
+            let head: PublishHead<'_> = head(dup);
+            let mut bytes = vec![0; head.head_len()];
+            head.write_head(&mut bytes);
+            bytes.extend_from_slice(payload);
+            bytes
+        };
+        let (first, again) = (bytes(false), bytes(qos > 0));
+        if let Some(id) = id {
+            self.sent.insert(
+                id,
+                Outgoing {
+                    message,
+                    qos,
+                    received: false,
+                    bytes: again,
+                },
+            );
+        }
+        first
+    }
+
+    pub fn subscribe(&mut self, filters: &[(&str, u8)]) -> Vec<u8> {
+        let id = self.free_id();
+        self.subscribing.insert(
+            id,
+            filters
+                .iter()
+                .map(|(filter, _)| filter.to_string())
+                .collect(),
+        );
+        let filters: Vec<(&str, SubscribeOptions)> = filters
+            .iter()
+            .map(|&(filter, qos)| {
+                (
+                    filter,
+                    SubscribeOptions::with_qos(QoS::try_from(qos).unwrap()),
+                )
+            })
+            .collect();
+        let mut out = Vec::new();
+        SubscribeOut {
+            packet_id: PacketId::new(id).unwrap(),
+            subscription_id: None,
+            filters: &filters,
+            user_properties: &[],
+        }
+        .encode(self.version, &mut out);
+        out
+    }
+
+    pub fn unsubscribe(&mut self, filter: &str) -> Vec<u8> {
+        let id = self.free_id();
+        let mut out = Vec::new();
+        UnsubscribeOut {
+            packet_id: PacketId::new(id).unwrap(),
+            filters: &[filter],
+            user_properties: &[],
+        }
+        .encode(self.version, &mut out);
+        out
+    }
+
+    pub fn disconnect(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        DisconnectOut::default().encode(self.version, &mut out);
+        out
+    }
+
+    /// Bytes have come. What happened goes to `events`, answers are returned; `puts_off` decides of an acknowledgement.
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        puts_off: &mut dyn FnMut() -> bool,
+        events: &mut Vec<Event>,
+    ) -> Vec<u8> {
+        self.buffer.extend_from_slice(bytes);
+        let mut answers = Vec::new();
+        while let Ok(FrameStatus::Complete(header)) = frame(&self.buffer, u32::MAX) {
+            let packet: Vec<u8> = self.buffer.drain(..header.total_len).collect();
+            let packet = decode(self.version, &packet, &header)
+                .expect("the broker sends well-formed packets");
+            let mut answer = Vec::new();
+            self.packet(&packet, &mut answer, events);
+            // What follows CONNACK is what was open: it comes before anything new.
+            let may_wait = !matches!(packet, Packet::Connack(_));
+            if !answer.is_empty() && may_wait && puts_off() {
+                self.later.push(answer);
+            } else {
+                answers.extend(answer);
+            }
+        }
+        answers
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, answer: &mut Vec<u8>, events: &mut Vec<Event>) {
+        let mut ack = |kind, id: PacketId| {
+            encode_ack(kind, self.version, id, ReasonCode::SUCCESS, None, answer)
+        };
+        match packet {
+            Packet::Connack(connack) if connack.reason.is_error() => events.push(Event::Refused),
+            Packet::Connack(connack) => {
+                self.send_maximum = connack.receive_maximum.unwrap_or(u16::MAX);
+                self.on_connack(connack.session_present, answer, events);
+            }
+            Packet::Publish(publish) => {
+                let qos = publish.qos as u8;
+                let mut is_new = true;
+                if let Some(id) = publish.packet_id {
+                    let is_open = self.incoming.contains(&id.get());
+                    assert!(
+                        !is_open || publish.dup,
+                        "{}: identifier {} is in use",
+                        self.id,
+                        id.get()
+                    );
+                    self.incoming.insert(id.get());
+                    let max = usize::from(self.receive_maximum);
+                    assert!(
+                        self.incoming.len() <= max,
+                        "{}: receive maximum exceeded",
+                        self.id
+                    );
+                    if qos == 2 {
+                        is_new = self.received.insert(id.get());
+                        ack(AckKind::Pubrec, id);
+                    } else {
+                        self.incoming.remove(&id.get());
+                        ack(AckKind::Puback, id);
+                    }
+                }
+                if is_new {
+                    events.push(Event::Arrived {
+                        topic: publish.topic.into(),
+                        payload: publish.payload.into(),
+                        qos,
+                        dup: publish.dup && qos == 1,
+                        retain: publish.retain,
+                    });
+                }
+            }
+            Packet::Puback(puback) => {
+                if let Some(outgoing) = self.sent.remove(&puback.packet_id.get()) {
+                    events.push(Event::Acknowledged(outgoing.message));
+                }
+            }
+            Packet::Pubrec(pubrec) => {
+                if let Some(outgoing) = self.sent.get_mut(&pubrec.packet_id.get()) {
+                    outgoing.received = true;
+                    events.push(Event::Acknowledged(outgoing.message));
+                }
+                ack(AckKind::Pubrel, pubrec.packet_id);
+            }
+            Packet::Pubrel(pubrel) => {
+                self.received.remove(&pubrel.packet_id.get());
+                self.incoming.remove(&pubrel.packet_id.get());
+                ack(AckKind::Pubcomp, pubrel.packet_id);
+            }
+            Packet::Pubcomp(pubcomp) => {
+                self.sent.remove(&pubcomp.packet_id.get());
+            }
+            Packet::Suback(suback) => {
+                let filters = self
+                    .subscribing
+                    .remove(&suback.packet_id.get())
+                    .unwrap_or_default();
+                assert_eq!(filters.len(), suback.reasons().len());
+                assert!(suback.reasons().all(|reason| !reason.is_error()));
+                events.push(Event::Subscribed(filters));
+            }
+            Packet::Unsuback(_) => {}
+            Packet::Disconnect(_) => events.push(Event::Closed),
+            other => panic!("a server does not send {other:?}"),
+        }
+    }
+
+    fn on_connack(&mut self, session_present: bool, answer: &mut Vec<u8>, events: &mut Vec<Event>) {
+        assert!(
+            self.durable || !session_present,
+            "{}: a session that should not be",
+            self.id
+        );
+        self.connected = true;
+        // 3.1 does not say whether there is a session: a client that wants one has to take it that there is.
+        let session_present = session_present
+            || (self.version == Version::V31 && self.durable && self.incarnation > 0);
+        if session_present {
+            // What was open goes on: messages with DUP, releases for those that have been received.
+            for (&id, outgoing) in &self.sent {
+                match outgoing.received {
+                    false => {
+                        events.push(Event::Resent(outgoing.message));
+                        answer.extend_from_slice(&outgoing.bytes);
+                    }
+                    true => {
+                        let id = PacketId::new(id).unwrap();
+                        encode_ack(
+                            AckKind::Pubrel,
+                            self.version,
+                            id,
+                            ReasonCode::SUCCESS,
+                            None,
+                            answer,
+                        );
+                    }
+                }
+            }
+        } else {
+            self.sent.clear();
+            self.received.clear();
+            self.incarnation += 1;
+        }
+        // QoS 1 and 2 that were open towards the client come again with DUP.
+        self.incoming = self.received.clone();
+        events.push(Event::Connected { session_present });
+    }
+}

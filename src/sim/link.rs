@@ -1,0 +1,71 @@
+//! One network connection between a client and the broker, with all that can happen to it.
+
+use std::collections::VecDeque;
+
+use crate::broker::{CloseHow, Handover};
+use crate::ids::{ConnId, ShardId};
+
+/// Where the broker's end of a connection is.
+#[derive(Debug)]
+pub enum Place {
+    /// In the kernel's queue, not accepted yet.
+    Queued,
+    /// At a shard.
+    At(ShardId, ConnId),
+    /// On its way from one shard to another.
+    Moving(ShardId, Box<Handover>),
+    /// Gone.
+    Gone,
+}
+
+/// A connection.
+pub struct Link {
+    pub client: usize,
+    pub place: Place,
+    /// Bytes on their way to the broker.
+    pub to_broker: VecDeque<u8>,
+    /// Bytes on their way to the client.
+    pub to_client: VecDeque<u8>,
+    /// Bytes of the send in flight.
+    pub sending: Option<Vec<u8>>,
+    /// The client has closed its end; the broker may not know yet.
+    pub client_closed: bool,
+    /// With a reset: bytes on their way are lost.
+    pub reset: bool,
+    /// The broker was told of the end.
+    pub end_told: bool,
+    /// What the broker asked for.
+    pub closing: Option<CloseHow>,
+    /// The broker's side has sent its last byte.
+    pub broker_closed: bool,
+    /// The client does not read.
+    pub stalled: bool,
+    /// Some bytes that the client sent here never reached the broker.
+    pub lost_bytes: bool,
+    /// The send in flight is to be cancelled.
+    pub cancel: bool,
+    /// The will that must not come, if the goodbye has reached the broker.
+    pub forbids: Option<String>,
+}
+
+impl Link {
+    /// A new connection of a client.
+    pub fn new(client: usize) -> Self {
+        Link {
+            client,
+            place: Place::Queued,
+            to_broker: VecDeque::new(),
+            to_client: VecDeque::new(),
+            sending: None,
+            client_closed: false,
+            reset: false,
+            end_told: false,
+            closing: None,
+            broker_closed: false,
+            stalled: false,
+            lost_bytes: false,
+            cancel: false,
+            forbids: None,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What must hold, kept by a naive model that knows nothing of how the broker works: who published what when, who was
+//! subscribed to what since when, who got what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mqtt::topic;
+
+/// A published message; its index is in its payload.
+#[derive(Debug)]
+pub struct Published {
+    pub publisher: usize,
+    /// The session of the publisher, which orders its messages.
+    pub topic: String,
+    pub qos: u8,
+    pub retain: bool,
+    pub empty: bool,
+    /// The step in which its bytes were handed to the network.
+    pub sent_at: u64,
+    /// PUBACK or PUBREC has come.
+    pub acknowledged: bool,
+    /// Its publisher had no answer and sent it again, so with QoS 1 it may come late.
+    pub resent: bool,
+    /// The link it was first sent by.
+    pub link: usize,
+}
+
+/// A subscription of one session.
+#[derive(Clone, Debug)]
+pub struct Subscribed {
+    pub filter: String,
+    pub qos: u8,
+    /// The step in which SUBACK came.
+    pub acknowledged_at: Option<u64>,
+    pub ended: bool,
+}
+
+/// What is known of a subscriber's session.
+#[derive(Debug, Default)]
+pub struct Session {
+    pub subscriptions: Vec<Subscribed>,
+    /// By message: how often it was delivered (other than as a retained one).
+    pub got: BTreeMap<usize, u32>,
+    /// Whether the session still exists for sure.
+    pub alive: bool,
+    /// Every link that it had since its start.
+    pub links: Vec<usize>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Oracle {
+    pub published: Vec<Published>,
+    /// By client and incarnation of its session.
+    pub sessions: BTreeMap<(usize, u32), Session>,
+    /// By link: the last message of each publisher, topic and QoS that came by it.
+    last: BTreeMap<(usize, usize, String, u8), usize>,
+    /// By session: the newest retained publication that came live, by publisher and topic.
+    newest: BTreeMap<((usize, u32), usize, String), usize>,
+    /// By will: how often it was seen by the watcher.
+    pub wills: BTreeMap<String, u32>,
+    pub wills_due: BTreeSet<String>,
+    pub wills_forbidden: BTreeSet<String>,
+    /// How often each message was delivered to members of the shared group.
+    pub shared: BTreeMap<usize, u32>,
+}
+
+/// What came with a PUBLISH.
+pub struct Arrival<'a> {
+    pub session: (usize, u32),
+    pub link: usize,
+    pub topic: &'a str,
+    pub qos: u8,
+    pub dup: bool,
+    pub retain: bool,
+    pub message: usize,
+}
+
+impl Oracle {
+    /// A message has reached a client.
+    pub fn arrived(&mut self, arrival: &Arrival<'_>) {
+        let Arrival {
+            session: key,
+            link,
+            topic: name,
+            qos,
+            dup,
+            retain,
+            message,
+        } = *arrival;
+        let published = &self.published[message];
+        let is_late = published.resent && qos < 2;
+        assert_eq!(
+            published.topic, name,
+            "message {message} came with another topic"
+        );
+        assert!(
+            qos <= published.qos,
+            "message {message} came with QoS {qos}"
+        );
+        let session = self.sessions.entry(key).or_default();
+        let matching = session
+            .subscriptions
+            .iter()
+            .filter(|subscribed| {
+                let inner = topic::share(&subscribed.filter)
+                    .map_or(subscribed.filter.as_str(), |share| share.unwrap().1);
+                topic::matches(inner, name)
+            })
+            .count();
+        assert!(
+            matching > 0,
+            "message {message} on {name} came to {key:?}, who never asked for it"
+        );
+        let newest = (key, published.publisher, name.to_string());
+        if retain {
+            if let Some(&live) = self.newest.get(&newest) {
+                assert!(
+                    message >= live || is_late || dup,
+                    "retained message {message} came after the newer live one {live}"
+                );
+            }
+            return;
+        }
+        if published.retain {
+            let entry = self.newest.entry(newest).or_insert(message);
+            *entry = (*entry).max(message);
+        }
+        let is_shared = session
+            .subscriptions
+            .iter()
+            .any(|subscribed| topic::share(&subscribed.filter).is_some());
+        if is_shared && !dup {
+            *self.shared.entry(message).or_default() += 1;
+        }
+        if dup {
+            session.got.entry(message).or_insert(1);
+            return;
+        }
+        let count = session.got.entry(message).or_default();
+        *count += 1;
+        let count = *count;
+        if qos == 2 {
+            assert!(
+                count as usize <= matching,
+                "QoS 2 message {message} came {count} times to {key:?}"
+            );
+        }
+        if count > 1 || is_late {
+            // Again: for an overlapping subscription, or because a publisher had no answer (QoS 1).
+            return;
+        }
+        let order = (link, published.publisher, name.to_string(), qos);
+        let last = self.last.entry(order).or_insert(message);
+        assert!(
+            *last <= message || is_shared,
+            "message {message} came after {last} to {key:?}"
+        );
+        *last = (*last).max(message);
+    }
+
+    /// The end: everything has been let run empty. `reached` says whether all bytes of a link reached the broker, and
+    /// `lasting` whether a link was up from its start to the end.
+    pub fn check_promises(&self, reached: impl Fn(usize) -> bool, lasting: impl Fn(usize) -> bool) {
+        for (&key, session) in self.sessions.iter().filter(|(_, session)| session.alive) {
+            for (index, published) in self.published.iter().enumerate() {
+                if published.empty {
+                    // Without a payload nobody can tell which one it was.
+                    continue;
+                }
+                for subscribed in &session.subscriptions {
+                    let Some(since) = subscribed.acknowledged_at else {
+                        continue;
+                    };
+                    if topic::share(&subscribed.filter).is_some()
+                        || subscribed.ended
+                        || published.sent_at <= since
+                        || !topic::matches(&subscribed.filter, &published.topic)
+                    {
+                        continue;
+                    }
+                    let qos = published.qos.min(subscribed.qos);
+                    let got = session.got.get(&index).copied().unwrap_or(0);
+                    // QoS 0: promised by nobody, but nothing is lost between two that stay connected.
+                    let stays =
+                        session.links.len() == 1 && session.links.iter().all(|&link| lasting(link));
+                    let due = match qos {
+                        0 => stays && reached(published.link),
+                        _ => published.acknowledged,
+                    };
+                    assert!(
+                        !due || got > 0,
+                        "message {index} ({published:?}) never came to {key:?}, subscribed to {subscribed:?}"
+                    );
+                }
+            }
+        }
+        for (will, &count) in &self.wills {
+            assert!(count <= 1, "will {will} came {count} times");
+            assert!(
+                !self.wills_forbidden.contains(will),
+                "will {will} came after a goodbye"
+            );
+        }
+        for will in &self.wills_due {
+            assert!(self.wills.contains_key(will), "will {will} never came");
+        }
+    }
+
+    /// The newest retained publication of every publisher on a topic: one of them is its retained message. `None` in it:
+    /// removed.
+    pub fn retained_candidates(
+        &self,
+        name: &str,
+        reached: impl Fn(usize) -> bool,
+    ) -> Vec<Option<usize>> {
+        let mut newest: BTreeMap<usize, (usize, bool)> = BTreeMap::new();
+        let mut candidates = Vec::new();
+        for (index, published) in self.published.iter().enumerate() {
+            if published.retain && published.topic == name {
+                newest.insert(published.publisher, (index, published.empty));
+                if published.resent {
+                    candidates.push((!published.empty).then_some(index));
+                }
+                if !reached(published.link) {
+                    // It may or may not have come: the one before it is possible as well.
+                    candidates.extend(self.before(index));
+                }
+            }
+        }
+        candidates.extend(
+            newest
+                .values()
+                .map(|&(index, empty)| (!empty).then_some(index)),
+        );
+        candidates
+    }
+
+    fn before(&self, index: usize) -> Vec<Option<usize>> {
+        let of = &self.published[index];
+        let mut all: Vec<Option<usize>> = (0..index)
+            .filter(|&other| {
+                let other = &self.published[other];
+                other.retain && other.topic == of.topic && other.publisher == of.publisher
+            })
+            .map(|other| (!self.published[other].empty).then_some(other))
+            .collect();
+        all.push(None);
+        all
+    }
+}

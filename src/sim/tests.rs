@@ -1,0 +1,207 @@
+//! Seeds: fixed ones, and a fresh one each time.
+
+use std::collections::BTreeMap;
+
+use super::link::Place;
+use super::world::World;
+use crate::mqtt::{Version, topic};
+
+/// Runs one world and checks everything. Panics, with the seed, where something does not hold.
+fn run(seed: u64, shards: u8, steps: u64) {
+    let result = std::panic::catch_unwind(|| play(seed, shards, steps));
+    if let Err(panic) = result {
+        eprintln!(
+            "FIREHOSE_SIM_SEED={seed} FIREHOSE_SIM_SHARDS={shards} FIREHOSE_SIM_STEPS={steps}"
+        );
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn play(seed: u64, shards: u8, steps: u64) {
+    let mut world = World::new(seed, shards);
+    world.run(steps);
+    heal(&mut world);
+    check(&mut world);
+    end(&mut world);
+}
+
+/// No more faults: everybody comes back and everything is let run empty.
+fn heal(world: &mut World) {
+    world.settle();
+    for _ in 0..3 {
+        for index in 0..world.clients.len() {
+            if world.clients[index].link.is_none() && world.clients[index].durable {
+                world.connect(index);
+            }
+        }
+        world.settle();
+    }
+}
+
+fn check(world: &mut World) {
+    for link in &world.links {
+        if let Some(will) = &link.forbids
+            && !link.lost_bytes
+            && link.to_broker.is_empty()
+        {
+            world.oracle.wills_forbidden.insert(will.clone());
+        }
+    }
+    let reached: Vec<bool> = world
+        .links
+        .iter()
+        .map(|link| !link.lost_bytes && link.to_broker.is_empty())
+        .collect();
+    let lasting: Vec<bool> = world
+        .links
+        .iter()
+        .map(|link| {
+            matches!(link.place, Place::At(..)) && !link.client_closed && link.closing.is_none()
+        })
+        .collect();
+    world
+        .oracle
+        .check_promises(|link| reached[link], |link| lasting[link]);
+    check_shared(world);
+    check_retained(world, &reached);
+}
+
+/// Exactly one member gets a message while nobody leaves.
+fn check_shared(world: &World) {
+    let members: Vec<_> = world
+        .oracle
+        .sessions
+        .iter()
+        .filter(|(_, session)| session.alive)
+        .flat_map(|(_, session)| &session.subscriptions)
+        .filter(|subscribed| topic::share(&subscribed.filter).is_some() && !subscribed.ended)
+        .collect();
+    let Some(since) = members
+        .iter()
+        .filter_map(|subscribed| subscribed.acknowledged_at)
+        .min()
+    else {
+        return;
+    };
+    for (index, published) in world.oracle.published.iter().enumerate() {
+        let count = world.oracle.shared.get(&index).copied().unwrap_or(0);
+        if !world.member_left {
+            assert!(count <= 1, "message {index} came to {count} members");
+        }
+        let due = !published.empty
+            && published.topic.starts_with("s/")
+            && published.qos > 0
+            && published.acknowledged;
+        if due && published.sent_at > since {
+            assert!(count > 0, "message {index} came to no member");
+        }
+    }
+}
+
+/// Everyone who asks now is told the same, and it is the last word of one of the publishers.
+fn check_retained(world: &mut World, reached: &[bool]) {
+    let mut answers: Vec<BTreeMap<String, usize>> = Vec::new();
+    for index in 0..3 {
+        let client = world.observer(&format!("observer{index}"), Version::V5);
+        world.connect(client);
+        world.settle();
+        world.seen.clear();
+        world.subscribe_to(client, &[("#", 0)]);
+        world.settle();
+        answers.push(
+            world
+                .seen
+                .iter()
+                .filter(|(name, _)| !name.starts_with("w/"))
+                .cloned()
+                .collect(),
+        );
+        world.goodbye(client);
+        world.settle();
+    }
+    assert!(
+        answers.windows(2).all(|pair| pair[0] == pair[1]),
+        "{answers:?}"
+    );
+    for name in ["a/b", "a/c", "c", "d/b", "s/x", "s/y"] {
+        let told = answers[0].get(name).copied();
+        let possible = world.oracle.retained_candidates(name, |link| reached[link]);
+        let fine = possible.contains(&told) || (possible.is_empty() && told.is_none());
+        assert!(fine, "{name}: {told:?} is none of {possible:?}");
+    }
+}
+
+/// Everybody leaves: every account is back to where it was.
+fn end(world: &mut World) {
+    for index in 0..world.clients.len() {
+        world.clients[index].durable = false;
+        if world.clients[index].link.is_some() {
+            world.goodbye(index);
+        }
+    }
+    world.settle();
+    // A clean start ends what is left of a durable session.
+    for index in 0..world.clients.len() {
+        world.connect(index);
+    }
+    world.settle();
+    for index in 0..world.clients.len() {
+        world.goodbye(index);
+    }
+    world.settle();
+    world.settle();
+    for broker in &mut world.brokers {
+        let counters = broker.counters();
+        let levels = [
+            counters.clients_connected,
+            counters.clients_disconnected,
+            counters.subscriptions,
+            counters.shared_subscriptions,
+            counters.stored_messages,
+            counters.stored_bytes,
+            counters.outbound_bytes,
+        ];
+        assert_eq!(levels, [0; 7]);
+    }
+}
+
+fn steps() -> u64 {
+    std::env::var("FIREHOSE_SIM_STEPS")
+        .ok()
+        .and_then(|steps| steps.parse().ok())
+        .unwrap_or(1500)
+}
+
+fn seeds(shards: u8) {
+    if let Ok(seed) = std::env::var("FIREHOSE_SIM_SEED") {
+        return run(seed.parse().expect("a number"), shards, steps());
+    }
+    for seed in 1..=300 {
+        run(seed * 0x1_0001 + u64::from(shards), shards, steps());
+    }
+    let fresh = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos() as u64;
+    run(fresh, shards, steps());
+}
+
+#[test]
+fn one_shard() {
+    seeds(1);
+}
+
+#[test]
+fn two_shards() {
+    seeds(2);
+}
+
+#[test]
+fn three_shards() {
+    seeds(3);
+}
+
+#[test]
+fn seven_shards() {
+    seeds(7);
+}

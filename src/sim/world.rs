@@ -1,0 +1,658 @@
+//! Shards, mesh, network and clients, one small thing at a time, in an order that the seed decides.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::Rng;
+use super::client::{Client, Event};
+use super::link::{Link, Place};
+use super::oracle::{Arrival, Oracle, Published, Session, Subscribed};
+use crate::broker::{Broker, CloseCause, CloseHow, Effect, MeshMessage, Peer, Settings};
+use crate::ids::{ConnId, ShardId};
+use crate::mqtt::Version;
+
+const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
+const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
+const SHARED: &str = "$share/g/s/#";
+
+/// See the module.
+pub struct World {
+    pub rng: Rng,
+    pub now_ms: u64,
+    pub step: u64,
+    pub brokers: Vec<Broker>,
+    pub links: Vec<Link>,
+    conns: BTreeMap<(u8, u32), usize>,
+    mesh: Vec<Vec<VecDeque<MeshMessage>>>,
+    pub clients: Vec<Client>,
+    pub oracle: Oracle,
+    faults: bool,
+    wills: u32,
+    /// Whether a member of the shared group ever left.
+    pub member_left: bool,
+    /// Retained messages that came, by topic and message, while somebody notes them.
+    pub seen: Vec<(String, usize)>,
+}
+
+impl World {
+    pub fn new(seed: u64, shards: u8) -> Self {
+        let mut rng = Rng(seed);
+        let settings = Settings {
+            max_inflight_messages: rng.pick(&[0, 1, 3, 20]),
+            max_queued_messages: 0,
+            ..Settings::default()
+        };
+        let settings = Arc::new(settings);
+        let brokers = (0..shards)
+            .map(|shard| Broker::new(settings.clone(), ShardId(shard), shards, seed))
+            .collect();
+        let mesh = (0..shards)
+            .map(|_| (0..shards).map(|_| VecDeque::new()).collect())
+            .collect();
+        let mut world = World {
+            rng,
+            now_ms: 10_000,
+            step: 0,
+            brokers,
+            links: Vec::new(),
+            conns: BTreeMap::new(),
+            mesh,
+            clients: Vec::new(),
+            oracle: Oracle::default(),
+            faults: false,
+            wills: 0,
+            member_left: false,
+            seen: Vec::new(),
+        };
+        world.populate();
+        world
+    }
+
+    /// A watcher of wills that nothing happens to, ordinary clients of all versions, members of a shared group.
+    fn populate(&mut self) {
+        let mut watcher = Client::new("watcher".into(), Version::V311, true);
+        watcher.steady = true;
+        self.clients.push(watcher);
+        for index in 0..9 {
+            let version = self.rng.pick(&[Version::V31, Version::V311, Version::V5]);
+            let durable = self.rng.once_in(2);
+            let mut client = Client::new(format!("client{index}"), version, durable);
+            client.shares = index >= 7;
+            client.durable &= !client.shares;
+            client.steady = self.rng.once_in(3);
+            if version == Version::V5 && self.rng.once_in(2) {
+                client.receive_maximum = 1 + self.rng.below(4) as u16;
+            }
+            self.clients.push(client);
+        }
+        self.connect(0);
+        self.settle();
+        self.subscribe_to(0, &[("w/#", 1)]);
+        self.settle();
+    }
+
+    /// One more client, that comes at the end to ask.
+    pub fn observer(&mut self, id: &str, version: Version) -> usize {
+        self.clients.push(Client::new(id.into(), version, false));
+        self.clients.len() - 1
+    }
+
+    /// Some steps with faults.
+    pub fn run(&mut self, steps: u64) {
+        self.faults = true;
+        for _ in 0..steps {
+            self.act();
+            for _ in 0..1 + self.rng.below(4) {
+                self.move_something();
+            }
+        }
+        self.faults = false;
+    }
+
+    /// Lets everything run empty.
+    pub fn settle(&mut self) {
+        for link in &mut self.links {
+            link.stalled = false;
+        }
+        for index in 0..self.clients.len() {
+            self.send_later(index);
+        }
+        let mut idle = 0;
+        while idle < 3 {
+            let mut moved = false;
+            for link in 0..self.links.len() {
+                while self.move_link(link) {
+                    moved = true;
+                }
+            }
+            moved |= self.move_all_mesh();
+            idle = if moved { 0 } else { idle + 1 };
+            self.pass(200);
+        }
+    }
+
+    fn move_all_mesh(&mut self) -> bool {
+        let mut moved = false;
+        for from in 0..self.brokers.len() {
+            for to in 0..self.brokers.len() {
+                while self.move_mesh(from, to) {
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        for shard in 0..self.brokers.len() {
+            if self.brokers[shard]
+                .next_deadline()
+                .is_some_and(|at| at <= self.now_ms)
+            {
+                self.brokers[shard].on_timers(self.now_ms);
+                self.after(shard);
+            }
+        }
+    }
+
+    fn move_something(&mut self) {
+        self.step += 1;
+        match self.rng.below(10) {
+            0..6 if !self.links.is_empty() => {
+                // The newest connections are the lively ones.
+                let recent = self.links.len().min(24);
+                let index = self.links.len() - 1 - self.rng.below(recent);
+                self.move_link(index);
+            }
+            6..9 => {
+                let (from, to) = (
+                    self.rng.below(self.brokers.len()),
+                    self.rng.below(self.brokers.len()),
+                );
+                self.move_mesh(from, to);
+            }
+            _ => {
+                let ms = self.rng.below(30) as u64;
+                self.pass(ms);
+            }
+        }
+    }
+
+    /// One client does one thing.
+    fn act(&mut self) {
+        let index = 1 + self.rng.below(self.clients.len() - 1);
+        if self.rng.once_in(150) {
+            return self.hostile();
+        }
+        if self.clients[index].link.is_none() {
+            return self.connect(index);
+        }
+        if !self.clients[index].connected {
+            return;
+        }
+        match self.rng.below(100) {
+            0..45 => self.publish(index),
+            45..60 => self.subscribe(index),
+            60..64 => self.unsubscribe(index),
+            64..80 => self.send_later(index),
+            80..84 if !self.clients[index].steady => self.goodbye(index),
+            84..90 if !self.clients[index].steady => self.drop_link(index),
+            90..93 if !self.clients[index].steady => {
+                // Another connection of the same client takes over.
+                self.leave_link(index, true);
+                self.connect(index);
+            }
+            93..96 => {
+                let link = self.clients[index].link.unwrap();
+                self.links[link].stalled ^= true;
+            }
+            _ => {}
+        }
+    }
+
+    pub fn connect(&mut self, index: usize) {
+        let link = self.links.len();
+        self.links.push(Link::new(index));
+        let wants_will = index > 0 && self.rng.once_in(2);
+        let client = &mut self.clients[index];
+        client.will = wants_will.then(|| format!("will-{}-{}", client.id, self.wills));
+        self.wills += 1;
+        client.link = Some(link);
+        let bytes = client.connect();
+        self.links[link].to_broker.extend(bytes);
+    }
+
+    fn write(&mut self, index: usize, bytes: Vec<u8>) {
+        if let Some(link) = self.clients[index].link {
+            self.links[link].to_broker.extend(bytes);
+        }
+    }
+
+    fn publish(&mut self, index: usize) {
+        let (topic, qos) = (self.rng.pick(&TOPICS), self.rng.below(3) as u8);
+        let is_full =
+            self.clients[index].sent.len() >= usize::from(self.clients[index].send_maximum);
+        let qos = if is_full { 0 } else { qos };
+        let (retain, empty) = (self.rng.once_in(3), self.rng.once_in(6));
+        let empty = empty && retain;
+        let message = self.oracle.published.len();
+        let payload = if empty {
+            String::new()
+        } else {
+            format!("m{message}")
+        };
+        let link = self.clients[index].link.unwrap();
+        let bytes = self.clients[index].publish(topic, payload.as_bytes(), qos, retain, message);
+        self.oracle.published.push(Published {
+            publisher: index * 1000 + self.clients[index].incarnation as usize,
+            topic: topic.into(),
+            qos,
+            retain,
+            empty,
+            sent_at: self.step,
+            acknowledged: false,
+            resent: false,
+            link,
+        });
+        self.write(index, bytes);
+    }
+
+    fn session(&mut self, index: usize) -> &mut Session {
+        let key = (index, self.clients[index].incarnation);
+        self.oracle.sessions.entry(key).or_default()
+    }
+
+    fn subscribe(&mut self, index: usize) {
+        if self.clients[index].shares {
+            return self.subscribe_to(index, &[(SHARED, 1)]);
+        }
+        let count = 1 + self.rng.below(2);
+        let wanted: Vec<(&str, u8)> = (0..count)
+            .map(|_| (self.rng.pick(&FILTERS), self.rng.below(3) as u8))
+            .collect();
+        self.subscribe_to(index, &wanted);
+    }
+
+    pub fn subscribe_to(&mut self, index: usize, wanted: &[(&'static str, u8)]) {
+        let mut fresh: Vec<(&str, u8)> = Vec::new();
+        for &(filter, qos) in wanted {
+            let known = self
+                .session(index)
+                .subscriptions
+                .iter()
+                .any(|known| known.filter == filter);
+            if !known && fresh.iter().all(|(other, _)| *other != filter) {
+                fresh.push((filter, qos));
+            }
+        }
+        if fresh.is_empty() {
+            return;
+        }
+        for &(filter, qos) in &fresh {
+            let subscribed = Subscribed {
+                filter: filter.into(),
+                qos,
+                acknowledged_at: None,
+                ended: false,
+            };
+            self.session(index).subscriptions.push(subscribed);
+        }
+        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
+            let incarnation = self.clients[index].incarnation;
+            eprintln!(
+                "{} client {index}.{incarnation} subscribes {fresh:?}",
+                self.step
+            );
+        }
+        let bytes = self.clients[index].subscribe(&fresh);
+        self.write(index, bytes);
+    }
+
+    fn unsubscribe(&mut self, index: usize) {
+        let session = self.session(index);
+        let Some(subscribed) = session.subscriptions.iter_mut().find(|known| !known.ended) else {
+            return;
+        };
+        subscribed.ended = true;
+        let filter = subscribed.filter.clone();
+        self.member_left |= filter == SHARED;
+        let bytes = self.clients[index].unsubscribe(&filter);
+        self.write(index, bytes);
+    }
+
+    fn send_later(&mut self, index: usize) {
+        let bytes: Vec<u8> = self.clients[index].later.drain(..).flatten().collect();
+        self.write(index, bytes);
+    }
+
+    /// DISCONNECT, and the connection is closed when it has been sent.
+    pub fn goodbye(&mut self, index: usize) {
+        let Some(link) = self.clients[index].link else {
+            return;
+        };
+        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
+            eprintln!("{} link {link} client {index} says goodbye", self.step);
+        }
+        let bytes = self.clients[index].disconnect();
+        self.write(index, bytes);
+        if let Some(will) = self.clients[index].will.take()
+            && self.clients[index].connected
+        {
+            self.links[link].forbids = Some(will);
+        }
+        self.links[link].client_closed = true;
+        self.leave_link(index, false);
+    }
+
+    /// The connection breaks.
+    fn drop_link(&mut self, index: usize) {
+        let Some(link) = self.clients[index].link else {
+            return;
+        };
+        self.links[link].client_closed = true;
+        self.links[link].reset = self.rng.once_in(2);
+        self.leave_link(index, true);
+    }
+
+    /// The client forgets its connection; its will is due unless it said goodbye.
+    fn leave_link(&mut self, index: usize, with_will: bool) {
+        self.member_left |= self.clients[index].shares;
+        let client = &mut self.clients[index];
+        client.link = None;
+        if let Some(will) = client.will.take()
+            && with_will
+            && client.connected
+        {
+            self.oracle.wills_due.insert(will);
+        }
+        client.connected = false;
+        if !client.durable {
+            self.session(index).alive = false;
+        }
+    }
+
+    /// Somebody sends anything at all.
+    fn hostile(&mut self) {
+        let mut link = Link::new(usize::MAX);
+        if self.rng.once_in(2) {
+            let mut client = Client::new("hostile".into(), Version::V5, false);
+            link.to_broker.extend(client.connect());
+        }
+        let garbage: Vec<u8> = (0..self.rng.below(80))
+            .map(|_| self.rng.next() as u8)
+            .collect();
+        link.to_broker.extend(garbage);
+        link.client_closed = true;
+        self.links.push(link);
+    }
+
+    fn move_mesh(&mut self, from: usize, to: usize) -> bool {
+        let Some(message) = self.mesh[from][to].pop_front() else {
+            return false;
+        };
+        self.brokers[to].on_mesh(self.now_ms, ShardId(from as u8), message);
+        self.after(to);
+        true
+    }
+
+    /// Moves one connection on by one thing; false if nothing was to be done.
+    fn move_link(&mut self, index: usize) -> bool {
+        match std::mem::replace(&mut self.links[index].place, Place::Gone) {
+            Place::Gone => self.client_reads(index),
+            Place::Queued => {
+                let shard = self.rng.below(self.brokers.len());
+                let peer = Peer {
+                    address: "127.0.0.1:40000".parse().unwrap(),
+                    listener: 0,
+                };
+                let conn = self.brokers[shard].on_accept(self.now_ms, peer);
+                self.place(index, shard, conn);
+                true
+            }
+            Place::Moving(to, handover) => {
+                let conn = self.brokers[to.index()].on_adopt(self.now_ms, *handover);
+                self.place(index, to.index(), conn);
+                true
+            }
+            Place::At(shard, conn) => {
+                self.links[index].place = Place::At(shard, conn);
+                self.move_at(index, shard.index(), conn) || self.client_reads(index)
+            }
+        }
+    }
+
+    fn place(&mut self, index: usize, shard: usize, conn: ConnId) {
+        self.links[index].place = Place::At(ShardId(shard as u8), conn);
+        self.conns.insert((shard as u8, conn.0), index);
+        self.after(shard);
+    }
+
+    fn move_at(&mut self, index: usize, shard: usize, conn: ConnId) -> bool {
+        let now_ms = self.now_ms;
+        let link = &mut self.links[index];
+        if link.reset && !link.to_broker.is_empty() {
+            link.to_broker.clear();
+            link.lost_bytes = true;
+            return true;
+        }
+        if link.sending.is_some()
+            && (!link.stalled || link.closing == Some(CloseHow::Now) || link.cancel)
+        {
+            self.finish_send(index, shard, conn);
+            return true;
+        }
+        let link = &mut self.links[index];
+        match link.closing {
+            None if !link.to_broker.is_empty() => {
+                let most = link.to_broker.len();
+                let count = if self.faults {
+                    1 + self.rng.below(most.min(64))
+                } else {
+                    most
+                };
+                let bytes: Vec<u8> = self.links[index].to_broker.drain(..count).collect();
+                self.brokers[shard].on_bytes(now_ms, conn, &bytes);
+                self.after(shard);
+                true
+            }
+            None if link.client_closed && !link.end_told => {
+                link.end_told = true;
+                let cause = if link.reset {
+                    CloseCause::Error(104)
+                } else {
+                    CloseCause::Eof
+                };
+                self.brokers[shard].on_eof(now_ms, conn, cause);
+                self.after(shard);
+                true
+            }
+            None => false,
+            Some(how) => {
+                link.lost_bytes |= !link.to_broker.is_empty();
+                let is_flushed = link.sending.is_none();
+                link.broker_closed |= is_flushed;
+                let done = is_flushed && (how == CloseHow::Now || link.client_closed);
+                if done {
+                    link.place = Place::Gone;
+                    self.conns.remove(&(shard as u8, conn.0));
+                    self.brokers[shard].on_closed(now_ms, conn);
+                    self.after(shard);
+                }
+                done
+            }
+        }
+    }
+
+    fn finish_send(&mut self, index: usize, shard: usize, conn: ConnId) {
+        let Some(bytes) = self.links[index].sending.take() else {
+            return;
+        };
+        let is_cut = self.links[index].cancel || self.links[index].closing == Some(CloseHow::Now);
+        self.links[index].cancel = false;
+        let written = match () {
+            () if is_cut => self.rng.below(bytes.len() + 1),
+            () if self.faults && self.rng.once_in(3) => 1 + self.rng.below(bytes.len()),
+            () => bytes.len(),
+        };
+        if !self.links[index].client_closed {
+            self.links[index].to_client.extend(&bytes[..written]);
+        }
+        self.brokers[shard].on_sent(self.now_ms, conn, written);
+        self.after(shard);
+    }
+
+    /// The client reads some of what has come.
+    fn client_reads(&mut self, index: usize) -> bool {
+        let link = &mut self.links[index];
+        let client = link.client;
+        if client == usize::MAX || self.clients[client].link != Some(index) || link.stalled {
+            let had = !link.to_client.is_empty() && !link.stalled;
+            if !link.stalled {
+                link.to_client.clear();
+            }
+            return had;
+        }
+        if link.to_client.is_empty() {
+            if !link.broker_closed && !matches!(link.place, Place::Gone) {
+                return false;
+            }
+            // The broker has closed: whatever the reason, the client comes again.
+            link.client_closed = true;
+            self.leave_link(client, true);
+            return true;
+        }
+        let most = link.to_client.len();
+        let count = if self.faults {
+            1 + self.rng.below(most)
+        } else {
+            most
+        };
+        let bytes: Vec<u8> = self.links[index].to_client.drain(..count).collect();
+        let mut events = Vec::new();
+        let rng = &mut self.rng;
+        let faults = self.faults;
+        let answers =
+            self.clients[client].receive(&bytes, &mut || faults && rng.once_in(3), &mut events);
+        for event in events {
+            self.on_event(client, index, event);
+        }
+        self.write(client, answers);
+        true
+    }
+
+    fn on_event(&mut self, index: usize, link: usize, event: Event) {
+        let step = self.step;
+        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
+            eprintln!(
+                "{step} link {link} client {index}.{}: {event:?}",
+                self.clients[index].incarnation
+            );
+        }
+        match event {
+            Event::Connected { session_present } => {
+                let incarnation = self.clients[index].incarnation;
+                if !session_present && incarnation > 1 {
+                    self.oracle
+                        .sessions
+                        .entry((index, incarnation - 1))
+                        .or_default()
+                        .alive = false;
+                }
+                let session = self.session(index);
+                session.alive = true;
+                session.links.push(link);
+            }
+            Event::Refused => panic!("client {index} was refused"),
+            Event::Resent(message) => self.oracle.published[message].resent = true,
+            Event::Acknowledged(message) => self.oracle.published[message].acknowledged = true,
+            Event::Subscribed(filters) => {
+                for known in &mut self.session(index).subscriptions {
+                    if filters.contains(&known.filter) {
+                        known.acknowledged_at = Some(step);
+                    }
+                }
+            }
+            Event::Arrived {
+                topic,
+                payload,
+                qos,
+                dup,
+                retain,
+            } => {
+                let text = String::from_utf8(payload).unwrap();
+                if text.starts_with("will-") {
+                    if index == 0 {
+                        *self.oracle.wills.entry(text).or_default() += 1;
+                    }
+                } else if let Some(message) = text.strip_prefix('m') {
+                    let session = (index, self.clients[index].incarnation);
+                    let message = message.parse().unwrap();
+                    if retain {
+                        self.seen.push((topic.clone(), message));
+                    }
+                    let arrival = Arrival {
+                        session,
+                        link,
+                        topic: &topic,
+                        qos,
+                        dup,
+                        retain,
+                        message,
+                    };
+                    self.oracle.arrived(&arrival);
+                }
+            }
+            Event::Closed => {}
+        }
+    }
+
+    /// After something was said to a brain: what it wants done.
+    fn after(&mut self, shard: usize) {
+        loop {
+            while let Some(effect) = self.brokers[shard].next_effect() {
+                self.on_effect(shard, effect);
+            }
+            let Some(conn) = self.brokers[shard].next_dirty() else {
+                break;
+            };
+            let Some(&index) = self.conns.get(&(shard as u8, conn.0)) else {
+                continue;
+            };
+            let mut slices = Vec::new();
+            if self.brokers[shard].gather(self.now_ms, conn, &mut slices) > 0 {
+                let mut bytes = Vec::new();
+                self.brokers[shard].gathered_into(conn, &mut bytes);
+                self.links[index].sending = Some(bytes);
+            }
+        }
+    }
+
+    fn on_effect(&mut self, shard: usize, effect: Effect) {
+        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
+            let conn = match &effect {
+                Effect::Close { conn, .. } | Effect::Handover { conn, .. } => *conn,
+                _ => ConnId(u32::MAX),
+            };
+            let link = self.conns.get(&(shard as u8, conn.0));
+            eprintln!("{} shard {shard} link {link:?}: {effect:?}", self.step);
+        }
+        let of = |conn: ConnId| (shard as u8, conn.0);
+        match effect {
+            Effect::Close { conn, how } => {
+                let link = &mut self.links[self.conns[&of(conn)]];
+                if link.closing != Some(CloseHow::Now) {
+                    link.closing = Some(how);
+                }
+            }
+            Effect::CancelSend { conn } => self.links[self.conns[&of(conn)]].cancel = true,
+            Effect::Handover { conn, to, handover } => {
+                let index = self.conns.remove(&of(conn)).unwrap();
+                self.links[index].place = Place::Moving(to, handover);
+                self.brokers[shard].on_closed(self.now_ms, conn);
+            }
+            Effect::Mesh { to, message } => self.mesh[shard][to.index()].push_back(message),
+            Effect::Log { .. } => {}
+        }
+    }
+}
