@@ -5,10 +5,10 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::Receiver;
+use std::process::Command;
 
-use support::{Folder, PATIENCE, Server, run, skipped, which};
+use support::mosquitto::{self, Subscriber};
+use support::{Folder, Server, run, skipped, which};
 
 const SHARDS: [u32; 2] = [1, 2];
 const VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
@@ -128,110 +128,9 @@ fn mqtt_js() {
     );
 }
 
-/// mosquitto_sub, with its lines as they come.
-struct Subscriber {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Subscriber {
-    /// Starts it and waits until the broker has acknowledged its subscription.
-    fn start(server: &Server, version: &str, arguments: &[&str]) -> Subscriber {
-        // Line by line: into a pipe it would write in blocks.
-        let mut command = Command::new("stdbuf");
-        let port = server.port.to_string();
-        command
-            .args([
-                "-oL",
-                "mosquitto_sub",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-V",
-                flag(version),
-                "-d",
-            ])
-            .args(arguments);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let lines = support::lines(child.stdout.take().unwrap());
-        let subscriber = Subscriber { child, lines };
-        while !subscriber.line().starts_with("Subscribed") {}
-        subscriber
-    }
-
-    fn line(&self) -> String {
-        self.lines
-            .recv_timeout(PATIENCE)
-            .expect("a line of mosquitto_sub in time")
-    }
-
-    /// The next line that is a message and not a note of what it does.
-    fn message(&self) -> String {
-        loop {
-            let line = self.line();
-            if line.starts_with('|') {
-                return line;
-            }
-        }
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// As mosquitto's clients name the versions.
-fn flag(version: &str) -> &'static str {
-    match version {
-        "3.1" => "mqttv31",
-        "3.1.1" => "mqttv311",
-        _ => "mqttv5",
-    }
-}
-
-/// Runs mosquitto_pub to its end.
-fn mosquitto_pub(server: &Server, version: &str, arguments: &[&str]) {
-    let mut command = Command::new("mosquitto_pub");
-    command
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &server.port.to_string(),
-            "-V",
-            flag(version),
-        ])
-        .args(arguments);
-    let done = run(&mut command);
-    assert!(
-        done.code == Some(0),
-        "mosquitto_pub {arguments:?}: {}{}\n{}",
-        done.stdout,
-        done.stderr,
-        server.log()
-    );
-}
-
-fn mosquitto_is_there() -> bool {
-    let there = which("mosquitto_pub").is_some() && which("mosquitto_sub").is_some();
-    if !there {
-        skipped("mosquitto-clients");
-    }
-    there
-}
-
 #[test]
 fn mosquitto_every_version_and_qos() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -245,7 +144,7 @@ fn mosquitto_every_version_and_qos() {
                     &["-t", &topic, "-q", qos, "-F", "|%t|%q|%r|%p"],
                 );
                 for payload in ["first", "second"] {
-                    mosquitto_pub(&server, version, &["-t", &topic, "-q", qos, "-m", payload]);
+                    mosquitto::publish(&server, version, &["-t", &topic, "-q", qos, "-m", payload]);
                     assert_eq!(subscriber.message(), format!("|{topic}|{qos}|0|{payload}"));
                 }
             }
@@ -255,7 +154,7 @@ fn mosquitto_every_version_and_qos() {
 
 #[test]
 fn mosquitto_between_versions() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -277,7 +176,7 @@ fn mosquitto_between_versions() {
 
 #[test]
 fn mosquitto_retained() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -291,7 +190,7 @@ fn mosquitto_retained() {
             );
             let subscriber = Subscriber::start(&server, version, &["-t", "r/#", "-F", "|%t|%r|%p"]);
             assert_eq!(subscriber.message(), format!("|{topic}|1|kept"));
-            mosquitto_pub(&server, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
+            mosquitto::publish(&server, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
             assert_eq!(subscriber.message(), format!("|{topic}|0|"));
         }
     }
@@ -299,7 +198,7 @@ fn mosquitto_retained() {
 
 #[test]
 fn mosquitto_will() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -328,7 +227,7 @@ fn mosquitto_will() {
 
 #[test]
 fn mosquitto_properties() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -356,14 +255,14 @@ fn mosquitto_properties() {
             arguments.extend(["-D", "publish"]);
             arguments.extend(property);
         }
-        mosquitto_pub(&server, "5", &arguments);
+        mosquitto::publish(&server, "5", &arguments);
         assert_eq!(subscriber.message(), "|text/plain|answers|7|k:v|1|42|hello");
     }
 }
 
 #[test]
 fn mosquitto_large_payload() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     let folder = Folder::new("large");
@@ -391,7 +290,7 @@ fn mosquitto_large_payload() {
 
 #[test]
 fn mosquitto_shared() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -420,7 +319,7 @@ fn mosquitto_shared() {
 /// The main job: `mosquitto_sub -t '#'` shows what everybody publishes.
 #[test]
 fn mosquitto_sub_shows_what_everybody_publishes() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     let libraries: Vec<Library> = Library::all().into_iter().flatten().collect();

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod client;
+pub mod mosquitto;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -71,6 +72,12 @@ pub fn program(shards: u32) -> Program {
     }
 }
 
+/// A configuration file: a listener on the loopback address for everybody, and these lines.
+pub fn configuration(port: u16, lines: &[String]) -> String {
+    let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    lines.iter().fold(listener, |text, line| text + line + "\n")
+}
+
 /// A broker that runs; killed when dropped.
 pub struct Server {
     child: Child,
@@ -99,11 +106,7 @@ impl Server {
     fn try_start(program: &Program, config: &[String]) -> Option<Server> {
         let port = free_port();
         let folder = Folder::new("server");
-        let text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\n{}\n",
-            config.join("\n")
-        );
-        let file = folder.write("broker.conf", &text);
+        let file = folder.write("broker.conf", &configuration(port, config));
         let log = File::create(folder.0.join("log")).unwrap();
         let mut command = match program {
             Program::Firehose { shards } => {
