@@ -162,7 +162,7 @@ fn mosquitto_between_versions() {
         let subscribers = VERSIONS
             .map(|v| Subscriber::start(&server, v, &["-t", "x/+", "-q", "2", "-F", "|%t|%q|%p"]));
         for version in VERSIONS {
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &["-t", &format!("x/{version}"), "-q", "1", "-m", "hello"],
@@ -183,7 +183,7 @@ fn mosquitto_retained() {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
             let topic = format!("r/{version}");
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &["-t", &topic, "-q", "1", "-r", "-m", "kept"],
@@ -275,7 +275,7 @@ fn mosquitto_large_payload() {
                 version,
                 &["-t", "large", "-q", "2", "-F", "|%l|%p"],
             );
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &["-t", "large", "-q", "2", "-f", &file.to_string_lossy()],
@@ -302,7 +302,7 @@ fn mosquitto_shared() {
             &["-t", "$share/g/s", "-q", "1", "-F", "|%p"],
         );
         for number in 0..6 {
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 "5",
                 &["-t", "s", "-q", "1", "-m", &number.to_string()],
@@ -327,7 +327,7 @@ fn mosquitto_sub_shows_what_everybody_publishes() {
         let server = Server::under_test(shards, &[]);
         let subscriber = Subscriber::start(&server, "5", &["-t", "#", "-F", "|%t %p"]);
         for version in VERSIONS {
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &[
