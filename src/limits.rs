@@ -53,7 +53,7 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 
 /// Bytes of a receive buffer that the kernel fills bit by bit (Linux 6.15 and newer): small receives share one, large
 /// ones have room.
-pub const RECV_BUFFER_BYTES: usize = 64 * 1024;
+pub const RECV_BUFFER_BYTES: usize = 32 * 1024;
 /// How many of them a shard has (a power of two): 1 MiB, which bounds what one turn receives and stays in the cache.
 pub const RECV_BUFFERS: u16 = 16;
 
@@ -71,6 +71,10 @@ pub const TOPIC_LEVELS_MAX: usize = 200;
 
 /// Messages in one mesh ring between two shards, one direction.
 pub const MESH_SLOTS: usize = 1024;
+
+/// Slots of all mesh rings together: some 25 MB. Each ordered pair of shards has a ring, so that many shards get
+/// shorter ones.
+pub const MESH_SLOTS_TOTAL: usize = 1 << 19;
 
 /// Messages taken from one mesh ring in one turn, so that one busy shard cannot hold up the sockets of another.
 pub const MESH_DRAIN_MAX: usize = 256;
@@ -94,6 +98,10 @@ pub const RING_WORKERS_MAX: u32 = 2;
 
 /// Connections in one shard's file table, at most: what the kernel allows (IORING_MAX_FIXED_FILES).
 pub const DIRECT_DESCRIPTORS_MAX: u32 = 1 << 20;
+
+/// Places in a shard's file table above the connections that the configuration allows: those that are being refused,
+/// that close, or that move to another shard.
+pub const DESCRIPTORS_SPARE: u32 = 4096;
 
 /// Completions handled in one turn. The more there are, the more sends coalesce; at some 100 ns each, this many delay
 /// the others by less than half a millisecond.
@@ -127,6 +135,7 @@ pub const TURN_NS_MAX: u64 = 60_000_000_000;
 pub const COMMANDS_MAX: usize = 4096;
 
 const _: () = assert!(MESH_SLOTS.is_power_of_two() && MESH_DRAIN_MAX <= MESH_SLOTS);
+const _: () = assert!(MESH_SLOTS_TOTAL / (SHARDS_MAX * SHARDS_MAX) >= 64);
 const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_power_of_two());
 const _: () = assert!(SEND_ARENA_SLICES >= SEND_RANGES_MAX);
 

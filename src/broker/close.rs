@@ -60,10 +60,18 @@ impl Broker {
                 format!("Client {client} disconnected.")
             });
         }
-        // MQTT-3.14.4-3: the will goes with a goodbye, unless the client asks for it with 0x04.
-        let with_will = disconnect.reason == ReasonCode::DISCONNECT_WITH_WILL;
+        // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
+        let with_will = disconnect.reason != ReasonCode::SUCCESS;
+        if self.clients.replies_to == conn {
+            self.clients.flush_replies();
+        }
         self.detach(now_ms, conn, with_will);
-        self.shut(now_ms, conn, CloseHow::Now);
+        // Answers to what came before the goodbye still go out.
+        let how = match self.clients.out.pending(conn) {
+            0 => CloseHow::Now,
+            _ => CloseHow::Flush,
+        };
+        self.shut(now_ms, conn, how);
     }
 
     /// A client has broken the protocol: counted, told if it speaks MQTT 5, closed.

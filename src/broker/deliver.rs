@@ -16,7 +16,7 @@ use crate::limits;
 use crate::mqtt::message::Message;
 use crate::mqtt::{PacketId, PublishHead, QoS, Version};
 use crate::outbound::Range;
-use crate::routing::{Entry, EntryOptions, FilterId, Subscriptions, Target};
+use crate::routing::{Entry, EntryOptions, Target};
 use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
 
 impl Broker {
@@ -104,7 +104,7 @@ impl Broker {
 }
 
 /// Notes a match that is not a session.
-fn note_target(entry: &Entry, shards: &mut u64, groups: &mut SmallVec<[GroupId; 4]>) {
+pub(super) fn note_target(entry: &Entry, shards: &mut u64, groups: &mut SmallVec<[GroupId; 4]>) {
     match entry.target() {
         Target::Shard(shard) => *shards |= 1 << shard.0,
         Target::Group(group) => groups.push(group),
@@ -151,44 +151,10 @@ impl Clients {
         self.offer(session, hot, bits, Origin::ORDINARY, message);
     }
 
-    fn is_origin(&self, session: SessionId, origin: u64) -> bool {
+    pub(super) fn is_origin(&self, session: SessionId, origin: u64) -> bool {
         self.sessions[session.index()]
             .as_ref()
             .is_some_and(|session| session.serial == origin)
-    }
-
-    /// As `deliver`, but every session gets the message once, with the greatest QoS of its matching subscriptions.
-    /// Those with a subscription identifier get a copy each, with its identifier (MQTT-3.3.4-4 permits it).
-    fn deliver_once(
-        &mut self,
-        subscriptions: &Subscriptions,
-        matched: &[FilterId],
-        message: &mut Outgoing<'_>,
-        shards: &mut u64,
-        groups: &mut SmallVec<[GroupId; 4]>,
-    ) {
-        let mut sessions: Vec<(SessionId, EntryOptions)> = Vec::new();
-        for entry in matched
-            .iter()
-            .flat_map(|&filter| subscriptions.entries(filter))
-        {
-            match entry.as_session() {
-                Some(session)
-                    if !(entry.options().no_local && self.is_origin(session, message.origin)) =>
-                {
-                    sessions.push((session, entry.options()));
-                }
-                Some(_) => {}
-                None => note_target(entry, shards, groups),
-            }
-        }
-        sessions.sort_by_key(|(session, options)| {
-            (session.0, options.subscription_id, u8::MAX - options.qos)
-        });
-        sessions.dedup_by_key(|(session, options)| (session.0, options.subscription_id));
-        for (session, options) in sessions {
-            self.deliver(session, options, message);
-        }
     }
 
     /// A message for a session, off the fast path: QoS above 0, a client that is away, encodings of its own.

@@ -14,6 +14,7 @@ mod clients;
 mod close;
 mod counters;
 mod deliver;
+mod deliver_once;
 mod effect;
 mod interest;
 mod on_ack;

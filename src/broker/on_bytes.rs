@@ -2,10 +2,11 @@
 
 use super::Broker;
 use super::clients::{NONE, Stage};
+use super::effect::CloseHow;
 use super::timers::tick;
 use crate::ids::ConnId;
 use crate::limits;
-use crate::mqtt::{self, DecodeError, Frame, FrameStatus, Packet, ReasonCode};
+use crate::mqtt::{self, DecodeError, Frame, FrameStatus, Packet, PacketType, ReasonCode};
 
 impl Broker {
     /// Bytes have come from a client, split anyhow. Ignored when the connection is closing.
@@ -47,7 +48,16 @@ impl Broker {
     /// Handles all whole packets and keeps the rest.
     fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
         let mut rest = bytes;
-        while !rest.is_empty() && self.is_reading(conn) {
+        while let Some(&first) = rest.first()
+            && self.is_reading(conn)
+        {
+            if self.clients.conns[conn.index()].stage == Stage::Connecting
+                && first != PacketType::Connect.first()
+            {
+                // MQTT-3.1.0-1: whoever does not begin with CONNECT speaks something else; its length means nothing.
+                self.clients.counters.protocol_errors += 1;
+                return self.shut(now_ms, conn, CloseHow::Now);
+            }
             match mqtt::frame(rest, self.packet_bytes_max(conn)) {
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, after) = rest.split_at(frame.total_len);

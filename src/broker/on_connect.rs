@@ -206,8 +206,9 @@ impl Broker {
             is_assigned.then_some(client_id),
         );
         self.log_admission(conn, connect);
+        // MQTT-3.2.0-1: before anything else, whatever follows CONNECT in the same bytes.
+        self.clients.flush_replies();
         if session_present {
-            self.clients.flush_replies();
             self.rejoin_shared(now_ms, session);
             self.resend(now_ms, conn, session);
             self.clients.pump(now_ms, session);

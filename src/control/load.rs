@@ -11,7 +11,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// The counter shows `value` after `interval_s` seconds. An exponential average, as Mosquitto's.
+    /// The counter shows `value`, `interval_s` seconds (above 0) after the last call. An exponential average, as
+    /// Mosquitto's.
     pub fn update(&mut self, value: u64, interval_s: f64) {
         let per_minute = (value - self.last.min(value)) as f64 * 60.0 / interval_s;
         self.last = value;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
-use crate::broker::LogKind;
+use crate::broker::{LogKind, LogMask};
 use crate::config::{Log as Configured, LogDestination};
 use crate::limits;
 use crate::shard::LogLine;
@@ -36,6 +36,7 @@ enum Request {
 /// The control thread's end of the log.
 pub struct Log {
     requests: Sender<Request>,
+    wanted: LogMask,
     thread: JoinHandle<()>,
 }
 
@@ -66,8 +67,9 @@ impl LogWriter {
         })
     }
 
-    /// Starts the thread; it ends when all who send lines are gone and `Log::finish` is called.
-    pub fn start(mut self, mut lines: Receiver<LogLine>) -> io::Result<Log> {
+    /// Starts the thread, which writes `lines` and, of the control thread's own, those that are `wanted`. It ends
+    /// with `Log::finish`.
+    pub fn start(mut self, mut lines: Receiver<LogLine>, wanted: LogMask) -> io::Result<Log> {
         let (requests, incoming) = bounded(limits::LOG_LINES);
         let thread = std::thread::Builder::new()
             .name("log".into())
@@ -94,7 +96,11 @@ impl LogWriter {
                     self.write(&line);
                 }
             })?;
-        Ok(Log { requests, thread })
+        Ok(Log {
+            requests,
+            wanted,
+            thread,
+        })
     }
 
     fn write(&mut self, line: &LogLine) {
@@ -128,9 +134,10 @@ impl LogWriter {
 impl Log {
     /// Writes a line of the control thread's own.
     pub fn write(&self, kind: LogKind, text: String) {
-        let _ = self
-            .requests
-            .try_send(Request::Line(LogLine { kind, text }));
+        if self.wanted.has(kind) {
+            let line = Request::Line(LogLine { kind, text });
+            let _ = self.requests.try_send(line);
+        }
     }
 
     /// Opens files anew, after they have been rotated.

@@ -1,7 +1,8 @@
 //! What is not the path of a message: signals, the log, `$SYS`, the pid file.
 //!
 //! Runs on a glommio executor of the main thread, in small pieces; it talks to shards through their commands and the
-//! counters that they publish, and is never waited for by them.
+//! counters that they publish, and is never waited for by them. Nothing here fails once it runs: what cannot be
+//! written or sent is given up.
 
 mod load;
 mod log;
@@ -15,22 +16,24 @@ pub use log::LogWriter;
 pub use pid_file::PidFile;
 pub use signals::Signals;
 
-use std::io;
+use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use glommio::{LocalExecutorBuilder, Placement, PoolPlacement, timer};
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, timer};
 
-use crate::broker::LogKind;
+use crate::broker::{LogKind, LogMask};
+use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
+use log::Log;
 use signals::Wanted;
 use sys::Sys;
 
 /// What the control thread works with.
-pub struct Control {
+pub struct Parts {
     /// Printed when everything runs.
     pub ready: String,
     /// Where signals arrive.
@@ -39,63 +42,100 @@ pub struct Control {
     pub writer: LogWriter,
     /// Where log lines come from.
     pub lines: Receiver<LogLine>,
+    /// Which lines of its own are wanted.
+    pub log: LogMask,
     /// Counters and clock.
     pub shared: Arc<Shared>,
     /// One per shard.
     pub shards: Vec<ShardHandle>,
     /// Seconds between updates of `$SYS`; 0 for none.
     pub sys_interval_s: u32,
-    /// Disconnected when every shard has ended.
-    pub running: Receiver<()>,
+    /// Each shard's end; disconnected when every shard has ended.
+    pub ends: Receiver<ShardEnd>,
 }
 
-/// Runs until every shard has ended.
-pub fn run(control: Control) -> io::Result<()> {
-    let Control {
-        ready,
-        signals,
-        writer,
-        lines,
-        shared,
-        shards,
-        sys_interval_s,
-        running,
-    } = control;
-    let writer = writer.start(lines)?;
-    println!("{ready}");
-    writer.write(LogKind::Information, ready);
-    let executor = LocalExecutorBuilder::new(Placement::Unbound)
-        .name("control")
-        .io_memory(limits::CONTROL_IO_BYTES)
-        .ring_depth(limits::CONTROL_RING_DEPTH)
-        // One thread waits for signals, one for the shards.
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
-        .make()
-        .map_err(|error| io::Error::other(error.to_string()))?;
-    let stop = signals.handle();
-    let writer = Rc::new(writer);
-    executor.run(async {
-        let on_signals =
-            glommio::spawn_local(handle_signals(signals, shards.clone(), writer.clone()));
-        let sys = (sys_interval_s > 0)
-            .then(|| glommio::spawn_local(publish_sys(Sys::new(shared, shards), sys_interval_s)));
-        glommio::executor()
-            .spawn_blocking(move || while running.recv().is_ok() {})
-            .await;
-        stop.close();
-        on_signals.await;
-        if let Some(sys) = sys {
-            sys.cancel().await;
-        }
-    });
-    if let Ok(writer) = Rc::try_unwrap(writer) {
-        writer.finish();
+/// The end of a shard's thread.
+#[derive(Debug)]
+pub struct ShardEnd {
+    /// Which one it was.
+    pub shard: ShardId,
+    /// Why, if nobody asked for it.
+    pub failure: Option<String>,
+}
+
+/// The control thread's work, ready to run.
+pub struct Control {
+    executor: LocalExecutor,
+    log: Log,
+    ready: String,
+    signals: Signals,
+    shared: Arc<Shared>,
+    shards: Vec<ShardHandle>,
+    sys_interval_s: u32,
+    ends: Receiver<ShardEnd>,
+}
+
+impl Control {
+    /// Starts the log writer and sets up the executor of the calling thread.
+    pub fn new(parts: Parts) -> io::Result<Self> {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .name("control")
+            .io_memory(limits::CONTROL_IO_BYTES)
+            .ring_depth(limits::CONTROL_RING_DEPTH)
+            // One thread waits for signals, one for the ends of shards.
+            .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
+            .make()
+            .map_err(refused)?;
+        Ok(Control {
+            executor,
+            log: parts.writer.start(parts.lines, parts.log)?,
+            ready: parts.ready,
+            signals: parts.signals,
+            shared: parts.shared,
+            shards: parts.shards,
+            sys_interval_s: parts.sys_interval_s,
+            ends: parts.ends,
+        })
     }
-    Ok(())
+
+    /// Says that the broker is ready, and runs until every shard has ended.
+    pub fn run(self) {
+        // Whoever started the broker may have closed the other end.
+        let _ = writeln!(io::stdout(), "{}", self.ready);
+        self.log.write(LogKind::Information, self.ready);
+        let log = Rc::new(self.log);
+        let stop = self.signals.handle();
+        let (shards, interval_s) = (self.shards, self.sys_interval_s);
+        let on_signals = handle_signals(self.signals, shards.clone(), log.clone());
+        let until_end = watch_shards(self.ends, shards.clone(), log.clone());
+        let sys = (interval_s > 0).then(|| publish_sys(Sys::new(self.shared, shards), interval_s));
+        self.executor.run(async {
+            let on_signals = glommio::spawn_local(on_signals);
+            let sys = sys.map(glommio::spawn_local);
+            until_end.await;
+            stop.close();
+            on_signals.await;
+            if let Some(sys) = sys {
+                sys.cancel().await;
+            }
+        });
+        if let Some(log) = Rc::into_inner(log) {
+            log.finish();
+        }
+    }
 }
 
-async fn handle_signals(signals: Signals, shards: Vec<ShardHandle>, writer: Rc<log::Log>) {
-    let mut signals = signals;
+/// Why the executor could not be set up, in terms of the system: glommio looks at the limit on locked memory itself.
+fn refused(error: GlommioError<()>) -> io::Error {
+    let error = io::Error::from(error);
+    if error.to_string().contains("MemLockLimit") {
+        io::Error::from_raw_os_error(libc::ENOMEM)
+    } else {
+        error
+    }
+}
+
+async fn handle_signals(mut signals: Signals, shards: Vec<ShardHandle>, log: Rc<Log>) {
     loop {
         let (next, wanted) = glommio::executor()
             .spawn_blocking(move || signals.wait())
@@ -103,31 +143,57 @@ async fn handle_signals(signals: Signals, shards: Vec<ShardHandle>, writer: Rc<l
         signals = next;
         match wanted {
             Some(Wanted::End) => {
-                writer.write(
-                    LogKind::Information,
-                    "Ending: clients are told and let go.".into(),
-                );
-                for shard in &shards {
-                    // Given back only by a shard that has ended already.
-                    let _ = shard.send(ShardCommand::Drain);
-                }
+                let text = "Ending: clients are told and let go.";
+                log.write(LogKind::Information, text.into());
+                drain(&shards);
             }
             Some(Wanted::Reopen) => {
-                writer.reopen();
-                writer.write(
-                    LogKind::Warning,
-                    "SIGHUP: log files are reopened; the configuration is not read again yet: restart the broker.".into(),
-                );
+                log.reopen();
+                let text = "SIGHUP: log files are reopened; the configuration is not read again yet: restart the broker.";
+                log.write(LogKind::Warning, text.into());
             }
             None => return,
         }
     }
 }
 
-async fn publish_sys(mut sys: Sys, interval_s: u32) {
-    sys.publish_constants();
+/// Waits for the end of all shards. One that fails takes the broker down in order: its sessions are gone, and the
+/// others would wait for its answers for ever.
+async fn watch_shards(ends: Receiver<ShardEnd>, shards: Vec<ShardHandle>, log: Rc<Log>) {
     loop {
-        sys.publish(interval_s);
-        timer::sleep(Duration::from_secs(u64::from(interval_s))).await;
+        let ends = ends.clone();
+        let end = glommio::executor()
+            .spawn_blocking(move || ends.recv())
+            .await;
+        match end {
+            Ok(ShardEnd {
+                shard,
+                failure: Some(failure),
+            }) => {
+                let text = format!("Shard {} failed, the broker ends: {failure}", shard.0);
+                log.write(LogKind::Error, text);
+                drain(&shards);
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn drain(shards: &[ShardHandle]) {
+    for shard in shards {
+        // Given back only by a shard that has ended already.
+        let _ = shard.send(ShardCommand::Drain);
+    }
+}
+
+async fn publish_sys(mut sys: Sys, interval_s: u32) {
+    let interval = Duration::from_secs(interval_s.into());
+    sys.publish_constants();
+    sys.publish(interval);
+    loop {
+        let since = Instant::now();
+        timer::sleep(interval).await;
+        sys.publish(since.elapsed());
     }
 }

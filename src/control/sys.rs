@@ -1,14 +1,16 @@
 //! `$SYS`: the counters of all shards as retained messages, under Mosquitto's names (mosquitto(8)).
 
+use std::collections::HashMap;
+use std::fs;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::broker::Counters;
 use crate::ids::ShardId;
 use crate::mqtt::message::{Message, NEVER};
-use crate::shard::{ShardCommand, ShardHandle, Shared};
+use crate::shard::{Metric, ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
 
@@ -82,13 +84,17 @@ const TOTALS: [Reading; 25] = [
     }),
 ];
 
+/// The memory that the process holds now and has held at most, by the kernel's names: there is no count of the heap
+/// alone that costs nothing.
+const HEAP: [(&str, &str); 2] = [("heap/current", "VmRSS"), ("heap/maximum", "VmHWM")];
+
 /// The publisher of `$SYS`.
 pub struct Sys {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     loads: Vec<Load>,
     /// What was published last, so that only what has changed is published again.
-    last: Vec<(String, String)>,
+    last: HashMap<String, String>,
     started: Instant,
 }
 
@@ -99,7 +105,7 @@ impl Sys {
             shared,
             shards,
             loads: vec![Load::default(); LOADS.len()],
-            last: Vec::new(),
+            last: HashMap::new(),
             started: Instant::now(),
         }
     }
@@ -112,9 +118,9 @@ impl Sys {
         );
     }
 
-    /// What changes, as it is now; `interval_s` seconds after the last call.
-    pub fn publish(&mut self, interval_s: u32) {
-        let counters = self.sum();
+    /// What changes, as it is now; `interval` after the last call.
+    pub fn publish(&mut self, interval: Duration) {
+        let (counters, log_dropped) = self.sum();
         self.set(
             "uptime",
             format!("{} seconds", self.started.elapsed().as_secs()),
@@ -122,11 +128,15 @@ impl Sys {
         for (name, value) in TOTALS {
             self.set(name, value(&counters).to_string());
         }
-        if let Some(bytes) = resident_bytes() {
-            self.set("heap/current", bytes.to_string());
+        self.set("firehose/log_dropped", log_dropped.to_string());
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for (name, field) in HEAP {
+            if let Some(bytes) = status_bytes(&status, field) {
+                self.set(name, bytes.to_string());
+            }
         }
         for (index, (name, value)) in LOADS.iter().enumerate() {
-            self.loads[index].update(value(&counters), f64::from(interval_s));
+            self.loads[index].update(value(&counters), interval.as_secs_f64());
             for (average, minutes) in self.loads[index].averages().into_iter().zip(MINUTES) {
                 self.set(
                     &format!("load/{name}/{minutes}min"),
@@ -136,43 +146,46 @@ impl Sys {
         }
     }
 
-    fn sum(&self) -> Counters {
+    /// The counters of all shards, and the log lines that they have dropped. Of a level's maximum it is the sum of
+    /// maxima that may not have been reached at the same time: never too low.
+    fn sum(&self) -> (Counters, u64) {
         let mut total = [0; Counters::COUNT];
-        for shard in 0..self.shards.len() {
-            let counters = self.shared.board(ShardId(shard as u8)).counters();
-            for (total, value) in total.iter_mut().zip(counters.values()) {
+        let mut log_dropped = 0;
+        for shard in 0..self.shared.shards() {
+            let board = self.shared.board(ShardId(shard));
+            for (total, value) in total.iter_mut().zip(board.counters().values()) {
                 *total += value;
             }
+            log_dropped += board.metrics().get(Metric::LogDropped);
         }
-        Counters::from_values(total)
+        (Counters::from_values(total), log_dropped)
     }
 
     /// Publishes a value, if it is another than last time.
     fn set(&mut self, name: &str, value: String) {
-        match self.last.iter_mut().find(|(known, _)| known == name) {
-            Some((_, last)) if *last == value => return,
-            Some((_, last)) => last.clone_from(&value),
-            None => self.last.push((name.into(), value.clone())),
+        if self.last.get(name) == Some(&value) {
+            return;
         }
         let message = Message {
             topic: Bytes::from(format!("$SYS/broker/{name}")),
-            payload: Bytes::from(value),
+            payload: Bytes::from(value.clone()),
             properties: Bytes::new(),
             qos: 0,
             retain: true,
             expires_at_ms: NEVER,
             origin: 0,
         };
-        if let Some(shard) = self.shards.first() {
-            // A shard that has no room for it gets the next one.
-            let _ = shard.send(ShardCommand::Publish(message));
+        // All by one shard, so that they keep their order. What it does not take now is tried again next time.
+        let shard = self.shards.first();
+        if shard.is_some_and(|shard| shard.send(ShardCommand::Publish(message)).is_ok()) {
+            self.last.insert(name.into(), value);
         }
     }
 }
 
-/// Memory that the process holds, as the kernel counts it.
-fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * 4096)
+/// A field of /proc/self/status, which the kernel gives in units of 1024 bytes.
+pub(super) fn status_bytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let number = line.strip_prefix(':')?.split_whitespace().next()?;
+    number.parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -142,7 +142,7 @@ impl<T> Port<T> {
     fn claim_wake(&self, shard: ShardId, wake: &mut ShardSet) {
         let asleep = &self.asleep[shard.index()];
         // The load keeps the line shared while the shard is awake, which is the common case under load.
-        if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
+        if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::AcqRel) {
             wake.insert(shard);
         }
     }
@@ -174,7 +174,9 @@ impl<T> Port<T> {
             "flush before sleep"
         );
         let asleep = &self.asleep[self.id.index()];
-        asleep.store(true, Ordering::Relaxed);
+        // Every write to the flag is a swap, so that claims and sleeps are in one order even to loom, which does not
+        // order a plain store against a concurrent swap.
+        asleep.swap(true, Ordering::AcqRel);
         // Pairs with the fence in `flush`.
         fence(Ordering::SeqCst);
         let arrived = self
@@ -184,7 +186,7 @@ impl<T> Port<T> {
             .any(|consumer| !consumer.is_empty());
         let relieved = || self.outgoing.iter().flatten().any(Producer::relieved);
         if arrived || relieved() {
-            asleep.store(false, Ordering::Relaxed);
+            asleep.swap(false, Ordering::AcqRel);
             return false;
         }
         true
@@ -194,7 +196,7 @@ impl<T> Port<T> {
     /// must be harmless.
     #[inline]
     pub fn awake(&mut self) {
-        self.asleep[self.id.index()].store(false, Ordering::Relaxed);
+        self.asleep[self.id.index()].swap(false, Ordering::AcqRel);
     }
 }
 

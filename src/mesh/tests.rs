@@ -1,3 +1,5 @@
+//! One thread plays all sides; then threads that really sleep.
+
 use std::sync::Arc;
 use std::thread;
 

@@ -25,6 +25,8 @@ pub enum ServeError {
     OpenFiles { limit: u64, wanted: u64 },
     /// A thread could not be started.
     Thread(io::Error),
+    /// The channel for commands to a shard could not be made.
+    Commands(io::Error),
     /// A shard could not be created, or failed later.
     Shard { shard: u8, source: Box<ShardError> },
     /// A shard's thread ended without a word.
@@ -35,7 +37,7 @@ pub enum ServeError {
     Log(io::Error),
     /// The pid file could not be written.
     PidFile(io::Error),
-    /// The control thread failed.
+    /// The control thread could not be set up.
     Control(io::Error),
 }
 
@@ -56,7 +58,11 @@ impl fmt::Display for ServeError {
                         f,
                         "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit)"
                     ),
-                    _ => Ok(()),
+                    _ if source.raw_os_error() == Some(libc::ENODEV) => write!(
+                        f,
+                        "; this host has no interface of that name (`ip link` lists them): see bind_interface"
+                    ),
+                    _ => f.write_str(files_cure(source)),
                 }
             }
             ServeError::Address { place, source } => write!(
@@ -75,6 +81,10 @@ impl fmt::Display for ServeError {
                 f,
                 "cannot start a thread: {source}; raise the limit on processes (TasksMax=, ulimit -u)"
             ),
+            ServeError::Commands(source) => {
+                let cure = files_cure(source);
+                write!(f, "cannot make an eventfd for a shard: {source}{cure}")
+            }
             ServeError::Shard { shard, source } => write!(f, "shard {shard}: {source}"),
             ServeError::Lost(shard) => {
                 write!(f, "shard {shard} ended unexpectedly; restart the broker")
@@ -88,9 +98,27 @@ impl fmt::Display for ServeError {
                 f,
                 "cannot write the pid file: {source}; see pid_file in the configuration"
             ),
-            ServeError::Control(source) => write!(f, "the control thread failed: {source}"),
+            ServeError::Control(source) => {
+                write!(f, "the control thread cannot start: {source}")?;
+                match source.raw_os_error() {
+                    Some(libc::ENOMEM) => write!(
+                        f,
+                        "; it needs 512 KiB of locked memory besides the shards': raise the limit (LimitMEMLOCK=, ulimit -l)"
+                    ),
+                    _ => f.write_str(files_cure(source)),
+                }
+            }
         }
     }
 }
 
 impl std::error::Error for ServeError {}
+
+/// What to do about descriptors that have run out; nothing where that is not the matter.
+fn files_cure(source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::EMFILE) => "; raise the limit on open files (LimitNOFILE=, ulimit -n)",
+        Some(libc::ENFILE) => "; raise the system's limit on open files (sysctl fs.file-max)",
+        _ => "",
+    }
+}

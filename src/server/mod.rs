@@ -38,7 +38,7 @@ pub fn serve(config: Config) -> ExitCode {
 
 fn run(config: Config) -> Result<(), ServeError> {
     resources::raise_open_files();
-    // Before any thread exists, so that all of them leave the signals to the control thread.
+    // Caught before anything has to be undone by them.
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let cpus = resources::cpus(config.cpu_list.as_ref())?;
     let shards = resources::shards(config.shards, cpus.len());
@@ -46,28 +46,38 @@ fn run(config: Config) -> Result<(), ServeError> {
     resources::check_open_files(&config, shards)?;
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
-    let names = bound.names();
+    let ready = ready_line(&bound.names(), shards, &cpus);
     let mut settings = config.settings.clone();
     if config.log.destinations.is_empty() {
         // Lines that nobody reads are not even formatted.
         settings.log = LogMask::NONE;
     }
+    let wanted = settings.log;
     let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
-    let threads = threads::start(&Arc::new(settings), &shared, shards, &cpus, &log)?;
-    let pid_file =
-        control::PidFile::write(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
+    let mut threads = threads::create(&threads::Plan {
+        settings: &Arc::new(settings),
+        shared: &shared,
+        cpus: &cpus,
+        descriptors: resources::descriptors(&config),
+        log: &log,
+    })?;
     drop(log);
-    control::run(control::Control {
-        ready: ready_line(&names, shards, &cpus),
+    let control = control::Control::new(control::Parts {
+        ready,
         signals,
         writer,
         lines,
+        log: wanted,
         shared,
         shards: threads.handles.clone(),
         sys_interval_s: config.settings.sys_interval,
-        running: threads.running.clone(),
+        ends: threads.ends.clone(),
     })
     .map_err(ServeError::Control)?;
+    let pid_file =
+        control::PidFile::write(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
+    threads.go();
+    control.run();
     let ended = threads.join();
     drop(pid_file);
     ended

@@ -17,15 +17,20 @@ pub fn raise_open_files() {
     }
 }
 
-/// Whether the connections that the configuration asks for can be had.
-pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
+/// The most connections that the configuration allows, if it sets a bound.
+fn connections_max(config: &Config) -> Option<u64> {
     let listeners: Option<u64> = config
         .sockets
         .iter()
         .map(|socket| socket.max_connections.map(u64::from))
         .sum();
     let global = config.global_max_connections.map(u64::from);
-    let Some(wanted) = listeners.into_iter().chain(global).min() else {
+    listeners.into_iter().chain(global).min()
+}
+
+/// Whether the connections that the configuration asks for can be had.
+pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
+    let Some(wanted) = connections_max(config) else {
         return Ok(());
     };
     let Some(limit) = open_files() else {
@@ -38,12 +43,24 @@ pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Room for connections that each shard asks for.
-pub fn descriptors() -> u32 {
+/// Room for connections that each shard asks for: any of them may come to hold all. The kernel pays for the table by
+/// its size, so it is no larger than the configuration can use.
+pub fn descriptors(config: &Config) -> u32 {
     let limit = open_files().unwrap_or(u64::MAX);
-    u32::try_from(limit)
+    let wanted =
+        connections_max(config).map_or(limit, |most| most + u64::from(limits::DESCRIPTORS_SPARE));
+    u32::try_from(wanted.min(limit))
         .unwrap_or(u32::MAX)
         .min(limits::DIRECT_DESCRIPTORS_MAX)
+}
+
+/// Slots of each ring of the mesh: fewer where there are many rings.
+pub fn mesh_slots(shards: u8) -> usize {
+    let shards = usize::from(shards);
+    let rings = (shards * shards.saturating_sub(1)).max(1);
+    // The largest power of two that fits: the rings' index masks need one.
+    let share = 1 << (limits::MESH_SLOTS_TOTAL / rings).max(1).ilog2();
+    limits::MESH_SLOTS.min(share)
 }
 
 /// The CPUs for shards: those of the list, or all that are allowed.

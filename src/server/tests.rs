@@ -30,3 +30,39 @@ fn the_ready_line_names_listeners_and_shards() {
     let line = ready_line("127.0.0.1:1883", 1, &[3]);
     assert!(line.ends_with("1 shard on CPU 3"), "{line}");
 }
+
+#[test]
+fn rings_get_shorter_where_there_are_many() {
+    assert_eq!(resources::mesh_slots(1), limits::MESH_SLOTS);
+    assert_eq!(resources::mesh_slots(2), limits::MESH_SLOTS);
+    let most = limits::SHARDS_MAX as u8;
+    let slots = resources::mesh_slots(most);
+    assert!(slots.is_power_of_two() && slots >= 64);
+    assert!(slots * usize::from(most) * usize::from(most - 1) <= limits::MESH_SLOTS_TOTAL);
+}
+
+#[test]
+fn file_tables_are_no_larger_than_the_configuration_can_use() {
+    let mut config = Config::default();
+    let all = resources::descriptors(&config);
+    config.global_max_connections = Some(10);
+    let few = resources::descriptors(&config);
+    assert_eq!(few, all.min(10 + limits::DESCRIPTORS_SPARE));
+    assert!(resources::check_open_files(&config, 1).is_ok());
+    config.global_max_connections = Some(u32::MAX);
+    assert!(matches!(
+        resources::check_open_files(&config, 1),
+        Err(ServeError::OpenFiles { .. })
+    ));
+}
+
+#[test]
+fn shards_are_as_many_as_asked_for_or_one_per_cpu() {
+    assert_eq!(resources::shards(Some(3), 2), 3);
+    assert_eq!(resources::shards(None, 2), 2);
+    assert_eq!(
+        usize::from(resources::shards(None, 500)),
+        limits::SHARDS_MAX
+    );
+    assert_eq!(resources::shards(None, 0), 1);
+}

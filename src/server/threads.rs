@@ -1,4 +1,6 @@
-//! One pinned thread per shard.
+//! One pinned thread per shard: created first, let go when every one of them is there.
+//!
+//! A connection may move to any shard, so that none may accept before all have their rings.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,113 +9,189 @@ use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{ServeError, resources};
-use crate::broker::{Broker, Settings};
+use crate::broker::{Broker, LogKind, Settings};
+use crate::control::ShardEnd;
 use crate::ids::ShardId;
-use crate::limits;
 use crate::mesh;
 use crate::shard::{
     self, LogLine, Shard, ShardConfig, ShardError, ShardHandle, ShardMessage, Shared,
 };
 
-/// The running shards.
+/// What all shards are made from.
+pub struct Plan<'a> {
+    pub settings: &'a Arc<Settings>,
+    pub shared: &'a Arc<Shared>,
+    /// At least one; shard `i` runs on `cpus[i % cpus.len()]`.
+    pub cpus: &'a [u16],
+    /// Connections that each shard is to have room for.
+    pub descriptors: u32,
+    pub log: &'a Sender<LogLine>,
+}
+
+/// The shards' threads.
 pub struct Threads {
     /// For commands, by shard.
     pub handles: Vec<ShardHandle>,
-    /// Disconnected when every shard has ended.
-    pub running: Receiver<()>,
+    /// Each shard's end; disconnected when every shard has ended.
+    pub ends: Receiver<ShardEnd>,
+    gates: Vec<Sender<()>>,
     threads: Vec<JoinHandle<Result<(), ShardError>>>,
 }
 
-/// Starts all shards: created first, let go when every one of them is there.
-pub fn start(
-    settings: &Arc<Settings>,
-    shared: &Arc<Shared>,
-    shards: u8,
-    cpus: &[u16],
-    log: &Sender<LogLine>,
-) -> Result<Threads, ServeError> {
-    let ports = mesh::grid::<ShardMessage>(usize::from(shards), limits::MESH_SLOTS);
-    let (created, reports) = bounded(usize::from(shards));
-    let (alive, running) = bounded::<()>(1);
-    let (mut threads, mut handles, mut gates) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, port) in ports.into_iter().enumerate() {
-        let id = ShardId(index as u8);
-        let (handle, inbox) = shard::commands().map_err(ServeError::Thread)?;
+/// Creates all shards. They wait until `Threads::go`, and end when that never comes.
+pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
+    let shards = plan.shared.shards();
+    let slots = resources::mesh_slots(shards);
+    let (created, reports) = bounded(shards.into());
+    let (ended, ends) = bounded(shards.into());
+    let mut all = Threads {
+        handles: Vec::new(),
+        ends,
+        gates: Vec::new(),
+        threads: Vec::new(),
+    };
+    for port in mesh::grid::<ShardMessage>(shards.into(), slots) {
+        let id = port.id();
+        let (handle, inbox) = shard::commands().map_err(ServeError::Commands)?;
         let (gate, go) = bounded::<()>(1);
-        let config = ShardConfig {
-            id,
-            shared: shared.clone(),
-            port,
-            inbox,
-            log: log.clone(),
-            descriptors: resources::descriptors(),
-        };
-        let cpu = usize::from(cpus[index % cpus.len()]);
-        let (settings, created, alive) = (settings.clone(), created.clone(), alive.clone());
-        let body = move || {
-            let _alive = alive;
-            core_affinity::set_for_current(CoreId { id: cpu });
-            let brain = Broker::new(settings, id, shards, seed(id));
-            let shard = match Shard::new(config, brain) {
-                Ok(shard) => shard,
-                Err(error) => {
-                    let _ = created.send((id, Err(error)));
-                    return Ok(());
-                }
-            };
-            let _ = created.send((id, Ok(())));
-            match go.recv() {
-                Ok(()) => shard.run(),
-                // Another shard could not be created.
-                Err(_) => Ok(()),
-            }
+        let start = Start {
+            config: ShardConfig {
+                id,
+                shared: plan.shared.clone(),
+                port,
+                inbox,
+                log: plan.log.clone(),
+                descriptors: plan.descriptors,
+            },
+            settings: plan.settings.clone(),
+            cpu: plan.cpus[id.index() % plan.cpus.len()],
+            created: created.clone(),
+            go,
+            alive: Alive::new(id, ended.clone()),
         };
         let thread = std::thread::Builder::new()
-            .name(format!("shard-{index}"))
-            .spawn(body)
+            .name(format!("shard-{}", id.0))
+            .spawn(move || start.run())
             .map_err(ServeError::Thread)?;
-        threads.push(thread);
-        handles.push(handle);
-        gates.push(gate);
+        all.handles.push(handle);
+        all.gates.push(gate);
+        all.threads.push(thread);
     }
+    drop(created);
+    let failed = |(id, source): (ShardId, ShardError)| ServeError::Shard {
+        shard: id.0,
+        source: Box::new(source),
+    };
     for _ in 0..shards {
         match reports.recv() {
-            Ok((_, Ok(()))) => {}
-            Ok((id, Err(error))) => {
-                return Err(ServeError::Shard {
-                    shard: id.0,
-                    source: Box::new(error),
-                });
-            }
-            Err(_) => return Err(ServeError::Lost(0)),
+            Ok(report) => report.map_err(failed)?,
+            // A thread is gone without a report.
+            Err(_) => return Err(all.join().err().unwrap_or(ServeError::Lost(0))),
         }
     }
-    for gate in gates {
-        // Fails only if the shard's thread is gone, and then `join` says so.
-        let _ = gate.send(());
+    Ok(all)
+}
+
+/// What the thread of a shard starts with.
+struct Start {
+    config: ShardConfig,
+    settings: Arc<Settings>,
+    cpu: u16,
+    created: Sender<Result<(), (ShardId, ShardError)>>,
+    go: Receiver<()>,
+    alive: Alive,
+}
+
+impl Start {
+    fn run(mut self) -> Result<(), ShardError> {
+        let (id, shards) = (self.config.id, self.config.shared.shards());
+        if !core_affinity::set_for_current(CoreId {
+            id: self.cpu.into(),
+        }) {
+            self.warn_unpinned();
+        }
+        let brain = Broker::new(self.settings, id, shards, seed(id));
+        let shard = match Shard::new(self.config, brain) {
+            Ok(shard) => shard,
+            Err(error) => {
+                let _ = self.created.send(Err((id, error)));
+                return Ok(());
+            }
+        };
+        let _ = self.created.send(Ok(()));
+        drop(self.created);
+        let result = match self.go.recv() {
+            Ok(()) => shard.run(),
+            // Something else kept the broker from starting.
+            Err(_) => Ok(()),
+        };
+        self.alive.failure = result.as_ref().err().map(ToString::to_string);
+        result
     }
-    Ok(Threads {
-        handles,
-        running,
-        threads,
-    })
+
+    fn warn_unpinned(&self) {
+        if self.settings.log.has(LogKind::Warning) {
+            let text = format!(
+                "Shard {} could not be pinned to CPU {} and runs where the kernel puts it.",
+                self.config.id.0, self.cpu
+            );
+            let kind = LogKind::Warning;
+            let _ = self.config.log.try_send(LogLine { kind, text });
+        }
+    }
+}
+
+/// Tells of the end of a shard's thread, however it comes.
+struct Alive {
+    shard: ShardId,
+    ended: Sender<ShardEnd>,
+    failure: Option<String>,
+}
+
+impl Alive {
+    fn new(shard: ShardId, ended: Sender<ShardEnd>) -> Self {
+        Alive {
+            shard,
+            ended,
+            failure: Some("it ended unexpectedly".into()),
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        // There is room for one from each shard.
+        let _ = self.ended.try_send(ShardEnd {
+            shard: self.shard,
+            failure: self.failure.take(),
+        });
+    }
 }
 
 impl Threads {
-    /// Waits for the end of all shards.
+    /// Lets the shards accept connections.
+    pub fn go(&mut self) {
+        for gate in self.gates.drain(..) {
+            // Fails only if the shard's thread is gone, and then its end is reported.
+            let _ = gate.send(());
+        }
+    }
+
+    /// Waits for the end of all shards; the first failure is the answer.
     pub fn join(self) -> Result<(), ServeError> {
+        drop(self.gates);
         let mut result = Ok(());
         for (index, thread) in self.threads.into_iter().enumerate() {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    result = Err(ServeError::Shard {
-                        shard: index as u8,
-                        source: Box::new(error),
-                    });
-                }
-                Err(_) => result = Err(ServeError::Lost(index as u8)),
-            }
+            let shard = index as u8;
+            let ended = match thread.join() {
+                Ok(Ok(())) => continue,
+                Ok(Err(source)) => ServeError::Shard {
+                    shard,
+                    source: Box::new(source),
+                },
+                Err(_) => ServeError::Lost(shard),
+            };
+            result = result.and(Err(ended));
         }
         result
     }

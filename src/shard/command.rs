@@ -99,6 +99,14 @@ impl ShardHandle {
     }
 }
 
+#[cfg(test)]
+impl ShardInbox {
+    /// Whether `Drain` was sent.
+    pub(crate) fn told_to_drain(&self) -> bool {
+        self.drain.load(Ordering::Acquire)
+    }
+}
+
 /// The inbox and the place where the ring puts the eventfd's counter.
 pub(super) struct CommandReader {
     inbox: ShardInbox,
