@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -43,16 +44,32 @@ impl Drop for Folder {
     }
 }
 
-/// A port that nobody listens on now, given out once in this process. Below those that the kernel gives to clients.
+/// A port that nobody listens on now. Below those that the kernel gives to clients, from a block that this process has
+/// for itself, so that tests in several processes never take each other's broker for their own.
 pub fn free_port() -> u16 {
+    static BLOCK: LazyLock<(u16, File)> = LazyLock::new(port_block);
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     loop {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let port = 10_000 + ((std::process::id() * 131 + number) % 22_000) as u16;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed) as u16;
+        let port = BLOCK.0 + number % PORTS_IN_BLOCK;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
+}
+
+const PORTS_IN_BLOCK: u16 = 500;
+
+/// The first block of ports whose lock file no other process holds; the lock ends with this process.
+fn port_block() -> (u16, File) {
+    let folder = std::env::temp_dir().join("firehose-ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let blocks = (10_000..32_000).step_by(PORTS_IN_BLOCK.into());
+    let free = blocks.filter_map(|first| {
+        let file = File::create(folder.join(first.to_string())).ok()?;
+        file.try_lock().is_ok().then_some((first, file))
+    });
+    free.into_iter().next().expect("a free block of ports")
 }
 
 /// Which program serves, and how it is told so.
