@@ -7,12 +7,14 @@ pub mod mosquitto;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// How long a process may take to start, stop or answer before a test gives up. Generous: CI machines stall.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +54,14 @@ pub fn free_port() -> u16 {
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed) as u16;
         let port = BLOCK.0 + number % PORTS_IN_BLOCK;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // Bound, never listening: a child that is being started has the descriptor for a moment, and nobody must
+        // take that for a broker.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        if socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())
+            .is_ok()
+        {
             return port;
         }
     }
@@ -150,7 +159,11 @@ impl Server {
                 eprintln!("{program:?} ended with {status}:\n{}", server.log());
                 return None;
             }
-            if TcpStream::connect(server.address()).is_ok() {
+            let is_ready = match program {
+                Program::Firehose { .. } => server.log().contains(" ready: "),
+                Program::Mosquitto(_) => TcpStream::connect(server.address()).is_ok(),
+            };
+            if is_ready {
                 return Some(server);
             }
             std::thread::sleep(Duration::from_millis(2));
