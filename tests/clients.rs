@@ -5,10 +5,10 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::Receiver;
+use std::process::Command;
 
-use support::{Folder, PATIENCE, Server, run, skipped, which};
+use support::mosquitto::{self, Subscriber};
+use support::{Folder, Server, run, skipped, which};
 
 const SHARDS: [u32; 2] = [1, 2];
 const VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
@@ -128,110 +128,9 @@ fn mqtt_js() {
     );
 }
 
-/// mosquitto_sub, with its lines as they come.
-struct Subscriber {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Subscriber {
-    /// Starts it and waits until the broker has acknowledged its subscription.
-    fn start(server: &Server, version: &str, arguments: &[&str]) -> Subscriber {
-        // Line by line: into a pipe it would write in blocks.
-        let mut command = Command::new("stdbuf");
-        let port = server.port.to_string();
-        command
-            .args([
-                "-oL",
-                "mosquitto_sub",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-V",
-                flag(version),
-                "-d",
-            ])
-            .args(arguments);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let lines = support::lines(child.stdout.take().unwrap());
-        let subscriber = Subscriber { child, lines };
-        while !subscriber.line().starts_with("Subscribed") {}
-        subscriber
-    }
-
-    fn line(&self) -> String {
-        self.lines
-            .recv_timeout(PATIENCE)
-            .expect("a line of mosquitto_sub in time")
-    }
-
-    /// The next line that is a message and not a note of what it does.
-    fn message(&self) -> String {
-        loop {
-            let line = self.line();
-            if line.starts_with('|') {
-                return line;
-            }
-        }
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// As mosquitto's clients name the versions.
-fn flag(version: &str) -> &'static str {
-    match version {
-        "3.1" => "mqttv31",
-        "3.1.1" => "mqttv311",
-        _ => "mqttv5",
-    }
-}
-
-/// Runs mosquitto_pub to its end.
-fn mosquitto_pub(server: &Server, version: &str, arguments: &[&str]) {
-    let mut command = Command::new("mosquitto_pub");
-    command
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &server.port.to_string(),
-            "-V",
-            flag(version),
-        ])
-        .args(arguments);
-    let done = run(&mut command);
-    assert!(
-        done.code == Some(0),
-        "mosquitto_pub {arguments:?}: {}{}\n{}",
-        done.stdout,
-        done.stderr,
-        server.log()
-    );
-}
-
-fn mosquitto_is_there() -> bool {
-    let there = which("mosquitto_pub").is_some() && which("mosquitto_sub").is_some();
-    if !there {
-        skipped("mosquitto-clients");
-    }
-    there
-}
-
 #[test]
 fn mosquitto_every_version_and_qos() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -245,7 +144,7 @@ fn mosquitto_every_version_and_qos() {
                     &["-t", &topic, "-q", qos, "-F", "|%t|%q|%r|%p"],
                 );
                 for payload in ["first", "second"] {
-                    mosquitto_pub(&server, version, &["-t", &topic, "-q", qos, "-m", payload]);
+                    mosquitto::publish(&server, version, &["-t", &topic, "-q", qos, "-m", payload]);
                     assert_eq!(subscriber.message(), format!("|{topic}|{qos}|0|{payload}"));
                 }
             }
@@ -255,7 +154,7 @@ fn mosquitto_every_version_and_qos() {
 
 #[test]
 fn mosquitto_between_versions() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -263,7 +162,7 @@ fn mosquitto_between_versions() {
         let subscribers = VERSIONS
             .map(|v| Subscriber::start(&server, v, &["-t", "x/+", "-q", "2", "-F", "|%t|%q|%p"]));
         for version in VERSIONS {
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &["-t", &format!("x/{version}"), "-q", "1", "-m", "hello"],
@@ -277,21 +176,21 @@ fn mosquitto_between_versions() {
 
 #[test]
 fn mosquitto_retained() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
             let topic = format!("r/{version}");
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &["-t", &topic, "-q", "1", "-r", "-m", "kept"],
             );
             let subscriber = Subscriber::start(&server, version, &["-t", "r/#", "-F", "|%t|%r|%p"]);
             assert_eq!(subscriber.message(), format!("|{topic}|1|kept"));
-            mosquitto_pub(&server, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
+            mosquitto::publish(&server, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
             assert_eq!(subscriber.message(), format!("|{topic}|0|"));
         }
     }
@@ -299,7 +198,7 @@ fn mosquitto_retained() {
 
 #[test]
 fn mosquitto_will() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -328,7 +227,7 @@ fn mosquitto_will() {
 
 #[test]
 fn mosquitto_properties() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -356,14 +255,14 @@ fn mosquitto_properties() {
             arguments.extend(["-D", "publish"]);
             arguments.extend(property);
         }
-        mosquitto_pub(&server, "5", &arguments);
+        mosquitto::publish(&server, "5", &arguments);
         assert_eq!(subscriber.message(), "|text/plain|answers|7|k:v|1|42|hello");
     }
 }
 
 #[test]
 fn mosquitto_large_payload() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     let folder = Folder::new("large");
@@ -376,7 +275,7 @@ fn mosquitto_large_payload() {
                 version,
                 &["-t", "large", "-q", "2", "-F", "|%l|%p"],
             );
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &["-t", "large", "-q", "2", "-f", &file.to_string_lossy()],
@@ -391,7 +290,7 @@ fn mosquitto_large_payload() {
 
 #[test]
 fn mosquitto_shared() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     for shards in SHARDS {
@@ -403,7 +302,7 @@ fn mosquitto_shared() {
             &["-t", "$share/g/s", "-q", "1", "-F", "|%p"],
         );
         for number in 0..6 {
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 "5",
                 &["-t", "s", "-q", "1", "-m", &number.to_string()],
@@ -420,7 +319,7 @@ fn mosquitto_shared() {
 /// The main job: `mosquitto_sub -t '#'` shows what everybody publishes.
 #[test]
 fn mosquitto_sub_shows_what_everybody_publishes() {
-    if !mosquitto_is_there() {
+    if !mosquitto::is_there() {
         return;
     }
     let libraries: Vec<Library> = Library::all().into_iter().flatten().collect();
@@ -428,7 +327,7 @@ fn mosquitto_sub_shows_what_everybody_publishes() {
         let server = Server::under_test(shards, &[]);
         let subscriber = Subscriber::start(&server, "5", &["-t", "#", "-F", "|%t %p"]);
         for version in VERSIONS {
-            mosquitto_pub(
+            mosquitto::publish(
                 &server,
                 version,
                 &[

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::properties::{self, Form};
 use crate::script::{Content, Fields};
-use crate::wire::{self, Form, Version, put_bytes, put_varint};
+use crate::wire::{self, Version, put_bytes, put_varint};
 
 /// What `$name` stands for.
 pub type Variables = HashMap<String, Vec<u8>>;
@@ -100,7 +101,7 @@ impl Composer<'_> {
                 None if prefix.is_empty() => key.as_str(),
                 None => continue,
             };
-            let Some(p) = wire::property_named(name) else {
+            let Some(p) = properties::property_named(name) else {
                 continue;
             };
             let value = self.value(raw)?;

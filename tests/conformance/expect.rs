@@ -1,6 +1,7 @@
 //! Whether a packet that arrived is the one that a line expects.
 
 use crate::compose::{Variables, number};
+use crate::properties::PROPERTIES;
 use crate::script::{Content, Fields};
 use crate::wire::{self, KINDS, Packet, Value, Version};
 
@@ -188,7 +189,7 @@ impl Matcher<'_> {
                 return Err(format!("it has {name}"));
             }
         }
-        for property in wire::PROPERTIES {
+        for property in &PROPERTIES {
             let name = property.name;
             let mut due: Vec<&[u8]> = fields
                 .pairs

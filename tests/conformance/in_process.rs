@@ -9,6 +9,7 @@ use firehose::broker::{
 use firehose::ids::{ConnId, ShardId};
 
 use crate::play::World;
+use crate::support::{Folder, configuration};
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +28,9 @@ struct Link {
     /// `None` when the shard has nothing to do with it any more.
     place: Option<(usize, ConnId)>,
     output: Vec<u8>,
+    /// The client takes nothing: what is gathered stays in flight.
+    stalled: bool,
+    in_flight: Option<Vec<u8>>,
     /// The shard is to close it when its output is sent.
     flushing: bool,
     /// The client has seen the end.
@@ -105,9 +109,14 @@ impl InProcess {
                 conn,
                 how: CloseHow::Now,
             } => {
+                let mut cancelled = None;
                 if let Some(link) = self.link_at(shard, conn) {
                     link.place = None;
                     link.ended = true;
+                    cancelled = link.in_flight.take();
+                }
+                if cancelled.is_some() {
+                    self.shards[shard].on_sent(self.now_ms, conn, 0);
                 }
                 self.shards[shard].on_closed(self.now_ms, conn);
             }
@@ -118,9 +127,23 @@ impl InProcess {
                 }
                 self.shards[shard].on_closed(self.now_ms, conn);
             }
-            // No send is in flight when effects are taken.
-            Effect::CancelSend { .. } | Effect::Log { .. } => {}
+            // The socket had taken half of it.
+            Effect::CancelSend { conn } => {
+                let cancelled = self.link_at(shard, conn).and_then(|l| l.in_flight.take());
+                if let Some(bytes) = cancelled {
+                    self.sent(shard, conn, &bytes[..bytes.len() / 2]);
+                }
+            }
+            Effect::Log { .. } => {}
         }
+    }
+
+    /// The socket has taken these bytes.
+    fn sent(&mut self, shard: usize, conn: ConnId, bytes: &[u8]) {
+        if let Some(link) = self.link_at(shard, conn) {
+            link.output.extend_from_slice(bytes);
+        }
+        self.shards[shard].on_sent(self.now_ms, conn, bytes.len());
     }
 
     /// Sends what a connection has, all of it in the end.
@@ -140,11 +163,10 @@ impl InProcess {
         if self.cut == Cut::Crumbs && gathered < 10_000 {
             bytes.truncate(CRUMB);
         }
-        let taken = bytes.len();
-        if let Some(link) = self.link_at(shard, conn) {
-            link.output.extend(bytes);
+        match self.link_at(shard, conn) {
+            Some(link) if link.stalled => link.in_flight = Some(bytes),
+            _ => self.sent(shard, conn, &bytes),
         }
-        self.shards[shard].on_sent(self.now_ms, conn, taken);
     }
 
     /// Connections that are to be closed and have sent everything: the client sees the end and closes its side.
@@ -154,6 +176,9 @@ impl InProcess {
             let Some((shard, conn)) = self.links[i].place.filter(|_| self.links[i].flushing) else {
                 continue;
             };
+            if self.links[i].in_flight.is_some() {
+                continue;
+            }
             self.links[i].flushing = false;
             self.links[i].ended = true;
             self.shards[shard].on_eof(self.now_ms, conn, CloseCause::Eof);
@@ -180,6 +205,8 @@ impl World for InProcess {
         self.links.push(Link {
             place,
             output: Vec::new(),
+            stalled: false,
+            in_flight: None,
             flushing: false,
             ended: false,
             gone: false,
@@ -216,6 +243,16 @@ impl World for InProcess {
         let link = &mut self.links[link];
         inbox.append(&mut link.output);
         link.ended
+    }
+
+    fn stall(&mut self, link: usize, stalled: bool) {
+        self.links[link].stalled = stalled;
+        if let (Some(bytes), Some((shard, conn))) =
+            (self.links[link].in_flight.take(), self.links[link].place)
+        {
+            self.sent(shard, conn, &bytes);
+        }
+        self.run();
     }
 
     fn wait(&mut self, ms: u64) {
@@ -258,46 +295,12 @@ impl Drop for InProcess {
 
 /// The settings of a case, from lines of mosquitto.conf.
 fn settings(config: &[String]) -> Settings {
-    let mut settings = Settings {
+    let folder = Folder::new("settings");
+    let file = folder.write("broker.conf", &configuration(1883, config));
+    let (config, _) = firehose::config::load(&file).unwrap();
+    Settings {
         log: LogMask::NONE,
         connection_messages: false,
-        sys_interval: 0,
-        ..Settings::default()
-    };
-    for line in config {
-        let (option, value) = line.split_once(' ').unwrap();
-        let number = || value.parse::<u64>().unwrap();
-        let truth = || value.parse::<bool>().unwrap();
-        let listener = &mut settings.listeners[0];
-        match option {
-            "allow_anonymous" => listener.allow_anonymous = truth(),
-            "allow_zero_length_clientid" => listener.allow_zero_length_clientid = truth(),
-            "auto_id_prefix" => listener.auto_id_prefix = value.into(),
-            "max_qos" => listener.max_qos = number() as u8,
-            "max_topic_alias" => listener.max_topic_alias = number() as u16,
-            "max_topic_alias_broker" => listener.max_topic_alias_broker = number() as u16,
-            "mount_point" => listener.mount_point = value.into(),
-            "use_username_as_clientid" => listener.use_username_as_clientid = truth(),
-            "accept_protocol_versions" => {
-                listener.accept_versions =
-                    ["3", "4", "5"].map(|level| value.split(',').any(|v| v == level));
-            }
-            "max_inflight_messages" => settings.max_inflight_messages = number() as u16,
-            "max_queued_messages" => settings.max_queued_messages = number() as u32,
-            "queue_qos0_messages" => settings.queue_qos0_messages = truth(),
-            "max_packet_size" => settings.max_packet_size = number() as u32,
-            "message_size_limit" => settings.message_size_limit = number() as u32,
-            "max_keepalive" => settings.max_keepalive = number() as u16,
-            "retain_available" => settings.retain_available = truth(),
-            "allow_duplicate_messages" => settings.allow_duplicate_messages = truth(),
-            "upgrade_outgoing_qos" => settings.upgrade_outgoing_qos = truth(),
-            "persistent_client_expiration" => {
-                let hours = value.strip_suffix('h').unwrap().parse::<u64>().unwrap();
-                settings.persistent_client_expiration = Some(hours * 3600);
-            }
-            "sys_interval" => {}
-            _ => panic!("no such option in the process: {option}"),
-        }
+        ..config.settings
     }
-    settings
 }

@@ -10,6 +10,7 @@ mod compose;
 mod expect;
 mod in_process;
 mod play;
+mod properties;
 mod referee;
 mod script;
 mod socket;
@@ -126,7 +127,7 @@ fn in_process_in_crumbs_on_three_shards() {
 fn wanted_in_real_time() -> Vec<(Case, Version)> {
     wanted()
         .into_iter()
-        .filter(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX)
+        .filter(|(case, _)| case.waits_ms() <= SOCKET_WAITS_MS_MAX && case.is_for_sockets())
         .collect()
 }
 

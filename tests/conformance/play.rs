@@ -18,6 +18,8 @@ pub trait World {
     fn close(&mut self, link: usize);
     /// Appends what has arrived; with `block`, waits a while for something. `true`: the server has closed.
     fn receive(&mut self, link: usize, inbox: &mut Vec<u8>, block: bool) -> bool;
+    /// The client takes no bytes from here on, or takes them again.
+    fn stall(&mut self, link: usize, stalled: bool);
     /// Lets time pass.
     fn wait(&mut self, ms: u64);
     /// Lets what is under way arrive.
@@ -138,6 +140,11 @@ impl Player<'_> {
                 let world = &mut *self.world;
                 let link = self.links.get_mut(client).ok_or("no connection")?;
                 link.quiet(world)
+            }
+            Action::Stall { client, stalled } => {
+                let link = self.links.get(client).ok_or("no connection")?;
+                self.world.stall(link.handle, *stalled);
+                Ok(())
             }
             Action::Wait { ms } => {
                 self.world.wait(*ms);

@@ -48,6 +48,8 @@ pub enum Action {
     Closed { client: String },
     /// `A < nothing`: nothing arrives.
     Nothing { client: String },
+    /// `A > stall`, `A > resume`: the client takes no bytes for a while.
+    Stall { client: String, stalled: bool },
     /// `wait 1500ms`.
     Wait { ms: u64 },
 }
@@ -102,6 +104,14 @@ impl Case {
         self.steps
             .iter()
             .filter(move |s| s.only.is_empty() || s.only.contains(&version))
+    }
+
+    /// Whether it can be played over a socket: clients that stall are for the process only, where no kernel buffers.
+    pub fn is_for_sockets(&self) -> bool {
+        !self
+            .steps
+            .iter()
+            .any(|s| matches!(s.action, Action::Stall { .. }))
     }
 
     /// Milliseconds that the case waits in all.
@@ -244,6 +254,10 @@ fn parse_step(line: usize, text: &str, only: Vec<Version>, case: &mut Case) -> R
     };
     match (arrow, keyword) {
         (">", "close") => push(&only, Action::Close { client }),
+        (">", "stall" | "resume") => {
+            let stalled = keyword == "stall";
+            push(&only, Action::Stall { client, stalled });
+        }
         (">" | ">>", _) => push(
             &only,
             Action::Send {

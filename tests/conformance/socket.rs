@@ -78,6 +78,10 @@ impl World for SocketWorld {
         }
     }
 
+    fn stall(&mut self, _link: usize, _stalled: bool) {
+        unreachable!("for the process only");
+    }
+
     fn wait(&mut self, ms: u64) {
         std::thread::sleep(Duration::from_millis(ms));
     }

@@ -3,14 +3,18 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod client;
+pub mod mosquitto;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// How long a process may take to start, stop or answer before a test gives up. Generous: CI machines stall.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,16 +46,39 @@ impl Drop for Folder {
     }
 }
 
-/// A port that nobody listens on now, given out once in this process. Below those that the kernel gives to clients.
+/// A port that nobody listens on now. Below those that the kernel gives to clients, from a block that this process has
+/// for itself, so that tests in several processes never take each other's broker for their own.
 pub fn free_port() -> u16 {
+    static BLOCK: LazyLock<(u16, File)> = LazyLock::new(port_block);
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     loop {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let port = 10_000 + ((std::process::id() * 131 + number) % 22_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed) as u16;
+        let port = BLOCK.0 + number % PORTS_IN_BLOCK;
+        // Bound, never listening: a child that is being started has the descriptor for a moment, and nobody must
+        // take that for a broker.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        if socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], port)).into())
+            .is_ok()
+        {
             return port;
         }
     }
+}
+
+const PORTS_IN_BLOCK: u16 = 500;
+
+/// The first block of ports whose lock file no other process holds; the lock ends with this process.
+fn port_block() -> (u16, File) {
+    let folder = std::env::temp_dir().join("firehose-ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let blocks = (10_000..32_000).step_by(PORTS_IN_BLOCK.into());
+    let free = blocks.filter_map(|first| {
+        let file = File::create(folder.join(first.to_string())).ok()?;
+        file.try_lock().is_ok().then_some((first, file))
+    });
+    free.into_iter().next().expect("a free block of ports")
 }
 
 /// Which program serves, and how it is told so.
@@ -69,6 +96,12 @@ pub fn program(shards: u32) -> Program {
         Some(path) => Program::Mosquitto(path.into()),
         None => Program::Firehose { shards },
     }
+}
+
+/// A configuration file: a listener on the loopback address for everybody, and these lines.
+pub fn configuration(port: u16, lines: &[String]) -> String {
+    let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    lines.iter().fold(listener, |text, line| text + line + "\n")
 }
 
 /// A broker that runs; killed when dropped.
@@ -99,11 +132,7 @@ impl Server {
     fn try_start(program: &Program, config: &[String]) -> Option<Server> {
         let port = free_port();
         let folder = Folder::new("server");
-        let text = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\n{}\n",
-            config.join("\n")
-        );
-        let file = folder.write("broker.conf", &text);
+        let file = folder.write("broker.conf", &configuration(port, config));
         let log = File::create(folder.0.join("log")).unwrap();
         let mut command = match program {
             Program::Firehose { shards } => {
@@ -130,7 +159,11 @@ impl Server {
                 eprintln!("{program:?} ended with {status}:\n{}", server.log());
                 return None;
             }
-            if TcpStream::connect(server.address()).is_ok() {
+            let is_ready = match program {
+                Program::Firehose { .. } => server.log().contains(" ready: "),
+                Program::Mosquitto(_) => TcpStream::connect(server.address()).is_ok(),
+            };
+            if is_ready {
                 return Some(server);
             }
             std::thread::sleep(Duration::from_millis(2));
