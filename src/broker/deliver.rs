@@ -175,15 +175,19 @@ impl Clients {
         let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
             return;
         };
-        if qos == 0 && hot.flags & HOT_REPLAYING == 0 {
-            return self.send_private(conn, bits, None, false, message);
+        if qos == 0 {
+            let waits = entry.flow.as_ref().is_some_and(|flow| flow.holds_qos0());
+            return match waits {
+                true => self.enqueue(session, bits, origin, message.owned()),
+                false => self.send_private(conn, bits, None, false, message),
+            };
         }
         let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
         let flow = entry.flow.get_or_insert_default();
         let has_room = self.out.pending(conn) < limits::OUTBOUND_BYTES_MAX
             && flow.has_room(&bounds)
             && flow.has_id();
-        if flow.must_wait(qos) || !has_room {
+        if flow.queued() > 0 || !has_room {
             return self.enqueue(session, bits, origin, message.owned());
         }
         let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
@@ -308,9 +312,10 @@ impl Clients {
             self.counters.publish_dropped += 1;
             return;
         }
+        let holds_qos0 = flow.holds_qos0();
         self.counters.stored_messages += 1;
         self.counters.stored_bytes += cost;
-        if origin == Origin::RETAINED {
+        if holds_qos0 {
             self.hot[session.index()].flags |= HOT_REPLAYING;
         }
     }

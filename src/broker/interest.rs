@@ -93,7 +93,8 @@ impl Broker {
             wanted: true,
             ticket,
         });
-        (inserted.filter, is_new, true)
+        // The canary of the simulation: with this feature SUBACK does not wait, and a seed must find it.
+        (inserted.filter, is_new, !cfg!(feature = "canary"))
     }
 
     /// Takes a local target off a filter. Returns whether it was there.

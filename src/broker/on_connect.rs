@@ -264,7 +264,7 @@ impl Broker {
             .clients
             .session(session)
             .and_then(|entry| entry.flow.as_ref())
-            .is_some_and(|flow| flow.is_replaying());
+            .is_some_and(|flow| flow.holds_qos0());
         let flags = (u8::from(is_v5) * HOT_V5)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);

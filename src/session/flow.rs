@@ -103,6 +103,8 @@ pub struct Flow {
     queue_bytes: u64,
     /// In flight, but not yet sent again on this connection: its receive maximum is smaller than that of the last one.
     later: VecDeque<u16>,
+    /// QoS 0 messages in the queue that are not retained ones: later ones wait behind them.
+    waiting_qos0: u32,
     /// Retained messages in the queue: they do not count towards the bound on messages, and keep QoS 0 messages
     /// behind them.
     replaying: u32,
@@ -115,9 +117,10 @@ impl Flow {
         self.own.len() + self.shared.len()
     }
 
-    /// Whether retained messages wait, and QoS 0 messages behind them.
-    pub fn is_replaying(&self) -> bool {
-        self.replaying > 0
+    /// Whether QoS 0 messages have to wait: behind retained ones, or behind other QoS 0 messages that do.
+    #[inline]
+    pub fn holds_qos0(&self) -> bool {
+        self.replaying > 0 || self.waiting_qos0 > 0
     }
 
     /// How many messages wait.
@@ -130,16 +133,6 @@ impl Flow {
     pub fn has_room(&self, bounds: &Bounds) -> bool {
         self.in_flight() < usize::from(bounds.in_flight)
             && (bounds.in_flight_bytes == 0 || self.in_flight_bytes < bounds.in_flight_bytes)
-    }
-
-    /// Whether a new message must wait behind others: any with QoS above 0, and QoS 0 while retained ones are ahead.
-    #[inline]
-    pub fn must_wait(&self, qos: u8) -> bool {
-        if qos == 0 {
-            self.replaying > 0
-        } else {
-            !self.queue.is_empty()
-        }
     }
 
     /// Whether the shared identifier of this frame is free here.
@@ -251,6 +244,7 @@ impl Flow {
                 return Queued::Full;
             }
             self.queue_bytes += bytes;
+            self.waiting_qos0 += u32::from(delivery.qos() == 0);
         }
         self.queue.push_back(delivery);
         Queued::Yes
@@ -268,6 +262,7 @@ impl Flow {
         if delivery.origin == Origin::RETAINED {
             self.replaying -= 1;
         } else {
+            self.waiting_qos0 -= u32::from(delivery.qos() == 0);
             self.queue_bytes -= delivery.message.payload.len() as u64;
         }
         if self.queue.is_empty() && self.queue.capacity() > limits::QUEUE_CAPACITY_KEPT {
@@ -332,6 +327,7 @@ impl Flow {
         for delivery in queue {
             if delivery.origin.group().is_some() {
                 self.queue_bytes -= delivery.message.payload.len() as u64;
+                self.waiting_qos0 -= u32::from(delivery.qos() == 0);
                 taken.push((delivery.origin, delivery.message));
             } else {
                 self.queue.push_back(delivery);

@@ -144,9 +144,9 @@ fn the_queue_has_its_bounds() {
         flow.enqueue(delivery(Origin::RETAINED), &bounds(1, 2)),
         Queued::Yes
     );
-    assert!(flow.must_wait(0) && flow.must_wait(1));
+    assert!(flow.holds_qos0() && flow.queued() == 3);
     (0..3).for_each(|_| assert!(flow.pop().is_some()));
-    assert!(!flow.must_wait(0) && !flow.must_wait(1));
+    assert!(!flow.holds_qos0() && flow.queued() == 0);
     let small = Bounds {
         queued_bytes: 15,
         ..bounds(1, 0)

@@ -12,7 +12,6 @@ use crate::mqtt::{
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub message: usize,
-    pub qos: u8,
     /// PUBREC has come.
     pub received: bool,
     pub bytes: Vec<u8>,
@@ -165,7 +164,6 @@ impl Client {
                 id,
                 Outgoing {
                     message,
-                    qos,
                     received: false,
                     bytes: again,
                 },
