@@ -8,6 +8,7 @@
 
 mod client;
 mod link;
+mod network;
 mod oracle;
 #[cfg(test)]
 mod tests;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Rng;
-use super::client::{Client, Event};
-use super::link::{Link, Place};
-use super::oracle::{Arrival, Oracle, Published, Session, Subscribed};
-use crate::broker::{Broker, CloseCause, CloseHow, Effect, MeshMessage, Peer, Settings};
-use crate::ids::{ConnId, ShardId};
+use super::client::Client;
+use super::link::Link;
+use super::oracle::{Oracle, Published, Session, Subscribed};
+use crate::broker::{Broker, MeshMessage, Settings};
+use crate::ids::ShardId;
 use crate::mqtt::Version;
 
 const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
@@ -22,11 +22,12 @@ pub struct World {
     pub step: u64,
     pub brokers: Vec<Broker>,
     pub links: Vec<Link>,
-    conns: BTreeMap<(u8, u32), usize>,
-    mesh: Vec<Vec<VecDeque<MeshMessage>>>,
+    pub conns: BTreeMap<(u8, u32), usize>,
+    pub mesh: Vec<Vec<VecDeque<MeshMessage>>>,
     pub clients: Vec<Client>,
     pub oracle: Oracle,
-    faults: bool,
+    pub faults: bool,
+    slow_mesh: bool,
     wills: u32,
     /// Whether a member of the shared group ever left.
     pub member_left: bool,
@@ -60,6 +61,7 @@ impl World {
             clients: Vec::new(),
             oracle: Oracle::default(),
             faults: false,
+            slow_mesh: seed % 3 == 0,
             wills: 0,
             member_left: false,
             seen: Vec::new(),
@@ -165,7 +167,8 @@ impl World {
                 let index = self.links.len() - 1 - self.rng.below(recent);
                 self.move_link(index);
             }
-            6..9 => {
+            // In some worlds shards hear of each other late.
+            6..9 if !self.slow_mesh || self.rng.once_in(8) => {
                 let (from, to) = (
                     self.rng.below(self.brokers.len()),
                     self.rng.below(self.brokers.len()),
@@ -223,7 +226,7 @@ impl World {
         self.links[link].to_broker.extend(bytes);
     }
 
-    fn write(&mut self, index: usize, bytes: Vec<u8>) {
+    pub fn write(&mut self, index: usize, bytes: Vec<u8>) {
         if let Some(link) = self.clients[index].link {
             self.links[link].to_broker.extend(bytes);
         }
@@ -258,7 +261,7 @@ impl World {
         self.write(index, bytes);
     }
 
-    fn session(&mut self, index: usize) -> &mut Session {
+    pub fn session(&mut self, index: usize) -> &mut Session {
         let key = (index, self.clients[index].incarnation);
         self.oracle.sessions.entry(key).or_default()
     }
@@ -356,7 +359,7 @@ impl World {
     }
 
     /// The client forgets its connection; its will is due unless it said goodbye.
-    fn leave_link(&mut self, index: usize, with_will: bool) {
+    pub fn leave_link(&mut self, index: usize, with_will: bool) {
         self.member_left |= self.clients[index].shares;
         let client = &mut self.clients[index];
         client.link = None;
@@ -385,274 +388,5 @@ impl World {
         link.to_broker.extend(garbage);
         link.client_closed = true;
         self.links.push(link);
-    }
-
-    fn move_mesh(&mut self, from: usize, to: usize) -> bool {
-        let Some(message) = self.mesh[from][to].pop_front() else {
-            return false;
-        };
-        self.brokers[to].on_mesh(self.now_ms, ShardId(from as u8), message);
-        self.after(to);
-        true
-    }
-
-    /// Moves one connection on by one thing; false if nothing was to be done.
-    fn move_link(&mut self, index: usize) -> bool {
-        match std::mem::replace(&mut self.links[index].place, Place::Gone) {
-            Place::Gone => self.client_reads(index),
-            Place::Queued => {
-                let shard = self.rng.below(self.brokers.len());
-                let peer = Peer {
-                    address: "127.0.0.1:40000".parse().unwrap(),
-                    listener: 0,
-                };
-                let conn = self.brokers[shard].on_accept(self.now_ms, peer);
-                self.place(index, shard, conn);
-                true
-            }
-            Place::Moving(to, handover) => {
-                let conn = self.brokers[to.index()].on_adopt(self.now_ms, *handover);
-                self.place(index, to.index(), conn);
-                true
-            }
-            Place::At(shard, conn) => {
-                self.links[index].place = Place::At(shard, conn);
-                self.move_at(index, shard.index(), conn) || self.client_reads(index)
-            }
-        }
-    }
-
-    fn place(&mut self, index: usize, shard: usize, conn: ConnId) {
-        self.links[index].place = Place::At(ShardId(shard as u8), conn);
-        self.conns.insert((shard as u8, conn.0), index);
-        self.after(shard);
-    }
-
-    fn move_at(&mut self, index: usize, shard: usize, conn: ConnId) -> bool {
-        let now_ms = self.now_ms;
-        let link = &mut self.links[index];
-        if link.reset && !link.to_broker.is_empty() {
-            link.to_broker.clear();
-            link.lost_bytes = true;
-            return true;
-        }
-        if link.sending.is_some()
-            && (!link.stalled || link.closing == Some(CloseHow::Now) || link.cancel)
-        {
-            self.finish_send(index, shard, conn);
-            return true;
-        }
-        let link = &mut self.links[index];
-        match link.closing {
-            None if !link.to_broker.is_empty() => {
-                let most = link.to_broker.len();
-                let count = if self.faults {
-                    1 + self.rng.below(most.min(64))
-                } else {
-                    most
-                };
-                let bytes: Vec<u8> = self.links[index].to_broker.drain(..count).collect();
-                self.brokers[shard].on_bytes(now_ms, conn, &bytes);
-                self.after(shard);
-                true
-            }
-            None if link.client_closed && !link.end_told => {
-                link.end_told = true;
-                let cause = if link.reset {
-                    CloseCause::Error(104)
-                } else {
-                    CloseCause::Eof
-                };
-                self.brokers[shard].on_eof(now_ms, conn, cause);
-                self.after(shard);
-                true
-            }
-            None => false,
-            Some(how) => {
-                link.lost_bytes |= !link.to_broker.is_empty();
-                let is_flushed = link.sending.is_none();
-                link.broker_closed |= is_flushed;
-                let done = is_flushed && (how == CloseHow::Now || link.client_closed);
-                if done {
-                    link.place = Place::Gone;
-                    self.conns.remove(&(shard as u8, conn.0));
-                    self.brokers[shard].on_closed(now_ms, conn);
-                    self.after(shard);
-                }
-                done
-            }
-        }
-    }
-
-    fn finish_send(&mut self, index: usize, shard: usize, conn: ConnId) {
-        let Some(bytes) = self.links[index].sending.take() else {
-            return;
-        };
-        let is_cut = self.links[index].cancel || self.links[index].closing == Some(CloseHow::Now);
-        self.links[index].cancel = false;
-        let written = match () {
-            () if is_cut => self.rng.below(bytes.len() + 1),
-            () if self.faults && self.rng.once_in(3) => 1 + self.rng.below(bytes.len()),
-            () => bytes.len(),
-        };
-        if !self.links[index].client_closed {
-            self.links[index].to_client.extend(&bytes[..written]);
-        }
-        self.brokers[shard].on_sent(self.now_ms, conn, written);
-        self.after(shard);
-    }
-
-    /// The client reads some of what has come.
-    fn client_reads(&mut self, index: usize) -> bool {
-        let link = &mut self.links[index];
-        let client = link.client;
-        if client == usize::MAX || self.clients[client].link != Some(index) || link.stalled {
-            let had = !link.to_client.is_empty() && !link.stalled;
-            if !link.stalled {
-                link.to_client.clear();
-            }
-            return had;
-        }
-        if link.to_client.is_empty() {
-            if !link.broker_closed && !matches!(link.place, Place::Gone) {
-                return false;
-            }
-            // The broker has closed: whatever the reason, the client comes again.
-            link.client_closed = true;
-            self.leave_link(client, true);
-            return true;
-        }
-        let most = link.to_client.len();
-        let count = if self.faults {
-            1 + self.rng.below(most)
-        } else {
-            most
-        };
-        let bytes: Vec<u8> = self.links[index].to_client.drain(..count).collect();
-        let mut events = Vec::new();
-        let rng = &mut self.rng;
-        let faults = self.faults;
-        let answers =
-            self.clients[client].receive(&bytes, &mut || faults && rng.once_in(3), &mut events);
-        for event in events {
-            self.on_event(client, index, event);
-        }
-        self.write(client, answers);
-        true
-    }
-
-    fn on_event(&mut self, index: usize, link: usize, event: Event) {
-        let step = self.step;
-        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
-            eprintln!(
-                "{step} link {link} client {index}.{}: {event:?}",
-                self.clients[index].incarnation
-            );
-        }
-        match event {
-            Event::Connected { session_present } => {
-                let incarnation = self.clients[index].incarnation;
-                if !session_present && incarnation > 1 {
-                    self.oracle
-                        .sessions
-                        .entry((index, incarnation - 1))
-                        .or_default()
-                        .alive = false;
-                }
-                let session = self.session(index);
-                session.alive = true;
-                session.links.push(link);
-            }
-            Event::Refused => panic!("client {index} was refused"),
-            Event::Resent(message) => self.oracle.published[message].resent = true,
-            Event::Acknowledged(message) => self.oracle.published[message].acknowledged = true,
-            Event::Subscribed(filters) => {
-                for known in &mut self.session(index).subscriptions {
-                    if filters.contains(&known.filter) {
-                        known.acknowledged_at = Some(step);
-                    }
-                }
-            }
-            Event::Arrived {
-                topic,
-                payload,
-                qos,
-                dup,
-                retain,
-            } => {
-                let text = String::from_utf8(payload).unwrap();
-                if text.starts_with("will-") {
-                    if index == 0 {
-                        *self.oracle.wills.entry(text).or_default() += 1;
-                    }
-                } else if let Some(message) = text.strip_prefix('m') {
-                    let session = (index, self.clients[index].incarnation);
-                    let message = message.parse().unwrap();
-                    if retain {
-                        self.seen.push((topic.clone(), message));
-                    }
-                    let arrival = Arrival {
-                        session,
-                        link,
-                        topic: &topic,
-                        qos,
-                        dup,
-                        retain,
-                        message,
-                    };
-                    self.oracle.arrived(&arrival);
-                }
-            }
-            Event::Closed => {}
-        }
-    }
-
-    /// After something was said to a brain: what it wants done.
-    fn after(&mut self, shard: usize) {
-        loop {
-            while let Some(effect) = self.brokers[shard].next_effect() {
-                self.on_effect(shard, effect);
-            }
-            let Some(conn) = self.brokers[shard].next_dirty() else {
-                break;
-            };
-            let Some(&index) = self.conns.get(&(shard as u8, conn.0)) else {
-                continue;
-            };
-            let mut slices = Vec::new();
-            if self.brokers[shard].gather(self.now_ms, conn, &mut slices) > 0 {
-                let mut bytes = Vec::new();
-                self.brokers[shard].gathered_into(conn, &mut bytes);
-                self.links[index].sending = Some(bytes);
-            }
-        }
-    }
-
-    fn on_effect(&mut self, shard: usize, effect: Effect) {
-        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
-            let conn = match &effect {
-                Effect::Close { conn, .. } | Effect::Handover { conn, .. } => *conn,
-                _ => ConnId(u32::MAX),
-            };
-            let link = self.conns.get(&(shard as u8, conn.0));
-            eprintln!("{} shard {shard} link {link:?}: {effect:?}", self.step);
-        }
-        let of = |conn: ConnId| (shard as u8, conn.0);
-        match effect {
-            Effect::Close { conn, how } => {
-                let link = &mut self.links[self.conns[&of(conn)]];
-                if link.closing != Some(CloseHow::Now) {
-                    link.closing = Some(how);
-                }
-            }
-            Effect::CancelSend { conn } => self.links[self.conns[&of(conn)]].cancel = true,
-            Effect::Handover { conn, to, handover } => {
-                let index = self.conns.remove(&of(conn)).unwrap();
-                self.links[index].place = Place::Moving(to, handover);
-                self.brokers[shard].on_closed(self.now_ms, conn);
-            }
-            Effect::Mesh { to, message } => self.mesh[shard][to.index()].push_back(message),
-            Effect::Log { .. } => {}
-        }
     }
 }
