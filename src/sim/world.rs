@@ -61,7 +61,7 @@ impl World {
             clients: Vec::new(),
             oracle: Oracle::default(),
             faults: false,
-            slow_mesh: seed % 3 == 0,
+            slow_mesh: seed.is_multiple_of(3),
             wills: 0,
             member_left: false,
             seen: Vec::new(),
