@@ -17,6 +17,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -211,7 +212,11 @@ def main():
     lines += ["#   " + line for line in CONFIG.format(port="PORT").splitlines()]
     for (row, broker), used in commands.items():
         lines += ["", f"# {row}, {broker}", *used]
-    (out / "commands.txt").write_text("\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    # As somebody would type them in the project's folder, not where that lies on this machine.
+    text = text.replace(f"{ROOT}/", "")
+    text = re.sub(rf"{re.escape(tempfile.gettempdir())}/tmp[^/ ]*/", "", text)
+    (out / "commands.txt").write_text(text)
     (out / "README.md").write_text(readme(options, rows, results))
     print((out / "README.md").read_text())
 

@@ -206,3 +206,9 @@ pub const CONTROL_RING_DEPTH: usize = 32;
 
 /// Milliseconds that the log writer rests after it has written what was there: a burst of lines wakes it once.
 pub const LOG_PAUSE_MS: u64 = 20;
+
+/// Attempts to get a port that is taken, and milliseconds between them: time for the kernel to let go of the socket of
+/// a broker that was killed.
+pub const LISTEN_ATTEMPTS: usize = 10;
+/// Milliseconds between two of them.
+pub const LISTEN_PAUSE_MS: u64 = 25;

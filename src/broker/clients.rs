@@ -157,6 +157,8 @@ pub struct Clients {
     /// Answers to the connection whose bytes are being handled, queued together.
     pub replies: Vec<u8>,
     pub replies_to: ConnId,
+    /// Connections whose answers have grown past every bound; ended with the event.
+    pub overflowing: Vec<ConnId>,
     /// Bytes of packets that have not been received whole.
     pub partial_bytes: usize,
     serials: u64,
@@ -182,6 +184,7 @@ impl Clients {
             order: 0,
             replies: Vec::new(),
             replies_to: ConnId(NONE),
+            overflowing: Vec::new(),
             partial_bytes: 0,
             serials: 0,
         }

@@ -39,6 +39,19 @@ impl Broker {
         self.detach(now_ms, conn, true);
         self.clients.conns[conn.index()].stage = Stage::Closing;
         self.clients.close(conn, CloseHow::Now);
+        self.end_event(now_ms);
+    }
+
+    /// The end of an event: connections that do not take their answers are closed, memory that nobody refers to is free.
+    #[inline]
+    pub(super) fn end_event(&mut self, now_ms: u64) {
+        while let Some(conn) = self.clients.overflowing.pop() {
+            if self.clients.conns[conn.index()].stage == Stage::Established {
+                self.clients.counters.stalled += 1;
+                self.detach(now_ms, conn, true);
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+        }
         self.clients.out.settle();
     }
 

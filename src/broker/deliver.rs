@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::clients::{Clients, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
-use super::effect::{CloseHow, MeshMessage};
+use super::effect::MeshMessage;
 use super::outgoing::{Frame, Outgoing, Variant, expiry_left};
 use super::{Broker, owner_of_topic};
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
@@ -420,7 +420,7 @@ impl Clients {
         }
     }
 
-    /// Queues an answer. A client that asks and asks and takes nothing is closed.
+    /// Queues an answer. A client that asks and asks and takes nothing is to be closed.
     pub fn push_control(&mut self, conn: ConnId, range: Range) {
         let pending = self.out.push(conn, range);
         if pending > limits::CONTROL_BYTES_MAX
@@ -429,9 +429,7 @@ impl Clients {
             let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
             self.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::CONTROL_BYTES_MAX {
-                self.counters.stalled += 1;
-                self.conns[conn.index()].stage = Stage::Closing;
-                self.close(conn, CloseHow::Now);
+                self.overflowing.push(conn);
             }
         }
     }

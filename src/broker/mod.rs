@@ -152,20 +152,20 @@ impl Broker {
         if self.clients.conns[conn.index()].stage == Stage::Established {
             self.pump_after_send(now_ms, conn);
         }
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 
     /// Nothing of a connection is in flight any more; its number may be used again.
-    pub fn on_closed(&mut self, _now_ms: u64, conn: ConnId) {
+    pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
         self.clients.free_conn(conn);
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 
     /// Publishes a message of the broker's own.
     pub fn on_publish(&mut self, now_ms: u64, message: Message) {
         let message = Arc::new(message);
         self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 
     /// Whether CONNECT was accepted on this shard, so that the connection stays here.

@@ -26,7 +26,7 @@ impl Broker {
         }
         self.clients.flush_replies();
         self.clients.replies_to = ConnId(NONE);
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 
     fn is_reading(&self, conn: ConnId) -> bool {

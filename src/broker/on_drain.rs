@@ -35,7 +35,7 @@ impl Broker {
         }
         self.clients.mesh_all(|| MeshMessage::Draining);
         self.say_goodbye(now_ms);
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 
     /// Another shard has published its wills.

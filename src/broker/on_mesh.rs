@@ -37,6 +37,6 @@ impl Broker {
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),
             MeshMessage::Draining => self.on_draining(now_ms),
         }
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 }

@@ -41,7 +41,7 @@ impl Broker {
                 .retained
                 .sweep(now_ms, limits::RETAINED_SWEEP_COUNT);
         }
-        self.clients.out.settle();
+        self.end_event(now_ms);
     }
 
     fn on_conn_timer(&mut self, now_ms: u64, conn: ConnId, at: u32) {

@@ -137,3 +137,32 @@ fn a_shared_subscription_is_answered_and_served_in_turn() {
         assert_eq!(world.output(conn), PUBLISH.repeat(3));
     }
 }
+
+/// It asks and asks and takes nothing: closed, with its session, before it costs more than its bound.
+#[test]
+fn one_who_does_not_take_answers_is_closed() {
+    let mut world = World::new(Settings::default());
+    let conn = world.connect("greedy", Version::V311);
+    let pings = b"\xc0\x00".repeat(4096);
+    let mut closed = false;
+    for _ in 0..4096 {
+        world.broker.on_bytes(world.now_ms, conn, &pings);
+        while let Some(effect) = world.broker.next_effect() {
+            closed |= matches!(
+                effect,
+                Effect::Close {
+                    how: CloseHow::Now,
+                    ..
+                }
+            );
+        }
+        if closed {
+            break;
+        }
+    }
+    assert!(closed);
+    assert_eq!(world.broker.counters().clients_connected, 0);
+    world.broker.on_closed(world.now_ms, conn);
+    assert_eq!(world.broker.counters().outbound_bytes, 0);
+    world.connect("greedy", Version::V311);
+}

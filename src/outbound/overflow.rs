@@ -112,6 +112,10 @@ pub fn add(list: &mut Vec<Range>, range: Range) {
 /// See [`Outbound::drop_oldest`].
 pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped {
     let queue = &outbound.queues[conn.index()];
+    if queue.is_stuck() {
+        // A walk costs as much as the queue is long: one that brings nothing is not repeated for every message.
+        return Dropped::default();
+    }
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut kept: Vec<Range> = Vec::with_capacity(ranges.len());
     let mut walk = Walk {
@@ -139,6 +143,9 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
     if dropped.messages > 0 {
         outbound.pending -= dropped.bytes;
         outbound.rebuild(conn, &ranges, &kept);
+    }
+    if pending > keep {
+        outbound.queues[conn.index()].set_stuck();
     }
     dropped
 }

@@ -11,6 +11,8 @@ const DIRTY: u8 = 1;
 const CANCELLED: u8 = 2;
 /// The send in flight has all that was pending when it started, so it ends with a whole packet.
 const WHOLE: u8 = 4;
+/// Dropping messages has not brought the queue down; there is no use in trying again before something was sent.
+const STUCK: u8 = 8;
 
 /// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
 pub type List = Box<VecDeque<Range>>;
@@ -202,7 +204,7 @@ impl Queue {
     pub fn finish(&mut self) -> bool {
         self.in_flight = 0;
         let cancelled = self.flags & CANCELLED != 0;
-        self.flags &= !(CANCELLED | WHOLE);
+        self.flags &= !(CANCELLED | WHOLE | STUCK);
         cancelled
     }
 
@@ -211,6 +213,16 @@ impl Queue {
         let first = self.flags & CANCELLED == 0;
         self.flags |= CANCELLED;
         first
+    }
+
+    /// Whether dropping messages has been tried in vain since the last send.
+    pub fn is_stuck(&self) -> bool {
+        self.flags & STUCK != 0
+    }
+
+    /// Notes that it has.
+    pub fn set_stuck(&mut self) {
+        self.flags |= STUCK;
     }
 
     /// Back to the state of a queue that was never used.

@@ -247,3 +247,24 @@ fn a_closed_queue_leaves_nothing_behind() {
     assert_eq!(model.out.next_dirty(), Some(ConnId(0)));
     assert_eq!(model.out.next_dirty(), None);
 }
+
+/// Looking through a long queue is not repeated for every message: only when something was sent is there new hope.
+#[test]
+fn a_queue_that_cannot_shrink_is_searched_once_a_send() {
+    let mut model = Model::new(1);
+    for index in 0..100 {
+        model.queue(&[0], &packet(0x32, 1000, index), false);
+    }
+    assert_eq!(model.out.drop_oldest(ConnId(0), 1000).messages, 0);
+    for index in 0..3 {
+        model.queue(&[0], &packet(0x30, 1000, index), false);
+    }
+    assert_eq!(model.out.drop_oldest(ConnId(0), 1000).messages, 0);
+    model.gather(0);
+    model.sent(0, 500);
+    assert_eq!(
+        model.out.drop_oldest(ConnId(0), 1000).messages,
+        2,
+        "all but the newest"
+    );
+}

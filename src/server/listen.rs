@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -36,7 +37,7 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
         for address in addresses(configured)? {
-            match listen(configured, address, config.set_tcp_nodelay) {
+            match listen_patiently(configured, address, config.set_tcp_nodelay) {
                 Ok(socket) => {
                     let local = socket.local_addr().ok().and_then(|local| local.as_socket());
                     bound.addresses.push(local.unwrap_or(address));
@@ -107,6 +108,24 @@ fn addresses(configured: &Configured) -> Result<Vec<SocketAddr>, ServeError> {
         return Err(ServeError::Address { place, source });
     }
     Ok(found)
+}
+
+/// As `listen`, but with some patience for a port: after a broker was killed, the kernel takes some milliseconds to undo
+/// the accepts that were in flight, and its socket lives until then.
+fn listen_patiently(
+    configured: &Configured,
+    address: SocketAddr,
+    nodelay: bool,
+) -> io::Result<Socket> {
+    for _ in 0..limits::LISTEN_ATTEMPTS {
+        match listen(configured, address, nodelay) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                std::thread::sleep(Duration::from_millis(limits::LISTEN_PAUSE_MS));
+            }
+            result => return result,
+        }
+    }
+    listen(configured, address, nodelay)
 }
 
 fn listen(configured: &Configured, address: SocketAddr, nodelay: bool) -> io::Result<Socket> {
