@@ -37,9 +37,9 @@ pub fn play(bytes: &[u8]) {
     let settings = Settings {
         max_inflight_messages: choices.next() as u16 % 4,
         max_queued_messages: choices.next() as u32 % 8,
-        allow_duplicate_messages: choices.next() % 2 == 0,
-        upgrade_outgoing_qos: choices.next() % 2 == 0,
-        queue_qos0_messages: choices.next() % 2 == 0,
+        allow_duplicate_messages: choices.next().is_multiple_of(2),
+        upgrade_outgoing_qos: choices.next().is_multiple_of(2),
+        queue_qos0_messages: choices.next().is_multiple_of(2),
         ..Settings::default()
     };
     let mut world = World {
@@ -71,7 +71,9 @@ impl World {
                 self.now_ms += choices.next() as u64 * 500;
                 self.broker.on_timers(self.now_ms);
             }
-            _ if choices.next() % 2 == 0 => DisconnectOut::default().encode(version, &mut bytes),
+            _ if choices.next().is_multiple_of(2) => {
+                DisconnectOut::default().encode(version, &mut bytes)
+            }
             _ => self.broker.on_eof(self.now_ms, conn, CloseCause::Eof),
         }
         if !bytes.is_empty() {
