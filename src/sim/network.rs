@@ -204,7 +204,9 @@ impl World {
                 let text = String::from_utf8(payload).unwrap();
                 if text.starts_with("will-") {
                     if index == 0 {
-                        *self.oracle.wills.entry(text).or_default() += 1;
+                        let count = self.oracle.wills.entry(text).or_default();
+                        // With DUP it may be the same one again: the watcher's connection has been lost.
+                        *count = if dup { (*count).max(1) } else { *count + 1 };
                     }
                 } else if let Some(message) = text.strip_prefix('m') {
                     let session = (index, self.clients[index].incarnation);
