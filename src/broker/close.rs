@@ -57,6 +57,9 @@ impl Broker {
 
     /// DISCONNECT has come from the client (MQTT 5, 3.14).
     pub(super) fn on_disconnect(&mut self, now_ms: u64, conn: ConnId, disconnect: &Disconnect<'_>) {
+        if !is_for_clients(disconnect.reason) {
+            return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+        }
         if let Some(session) = self
             .clients
             .session_of(conn)
@@ -223,6 +226,11 @@ impl Broker {
             }
         }
     }
+}
+
+/// Whether a client may give this reason for its DISCONNECT (MQTT 5, table 3-10: some are the server's only).
+fn is_for_clients(reason: ReasonCode) -> bool {
+    matches!(reason.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
 }
 
 /// What an errno means to a person.

@@ -166,3 +166,18 @@ fn one_who_does_not_take_answers_is_closed() {
     assert_eq!(world.broker.counters().outbound_bytes, 0);
     world.connect("greedy", Version::V311);
 }
+
+/// "Session taken over" is nothing that a client can say.
+#[test]
+fn a_reason_that_only_a_server_has_is_a_protocol_error() {
+    let mut world = World::new(Settings::default());
+    let conn = world.connect("c", Version::V5);
+    world.broker.on_bytes(world.now_ms, conn, b"\xe0\x01\x8e");
+    assert_eq!(world.broker.counters().protocol_errors, 1);
+    let answer = world.output(conn);
+    assert_eq!(
+        (answer[0], answer[2]),
+        (0xe0, 0x82),
+        "DISCONNECT, protocol error"
+    );
+}
