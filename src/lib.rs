@@ -27,6 +27,8 @@ pub mod control;
 
 pub mod server;
 
+pub mod load;
+
 pub mod cli;
 
 #[cfg(test)]

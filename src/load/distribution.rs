@@ -1,0 +1,78 @@
+//! A histogram that can be written down: its percentiles for people and small tools, the whole of it for others.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+/// The largest value that is told apart, in nanoseconds: an hour. What is above counts as this.
+pub const VALUE_NS_MAX: u64 = 3_600_000_000_000;
+
+/// Significant decimal digits: an error of at most 0.1 %.
+pub const DIGITS: u8 = 3;
+
+/// A distribution of nanoseconds (or of what the field's name says); all zeros and no `histogram` without values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    pub count: u64,
+    pub min: u64,
+    pub mean: f64,
+    pub stddev: f64,
+    pub p50: u64,
+    pub p75: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p999: u64,
+    pub p9999: u64,
+    pub max: u64,
+    /// All of it: HdrHistogram V2, deflated, base64.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub histogram: String,
+}
+
+/// A histogram with the range and the precision of all histograms here; record with `saturating_record`.
+pub fn new_histogram() -> Histogram<u64> {
+    // Bounds and digits are constants that it takes.
+    Histogram::new_with_max(VALUE_NS_MAX, DIGITS).unwrap_or_else(|_| unreachable!("fixed bounds"))
+}
+
+impl Distribution {
+    /// The distribution of a histogram.
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Distribution::default();
+        }
+        let mut bytes = Vec::new();
+        // Writing to memory does not fail; without the whole there are still the percentiles.
+        let encoded = match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
+            Ok(_) => BASE64.encode(&bytes),
+            Err(_) => String::new(),
+        };
+        Distribution {
+            count: histogram.len(),
+            min: histogram.min(),
+            mean: histogram.mean(),
+            stddev: histogram.stdev(),
+            p50: histogram.value_at_quantile(0.5),
+            p75: histogram.value_at_quantile(0.75),
+            p90: histogram.value_at_quantile(0.9),
+            p99: histogram.value_at_quantile(0.99),
+            p999: histogram.value_at_quantile(0.999),
+            p9999: histogram.value_at_quantile(0.9999),
+            max: histogram.max(),
+            histogram: encoded,
+        }
+    }
+
+    /// The histogram that it is of; `None` for an empty one, and for a text that is no histogram.
+    pub fn decode(&self) -> Option<Histogram<u64>> {
+        let bytes = BASE64.decode(&self.histogram).ok()?;
+        Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}

@@ -1,0 +1,4 @@
+//! `bench`: the load tester. Plan, workers, verification, histograms, verdict, reports.
+
+pub mod distribution;
+pub mod result;
