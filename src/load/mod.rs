@@ -2,3 +2,4 @@
 
 pub mod distribution;
 pub mod result;
+pub mod stress;
