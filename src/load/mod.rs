@@ -1,4 +1,7 @@
 //! `bench`: the load tester. Plan, workers, verification, histograms, verdict, reports.
+//!
+//! What is here so far knows no socket: identities of messages, the client's session, the ledger of deliveries, the
+//! measurement of a step, results as data, and what belongs to the stress test but its traffic.
 
 pub mod client;
 pub mod distribution;
@@ -7,3 +10,4 @@ pub mod ledger;
 pub mod measure;
 pub mod result;
 pub mod stamp;
+pub mod stress;

@@ -1,0 +1,198 @@
+//! The options of `stress`: pymqttbench's by their names and with their defaults, and those of the grid.
+
+use std::path::{Path, PathBuf};
+
+use clap::value_parser;
+
+use crate::mqtt::topic::{too_deep, topic_name_valid};
+
+/// Where the publishers publish unless `--topic` says otherwise; subscribers take it and all below.
+pub const TOPIC_DEFAULT: &str = "pybench";
+
+/// The broker's host and port where only the other one is named.
+pub const HOSTNAME_DEFAULT: &str = "localhost";
+pub const PORT_DEFAULT: u16 = 1883;
+
+/// The grid's file unless `--dat` says otherwise: the name under which the talk's plotting script opens it.
+pub const DAT_DEFAULT: &str = "stresstest.dat";
+
+/// Runs of each cell unless `--repeat` says otherwise: the talk's plotting script leaves out cells with fewer.
+pub const GRID_REPEAT_DEFAULT: u32 = 6;
+
+/// The longest payload: what a packet can hold (268,435,455 bytes after its length) beside the longest topic.
+const MSG_BYTES_MAX: i64 = 268_435_455 - 65_535 - 4;
+
+/// Most clients of one kind, and the largest side of the grid.
+const CLIENTS_MAX: i64 = 65_536;
+
+/// Most messages of one client.
+const COUNT_MAX: i64 = 1_000_000_000;
+
+/// The longest timeout in seconds: a day.
+const TIMEOUT_S_MAX: u64 = 86_400;
+
+/// What `stress` measures, and where it differs from pymqttbench; at the end of `--help`.
+pub const MANUAL: &str = include_str!("MANUAL.md");
+
+/// The stress test of pymqttbench: every publish on a connection of its own, every subscriber on TOPIC/#
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = MANUAL)]
+pub struct StressArgs {
+    /// The broker's host [default: localhost; without --hostname and --port a broker of its own]
+    #[arg(long, visible_alias = "host", value_name = "HOST")]
+    pub hostname: Option<String>,
+
+    /// The broker's port [default: 1883]
+    #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Publishers
+    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=CLIENTS_MAX))]
+    pub pub_clients: u32,
+
+    /// Subscribers
+    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=CLIENTS_MAX))]
+    pub sub_clients: u32,
+
+    /// Messages that each publisher publishes
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
+    pub pub_count: u32,
+
+    /// Messages that each subscriber waits for, from whichever publisher
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
+    pub sub_count: u32,
+
+    /// Bytes of payload
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = value_parser!(u32).range(0..=MSG_BYTES_MAX))]
+    pub msg_size: u32,
+
+    /// Seconds from the first publish until a subscriber without all its messages has failed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=TIMEOUT_S_MAX))]
+    pub sub_timeout: u64,
+
+    /// Seconds from its own start until a publisher that is not done has failed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=TIMEOUT_S_MAX))]
+    pub pub_timeout: u64,
+
+    /// Topic to publish to; subscribers subscribe to TOPIC/# [default: pybench]
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+
+    /// Certificates of authorities to trust; not supported yet
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+
+    /// User name of all clients
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+
+    /// Password of all clients
+    #[arg(long, value_name = "PASSWORD", requires = "username")]
+    pub password: Option<String>,
+
+    /// Quality of service of publishers and subscribers
+    #[arg(long, value_name = "QOS", default_value_t = 0, value_parser = value_parser!(u8).range(0..=2))]
+    pub qos: u8,
+
+    /// Print a line of ten fields with colons between them
+    #[arg(long)]
+    pub brief: bool,
+
+    /// Run every pair of powers of two up to --grid-max subscribers and publishers
+    #[arg(long)]
+    pub grid: bool,
+
+    /// The largest number of subscribers, and of publishers, in the grid
+    #[arg(long, value_name = "N", default_value_t = 1024, requires = "grid", value_parser = value_parser!(u32).range(1..=CLIENTS_MAX))]
+    pub grid_max: u32,
+
+    /// Runs; in the grid, runs of each cell [default: 1; in the grid 6, as the talk's plotting script wants]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub repeat: Option<u32>,
+
+    /// The grid's results, a line per run; a grid that stopped goes on from there [default: stresstest.dat]
+    #[arg(long, value_name = "FILE", requires = "grid")]
+    pub dat: Option<PathBuf>,
+
+    /// Published runs to compare the grid with [default: the 579 runs of the Firehose of 2017]
+    #[arg(long, value_name = "FILE", requires = "grid")]
+    pub published: Option<PathBuf>,
+
+    /// Write the grid as a page with heat maps
+    #[arg(long, value_name = "FILE", requires = "grid")]
+    pub html: Option<PathBuf>,
+
+    /// Seconds of quiet between two runs
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
+    pub settle_s: f64,
+}
+
+/// Seconds of quiet: finite, not negative, at most an hour.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("must be 0 to 3600 seconds".into()),
+    }
+}
+
+impl StressArgs {
+    /// The broker to test; `None`: the tester starts one of its own.
+    pub fn address(&self) -> Option<(&str, u16)> {
+        if self.hostname.is_none() && self.port.is_none() {
+            return None;
+        }
+        let hostname = self.hostname.as_deref().unwrap_or(HOSTNAME_DEFAULT);
+        Some((hostname, self.port.unwrap_or(PORT_DEFAULT)))
+    }
+
+    /// The topic that is published to. As in pymqttbench an empty one counts as none given.
+    pub fn topic(&self) -> &str {
+        match self.topic.as_deref() {
+            None | Some("") => TOPIC_DEFAULT,
+            Some(topic) => topic,
+        }
+    }
+
+    /// The filter of every subscriber; it covers the topic itself.
+    pub fn filter(&self) -> String {
+        format!("{}/#", self.topic())
+    }
+
+    /// Runs, or runs of each cell.
+    pub fn runs(&self) -> u32 {
+        let default = if self.grid { GRID_REPEAT_DEFAULT } else { 1 };
+        self.repeat.unwrap_or(default)
+    }
+
+    /// The grid's file.
+    pub fn dat(&self) -> &Path {
+        self.dat.as_deref().unwrap_or(Path::new(DAT_DEFAULT))
+    }
+
+    /// What no parser of a single option finds; an error here is one of usage.
+    pub fn check(&self) -> Result<(), String> {
+        if self.cacert.is_some() {
+            return Err("--cacert: TLS is not supported by the load tester yet".into());
+        }
+        let topic = self.topic();
+        if !topic_name_valid(topic) || topic.len() + 2 > usize::from(u16::MAX) {
+            return Err(format!(
+                "--topic {topic:?}: not a topic that can be published to"
+            ));
+        }
+        if too_deep(&self.filter()) {
+            return Err(format!("--topic {topic:?}: too many levels"));
+        }
+        // The grid begins with a single publisher.
+        let publishers = if self.grid { 1 } else { self.pub_clients };
+        if u64::from(self.pub_count) * u64::from(publishers) < u64::from(self.sub_count) {
+            return Err(TOO_FEW_MESSAGES.into());
+        }
+        Ok(())
+    }
+}
+
+/// More messages awaited than published; in pymqttbench's words.
+const TOO_FEW_MESSAGES: &str = "The configured number of publisher clients and published message count is too small \
+for the configured subscriber count. Increase the value of --pub-count and/or --pub-clients, or decrease the value of \
+--sub-count.";
