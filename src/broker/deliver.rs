@@ -362,13 +362,14 @@ impl Clients {
             .strip_prefix(listener.mount_point.as_str())
             .unwrap_or(message.topic);
         let entry = &mut self.conns[conn.index()];
-        let mut topic_alias = None;
+        let (mut topic_alias, mut sets_alias) = (None, None);
         if let Some(aliases) = &mut entry.aliases
             && let Some((alias, known)) = aliases.outbound.of(topic)
         {
             topic_alias = Some(alias);
-            if known {
-                topic = "";
+            match known {
+                true => topic = "",
+                false => sets_alias = Some(topic),
             }
         }
         let ids = [bits >> 4];
@@ -387,14 +388,22 @@ impl Clients {
         };
         let frame = message.write(&mut self.out, &head, 0);
         match packet_id {
-            None => self.push_droppable(conn, frame, message.payload.len()),
+            None => {
+                let is_sent = self.push_droppable(conn, frame, message.payload.len());
+                if let (false, Some(topic)) = (is_sent, sets_alias)
+                    && let Some(aliases) = &mut self.conns[conn.index()].aliases
+                {
+                    aliases.outbound.forget(topic);
+                }
+            }
             Some(_) => self.push_frame(conn, frame, message.payload.len()),
         }
     }
 
-    /// Queues a QoS 0 message; when the connection has too much to take already, the oldest ones go.
+    /// Queues a QoS 0 message; when the connection has too much to take already, the oldest ones go. False if it was
+    /// this one that went.
     #[inline]
-    fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+    fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
         let pending = self.out.pending(conn);
         if pending > 0
             && u64::from(pending) + u64::from(frame.len()) > u64::from(limits::OUTBOUND_BYTES_MAX)
@@ -403,10 +412,11 @@ impl Clients {
             self.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::OUTBOUND_BYTES_MAX {
                 self.counters.publish_dropped += 1;
-                return;
+                return false;
             }
         }
         self.push_frame(conn, frame, payload_len);
+        true
     }
 
     #[inline]

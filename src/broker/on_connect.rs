@@ -255,6 +255,7 @@ impl Broker {
             .min(listener.max_topic_alias_broker);
         if entry.alias_max > 0 {
             entry.aliases = Some(Box::new(Aliases::new(entry.alias_max)));
+            self.clients.out.keep_aliases(conn);
         }
         let is_private = entry.packet_bytes_max != u32::MAX
             || entry.alias_max > 0

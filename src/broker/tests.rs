@@ -1,4 +1,6 @@
-//! A shard's brain by itself: the smallest conversations.
+//! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
+
+mod slow;
 
 use std::sync::Arc;
 
