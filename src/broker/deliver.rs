@@ -332,7 +332,7 @@ impl Clients {
             dup: false,
             qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
             retain: bits & 4 != 0,
-            topic: message.topic.as_bytes(),
+            topic: self.unmounted(conn, message.topic).as_bytes(),
             packet_id: PacketId::new(1).filter(|_| bits & 3 != 0),
             topic_alias: None,
             message_expiry: message.expiry_s,
@@ -341,6 +341,13 @@ impl Clients {
             payload_len: message.payload.len(),
         };
         head.packet_len() <= max as usize
+    }
+
+    /// The topic as the clients of a connection's listener know it.
+    fn unmounted<'a>(&self, conn: ConnId, topic: &'a str) -> &'a str {
+        topic
+            .strip_prefix(self.listener(conn).mount_point.as_str())
+            .unwrap_or(topic)
     }
 
     /// Sends in an encoding of the connection's own.
@@ -356,11 +363,7 @@ impl Clients {
             self.counters.publish_dropped += 1;
             return;
         }
-        let listener = &self.settings.listeners[usize::from(self.conns[conn.index()].listener)];
-        let mut topic = message
-            .topic
-            .strip_prefix(listener.mount_point.as_str())
-            .unwrap_or(message.topic);
+        let mut topic = self.unmounted(conn, message.topic);
         let entry = &mut self.conns[conn.index()];
         let (mut topic_alias, mut sets_alias) = (None, None);
         if let Some(aliases) = &mut entry.aliases
@@ -373,7 +376,7 @@ impl Clients {
             }
         }
         let ids = [bits >> 4];
-        let head = PublishHead {
+        let mut head = PublishHead {
             version: entry.version,
             dup,
             qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
@@ -386,6 +389,14 @@ impl Clients {
             properties: message.properties,
             payload_len: message.payload.len(),
         };
+        if let Some(topic) = sets_alias
+            && head.packet_len() > entry.packet_bytes_max as usize
+            && let Some(aliases) = &mut entry.aliases
+        {
+            // The message is within the limit, but not with the alias beside the topic.
+            aliases.outbound.forget(topic);
+            (head.topic_alias, sets_alias) = (None, None);
+        }
         let frame = message.write(&mut self.out, &head, 0);
         match packet_id {
             None => {

@@ -93,3 +93,36 @@ fn an_alias_is_never_used_before_the_client_knows_it() {
     });
     assert!(known.iter().flatten().any(|topic| topic == "second"));
 }
+
+/// The greatest packet that a client takes is reached, and not passed, with a topic alias and with a mount point.
+#[test]
+fn the_greatest_packet_is_the_same_with_alias_and_mount_point() {
+    let listener = ListenerSettings {
+        mount_point: "mounted/".into(),
+        ..ListenerSettings::default()
+    };
+    for alias_max in [0, 10] {
+        let mut world = World::new(Settings {
+            listeners: vec![listener.clone()],
+            ..Settings::default()
+        });
+        let connect = ConnectOut {
+            client_id: "s",
+            clean_start: true,
+            topic_alias_maximum: Some(alias_max),
+            maximum_packet_size: Some(40),
+            ..ConnectOut::default()
+        };
+        let subscriber = world.connect_as(&connect, Version::V5);
+        world.output(subscriber);
+        world.subscribe(subscriber, Version::V5, "#", QoS::AtMostOnce);
+        let publisher = world.connect("p", Version::V311);
+        // Fixed header 2, topic 3, property length 1.
+        world.publish(publisher, "t", 0, false, &[1; 34]);
+        let received = world.output(subscriber);
+        assert_eq!(received.len(), 40);
+        packets(Version::V5, &received, |packet| {
+            assert!(matches!(packet, Packet::Publish(publish) if publish.topic == "t"));
+        });
+    }
+}
