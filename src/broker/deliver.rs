@@ -321,7 +321,7 @@ impl Clients {
     }
 
     /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
-    fn fits(&self, conn: ConnId, bits: u32, message: &Outgoing<'_>) -> bool {
+    pub fn fits(&self, conn: ConnId, bits: u32, message: &Outgoing<'_>) -> bool {
         let max = self.conns[conn.index()].packet_bytes_max;
         if max == u32::MAX {
             return true;

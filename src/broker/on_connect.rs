@@ -11,6 +11,7 @@ use super::settings::LogKind;
 use super::timers::tick;
 use super::{Broker, home};
 use crate::ids::{ConnId, SessionId};
+use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
 use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
@@ -210,6 +211,13 @@ impl Broker {
         self.clients.flush_replies();
         if session_present {
             self.rejoin_shared(now_ms, session);
+            if let Some(flow) = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.flow.as_mut())
+            {
+                flow.resend();
+            }
             self.resend(now_ms, conn, session);
             self.clients.pump(now_ms, session);
         }
@@ -349,27 +357,26 @@ impl Broker {
     }
 
     /// Sends again what was in flight when the last connection ended: PUBLISH with DUP, and PUBREL, in their order
-    /// (MQTT-4.4.0-1, MQTT-3.3.1-1).
-    fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
+    /// (MQTT-4.4.0-1, MQTT-3.3.1-1), as far as the receive maximum and the socket allow.
+    pub(super) fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
         let bounds = self.clients.bounds(Some(conn));
-        let flow = self
-            .clients
-            .session(session)
-            .and_then(|entry| entry.flow.as_mut());
-        let entries = flow.map(|flow| flow.resend(&bounds)).unwrap_or_default();
-        for entry in entries {
+        while self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
+            let Some(flow) = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.flow.as_mut())
+            else {
+                return;
+            };
+            let Some(entry) = flow.next_later(&bounds) else {
+                return;
+            };
             self.send_again(now_ms, conn, session, entry);
         }
     }
 
     /// Sends one of them.
-    pub(super) fn send_again(
-        &mut self,
-        now_ms: u64,
-        conn: ConnId,
-        session: SessionId,
-        entry: InFlight,
-    ) {
+    fn send_again(&mut self, now_ms: u64, conn: ConnId, session: SessionId, entry: InFlight) {
         let Some(id) = PacketId::new(entry.id) else {
             return;
         };
@@ -381,19 +388,27 @@ impl Broker {
             }
             (_, Some(message)) => {
                 let mut outgoing = Outgoing::shared(&message, now_ms);
+                if !self.clients.fits(conn, entry.bits, &outgoing) {
+                    // MQTT-3.1.2-25: as if it had been completed.
+                    self.clients.counters.publish_dropped += 1;
+                    self.clients.unstore(&message);
+                    return self.forget_in_flight(session, id);
+                }
                 self.clients
                     .send_private(conn, entry.bits, Some(id), true, &mut outgoing);
             }
             // Sent while the session was not to outlive its connection: there is nothing to send again.
-            (_, None) => {
-                if let Some(flow) = self
-                    .clients
-                    .session(session)
-                    .and_then(|entry| entry.flow.as_mut())
-                {
-                    flow.complete(id.get());
-                }
-            }
+            (_, None) => self.forget_in_flight(session, id),
+        }
+    }
+
+    fn forget_in_flight(&mut self, session: SessionId, id: PacketId) {
+        if let Some(flow) = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_mut())
+        {
+            flow.complete(id.get());
         }
     }
 }

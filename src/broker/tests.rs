@@ -1,5 +1,6 @@
 //! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
 
+mod resend;
 mod slow;
 
 use std::sync::Arc;
