@@ -127,6 +127,17 @@ pub struct Hot {
     pub conn: u32,
     /// The bits below; 0 is a plain connected 3.x client.
     pub flags: u8,
+    /// Questions about retained messages for it that other shards have not answered.
+    pub asking: u8,
+}
+
+impl Hot {
+    /// Of a session without a connection.
+    const AWAY: Hot = Hot {
+        conn: NONE,
+        flags: 0,
+        asking: 0,
+    };
 }
 
 /// The client speaks MQTT 5.
@@ -281,17 +292,11 @@ impl Clients {
             }
             None => {
                 self.sessions.push(Some(session));
-                self.hot.push(Hot {
-                    conn: NONE,
-                    flags: 0,
-                });
+                self.hot.push(Hot::AWAY);
                 (self.sessions.len() - 1) as u32
             }
         };
-        self.hot[index as usize] = Hot {
-            conn: NONE,
-            flags: 0,
-        };
+        self.hot[index as usize] = Hot::AWAY;
         let hash = self.hash(client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);
         self.index.insert_unique(hash, index, |&index| {

@@ -77,6 +77,7 @@ impl Broker {
         }
         if waits {
             self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
         }
     }
 
@@ -102,6 +103,7 @@ impl Broker {
         }
         if waits {
             self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
         }
     }
 }

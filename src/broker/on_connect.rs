@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::clients::{HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, Stage};
+use super::clients::{HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
@@ -220,6 +220,7 @@ impl Broker {
             }
             self.resend(now_ms, conn, session);
             self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
         }
     }
 
@@ -277,10 +278,8 @@ impl Broker {
         let flags = (u8::from(is_v5) * HOT_V5)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
-        self.clients.hot[session.index()] = Hot {
-            conn: conn.0,
-            flags,
-        };
+        let hot = &mut self.clients.hot[session.index()];
+        (hot.conn, hot.flags) = (conn.0, flags);
         if keep_alive_s > 0 {
             self.clients
                 .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);

@@ -11,9 +11,12 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::hash::BuildHasher;
 
+use super::clients::NONE;
 use super::effect::{MeshMessage, RetainQuery};
 use super::{Broker, owner_of_topic};
 use crate::ids::{SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 use crate::routing::EntryOptions;
 use crate::session::{Delivery, Origin};
@@ -171,14 +174,59 @@ impl Broker {
         self.replays.note_live(topic);
     }
 
-    /// Replays the retained messages that match a filter to a session that has just subscribed.
-    pub(super) fn replay(
+    /// Replays the retained messages of subscriptions: those of one after the other, so that a client that does not take
+    /// them makes the broker hold, and look for, no more than a bound.
+    pub(super) fn want_replays(
         &mut self,
         now_ms: u64,
         session: SessionId,
-        filter: &str,
-        options: EntryOptions,
+        filters: impl IntoIterator<Item = (Box<str>, EntryOptions)>,
     ) {
+        for (filter, options) in filters {
+            if self.may_replay(session) {
+                self.replay(now_ms, session, &filter, options);
+                continue;
+            }
+            let Some(entry) = self.clients.session(session) else {
+                return;
+            };
+            let replays = &mut entry.rare().replays;
+            if replays.len() < limits::REPLAYS_WAITING_MAX {
+                replays.push_back((filter, options));
+            } else if let Some(conn) = self.clients.conn_of(session) {
+                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            }
+        }
+    }
+
+    /// Goes on where `want_replays` stopped.
+    pub(super) fn next_replays(&mut self, now_ms: u64, session: SessionId) {
+        while self.may_replay(session) {
+            let rare = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.rare.as_mut());
+            let Some((filter, options)) = rare.and_then(|rare| rare.replays.pop_front()) else {
+                return;
+            };
+            self.replay(now_ms, session, &filter, options);
+        }
+    }
+
+    fn may_replay(&mut self, session: SessionId) -> bool {
+        let hot = self.clients.hot[session.index()];
+        let waiting = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_ref())
+            .map_or(0, |flow| flow.replaying());
+        hot.conn != NONE
+            && hot.asking < limits::REPLAY_QUESTIONS_MAX
+            && waiting < limits::REPLAY_MESSAGES_MAX
+    }
+
+    /// Replays the retained messages that match a filter to a session that has just subscribed.
+    fn replay(&mut self, now_ms: u64, session: SessionId, filter: &str, options: EntryOptions) {
         let own = self.clients.shard;
         let has_wildcard = filter.contains(['+', '#']);
         let only = (!has_wildcard).then(|| owner_of_topic(filter, self.clients.shards));
@@ -199,6 +247,7 @@ impl Broker {
         let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
             return;
         };
+        self.clients.hot[session.index()].asking += 1;
         let ticket = self.interests.next_ticket();
         let asked_at = self.replays.live_count;
         let missing = owners.len() as u8;
@@ -246,7 +295,8 @@ impl Broker {
             question.options,
             question.asked_at,
         );
-        if question.missing == 0 {
+        let is_last = question.missing == 0;
+        if is_last {
             self.replays.open.remove(&ticket);
         }
         let live = &self.replays.live;
@@ -263,7 +313,9 @@ impl Broker {
             .session(session)
             .is_some_and(|entry| entry.serial == serial);
         if is_same {
+            self.clients.hot[session.index()].asking -= u8::from(is_last);
             self.replay_messages(now_ms, session, options, &messages);
+            self.next_replays(now_ms, session);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
 
+mod hostile;
 mod resend;
 mod slow;
 

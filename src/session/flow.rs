@@ -123,6 +123,11 @@ impl Flow {
         self.replaying > 0 || self.waiting_qos0 > 0
     }
 
+    /// Retained messages that wait.
+    pub fn replaying(&self) -> usize {
+        self.replaying as usize
+    }
+
     /// How many messages wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
