@@ -5,6 +5,7 @@
 //! it has them. And a message may overtake the answer: topics of retained messages that pass this shard while a
 //! question is open are noted, and the older copy in the answer is left out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -31,6 +32,29 @@ struct Question {
     asked_at: u64,
 }
 
+/// A filter with wildcards whose retained messages are to be found on this shard.
+enum Lookup {
+    /// For a client of this shard.
+    Own {
+        session: SessionId,
+        serial: u64,
+        filter: Box<str>,
+        options: EntryOptions,
+    },
+    /// For another shard.
+    Other { asker: ShardId, query: RetainQuery },
+}
+
+impl Lookup {
+    /// The session of this shard that it is for.
+    fn session(&self) -> Option<SessionId> {
+        match self {
+            Lookup::Own { session, .. } => Some(*session),
+            Lookup::Other { .. } => None,
+        }
+    }
+}
+
 /// See the module.
 pub struct Replays {
     shards: u8,
@@ -43,11 +67,22 @@ pub struct Replays {
     /// Questions that wait for stores to arrive here.
     held: Vec<(ShardId, RetainQuery)>,
     open: HashMap<u32, Question, FixedState>,
+    /// Look-ups that wait their turn, at most `REPLAY_QUESTIONS_MAX` for a session.
+    lookups: VecDeque<Lookup>,
+    /// Nodes visited above what the time until `spent_at_ms` allowed.
+    spent: usize,
+    spent_at_ms: u64,
+    /// Whether look-ups are being made.
+    looking: bool,
     /// Retained messages that have passed this shard, and by topic the count at the last one, while questions are open.
     live_count: u64,
     live: HashMap<u64, u64, FixedState>,
     /// When expired messages are looked for next.
     pub next_sweep_ms: u64,
+}
+
+fn has_wildcard(filter: &str) -> bool {
+    filter.contains(['+', '#'])
 }
 
 fn topic_hash(topic: &str) -> u64 {
@@ -65,6 +100,10 @@ impl Replays {
             applied: vec![0; count],
             held: Vec::new(),
             open: HashMap::with_hasher(state()),
+            lookups: VecDeque::new(),
+            spent: 0,
+            spent_at_ms: 0,
+            looking: false,
             live_count: 0,
             live: HashMap::with_hasher(state()),
             next_sweep_ms: 0,
@@ -87,6 +126,13 @@ impl Replays {
         for (seen, &stored) in self.seen[from.index()].iter_mut().zip(stored) {
             *seen = (*seen).max(stored);
         }
+    }
+
+    /// When the next look-up may be made, if one waits.
+    pub fn next_lookup_ms(&self) -> Option<u64> {
+        let too_much = (self.spent + 1).saturating_sub(limits::LOOKUP_NODES_BURST);
+        let wait_ms = too_much.div_ceil(limits::LOOKUP_NODES_PER_MS) as u64;
+        (!self.lookups.is_empty()).then_some(self.spent_at_ms + wait_ms)
     }
 
     /// A retained message has passed this shard.
@@ -123,7 +169,7 @@ impl Broker {
         while index < self.replays.held.len() {
             if self.has_applied(&self.replays.held[index].1) {
                 let (asker, query) = self.replays.held.remove(index);
-                self.answer(now_ms, asker, &query);
+                self.look_up(now_ms, Lookup::Other { asker, query });
             } else {
                 index += 1;
             }
@@ -146,17 +192,74 @@ impl Broker {
     /// Another shard asks for retained messages.
     pub(super) fn on_retain_query(&mut self, now_ms: u64, from: ShardId, query: RetainQuery) {
         if self.has_applied(&query) {
-            self.answer(now_ms, from, &query);
+            self.look_up(now_ms, Lookup::Other { asker: from, query });
         } else {
             self.replays.held.push((from, query));
         }
     }
 
+    /// Looks up at once what is found at once; what has wildcards in its turn.
+    fn look_up(&mut self, now_ms: u64, lookup: Lookup) {
+        let filter = match &lookup {
+            Lookup::Own { filter, .. } => filter,
+            Lookup::Other { query, .. } => &query.filter,
+        };
+        if !has_wildcard(filter) {
+            return self.find_retained(now_ms, lookup);
+        }
+        self.replays.lookups.push_back(lookup);
+        self.run_lookups(now_ms);
+    }
+
+    /// Looks up what waits, as far as this shard's time for it goes.
+    pub(super) fn run_lookups(&mut self, now_ms: u64) {
+        let replays = &mut self.replays;
+        let passed_ms = now_ms.saturating_sub(replays.spent_at_ms) as usize;
+        let earned = passed_ms.saturating_mul(limits::LOOKUP_NODES_PER_MS);
+        replays.spent = replays.spent.saturating_sub(earned);
+        replays.spent_at_ms = now_ms;
+        // What is found may make room for the next look-up of its client, which joins the others here.
+        if std::mem::replace(&mut replays.looking, true) {
+            return;
+        }
+        while self.replays.spent < limits::LOOKUP_NODES_BURST
+            && let Some(lookup) = self.replays.lookups.pop_front()
+        {
+            let session = lookup.session();
+            self.find_retained(now_ms, lookup);
+            if let Some(session) = session {
+                self.next_replays(now_ms, session);
+            }
+        }
+        self.replays.looking = false;
+    }
+
+    fn find_retained(&mut self, now_ms: u64, lookup: Lookup) {
+        match lookup {
+            Lookup::Own {
+                session,
+                serial,
+                filter,
+                options,
+            } => {
+                let entry = self.clients.session(session);
+                if entry.is_none_or(|entry| entry.serial != serial) {
+                    return;
+                }
+                let mut messages = Vec::new();
+                let retained = &self.routing.retained;
+                self.replays.spent += retained.matching(&filter, now_ms, &mut messages);
+                self.clients.hot[session.index()].asking -= 1;
+                self.replay_messages(now_ms, session, options, &messages);
+            }
+            Lookup::Other { asker, query } => self.answer(now_ms, asker, &query),
+        }
+    }
+
     fn answer(&mut self, now_ms: u64, asker: ShardId, query: &RetainQuery) {
         let mut messages = Vec::new();
-        self.routing
-            .retained
-            .matching(&query.filter, now_ms, &mut messages);
+        let retained = &self.routing.retained;
+        self.replays.spent += retained.matching(&query.filter, now_ms, &mut messages);
         self.clients.mesh(
             asker,
             MeshMessage::RetainReply {
@@ -228,14 +331,19 @@ impl Broker {
     /// Replays the retained messages that match a filter to a session that has just subscribed.
     fn replay(&mut self, now_ms: u64, session: SessionId, filter: &str, options: EntryOptions) {
         let own = self.clients.shard;
-        let has_wildcard = filter.contains(['+', '#']);
-        let only = (!has_wildcard).then(|| owner_of_topic(filter, self.clients.shards));
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return;
+        };
+        let only = (!has_wildcard(filter)).then(|| owner_of_topic(filter, self.clients.shards));
         if only.is_none_or(|owner| owner == own) {
-            let mut messages = Vec::new();
-            self.routing
-                .retained
-                .matching(filter, now_ms, &mut messages);
-            self.replay_messages(now_ms, session, options, &messages);
+            self.clients.hot[session.index()].asking += 1;
+            let lookup = Lookup::Own {
+                session,
+                serial,
+                filter: filter.into(),
+                options,
+            };
+            self.look_up(now_ms, lookup);
         }
         let owners: Vec<ShardId> = (0..self.replays.shards)
             .map(ShardId)
@@ -244,9 +352,6 @@ impl Broker {
         if owners.is_empty() {
             return;
         }
-        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
-            return;
-        };
         self.clients.hot[session.index()].asking += 1;
         let ticket = self.interests.next_ticket();
         let asked_at = self.replays.live_count;

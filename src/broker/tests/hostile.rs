@@ -44,10 +44,15 @@ fn subscribing_again_and_again_holds_no_more_than_a_bound() {
         assert!(world.flow_queued("greedy") < limits::REPLAY_MESSAGES_MAX + TOPICS);
     }
     let mut messages = 0;
-    packets(Version::V5, &world.output(greedy), |packet| {
-        messages += usize::from(matches!(packet, Packet::Publish(_)));
-    });
+    while messages < rounds * TOPICS {
+        packets(Version::V5, &world.output(greedy), |packet| {
+            messages += usize::from(matches!(packet, Packet::Publish(_)));
+        });
+        world.now_ms += 1;
+        world.broker.on_timers(world.now_ms);
+    }
     assert_eq!(messages, rounds * TOPICS);
+    assert_eq!(world.output(greedy), b"");
 }
 
 #[test]
@@ -89,4 +94,67 @@ fn a_session_has_a_bounded_number_of_subscriptions() {
     );
     world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
     assert_eq!(world.broker.counters().subscriptions, 0);
+}
+
+/// Filters with wildcards that find nothing cost the one who asks, not the others: only so many are looked up at once.
+#[test]
+fn looking_for_retained_messages_takes_a_bounded_share_of_the_time() {
+    const TOPICS: usize = 20_000;
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..TOPICS {
+        world.publish(publisher, &format!("t/{index}"), 0, true, b"x");
+    }
+    let greedy = world.connect("greedy", Version::V5);
+    let filters = vec!["+/+/nothing"; 1000];
+    world.publish(publisher, "t/0/nothing", 0, true, b"found");
+    let start_ms = world.now_ms;
+    world
+        .broker
+        .on_bytes(start_ms, greedy, &subscribe(&filters, Version::V5));
+    let mut messages = 0;
+    let mut turns = 0;
+    while messages < 1000 {
+        packets(Version::V5, &world.output(greedy), |packet| {
+            messages += usize::from(matches!(packet, Packet::Publish(_)));
+        });
+        turns += 1;
+        let next_ms = world.broker.next_deadline().unwrap();
+        world.now_ms = world.now_ms.max(next_ms);
+        world.broker.on_timers(world.now_ms);
+    }
+    let visited = 1000 * TOPICS - limits::LOOKUP_NODES_BURST;
+    let passed_ms = world.now_ms - start_ms;
+    assert!(passed_ms >= (visited / limits::LOOKUP_NODES_PER_MS) as u64);
+    assert!(turns > 100, "{turns}");
+}
+
+/// Whatever waits for its turn is not done one inside the other.
+#[test]
+fn many_filters_that_wait_are_looked_up_one_after_the_other() {
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..=limits::LOOKUP_NODES_BURST {
+        world.publish(publisher, &format!("t/{index}"), 0, true, b"x");
+    }
+    let greedy = world.connect("greedy", Version::V311);
+    let mut filters = vec!["#"];
+    filters.extend(["+/+/nothing"; limits::REPLAY_QUESTIONS_MAX as usize - 1]);
+    filters.extend(["a/+", "b"].repeat(4000));
+    for filters in [&filters[..], &["a/+"; 8000], &["b"; 8000]] {
+        let bytes = subscribe(filters, Version::V311);
+        world.broker.on_bytes(world.now_ms, greedy, &bytes);
+    }
+    let session = world.broker.clients.find_session("greedy").unwrap();
+    loop {
+        world.output(greedy);
+        let next_ms = world.broker.replays.next_lookup_ms();
+        let entry = world.broker.clients.session(session).unwrap();
+        if next_ms.is_none() && entry.rare.as_ref().unwrap().replays.is_empty() {
+            break;
+        }
+        world.now_ms = world.now_ms.max(next_ms.unwrap_or(0));
+        world.broker.on_timers(world.now_ms);
+    }
+    assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
 }
