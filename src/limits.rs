@@ -239,3 +239,6 @@ pub const LOOKUP_NODES_PER_MS: usize = 10_000;
 
 /// Nodes that may be visited at once: those of the last filter are visited whatever their number.
 pub const LOOKUP_NODES_BURST: usize = 100_000;
+
+/// Stale deadlines that a shard keeps beside as many as it has connections and sessions, before it looks for them.
+pub const TIMERS_STALE_MIN: usize = 4096;

@@ -332,7 +332,22 @@ impl Clients {
         let timer_at = &mut self.conns[conn.index()].timer_at;
         if *timer_at == 0 || at < *timer_at {
             *timer_at = at;
-            self.timers.add(at, Owner::Conn(conn));
+            self.add_timer(at, Owner::Conn(conn));
+        }
+    }
+
+    /// Adds a deadline, and forgets stale ones where a day or a century would do it too late.
+    fn add_timer(&mut self, at: u32, owner: Owner) {
+        self.timers.add(at, owner);
+        let owners = self.conns.len() + self.sessions.len();
+        if self.timers.is_bloated(owners) {
+            let (conns, sessions) = (&self.conns, &self.sessions);
+            self.timers.retain(|at, owner| match owner {
+                Owner::Conn(conn) => conns[conn.index()].timer_at == at,
+                Owner::Session(session) => sessions[session.index()]
+                    .as_ref()
+                    .is_some_and(|entry| entry.timer_at == at),
+            });
         }
     }
 
@@ -346,7 +361,7 @@ impl Clients {
             && (entry.timer_at == 0 || at < entry.timer_at)
         {
             entry.timer_at = at;
-            self.timers.add(at, Owner::Session(session));
+            self.add_timer(at, Owner::Session(session));
         }
     }
 
