@@ -147,6 +147,13 @@ impl Broker {
             if will.retain && !self.clients.settings.retain_available {
                 return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
             }
+            if will.topic.len() + listener.mount_point.len() > usize::from(u16::MAX) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID);
+            }
+            let size_limit = self.clients.settings.message_size_limit as usize;
+            if size_limit > 0 && will.payload.len() > size_limit {
+                return Err(ReasonCode::PACKET_TOO_LARGE);
+            }
             if super::on_publish::is_broker_topic(will.topic) {
                 return Err(ReasonCode::NOT_AUTHORIZED);
             }

@@ -3,7 +3,7 @@
 use super::slow::packets;
 use super::*;
 use crate::limits;
-use crate::mqtt::Packet;
+use crate::mqtt::{Packet, WillOut};
 
 fn subscribe(filters: &[&str], version: Version) -> Vec<u8> {
     let options = SubscribeOptions::with_qos(QoS::AtMostOnce);
@@ -99,7 +99,7 @@ fn a_session_has_a_bounded_number_of_subscriptions() {
 /// Filters with wildcards that find nothing cost the one who asks, not the others: only so many are looked up at once.
 #[test]
 fn looking_for_retained_messages_takes_a_bounded_share_of_the_time() {
-    const TOPICS: usize = 20_000;
+    const TOPICS: usize = 5_000;
     let mut world = World::new(Settings::default());
     let publisher = world.connect("p", Version::V311);
     for index in 0..TOPICS {
@@ -126,7 +126,7 @@ fn looking_for_retained_messages_takes_a_bounded_share_of_the_time() {
     let visited = 1000 * TOPICS - limits::LOOKUP_NODES_BURST;
     let passed_ms = world.now_ms - start_ms;
     assert!(passed_ms >= (visited / limits::LOOKUP_NODES_PER_MS) as u64);
-    assert!(turns > 100, "{turns}");
+    assert!(turns > 40, "{turns}");
 }
 
 /// Whatever waits for its turn is not done one inside the other.
@@ -157,4 +157,66 @@ fn many_filters_that_wait_are_looked_up_one_after_the_other() {
         world.broker.on_timers(world.now_ms);
     }
     assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
+}
+
+/// What would be refused as a PUBLISH is refused as a will.
+#[test]
+fn a_will_has_the_limits_of_a_publish() {
+    let mut world = World::new(Settings {
+        listeners: vec![ListenerSettings {
+            mount_point: "mounted/".into(),
+            ..ListenerSettings::default()
+        }],
+        message_size_limit: 100,
+        ..Settings::default()
+    });
+    let long = "t".repeat(65_535);
+    for (topic, payload, reason) in [(&long[..], &[1u8; 1][..], 0x90), ("t", &[1; 101], 0x95)] {
+        let will = WillOut {
+            topic,
+            payload,
+            ..WillOut::default()
+        };
+        let connect = ConnectOut {
+            client_id: "c",
+            clean_start: true,
+            will: Some(will),
+            ..ConnectOut::default()
+        };
+        let conn = world.connect_as(&connect, Version::V5);
+        let answer = world.output(conn);
+        assert_eq!((answer[0], answer[3]), (0x20, reason));
+    }
+}
+
+/// A deadline in a hundred years is forgotten with its session.
+#[test]
+fn sessions_that_come_and_go_leave_no_deadlines_behind() {
+    let mut world = World::new(Settings::default());
+    for _ in 0..5 * limits::TIMERS_STALE_MIN {
+        let connect = ConnectOut {
+            client_id: "c",
+            clean_start: true,
+            session_expiry: Some(u32::MAX - 1),
+            ..ConnectOut::default()
+        };
+        let conn = world.connect_as(&connect, Version::V5);
+        world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
+        world.broker.on_closed(world.now_ms, conn);
+    }
+    assert!(world.broker.clients.timers.len() <= 2 * limits::TIMERS_STALE_MIN);
+    assert!(world.broker.next_deadline().is_some());
+}
+
+/// MQTT 5, table 3-4: PUBACK has no "packet too large".
+#[test]
+fn a_payload_over_the_limit_is_refused_with_a_reason_that_puback_has() {
+    let mut world = World::new(Settings {
+        message_size_limit: 3,
+        ..Settings::default()
+    });
+    let conn = world.connect("c", Version::V5);
+    let publish = b"\x32\x0a\x00\x01t\x00\x01\x00\x00\x00\x00\x00";
+    world.broker.on_bytes(world.now_ms, conn, publish);
+    assert_eq!(world.output(conn), b"\x40\x03\x00\x01\x97");
 }
