@@ -364,6 +364,12 @@ impl Flow {
         in_flight.chain(self.queue.iter().map(|delivery| &delivery.message))
     }
 
+    /// Places that the windows have.
+    #[cfg(test)]
+    pub fn places(&self) -> usize {
+        self.own.places() + self.shared.places()
+    }
+
     /// Identifiers in flight, for checks.
     pub fn ids(&self) -> impl Iterator<Item = u16> + '_ {
         self.own

@@ -257,3 +257,23 @@ fn aliases_are_kept_per_direction() {
     assert_eq!(outbound.of("a"), Some((1, true)));
     assert_eq!(outbound.of("c"), None);
 }
+
+/// A client that leaves its first message unacknowledged and takes all others holds no place for each of them.
+#[test]
+fn one_slow_message_does_not_make_the_window_grow() {
+    let mut flow = Flow::default();
+    for order in 1..=20_000u64 {
+        let id = flow.next_id().unwrap();
+        flow.sent(id, order, 1, 1, Origin::ORDINARY, None);
+        if order > 10 {
+            assert!(flow.complete(id).is_some());
+            assert!(flow.complete(id).is_none());
+        }
+    }
+    assert_eq!(flow.in_flight(), 10);
+    assert!(flow.places() < 200, "{}", flow.places());
+    for id in 1..=10 {
+        assert!(flow.complete(id).is_some());
+    }
+    assert_eq!(flow.places(), 0);
+}
