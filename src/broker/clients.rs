@@ -129,6 +129,8 @@ pub struct Hot {
     pub flags: u8,
     /// Questions about retained messages for it that other shards have not answered.
     pub asking: u8,
+    /// Counts its connections, so that an answer to one of them is not given to the next.
+    pub epoch: u16,
 }
 
 impl Hot {
@@ -137,6 +139,7 @@ impl Hot {
         conn: NONE,
         flags: 0,
         asking: 0,
+        epoch: 0,
     };
 }
 

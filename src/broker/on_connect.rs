@@ -287,6 +287,7 @@ impl Broker {
             | (u8::from(is_replaying) * HOT_REPLAYING);
         let hot = &mut self.clients.hot[session.index()];
         (hot.conn, hot.flags) = (conn.0, flags);
+        hot.epoch = hot.epoch.wrapping_add(1);
         if keep_alive_s > 0 {
             self.clients
                 .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);

@@ -20,19 +20,14 @@ pub struct PendingSubscribe {
     session: SessionId,
     serial: u64,
     conn: ConnId,
+    /// Which of the session's connections it came by: the next one may have the same number.
+    epoch: u16,
     packet_id: PacketId,
     reasons: SmallVec<[ReasonCode; 4]>,
     /// What it still waits for.
     steps: u32,
     /// Filters whose retained messages are wanted.
     replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
-}
-
-impl PendingSubscribe {
-    /// Whose it is.
-    pub fn session(&self) -> SessionId {
-        self.session
-    }
 }
 
 impl Broker {
@@ -49,6 +44,7 @@ impl Broker {
             session,
             serial,
             conn,
+            epoch: self.clients.hot[session.index()].epoch,
             packet_id: subscribe.packet_id,
             reasons: SmallVec::new(),
             steps: 1,
@@ -174,7 +170,8 @@ impl Broker {
         let is_same = self
             .clients
             .session(pending.session)
-            .is_some_and(|entry| entry.serial == pending.serial);
+            .is_some_and(|entry| entry.serial == pending.serial)
+            && self.clients.hot[pending.session.index()].epoch == pending.epoch;
         if !is_same || self.clients.conn_of(pending.session) != Some(pending.conn) {
             return;
         }
