@@ -242,3 +242,7 @@ pub const LOOKUP_NODES_BURST: usize = 100_000;
 
 /// Stale deadlines that a shard keeps beside as many as it has connections and sessions, before it looks for them.
 pub const TIMERS_STALE_MIN: usize = 4096;
+
+/// Topics of retained messages that are noted while questions about retained messages are open, before those are
+/// looked for that no open question is about.
+pub const LIVE_TOPICS_KEPT: usize = 4096;

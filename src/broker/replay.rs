@@ -77,6 +77,8 @@ pub struct Replays {
     /// Retained messages that have passed this shard, and by topic the count at the last one, while questions are open.
     live_count: u64,
     live: HashMap<u64, u64, FixedState>,
+    /// How many of these topics there are when those that matter to no question any more are looked for.
+    live_prune_at: usize,
     /// When expired messages are looked for next.
     pub next_sweep_ms: u64,
 }
@@ -106,6 +108,7 @@ impl Replays {
             looking: false,
             live_count: 0,
             live: HashMap::with_hasher(state()),
+            live_prune_at: 2 * limits::LIVE_TOPICS_KEPT,
             next_sweep_ms: 0,
         }
     }
@@ -140,7 +143,24 @@ impl Replays {
         if !self.open.is_empty() {
             self.live_count += 1;
             self.live.insert(topic_hash(topic), self.live_count);
+            if self.live.len() >= self.live_prune_at {
+                self.prune_live();
+            }
         }
+    }
+
+    /// Topics that are noted.
+    #[cfg(test)]
+    pub fn live_topics(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Forgets the topics that no open question is about. There may always be one that is open.
+    fn prune_live(&mut self) {
+        let asked_at = self.open.values().map(|question| question.asked_at).min();
+        let asked_at = asked_at.unwrap_or(self.live_count);
+        self.live.retain(|_, &mut count| count > asked_at);
+        self.live_prune_at = 2 * self.live.len().max(limits::LIVE_TOPICS_KEPT);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod resend;
+mod shards;
 mod slow;
 
 use std::sync::Arc;
