@@ -212,3 +212,37 @@ pub const LOG_PAUSE_MS: u64 = 20;
 pub const LISTEN_ATTEMPTS: usize = 10;
 /// Milliseconds between two of them.
 pub const LISTEN_PAUSE_MS: u64 = 25;
+
+/// Filters in one SUBSCRIBE or UNSUBSCRIBE: what is handled at once, so that it must not take long.
+pub const FILTERS_PER_PACKET_MAX: usize = 8192;
+
+/// Subscriptions of one session, shared ones apart. Taking one back searches through them, and the end of the session
+/// takes all of them back at once.
+pub const SUBSCRIPTIONS_MAX: usize = 1 << 16;
+
+/// Shared subscriptions of one session: their names are compared one after the other.
+pub const SHARED_SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// Retained messages that wait for one client up to which those of its next subscription are fetched: 16 bytes each.
+/// The last fetch may go beyond by as many as there are.
+pub const REPLAY_MESSAGES_MAX: usize = 1 << 16;
+
+/// Subscriptions of one client whose retained messages are asked for at other shards at the same time.
+pub const REPLAY_QUESTIONS_MAX: u8 = 8;
+
+/// Subscriptions of one client whose retained messages are still to be fetched, before it is closed.
+pub const REPLAYS_WAITING_MAX: usize = 2 * SUBSCRIPTIONS_MAX;
+
+/// Nodes of the tree of retained messages that a shard visits in a millisecond for subscriptions with wildcards, on
+/// average: a third of its time at most. Who subscribes waits; who publishes does not.
+pub const LOOKUP_NODES_PER_MS: usize = 10_000;
+
+/// Nodes that may be visited at once: those of the last filter are visited whatever their number.
+pub const LOOKUP_NODES_BURST: usize = 100_000;
+
+/// Stale deadlines that a shard keeps beside as many as it has connections and sessions, before it looks for them.
+pub const TIMERS_STALE_MIN: usize = 4096;
+
+/// Topics of retained messages that are noted while questions about retained messages are open, before those are
+/// looked for that no open question is about.
+pub const LIVE_TOPICS_KEPT: usize = 4096;

@@ -127,6 +127,20 @@ pub struct Hot {
     pub conn: u32,
     /// The bits below; 0 is a plain connected 3.x client.
     pub flags: u8,
+    /// Questions about retained messages for it that other shards have not answered.
+    pub asking: u8,
+    /// Counts its connections, so that an answer to one of them is not given to the next.
+    pub epoch: u16,
+}
+
+impl Hot {
+    /// Of a session without a connection.
+    const AWAY: Hot = Hot {
+        conn: NONE,
+        flags: 0,
+        asking: 0,
+        epoch: 0,
+    };
 }
 
 /// The client speaks MQTT 5.
@@ -281,17 +295,11 @@ impl Clients {
             }
             None => {
                 self.sessions.push(Some(session));
-                self.hot.push(Hot {
-                    conn: NONE,
-                    flags: 0,
-                });
+                self.hot.push(Hot::AWAY);
                 (self.sessions.len() - 1) as u32
             }
         };
-        self.hot[index as usize] = Hot {
-            conn: NONE,
-            flags: 0,
-        };
+        self.hot[index as usize] = Hot::AWAY;
         let hash = self.hash(client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);
         self.index.insert_unique(hash, index, |&index| {
@@ -327,7 +335,22 @@ impl Clients {
         let timer_at = &mut self.conns[conn.index()].timer_at;
         if *timer_at == 0 || at < *timer_at {
             *timer_at = at;
-            self.timers.add(at, Owner::Conn(conn));
+            self.add_timer(at, Owner::Conn(conn));
+        }
+    }
+
+    /// Adds a deadline, and forgets stale ones where a day or a century would do it too late.
+    fn add_timer(&mut self, at: u32, owner: Owner) {
+        self.timers.add(at, owner);
+        let owners = self.conns.len() + self.sessions.len();
+        if self.timers.is_bloated(owners) {
+            let (conns, sessions) = (&self.conns, &self.sessions);
+            self.timers.retain(|at, owner| match owner {
+                Owner::Conn(conn) => conns[conn.index()].timer_at == at,
+                Owner::Session(session) => sessions[session.index()]
+                    .as_ref()
+                    .is_some_and(|entry| entry.timer_at == at),
+            });
         }
     }
 
@@ -341,7 +364,7 @@ impl Clients {
             && (entry.timer_at == 0 || at < entry.timer_at)
         {
             entry.timer_at = at;
-            self.timers.add(at, Owner::Session(session));
+            self.add_timer(at, Owner::Session(session));
         }
     }
 

@@ -149,10 +149,6 @@ impl Broker {
             return;
         };
         self.clients.conns[conn.index()].session = NONE;
-        // Nobody waits for these answers any more; the next connection may have the same number.
-        self.interests
-            .subscribes
-            .retain(|_, pending| pending.session() != session);
         self.clients.conns[conn.index()].aliases = None;
         self.clients.hot[session.index()].conn = NONE;
         self.clients.hot[session.index()].flags &= !HOT_REPLAYING;

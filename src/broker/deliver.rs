@@ -321,7 +321,7 @@ impl Clients {
     }
 
     /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
-    fn fits(&self, conn: ConnId, bits: u32, message: &Outgoing<'_>) -> bool {
+    pub fn fits(&self, conn: ConnId, bits: u32, message: &Outgoing<'_>) -> bool {
         let max = self.conns[conn.index()].packet_bytes_max;
         if max == u32::MAX {
             return true;
@@ -332,7 +332,7 @@ impl Clients {
             dup: false,
             qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
             retain: bits & 4 != 0,
-            topic: message.topic.as_bytes(),
+            topic: self.unmounted(conn, message.topic).as_bytes(),
             packet_id: PacketId::new(1).filter(|_| bits & 3 != 0),
             topic_alias: None,
             message_expiry: message.expiry_s,
@@ -341,6 +341,13 @@ impl Clients {
             payload_len: message.payload.len(),
         };
         head.packet_len() <= max as usize
+    }
+
+    /// The topic as the clients of a connection's listener know it.
+    fn unmounted<'a>(&self, conn: ConnId, topic: &'a str) -> &'a str {
+        topic
+            .strip_prefix(self.listener(conn).mount_point.as_str())
+            .unwrap_or(topic)
     }
 
     /// Sends in an encoding of the connection's own.
@@ -356,23 +363,20 @@ impl Clients {
             self.counters.publish_dropped += 1;
             return;
         }
-        let listener = &self.settings.listeners[usize::from(self.conns[conn.index()].listener)];
-        let mut topic = message
-            .topic
-            .strip_prefix(listener.mount_point.as_str())
-            .unwrap_or(message.topic);
+        let mut topic = self.unmounted(conn, message.topic);
         let entry = &mut self.conns[conn.index()];
-        let mut topic_alias = None;
+        let (mut topic_alias, mut sets_alias) = (None, None);
         if let Some(aliases) = &mut entry.aliases
             && let Some((alias, known)) = aliases.outbound.of(topic)
         {
             topic_alias = Some(alias);
-            if known {
-                topic = "";
+            match known {
+                true => topic = "",
+                false => sets_alias = Some(topic),
             }
         }
         let ids = [bits >> 4];
-        let head = PublishHead {
+        let mut head = PublishHead {
             version: entry.version,
             dup,
             qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
@@ -385,16 +389,32 @@ impl Clients {
             properties: message.properties,
             payload_len: message.payload.len(),
         };
+        if let Some(topic) = sets_alias
+            && head.packet_len() > entry.packet_bytes_max as usize
+            && let Some(aliases) = &mut entry.aliases
+        {
+            // The message is within the limit, but not with the alias beside the topic.
+            aliases.outbound.forget(topic);
+            (head.topic_alias, sets_alias) = (None, None);
+        }
         let frame = message.write(&mut self.out, &head, 0);
         match packet_id {
-            None => self.push_droppable(conn, frame, message.payload.len()),
+            None => {
+                let is_sent = self.push_droppable(conn, frame, message.payload.len());
+                if let (false, Some(topic)) = (is_sent, sets_alias)
+                    && let Some(aliases) = &mut self.conns[conn.index()].aliases
+                {
+                    aliases.outbound.forget(topic);
+                }
+            }
             Some(_) => self.push_frame(conn, frame, message.payload.len()),
         }
     }
 
-    /// Queues a QoS 0 message; when the connection has too much to take already, the oldest ones go.
+    /// Queues a QoS 0 message; when the connection has too much to take already, the oldest ones go. False if it was
+    /// this one that went.
     #[inline]
-    fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+    fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
         let pending = self.out.pending(conn);
         if pending > 0
             && u64::from(pending) + u64::from(frame.len()) > u64::from(limits::OUTBOUND_BYTES_MAX)
@@ -403,10 +423,11 @@ impl Clients {
             self.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::OUTBOUND_BYTES_MAX {
                 self.counters.publish_dropped += 1;
-                return;
+                return false;
             }
         }
         self.push_frame(conn, frame, payload_len);
+        true
     }
 
     #[inline]

@@ -68,16 +68,16 @@ impl Broker {
             return;
         }
         let done = flow.complete(id.get());
-        let waits = flow.queued() > 0;
-        let later = flow.next_later();
+        let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
         if let Some(message) = done.and_then(|entry| entry.message) {
             self.clients.unstore(&message);
         }
-        if let Some(entry) = later {
-            self.send_again(now_ms, conn, session, entry);
+        if is_resending {
+            self.resend(now_ms, conn, session);
         }
         if waits {
             self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
         }
     }
 
@@ -87,12 +87,23 @@ impl Broker {
         let Some(session) = self.clients.session_of(conn) else {
             return;
         };
-        let waits = self
+        let Some(flow) = self
             .clients
             .session(session)
-            .is_some_and(|entry| entry.flow.as_ref().is_some_and(|flow| flow.queued() > 0));
-        if waits && self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
+            .and_then(|entry| entry.flow.as_ref())
+        else {
+            return;
+        };
+        let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
+        if self.clients.out.pending(conn) >= limits::PUMP_BYTES_MAX {
+            return;
+        }
+        if is_resending {
+            self.resend(now_ms, conn, session);
+        }
+        if waits {
             self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
         }
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::clients::{HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, Stage};
+use super::clients::{HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use super::timers::tick;
 use super::{Broker, home};
 use crate::ids::{ConnId, SessionId};
+use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
 use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
@@ -146,6 +147,13 @@ impl Broker {
             if will.retain && !self.clients.settings.retain_available {
                 return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
             }
+            if will.topic.len() + listener.mount_point.len() > usize::from(u16::MAX) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID);
+            }
+            let size_limit = self.clients.settings.message_size_limit as usize;
+            if size_limit > 0 && will.payload.len() > size_limit {
+                return Err(ReasonCode::PACKET_TOO_LARGE);
+            }
             if super::on_publish::is_broker_topic(will.topic) {
                 return Err(ReasonCode::NOT_AUTHORIZED);
             }
@@ -210,8 +218,16 @@ impl Broker {
         self.clients.flush_replies();
         if session_present {
             self.rejoin_shared(now_ms, session);
+            if let Some(flow) = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.flow.as_mut())
+            {
+                flow.resend();
+            }
             self.resend(now_ms, conn, session);
             self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
         }
     }
 
@@ -255,6 +271,7 @@ impl Broker {
             .min(listener.max_topic_alias_broker);
         if entry.alias_max > 0 {
             entry.aliases = Some(Box::new(Aliases::new(entry.alias_max)));
+            self.clients.out.keep_aliases(conn);
         }
         let is_private = entry.packet_bytes_max != u32::MAX
             || entry.alias_max > 0
@@ -268,10 +285,9 @@ impl Broker {
         let flags = (u8::from(is_v5) * HOT_V5)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
-        self.clients.hot[session.index()] = Hot {
-            conn: conn.0,
-            flags,
-        };
+        let hot = &mut self.clients.hot[session.index()];
+        (hot.conn, hot.flags) = (conn.0, flags);
+        hot.epoch = hot.epoch.wrapping_add(1);
         if keep_alive_s > 0 {
             self.clients
                 .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
@@ -348,27 +364,26 @@ impl Broker {
     }
 
     /// Sends again what was in flight when the last connection ended: PUBLISH with DUP, and PUBREL, in their order
-    /// (MQTT-4.4.0-1, MQTT-3.3.1-1).
-    fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
+    /// (MQTT-4.4.0-1, MQTT-3.3.1-1), as far as the receive maximum and the socket allow.
+    pub(super) fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
         let bounds = self.clients.bounds(Some(conn));
-        let flow = self
-            .clients
-            .session(session)
-            .and_then(|entry| entry.flow.as_mut());
-        let entries = flow.map(|flow| flow.resend(&bounds)).unwrap_or_default();
-        for entry in entries {
+        while self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
+            let Some(flow) = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.flow.as_mut())
+            else {
+                return;
+            };
+            let Some(entry) = flow.next_later(&bounds) else {
+                return;
+            };
             self.send_again(now_ms, conn, session, entry);
         }
     }
 
     /// Sends one of them.
-    pub(super) fn send_again(
-        &mut self,
-        now_ms: u64,
-        conn: ConnId,
-        session: SessionId,
-        entry: InFlight,
-    ) {
+    fn send_again(&mut self, now_ms: u64, conn: ConnId, session: SessionId, entry: InFlight) {
         let Some(id) = PacketId::new(entry.id) else {
             return;
         };
@@ -380,19 +395,27 @@ impl Broker {
             }
             (_, Some(message)) => {
                 let mut outgoing = Outgoing::shared(&message, now_ms);
+                if !self.clients.fits(conn, entry.bits, &outgoing) {
+                    // MQTT-3.1.2-25: as if it had been completed.
+                    self.clients.counters.publish_dropped += 1;
+                    self.clients.unstore(&message);
+                    return self.forget_in_flight(session, id);
+                }
                 self.clients
                     .send_private(conn, entry.bits, Some(id), true, &mut outgoing);
             }
             // Sent while the session was not to outlive its connection: there is nothing to send again.
-            (_, None) => {
-                if let Some(flow) = self
-                    .clients
-                    .session(session)
-                    .and_then(|entry| entry.flow.as_mut())
-                {
-                    flow.complete(id.get());
-                }
-            }
+            (_, None) => self.forget_in_flight(session, id),
+        }
+    }
+
+    fn forget_in_flight(&mut self, session: SessionId, id: PacketId) {
+        if let Some(flow) = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_mut())
+        {
+            flow.complete(id.get());
         }
     }
 }

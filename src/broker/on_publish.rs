@@ -150,7 +150,7 @@ impl Broker {
         let limit = self.clients.settings.message_size_limit;
         if limit > 0 && publish.payload.len() > limit as usize {
             self.clients.counters.publish_dropped += 1;
-            return Err(ReasonCode::PACKET_TOO_LARGE);
+            return Err(ReasonCode::QUOTA_EXCEEDED); // an acknowledgement knows no 0x95
         }
         if is_broker_topic(topic) {
             self.clients.counters.publish_dropped += 1;

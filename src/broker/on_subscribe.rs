@@ -7,6 +7,7 @@ use super::Broker;
 use super::interest::Waiter;
 use super::settings::LogKind;
 use crate::ids::{ConnId, SessionId};
+use crate::limits;
 use crate::mqtt::{
     PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe,
     Version, topic,
@@ -19,19 +20,14 @@ pub struct PendingSubscribe {
     session: SessionId,
     serial: u64,
     conn: ConnId,
+    /// Which of the session's connections it came by: the next one may have the same number.
+    epoch: u16,
     packet_id: PacketId,
     reasons: SmallVec<[ReasonCode; 4]>,
     /// What it still waits for.
     steps: u32,
     /// Filters whose retained messages are wanted.
     replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
-}
-
-impl PendingSubscribe {
-    /// Whose it is.
-    pub fn session(&self) -> SessionId {
-        self.session
-    }
 }
 
 impl Broker {
@@ -48,6 +44,7 @@ impl Broker {
             session,
             serial,
             conn,
+            epoch: self.clients.hot[session.index()].epoch,
             packet_id: subscribe.packet_id,
             reasons: SmallVec::new(),
             steps: 1,
@@ -55,7 +52,11 @@ impl Broker {
         };
         self.interests.subscribes.insert(ticket, pending);
         let id = subscribe.subscription_id.unwrap_or(0);
-        for (filter, options) in subscribe.filters() {
+        for (index, (filter, options)) in subscribe.filters().enumerate() {
+            if index == limits::FILTERS_PER_PACKET_MAX {
+                self.interests.subscribes.remove(&ticket);
+                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            }
             if let Err(reason) =
                 self.subscribe_one(now_ms, (session, conn), filter, options, id, ticket)
             {
@@ -85,11 +86,21 @@ impl Broker {
             retain_as_published: options.retain_as_published,
             subscription_id,
         };
+        let share = topic::share(filter);
+        if self.has_too_many(session, share.is_some()) {
+            if self.clients.conns[conn.index()].version == Version::V31 {
+                return Err(ReasonCode::QUOTA_EXCEEDED); // its SUBACK knows no error
+            }
+            self.pending_subscribe(ticket, |pending| {
+                pending.reasons.push(ReasonCode::QUOTA_EXCEEDED)
+            });
+            return Ok(());
+        }
         self.pending_subscribe(ticket, |pending| {
             pending.reasons.push(ReasonCode(entry.qos))
         });
         let mount_point = &self.clients.listener(conn).mount_point;
-        if let Some(Ok((group, inner))) = topic::share(filter) {
+        if let Some(Ok((group, inner))) = share {
             if options.no_local {
                 return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.8.3-4
             }
@@ -126,6 +137,18 @@ impl Broker {
         Ok(())
     }
 
+    /// Whether a session has as many subscriptions as it may have.
+    fn has_too_many(&mut self, session: SessionId, shared: bool) -> bool {
+        let Some(entry) = self.clients.session(session) else {
+            return false;
+        };
+        match (&entry.rare, shared) {
+            (Some(rare), true) => rare.shared.len() >= limits::SHARED_SUBSCRIPTIONS_MAX,
+            (None, true) => false,
+            (_, false) => entry.subscriptions.as_slice().len() >= limits::SUBSCRIPTIONS_MAX,
+        }
+    }
+
     fn pending_subscribe(&mut self, ticket: u32, change: impl FnOnce(&mut PendingSubscribe)) {
         if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
             change(pending);
@@ -147,7 +170,8 @@ impl Broker {
         let is_same = self
             .clients
             .session(pending.session)
-            .is_some_and(|entry| entry.serial == pending.serial);
+            .is_some_and(|entry| entry.serial == pending.serial)
+            && self.clients.hot[pending.session.index()].epoch == pending.epoch;
         if !is_same || self.clients.conn_of(pending.session) != Some(pending.conn) {
             return;
         }
@@ -161,9 +185,7 @@ impl Broker {
         if self.clients.replies_to == pending.conn {
             self.clients.flush_replies();
         }
-        for (filter, options) in pending.replays {
-            self.replay(now_ms, pending.session, &filter, options);
-        }
+        self.want_replays(now_ms, pending.session, pending.replays);
     }
 
     /// UNSUBSCRIBE has come from a client.
@@ -177,7 +199,10 @@ impl Broker {
             return;
         };
         let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
-        for filter in unsubscribe.filters() {
+        for (index, filter) in unsubscribe.filters().enumerate() {
+            if index == limits::FILTERS_PER_PACKET_MAX {
+                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            }
             let mount_point = &self.clients.listener(conn).mount_point;
             let was_there = match topic::share(filter) {
                 Some(Ok((group, inner))) => {

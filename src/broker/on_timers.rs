@@ -14,7 +14,8 @@ impl Broker {
     pub fn next_deadline(&self) -> Option<u64> {
         let sweep = (self.clients.out.in_flight() > 0).then_some(self.drain.next_stall_sweep_ms);
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
-        [self.clients.timers.next_ms(), sweep, retained]
+        let lookup = self.replays.next_lookup_ms();
+        [self.clients.timers.next_ms(), sweep, retained, lookup]
             .into_iter()
             .flatten()
             .min()
@@ -31,6 +32,7 @@ impl Broker {
                 Owner::Session(session) => self.on_session_timer(now_ms, session, at),
             }
         }
+        self.run_lookups(now_ms);
         if now_ms >= self.drain.next_stall_sweep_ms {
             self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
             self.close_stalled(now_ms);

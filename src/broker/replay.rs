@@ -5,15 +5,19 @@
 //! it has them. And a message may overtake the answer: topics of retained messages that pass this shard while a
 //! question is open are noted, and the older copy in the answer is left out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::hash::BuildHasher;
 
+use super::clients::NONE;
 use super::effect::{MeshMessage, RetainQuery};
 use super::{Broker, owner_of_topic};
 use crate::ids::{SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 use crate::routing::EntryOptions;
 use crate::session::{Delivery, Origin};
@@ -28,6 +32,29 @@ struct Question {
     asked_at: u64,
 }
 
+/// A filter with wildcards whose retained messages are to be found on this shard.
+enum Lookup {
+    /// For a client of this shard.
+    Own {
+        session: SessionId,
+        serial: u64,
+        filter: Box<str>,
+        options: EntryOptions,
+    },
+    /// For another shard.
+    Other { asker: ShardId, query: RetainQuery },
+}
+
+impl Lookup {
+    /// The session of this shard that it is for.
+    fn session(&self) -> Option<SessionId> {
+        match self {
+            Lookup::Own { session, .. } => Some(*session),
+            Lookup::Other { .. } => None,
+        }
+    }
+}
+
 /// See the module.
 pub struct Replays {
     shards: u8,
@@ -40,11 +67,24 @@ pub struct Replays {
     /// Questions that wait for stores to arrive here.
     held: Vec<(ShardId, RetainQuery)>,
     open: HashMap<u32, Question, FixedState>,
+    /// Look-ups that wait their turn, at most `REPLAY_QUESTIONS_MAX` for a session.
+    lookups: VecDeque<Lookup>,
+    /// Nodes visited above what the time until `spent_at_ms` allowed.
+    spent: usize,
+    spent_at_ms: u64,
+    /// Whether look-ups are being made.
+    looking: bool,
     /// Retained messages that have passed this shard, and by topic the count at the last one, while questions are open.
     live_count: u64,
     live: HashMap<u64, u64, FixedState>,
+    /// How many of these topics there are when those that matter to no question any more are looked for.
+    live_prune_at: usize,
     /// When expired messages are looked for next.
     pub next_sweep_ms: u64,
+}
+
+fn has_wildcard(filter: &str) -> bool {
+    filter.contains(['+', '#'])
 }
 
 fn topic_hash(topic: &str) -> u64 {
@@ -62,8 +102,13 @@ impl Replays {
             applied: vec![0; count],
             held: Vec::new(),
             open: HashMap::with_hasher(state()),
+            lookups: VecDeque::new(),
+            spent: 0,
+            spent_at_ms: 0,
+            looking: false,
             live_count: 0,
             live: HashMap::with_hasher(state()),
+            live_prune_at: 2 * limits::LIVE_TOPICS_KEPT,
             next_sweep_ms: 0,
         }
     }
@@ -86,12 +131,36 @@ impl Replays {
         }
     }
 
+    /// When the next look-up may be made, if one waits.
+    pub fn next_lookup_ms(&self) -> Option<u64> {
+        let too_much = (self.spent + 1).saturating_sub(limits::LOOKUP_NODES_BURST);
+        let wait_ms = too_much.div_ceil(limits::LOOKUP_NODES_PER_MS) as u64;
+        (!self.lookups.is_empty()).then_some(self.spent_at_ms + wait_ms)
+    }
+
     /// A retained message has passed this shard.
     pub fn note_live(&mut self, topic: &str) {
         if !self.open.is_empty() {
             self.live_count += 1;
             self.live.insert(topic_hash(topic), self.live_count);
+            if self.live.len() >= self.live_prune_at {
+                self.prune_live();
+            }
         }
+    }
+
+    /// Topics that are noted.
+    #[cfg(test)]
+    pub fn live_topics(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Forgets the topics that no open question is about. There may always be one that is open.
+    fn prune_live(&mut self) {
+        let asked_at = self.open.values().map(|question| question.asked_at).min();
+        let asked_at = asked_at.unwrap_or(self.live_count);
+        self.live.retain(|_, &mut count| count > asked_at);
+        self.live_prune_at = 2 * self.live.len().max(limits::LIVE_TOPICS_KEPT);
     }
 }
 
@@ -120,7 +189,7 @@ impl Broker {
         while index < self.replays.held.len() {
             if self.has_applied(&self.replays.held[index].1) {
                 let (asker, query) = self.replays.held.remove(index);
-                self.answer(now_ms, asker, &query);
+                self.look_up(now_ms, Lookup::Other { asker, query });
             } else {
                 index += 1;
             }
@@ -143,17 +212,74 @@ impl Broker {
     /// Another shard asks for retained messages.
     pub(super) fn on_retain_query(&mut self, now_ms: u64, from: ShardId, query: RetainQuery) {
         if self.has_applied(&query) {
-            self.answer(now_ms, from, &query);
+            self.look_up(now_ms, Lookup::Other { asker: from, query });
         } else {
             self.replays.held.push((from, query));
         }
     }
 
+    /// Looks up at once what is found at once; what has wildcards in its turn.
+    fn look_up(&mut self, now_ms: u64, lookup: Lookup) {
+        let filter = match &lookup {
+            Lookup::Own { filter, .. } => filter,
+            Lookup::Other { query, .. } => &query.filter,
+        };
+        if !has_wildcard(filter) {
+            return self.find_retained(now_ms, lookup);
+        }
+        self.replays.lookups.push_back(lookup);
+        self.run_lookups(now_ms);
+    }
+
+    /// Looks up what waits, as far as this shard's time for it goes.
+    pub(super) fn run_lookups(&mut self, now_ms: u64) {
+        let replays = &mut self.replays;
+        let passed_ms = now_ms.saturating_sub(replays.spent_at_ms) as usize;
+        let earned = passed_ms.saturating_mul(limits::LOOKUP_NODES_PER_MS);
+        replays.spent = replays.spent.saturating_sub(earned);
+        replays.spent_at_ms = now_ms;
+        // What is found may make room for the next look-up of its client, which joins the others here.
+        if std::mem::replace(&mut replays.looking, true) {
+            return;
+        }
+        while self.replays.spent < limits::LOOKUP_NODES_BURST
+            && let Some(lookup) = self.replays.lookups.pop_front()
+        {
+            let session = lookup.session();
+            self.find_retained(now_ms, lookup);
+            if let Some(session) = session {
+                self.next_replays(now_ms, session);
+            }
+        }
+        self.replays.looking = false;
+    }
+
+    fn find_retained(&mut self, now_ms: u64, lookup: Lookup) {
+        match lookup {
+            Lookup::Own {
+                session,
+                serial,
+                filter,
+                options,
+            } => {
+                let entry = self.clients.session(session);
+                if entry.is_none_or(|entry| entry.serial != serial) {
+                    return;
+                }
+                let mut messages = Vec::new();
+                let retained = &self.routing.retained;
+                self.replays.spent += retained.matching(&filter, now_ms, &mut messages);
+                self.clients.hot[session.index()].asking -= 1;
+                self.replay_messages(now_ms, session, options, &messages);
+            }
+            Lookup::Other { asker, query } => self.answer(now_ms, asker, &query),
+        }
+    }
+
     fn answer(&mut self, now_ms: u64, asker: ShardId, query: &RetainQuery) {
         let mut messages = Vec::new();
-        self.routing
-            .retained
-            .matching(&query.filter, now_ms, &mut messages);
+        let retained = &self.routing.retained;
+        self.replays.spent += retained.matching(&query.filter, now_ms, &mut messages);
         self.clients.mesh(
             asker,
             MeshMessage::RetainReply {
@@ -171,23 +297,73 @@ impl Broker {
         self.replays.note_live(topic);
     }
 
-    /// Replays the retained messages that match a filter to a session that has just subscribed.
-    pub(super) fn replay(
+    /// Replays the retained messages of subscriptions: those of one after the other, so that a client that does not take
+    /// them makes the broker hold, and look for, no more than a bound.
+    pub(super) fn want_replays(
         &mut self,
         now_ms: u64,
         session: SessionId,
-        filter: &str,
-        options: EntryOptions,
+        filters: impl IntoIterator<Item = (Box<str>, EntryOptions)>,
     ) {
+        for (filter, options) in filters {
+            if self.may_replay(session) {
+                self.replay(now_ms, session, &filter, options);
+                continue;
+            }
+            let Some(entry) = self.clients.session(session) else {
+                return;
+            };
+            let replays = &mut entry.rare().replays;
+            if replays.len() < limits::REPLAYS_WAITING_MAX {
+                replays.push_back((filter, options));
+            } else if let Some(conn) = self.clients.conn_of(session) {
+                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            }
+        }
+    }
+
+    /// Goes on where `want_replays` stopped.
+    pub(super) fn next_replays(&mut self, now_ms: u64, session: SessionId) {
+        while self.may_replay(session) {
+            let rare = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.rare.as_mut());
+            let Some((filter, options)) = rare.and_then(|rare| rare.replays.pop_front()) else {
+                return;
+            };
+            self.replay(now_ms, session, &filter, options);
+        }
+    }
+
+    fn may_replay(&mut self, session: SessionId) -> bool {
+        let hot = self.clients.hot[session.index()];
+        let waiting = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_ref())
+            .map_or(0, |flow| flow.replaying());
+        hot.conn != NONE
+            && hot.asking < limits::REPLAY_QUESTIONS_MAX
+            && waiting < limits::REPLAY_MESSAGES_MAX
+    }
+
+    /// Replays the retained messages that match a filter to a session that has just subscribed.
+    fn replay(&mut self, now_ms: u64, session: SessionId, filter: &str, options: EntryOptions) {
         let own = self.clients.shard;
-        let has_wildcard = filter.contains(['+', '#']);
-        let only = (!has_wildcard).then(|| owner_of_topic(filter, self.clients.shards));
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return;
+        };
+        let only = (!has_wildcard(filter)).then(|| owner_of_topic(filter, self.clients.shards));
         if only.is_none_or(|owner| owner == own) {
-            let mut messages = Vec::new();
-            self.routing
-                .retained
-                .matching(filter, now_ms, &mut messages);
-            self.replay_messages(now_ms, session, options, &messages);
+            self.clients.hot[session.index()].asking += 1;
+            let lookup = Lookup::Own {
+                session,
+                serial,
+                filter: filter.into(),
+                options,
+            };
+            self.look_up(now_ms, lookup);
         }
         let owners: Vec<ShardId> = (0..self.replays.shards)
             .map(ShardId)
@@ -196,9 +372,7 @@ impl Broker {
         if owners.is_empty() {
             return;
         }
-        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
-            return;
-        };
+        self.clients.hot[session.index()].asking += 1;
         let ticket = self.interests.next_ticket();
         let asked_at = self.replays.live_count;
         let missing = owners.len() as u8;
@@ -246,7 +420,8 @@ impl Broker {
             question.options,
             question.asked_at,
         );
-        if question.missing == 0 {
+        let is_last = question.missing == 0;
+        if is_last {
             self.replays.open.remove(&ticket);
         }
         let live = &self.replays.live;
@@ -263,7 +438,9 @@ impl Broker {
             .session(session)
             .is_some_and(|entry| entry.serial == serial);
         if is_same {
+            self.clients.hot[session.index()].asking -= u8::from(is_last);
             self.replay_messages(now_ms, session, options, &messages);
+            self.next_replays(now_ms, session);
         }
     }
 

@@ -1,4 +1,9 @@
-//! A shard's brain by itself: the smallest conversations.
+//! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
+
+mod hostile;
+mod resend;
+mod shards;
+mod slow;
 
 use std::sync::Arc;
 

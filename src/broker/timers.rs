@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::ids::{ConnId, SessionId};
+use crate::limits;
 
 /// Milliseconds in a tick.
 pub const TICK_MS: u64 = 100;
@@ -31,6 +32,14 @@ pub enum Owner {
 
 const SESSION: u32 = 1 << 31;
 
+fn owner(key: u32) -> Owner {
+    if key & SESSION != 0 {
+        Owner::Session(SessionId(key & !SESSION))
+    } else {
+        Owner::Conn(ConnId(key))
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Timers {
@@ -47,6 +56,27 @@ impl Timers {
         self.heap.push(Reverse((at, key)));
     }
 
+    /// Whether there are so many deadlines that most must be stale: those of owners that have gone, or moved to earlier.
+    pub fn is_bloated(&self, owners: usize) -> bool {
+        self.heap.len() > 2 * owners + limits::TIMERS_STALE_MIN
+    }
+
+    /// Forgets the deadlines that are stale, or there twice.
+    pub fn retain(&mut self, is_live: impl Fn(u32, Owner) -> bool) {
+        let mut deadlines = std::mem::take(&mut self.heap).into_vec();
+        deadlines.retain(|&Reverse((at, key))| is_live(at, owner(key)));
+        deadlines.sort_unstable();
+        deadlines.dedup();
+        deadlines.shrink_to_fit();
+        self.heap = deadlines.into();
+    }
+
+    /// How many deadlines there are, stale ones too.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The next deadline that has come, with its tick.
     pub fn pop(&mut self, now_ms: u64) -> Option<(u32, Owner)> {
         let &Reverse((at, key)) = self.heap.peek()?;
@@ -54,12 +84,7 @@ impl Timers {
             return None;
         }
         self.heap.pop();
-        let owner = if key & SESSION != 0 {
-            Owner::Session(SessionId(key & !SESSION))
-        } else {
-            Owner::Conn(ConnId(key))
-        };
-        Some((at, owner))
+        Some((at, owner(key)))
     }
 
     /// When the next deadline comes up, in milliseconds.

@@ -397,6 +397,11 @@ impl Outbound {
         }
     }
 
+    /// From here on messages of a connection that set a topic alias are not dropped: later ones name the topic by it.
+    pub fn keep_aliases(&mut self, conn: ConnId) {
+        self.queues[conn.index()].keep_aliases();
+    }
+
     /// Drops the oldest QoS 0 messages of a connection until at most `keep` bytes are pending, or no such message is
     /// left. What is in flight, or partly sent, stays.
     pub fn drop_oldest(&mut self, conn: ConnId, keep: u32) -> Dropped {

@@ -48,6 +48,24 @@ impl Walk<'_> {
         None
     }
 
+    /// Whether the MQTT 5 PUBLISH with QoS 0 at the position, of `len` bytes, sets a topic alias: it has a topic name, and
+    /// an alias is the first of its properties.
+    fn sets_alias(&self, len: u32) -> bool {
+        let is_long = |&position: &u32| self.byte(position).is_some_and(|byte| byte & 0x80 != 0);
+        let topic = 2 + (1..4).take_while(is_long).count() as u32;
+        let (Some(high), Some(low)) = (self.byte(topic), self.byte(topic + 1)) else {
+            return false;
+        };
+        let topic_len = u32::from(high) << 8 | u32::from(low);
+        let properties = topic + 2 + topic_len;
+        let property =
+            1 + properties + (properties..properties + 3).take_while(is_long).count() as u32;
+        topic_len > 0
+            && property < len
+            && self.byte(property) == Some(TOPIC_ALIAS)
+            && self.byte(properties) != Some(0)
+    }
+
     /// Moves on by `bytes` and hands what was passed to `take`, in pieces.
     fn advance(&mut self, mut bytes: u32, mut take: impl FnMut(Range)) {
         while bytes > 0 {
@@ -99,6 +117,9 @@ fn is_droppable(first: u8) -> bool {
     first & 0xf6 == 0x30
 }
 
+/// The identifier of that property.
+const TOPIC_ALIAS: u8 = 35;
+
 /// Adds a range to a list, as a longer last range where it can.
 pub fn add(list: &mut Vec<Range>, range: Range) {
     match list.last_mut() {
@@ -130,7 +151,9 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
     walk.advance(position, |range| add(&mut kept, range));
     while let Some((first, len)) = walk.packet() {
         let is_last = position + len >= queue.pending();
-        if pending > keep && position >= queue.in_flight() && is_droppable(first) && !is_last {
+        let goes =
+            pending > keep && position >= queue.in_flight() && is_droppable(first) && !is_last;
+        if goes && !(queue.keeps_aliases() && walk.sets_alias(len)) {
             walk.advance(len, |_| ());
             dropped.messages += 1;
             dropped.bytes += u64::from(len);

@@ -13,6 +13,8 @@ const CANCELLED: u8 = 2;
 const WHOLE: u8 = 4;
 /// Dropping messages has not brought the queue down; there is no use in trying again before something was sent.
 const STUCK: u8 = 8;
+/// The client knows topics by aliases that the broker sets: what sets one must not be dropped.
+const ALIASES: u8 = 16;
 
 /// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
 pub type List = Box<VecDeque<Range>>;
@@ -223,6 +225,16 @@ impl Queue {
     /// Notes that it has.
     pub fn set_stuck(&mut self) {
         self.flags |= STUCK;
+    }
+
+    /// Whether messages that set a topic alias have to be kept.
+    pub fn keeps_aliases(&self) -> bool {
+        self.flags & ALIASES != 0
+    }
+
+    /// From here on they have to be.
+    pub fn keep_aliases(&mut self) {
+        self.flags |= ALIASES;
     }
 
     /// Back to the state of a queue that was never used.

@@ -103,7 +103,8 @@ impl Retained {
 
     /// Appends the messages whose topics match a filter and that have not expired (MQTT-3.3.2-5), topics in tree
     /// order. A filter that starts with a wildcard does not match topics that start with `$` (MQTT-4.7.2-1).
-    pub fn matching(&self, filter: &str, now_ms: u64, out: &mut Vec<Arc<Message>>) {
+    /// Returns how many nodes it has visited.
+    pub fn matching(&self, filter: &str, now_ms: u64, out: &mut Vec<Arc<Message>>) -> usize {
         let mut steps: SmallVec<[Step; 16]> = SmallVec::new();
         for level in levels(filter.as_bytes()) {
             steps.push(match level {
@@ -111,13 +112,15 @@ impl Retained {
                 b"#" => Step::Rest,
                 _ => match self.tree.symbol(level) {
                     Some(symbol) => Step::Name(symbol),
-                    None => return,
+                    None => return 0,
                 },
             });
         }
         let mut ahead: SmallVec<[(u32, u32); 16]> = SmallVec::new();
         ahead.push((ROOT, 0));
+        let mut visited = 0;
         while let Some((node, depth)) = ahead.pop() {
+            visited += 1;
             match steps.get(depth as usize) {
                 None => self.take(node, now_ms, out),
                 Some(&Step::Name(symbol)) => ahead.extend(
@@ -132,6 +135,7 @@ impl Retained {
                 }
             }
         }
+        visited
     }
 
     /// Removes what has expired among the next `budget` places, going round; returns how many messages went.

@@ -76,4 +76,9 @@ impl OutboundAliases {
         self.aliases.insert(topic.into(), next as u16);
         Some((next as u16, false))
     }
+
+    /// The message that would have told the client the latest alias was not sent.
+    pub fn forget(&mut self, topic: &str) {
+        self.aliases.remove(topic);
+    }
 }

@@ -29,7 +29,11 @@ impl Filters {
     pub fn remove(&mut self, filter: FilterId) {
         match self {
             Filters::One(only) if *only == filter => *self = Filters::None,
-            Filters::Many(filters) => filters.retain(|known| *known != filter),
+            Filters::Many(filters) => {
+                if let Some(index) = filters.iter().position(|known| *known == filter) {
+                    filters.swap_remove(index);
+                }
+            }
             _ => {}
         }
     }

@@ -101,7 +101,7 @@ pub struct Flow {
     in_flight_bytes: u64,
     queue: VecDeque<Delivery>,
     queue_bytes: u64,
-    /// In flight, but not yet sent again on this connection: its receive maximum is smaller than that of the last one.
+    /// In flight, but not yet sent again on this connection: there was no room for it so far.
     later: VecDeque<u16>,
     /// QoS 0 messages in the queue that are not retained ones: later ones wait behind them.
     waiting_qos0: u32,
@@ -123,6 +123,11 @@ impl Flow {
         self.replaying > 0 || self.waiting_qos0 > 0
     }
 
+    /// Retained messages that wait.
+    pub fn replaying(&self) -> usize {
+        self.replaying as usize
+    }
+
     /// How many messages wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
@@ -131,7 +136,8 @@ impl Flow {
     /// Whether one more message with QoS above 0 may be sent.
     #[inline]
     pub fn has_room(&self, bounds: &Bounds) -> bool {
-        self.in_flight() < usize::from(bounds.in_flight)
+        self.later.is_empty()
+            && self.in_flight() < usize::from(bounds.in_flight)
             && (bounds.in_flight_bytes == 0 || self.in_flight_bytes < bounds.in_flight_bytes)
     }
 
@@ -271,20 +277,32 @@ impl Flow {
         Some(delivery)
     }
 
-    /// A new connection: what is in flight, in the order in which it was first sent (MQTT-4.4.0-1, MQTT-4.6.0-1), as far
-    /// as it may be sent again at once; the rest follows by `next_later`.
-    pub fn resend(&mut self, bounds: &Bounds) -> Vec<InFlight> {
-        let mut all: Vec<InFlight> = self.own.iter().chain(self.shared.iter()).cloned().collect();
-        all.sort_by_key(|entry| entry.order);
-        let later = all.split_off(all.len().min(usize::from(bounds.in_flight)));
-        self.later = later.into_iter().map(|entry| entry.id).collect();
-        all
+    /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,
+    /// MQTT-4.6.0-1), by `next_later`. Nothing else with QoS above 0 may be sent before.
+    pub fn resend(&mut self) {
+        let in_flight = self.own.iter().chain(self.shared.iter());
+        let mut all: Vec<(u64, u16)> = in_flight.map(|entry| (entry.order, entry.id)).collect();
+        all.sort_unstable();
+        self.later = all.into_iter().map(|(_, id)| id).collect();
     }
 
-    /// The next message that is still to be sent again; to be asked for whenever one in flight is done.
-    pub fn next_later(&mut self) -> Option<InFlight> {
-        let id = self.later.pop_front()?;
-        self.window(id).get_mut(id).cloned()
+    /// Whether something is still to be sent again.
+    #[inline]
+    pub fn is_resending(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// The next message to be sent again, as far as the receive maximum of the new connection allows; to be asked for
+    /// until there is none, and again whenever one in flight is done.
+    pub fn next_later(&mut self, bounds: &Bounds) -> Option<InFlight> {
+        while self.in_flight().saturating_sub(self.later.len()) < usize::from(bounds.in_flight) {
+            let id = self.later.pop_front()?;
+            // It is gone if the client knew it from the last connection and has acknowledged it already.
+            if let Some(entry) = self.window(id).get_mut(id) {
+                return Some(entry.clone());
+            }
+        }
+        None
     }
 
     /// Takes out everything that was not yet acknowledged in any way, for other members of a shared subscription: what
@@ -344,6 +362,12 @@ impl Flow {
             .chain(self.shared.iter())
             .filter_map(|entry| entry.message.as_ref());
         in_flight.chain(self.queue.iter().map(|delivery| &delivery.message))
+    }
+
+    /// Places that the windows have.
+    #[cfg(test)]
+    pub fn places(&self) -> usize {
+        self.own.places() + self.shared.places()
     }
 
     /// Identifiers in flight, for checks.

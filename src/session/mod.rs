@@ -16,9 +16,11 @@ pub use flow::{Bounds, Delivery, Flow, Origin, Queued};
 pub use inbound::Inbound;
 pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::mqtt::message::Message;
+use crate::routing::EntryOptions;
 
 /// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
 pub const EXPIRY_NEVER: u32 = u32::MAX;
@@ -52,6 +54,8 @@ pub struct Rare {
     pub shared: Vec<SharedSubscription>,
     /// QoS 2 from the client.
     pub inbound: Inbound,
+    /// Filters, and options, of subscriptions whose retained messages are still to be fetched.
+    pub replays: VecDeque<(Box<str>, EntryOptions)>,
 }
 
 /// The state of one client.

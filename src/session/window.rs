@@ -62,6 +62,9 @@ pub struct Window {
 /// Private identifiers run from 1 to this, shared ones have as many and one more.
 const MODULUS_PRIVATE: u16 = 0x7fff;
 
+/// Places without a message that are not looked for.
+const DONE_KEPT: usize = 64;
+
 fn distance(from: u16, to: u16) -> u16 {
     if from & SHARED_ID_BIT != 0 {
         to.wrapping_sub(from) & 0x7fff
@@ -79,6 +82,12 @@ impl Window {
     /// How many are in flight.
     pub fn len(&self) -> usize {
         self.live as usize
+    }
+
+    /// Places, of messages that are done too.
+    #[cfg(test)]
+    pub fn places(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether none is in flight.
@@ -153,6 +162,12 @@ impl Window {
             ..entry.clone()
         };
         entry.progress = Progress::Done;
+        if self.entries.len() > 2 * self.live as usize + DONE_KEPT {
+            // The oldest is slow: the others must not leave a place each behind it.
+            self.entries
+                .retain(|entry| entry.progress != Progress::Done);
+            self.entries.shrink_to(2 * self.entries.len());
+        }
         Some(taken)
     }
 

@@ -1,0 +1,222 @@
+//! Clients that ask for more than their share.
+
+use super::slow::packets;
+use super::*;
+use crate::limits;
+use crate::mqtt::{Packet, WillOut};
+
+fn subscribe(filters: &[&str], version: Version) -> Vec<u8> {
+    let options = SubscribeOptions::with_qos(QoS::AtMostOnce);
+    let filters: Vec<_> = filters.iter().map(|&filter| (filter, options)).collect();
+    let mut bytes = Vec::new();
+    SubscribeOut {
+        packet_id: PacketId::new(1).unwrap(),
+        subscription_id: None,
+        filters: &filters,
+        user_properties: &[],
+    }
+    .encode(version, &mut bytes);
+    bytes
+}
+
+impl World {
+    fn flow_queued(&mut self, client_id: &str) -> usize {
+        let session = self.broker.clients.find_session(client_id).unwrap();
+        let entry = self.broker.clients.session(session).unwrap();
+        entry.flow.as_ref().map_or(0, |flow| flow.queued())
+    }
+}
+
+/// Retained messages are fetched as they are taken, and none is missed.
+#[test]
+fn subscribing_again_and_again_holds_no_more_than_a_bound() {
+    const TOPICS: usize = 500;
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..TOPICS {
+        world.publish(publisher, &format!("t/{index}"), 0, true, &[1; 1000]);
+    }
+    let greedy = world.connect("greedy", Version::V5);
+    let rounds = 3 * limits::REPLAY_MESSAGES_MAX / TOPICS;
+    for _ in 0..rounds {
+        let bytes = subscribe(&["#"], Version::V5);
+        world.broker.on_bytes(world.now_ms, greedy, &bytes);
+        assert!(world.flow_queued("greedy") < limits::REPLAY_MESSAGES_MAX + TOPICS);
+    }
+    let mut messages = 0;
+    while messages < rounds * TOPICS {
+        packets(Version::V5, &world.output(greedy), |packet| {
+            messages += usize::from(matches!(packet, Packet::Publish(_)));
+        });
+        world.now_ms += 1;
+        world.broker.on_timers(world.now_ms);
+    }
+    assert_eq!(messages, rounds * TOPICS);
+    assert_eq!(world.output(greedy), b"");
+}
+
+#[test]
+fn one_packet_has_a_bounded_number_of_filters() {
+    let mut world = World::new(Settings::default());
+    let conn = world.connect("c", Version::V5);
+    let filters = vec!["a"; limits::FILTERS_PER_PACKET_MAX + 1];
+    world
+        .broker
+        .on_bytes(world.now_ms, conn, &subscribe(&filters, Version::V5));
+    let answer = world.output(conn);
+    assert_eq!((answer[0], answer[2]), (0xe0, 0x97), "quota exceeded");
+    assert_eq!(world.broker.counters().subscriptions, 0);
+}
+
+#[test]
+fn a_session_has_a_bounded_number_of_subscriptions() {
+    let mut world = World::new(Settings::default());
+    let conn = world.connect("c", Version::V5);
+    for (prefix, max) in [
+        ("", limits::SUBSCRIPTIONS_MAX),
+        ("$share/g/", limits::SHARED_SUBSCRIPTIONS_MAX),
+    ] {
+        let filters: Vec<String> = (0..=max).map(|index| format!("{prefix}{index}")).collect();
+        let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let mut last = 0;
+        for filters in filters.chunks(limits::FILTERS_PER_PACKET_MAX) {
+            let bytes = subscribe(filters, Version::V5);
+            world.broker.on_bytes(world.now_ms, conn, &bytes);
+            last = *world.output(conn).last().unwrap();
+        }
+        assert_eq!(last, 0x97, "the one too many");
+    }
+    let counters = world.broker.counters().clone();
+    assert_eq!(counters.subscriptions as usize, limits::SUBSCRIPTIONS_MAX);
+    assert_eq!(
+        counters.shared_subscriptions as usize,
+        limits::SHARED_SUBSCRIPTIONS_MAX
+    );
+    world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
+    assert_eq!(world.broker.counters().subscriptions, 0);
+}
+
+/// Filters with wildcards that find nothing cost the one who asks, not the others: only so many are looked up at once.
+#[test]
+fn looking_for_retained_messages_takes_a_bounded_share_of_the_time() {
+    const TOPICS: usize = 5_000;
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..TOPICS {
+        world.publish(publisher, &format!("t/{index}"), 0, true, b"x");
+    }
+    let greedy = world.connect("greedy", Version::V5);
+    let filters = vec!["+/+/nothing"; 1000];
+    world.publish(publisher, "t/0/nothing", 0, true, b"found");
+    let start_ms = world.now_ms;
+    world
+        .broker
+        .on_bytes(start_ms, greedy, &subscribe(&filters, Version::V5));
+    let mut messages = 0;
+    let mut turns = 0;
+    while messages < 1000 {
+        packets(Version::V5, &world.output(greedy), |packet| {
+            messages += usize::from(matches!(packet, Packet::Publish(_)));
+        });
+        turns += 1;
+        let next_ms = world.broker.next_deadline().unwrap();
+        world.now_ms = world.now_ms.max(next_ms);
+        world.broker.on_timers(world.now_ms);
+    }
+    let visited = 1000 * TOPICS - limits::LOOKUP_NODES_BURST;
+    let passed_ms = world.now_ms - start_ms;
+    assert!(passed_ms >= (visited / limits::LOOKUP_NODES_PER_MS) as u64);
+    assert!(turns > 40, "{turns}");
+}
+
+/// Whatever waits for its turn is not done one inside the other.
+#[test]
+fn many_filters_that_wait_are_looked_up_one_after_the_other() {
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..=limits::LOOKUP_NODES_BURST {
+        world.publish(publisher, &format!("t/{index}"), 0, true, b"x");
+    }
+    let greedy = world.connect("greedy", Version::V311);
+    let mut filters = vec!["#"];
+    filters.extend(["+/+/nothing"; limits::REPLAY_QUESTIONS_MAX as usize - 1]);
+    filters.extend(["a/+", "b"].repeat(4000));
+    for filters in [&filters[..], &["a/+"; 8000], &["b"; 8000]] {
+        let bytes = subscribe(filters, Version::V311);
+        world.broker.on_bytes(world.now_ms, greedy, &bytes);
+    }
+    let session = world.broker.clients.find_session("greedy").unwrap();
+    loop {
+        world.output(greedy);
+        let next_ms = world.broker.replays.next_lookup_ms();
+        let entry = world.broker.clients.session(session).unwrap();
+        if next_ms.is_none() && entry.rare.as_ref().unwrap().replays.is_empty() {
+            break;
+        }
+        world.now_ms = world.now_ms.max(next_ms.unwrap_or(0));
+        world.broker.on_timers(world.now_ms);
+    }
+    assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
+}
+
+/// What would be refused as a PUBLISH is refused as a will.
+#[test]
+fn a_will_has_the_limits_of_a_publish() {
+    let mut world = World::new(Settings {
+        listeners: vec![ListenerSettings {
+            mount_point: "mounted/".into(),
+            ..ListenerSettings::default()
+        }],
+        message_size_limit: 100,
+        ..Settings::default()
+    });
+    let long = "t".repeat(65_535);
+    for (topic, payload, reason) in [(&long[..], &[1u8; 1][..], 0x90), ("t", &[1; 101], 0x95)] {
+        let will = WillOut {
+            topic,
+            payload,
+            ..WillOut::default()
+        };
+        let connect = ConnectOut {
+            client_id: "c",
+            clean_start: true,
+            will: Some(will),
+            ..ConnectOut::default()
+        };
+        let conn = world.connect_as(&connect, Version::V5);
+        let answer = world.output(conn);
+        assert_eq!((answer[0], answer[3]), (0x20, reason));
+    }
+}
+
+/// A deadline in a hundred years is forgotten with its session.
+#[test]
+fn sessions_that_come_and_go_leave_no_deadlines_behind() {
+    let mut world = World::new(Settings::default());
+    for _ in 0..5 * limits::TIMERS_STALE_MIN {
+        let connect = ConnectOut {
+            client_id: "c",
+            clean_start: true,
+            session_expiry: Some(u32::MAX - 1),
+            ..ConnectOut::default()
+        };
+        let conn = world.connect_as(&connect, Version::V5);
+        world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
+        world.broker.on_closed(world.now_ms, conn);
+    }
+    assert!(world.broker.clients.timers.len() <= 2 * limits::TIMERS_STALE_MIN);
+    assert!(world.broker.next_deadline().is_some());
+}
+
+/// MQTT 5, table 3-4: PUBACK has no "packet too large".
+#[test]
+fn a_payload_over_the_limit_is_refused_with_a_reason_that_puback_has() {
+    let mut world = World::new(Settings {
+        message_size_limit: 3,
+        ..Settings::default()
+    });
+    let conn = world.connect("c", Version::V5);
+    let publish = b"\x32\x0a\x00\x01t\x00\x01\x00\x00\x00\x00\x00";
+    world.broker.on_bytes(world.now_ms, conn, publish);
+    assert_eq!(world.output(conn), b"\x40\x03\x00\x01\x97");
+}
