@@ -1,5 +1,5 @@
-//! Formulas and text. The first two goldens were printed by pymqttbench 0.1.1 (Python 2.7.18, numpy 1.12.1); the
-//! durations are the ones behind their means and deviations.
+//! Formulas and text. The text golden was printed by pymqttbench 0.1.1 (Python 2.7.18, numpy 1.12.1); the durations
+//! are some that give its means and deviations, and the golden of the line is ours for them, in the form of pymqttbench's.
 
 use super::super::dat;
 use super::super::output::{brief, brief_row, number, text};
