@@ -276,5 +276,4 @@ impl Spread {
 }
 
 #[cfg(test)]
-#[path = "measure_tests.rs"]
 mod tests;

@@ -220,5 +220,4 @@ fn take(ranges: &mut Vec<Range<u32>>, number: u32) -> bool {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;
