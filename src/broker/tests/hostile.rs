@@ -220,3 +220,14 @@ fn a_payload_over_the_limit_is_refused_with_a_reason_that_puback_has() {
     world.broker.on_bytes(world.now_ms, conn, publish);
     assert_eq!(world.output(conn), b"\x40\x03\x00\x01\x97");
 }
+
+/// MQTT-3.1.0-2, and DISCONNECT has no 0x84.
+#[test]
+fn a_second_connect_of_an_unknown_version_is_a_protocol_error() {
+    let mut world = World::new(Settings::default());
+    let conn = world.connect("twice", Version::V5);
+    let again = b"\x10\x0d\x00\x04MQTT\x09\x02\x00\x00\x00\x00\x00";
+    world.broker.on_bytes(world.now_ms, conn, again);
+    let said = world.output(conn);
+    assert_eq!((said[0], said[2]), (0xe0, 0x82), "{said:02x?}");
+}
