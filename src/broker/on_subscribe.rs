@@ -265,6 +265,7 @@ impl Broker {
             return false;
         };
         let subscription = shared.swap_remove(index);
+        rare.has_left = true;
         self.leave_group(now_ms, session, subscription);
         true
     }
