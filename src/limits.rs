@@ -22,6 +22,9 @@ pub const SEGMENTS_KEPT: usize = 2;
 /// Ranges in one connection's queue before they are copied together.
 pub const QUEUE_RANGES_MAX: usize = 256;
 
+/// Bytes from which on a range is left alone by that, where few of the ranges are so large.
+pub const QUEUE_RANGE_BYTES_SMALL: u32 = 32 * 1024;
+
 /// Emptied range lists that are kept for reuse.
 pub const SPARE_LISTS: usize = 1024;
 
