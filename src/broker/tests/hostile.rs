@@ -85,6 +85,9 @@ fn a_session_has_a_bounded_number_of_subscriptions() {
             last = *world.output(conn).last().unwrap();
         }
         assert_eq!(last, 0x97, "the one too many");
+        let again = subscribe(&filters[..1], Version::V5);
+        world.broker.on_bytes(world.now_ms, conn, &again);
+        assert_eq!(world.output(conn).last(), Some(&0), "one that is replaced");
     }
     let counters = world.broker.counters().clone();
     assert_eq!(counters.subscriptions as usize, limits::SUBSCRIPTIONS_MAX);
