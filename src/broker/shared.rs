@@ -298,7 +298,7 @@ impl Broker {
                         == Some(owner_of_group(&known.group, &known.filter, shards))
             })
         };
-        // Nothing is added for a member that has left (MQTT-3.10.4-3), also when the owner does not know yet.
+        // Nothing is added for a member that has left (MQTT-3.10.4-2), also when the owner does not know yet.
         let is_there = self.clients.session(session).is_some_and(|entry| {
             let rare = entry.rare.as_ref();
             entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))

@@ -71,7 +71,7 @@ fn topics_noted_for_questions_are_forgotten_with_them() {
     assert!(noted <= 4 * limits::LIVE_TOPICS_KEPT, "{noted}");
 }
 
-/// MQTT-3.10.4-3: whoever has left a shared subscription gets nothing by it that another shard chose it for before it
+/// MQTT-3.10.4-2: whoever has left a shared subscription gets nothing by it that another shard chose it for before it
 /// knew, as long as it has none that would bring the same.
 #[test]
 fn a_member_that_has_left_returns_what_comes_late() {
