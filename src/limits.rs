@@ -249,3 +249,6 @@ pub const TIMERS_STALE_MIN: usize = 4096;
 /// Topics of retained messages that are noted while questions about retained messages are open, before those are
 /// looked for that no open question is about.
 pub const LIVE_TOPICS_KEPT: usize = 4096;
+
+/// Numbers of shared subscriptions that have ended and are not given to others yet: a message may still come back by one.
+pub const GROUP_IDS_RESTING: usize = 256;
