@@ -22,6 +22,9 @@ pub const SEGMENTS_KEPT: usize = 2;
 /// Ranges in one connection's queue before they are copied together.
 pub const QUEUE_RANGES_MAX: usize = 256;
 
+/// Bytes from which on a range is left alone by that, where few of the ranges are so large.
+pub const QUEUE_RANGE_BYTES_SMALL: u32 = 32 * 1024;
+
 /// Emptied range lists that are kept for reuse.
 pub const SPARE_LISTS: usize = 1024;
 
@@ -246,3 +249,6 @@ pub const TIMERS_STALE_MIN: usize = 4096;
 /// Topics of retained messages that are noted while questions about retained messages are open, before those are
 /// looked for that no open question is about.
 pub const LIVE_TOPICS_KEPT: usize = 4096;
+
+/// Numbers of shared subscriptions that have ended and are not given to others yet: a message may still come back by one.
+pub const GROUP_IDS_RESTING: usize = 256;

@@ -155,6 +155,11 @@ impl Broker {
             .log_client(super::LogKind::Information, conn, |id| {
                 format!("Client {id} disconnected: {error}.")
             });
-        self.protocol_error(now_ms, conn, error.reason());
+        // A second CONNECT may be bad in ways that DISCONNECT has no word for; it must not come at all (MQTT-3.1.0-2).
+        let reason = match error.reason() {
+            reason if reason.belongs_to(PacketType::Disconnect) => reason,
+            _ => ReasonCode::PROTOCOL_ERROR,
+        };
+        self.protocol_error(now_ms, conn, reason);
     }
 }

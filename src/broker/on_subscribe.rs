@@ -87,7 +87,7 @@ impl Broker {
             subscription_id,
         };
         let share = topic::share(filter);
-        if self.has_too_many(session, share.is_some()) {
+        if self.is_one_too_many(session, conn, filter) {
             if self.clients.conns[conn.index()].version == Version::V31 {
                 return Err(ReasonCode::QUOTA_EXCEEDED); // its SUBACK knows no error
             }
@@ -137,16 +137,42 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether a session has as many subscriptions as it may have.
-    fn has_too_many(&mut self, session: SessionId, shared: bool) -> bool {
+    /// Whether a session has as many subscriptions as it may have, and this is not one of them: those are replaced
+    /// (MQTT-3.8.4-3).
+    fn is_one_too_many(&mut self, session: SessionId, conn: ConnId, filter: &str) -> bool {
         let Some(entry) = self.clients.session(session) else {
             return false;
         };
-        match (&entry.rare, shared) {
-            (Some(rare), true) => rare.shared.len() >= limits::SHARED_SUBSCRIPTIONS_MAX,
-            (None, true) => false,
-            (_, false) => entry.subscriptions.as_slice().len() >= limits::SUBSCRIPTIONS_MAX,
+        let share = topic::share(filter);
+        let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
+        let is_full = match share {
+            Some(_) => shared >= limits::SHARED_SUBSCRIPTIONS_MAX,
+            None => entry.subscriptions.as_slice().len() >= limits::SUBSCRIPTIONS_MAX,
+        };
+        if !is_full {
+            return false;
         }
+        let mount_point = &self.clients.listener(conn).mount_point;
+        let Some(Ok((group, inner))) = share else {
+            let filter = format!("{mount_point}{filter}");
+            return !self.has_subscribed(session, &filter);
+        };
+        let inner = format!("{mount_point}{inner}");
+        let rare = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.rare.as_ref());
+        let mut shared = rare.into_iter().flat_map(|rare| &rare.shared);
+        !shared.any(|known| *known.group == *group && *known.filter == *inner)
+    }
+
+    /// Whether a session has a subscription to a filter, not a shared one.
+    pub(super) fn has_subscribed(&self, session: SessionId, filter: &str) -> bool {
+        let subscriptions = &self.routing.subscriptions;
+        subscriptions
+            .find(filter)
+            .and_then(|id| subscriptions.entry(id, Target::Session(session)))
+            .is_some()
     }
 
     fn pending_subscribe(&mut self, ticket: u32, change: impl FnOnce(&mut PendingSubscribe)) {
@@ -265,6 +291,7 @@ impl Broker {
             return false;
         };
         let subscription = shared.swap_remove(index);
+        rare.has_left = true;
         self.leave_group(now_ms, session, subscription);
         true
     }

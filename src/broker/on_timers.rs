@@ -58,8 +58,9 @@ impl Broker {
             Stage::Connecting => active_ms + limits::CONNECT_MS_MAX,
             Stage::Closing => active_ms + limits::LINGER_MS_MAX,
             Stage::Established if entry.keep_alive_s == 0 => return,
-            // MQTT-3.1.2-22: one and a half times the keep alive.
-            Stage::Established => active_ms + u64::from(entry.keep_alive_s) * 1500,
+            // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
+            // of the tick.
+            Stage::Established => active_ms + TICK_MS + u64::from(entry.keep_alive_s) * 1500,
         };
         if now_ms < due_ms {
             return self.clients.arm_conn(conn, due_ms);

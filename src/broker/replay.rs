@@ -40,12 +40,22 @@ enum Lookup {
         serial: u64,
         filter: Box<str>,
         options: EntryOptions,
+        /// As in a question.
+        asked_at: u64,
     },
     /// For another shard.
     Other { asker: ShardId, query: RetainQuery },
 }
 
 impl Lookup {
+    /// The count of live retained messages when it was asked, if it is for this shard.
+    fn asked_at(&self) -> Option<u64> {
+        match self {
+            Lookup::Own { asked_at, .. } => Some(*asked_at),
+            Lookup::Other { .. } => None,
+        }
+    }
+
     /// The session of this shard that it is for.
     fn session(&self) -> Option<SessionId> {
         match self {
@@ -140,7 +150,7 @@ impl Replays {
 
     /// A retained message has passed this shard.
     pub fn note_live(&mut self, topic: &str) {
-        if !self.open.is_empty() {
+        if !self.open.is_empty() || !self.lookups.is_empty() {
             self.live_count += 1;
             self.live.insert(topic_hash(topic), self.live_count);
             if self.live.len() >= self.live_prune_at {
@@ -155,10 +165,30 @@ impl Replays {
         self.live.len()
     }
 
+    /// Leaves out of an answer what is older than a live message with the same topic that came after the question.
+    fn leave_out_older(&self, messages: &mut Vec<Arc<Message>>, asked_at: u64) {
+        if self.live.is_empty() {
+            return;
+        }
+        messages.retain(|message| {
+            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+            let last = self.live.get(&topic_hash(topic));
+            last.is_none_or(|&count| count <= asked_at)
+        });
+    }
+
+    /// Forgets the topics if there is no question.
+    fn clear_live(&mut self) {
+        if self.open.is_empty() && self.lookups.is_empty() {
+            self.live.clear();
+        }
+    }
+
     /// Forgets the topics that no open question is about. There may always be one that is open.
     fn prune_live(&mut self) {
-        let asked_at = self.open.values().map(|question| question.asked_at).min();
-        let asked_at = asked_at.unwrap_or(self.live_count);
+        let open = self.open.values().map(|question| question.asked_at);
+        let waiting = self.lookups.iter().filter_map(Lookup::asked_at);
+        let asked_at = open.chain(waiting).min().unwrap_or(self.live_count);
         self.live.retain(|_, &mut count| count > asked_at);
         self.live_prune_at = 2 * self.live.len().max(limits::LIVE_TOPICS_KEPT);
     }
@@ -252,6 +282,7 @@ impl Broker {
             }
         }
         self.replays.looking = false;
+        self.replays.clear_live();
     }
 
     fn find_retained(&mut self, now_ms: u64, lookup: Lookup) {
@@ -261,15 +292,21 @@ impl Broker {
                 serial,
                 filter,
                 options,
+                asked_at,
             } => {
                 let entry = self.clients.session(session);
                 if entry.is_none_or(|entry| entry.serial != serial) {
                     return;
                 }
+                self.clients.hot[session.index()].asking -= 1;
+                // Nothing is added for a subscription that has been taken back (MQTT-3.10.4-2).
+                if !self.has_subscribed(session, &filter) {
+                    return;
+                }
                 let mut messages = Vec::new();
                 let retained = &self.routing.retained;
                 self.replays.spent += retained.matching(&filter, now_ms, &mut messages);
-                self.clients.hot[session.index()].asking -= 1;
+                self.replays.leave_out_older(&mut messages, asked_at);
                 self.replay_messages(now_ms, session, options, &messages);
             }
             Lookup::Other { asker, query } => self.answer(now_ms, asker, &query),
@@ -332,7 +369,9 @@ impl Broker {
             let Some((filter, options)) = rare.and_then(|rare| rare.replays.pop_front()) else {
                 return;
             };
-            self.replay(now_ms, session, &filter, options);
+            if self.has_subscribed(session, &filter) {
+                self.replay(now_ms, session, &filter, options);
+            }
         }
     }
 
@@ -362,6 +401,7 @@ impl Broker {
                 serial,
                 filter: filter.into(),
                 options,
+                asked_at: self.replays.live_count,
             };
             self.look_up(now_ms, lookup);
         }
@@ -424,15 +464,8 @@ impl Broker {
         if is_last {
             self.replays.open.remove(&ticket);
         }
-        let live = &self.replays.live;
-        messages.retain(|message| {
-            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-            live.get(&topic_hash(topic))
-                .is_none_or(|&count| count <= asked_at)
-        });
-        if self.replays.open.is_empty() {
-            self.replays.live.clear();
-        }
+        self.replays.leave_out_older(&mut messages, asked_at);
+        self.replays.clear_live();
         let is_same = self
             .clients
             .session(session)

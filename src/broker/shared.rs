@@ -12,7 +12,7 @@ use crate::ids::{GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;
 use crate::routing::{Entry, EntryOptions, Member, Target};
-use crate::session::{Delivery, Origin, SharedSubscription};
+use crate::session::{Delivery, Origin, Rare, SharedSubscription};
 
 fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
     if shards == 1 {
@@ -289,10 +289,20 @@ impl Broker {
         options: u32,
         message: Arc<Message>,
     ) {
-        let is_there = self
-            .clients
-            .session(session)
-            .is_some_and(|entry| entry.serial == serial);
+        let shards = self.clients.shards;
+        let wants = |rare: &Rare| {
+            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+            rare.shared.iter().any(|known| {
+                topic::matches(&known.filter, topic)
+                    && origin.group().map(|(owner, _)| owner)
+                        == Some(owner_of_group(&known.group, &known.filter, shards))
+            })
+        };
+        // Nothing is added for a member that has left (MQTT-3.10.4-2), also when the owner does not know yet.
+        let is_there = self.clients.session(session).is_some_and(|entry| {
+            let rare = entry.rare.as_ref();
+            entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))
+        });
         if !is_there {
             return self.return_shared(now_ms, origin, session, message);
         }

@@ -166,10 +166,19 @@ impl Outbound {
         queue.push(range, || spare.pop().unwrap_or_default());
         let pending = queue.pending();
         if queue.len() > limits::QUEUE_RANGES_MAX {
-            self.make_private(conn, |_, _| true);
+            self.shorten(conn);
         }
         self.mark_dirty(conn);
         pending
+    }
+
+    /// Makes few ranges of many. Large ones are left alone where that is enough: a payload that many share stays shared.
+    #[cold]
+    fn shorten(&mut self, conn: ConnId) {
+        self.make_private(conn, |_, range| range.len < limits::QUEUE_RANGE_BYTES_SMALL);
+        if self.queues[conn.index()].len() > limits::QUEUE_RANGES_MAX / 2 {
+            self.make_private(conn, |_, _| true);
+        }
     }
 
     #[inline]

@@ -268,3 +268,52 @@ fn a_queue_that_cannot_shrink_is_searched_once_a_send() {
         "all but the newest"
     );
 }
+
+/// A payload that many share is not copied for each of them because they have many small packets beside it.
+#[test]
+fn a_large_payload_stays_shared_in_a_queue_of_many_ranges() {
+    const CONNS: usize = 10;
+    let mut model = Model::new(CONNS);
+    let all: Vec<usize> = (0..CONNS).collect();
+    model.queue(&all, &packet(0x32, 1 << 20, 1), true);
+    for seed in 0..1000 {
+        for conn in 0..CONNS {
+            model.queue(&[conn], &packet(0x32, 20, seed as u8), false);
+        }
+    }
+    let ranges: Vec<usize> = model.out.queues.iter().map(|queue| queue.len()).collect();
+    assert!(
+        ranges.iter().all(|&len| len <= limits::QUEUE_RANGES_MAX),
+        "{ranges:?}"
+    );
+    assert!(model.out.memory() < 4 << 20, "{}", model.out.memory());
+    for conn in 0..CONNS {
+        while model.received[conn].len() < model.queued[conn].len() {
+            model.gather(conn);
+            model.sent(conn, usize::MAX);
+        }
+        assert_eq!(model.received[conn], model.queued[conn]);
+    }
+}
+
+/// Large and small packets by turns: copying stops to help, so that it is not done for every packet.
+#[test]
+fn a_queue_of_large_and_small_ranges_is_not_copied_for_every_packet() {
+    let mut model = Model::new(2);
+    let mut changes = 0;
+    for seed in 0..2000 {
+        let len = if seed % 8 == 0 { 33_000 } else { 20 };
+        // Another connection's packet between them: the ranges do not merge.
+        model.queue(&[1], &packet(0x32, 10, 0), false);
+        let before = model.out.queues[0].len();
+        model.queue(&[0], &packet(0x32, len, seed as u8), len > 20);
+        changes += usize::from(model.out.queues[0].len() <= before);
+    }
+    assert!(model.out.queues[0].len() <= limits::QUEUE_RANGES_MAX);
+    assert!(
+        changes <= 2000 / (limits::QUEUE_RANGES_MAX / 2),
+        "{changes}"
+    );
+    model.finish();
+    assert_eq!(model.received, model.queued);
+}

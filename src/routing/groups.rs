@@ -4,12 +4,14 @@
 //! `positions` has the place of every member, so that joining, leaving, coming and going take constant time; a group
 //! without members does not exist.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::ids::{GroupId, SessionId, ShardId};
+use crate::limits;
 
 /// A session's part in a shared subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +50,8 @@ struct Position {
 /// The shared subscriptions of one shard.
 pub struct Groups {
     groups: Vec<Group>,
-    free: Vec<u32>,
+    /// The oldest first: a message that comes back late must not find another group by its number.
+    free: VecDeque<u32>,
     names: HashTable<u32>,
     positions: HashTable<Position>,
     hasher: FixedState,
@@ -75,7 +78,7 @@ impl Groups {
     pub fn new(seed: u64) -> Groups {
         Groups {
             groups: Vec::new(),
-            free: Vec::new(),
+            free: VecDeque::new(),
             names: HashTable::new(),
             positions: HashTable::new(),
             hasher: FixedState::with_seed(seed),
@@ -217,7 +220,9 @@ impl Groups {
             online: 0,
             turn: 0,
         };
-        let id = match self.free.pop() {
+        let rests = self.free.len() <= limits::GROUP_IDS_RESTING;
+        let vacant = if rests { None } else { self.free.pop_front() };
+        let id = match vacant {
             Some(vacant) => {
                 self.groups[vacant as usize] = new;
                 vacant
@@ -249,7 +254,7 @@ impl Groups {
         if let Ok(found) = self.names.find_entry(hash, |&other| other == id.0) {
             found.remove();
         }
-        self.free.push(id.0);
+        self.free.push_back(id.0);
     }
 
     fn position(&self, id: GroupId, shard: ShardId, session: SessionId) -> Option<usize> {

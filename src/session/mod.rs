@@ -52,6 +52,8 @@ pub struct SharedSubscription {
 pub struct Rare {
     /// Its shared subscriptions.
     pub shared: Vec<SharedSubscription>,
+    /// Whether it has ever left one: then a message may be under way to it that it no longer wants.
+    pub has_left: bool,
     /// QoS 2 from the client.
     pub inbound: Inbound,
     /// Filters, and options, of subscriptions whose retained messages are still to be fetched.

@@ -85,6 +85,9 @@ fn a_session_has_a_bounded_number_of_subscriptions() {
             last = *world.output(conn).last().unwrap();
         }
         assert_eq!(last, 0x97, "the one too many");
+        let again = subscribe(&filters[..1], Version::V5);
+        world.broker.on_bytes(world.now_ms, conn, &again);
+        assert_eq!(world.output(conn).last(), Some(&0), "one that is replaced");
     }
     let counters = world.broker.counters().clone();
     assert_eq!(counters.subscriptions as usize, limits::SUBSCRIPTIONS_MAX);
@@ -159,6 +162,65 @@ fn many_filters_that_wait_are_looked_up_one_after_the_other() {
     assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
 }
 
+/// A client whose look-up waits for its turn behind those of others: its connection, and that of a publisher.
+fn world_with_a_lookup_that_waits() -> (World, ConnId, ConnId) {
+    const TOPICS: usize = 1000;
+    let mut world = World::new(Settings::default());
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..TOPICS {
+        world.publish(publisher, &format!("t/{index}"), 0, true, b"x");
+    }
+    world.publish(publisher, "t/0/nothing", 0, true, b"x");
+    world.publish(publisher, "x/1", 0, true, b"old");
+    world.publish(publisher, "x/2", 0, true, b"old");
+    let greedy = world.connect("greedy", Version::V311);
+    let filters = vec!["+/+/nothing"; 2 * limits::LOOKUP_NODES_BURST / TOPICS];
+    let bytes = subscribe(&filters, Version::V311);
+    world.broker.on_bytes(world.now_ms, greedy, &bytes);
+    let client = world.connect("c", Version::V311);
+    world.subscribe(client, Version::V311, "x/+", QoS::AtMostOnce);
+    assert!(world.broker.replays.next_lookup_ms().is_some());
+    (world, client, publisher)
+}
+
+/// What a client gets until no look-up waits any more.
+fn looked_up(world: &mut World, conn: ConnId) -> Vec<(String, bool)> {
+    let mut messages = Vec::new();
+    loop {
+        packets(Version::V311, &world.output(conn), |packet| {
+            if let Packet::Publish(publish) = packet {
+                messages.push((publish.topic.to_string(), publish.retain));
+            }
+        });
+        let Some(next_ms) = world.broker.replays.next_lookup_ms() else {
+            return messages;
+        };
+        world.now_ms = world.now_ms.max(next_ms);
+        world.broker.on_timers(world.now_ms);
+    }
+}
+
+/// A message that comes while its look-up waits is not sent again as a retained one.
+#[test]
+fn a_live_message_is_left_out_of_a_lookup_that_waits() {
+    let (mut world, client, publisher) = world_with_a_lookup_that_waits();
+    world.publish(publisher, "x/1", 0, true, b"new");
+    let messages = looked_up(&mut world, client);
+    assert_eq!(messages, [("x/1".into(), false), ("x/2".into(), true)]);
+    assert_eq!(world.broker.replays.live_topics(), 0);
+}
+
+/// MQTT-3.10.4-2: nothing is added for a subscription that has been taken back.
+#[test]
+fn a_lookup_that_waits_ends_with_its_subscription() {
+    let (mut world, client, _) = world_with_a_lookup_that_waits();
+    let unsubscribe = b"\xa2\x07\x00\x02\x00\x03x/+";
+    world.broker.on_bytes(world.now_ms, client, unsubscribe);
+    assert_eq!(looked_up(&mut world, client), []);
+    let session = world.broker.clients.find_session("c").unwrap();
+    assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
+}
+
 /// What would be refused as a PUBLISH is refused as a will.
 #[test]
 fn a_will_has_the_limits_of_a_publish() {
@@ -219,4 +281,15 @@ fn a_payload_over_the_limit_is_refused_with_a_reason_that_puback_has() {
     let publish = b"\x32\x0a\x00\x01t\x00\x01\x00\x00\x00\x00\x00";
     world.broker.on_bytes(world.now_ms, conn, publish);
     assert_eq!(world.output(conn), b"\x40\x03\x00\x01\x97");
+}
+
+/// MQTT-3.1.0-2, and DISCONNECT has no 0x84.
+#[test]
+fn a_second_connect_of_an_unknown_version_is_a_protocol_error() {
+    let mut world = World::new(Settings::default());
+    let conn = world.connect("twice", Version::V5);
+    let again = b"\x10\x0d\x00\x04MQTT\x09\x02\x00\x00\x00\x00\x00";
+    world.broker.on_bytes(world.now_ms, conn, again);
+    let said = world.output(conn);
+    assert_eq!((said[0], said[2]), (0xe0, 0x82), "{said:02x?}");
 }

@@ -41,6 +41,7 @@ fn what_is_too_large_for_the_new_connection_is_done() {
     }
     world.output(subscriber);
     let small = ConnectOut {
+        receive_maximum: Some(1),
         maximum_packet_size: Some(60),
         ..durable("s")
     };

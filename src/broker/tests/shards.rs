@@ -3,6 +3,8 @@
 use super::slow::publish;
 use super::*;
 use crate::limits;
+use crate::mqtt::UnsubscribeOut;
+use crate::mqtt::message::{Message, NEVER};
 
 /// Messages that a shard has for the others.
 fn mesh(broker: &mut Broker) -> Vec<MeshMessage> {
@@ -15,13 +17,18 @@ fn mesh(broker: &mut Broker) -> Vec<MeshMessage> {
     messages
 }
 
+/// The first of two shards.
+fn one_of_two() -> World {
+    World {
+        broker: Broker::new(Arc::new(Settings::default()), ShardId(0), 2, 7),
+        now_ms: 1000,
+    }
+}
+
 /// There is always a question open, and always another one.
 #[test]
 fn topics_noted_for_questions_are_forgotten_with_them() {
-    let mut world = World {
-        broker: Broker::new(Arc::new(Settings::default()), ShardId(0), 2, 7),
-        now_ms: 1000,
-    };
+    let mut world = one_of_two();
     let ids = (0..).map(|index| format!("c{index}"));
     let ids: Vec<String> = ids.filter(|id| home(id, 2) == ShardId(0)).take(2).collect();
     let (asker, publisher) = (
@@ -62,4 +69,80 @@ fn topics_noted_for_questions_are_forgotten_with_them() {
     }
     let noted = world.broker.replays.live_topics();
     assert!(noted <= 4 * limits::LIVE_TOPICS_KEPT, "{noted}");
+}
+
+/// MQTT-3.10.4-2: whoever has left a shared subscription gets nothing by it that another shard chose it for before it
+/// knew, as long as it has none that would bring the same.
+#[test]
+fn a_member_that_has_left_returns_what_comes_late() {
+    let mut world = one_of_two();
+    let id = (0..)
+        .map(|number| format!("m{number}"))
+        .find(|id| home(id, 2) == ShardId(0));
+    let conn = world.connect(&id.unwrap(), Version::V311);
+    mesh(&mut world.broker);
+    // One of these groups is at home on the other shard.
+    let joined = (0..64).find_map(|number| {
+        let filter = format!("$share/g{number}/a/+");
+        let filters = [(&filter[..], SubscribeOptions::with_qos(QoS::AtMostOnce))];
+        let mut bytes = Vec::new();
+        SubscribeOut {
+            packet_id: PacketId::new(1).unwrap(),
+            subscription_id: None,
+            filters: &filters,
+            user_properties: &[],
+        }
+        .encode(Version::V311, &mut bytes);
+        world.broker.on_bytes(world.now_ms, conn, &bytes);
+        let joins = mesh(&mut world.broker).into_iter();
+        let mut joins = joins.filter_map(|message| match message {
+            MeshMessage::Shared(message) => match *message {
+                SharedMessage::Join {
+                    session, serial, ..
+                } => Some((filter.clone(), session, serial)),
+                _ => None,
+            },
+            _ => None,
+        });
+        joins.next()
+    });
+    let (filter, session, serial) = joined.unwrap();
+    let deliver = || {
+        let message = Message {
+            topic: "a/b".into(),
+            payload: "late".into(),
+            properties: "".into(),
+            qos: 0,
+            retain: false,
+            expires_at_ms: NEVER,
+            origin: 0,
+        };
+        MeshMessage::Shared(Box::new(SharedMessage::Deliver {
+            group: crate::ids::GroupId(0),
+            session,
+            serial,
+            options: 0,
+            message: Arc::new(message),
+        }))
+    };
+    world.output(conn);
+    world.broker.on_mesh(world.now_ms, ShardId(1), deliver());
+    assert!(world.output(conn).ends_with(b"late"));
+    let mut bytes = Vec::new();
+    UnsubscribeOut {
+        packet_id: PacketId::new(2).unwrap(),
+        filters: &[&filter],
+        user_properties: &[],
+    }
+    .encode(Version::V311, &mut bytes);
+    world.broker.on_bytes(world.now_ms, conn, &bytes);
+    mesh(&mut world.broker);
+    world.output(conn);
+    world.broker.on_mesh(world.now_ms, ShardId(1), deliver());
+    let returns = mesh(&mut world.broker).into_iter().any(|message| {
+        matches!(message, MeshMessage::Shared(message)
+            if matches!(*message, SharedMessage::Return { .. }))
+    });
+    assert!(returns);
+    assert_eq!(world.output(conn), b"");
 }

@@ -126,3 +126,29 @@ fn the_greatest_packet_is_the_same_with_alias_and_mount_point() {
         });
     }
 }
+
+/// MQTT-3.1.2-22: whoever has sent something is not closed before one and a half times the keep alive.
+#[test]
+fn a_client_is_not_closed_before_its_time() {
+    let mut world = World::new(Settings::default());
+    let connect = ConnectOut {
+        client_id: "c",
+        clean_start: true,
+        keep_alive: 2,
+        ..ConnectOut::default()
+    };
+    let conn = world.connect_as(&connect, Version::V5);
+    world.output(conn);
+    world.now_ms += 1099;
+    let sent_ms = world.now_ms;
+    world.broker.on_bytes(world.now_ms, conn, b"\xc0\x00");
+    assert_eq!(world.output(conn), b"\xd0\x00");
+    let mut closed_ms = None;
+    while closed_ms.is_none() {
+        world.now_ms += 1;
+        world.broker.on_timers(world.now_ms);
+        closed_ms = (world.output(conn).first() == Some(&0xe0)).then_some(world.now_ms);
+    }
+    let silent_ms = closed_ms.unwrap() - sent_ms;
+    assert!((3000..3200).contains(&silent_ms), "{silent_ms}");
+}

@@ -200,3 +200,20 @@ proptest! {
         }
     }
 }
+
+/// A message that comes back by a number must not find another group by it.
+#[test]
+fn the_number_of_a_group_that_has_ended_rests() {
+    let (mut groups, id) = joined(&[(1, true)]);
+    let first = member(1, true);
+    groups.leave("g", "a/#", first.shard, first.session);
+    let mut again = 0;
+    for _ in 0..2000 {
+        let (next, is_new) = groups.join("h", "a/#", first);
+        assert!(is_new);
+        again += u32::from(next == id);
+        assert!(next.0 <= crate::limits::GROUP_IDS_RESTING as u32 + 1);
+        groups.leave("h", "a/#", first.shard, first.session);
+    }
+    assert!((1..10).contains(&again), "{again}");
+}
