@@ -17,11 +17,7 @@ const LINES_MAX: usize = 600;
 const SANS_IO_TOP: &str = "broker";
 
 /// Folders that may hold `unsafe`, and why.
-const UNSAFE_FOLDERS: [(&str, &str); 5] = [
-    (
-        "load",
-        "a worker's submissions name memory that lives until their completion",
-    ),
+const UNSAFE_FOLDERS: [(&str, &str); 4] = [
     (
         "mesh",
         "the slots of a ring belong to one of two threads at a time",

@@ -5,7 +5,6 @@
 
 pub mod client;
 pub mod distribution;
-pub mod job;
 pub mod ledger;
 pub mod measure;
 pub mod result;
