@@ -252,3 +252,33 @@ pub const LIVE_TOPICS_KEPT: usize = 4096;
 
 /// Numbers of shared subscriptions that have ended and are not given to others yet: a message may still come back by one.
 pub const GROUP_IDS_RESTING: usize = 256;
+
+// --- load ---
+
+/// Nanoseconds that the load tester's histograms tell apart, at most: an hour. What is above counts as this.
+pub const LOAD_VALUE_NS_MAX: u64 = 3_600_000_000_000;
+
+/// Gaps in the streams of one worker's subscribers that are kept to tell late messages from repeated ones: 8 bytes each
+/// and as much again. A broker under test could make one with every message.
+pub const LOAD_GAPS_MAX: usize = 1 << 20;
+
+/// Sampled messages of a step whose first and last arrival a worker keeps: some 40 MB.
+pub const LOAD_SPREAD_MESSAGES_MAX: usize = 1 << 20;
+
+/// Clients of one kind in the stress test, and the largest side of its grid.
+pub const STRESS_CLIENTS_MAX: i64 = 65_536;
+
+/// Messages of one client in the stress test.
+pub const STRESS_COUNT_MAX: i64 = 1_000_000_000;
+
+/// Bytes of its payload: what a packet can hold beside the longest topic.
+pub const STRESS_MSG_BYTES_MAX: i64 = PACKET_BYTES_MAX as i64 - 5 - 65_535 - 4;
+
+/// Runs of the stress test, or of each cell of its grid.
+pub const STRESS_RUNS_MAX: i64 = 10_000;
+
+/// Seconds of its timeouts: a day.
+pub const STRESS_TIMEOUT_S_MAX: u64 = 86_400;
+
+/// Seconds of quiet between two of its runs: an hour.
+pub const STRESS_SETTLE_S_MAX: f64 = 3600.0;

@@ -22,6 +22,21 @@ struct World {
     now_ms: u64,
 }
 
+/// A SUBSCRIBE with identifier 1.
+fn subscribe_packet(filters: &[&str], version: Version, qos: QoS) -> Vec<u8> {
+    let options = SubscribeOptions::with_qos(qos);
+    let filters: Vec<_> = filters.iter().map(|&filter| (filter, options)).collect();
+    let mut bytes = Vec::new();
+    SubscribeOut {
+        packet_id: PacketId::new(1).unwrap(),
+        subscription_id: None,
+        filters: &filters,
+        user_properties: &[],
+    }
+    .encode(version, &mut bytes);
+    bytes
+}
+
 impl World {
     fn new(settings: Settings) -> Self {
         World {
@@ -47,15 +62,7 @@ impl World {
     }
 
     fn subscribe(&mut self, conn: ConnId, version: Version, filter: &str, qos: QoS) {
-        let mut bytes = Vec::new();
-        let filters = [(filter, SubscribeOptions::with_qos(qos))];
-        SubscribeOut {
-            packet_id: PacketId::new(1).unwrap(),
-            subscription_id: None,
-            filters: &filters,
-            user_properties: &[],
-        }
-        .encode(version, &mut bytes);
+        let bytes = subscribe_packet(&[filter], version, qos);
         self.broker.on_bytes(self.now_ms, conn, &bytes);
         assert_eq!(self.output(conn)[0], 0x90, "SUBACK");
     }

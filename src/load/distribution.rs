@@ -6,8 +6,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-/// The largest value that is told apart, in nanoseconds: an hour. What is above counts as this.
-pub const VALUE_NS_MAX: u64 = 3_600_000_000_000;
+use crate::limits;
 
 /// Significant decimal digits: an error of at most 0.1 %.
 pub const DIGITS: u8 = 3;
@@ -34,7 +33,8 @@ pub struct Distribution {
 /// A histogram with the range and the precision of all histograms here; record with `saturating_record`.
 pub fn new_histogram() -> Histogram<u64> {
     // Bounds and digits are constants that it takes.
-    Histogram::new_with_max(VALUE_NS_MAX, DIGITS).unwrap_or_else(|_| unreachable!("fixed bounds"))
+    Histogram::new_with_max(limits::LOAD_VALUE_NS_MAX, DIGITS)
+        .unwrap_or_else(|_| unreachable!("fixed bounds"))
 }
 
 impl Distribution {
@@ -74,5 +74,44 @@ impl Distribution {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distribution_holds_the_whole_histogram() {
+        let mut histogram = new_histogram();
+        for value in 1..=1000 {
+            histogram.saturating_record(value * 1000);
+        }
+        histogram.saturating_record(u64::MAX);
+        let distribution = Distribution::of(&histogram);
+        assert_eq!((distribution.count, distribution.min), (1001, 1000));
+        assert!(distribution.p50.abs_diff(501_000) <= 501);
+        assert!(
+            distribution.max.abs_diff(limits::LOAD_VALUE_NS_MAX)
+                <= limits::LOAD_VALUE_NS_MAX / 1000
+        );
+        let text = serde_json::to_string(&distribution).unwrap();
+        let read: Distribution = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.decode().unwrap(), histogram);
+        // JSON keeps the shortest digits that give the same number.
+        assert_eq!(read, distribution);
+    }
+
+    #[test]
+    fn nothing_is_nothing_and_a_broken_text_is_no_histogram() {
+        let empty = Distribution::of(&new_histogram());
+        assert!(empty.is_empty() && empty.decode().is_none());
+        for text in ["?", "AAAA", "HISTFAAA"] {
+            let broken = Distribution {
+                histogram: text.into(),
+                ..Distribution::default()
+            };
+            assert!(broken.decode().is_none(), "{text}");
+        }
     }
 }

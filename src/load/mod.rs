@@ -1,6 +1,4 @@
-//! `bench`: the load tester. Plan, workers, verification, histograms, verdict, reports.
-//!
-//! What is here so far knows no socket: identities of messages, the client's session, the ledger of deliveries, the
+//! The load tester, the half that knows no socket: identities of messages, the client's session, the ledger of deliveries, the
 //! measurement of a step, results as data, and what belongs to the stress test but its traffic.
 
 pub mod client;

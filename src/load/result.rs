@@ -1,7 +1,7 @@
-//! What a run found, as data: filled by the engine, judged by `verdict`, written by `report`, read back by `compare`.
+//! What a run found, as data.
 //!
-//! Everything here is serialized as it stands: the JSON report is a `Report` (schema `firehose-bench/1`, committed as
-//! `bench/report.schema.json`). Units are in the names: `_ns`, `_s`, `_bytes`; rates are per second.
+//! Everything here is serialized as it stands: the JSON report is a `Report`, of the schema `firehose-bench/1`. Units are
+//! in the names: `_ns`, `_s`, `_bytes`; rates are per second.
 
 use std::collections::BTreeMap;
 

@@ -6,17 +6,7 @@ use crate::limits;
 use crate::mqtt::{Packet, WillOut};
 
 fn subscribe(filters: &[&str], version: Version) -> Vec<u8> {
-    let options = SubscribeOptions::with_qos(QoS::AtMostOnce);
-    let filters: Vec<_> = filters.iter().map(|&filter| (filter, options)).collect();
-    let mut bytes = Vec::new();
-    SubscribeOut {
-        packet_id: PacketId::new(1).unwrap(),
-        subscription_id: None,
-        filters: &filters,
-        user_properties: &[],
-    }
-    .encode(version, &mut bytes);
-    bytes
+    subscribe_packet(filters, version, QoS::AtMostOnce)
 }
 
 impl World {

@@ -9,6 +9,7 @@ use crate::mqtt::{
     self, AckKind, ConnectOut, DecodeError, DisconnectOut, Frame, Packet, PacketId, Publish, QoS,
     ReasonCode, SubscribeOptions, SubscribeOut, Version,
 };
+use crate::session::Inbound;
 
 /// What all clients of a run have in common.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub struct Client {
     receive_max: u16,
     in_flight: VecDeque<InFlight>,
     /// QoS 2 identifiers whose message was delivered and not yet released.
-    unreleased: Vec<u16>,
+    unreleased: Inbound,
 }
 
 /// What a packet meant.
@@ -131,7 +132,7 @@ impl Client {
     /// The connection is gone: what was unacknowledged is forgotten, and how much that was.
     pub fn lost(&mut self) -> usize {
         self.connected = false;
-        self.unreleased = Vec::new();
+        self.unreleased = Inbound::default();
         let lost = self.in_flight.len();
         self.in_flight = VecDeque::new();
         lost
@@ -190,12 +191,12 @@ impl Client {
             return Event::Delivery(publish);
         }
         answer(AckKind::Pubrec, out);
-        if self.unreleased.contains(&id.get()) {
+        if self.unreleased.insert(id.get()) {
+            Event::Delivery(publish)
+        } else {
             // Sent again and not yet released: the same message (MQTT-4.3.3-10).
-            return Event::Nothing;
+            Event::Nothing
         }
-        self.unreleased.push(id.get());
-        Event::Delivery(publish)
     }
 
     fn on_other<'a>(
@@ -226,7 +227,7 @@ impl Client {
             }
             Packet::Pubrec(ack) => self.on_pubrec(settings, ack.packet_id, out),
             Packet::Pubrel(ack) => {
-                self.unreleased.retain(|&id| id != ack.packet_id.get());
+                self.unreleased.remove(ack.packet_id.get());
                 let (id, success) = (ack.packet_id, ReasonCode::SUCCESS);
                 mqtt::encode_ack(AckKind::Pubcomp, settings.version, id, success, None, out);
                 Event::Nothing

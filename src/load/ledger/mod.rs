@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::limits;
+
 /// The streams that a filter matches.
 #[derive(Clone, Debug)]
 pub enum View {
@@ -90,6 +92,10 @@ pub struct Ledger {
     next: Vec<u32>,
     /// Sequences below `next` that have not come, by place in `next`: rising, disjoint ranges.
     missing: HashMap<u32, Vec<Range<u32>>>,
+    /// How many ranges there are.
+    gaps: usize,
+    /// Messages in gaps beyond `LOAD_GAPS_MAX`, by place: lost, whatever comes late.
+    given_up: HashMap<u32, u64>,
     pub duplicated: u64,
     pub reordered: u64,
     pub unexpected: u64,
@@ -133,35 +139,43 @@ impl Ledger {
             let view = self.views.get(reader.view as usize)?;
             Some(reader.offset + view.place(stream)?)
         });
-        let Some(next) = place.and_then(|place| self.next.get_mut(place as usize)) else {
+        let Some(place) = place.filter(|_| sequence < u32::MAX) else {
             self.unexpected += 1;
             return Seen::Unexpected;
         };
+        let next = &mut self.next[place as usize];
         if sequence == *next {
             *next += 1;
             return Seen::Fresh;
         }
-        self.see_other(reader, place.unwrap_or(0), sequence)
+        self.see_other(reader, place, sequence)
     }
 
     #[cold]
     fn see_other(&mut self, reader: u32, place: u32, sequence: u32) -> Seen {
         let next = &mut self.next[place as usize];
         if sequence > *next {
-            self.missing.entry(place).or_default().push(*next..sequence);
+            let gap = *next..sequence;
             *next = sequence + 1;
+            if self.gaps < limits::LOAD_GAPS_MAX {
+                self.missing.entry(place).or_default().push(gap);
+                self.gaps += 1;
+            } else {
+                *self.given_up.entry(place).or_default() += gap.len() as u64;
+            }
             return Seen::Fresh;
         }
-        let Some(ranges) = self.missing.get_mut(&place) else {
-            self.duplicated += 1;
-            return Seen::Again;
-        };
-        if !take(ranges, sequence) {
-            self.duplicated += 1;
-            return Seen::Again;
-        }
+        let ranges = self.missing.entry(place).or_default();
+        let gaps = ranges.len();
+        // One number can split a gap in two: so much more than the bound there can be.
+        let was_missing = take(ranges, sequence);
+        self.gaps = self.gaps + ranges.len() - gaps;
         if ranges.is_empty() {
             self.missing.remove(&place);
+        }
+        if !was_missing {
+            self.duplicated += 1;
+            return Seen::Again;
         }
         if self.readers[reader as usize].ordered {
             self.reordered += 1;
@@ -182,7 +196,11 @@ impl Ledger {
                 let place = reader.offset + place;
                 let seen = self.next[place as usize];
                 let sent = sent.get(stream as usize).copied().unwrap_or(0);
-                let missing = self.missing.get(&place).map_or(0, |ranges| total(ranges));
+                let given_up = self.given_up.get(&place).copied().unwrap_or(0);
+                let missing = self
+                    .missing
+                    .get(&place)
+                    .map_or(given_up, |ranges| given_up + total(ranges));
                 if wanted(reader.view, stream) {
                     balance.expected += u64::from(sent);
                     balance.lost += u64::from(sent.saturating_sub(seen)) + missing;

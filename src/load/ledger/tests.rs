@@ -112,3 +112,19 @@ fn any_permutation_with_losses_and_copies_balances() {
         assert_eq!(ledger.duplicated, copies.len() as u64);
     }
 }
+
+#[test]
+fn a_broker_that_makes_up_numbers_costs_a_bounded_amount() {
+    let mut ledger = one(1);
+    assert_eq!(ledger.see(0, 0, u32::MAX), Seen::Unexpected);
+    let gaps = limits::LOAD_GAPS_MAX as u32;
+    for sequence in 0..gaps + 10 {
+        assert_eq!(ledger.see(0, 0, 2 * sequence + 1), Seen::Fresh);
+    }
+    assert_eq!(ledger.gaps, limits::LOAD_GAPS_MAX);
+    assert_eq!(lost(&ledger, &[2 * gaps + 20]), u64::from(gaps) + 10);
+    // What comes late into a gap that is kept is late; into another one it counts as come again.
+    assert_eq!(ledger.see(0, 0, 0), Seen::Late);
+    assert_eq!(ledger.see(0, 0, 2 * gaps + 2), Seen::Again);
+    assert_eq!(lost(&ledger, &[2 * gaps + 20]), u64::from(gaps) + 9);
+}

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::distribution::new_histogram;
+use crate::limits;
 
 /// Digits of an interval's histogram once the interval is over: 1 %, so that a long run does not cost gigabytes.
 const INTERVAL_DIGITS: u8 = 2;
@@ -240,6 +241,11 @@ impl Spread {
     }
 
     fn note(&mut self, stream: u32, sequence: u32, now_ns: u64) {
+        if self.arrivals.len() >= limits::LOAD_SPREAD_MESSAGES_MAX
+            && !self.arrivals.contains_key(&(stream, sequence))
+        {
+            return;
+        }
         let arrivals = self.arrivals.entry((stream, sequence)).or_insert(Arrivals {
             first_ns: now_ns,
             last_ns: now_ns,

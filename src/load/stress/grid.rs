@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::dat::{DatFile, Grid, Pair, remaining};
+use super::dat::{DatError, DatFile, Grid, Pair, remaining};
 use super::options::StressArgs;
 use super::output::failures;
 use super::stats::{Row, StressResult};
@@ -109,7 +109,10 @@ impl GridOutcome {
 /// Opens the file, and says what is in it.
 fn open(args: &StressArgs, progress: &mut dyn FnMut(&str)) -> Result<(DatFile, Grid), String> {
     let path = args.dat();
-    let (dat, grid, half) = DatFile::resume(path).map_err(|e| named(args, &e.to_string()))?;
+    let (dat, grid, half) = DatFile::resume(path).map_err(|error| match error {
+        DatError::Line { .. } => named(args, &error.to_string()),
+        DatError::Io(..) => error.to_string(),
+    })?;
     if let Some(why) = grid.other_counts(args.sub_count, args.pub_count) {
         let why = format!("{why}; name another file with --dat");
         return Err(named(args, &why));
@@ -129,11 +132,7 @@ fn open(args: &StressArgs, progress: &mut dyn FnMut(&str)) -> Result<(DatFile, G
 }
 
 fn named(args: &StressArgs, text: &str) -> String {
-    let path = args.dat().display().to_string();
-    if text.starts_with(&path) {
-        return text.into();
-    }
-    format!("{path}: {text}")
+    format!("{}: {text}", args.dat().display())
 }
 
 /// The fields of a run that may stand in the file.

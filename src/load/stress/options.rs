@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::value_parser;
 
+use crate::limits;
 use crate::mqtt::topic::{too_deep, topic_name_valid};
 
 /// Where the publishers publish unless `--topic` says otherwise; subscribers take it and all below.
@@ -18,18 +19,6 @@ pub const DAT_DEFAULT: &str = "stresstest.dat";
 
 /// Runs of each cell unless `--repeat` says otherwise: the talk's plotting script leaves out cells with fewer.
 pub const GRID_REPEAT_DEFAULT: u32 = 6;
-
-/// The longest payload: what a packet can hold (268,435,455 bytes after its length) beside the longest topic.
-const MSG_BYTES_MAX: i64 = 268_435_455 - 65_535 - 4;
-
-/// Most clients of one kind, and the largest side of the grid.
-const CLIENTS_MAX: i64 = 65_536;
-
-/// Most messages of one client.
-const COUNT_MAX: i64 = 1_000_000_000;
-
-/// The longest timeout in seconds: a day.
-const TIMEOUT_S_MAX: u64 = 86_400;
 
 /// What `stress` measures, and where it differs from pymqttbench; at the end of `--help`.
 pub const MANUAL: &str = include_str!("MANUAL.md");
@@ -47,31 +36,31 @@ pub struct StressArgs {
     pub port: Option<u16>,
 
     /// Publishers
-    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=CLIENTS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=limits::STRESS_CLIENTS_MAX))]
     pub pub_clients: u32,
 
     /// Subscribers
-    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=CLIENTS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=limits::STRESS_CLIENTS_MAX))]
     pub sub_clients: u32,
 
     /// Messages that each publisher publishes
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=limits::STRESS_COUNT_MAX))]
     pub pub_count: u32,
 
     /// Messages that each subscriber waits for, from whichever publisher
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=COUNT_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=limits::STRESS_COUNT_MAX))]
     pub sub_count: u32,
 
     /// Bytes of payload
-    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = value_parser!(u32).range(0..=MSG_BYTES_MAX))]
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = value_parser!(u32).range(0..=limits::STRESS_MSG_BYTES_MAX))]
     pub msg_size: u32,
 
     /// Seconds from the first publish until a subscriber without all its messages has failed
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=TIMEOUT_S_MAX))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=limits::STRESS_TIMEOUT_S_MAX))]
     pub sub_timeout: u64,
 
     /// Seconds from its own start until a publisher that is not done has failed
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=TIMEOUT_S_MAX))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=limits::STRESS_TIMEOUT_S_MAX))]
     pub pub_timeout: u64,
 
     /// Topic to publish to; subscribers subscribe to TOPIC/# [default: pybench]
@@ -103,11 +92,11 @@ pub struct StressArgs {
     pub grid: bool,
 
     /// The largest number of subscribers, and of publishers, in the grid
-    #[arg(long, value_name = "N", default_value_t = 1024, requires = "grid", value_parser = value_parser!(u32).range(1..=CLIENTS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1024, requires = "grid", value_parser = value_parser!(u32).range(1..=limits::STRESS_CLIENTS_MAX))]
     pub grid_max: u32,
 
     /// Runs; in the grid, runs of each cell [default: 1; in the grid 6, as the talk's plotting script wants]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=limits::STRESS_RUNS_MAX))]
     pub repeat: Option<u32>,
 
     /// The grid's results, a line per run; a grid that stopped goes on from there [default: stresstest.dat]
@@ -130,8 +119,11 @@ pub struct StressArgs {
 /// Seconds of quiet: finite, not negative, at most an hour.
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
-        _ => Err("must be 0 to 3600 seconds".into()),
+        Ok(seconds) if (0.0..=limits::STRESS_SETTLE_S_MAX).contains(&seconds) => Ok(seconds),
+        _ => Err(format!(
+            "must be 0 to {} seconds",
+            limits::STRESS_SETTLE_S_MAX
+        )),
     }
 }
 
