@@ -155,9 +155,11 @@ pub(super) fn push_hex(out: &mut Vec<u8>, number: u64, digits: usize) {
 
 /// Appends a commit's name, which is a function of `hash`.
 pub(super) fn push_revision(out: &mut Vec<u8>, hash: u64) {
-    push_hex(out, mix(hash), 16);
-    push_hex(out, mix(hash ^ 1), 16);
-    push_hex(out, mix(hash ^ 2), 8);
+    // Mixed twice, so that neighbouring hashes have no digits in common.
+    let hash = mix(hash);
+    for (part, digits) in [(0, 16), (1, 16), (2, 8)] {
+        push_hex(out, mix(hash.wrapping_add(part)), digits);
+    }
 }
 
 /// Appends a UUID with hyphens.

@@ -161,16 +161,26 @@ fn texts(rng: &mut Rng, count: usize, least: usize, most: usize) -> Vec<String> 
 /// Running text in sentences and paragraphs.
 pub(super) fn text(rng: &mut Rng, words: usize) -> String {
     let mut text = String::new();
-    for word in 0..words {
-        text.push_str(any_text(rng, WORDS));
-        let last = word + 1 == words;
-        text.push_str(match rng.u32(..12) {
-            _ if last => ".",
-            0 => ".\n\n",
-            1 => ", ",
-            2 => ". ",
+    let mut in_sentence = 0;
+    for left in (0..words).rev() {
+        let word = any_text(rng, WORDS);
+        let mut letters = word.chars();
+        if in_sentence == 0 {
+            text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        }
+        text.extend(letters);
+        in_sentence += 1;
+        let end = match rng.u32(..12) {
+            _ if left == 0 => ".",
+            0 if in_sentence > 3 => ".\n\n",
+            1 if in_sentence > 3 => ". ",
+            2 => ", ",
             _ => " ",
-        });
+        };
+        if end.starts_with('.') {
+            in_sentence = 0;
+        }
+        text.push_str(end);
     }
     text
 }
