@@ -1,10 +1,12 @@
 //! The load tester, the half that knows no socket: identities of messages, the client's session, the ledger of deliveries, the
 //! measurement of a step, results as data, and what belongs to the stress test but its traffic.
 
+pub mod arrivals;
 pub mod client;
 pub mod distribution;
 pub mod ledger;
 pub mod measure;
+pub mod model;
 pub mod result;
 pub mod stamp;
 pub mod stress;
