@@ -79,7 +79,12 @@ const MEASURES: [Measure; 4] = [
 type Grid = BTreeMap<(u32, u32), Cell>;
 
 /// The page of a grid; `meta` is what a repeat needs, by name.
-pub fn grid_page(ours: &[Cell], published: &[Cell], title: &str, meta: &[(String, String)]) -> String {
+pub fn grid_page(
+    ours: &[Cell],
+    published: &[Cell],
+    title: &str,
+    meta: &[(String, String)],
+) -> String {
     let (ours, theirs) = (by_place(ours), by_place(published));
     let mut body = format!(
         "<header><h1>{}</h1><p class=\"lead\">Every pair of subscribers and publishers: ours, the runs published \
@@ -102,10 +107,9 @@ pub fn grid_page(ours: &[Cell], published: &[Cell], title: &str, meta: &[(String
 fn by_place(cells: &[Cell]) -> Grid {
     let mut grid = Grid::new();
     for cell in cells {
-        let held = grid.entry((cell.subscribers, cell.publishers)).or_insert(Cell {
-            runs: 0,
-            ..*cell
-        });
+        let held = grid
+            .entry((cell.subscribers, cell.publishers))
+            .or_insert(Cell { runs: 0, ..*cell });
         let (old, new) = (f64::from(held.runs), f64::from(cell.runs.max(1)));
         let mean = |a: f64, b: f64| (a * old + b * new) / (old + new);
         held.sub_total = mean(held.sub_total, cell.sub_total);
@@ -120,7 +124,9 @@ fn by_place(cells: &[Cell]) -> Grid {
 /// The powers of two, and what else there are cells of.
 fn places(ours: &Grid, theirs: &Grid, of: fn(&(u32, u32)) -> u32) -> Vec<u32> {
     let powers = (0..=POWER_MAX).map(|p| 1 << p);
-    let mut all: Vec<u32> = powers.chain(ours.keys().chain(theirs.keys()).map(of)).collect();
+    let mut all: Vec<u32> = powers
+        .chain(ours.keys().chain(theirs.keys()).map(of))
+        .collect();
     all.sort_unstable();
     all.dedup();
     all
@@ -139,28 +145,59 @@ fn better(measure: &Measure, ours: &Cell, theirs: &Cell) -> Option<f64> {
 
 fn tiles(ours: &Grid, theirs: &Grid) -> String {
     let highest = |grid: &Grid, of: fn(&Cell) -> f64| {
-        let best = grid.values().map(of).filter(|v| usable(*v)).fold(0.0, f64::max);
-        if best > 0.0 { text::rate(best) } else { text::NONE.to_owned() }
+        let best = grid
+            .values()
+            .map(of)
+            .filter(|v| usable(*v))
+            .fold(0.0, f64::max);
+        if best > 0.0 {
+            text::rate(best)
+        } else {
+            text::NONE.to_owned()
+        }
     };
     let mut tiles = vec![
         ("cells of ours".to_owned(), text::count(ours.len() as u64)),
-        ("runs in them".to_owned(), text::count(ours.values().map(|c| u64::from(c.runs)).sum())),
+        (
+            "runs in them".to_owned(),
+            text::count(ours.values().map(|c| u64::from(c.runs)).sum()),
+        ),
     ];
     for measure in MEASURES.iter().filter(|m| m.more) {
-        let of = measure.title.split(' ').next().unwrap_or_default().to_lowercase();
-        let best = format!("{} ({} in 2017)", highest(ours, measure.of), highest(theirs, measure.of));
+        let of = measure
+            .title
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_lowercase();
+        let best = format!(
+            "{} ({} in 2017)",
+            highest(ours, measure.of),
+            highest(theirs, measure.of)
+        );
         tiles.push((format!("highest {of} throughput, msg/s"), best));
-        let mut ratios: Vec<f64> = pairs(ours, theirs).filter_map(|(a, b)| better(measure, a, b)).collect();
+        let mut ratios: Vec<f64> = pairs(ours, theirs)
+            .filter_map(|(a, b)| better(measure, a, b))
+            .collect();
         ratios.sort_by(f64::total_cmp);
         if let Some(median) = tables::median(&ratios) {
             let above = ratios.iter().filter(|r| **r > 1.0).count();
-            let median = format!("{}, more in {above} of {}", text::times(median), ratios.len());
+            let median = format!(
+                "{}, more in {above} of {}",
+                text::times(median),
+                ratios.len()
+            );
             tiles.push((format!("median ratio, {of} throughput"), median));
         }
     }
     let mut out = String::from("<dl class=\"tiles wide\">");
     for (name, value) in tiles {
-        let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(&name), escape(&value));
+        let _ = write!(
+            out,
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            escape(&name),
+            escape(&value)
+        );
     }
     out.push_str("</dl>");
     out
@@ -168,19 +205,36 @@ fn tiles(ours: &Grid, theirs: &Grid) -> String {
 
 /// Cells that both have.
 fn pairs<'a>(ours: &'a Grid, theirs: &'a Grid) -> impl Iterator<Item = (&'a Cell, &'a Cell)> {
-    ours.iter().filter_map(|(place, cell)| Some((cell, theirs.get(place)?)))
+    ours.iter()
+        .filter_map(|(place, cell)| Some((cell, theirs.get(place)?)))
 }
 
 /// The three maps of a measure.
-fn maps(measure: &Measure, ours: &Grid, theirs: &Grid, subscribers: &[u32], publishers: &[u32]) -> String {
-    let values = || ours.values().chain(theirs.values()).map(measure.of).filter(|v| usable(*v));
-    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+fn maps(
+    measure: &Measure,
+    ours: &Grid,
+    theirs: &Grid,
+    subscribers: &[u32],
+    publishers: &[u32],
+) -> String {
+    let values = || {
+        ours.values()
+            .chain(theirs.values())
+            .map(measure.of)
+            .filter(|v| usable(*v))
+    };
+    let (low, high) = (
+        values().fold(f64::INFINITY, f64::min),
+        values().fold(0.0, f64::max),
+    );
     let level = |value: f64| match high > low {
         true => ((value / low).ln() / (high / low).ln() * LEVELS).clamp(0.0, LEVELS - 1.0) as u32,
         false => 3,
     };
     let ratios = pairs(ours, theirs).filter_map(|(a, b)| better(measure, a, b));
-    let limit = ratios.map(|r| r.ln().abs()).fold(std::f64::consts::LN_2, f64::max);
+    let limit = ratios
+        .map(|r| r.ln().abs())
+        .fold(std::f64::consts::LN_2, f64::max);
     let side = |ratio: f64| ratio_level(ratio, limit);
     let own = |grid: &Grid, name: &str| {
         let show = |place: &(u32, u32)| {
@@ -189,19 +243,42 @@ fn maps(measure: &Measure, ours: &Grid, theirs: &Grid, subscribers: &[u32], publ
             let tip = format!("{}, {} runs", (measure.tip)(value), cell.runs);
             Some((format!("q{}", level(value)), (measure.write)(value), tip))
         };
-        map(&format!("{}: {name}", measure.title), name, subscribers, publishers, &show)
+        map(
+            &format!("{}: {name}", measure.title),
+            name,
+            subscribers,
+            publishers,
+            &show,
+        )
     };
     let ratio = |place: &(u32, u32)| {
         let (a, b) = (ours.get(place)?, theirs.get(place)?);
         let value = better(measure, a, b)?;
-        let tip = format!("{} against {}", (measure.tip)((measure.of)(a)), (measure.tip)((measure.of)(b)));
+        let tip = format!(
+            "{} against {}",
+            (measure.tip)((measure.of)(a)),
+            (measure.tip)((measure.of)(b))
+        );
         Some((format!("r{}", side(value)), text::times(value), tip))
     };
-    let name = if measure.more { "times as much as in 2017" } else { "times as fast as in 2017" };
-    let mut out = format!("<section class=\"grid\"><h2>{}</h2><div class=\"maps\">", escape(measure.title));
+    let name = if measure.more {
+        "times as much as in 2017"
+    } else {
+        "times as fast as in 2017"
+    };
+    let mut out = format!(
+        "<section class=\"grid\"><h2>{}</h2><div class=\"maps\">",
+        escape(measure.title)
+    );
     out.push_str(&own(ours, "ours"));
     out.push_str(&own(theirs, "2017"));
-    out.push_str(&map(&format!("{}: {name}", measure.title), name, subscribers, publishers, &ratio));
+    out.push_str(&map(
+        &format!("{}: {name}", measure.title),
+        name,
+        subscribers,
+        publishers,
+        &ratio,
+    ));
     out.push_str("</div>");
     if high > 0.0 {
         out.push_str(&legend(measure, low, high, limit));
@@ -216,14 +293,22 @@ fn ratio_level(ratio: f64, limit: f64) -> i32 {
         r if r < 1.0 / SAME => -1.0,
         _ => return RATIO_SIDE as i32,
     };
-    let far = (ratio.ln().abs() / limit * RATIO_SIDE).ceil().clamp(1.0, RATIO_SIDE);
+    let far = (ratio.ln().abs() / limit * RATIO_SIDE)
+        .ceil()
+        .clamp(1.0, RATIO_SIDE);
     (RATIO_SIDE + side * far) as i32
 }
 
 /// Class, text and tip of a place.
 type Show<'a> = dyn Fn(&(u32, u32)) -> Option<(String, String, String)> + 'a;
 
-fn map(label: &str, name: &str, subscribers: &[u32], publishers: &[u32], show: &Show<'_>) -> String {
+fn map(
+    label: &str,
+    name: &str,
+    subscribers: &[u32],
+    publishers: &[u32],
+    show: &Show<'_>,
+) -> String {
     let width = LEFT + SIZE * publishers.len() as f64 + 4.0;
     let bottom = TOP + SIZE * subscribers.len() as f64;
     let mut out = format!(
@@ -236,7 +321,11 @@ fn map(label: &str, name: &str, subscribers: &[u32], publishers: &[u32], show: &
     for (row, &subs) in subscribers.iter().rev().enumerate() {
         let y = TOP + SIZE * row as f64;
         let middle = y + SIZE / 2.0 + 3.5;
-        let _ = write!(out, "<text class=\"tick end\" x=\"{}\" y=\"{middle}\">{subs}</text>", LEFT - 5.0);
+        let _ = write!(
+            out,
+            "<text class=\"tick end\" x=\"{}\" y=\"{middle}\">{subs}</text>",
+            LEFT - 5.0
+        );
         for (column, &pubs) in publishers.iter().enumerate() {
             let x = LEFT + SIZE * column as f64;
             cell(&mut out, x, y, (subs, pubs), show);
@@ -244,9 +333,16 @@ fn map(label: &str, name: &str, subscribers: &[u32], publishers: &[u32], show: &
     }
     for (column, pubs) in publishers.iter().enumerate() {
         let x = LEFT + SIZE * (column as f64 + 0.5);
-        let _ = write!(out, "<text class=\"tick mid\" x=\"{x}\" y=\"{}\">{pubs}</text>", bottom + 15.0);
+        let _ = write!(
+            out,
+            "<text class=\"tick mid\" x=\"{x}\" y=\"{}\">{pubs}</text>",
+            bottom + 15.0
+        );
     }
-    let (middle, half) = (LEFT + SIZE * publishers.len() as f64 / 2.0, (TOP + bottom) / 2.0);
+    let (middle, half) = (
+        LEFT + SIZE * publishers.len() as f64 / 2.0,
+        (TOP + bottom) / 2.0,
+    );
     let _ = write!(
         out,
         "<text class=\"axis mid\" x=\"{middle}\" y=\"{}\">publishers</text>\
@@ -260,7 +356,10 @@ fn cell(out: &mut String, x: f64, y: f64, place: (u32, u32), show: &Show<'_>) {
     let size = SIZE - 2.0;
     let (x, y) = (x + 1.0, y + 1.0);
     let Some((class, written, tip)) = show(&place) else {
-        let _ = write!(out, "<rect class=\"none\" x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\"/>");
+        let _ = write!(
+            out,
+            "<rect class=\"none\" x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\"/>"
+        );
         return;
     };
     let said = format!("{} subscribers, {} publishers\n{tip}", place.0, place.1);
@@ -280,7 +379,11 @@ fn legend(measure: &Measure, low: f64, high: f64, limit: f64) -> String {
     let mut out = String::from("<ul class=\"ramp\"><li class=\"word\">both maps, from:</li>");
     for level in 0..LEVELS as u32 {
         let from = low * (high / low).powf(f64::from(level) / LEVELS);
-        let _ = write!(out, "<li><i class=\"swatch q{level}\"></i>{}</li>", (measure.write)(from));
+        let _ = write!(
+            out,
+            "<li><i class=\"swatch q{level}\"></i>{}</li>",
+            (measure.write)(from)
+        );
     }
     out.push_str("</ul><ul class=\"ramp\"><li class=\"word\">ratio, up to:</li>");
     for level in 0..=(2.0 * RATIO_SIDE) as u32 {
@@ -329,9 +432,20 @@ fn numbers(ours: &Grid, theirs: &Grid) -> String {
         return String::new();
     }
     let head = [
-        "subscribers × publishers", "runs", "subscribers, ours", "2017", "publishers, ours", "2017",
-        "subscriber duration, ours", "2017", "publisher duration, ours", "2017",
+        "subscribers × publishers",
+        "runs",
+        "subscribers, ours",
+        "2017",
+        "publishers, ours",
+        "2017",
+        "subscriber duration, ours",
+        "2017",
+        "publisher duration, ours",
+        "2017",
     ];
     let table = tables::table(&head, &rows, Align::Right);
-    format!("<details><summary>All {} cells as numbers</summary>{table}</details>", rows.len())
+    format!(
+        "<details><summary>All {} cells as numbers</summary>{table}</details>",
+        rows.len()
+    )
 }

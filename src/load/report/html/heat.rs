@@ -63,12 +63,20 @@ pub fn figure(line: &Timeline<'_>) -> String {
     let (low, high) = ticks::log_bounds(least as f64, most as f64);
     let rows = Rows::between(low, high);
     let title = "Latency over time";
-    let mut plot = Plot::new(title, 360.0, Scale::linear(0.0, line.end), Scale::log(low, high));
+    let mut plot = Plot::new(
+        title,
+        360.0,
+        Scale::linear(0.0, line.end),
+        Scale::log(low, high),
+    );
     line.background(&mut plot);
     plot.y_axis("delivery latency", &ticks::log(low, high, text::nanos));
     line.x_axis(&mut plot);
     let mut levels = vec![String::new(); LEVELS.len()];
-    let mut lines = Lines { p50: Vec::new(), p99: Vec::new() };
+    let mut lines = Lines {
+        p50: Vec::new(),
+        p99: Vec::new(),
+    };
     let mut hover = String::new();
     for column in &line.columns {
         let Some(merged) = merged(column) else {
@@ -78,7 +86,11 @@ pub fn figure(line: &Timeline<'_>) -> String {
         follow(&mut lines, column, &merged);
         hover.push_str(&tip(&plot, column, &merged, line.end));
     }
-    for (level, path) in levels.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+    for (level, path) in levels
+        .iter()
+        .enumerate()
+        .filter(|(_, path)| !path.is_empty())
+    {
         plot.raw(&format!("<path class=\"q{level}\" d=\"{path}\"/>"));
     }
     for (halo, class, points) in [("halo", "p50", &lines.p50), ("halo", "p99", &lines.p99)] {
@@ -88,7 +100,10 @@ pub fn figure(line: &Timeline<'_>) -> String {
     plot.raw(&hover);
     let note = "Each column is a stretch of time; the colour of a cell is its share of that time's deliveries. \
                 Hatched: warm-up and drain, not measured.";
-    let keys = [("p50", "half of the deliveries".to_owned()), ("p99", "99 %".to_owned())];
+    let keys = [
+        ("p50", "half of the deliveries".to_owned()),
+        ("p99", "99 %".to_owned()),
+    ];
     let chart = format!("{}{}", plot.finish(), legend());
     svg::figure(title, note, &keys, &chart)
 }
@@ -96,7 +111,11 @@ pub fn figure(line: &Timeline<'_>) -> String {
 /// All deliveries of a column; `None` without any, or when none of its histograms can be read.
 fn merged(column: &Column<'_>) -> Option<Histogram<u64>> {
     let mut all = new_histogram();
-    for part in column.intervals.iter().filter_map(|i| i.latency_ns.decode()) {
+    for part in column
+        .intervals
+        .iter()
+        .filter_map(|i| i.latency_ns.decode())
+    {
         // A value beyond the range would be of another tool's histogram: left out.
         let _ = all.add(&part);
     }
@@ -132,8 +151,12 @@ fn cells(
 
 fn follow(lines: &mut Lines, column: &Column<'_>, merged: &Histogram<u64>) {
     let middle = (column.from + column.to) / 2.0;
-    lines.p50.push((middle, merged.value_at_quantile(0.5) as f64));
-    lines.p99.push((middle, merged.value_at_quantile(0.99) as f64));
+    lines
+        .p50
+        .push((middle, merged.value_at_quantile(0.5) as f64));
+    lines
+        .p99
+        .push((middle, merged.value_at_quantile(0.99) as f64));
 }
 
 fn tip(plot: &Plot, column: &Column<'_>, merged: &Histogram<u64>, end: f64) -> String {
@@ -160,7 +183,8 @@ fn tip(plot: &Plot, column: &Column<'_>, merged: &Histogram<u64>, end: f64) -> S
 
 /// The levels with the shares that they begin with.
 fn legend() -> String {
-    let mut out = String::from("<ul class=\"ramp\"><li class=\"word\">share of the deliveries:</li>");
+    let mut out =
+        String::from("<ul class=\"ramp\"><li class=\"word\">share of the deliveries:</li>");
     for (level, from) in LEVELS.iter().enumerate() {
         let name = match level {
             0 => "some".to_owned(),

@@ -3,7 +3,7 @@
 use super::svg::{self, Plot, Scale};
 use super::ticks::{self, Tick};
 use super::timeline::{Column, Timeline};
-use super::{text, tables};
+use super::{tables, text};
 use crate::load::result::{BrokerInfo, Run, Sample};
 
 /// Samples that a chart shows; of a longer run every few.
@@ -19,7 +19,12 @@ const BUDGET_SHOWN_TIMES: f64 = 4.0;
 
 fn panel(label: &str, end: f64, high: f64) -> Plot {
     let high = if high > 0.0 { high * HEADROOM } else { 1.0 };
-    Plot::new(label, PANEL_HEIGHT, Scale::linear(0.0, end), Scale::linear(0.0, high))
+    Plot::new(
+        label,
+        PANEL_HEIGHT,
+        Scale::linear(0.0, end),
+        Scale::linear(0.0, high),
+    )
 }
 
 /// Messages a second into the broker and out of it, each in a panel of its own: they may differ by a thousand times.
@@ -36,7 +41,14 @@ pub fn rates(line: &Timeline<'_>) -> String {
         |c| c.intended,
     );
     let delivered = "Delivered to subscribers.";
-    out.push_str(&rate_panel(line, "Messages out", delivered, "s2", |c| c.delivered, |_| None));
+    out.push_str(&rate_panel(
+        line,
+        "Messages out",
+        delivered,
+        "s2",
+        |c| c.delivered,
+        |_| None,
+    ));
     out
 }
 
@@ -48,14 +60,23 @@ fn rate_panel(
     of: fn(&Column<'_>) -> f64,
     wanted: fn(&Column<'_>) -> Option<f64>,
 ) -> String {
-    let highest = line.columns.iter().map(|c| of(c).max(wanted(c).unwrap_or(0.0)));
+    let highest = line
+        .columns
+        .iter()
+        .map(|c| of(c).max(wanted(c).unwrap_or(0.0)));
     let mut plot = panel(title, line.end, highest.fold(0.0, f64::max));
     line.background(&mut plot);
     plot.y_axis("msg/s", &ticks::linear(plot.y_high(), text::short));
     line.x_axis(&mut plot);
-    let steps: Vec<_> = line.columns.iter().map(|c| (c.from, c.to, 0.0, of(c))).collect();
+    let steps: Vec<_> = line
+        .columns
+        .iter()
+        .map(|c| (c.from, c.to, 0.0, of(c)))
+        .collect();
     plot.steps_area(class, &steps);
-    let parts = line.columns.chunk_by(|a, b| a.to == b.from && wanted(a).is_some());
+    let parts = line
+        .columns
+        .chunk_by(|a, b| a.to == b.from && wanted(a).is_some());
     for part in parts {
         let points: Vec<_> = part
             .iter()
@@ -80,12 +101,20 @@ pub fn broker(run: &Run, broker: &BrokerInfo) -> String {
     let every = run.samples.len().div_ceil(SAMPLES_MAX).max(1);
     let groups: Vec<&[Sample]> = run.samples.chunks(every).collect();
     let end = run.samples.iter().map(|s| s.at_s).fold(0.0, f64::max);
-    format!("{}{}", cpu(run, &groups, end), memory(run, broker, &groups, end))
+    format!(
+        "{}{}",
+        cpu(run, &groups, end),
+        memory(run, broker, &groups, end)
+    )
 }
 
 /// User and system time stacked, in percent of one CPU.
 fn cpu(run: &Run, groups: &[&[Sample]], end: f64) -> String {
-    let looks: Vec<&Sample> = groups.iter().filter_map(|g| g.first()).chain(run.samples.last()).collect();
+    let looks: Vec<&Sample> = groups
+        .iter()
+        .filter_map(|g| g.first())
+        .chain(run.samples.last())
+        .collect();
     let (mut user, mut system) = (Vec::new(), Vec::new());
     for (a, b) in looks.iter().zip(looks.iter().skip(1)) {
         let wall = b.at_s - a.at_s;
@@ -99,7 +128,10 @@ fn cpu(run: &Run, groups: &[&[Sample]], end: f64) -> String {
     }
     let title = "Broker CPU";
     let mut plot = panel(title, end, system.iter().map(|s| s.3).fold(0.0, f64::max));
-    plot.y_axis("CPU", &ticks::linear(plot.y_high(), |v| format!("{}\u{a0}%", text::short(v))));
+    plot.y_axis(
+        "CPU",
+        &ticks::linear(plot.y_high(), |v| format!("{}\u{a0}%", text::short(v))),
+    );
     plot.x_axis("time since the run began", &ticks::time(end));
     plot.steps_area("s1", &user);
     plot.steps_area("s2", &system);
@@ -113,7 +145,10 @@ fn cpu(run: &Run, groups: &[&[Sample]], end: f64) -> String {
         );
         plot.band("hit", u.0, u.1, &tip);
     }
-    let keys = [("s1 block", "user".to_owned()), ("s2 block", "system".to_owned())];
+    let keys = [
+        ("s1 block", "user".to_owned()),
+        ("s2 block", "system".to_owned()),
+    ];
     svg::figure(title, "100 % is one CPU.", &keys, &plot.finish())
 }
 
@@ -123,7 +158,9 @@ const MEMORY: [Memory; 4] = [
     ("s1", "resident (RSS)", |s| Some(s.rss_bytes)),
     ("s3", "proportional (PSS)", |s| s.pss_bytes),
     ("s4", "memory cgroup, kernel included", |s| s.cgroup_bytes),
-    ("s5", "the kernel's part of the cgroup", |s| s.cgroup_kernel_bytes),
+    ("s5", "the kernel's part of the cgroup", |s| {
+        s.cgroup_kernel_bytes
+    }),
 ];
 
 fn memory(run: &Run, broker: &BrokerInfo, groups: &[&[Sample]], end: f64) -> String {
@@ -132,12 +169,24 @@ fn memory(run: &Run, broker: &BrokerInfo, groups: &[&[Sample]], end: f64) -> Str
         .into_iter()
         .map(|(class, name, of)| {
             let at = |g: &&[Sample]| Some((g.first()?.at_s, most(g, of)? as f64));
-            (class, name, groups.iter().filter_map(at).collect::<Vec<_>>())
+            (
+                class,
+                name,
+                groups.iter().filter_map(at).collect::<Vec<_>>(),
+            )
         })
         .filter(|(_, _, points)| !points.is_empty())
         .collect();
-    let highest = curves.iter().flat_map(|c| &c.2).map(|p| p.1).fold(0.0, f64::max);
-    let budget = broker.budget.as_ref().map(|b| b.bytes as f64).filter(|b| *b > 0.0);
+    let highest = curves
+        .iter()
+        .flat_map(|c| &c.2)
+        .map(|p| p.1)
+        .fold(0.0, f64::max);
+    let budget = broker
+        .budget
+        .as_ref()
+        .map(|b| b.bytes as f64)
+        .filter(|b| *b > 0.0);
     let drawn = budget.filter(|b| *b <= highest * BUDGET_SHOWN_TIMES);
     let title = "Broker memory";
     let mut plot = panel(title, end, drawn.unwrap_or(0.0).max(highest));
@@ -152,7 +201,10 @@ fn memory(run: &Run, broker: &BrokerInfo, groups: &[&[Sample]], end: f64) -> Str
     events(&mut plot, run);
     for (at, group) in groups.iter().enumerate() {
         let from = group.first().map_or(0.0, |s| s.at_s);
-        let to = groups.get(at + 1).and_then(|g| g.first()).map_or(end, |s| s.at_s);
+        let to = groups
+            .get(at + 1)
+            .and_then(|g| g.first())
+            .map_or(end, |s| s.at_s);
         let known = MEMORY.iter().filter_map(|m| Some((m.1, most(group, m.2)?)));
         let parts = known.map(|(name, bytes)| format!("\n{name}: {}", text::bytes(bytes as f64)));
         let tip = format!("{}{}", ticks::clock(from, end), parts.collect::<String>());
@@ -192,14 +244,19 @@ pub fn ramp(run: &Run) -> String {
             (from, end)
         })
         .collect();
-    let highest = run.steps.iter().map(|s| s.publish_rate.max(s.rate_intended.unwrap_or(0.0)));
+    let highest = run
+        .steps
+        .iter()
+        .map(|s| s.publish_rate.max(s.rate_intended.unwrap_or(0.0)));
     let title = "Rate of each step";
     let mut plot = panel(title, end, highest.fold(0.0, f64::max));
     plot.y_axis("msg/s", &ticks::linear(plot.y_high(), text::short));
     let ticks: Vec<Tick> = ticks::time(end);
     plot.x_axis("measured time, steps one behind the other", &ticks);
     let steps = || run.steps.iter().zip(&spans);
-    let area: Vec<_> = steps().map(|(s, (from, to))| (*from, *to, 0.0, s.publish_rate)).collect();
+    let area: Vec<_> = steps()
+        .map(|(s, (from, to))| (*from, *to, 0.0, s.publish_rate))
+        .collect();
     plot.steps_area("s1", &area);
     let wanted: Vec<_> = steps()
         .filter_map(|(s, span)| Some((s.rate_intended?, span)))
@@ -216,6 +273,9 @@ pub fn ramp(run: &Run) -> String {
         );
         plot.band("hit", *from, *to, &tip);
     }
-    let keys = [("s1 block", "published".to_owned()), ("wanted", "intended".to_owned())];
+    let keys = [
+        ("s1 block", "published".to_owned()),
+        ("wanted", "intended".to_owned()),
+    ];
     svg::figure(title, "", &keys, &plot.finish())
 }

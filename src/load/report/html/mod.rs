@@ -90,7 +90,10 @@ fn focus<'a>(report: &Report, run: &'a Run) -> Option<&'a Step> {
     let held = report.search.as_ref().and_then(|s| s.max_rate);
     let off = |step: &Step, rate: f64| (step.rate_intended.unwrap_or(f64::MAX) - rate).abs();
     match held {
-        Some(rate) => run.steps.iter().min_by(|a, b| off(a, rate).total_cmp(&off(b, rate))),
+        Some(rate) => run
+            .steps
+            .iter()
+            .min_by(|a, b| off(a, rate).total_cmp(&off(b, rate))),
         None => run.steps.last(),
     }
 }
@@ -108,7 +111,11 @@ fn header(report: &Report) -> String {
         let _ = write!(out, "<p class=\"lead\">{}</p>", escape(&report.title));
     }
     let said = [&report.started, &report.broker.what, &report.load_model];
-    let said: Vec<String> = said.iter().filter(|s| !s.is_empty()).map(|s| escape(s)).collect();
+    let said: Vec<String> = said
+        .iter()
+        .filter(|s| !s.is_empty())
+        .map(|s| escape(s))
+        .collect();
     let _ = write!(out, "<p class=\"when\">{}</p>", said.join(" · "));
     out.push_str(&verdict(&report.verdict, report.runs.is_empty()));
     out.push_str("</header>");
@@ -125,7 +132,11 @@ fn verdict(verdict: &Verdict, empty: bool) -> String {
     let none = String::from("There is no run on record.");
     let failures = verdict.failures.iter().chain(empty.then_some(&none));
     list(&mut out, "", failures);
-    list(&mut out, "The tester was the limit", verdict.tester_limits.iter());
+    list(
+        &mut out,
+        "The tester was the limit",
+        verdict.tester_limits.iter(),
+    );
     list(&mut out, "To know", verdict.notes.iter());
     out.push_str("</div>");
     out
@@ -134,7 +145,11 @@ fn verdict(verdict: &Verdict, empty: bool) -> String {
 fn list<'a>(out: &mut String, name: &str, lines: impl Iterator<Item = &'a String>) {
     let items: String = lines.map(|l| format!("<li>{}</li>", escape(l))).collect();
     if !items.is_empty() {
-        let name = if name.is_empty() { String::new() } else { format!("<p>{name}:</p>") };
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!("<p>{name}:</p>")
+        };
         let _ = write!(out, "{name}<ul>{items}</ul>");
     }
 }
@@ -155,21 +170,50 @@ fn figures(report: &Report, run: &Run) -> String {
     let tiles = [
         (name.as_str(), operation.map(|o| text::rate(o.rate))),
         ("msg/s in", messages.then(|| text::rate(step.publish_rate))),
-        ("msg/s out", messages.then(|| text::rate(step.delivery_rate))),
+        (
+            "msg/s out",
+            messages.then(|| text::rate(step.delivery_rate)),
+        ),
         ("half within", latency(d.p50)),
         ("99\u{a0}% within", latency(d.p99)),
         ("99.9\u{a0}% within", latency(d.p999)),
         ("slowest", latency(d.max)),
-        ("lost", (v.expected > 0).then(|| format!("{} of {}", text::short(v.lost as f64), text::short(v.expected as f64)))),
-        ("connections", (run.setup.connections > 0).then(|| text::count(run.setup.connections))),
+        (
+            "lost",
+            (v.expected > 0).then(|| {
+                format!(
+                    "{} of {}",
+                    text::short(v.lost as f64),
+                    text::short(v.expected as f64)
+                )
+            }),
+        ),
+        (
+            "connections",
+            (run.setup.connections > 0).then(|| text::count(run.setup.connections)),
+        ),
         ("broker memory, peak", peak.map(|b| text::bytes(b as f64))),
-        ("broker memory a connection", run.setup.broker_bytes_per_connection.map(text::bytes)),
+        (
+            "broker memory a connection",
+            run.setup.broker_bytes_per_connection.map(text::bytes),
+        ),
         ("broker CPU", broker.map(|b| text::percent(b.busy))),
-        ("broker CPU a delivery", broker.and_then(|b| b.cpu_ns_per_delivery).map(text::nanos)),
+        (
+            "broker CPU a delivery",
+            broker.and_then(|b| b.cpu_ns_per_delivery).map(text::nanos),
+        ),
     ];
     let mut out = String::from("<dl class=\"tiles\">");
-    for (name, value) in tiles.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-        let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
+    for (name, value) in tiles
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+    {
+        let _ = write!(
+            out,
+            "<div><dt>{}</dt><dd>{}</dd></div>",
+            escape(name),
+            escape(value)
+        );
     }
     out.push_str("</dl>");
     let which = match (run.steps.len() > 1, report.runs.len()) {
@@ -178,7 +222,9 @@ fn figures(report: &Report, run: &Run) -> String {
     };
     let median = match report.runs.len() {
         0 | 1 => String::new(),
-        runs => format!("Figures and charts are of the median of {runs} repetitions, by deliveries a second."),
+        runs => format!(
+            "Figures and charts are of the median of {runs} repetitions, by deliveries a second."
+        ),
     };
     let _ = write!(out, "<p class=\"when\">{}{median}</p>", escape(&which));
     out
@@ -221,11 +267,26 @@ fn setup(run: &Run) -> String {
         ("refused", text::count(s.refused)),
         ("failed", text::count(s.failed)),
         ("in", text::seconds(s.seconds)),
-        ("broker memory before", some(s.broker_bytes_before.map(|b| b as f64))),
-        ("broker memory after", some(s.broker_bytes_after.map(|b| b as f64))),
-        ("broker memory a connection", some(s.broker_bytes_per_connection)),
-        ("tester memory a connection", some(s.tester_bytes_per_connection)),
+        (
+            "broker memory before",
+            some(s.broker_bytes_before.map(|b| b as f64)),
+        ),
+        (
+            "broker memory after",
+            some(s.broker_bytes_after.map(|b| b as f64)),
+        ),
+        (
+            "broker memory a connection",
+            some(s.broker_bytes_per_connection),
+        ),
+        (
+            "tester memory a connection",
+            some(s.tester_bytes_per_connection),
+        ),
     ]);
-    let times = [("CONNECT to CONNACK", &s.connect_ns), ("SUBSCRIBE to SUBACK", &s.subscribe_ns)];
+    let times = [
+        ("CONNECT to CONNACK", &s.connect_ns),
+        ("SUBSCRIBE to SUBACK", &s.subscribe_ns),
+    ];
     format!("{pairs}{}", tables::percentiles(&times))
 }

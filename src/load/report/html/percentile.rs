@@ -43,7 +43,10 @@ pub fn section(report: &Report, run: &Run, step: &Step) -> String {
         0 | 1 => String::new(),
         _ => format!(" of the step {}", step.name),
     };
-    let note = format!("{}{of}. The right end of a curve is its slowest message.", model(report));
+    let note = format!(
+        "{}{of}. The right end of a curve is its slowest message.",
+        model(report)
+    );
     out.push_str(&plot("Latency by percentile", &note, &curves));
     if run.steps.len() > 1 {
         let steps = spaced(&run.steps).into_iter();
@@ -107,7 +110,12 @@ fn points(distribution: &Distribution) -> Vec<(f64, f64)> {
     let steps = (last * f64::from(POINTS_PER_NINE)).ceil() as u32;
     let mut points: Vec<(f64, f64)> = (0..steps)
         .map(|n| f64::from(n) / f64::from(POINTS_PER_NINE))
-        .map(|nines| (nines, histogram.value_at_quantile(1.0 - 10f64.powf(-nines)) as f64))
+        .map(|nines| {
+            (
+                nines,
+                histogram.value_at_quantile(1.0 - 10f64.powf(-nines)) as f64,
+            )
+        })
         .collect();
     points.push((last, d.max as f64));
     points
@@ -119,10 +127,18 @@ fn plot(title: &str, note: &str, curves: &[Curve]) -> String {
     }
     let all = || curves.iter().flat_map(|c| &c.points);
     let nines = all().map(|p| p.0).fold(1.0, f64::max);
-    let least = all().map(|p| p.1).filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
+    let least = all()
+        .map(|p| p.1)
+        .filter(|v| *v > 0.0)
+        .fold(f64::INFINITY, f64::min);
     let most = all().map(|p| p.1).fold(1.0, f64::max);
     let (low, high) = ticks::log_bounds(least, most);
-    let mut plot = Plot::new(title, 380.0, Scale::linear(0.0, nines), Scale::log(low, high));
+    let mut plot = Plot::new(
+        title,
+        380.0,
+        Scale::linear(0.0, nines),
+        Scale::log(low, high),
+    );
     plot.y_axis("latency", &ticks::log(low, high, text::nanos));
     plot.x_axis("percentile", &ticks::percentiles(nines));
     for curve in curves {
@@ -149,7 +165,10 @@ fn marks(plot: &mut Plot, curve: &Curve) {
             true => "slowest".to_owned(),
             false => percentile_name(nines),
         };
-        let mut dot = format!("<circle class=\"dot {}\" cx=\"{x}\" cy=\"{y}\" r=\"3.5\">", curve.class);
+        let mut dot = format!(
+            "<circle class=\"dot {}\" cx=\"{x}\" cy=\"{y}\" r=\"3.5\">",
+            curve.class
+        );
         let _ = write!(
             dot,
             "<title>{}: {of} {}</title></circle>",
@@ -163,6 +182,9 @@ fn marks(plot: &mut Plot, curve: &Curve) {
 fn percentile_name(nines: f64) -> String {
     match nines {
         n if n < 1.0 => "half within".to_owned(),
-        n => format!("{} within", text::percent_exact(1.0 - 10f64.powf(-n), n as usize)),
+        n => format!(
+            "{} within",
+            text::percent_exact(1.0 - 10f64.powf(-n), n as usize)
+        ),
     }
 }

@@ -9,7 +9,10 @@ struct Chance(u64);
 
 impl Chance {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
@@ -19,7 +22,11 @@ fn latencies(chance: &mut Chance, middle: f64, count: u64) -> Distribution {
     let mut histogram = new_histogram();
     for _ in 0..count {
         let wide = (chance.next() + chance.next() + chance.next() - 1.5) * 1.2;
-        let tail = if chance.next() < 0.01 { 1.0 + 4.0 * chance.next() } else { 0.0 };
+        let tail = if chance.next() < 0.01 {
+            1.0 + 4.0 * chance.next()
+        } else {
+            0.0
+        };
         histogram.saturating_record((middle * (wide + tail).exp()) as u64);
     }
     Distribution::of(&histogram)
@@ -37,7 +44,7 @@ fn intervals(chance: &mut Chance, count: u32, rate: f64, fan: f64, middle: f64) 
                 delivered: (published * fan) as u64,
                 published_bytes: (published * 512.0) as u64,
                 delivered_bytes: (published * fan * 512.0) as u64,
-                latency_ns: latencies(chance, middle * if stall { 60.0 } else { 1.0 }, 2000),
+                latency_ns: latencies(chance, middle * if stall { 60.0 } else { 1.0 }, 600),
             }
         })
         .collect()
@@ -45,7 +52,10 @@ fn intervals(chance: &mut Chance, count: u32, rate: f64, fan: f64, middle: f64) 
 
 fn step(chance: &mut Chance, name: &str, rate: f64, seconds: u32, middle: f64) -> Step {
     let fan = 10.0;
-    let (published, delivered) = ((rate * f64::from(seconds)) as u64, (rate * fan * f64::from(seconds)) as u64);
+    let (published, delivered) = (
+        (rate * f64::from(seconds)) as u64,
+        (rate * fan * f64::from(seconds)) as u64,
+    );
     Step {
         name: name.to_owned(),
         rate_intended: Some(rate),
@@ -63,14 +73,14 @@ fn step(chance: &mut Chance, name: &str, rate: f64, seconds: u32, middle: f64) -
             ..Verification::default()
         },
         latency: Latency {
-            delivery_ns: latencies(chance, middle, 200_000),
-            ack_ns: latencies(chance, middle * 0.6, 50_000),
-            spread_ns: latencies(chance, middle * 0.2, 20_000),
+            delivery_ns: latencies(chance, middle, 60_000),
+            ack_ns: latencies(chance, middle * 0.6, 15_000),
+            spread_ns: latencies(chance, middle * 0.2, 6_000),
             spread_every: 16,
             operation_ns: Distribution::default(),
         },
         tester: TesterUse {
-            slip_ns: latencies(chance, 4_000.0, 50_000),
+            slip_ns: latencies(chance, 4_000.0, 15_000),
             workers: vec![WorkerUse {
                 cpu: Some(1),
                 busy: 0.43,
@@ -147,8 +157,15 @@ fn report(workload: &str, title: &str, runs: Vec<Run>) -> Report {
         title: title.to_owned(),
         started: "2026-11-23T12:00:00+01:00".to_owned(),
         version: "firehose 0.1.0".to_owned(),
-        command: ["firehose", "bench", workload, "--topic", "a b/<c>&'d'"].map(str::to_owned).to_vec(),
-        settings: owned(&[("rate", "34000"), ("size", "512"), ("qos", "0"), ("topic", "a b/<c>&'d'")]),
+        command: ["firehose", "bench", workload, "--topic", "a b/<c>&'d'"]
+            .map(str::to_owned)
+            .to_vec(),
+        settings: owned(&[
+            ("rate", "34000"),
+            ("size", "512"),
+            ("qos", "0"),
+            ("topic", "a b/<c>&'d'"),
+        ]),
         seed: 1,
         load_model: "open loop".to_owned(),
         machine: Machine {
@@ -171,7 +188,10 @@ fn report(workload: &str, title: &str, runs: Vec<Run>) -> Report {
         },
         runs,
         search: None,
-        verdict: Verdict { passed: true, ..Verdict::default() },
+        verdict: Verdict {
+            passed: true,
+            ..Verdict::default()
+        },
         summary: Default::default(),
     }
 }
@@ -181,7 +201,11 @@ pub fn steady() -> Report {
     let mut chance = Chance(1);
     let step = step(&mut chance, "measured", 3400.0, 600, 400_000.0);
     let run = run(&mut chance, vec![step]);
-    report("fanout", "100 subscribers get what 1 publisher sends", vec![run])
+    report(
+        "fanout",
+        "100 subscribers get what 1 publisher sends",
+        vec![run],
+    )
 }
 
 /// Three repetitions of a ramp, with a broker that dies in the last.
@@ -189,7 +213,15 @@ pub fn ramp() -> Report {
     let mut chance = Chance(2);
     let runs = (0..3).map(|_| {
         let rates = (1..=8).map(|n| 5000.0 * f64::from(n));
-        let steps = rates.map(|r| step(&mut chance, &format!("{r} msg/s"), r, 10, 2e5 + r * r / 800.0));
+        let steps = rates.map(|r| {
+            step(
+                &mut chance,
+                &format!("{r} msg/s"),
+                r,
+                10,
+                2e5 + r * r / 800.0,
+            )
+        });
         let steps = steps.collect();
         run(&mut chance, steps)
     });
@@ -223,7 +255,10 @@ pub fn ramp() -> Report {
 pub fn search() -> Report {
     let mut report = ramp();
     report.workload = "fanin".to_owned();
-    report.verdict = Verdict { passed: true, ..Verdict::default() };
+    report.verdict = Verdict {
+        passed: true,
+        ..Verdict::default()
+    };
     let attempt = |n: u32| {
         let rate = 5000.0 * f64::from(n);
         let p99 = (2e5 * (rate / 9000.0).exp()) as u64;
@@ -236,7 +271,11 @@ pub fn search() -> Report {
             p999_ns: p99 * 3,
             lost: 0,
             held,
-            why: if held { String::new() } else { "p99 14 ms".to_owned() },
+            why: if held {
+                String::new()
+            } else {
+                "p99 14 ms".to_owned()
+            },
             tester_limited: n == 8,
         }
     };

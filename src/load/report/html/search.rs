@@ -21,7 +21,11 @@ const LINES: [Line; 3] = [
 /// The chart and the table of the attempts.
 pub fn section(search: &Search) -> String {
     let found = match search.max_rate {
-        Some(rate) => format!("The highest rate that held {}: {} msg/s.", search.slo, text::rate(rate)),
+        Some(rate) => format!(
+            "The highest rate that held {}: {} msg/s.",
+            search.slo,
+            text::rate(rate)
+        ),
         None => format!("No rate held {}.", search.slo),
     };
     let mut out = String::from("<section><h2>The highest rate</h2>");
@@ -35,11 +39,23 @@ pub fn section(search: &Search) -> String {
 }
 
 fn chart(search: &Search) -> String {
-    let rates = || search.curve.iter().map(|a| a.rate).filter(|r| r.is_finite());
-    let (least, most) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
+    let rates = || {
+        search
+            .curve
+            .iter()
+            .map(|a| a.rate)
+            .filter(|r| r.is_finite())
+    };
+    let (least, most) = (
+        rates().fold(f64::INFINITY, f64::min),
+        rates().fold(0.0, f64::max),
+    );
     let objective = objective_ns(&search.slo);
     let values = || {
-        let of = search.curve.iter().flat_map(|a| LINES.map(|l| (l.2)(a) as f64));
+        let of = search
+            .curve
+            .iter()
+            .flat_map(|a| LINES.map(|l| (l.2)(a) as f64));
         of.chain(objective.iter().map(|o| o.1)).filter(|v| *v > 0.0)
     };
     let (low, high) = ticks::log_bounds(
@@ -52,7 +68,10 @@ fn chart(search: &Search) -> String {
             let (from, to) = ticks::log_bounds(least, most);
             (Scale::log(from, to), ticks::log(from, to, text::short))
         }
-        false => (Scale::linear(0.0, most * 1.05), ticks::linear(most * 1.05, text::short)),
+        false => (
+            Scale::linear(0.0, most * 1.05),
+            ticks::linear(most * 1.05, text::short),
+        ),
     };
     let title = "Latency against rate";
     let mut plot = Plot::new(title, 360.0, x, Scale::log(low, high));
@@ -66,7 +85,11 @@ fn chart(search: &Search) -> String {
         plot.moment("held-line", rate, &format!("{} msg/s", text::rate(rate)));
     }
     for (class, name, of) in LINES {
-        let points: Vec<_> = search.curve.iter().map(|a| (a.rate, of(a) as f64)).collect();
+        let points: Vec<_> = search
+            .curve
+            .iter()
+            .map(|a| (a.rate, of(a) as f64))
+            .collect();
         plot.line(class, &points);
         for attempt in &search.curve {
             mark(&mut plot, class, name, attempt, of(attempt) as f64);
@@ -91,8 +114,16 @@ fn mark(plot: &mut Plot, class: &str, name: &str, attempt: &Attempt, ns: f64) {
             format!("M{left} {top}l8 8m0 -8l-8 8")
         }
     };
-    let kind = if attempt.held && !attempt.tester_limited { "held" } else { "open" };
-    let tip = format!("{} msg/s: {name} {}", text::rate(attempt.rate), text::nanos(ns));
+    let kind = if attempt.held && !attempt.tester_limited {
+        "held"
+    } else {
+        "open"
+    };
+    let tip = format!(
+        "{} msg/s: {name} {}",
+        text::rate(attempt.rate),
+        text::nanos(ns)
+    );
     plot.raw(&format!(
         "<path class=\"mark {kind} {class}\" d=\"{shape}\"><title>{}</title></path>",
         escape(&tip)
@@ -104,7 +135,11 @@ fn attempts(search: &Search) -> String {
         .curve
         .iter()
         .map(|a| {
-            let mut answer = if a.held { "held".to_owned() } else { format!("missed: {}", a.why) };
+            let mut answer = if a.held {
+                "held".to_owned()
+            } else {
+                format!("missed: {}", a.why)
+            };
             if a.tester_limited {
                 answer.push_str(" (the tester was the limit)");
             }
@@ -119,14 +154,23 @@ fn attempts(search: &Search) -> String {
             ]
         })
         .collect();
-    let head = ["rate, msg/s", "achieved", "p50", "p99", "p99.9", "lost", "answer"];
+    let head = [
+        "rate, msg/s",
+        "achieved",
+        "p50",
+        "p99",
+        "p99.9",
+        "lost",
+        "answer",
+    ];
     table(&head, &rows, Align::LastLeft)
 }
 
 /// The latency of an objective such as `p99=10ms,loss=0`: its name and its nanoseconds.
 pub fn objective_ns(slo: &str) -> Option<(String, f64)> {
     let latency = slo.split(',').filter_map(|part| part.split_once('='));
-    let mut latency = latency.filter(|(name, _)| name.trim().starts_with('p') || name.trim() == "max");
+    let mut latency =
+        latency.filter(|(name, _)| name.trim().starts_with('p') || name.trim() == "max");
     let (name, value) = latency.next()?;
     let value = value.trim().trim_start_matches(['<', '=']);
     let split = value.find(|c: char| !c.is_ascii_digit() && c != '.')?;

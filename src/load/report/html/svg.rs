@@ -27,15 +27,35 @@ pub struct Scale {
 impl Scale {
     pub fn linear(low: f64, high: f64) -> Self {
         let low = if low.is_finite() { low } else { 0.0 };
-        let high = if high.is_finite() && high > low { high } else { low + 1.0 };
-        Scale { low, high, log: false }
+        let high = if high.is_finite() && high > low {
+            high
+        } else {
+            low + 1.0
+        };
+        Scale {
+            low,
+            high,
+            log: false,
+        }
     }
 
     /// Both ends above zero; what is not becomes one.
     pub fn log(low: f64, high: f64) -> Self {
-        let low = if low.is_finite() && low > 0.0 { low } else { 1.0 };
-        let high = if high.is_finite() && high > low { high } else { low * 10.0 };
-        Scale { low, high, log: true }
+        let low = if low.is_finite() && low > 0.0 {
+            low
+        } else {
+            1.0
+        };
+        let high = if high.is_finite() && high > low {
+            high
+        } else {
+            low * 10.0
+        };
+        Scale {
+            low,
+            high,
+            log: true,
+        }
     }
 
     /// Where the value lies, from 0 to 1.
@@ -44,7 +64,11 @@ impl Scale {
             false => (value - self.low) / (self.high - self.low),
             true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
         };
-        if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) }
+        if part.is_nan() {
+            0.0
+        } else {
+            part.clamp(0.0, 1.0)
+        }
     }
 
     pub fn holds(&self, value: f64) -> bool {
@@ -102,10 +126,18 @@ impl Plot {
 
     /// Grid lines and labels of the y axis, with what it measures.
     pub fn y_axis(&mut self, name: &str, ticks: &[Tick]) {
-        for tick in ticks.iter().filter(|t| self.y.holds(t.at)) {
+        let y = self.y;
+        for tick in ticks.iter().filter(|t| y.holds(t.at)) {
             let (y, right) = (c(self.y(tick.at)), c(WIDTH - RIGHT));
-            let class = if tick.label.is_empty() { "minor" } else { "grid" };
-            let _ = write!(self.body, "<path class=\"{class}\" d=\"M{LEFT} {y}H{right}\"/>");
+            let class = if tick.label.is_empty() {
+                "minor"
+            } else {
+                "grid"
+            };
+            let _ = write!(
+                self.body,
+                "<path class=\"{class}\" d=\"M{LEFT} {y}H{right}\"/>"
+            );
             if !tick.label.is_empty() {
                 self.text(LEFT - 8.0, self.y(tick.at) + 4.0, "tick end", &tick.label);
             }
@@ -122,21 +154,34 @@ impl Plot {
     pub fn x_axis(&mut self, name: &str, ticks: &[Tick]) {
         let (top, bottom) = (c(TOP), c(self.bottom()));
         let mut free = f64::MIN;
-        for tick in ticks.iter().filter(|t| self.x.holds(t.at)) {
+        let x = self.x;
+        for tick in ticks.iter().filter(|t| x.holds(t.at)) {
             let x = self.x(tick.at);
-            let _ = write!(self.body, "<path class=\"grid\" d=\"M{} {top}V{bottom}\"/>", c(x));
+            let _ = write!(
+                self.body,
+                "<path class=\"grid\" d=\"M{} {top}V{bottom}\"/>",
+                c(x)
+            );
             if x >= free {
                 free = x + LABEL_GAP;
                 self.text(x, self.bottom() + 17.0, "tick mid", &tick.label);
             }
         }
-        self.text((LEFT + WIDTH - RIGHT) / 2.0, self.bottom() + 37.0, "axis mid", name);
+        self.text(
+            (LEFT + WIDTH - RIGHT) / 2.0,
+            self.bottom() + 37.0,
+            "axis mid",
+            name,
+        );
     }
 
     /// Text at a place of the chart.
     pub fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let (x, y, text) = (c(x), c(y), escape(text));
-        let _ = write!(self.body, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>");
+        let _ = write!(
+            self.body,
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>"
+        );
     }
 
     /// A line through values.
@@ -152,11 +197,23 @@ impl Plot {
         };
         let mut path = format!("M{} {}", c(self.x(first.0)), c(self.y(first.2)));
         for &(from, to, _, high) in steps {
-            let _ = write!(path, "L{} {}H{}", c(self.x(from)), c(self.y(high)), c(self.x(to)));
+            let _ = write!(
+                path,
+                "L{} {}H{}",
+                c(self.x(from)),
+                c(self.y(high)),
+                c(self.x(to))
+            );
         }
         let _ = write!(path, "V{}", c(self.y(last.2)));
         for &(from, to, low, _) in steps.iter().rev() {
-            let _ = write!(path, "L{} {}H{}", c(self.x(to)), c(self.y(low)), c(self.x(from)));
+            let _ = write!(
+                path,
+                "L{} {}H{}",
+                c(self.x(to)),
+                c(self.y(low)),
+                c(self.x(from))
+            );
         }
         let _ = write!(self.body, "<path class=\"area {class}\" d=\"{path}Z\"/>");
     }
@@ -189,7 +246,12 @@ impl Plot {
     pub fn level(&mut self, class: &str, value: f64, name: &str) {
         let y = self.y(value);
         let right = WIDTH - RIGHT;
-        let _ = write!(self.body, "<path class=\"line {class}\" d=\"M{LEFT} {}H{}\"/>", c(y), c(right));
+        let _ = write!(
+            self.body,
+            "<path class=\"line {class}\" d=\"M{LEFT} {}H{}\"/>",
+            c(y),
+            c(right)
+        );
         let below = y - TOP < 18.0;
         let shift = if below { 14.0 } else { -5.0 };
         self.text(right - 6.0, y + shift, "note end", name);
@@ -199,9 +261,17 @@ impl Plot {
     pub fn moment(&mut self, class: &str, value: f64, name: &str) {
         let x = self.x(value);
         let (top, bottom) = (c(TOP), c(self.bottom()));
-        let _ = write!(self.body, "<path class=\"line {class}\" d=\"M{} {top}V{bottom}\"/>", c(x));
+        let _ = write!(
+            self.body,
+            "<path class=\"line {class}\" d=\"M{} {top}V{bottom}\"/>",
+            c(x)
+        );
         let left = x > WIDTH * 0.7;
-        let (shift, class) = if left { (-5.0, "note end") } else { (5.0, "note") };
+        let (shift, class) = if left {
+            (-5.0, "note end")
+        } else {
+            (5.0, "note")
+        };
         self.text(x + shift, TOP + 14.0, class, name);
     }
 
@@ -211,7 +281,12 @@ impl Plot {
     }
 
     pub fn finish(self) -> String {
-        let Plot { height, label, body, .. } = self;
+        let Plot {
+            height,
+            label,
+            body,
+            ..
+        } = self;
         format!(
             "<svg class=\"chart\" role=\"img\" aria-label=\"{label}\" viewBox=\"0 0 {WIDTH} {}\">{body}</svg>",
             c(height)
@@ -229,7 +304,11 @@ pub fn figure(title: &str, note: &str, keys: &[(&str, String)], chart: &str) -> 
     if !keys.is_empty() {
         out.push_str("<ul class=\"legend\">");
         for (class, name) in keys {
-            let _ = write!(out, "<li><i class=\"key {class}\"></i>{}</li>", escape(name));
+            let _ = write!(
+                out,
+                "<li><i class=\"key {class}\"></i>{}</li>",
+                escape(name)
+            );
         }
         out.push_str("</ul>");
     }

@@ -26,12 +26,23 @@ pub fn table(head: &[&str], rows: &[Vec<String>], align: Align) -> String {
         Align::Left => true,
         Align::LastLeft => column + 1 == head.len(),
     };
-    let class = |column: usize| if column == 0 || left(column) { "" } else { " class=\"n\"" };
+    let class = |column: usize| {
+        if column == 0 || left(column) {
+            ""
+        } else {
+            " class=\"n\""
+        }
+    };
     let mut out = String::from("<div class=\"scroll\"><table>");
     if !head.is_empty() {
         out.push_str("<thead><tr>");
         for (column, name) in head.iter().enumerate() {
-            let _ = write!(out, "<th scope=\"col\"{}>{}</th>", class(column), escape(name));
+            let _ = write!(
+                out,
+                "<th scope=\"col\"{}>{}</th>",
+                class(column),
+                escape(name)
+            );
         }
         out.push_str("</tr></thead>");
     }
@@ -72,13 +83,19 @@ pub fn percentiles(named: &[(&str, &Distribution)]) -> String {
     let filled = named.iter().filter(|(_, d)| !d.is_empty());
     let rows: Vec<Vec<String>> = filled
         .map(|(name, d)| {
-            let mut row = vec![(*name).to_owned(), text::count(d.count), text::nanos(d.mean)];
+            let mut row = vec![
+                (*name).to_owned(),
+                text::count(d.count),
+                text::nanos(d.mean),
+            ];
             let values = [d.min, d.p50, d.p90, d.p99, d.p999, d.p9999, d.max];
             row.extend(values.map(|v| text::nanos(v as f64)));
             row
         })
         .collect();
-    let head = ["", "count", "mean", "least", "p50", "p90", "p99", "p99.9", "p99.99", "most"];
+    let head = [
+        "", "count", "mean", "least", "p50", "p90", "p99", "p99.9", "p99.99", "most",
+    ];
     match rows.is_empty() {
         true => String::new(),
         false => table(&head, &rows, Align::Right),
@@ -93,7 +110,13 @@ pub fn steps(run: &Run) -> String {
         .iter()
         .map(|s| {
             let d = &s.latency.delivery_ns;
-            let latency = |v: u64| if d.is_empty() { none() } else { text::nanos(v as f64) };
+            let latency = |v: u64| {
+                if d.is_empty() {
+                    none()
+                } else {
+                    text::nanos(v as f64)
+                }
+            };
             let broker = s.broker.as_ref();
             vec![
                 s.name.clone(),
@@ -111,7 +134,17 @@ pub fn steps(run: &Run) -> String {
         })
         .collect();
     let head = [
-        "step", "intended, msg/s", "in", "out", "p50", "p99", "p99.9", "most", "lost", "broker CPU", "peak RSS",
+        "step",
+        "intended, msg/s",
+        "in",
+        "out",
+        "p50",
+        "p99",
+        "p99.9",
+        "most",
+        "lost",
+        "broker CPU",
+        "peak RSS",
     ];
     table(&head, &rows, Align::Right)
 }
@@ -125,8 +158,16 @@ pub fn verification(run: &Run) -> String {
             let v = &s.verification;
             let mut row = vec![s.name.clone()];
             let counts = [
-                v.expected, v.received, v.lost, v.duplicated, v.reordered, v.unexpected, v.corrupt,
-                v.unacknowledged, v.refused, v.disconnects,
+                v.expected,
+                v.received,
+                v.lost,
+                v.duplicated,
+                v.reordered,
+                v.unexpected,
+                v.corrupt,
+                v.unacknowledged,
+                v.refused,
+                v.disconnects,
             ];
             row.extend(counts.map(text::count));
             row.push(match v.violations.is_empty() {
@@ -137,18 +178,36 @@ pub fn verification(run: &Run) -> String {
         })
         .collect();
     let head = [
-        "step", "expected", "received", "lost", "duplicated", "reordered", "unexpected", "corrupt",
-        "unacknowledged", "refused", "disconnects", "what the QoS promises",
+        "step",
+        "expected",
+        "received",
+        "lost",
+        "duplicated",
+        "reordered",
+        "unexpected",
+        "corrupt",
+        "unacknowledged",
+        "refused",
+        "disconnects",
+        "what the QoS promises",
     ];
     table(&head, &rows, Align::LastLeft)
 }
 
 /// A figure of a run, and how to write it.
-type Figure = (&'static str, fn(&Run, &Step) -> Option<f64>, fn(f64) -> String);
+type Figure = (
+    &'static str,
+    fn(&Run, &Step) -> Option<f64>,
+    fn(f64) -> String,
+);
 const FIGURES: [Figure; 9] = [
     ("published, msg/s", |_, s| Some(s.publish_rate), text::rate),
     ("delivered, msg/s", |_, s| Some(s.delivery_rate), text::rate),
-    ("operations a second", |_, s| s.operations.as_ref().map(|o| o.rate), text::rate),
+    (
+        "operations a second",
+        |_, s| s.operations.as_ref().map(|o| o.rate),
+        text::rate,
+    ),
     ("p50", |_, s| latency(s, |d| d.p50), text::nanos),
     ("p99", |_, s| latency(s, |d| d.p99), text::nanos),
     ("p99.9", |_, s| latency(s, |d| d.p999), text::nanos),
@@ -172,13 +231,23 @@ fn latency(step: &Step, of: fn(&Distribution) -> u64) -> Option<f64> {
 
 /// The repetitions side by side: median, least, most, and their distance as a share of the median.
 pub fn repeats(report: &Report) -> String {
-    let pairs: Vec<_> = report.runs.iter().filter_map(|r| Some((r, super::focus(report, r)?))).collect();
+    let pairs: Vec<_> = report
+        .runs
+        .iter()
+        .filter_map(|r| Some((r, super::focus(report, r)?)))
+        .collect();
     let mut rows = Vec::new();
     for (name, of, write) in FIGURES {
-        let values: Vec<f64> = pairs.iter().filter_map(|(r, s)| of(r, s)).filter(|v| v.is_finite()).collect();
+        let values: Vec<f64> = pairs
+            .iter()
+            .filter_map(|(r, s)| of(r, s))
+            .filter(|v| v.is_finite())
+            .collect();
         let mut sorted = values.clone();
         sorted.sort_by(f64::total_cmp);
-        let (Some(least), Some(most), Some(median)) = (sorted.first(), sorted.last(), median(&sorted)) else {
+        let (Some(least), Some(most), Some(median)) =
+            (sorted.first(), sorted.last(), median(&sorted))
+        else {
             continue;
         };
         let mut row = vec![name.to_owned(), write(median), write(*least), write(*most)];
@@ -187,7 +256,9 @@ pub fn repeats(report: &Report) -> String {
         rows.push(row);
     }
     let mut head = vec!["", "median", "least", "most", "spread"];
-    let runs = ["run 1", "run 2", "run 3", "run 4", "run 5", "run 6", "run 7", "run 8", "run 9", "run 10"];
+    let runs = [
+        "run 1", "run 2", "run 3", "run 4", "run 5", "run 6", "run 7", "run 8", "run 9", "run 10",
+    ];
     head.extend(runs.iter().take(pairs.len()));
     table(&head, &rows, Align::Right)
 }
@@ -205,8 +276,15 @@ pub fn median(sorted: &[f64]) -> Option<f64> {
 pub fn tester(step: &Step) -> String {
     let t = &step.tester;
     let some = |v: Option<f64>| v.map_or(String::new(), text::nanos);
-    let rss = if t.rss_bytes == 0 { String::new() } else { text::bytes(t.rss_bytes as f64) };
-    let mut out = pairs([("CPU a delivery", some(t.cpu_ns_per_delivery)), ("memory (RSS)", rss)]);
+    let rss = if t.rss_bytes == 0 {
+        String::new()
+    } else {
+        text::bytes(t.rss_bytes as f64)
+    };
+    let mut out = pairs([
+        ("CPU a delivery", some(t.cpu_ns_per_delivery)),
+        ("memory (RSS)", rss),
+    ]);
     let rows: Vec<Vec<String>> = t
         .workers
         .iter()
@@ -247,14 +325,25 @@ pub fn events(run: &Run) -> String {
 pub fn repeat(report: &Report) -> String {
     let b = &report.broker;
     let mut out = pairs([
-        ("command", report.command.iter().map(|a| quoted(a)).collect::<Vec<_>>().join(" ")),
+        (
+            "command",
+            report
+                .command
+                .iter()
+                .map(|a| quoted(a))
+                .collect::<Vec<_>>()
+                .join(" "),
+        ),
         ("seed", report.seed.to_string()),
         ("started", report.started.clone()),
         ("tester", report.version.clone()),
         ("load", report.load_model.clone()),
         ("broker", b.what.clone()),
         ("broker's address", b.address.clone()),
-        ("broker's process", b.pid.map_or(String::new(), |p| p.to_string())),
+        (
+            "broker's process",
+            b.pid.map_or(String::new(), |p| p.to_string()),
+        ),
         ("broker's CPUs", b.cpus.clone().unwrap_or_default()),
         ("budget", budget(report)),
         ("report", report.schema.clone()),
@@ -262,7 +351,9 @@ pub fn repeat(report: &Report) -> String {
     out.push_str("<div class=\"columns\"><div><h3>Machine</h3>");
     out.push_str(&machine(&report.machine));
     out.push_str("</div><div><h3>Settings</h3>");
-    out.push_str(&pairs(report.settings.iter().map(|(n, v)| (n.as_str(), v.clone()))));
+    out.push_str(&pairs(
+        report.settings.iter().map(|(n, v)| (n.as_str(), v.clone())),
+    ));
     out.push_str("</div></div>");
     out
 }
@@ -271,8 +362,16 @@ fn budget(report: &Report) -> String {
     let Some(budget) = &report.broker.budget else {
         return String::new();
     };
-    let how = if budget.enforced { "enforced" } else { "not enforced" };
-    format!("{}, {how}: {}", text::bytes(budget.bytes as f64), budget.how)
+    let how = if budget.enforced {
+        "enforced"
+    } else {
+        "not enforced"
+    };
+    format!(
+        "{}, {how}: {}",
+        text::bytes(budget.bytes as f64),
+        budget.how
+    )
 }
 
 fn machine(m: &Machine) -> String {
@@ -281,7 +380,10 @@ fn machine(m: &Machine) -> String {
         ("kernel", m.kernel.clone()),
         ("CPU", m.cpu_model.clone()),
         ("CPUs", known(m.cpus.into(), m.cpus.to_string())),
-        ("memory", known(m.memory_bytes, text::bytes(m.memory_bytes as f64))),
+        (
+            "memory",
+            known(m.memory_bytes, text::bytes(m.memory_bytes as f64)),
+        ),
     ];
     let settings = m.settings.iter().map(|(n, v)| (n.as_str(), v.clone()));
     pairs(own.into_iter().chain(settings))

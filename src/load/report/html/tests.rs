@@ -20,21 +20,29 @@ fn check_markup(page: &str) -> Result<(), String> {
         rest = &tag[end + 1..];
         if let Some(name) = inside.strip_prefix('/') {
             let opened = open.pop().ok_or(format!("</{name}> closes nothing"))?;
-            (opened == name).then_some(()).ok_or(format!("</{name}> closes <{opened}>"))?;
+            (opened == name)
+                .then_some(())
+                .ok_or(format!("</{name}> closes <{opened}>"))?;
             continue;
         }
-        let (inside, closed) = inside.strip_suffix('/').map_or((inside, false), |i| (i, true));
+        let (inside, closed) = inside
+            .strip_suffix('/')
+            .map_or((inside, false), |i| (i, true));
         let name = inside.split(' ').next().unwrap_or_default();
         check_attributes(&inside[name.len()..])?;
         if !closed {
-            (!VOID[..2].contains(&name)).then_some(()).ok_or(format!("<{name}> stays open"))?;
+            (!VOID[..2].contains(&name))
+                .then_some(())
+                .ok_or(format!("<{name}> stays open"))?;
             open.push(name);
         }
         if name == "style" {
             rest = &rest[rest.find("</style>").ok_or("style stays open")?..];
         }
     }
-    open.is_empty().then_some(()).ok_or(format!("never closed: {open:?}"))
+    open.is_empty()
+        .then_some(())
+        .ok_or(format!("never closed: {open:?}"))
 }
 
 fn check_text(text: &str) -> Result<(), String> {
@@ -43,7 +51,9 @@ fn check_text(text: &str) -> Result<(), String> {
         let known = ["&amp", "&lt", "&gt", "&quot", "&#39"].contains(&entity);
         known.then_some(()).ok_or(format!("bare & in {text:?}"))?;
     }
-    (!text.contains('>')).then_some(()).ok_or(format!("bare > in {text:?}"))
+    (!text.contains('>'))
+        .then_some(())
+        .ok_or(format!("bare > in {text:?}"))
 }
 
 /// ` name="value"` as often as it comes, each name once.
@@ -51,10 +61,16 @@ fn check_attributes(mut text: &str) -> Result<(), String> {
     let mut seen = Vec::new();
     while !text.is_empty() {
         let wrong = || format!("attributes {text:?}");
-        let (name, after) = text.strip_prefix(' ').ok_or_else(wrong)?.split_once("=\"").ok_or_else(wrong)?;
+        let (name, after) = text
+            .strip_prefix(' ')
+            .ok_or_else(wrong)?
+            .split_once("=\"")
+            .ok_or_else(wrong)?;
         let (value, after) = after.split_once('"').ok_or_else(wrong)?;
         let named = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        (named && !seen.contains(&name)).then_some(()).ok_or_else(wrong)?;
+        (named && !seen.contains(&name))
+            .then_some(())
+            .ok_or_else(wrong)?;
         check_text(value)?;
         seen.push(name);
         text = after;
@@ -87,7 +103,13 @@ fn the_check_of_the_markup_bites() {
     let page = |body: &str| check_markup(&format!("<!DOCTYPE html>\n{body}"));
     assert_eq!(page("<p class=\"a\">x &amp; y<meta a=\"b\"/></p>"), Ok(()));
     for wrong in [
-        "<p>", "<p></b>", "</p>", "<p>a & b</p>", "<p a=b></p>", "<p a=\"1\" a=\"2\"></p>", "<meta a=\"b\">",
+        "<p>",
+        "<p></b>",
+        "</p>",
+        "<p>a & b</p>",
+        "<p a=b></p>",
+        "<p a=\"1\" a=\"2\"></p>",
+        "<meta a=\"b\">",
         "<p>></p>",
     ] {
         assert!(page(wrong).is_err(), "{wrong}");
@@ -105,15 +127,31 @@ fn pages_are_well_formed_and_alone() {
 #[test]
 fn a_page_has_every_chart_that_its_report_has_data_for() {
     let steady = page(&sample::steady());
-    for title in ["Latency by percentile", "Latency over time", "Messages in", "Messages out", "Broker CPU"] {
+    for title in [
+        "Latency by percentile",
+        "Latency over time",
+        "Messages in",
+        "Messages out",
+        "Broker CPU",
+    ] {
         assert!(steady.contains(&format!("<h3>{title}</h3>")), "{title}");
     }
     assert!(!steady.contains("Repetitions"));
     let search = page(&sample::search());
-    for title in ["Rate of each step", "Latency against rate", "Delivery latency of each step"] {
+    for title in [
+        "Rate of each step",
+        "Latency against rate",
+        "Delivery latency of each step",
+    ] {
         assert!(search.contains(&format!("<h3>{title}</h3>")), "{title}");
     }
-    for title in ["The highest rate", "Repetitions", "Verification", "The tester itself", "To repeat it"] {
+    for title in [
+        "The highest rate",
+        "Repetitions",
+        "Verification",
+        "The tester itself",
+        "To repeat it",
+    ] {
         assert!(search.contains(&format!("<h2>{title}</h2>")), "{title}");
     }
     assert!(search.contains("budget 256\u{a0}MiB"));
@@ -131,10 +169,17 @@ fn a_day_of_many_steps_stays_small() {
     let mut report = sample::steady();
     let mut step = report.runs[0].steps[0].clone();
     step.series.truncate(40);
-    step.series.iter_mut().for_each(|i| i.latency_ns = step.latency.ack_ns.clone());
+    step.series
+        .iter_mut()
+        .for_each(|i| i.latency_ns = step.latency.ack_ns.clone());
     report.runs[0].steps = vec![step; 300];
     let sample = report.runs[0].samples[0];
-    report.runs[0].samples = (0..86_400).map(|n| Sample { at_s: f64::from(n), ..sample }).collect();
+    report.runs[0].samples = (0..86_400)
+        .map(|n| Sample {
+            at_s: f64::from(n),
+            ..sample
+        })
+        .collect();
     let page = page(&report);
     check(&page);
     assert!(page.len() < 2 << 20, "{}", page.len());
@@ -145,7 +190,13 @@ fn nothing_to_show_is_no_error() {
     check(&page(&Report::default()));
     check(&grid_page(&[], &[], "", &[]));
     let report = Report {
-        runs: vec![Run { steps: vec![Step::default()], ..Run::default() }, Run::default()],
+        runs: vec![
+            Run {
+                steps: vec![Step::default()],
+                ..Run::default()
+            },
+            Run::default(),
+        ],
         search: Some(Search::default()),
         ..Report::default()
     };
@@ -160,7 +211,9 @@ fn what_is_missing_leaves_the_rest() {
         for step in &mut run.steps {
             step.broker = None;
             step.latency.delivery_ns.histogram.clear();
-            step.series.iter_mut().for_each(|i| i.latency_ns.histogram = "no histogram".to_owned());
+            step.series
+                .iter_mut()
+                .for_each(|i| i.latency_ns.histogram = "no histogram".to_owned());
         }
     }
     let page = page(&report);
@@ -183,17 +236,29 @@ fn numbers_that_are_none_are_not_written() {
         step.series.iter_mut().for_each(|i| i.at_s = bad);
         step.tester.cpu_ns_per_delivery = Some(bad);
     }
-    run.samples.iter_mut().step_by(3).for_each(|s| s.at_s = f64::NAN);
-    run.samples.iter_mut().step_by(4).for_each(|s| s.user_s = f64::INFINITY);
+    run.samples
+        .iter_mut()
+        .step_by(3)
+        .for_each(|s| s.at_s = f64::NAN);
+    run.samples
+        .iter_mut()
+        .step_by(4)
+        .for_each(|s| s.user_s = f64::INFINITY);
     run.setup.seconds = f64::NAN;
     report.runs.truncate(2);
     report.runs.remove(0);
     let search = report.search.get_or_insert_default();
     search.max_rate = Some(f64::NAN);
-    search.curve.push(Attempt { rate: f64::NAN, achieved: f64::INFINITY, ..Attempt::default() });
+    search.curve.push(Attempt {
+        rate: f64::NAN,
+        achieved: f64::INFINITY,
+        ..Attempt::default()
+    });
     check(&page(&report));
     let (mut ours, theirs) = sample::grids();
-    ours.iter_mut().step_by(2).for_each(|c| c.sub_total = f64::NAN);
+    ours.iter_mut()
+        .step_by(2)
+        .for_each(|c| c.sub_total = f64::NAN);
     ours.iter_mut().step_by(3).for_each(|c| c.pub_total = 0.0);
     check(&grid_page(&ours, &theirs, "t", &[]));
 }
@@ -212,32 +277,64 @@ fn numbers_are_written_for_people() {
     assert_eq!(nanos, ["0", "850 ns", "1.25 µs", "1 ms", "34 ms", "3600 s"]);
     let bytes = [512.0, 1536.0, 2147483648.0].map(|v| plain(text::bytes(v)));
     assert_eq!(bytes, ["512 B", "1.5 KiB", "2 GiB"]);
-    assert_eq!([0, 999, 2_030_000].map(text::count), ["0", "999", "2,030,000"]);
-    assert_eq!([4.25, 34_000.4, f64::NAN].map(text::rate), ["4.25", "34,000", "–"]);
-    assert_eq!([0.5, 90.0, 245.0, 7800.0].map(|v| plain(text::seconds(v))), [
-        "500 ms", "90 s", "4 min 5 s", "2 h 10 min"
-    ]);
-    assert_eq!([0.05, 1.0, 12.3, 250.0].map(text::times), ["0.05×", "1.0×", "12×", "250×"]);
+    assert_eq!(
+        [0, 999, 2_030_000].map(text::count),
+        ["0", "999", "2,030,000"]
+    );
+    assert_eq!(
+        [4.25, 34_000.4, f64::NAN].map(text::rate),
+        ["4.25", "34,000", "–"]
+    );
+    assert_eq!(
+        [0.5, 90.0, 245.0, 7800.0].map(|v| plain(text::seconds(v))),
+        ["500 ms", "90 s", "4 min 5 s", "2 h 10 min"]
+    );
+    assert_eq!(
+        [0.05, 1.0, 12.3, 250.0].map(text::times),
+        ["0.05×", "1.0×", "12×", "250×"]
+    );
 }
 
 #[test]
 fn axes_are_labelled_at_round_numbers() {
     let labels = |ticks: Vec<ticks::Tick>| {
         let named = ticks.into_iter().filter(|t| !t.label.is_empty());
-        named.map(|t| t.label.replace('\u{a0}', " ")).collect::<Vec<_>>()
+        named
+            .map(|t| t.label.replace('\u{a0}', " "))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(labels(ticks::linear(34_000.0, text::short)), ["0", "10 k", "20 k", "30 k"]);
-    assert_eq!(labels(ticks::bytes(200.0 * 1048576.0)).last().map(String::as_str), Some("192 MiB"));
+    assert_eq!(
+        labels(ticks::linear(34_000.0, text::short)),
+        ["0", "10 k", "20 k", "30 k"]
+    );
+    assert_eq!(
+        labels(ticks::bytes(200.0 * 1048576.0))
+            .last()
+            .map(String::as_str),
+        Some("192 MiB")
+    );
     assert_eq!(labels(ticks::time(600.0))[..3], ["0:00", "1:00", "2:00"]);
-    assert_eq!(labels(ticks::log(1e5, 1e9, text::nanos)), ["100 µs", "1 ms", "10 ms", "100 ms", "1 s"]);
+    assert_eq!(
+        labels(ticks::log(1e5, 1e9, text::nanos)),
+        ["100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+    );
     assert_eq!(ticks::log_bounds(130_000.0, 4.1e6), (1e5, 5e6));
-    assert_eq!(labels(ticks::percentiles(3.4)), ["0 %", "90 %", "99 %", "99.9 %"]);
+    assert_eq!(
+        labels(ticks::percentiles(3.4)),
+        ["0 %", "90 %", "99 %", "99.9 %"]
+    );
 }
 
 #[test]
 fn the_latency_of_an_objective_is_found() {
-    assert_eq!(search::objective_ns("p99=10ms,loss=0"), Some(("p99".to_owned(), 1e7)));
-    assert_eq!(search::objective_ns("loss=0,p999=250us"), Some(("p999".to_owned(), 2.5e5)));
+    assert_eq!(
+        search::objective_ns("p99=10ms,loss=0"),
+        Some(("p99".to_owned(), 1e7))
+    );
+    assert_eq!(
+        search::objective_ns("loss=0,p999=250us"),
+        Some(("p999".to_owned(), 2.5e5))
+    );
     for none in ["", "loss=0", "p99", "p99=fast", "p99=10"] {
         assert_eq!(search::objective_ns(none), None);
     }

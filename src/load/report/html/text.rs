@@ -109,7 +109,11 @@ pub fn seconds(value: f64) -> String {
         v if !v.is_finite() => NONE.to_owned(),
         v if v < 1.0 => nanos(v * 1e9),
         v if v < 120.0 => format!("{}\u{a0}s", three(v)),
-        v if v < 7200.0 => format!("{}\u{a0}min {}\u{a0}s", (whole / 60.0).floor(), whole % 60.0),
+        v if v < 7200.0 => format!(
+            "{}\u{a0}min {}\u{a0}s",
+            (whole / 60.0).floor(),
+            whole % 60.0
+        ),
         _ => format!(
             "{}\u{a0}h {}\u{a0}min",
             (whole / 3600.0).floor(),

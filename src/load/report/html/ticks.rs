@@ -14,7 +14,8 @@ const TICKS_MAX: f64 = 6.0;
 
 /// Steps of a time axis, in seconds.
 const TIME_STEPS: [f64; 17] = [
-    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
+    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0,
+    3600.0, 7200.0,
 ];
 
 /// Labels that a time axis has room for.
@@ -24,7 +25,10 @@ fn every(step: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
     let last = (high / step + 1e-6).floor().clamp(0.0, 200.0) as u32;
     (0..=last)
         .map(|n| step * f64::from(n))
-        .map(|at| Tick { at, label: label(at) })
+        .map(|at| Tick {
+            at,
+            label: label(at),
+        })
         .collect()
 }
 
@@ -32,7 +36,9 @@ fn every(step: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
 fn decimal_step(high: f64) -> f64 {
     let least = (high / TICKS_MAX).max(1e-9);
     let power = 10f64.powf(least.log10().floor());
-    let fits = [1.0, 2.0, 5.0].into_iter().find(|m| m * power >= least * 0.999_999);
+    let fits = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|m| m * power >= least * 0.999_999);
     fits.unwrap_or(10.0) * power
 }
 
@@ -49,13 +55,18 @@ pub fn bytes(high: f64) -> Vec<Tick> {
 
 /// From zero: seconds, as `5 s`, `2:30` or `1:05:00`.
 pub fn time(high: f64) -> Vec<Tick> {
-    let fits = TIME_STEPS.into_iter().find(|step| high / step <= TIME_TICKS_MAX);
+    let fits = TIME_STEPS
+        .into_iter()
+        .find(|step| high / step <= TIME_TICKS_MAX);
     let step = fits.unwrap_or_else(|| (high / TIME_TICKS_MAX / 3600.0).ceil() * 3600.0);
     every(step, high, |at| clock(at, high))
 }
 
 /// Seconds on an axis that ends at `high`.
 pub fn clock(at: f64, high: f64) -> String {
+    if !at.is_finite() {
+        return text::NONE.to_owned();
+    }
     if high <= 120.0 {
         return format!("{}\u{a0}s", text::short(at));
     }
@@ -73,13 +84,20 @@ pub fn clock(at: f64, high: f64) -> String {
 
 /// Decades from `low` to `high`, with faint lines at twice and five times; labels at those too when decades are few.
 pub fn log(low: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
-    let (first, last) = (low.max(1e-9).log10().floor() as i32, high.max(1e-9).log10().ceil() as i32);
+    let (first, last) = (
+        low.max(1e-9).log10().floor() as i32,
+        high.max(1e-9).log10().ceil() as i32,
+    );
     let fine = last - first <= 2;
     let mut ticks = Vec::new();
     for power in first..=last.min(first + 20) {
         for times in [1.0, 2.0, 5.0] {
             let at = times * 10f64.powi(power);
-            let label = if fine || times == 1.0 { label(at) } else { String::new() };
+            let label = if fine || times == 1.0 {
+                label(at)
+            } else {
+                String::new()
+            };
             ticks.push(Tick { at, label });
         }
     }
@@ -89,7 +107,11 @@ pub fn log(low: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
 /// The ends of a log axis that holds the values, at 1, 2 or 5 times a power of ten.
 pub fn log_bounds(low: f64, high: f64) -> (f64, f64) {
     let low = if low.is_finite() { low.max(1.0) } else { 1.0 };
-    let high = if high.is_finite() { high.max(low * 1.01) } else { low * 10.0 };
+    let high = if high.is_finite() {
+        high.max(low * 1.01)
+    } else {
+        low * 10.0
+    };
     let round = |v: f64| {
         let power = 10f64.powf(v.log10().floor());
         [1.0, 2.0, 5.0, 10.0].map(|times| times * power)
