@@ -61,16 +61,16 @@ const MEASURES: [Measure; 4] = [
         more: true,
     },
     Measure {
-        title: "Subscriber mean duration, s",
+        title: "Subscriber mean duration",
         of: |c| c.sub_duration,
-        write: cell_text,
+        write: cell_time,
         tip: text::seconds,
         more: false,
     },
     Measure {
-        title: "Publisher mean duration, s",
+        title: "Publisher mean duration",
         of: |c| c.pub_duration,
-        write: cell_text,
+        write: cell_time,
         tip: text::seconds,
         more: false,
     },
@@ -401,7 +401,6 @@ fn legend(measure: &Measure, low: f64, high: f64, limit: f64) -> String {
 /// At most four characters.
 fn cell_text(value: f64) -> String {
     let two = match value {
-        v if v < 0.01 => format!("{:.0}m", v * 1e3),
         v if v < 0.995 => format!("{v:.2}").trim_start_matches('0').to_owned(),
         v if v < 9.95 => format!("{v:.1}"),
         v if v < 999.5 => format!("{v:.0}"),
@@ -411,6 +410,15 @@ fn cell_text(value: f64) -> String {
         v => format!("{:.0}M", v / 1e6),
     };
     two.replace(".0k", "k").replace(".0M", "M")
+}
+
+/// Seconds in at most four characters: `6ms`, `.11s`, `2.5s`.
+fn cell_time(value: f64) -> String {
+    match value {
+        v if v < 0.000_995 => format!("{:.0}µs", v * 1e6),
+        v if v < 0.0995 => format!("{:.0}ms", v * 1e3),
+        v => format!("{}s", cell_text(v)),
+    }
 }
 
 /// The same as numbers.

@@ -99,7 +99,7 @@ pub fn figure(line: &Timeline<'_>) -> String {
     }
     plot.raw(&hover);
     let note = "Each column is a stretch of time; the colour of a cell is its share of that time's deliveries. \
-                Hatched: warm-up and drain, not measured.";
+                Grey: warm-up and drain, not measured.";
     let keys = [
         ("p50", "half of the deliveries".to_owned()),
         ("p99", "99 %".to_owned()),

@@ -41,7 +41,7 @@ pub fn section(report: &Report, run: &Run, step: &Step) -> String {
     let curves = curves(kinds.into_iter().map(|(name, d)| (name.to_owned(), d)));
     let of = match run.steps.len() {
         0 | 1 => String::new(),
-        _ => format!(" of the step {}", step.name),
+        _ => format!("; step: {}", step.name),
     };
     let note = format!(
         "{}{of}. The right end of a curve is its slowest message.",
@@ -67,10 +67,10 @@ pub fn section(report: &Report, run: &Run, step: &Step) -> String {
     out
 }
 
-fn model(report: &Report) -> &str {
+fn model(report: &Report) -> String {
     match report.load_model.as_str() {
-        "" => "Latencies",
-        model => model,
+        "" => "Latencies".to_owned(),
+        model => format!("Load: {model}"),
     }
 }
 

@@ -242,7 +242,8 @@ impl Plot {
         );
     }
 
-    /// A line across at a value of y, with its name above (or below it, where there is no room) at the right.
+    /// A line across at a value of y, with its name above (or below it, where there is no room) at the left: curves rise
+    /// to the right.
     pub fn level(&mut self, class: &str, value: f64, name: &str) {
         let y = self.y(value);
         let right = WIDTH - RIGHT;
@@ -254,7 +255,7 @@ impl Plot {
         );
         let below = y - TOP < 18.0;
         let shift = if below { 14.0 } else { -5.0 };
-        self.text(right - 6.0, y + shift, "note end", name);
+        self.text(LEFT + 6.0, y + shift, "note", name);
     }
 
     /// A line up at a value of x, with its name beside it.
@@ -272,7 +273,7 @@ impl Plot {
         } else {
             (5.0, "note")
         };
-        self.text(x + shift, TOP + 14.0, class, name);
+        self.text(x + shift, TOP + 32.0, class, name);
     }
 
     /// What a chart draws that the others do not.

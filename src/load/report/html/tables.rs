@@ -189,7 +189,7 @@ pub fn verification(run: &Run) -> String {
         "unacknowledged",
         "refused",
         "disconnects",
-        "what the QoS promises",
+        "promise of the QoS",
     ];
     table(&head, &rows, Align::LastLeft)
 }
