@@ -18,7 +18,7 @@ const NINES_MAX: f64 = 8.0;
 pub const CLASSES: [&str; 6] = ["s1", "s2", "s3", "s4", "s5", "s6"];
 
 /// Percentiles that have a point to hover over, as nines.
-const MARKED: [f64; 6] = [0.301_03, 1.0, 2.0, 3.0, 4.0, 5.0];
+const MARKED: [f64; 6] = [std::f64::consts::LOG10_2, 1.0, 2.0, 3.0, 4.0, 5.0];
 
 /// A named curve of `(nines, nanoseconds)`.
 struct Curve {
