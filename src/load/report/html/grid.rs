@@ -144,63 +144,33 @@ fn better(measure: &Measure, ours: &Cell, theirs: &Cell) -> Option<f64> {
 }
 
 fn tiles(ours: &Grid, theirs: &Grid) -> String {
-    let highest = |grid: &Grid, of: fn(&Cell) -> f64| {
-        let best = grid
-            .values()
-            .map(of)
-            .filter(|v| usable(*v))
-            .fold(0.0, f64::max);
-        if best > 0.0 {
-            text::rate(best)
-        } else {
-            text::NONE.to_owned()
-        }
-    };
+    let runs = ours.values().map(|c| u64::from(c.runs)).sum();
     let mut tiles = vec![
         ("cells of ours".to_owned(), text::count(ours.len() as u64)),
-        (
-            "runs in them".to_owned(),
-            text::count(ours.values().map(|c| u64::from(c.runs)).sum()),
-        ),
+        ("runs in them".to_owned(), text::count(runs)),
     ];
-    for measure in MEASURES.iter().filter(|m| m.more) {
-        let of = measure
-            .title
-            .split(' ')
-            .next()
-            .unwrap_or_default()
-            .to_lowercase();
-        let best = format!(
-            "{} ({} in 2017)",
-            highest(ours, measure.of),
-            highest(theirs, measure.of)
-        );
+    for (of, measure) in ["subscriber", "publisher"].into_iter().zip(&MEASURES) {
+        let (best, before) = (highest(ours, measure.of), highest(theirs, measure.of));
+        let best = format!("{best} ({before} in 2017)");
         tiles.push((format!("highest {of} throughput, msg/s"), best));
-        let mut ratios: Vec<f64> = pairs(ours, theirs)
-            .filter_map(|(a, b)| better(measure, a, b))
-            .collect();
+        let both = pairs(ours, theirs);
+        let mut ratios: Vec<f64> = both.filter_map(|(a, b)| better(measure, a, b)).collect();
         ratios.sort_by(f64::total_cmp);
         if let Some(median) = tables::median(&ratios) {
             let above = ratios.iter().filter(|r| **r > 1.0).count();
-            let median = format!(
-                "{}, more in {above} of {}",
-                text::times(median),
-                ratios.len()
-            );
-            tiles.push((format!("median ratio, {of} throughput"), median));
+            let (median, all) = (text::times(median), ratios.len());
+            let said = format!("{median}, more in {above} of {all}");
+            tiles.push((format!("median ratio, {of} throughput"), said));
         }
     }
-    let mut out = String::from("<dl class=\"tiles wide\">");
-    for (name, value) in tiles {
-        let _ = write!(
-            out,
-            "<div><dt>{}</dt><dd>{}</dd></div>",
-            escape(&name),
-            escape(&value)
-        );
-    }
-    out.push_str("</dl>");
-    out
+    super::tiles("tiles wide", tiles.into_iter())
+}
+
+fn highest(grid: &Grid, of: fn(&Cell) -> f64) -> String {
+    let usable = grid.values().map(of).filter(|v| usable(*v));
+    usable
+        .max_by(f64::total_cmp)
+        .map_or(text::NONE.to_owned(), text::rate)
 }
 
 /// Cells that both have.
@@ -217,86 +187,80 @@ fn maps(
     subscribers: &[u32],
     publishers: &[u32],
 ) -> String {
-    let values = || {
-        ours.values()
-            .chain(theirs.values())
-            .map(measure.of)
-            .filter(|v| usable(*v))
+    let colours = Colours::of(measure, ours, theirs);
+    let draw = |name: &str, show: &Show<'_>| {
+        let label = format!("{}: {name}", measure.title);
+        map(&label, name, subscribers, publishers, show)
     };
-    let (low, high) = (
-        values().fold(f64::INFINITY, f64::min),
-        values().fold(0.0, f64::max),
-    );
-    let level = |value: f64| match high > low {
-        true => ((value / low).ln() / (high / low).ln() * LEVELS).clamp(0.0, LEVELS - 1.0) as u32,
-        false => 3,
-    };
-    let ratios = pairs(ours, theirs).filter_map(|(a, b)| better(measure, a, b));
-    let limit = ratios
-        .map(|r| r.ln().abs())
-        .fold(std::f64::consts::LN_2, f64::max);
-    let side = |ratio: f64| ratio_level(ratio, limit);
-    let own = |grid: &Grid, name: &str| {
-        let show = |place: &(u32, u32)| {
-            let cell = grid.get(place)?;
-            let value = Some((measure.of)(cell)).filter(|v| usable(*v))?;
-            let tip = format!("{}, {} runs", (measure.tip)(value), cell.runs);
-            Some((format!("q{}", level(value)), (measure.write)(value), tip))
-        };
-        map(
-            &format!("{}: {name}", measure.title),
-            name,
-            subscribers,
-            publishers,
-            &show,
-        )
+    let own = |grid: &Grid, place: &(u32, u32)| {
+        let cell = grid.get(place)?;
+        let value = Some((measure.of)(cell)).filter(|v| usable(*v))?;
+        let tip = format!("{}, {} runs", (measure.tip)(value), cell.runs);
+        let class = format!("q{}", colours.level(value));
+        Some((class, (measure.write)(value), tip))
     };
     let ratio = |place: &(u32, u32)| {
         let (a, b) = (ours.get(place)?, theirs.get(place)?);
         let value = better(measure, a, b)?;
-        let tip = format!(
-            "{} against {}",
-            (measure.tip)((measure.of)(a)),
-            (measure.tip)((measure.of)(b))
-        );
-        Some((format!("r{}", side(value)), text::times(value), tip))
+        let [a, b] = [a, b].map(|cell| (measure.tip)((measure.of)(cell)));
+        let class = format!("r{}", colours.ratio_level(value));
+        Some((class, text::times(value), format!("{a} against {b}")))
     };
-    let name = if measure.more {
-        "times as much as in 2017"
-    } else {
-        "times as fast as in 2017"
+    let name = match measure.more {
+        true => "times as much as in 2017",
+        false => "times as fast as in 2017",
     };
-    let mut out = format!(
-        "<section class=\"grid\"><h2>{}</h2><div class=\"maps\">",
-        escape(measure.title)
-    );
-    out.push_str(&own(ours, "ours"));
-    out.push_str(&own(theirs, "2017"));
-    out.push_str(&map(
-        &format!("{}: {name}", measure.title),
-        name,
-        subscribers,
-        publishers,
-        &ratio,
-    ));
+    let title = escape(measure.title);
+    let mut out = format!("<section class=\"grid\"><h2>{title}</h2><div class=\"maps\">");
+    out.push_str(&draw("ours", &|place| own(ours, place)));
+    out.push_str(&draw("2017", &|place| own(theirs, place)));
+    out.push_str(&draw(name, &ratio));
     out.push_str("</div>");
-    if high > 0.0 {
-        out.push_str(&legend(measure, low, high, limit));
+    if colours.high > 0.0 {
+        out.push_str(&legend(measure, &colours));
     }
     out.push_str("</section>");
     out
 }
 
-fn ratio_level(ratio: f64, limit: f64) -> i32 {
-    let side = match ratio {
-        r if r > SAME => 1.0,
-        r if r < 1.0 / SAME => -1.0,
-        _ => return RATIO_SIDE as i32,
-    };
-    let far = (ratio.ln().abs() / limit * RATIO_SIDE)
-        .ceil()
-        .clamp(1.0, RATIO_SIDE);
-    (RATIO_SIDE + side * far) as i32
+/// The colours of a measure: those of values are shared by both maps.
+struct Colours {
+    low: f64,
+    high: f64,
+    /// The logarithm of the ratio farthest from one.
+    limit: f64,
+}
+
+impl Colours {
+    fn of(measure: &Measure, ours: &Grid, theirs: &Grid) -> Self {
+        let all = || ours.values().chain(theirs.values()).map(measure.of);
+        let values = || all().filter(|v| usable(*v));
+        let ratios = pairs(ours, theirs).filter_map(|(a, b)| better(measure, a, b));
+        let far = ratios.map(|r| r.ln().abs());
+        Colours {
+            low: values().fold(f64::INFINITY, f64::min),
+            high: values().fold(0.0, f64::max),
+            limit: far.fold(std::f64::consts::LN_2, f64::max),
+        }
+    }
+
+    fn level(&self, value: f64) -> u32 {
+        if self.high <= self.low {
+            return 3;
+        }
+        let share = (value / self.low).ln() / (self.high / self.low).ln();
+        (share * LEVELS).clamp(0.0, LEVELS - 1.0) as u32
+    }
+
+    fn ratio_level(&self, ratio: f64) -> i32 {
+        let side = match ratio {
+            r if r > SAME => 1.0,
+            r if r < 1.0 / SAME => -1.0,
+            _ => return RATIO_SIDE as i32,
+        };
+        let far = (ratio.ln().abs() / self.limit * RATIO_SIDE).ceil();
+        (RATIO_SIDE + side * far.clamp(1.0, RATIO_SIDE)) as i32
+    }
 }
 
 /// Class, text and tip of a place.
@@ -375,7 +339,8 @@ fn cell(out: &mut String, x: f64, y: f64, place: (u32, u32), show: &Show<'_>) {
 }
 
 /// The colours with the values at which they begin.
-fn legend(measure: &Measure, low: f64, high: f64, limit: f64) -> String {
+fn legend(measure: &Measure, colours: &Colours) -> String {
+    let Colours { low, high, limit } = *colours;
     let mut out = String::from("<ul class=\"ramp\"><li class=\"word\">both maps, from:</li>");
     for level in 0..LEVELS as u32 {
         let from = low * (high / low).powf(f64::from(level) / LEVELS);

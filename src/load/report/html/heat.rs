@@ -47,6 +47,7 @@ impl Rows {
 }
 
 /// What became of a column: its p50 and p99 at its middle.
+#[derive(Default)]
 struct Lines {
     p50: Vec<(f64, f64)>,
     p99: Vec<(f64, f64)>,
@@ -72,32 +73,7 @@ pub fn figure(line: &Timeline<'_>) -> String {
     line.background(&mut plot);
     plot.y_axis("delivery latency", &ticks::log(low, high, text::nanos));
     line.x_axis(&mut plot);
-    let mut levels = vec![String::new(); LEVELS.len()];
-    let mut lines = Lines {
-        p50: Vec::new(),
-        p99: Vec::new(),
-    };
-    let mut hover = String::new();
-    for column in &line.columns {
-        let Some(merged) = merged(column) else {
-            continue;
-        };
-        cells(&plot, &rows, column, &merged, &mut levels);
-        follow(&mut lines, column, &merged);
-        hover.push_str(&tip(&plot, column, &merged, line.end));
-    }
-    for (level, path) in levels
-        .iter()
-        .enumerate()
-        .filter(|(_, path)| !path.is_empty())
-    {
-        plot.raw(&format!("<path class=\"q{level}\" d=\"{path}\"/>"));
-    }
-    for (halo, class, points) in [("halo", "p50", &lines.p50), ("halo", "p99", &lines.p99)] {
-        plot.line(halo, points);
-        plot.line(class, points);
-    }
-    plot.raw(&hover);
+    columns(&mut plot, &rows, line);
     let note = "Each column is a stretch of time; the colour of a cell is its share of that time's deliveries. \
                 Grey: warm-up and drain, not measured.";
     let keys = [
@@ -106,6 +82,33 @@ pub fn figure(line: &Timeline<'_>) -> String {
     ];
     let chart = format!("{}{}", plot.finish(), legend());
     svg::figure(title, note, &keys, &chart)
+}
+
+/// The cells by level, then the lines over them, then what is said of a column.
+fn columns(plot: &mut Plot, rows: &Rows, line: &Timeline<'_>) {
+    let mut levels = vec![String::new(); LEVELS.len()];
+    let mut lines = Lines::default();
+    let mut hover = String::new();
+    for column in &line.columns {
+        let Some(merged) = merged(column) else {
+            continue;
+        };
+        cells(plot, rows, column, &merged, &mut levels);
+        follow(&mut lines, column, &merged);
+        hover.push_str(&tip(plot, column, &merged, line.end));
+    }
+    let filled = levels
+        .iter()
+        .enumerate()
+        .filter(|(_, path)| !path.is_empty());
+    for (level, path) in filled {
+        plot.raw(&format!("<path class=\"q{level}\" d=\"{path}\"/>"));
+    }
+    for (class, points) in [("p50", &lines.p50), ("p99", &lines.p99)] {
+        plot.line("halo", points);
+        plot.line(class, points);
+    }
+    plot.raw(&hover);
 }
 
 /// All deliveries of a column; `None` without any, or when none of its histograms can be read.

@@ -1,10 +1,10 @@
 //! What changed over time: message rates, steps of a ramp, the broker's CPU and memory.
 
 use super::svg::{self, Plot, Scale};
-use super::ticks::{self, Tick};
+use super::ticks;
 use super::timeline::{Column, Timeline};
 use super::{tables, text};
-use crate::load::result::{BrokerInfo, Run, Sample};
+use crate::load::result::{BrokerInfo, Run, Sample, Step};
 
 /// Samples that a chart shows; of a longer run every few.
 const SAMPLES_MAX: usize = 300;
@@ -163,30 +163,21 @@ const MEMORY: [Memory; 4] = [
     }),
 ];
 
+fn most(group: &[Sample], of: fn(&Sample) -> Option<u64>) -> Option<u64> {
+    group.iter().filter_map(of).max()
+}
+
 fn memory(run: &Run, broker: &BrokerInfo, groups: &[&[Sample]], end: f64) -> String {
-    let most = |group: &[Sample], of: fn(&Sample) -> Option<u64>| group.iter().filter_map(of).max();
-    let curves: Vec<_> = MEMORY
-        .into_iter()
-        .map(|(class, name, of)| {
-            let at = |g: &&[Sample]| Some((g.first()?.at_s, most(g, of)? as f64));
-            (
-                class,
-                name,
-                groups.iter().filter_map(at).collect::<Vec<_>>(),
-            )
-        })
-        .filter(|(_, _, points)| !points.is_empty())
-        .collect();
-    let highest = curves
-        .iter()
-        .flat_map(|c| &c.2)
-        .map(|p| p.1)
-        .fold(0.0, f64::max);
-    let budget = broker
-        .budget
-        .as_ref()
-        .map(|b| b.bytes as f64)
-        .filter(|b| *b > 0.0);
+    let curve = |of: fn(&Sample) -> Option<u64>| {
+        let at = |g: &&[Sample]| Some((g.first()?.at_s, most(g, of)? as f64));
+        groups.iter().filter_map(at).collect::<Vec<_>>()
+    };
+    let curves = MEMORY.map(|(class, name, of)| (class, name, curve(of)));
+    let curves: Vec<_> = curves.iter().filter(|c| !c.2.is_empty()).collect();
+    let points = curves.iter().flat_map(|c| &c.2);
+    let highest = points.map(|p| p.1).fold(0.0, f64::max);
+    let budget = broker.budget.as_ref().map(|b| b.bytes as f64);
+    let budget = budget.filter(|b| *b > 0.0);
     let drawn = budget.filter(|b| *b <= highest * BUDGET_SHOWN_TIMES);
     let title = "Broker memory";
     let mut plot = panel(title, end, drawn.unwrap_or(0.0).max(highest));
@@ -199,17 +190,7 @@ fn memory(run: &Run, broker: &BrokerInfo, groups: &[&[Sample]], end: f64) -> Str
         plot.level("limit", bytes, &format!("budget {}", text::bytes(bytes)));
     }
     events(&mut plot, run);
-    for (at, group) in groups.iter().enumerate() {
-        let from = group.first().map_or(0.0, |s| s.at_s);
-        let to = groups
-            .get(at + 1)
-            .and_then(|g| g.first())
-            .map_or(end, |s| s.at_s);
-        let known = MEMORY.iter().filter_map(|m| Some((m.1, most(group, m.2)?)));
-        let parts = known.map(|(name, bytes)| format!("\n{name}: {}", text::bytes(bytes as f64)));
-        let tip = format!("{}{}", ticks::clock(from, end), parts.collect::<String>());
-        plot.band("hit", from, to, &tip);
-    }
+    memory_tips(&mut plot, groups, end);
     let note = match (budget, drawn) {
         (Some(bytes), None) => format!(
             "The budget of {} is {} what is used at most, far above the chart.",
@@ -220,6 +201,17 @@ fn memory(run: &Run, broker: &BrokerInfo, groups: &[&[Sample]], end: f64) -> Str
     };
     let keys: Vec<_> = curves.iter().map(|c| (c.0, c.1.to_owned())).collect();
     svg::figure(title, &note, &keys, &plot.finish())
+}
+
+fn memory_tips(plot: &mut Plot, groups: &[&[Sample]], end: f64) {
+    let starts = groups.iter().filter_map(|g| Some(g.first()?.at_s));
+    let ends = starts.clone().skip(1).chain([end]);
+    for ((group, from), to) in groups.iter().zip(starts).zip(ends) {
+        let known = MEMORY.iter().filter_map(|m| Some((m.1, most(group, m.2)?)));
+        let parts = known.map(|(name, bytes)| format!("\n{name}: {}", text::bytes(bytes as f64)));
+        let tip = format!("{}{}", ticks::clock(from, end), parts.collect::<String>());
+        plot.band("hit", from, to, &tip);
+    }
 }
 
 /// Deaths, refusals and drops of the broker, as lines.
@@ -234,25 +226,16 @@ pub fn ramp(run: &Run) -> String {
     if run.steps.len() < 2 {
         return String::new();
     }
-    let mut end = 0.0;
-    let spans: Vec<(f64, f64)> = run
-        .steps
-        .iter()
-        .map(|s| {
-            let from = end;
-            end += if s.seconds > 0.0 { s.seconds } else { 1.0 };
-            (from, end)
-        })
-        .collect();
-    let highest = run
-        .steps
-        .iter()
-        .map(|s| s.publish_rate.max(s.rate_intended.unwrap_or(0.0)));
+    let (spans, end) = spans(run);
+    let wanted = |s: &Step| s.rate_intended.unwrap_or(0.0);
+    let rates = run.steps.iter().map(|s| s.publish_rate.max(wanted(s)));
     let title = "Rate of each step";
-    let mut plot = panel(title, end, highest.fold(0.0, f64::max));
+    let mut plot = panel(title, end, rates.fold(0.0, f64::max));
     plot.y_axis("msg/s", &ticks::linear(plot.y_high(), text::short));
-    let ticks: Vec<Tick> = ticks::time(end);
-    plot.x_axis("measured time, steps one behind the other", &ticks);
+    plot.x_axis(
+        "measured time, steps one behind the other",
+        &ticks::time(end),
+    );
     let steps = || run.steps.iter().zip(&spans);
     let area: Vec<_> = steps()
         .map(|(s, (from, to))| (*from, *to, 0.0, s.publish_rate))
@@ -278,4 +261,20 @@ pub fn ramp(run: &Run) -> String {
         ("wanted", "intended".to_owned()),
     ];
     svg::figure(title, "", &keys, &plot.finish())
+}
+
+/// Where each step begins and ends if they follow each other, and where the last one ends.
+fn spans(run: &Run) -> (Vec<(f64, f64)>, f64) {
+    let mut end = 0.0;
+    let mut spans = Vec::new();
+    for step in &run.steps {
+        let from = end;
+        end += if step.seconds > 0.0 {
+            step.seconds
+        } else {
+            1.0
+        };
+        spans.push((from, end));
+    }
+    (spans, end)
 }

@@ -159,66 +159,14 @@ fn figures(report: &Report, run: &Run) -> String {
     let Some(step) = focus(report, run) else {
         return String::new();
     };
-    let v = &step.verification;
-    let d = &step.latency.delivery_ns;
-    let latency = |value: u64| (!d.is_empty()).then(|| text::nanos(value as f64));
-    let messages = step.published + step.delivered > 0;
-    let broker = step.broker.as_ref();
-    let peak = broker.map(|b| b.cgroup_peak_bytes.unwrap_or(b.rss_peak_bytes));
-    let operation = step.operations.as_ref();
-    let name = operation.map_or(String::new(), |o| format!("{} a second", o.name));
-    let tiles = [
-        (name.as_str(), operation.map(|o| text::rate(o.rate))),
-        ("msg/s in", messages.then(|| text::rate(step.publish_rate))),
-        (
-            "msg/s out",
-            messages.then(|| text::rate(step.delivery_rate)),
-        ),
-        ("half within", latency(d.p50)),
-        ("99\u{a0}% within", latency(d.p99)),
-        ("99.9\u{a0}% within", latency(d.p999)),
-        ("slowest", latency(d.max)),
-        (
-            "lost",
-            (v.expected > 0).then(|| {
-                format!(
-                    "{} of {}",
-                    text::short(v.lost as f64),
-                    text::short(v.expected as f64)
-                )
-            }),
-        ),
-        (
-            "connections",
-            (run.setup.connections > 0).then(|| text::count(run.setup.connections)),
-        ),
-        ("broker memory, peak", peak.map(|b| text::bytes(b as f64))),
-        (
-            "broker memory a connection",
-            run.setup.broker_bytes_per_connection.map(text::bytes),
-        ),
-        ("broker CPU", broker.map(|b| text::percent(b.busy))),
-        (
-            "broker CPU a delivery",
-            broker.and_then(|b| b.cpu_ns_per_delivery).map(text::nanos),
-        ),
-    ];
-    let mut out = String::from("<dl class=\"tiles\">");
-    for (name, value) in tiles
-        .iter()
-        .filter_map(|(name, value)| Some((name, value.as_ref()?)))
-    {
-        let _ = write!(
-            out,
-            "<div><dt>{}</dt><dd>{}</dd></div>",
-            escape(name),
-            escape(value)
-        );
-    }
-    out.push_str("</dl>");
-    let which = match (run.steps.len() > 1, report.runs.len()) {
-        (true, _) => format!("Of the step {}. ", step.name),
-        (false, _) => String::new(),
+    let named = of_messages(step).into_iter().chain(of_broker(run, step));
+    let mut out = tiles(
+        "tiles",
+        named.filter_map(|(name, value)| Some((name, value?))),
+    );
+    let which = match run.steps.len() {
+        0 | 1 => String::new(),
+        _ => format!("Of the step {}. ", step.name),
     };
     let median = match report.runs.len() {
         0 | 1 => String::new(),
@@ -228,6 +176,59 @@ fn figures(report: &Report, run: &Run) -> String {
     };
     let _ = write!(out, "<p class=\"when\">{}{median}</p>", escape(&which));
     out
+}
+
+/// Names and numbers as cards.
+fn tiles(class: &str, named: impl Iterator<Item = (String, String)>) -> String {
+    let mut out = format!("<dl class=\"{class}\">");
+    for (name, value) in named {
+        let (name, value) = (escape(&name), escape(&value));
+        let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    out.push_str("</dl>");
+    out
+}
+
+/// The name of a number, and the number if it is known.
+type Tile = (String, Option<String>);
+
+fn of_messages(step: &Step) -> Vec<Tile> {
+    let v = &step.verification;
+    let d = &step.latency.delivery_ns;
+    let latency = |value: u64| (!d.is_empty()).then(|| text::nanos(value as f64));
+    let messages = step.published + step.delivered > 0;
+    let rate = |value: f64| messages.then(|| text::rate(value));
+    let operations = step.operations.iter();
+    let operations = operations.map(|o| (format!("{} a second", o.name), Some(text::rate(o.rate))));
+    let (lost, expected) = (text::short(v.lost as f64), text::short(v.expected as f64));
+    let lost = (v.expected > 0).then(|| format!("{lost} of {expected}"));
+    let others = [
+        ("msg/s in", rate(step.publish_rate)),
+        ("msg/s out", rate(step.delivery_rate)),
+        ("half within", latency(d.p50)),
+        ("99\u{a0}% within", latency(d.p99)),
+        ("99.9\u{a0}% within", latency(d.p999)),
+        ("slowest", latency(d.max)),
+        ("lost", lost),
+    ];
+    let others = others.map(|(name, value)| (name.to_owned(), value));
+    operations.chain(others).collect()
+}
+
+fn of_broker(run: &Run, step: &Step) -> Vec<Tile> {
+    let (setup, broker) = (&run.setup, step.broker.as_ref());
+    let made = (setup.connections > 0).then(|| text::count(setup.connections));
+    let peak = broker.map(|b| b.cgroup_peak_bytes.unwrap_or(b.rss_peak_bytes));
+    let each = setup.broker_bytes_per_connection;
+    let cost = broker.and_then(|b| b.cpu_ns_per_delivery);
+    let named = [
+        ("connections", made),
+        ("broker memory, peak", peak.map(|b| text::bytes(b as f64))),
+        ("broker memory a connection", each.map(text::bytes)),
+        ("broker CPU", broker.map(|b| text::percent(b.busy))),
+        ("broker CPU a delivery", cost.map(text::nanos)),
+    ];
+    named.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
 fn latency(report: &Report, run: &Run, step: &Step) -> String {

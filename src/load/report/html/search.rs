@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::svg::{self, Plot, Scale};
 use super::tables::{Align, table};
 use super::text::{self, escape};
-use super::ticks;
+use super::ticks::{self, Tick};
 use crate::load::result::{Attempt, Search};
 
 /// Rates whose highest is more times the lowest than this are drawn on a log axis.
@@ -39,45 +39,19 @@ pub fn section(search: &Search) -> String {
 }
 
 fn chart(search: &Search) -> String {
-    let rates = || {
-        search
-            .curve
-            .iter()
-            .map(|a| a.rate)
-            .filter(|r| r.is_finite())
-    };
-    let (least, most) = (
-        rates().fold(f64::INFINITY, f64::min),
-        rates().fold(0.0, f64::max),
-    );
     let objective = objective_ns(&search.slo);
-    let values = || {
-        let of = search
-            .curve
-            .iter()
-            .flat_map(|a| LINES.map(|l| (l.2)(a) as f64));
-        of.chain(objective.iter().map(|o| o.1)).filter(|v| *v > 0.0)
-    };
-    let (low, high) = ticks::log_bounds(
-        values().fold(f64::INFINITY, f64::min),
-        values().fold(1.0, f64::max),
-    );
-    let wide = least > 0.0 && most > least * LOG_FROM_TIMES;
-    let (x, marks) = match wide {
-        true => {
-            let (from, to) = ticks::log_bounds(least, most);
-            (Scale::log(from, to), ticks::log(from, to, text::short))
-        }
-        false => (
-            Scale::linear(0.0, most * 1.05),
-            ticks::linear(most * 1.05, text::short),
-        ),
-    };
+    let attempts = search.curve.iter();
+    let shown = attempts.flat_map(|a| LINES.map(|l| (l.2)(a) as f64));
+    let values: Vec<f64> = shown.chain(objective.iter().map(|o| o.1)).collect();
+    let filled = values.iter().copied().filter(|v| *v > 0.0);
+    let least = filled.fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(1.0, f64::max);
+    let (low, high) = ticks::log_bounds(least, most);
+    let (x, marks) = rate_axis(search);
     let title = "Latency against rate";
     let mut plot = Plot::new(title, 360.0, x, Scale::log(low, high));
     plot.y_axis("delivery latency", &ticks::log(low, high, text::nanos));
-    let labelled: Vec<_> = marks.into_iter().filter(|t| !t.label.is_empty()).collect();
-    plot.x_axis("msg/s", &labelled);
+    plot.x_axis("msg/s", &marks);
     if let Some((name, ns)) = &objective {
         plot.level("limit", *ns, &format!("{name} {}", text::nanos(*ns)));
     }
@@ -85,11 +59,8 @@ fn chart(search: &Search) -> String {
         plot.moment("held-line", rate, &format!("{} msg/s", text::rate(rate)));
     }
     for (class, name, of) in LINES {
-        let points: Vec<_> = search
-            .curve
-            .iter()
-            .map(|a| (a.rate, of(a) as f64))
-            .collect();
+        let attempts = search.curve.iter();
+        let points: Vec<_> = attempts.map(|a| (a.rate, of(a) as f64)).collect();
         plot.line(class, &points);
         for attempt in &search.curve {
             mark(&mut plot, class, name, attempt, of(attempt) as f64);
@@ -98,6 +69,22 @@ fn chart(search: &Search) -> String {
     let note = "Filled: held. Cross: missed. Square: the tester was the limit.";
     let keys = LINES.map(|(class, name, _)| (class, name.to_owned()));
     svg::figure(title, note, &keys, &plot.finish())
+}
+
+/// The axis of the rates with its labels.
+fn rate_axis(search: &Search) -> (Scale, Vec<Tick>) {
+    let rates = || search.curve.iter().map(|a| a.rate);
+    let finite = || rates().filter(|r| r.is_finite());
+    let least = finite().fold(f64::INFINITY, f64::min);
+    let most = finite().fold(0.0, f64::max);
+    if least > 0.0 && most > least * LOG_FROM_TIMES {
+        let (low, high) = ticks::log_bounds(least, most);
+        let mut marks = ticks::log(low, high, text::short);
+        marks.retain(|t| !t.label.is_empty());
+        return (Scale::log(low, high), marks);
+    }
+    let high = most * 1.05;
+    (Scale::linear(0.0, high), ticks::linear(high, text::short))
 }
 
 fn mark(plot: &mut Plot, class: &str, name: &str, attempt: &Attempt, ns: f64) {
