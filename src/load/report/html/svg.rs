@@ -262,11 +262,18 @@ impl Plot {
     pub fn moment(&mut self, class: &str, value: f64, name: &str) {
         let x = self.x(value);
         let (top, bottom) = (c(TOP), c(self.bottom()));
-        let _ = write!(
-            self.body,
-            "<path class=\"line {class}\" d=\"M{} {top}V{bottom}\"/>",
-            c(x)
-        );
+        // The halo keeps a line that has a name apart from an area of any colour.
+        let halo = (!name.is_empty()).then_some("halo");
+        for class in halo.into_iter().chain([class]) {
+            let line = format!(
+                "<path class=\"line {class}\" d=\"M{} {top}V{bottom}\"/>",
+                c(x)
+            );
+            self.raw(&line);
+        }
+        if name.is_empty() {
+            return;
+        }
         let left = x > WIDTH * 0.7;
         let (shift, class) = if left {
             (-5.0, "note end")
