@@ -7,6 +7,7 @@ pub mod distribution;
 pub mod ledger;
 pub mod measure;
 pub mod model;
+pub mod report;
 pub mod result;
 pub mod stamp;
 pub mod stress;

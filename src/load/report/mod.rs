@@ -1,0 +1,3 @@
+//! What a run found, written for people and for programs.
+
+pub mod html;
