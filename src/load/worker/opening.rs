@@ -21,6 +21,8 @@ pub(super) struct Opening {
     end: u32,
     /// Those begun and not open yet.
     under_way: usize,
+    /// Whether it is over only when all have the messages that they wait for.
+    awaits_goals: bool,
     /// Subscribers that still wait for messages.
     goals_left: u32,
 }
@@ -50,6 +52,7 @@ impl Worker {
             next: range.start,
             end: range.end,
             under_way: 0,
+            awaits_goals: end_ns < u64::MAX && open.timed == Timed::Goal,
             goals_left: 0,
             open,
         });
@@ -64,7 +67,7 @@ impl Worker {
         // Those that failed at once found no opening.
         let failed = std::mem::take(&mut self.failed_at_once);
         opening.under_way = opening.under_way.saturating_sub(failed);
-        if opening.open.goal > 0 {
+        if opening.awaits_goals && opening.open.goal > 0 {
             opening.goals_left = opening.goals_left.saturating_sub(failed as u32);
         }
         if opening.is_busy() {
@@ -96,7 +99,7 @@ impl Worker {
             let is_subscriber = opening.open.group == Group::Subscribers;
             peer.timed = Some(opening.open.timed).filter(|&timed| timed != Timed::No);
             peer.goal_left = if is_subscriber { opening.open.goal } else { 0 };
-            opening.goals_left += u32::from(peer.goal_left > 0 && peer.timed == Some(Timed::Goal));
+            opening.goals_left += u32::from(opening.awaits_goals && peer.goal_left > 0);
             self.forget = opening.open.forget;
             self.connect(index, due_ns, now_ns)?;
         }
