@@ -10,7 +10,7 @@ use crate::load::job::{Job, Timed};
 use crate::load::ledger::{Ledger, Seen};
 use crate::load::measure::{Meter, Spread, Window};
 use crate::load::stamp::{self, Read, Stamp};
-use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, PublishHead, QoS, frame};
+use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, QoS, frame};
 
 use super::command::{Faults, Progress, Times};
 
@@ -299,14 +299,10 @@ impl Core {
         now_ns: u64,
     ) -> &'a [u8] {
         let mut partial = std::mem::take(&mut self.peers[index as usize].partial);
-        loop {
-            let wanted = match frame(&partial, limits::LOAD_PACKET_BYTES_MAX) {
-                Ok(FrameStatus::Incomplete { total_len }) => match total_len {
-                    Some(total) => total - partial.len(),
-                    None => 1,
-                },
-                _ => break,
-            };
+        while let Ok(FrameStatus::Incomplete { total_len }) =
+            frame(&partial, limits::LOAD_PACKET_BYTES_MAX)
+        {
+            let wanted = total_len.map_or(1, |total| total - partial.len());
             if bytes.is_empty() {
                 self.peers[index as usize].partial = partial;
                 return bytes;
@@ -495,91 +491,5 @@ impl Core {
     /// Deliveries of a publisher's messages so far.
     pub(super) fn credits(&self, publisher: u32) -> u64 {
         self.progress.credits[publisher as usize].load(Ordering::Relaxed)
-    }
-
-    /// Appends a message of a stream to a publisher's output.
-    #[inline]
-    pub(super) fn append(&mut self, job: &Job, index: u32, stream: u32, intended_ns: u64) {
-        let sequence = self.count_sent(stream);
-        let stamp = Stamp {
-            run: self.run,
-            stream,
-            sequence,
-            intended_ns,
-        };
-        let payload_len = stamp::STAMP_BYTES + job.filler.len();
-        let topic = &job.streams[stream as usize].topic;
-        let out = self.append_head(job, index, topic, payload_len, intended_ns);
-        stamp::append_plain(out, stamp, &job.filler);
-        self.meter_published(payload_len, u64::from(job.streams[stream as usize].fanout));
-    }
-
-    /// Appends a message of the bus model: a payload with room for its stamp.
-    pub(super) fn append_json(
-        &mut self,
-        job: &Job,
-        index: u32,
-        stream: u32,
-        intended_ns: u64,
-        topic: &str,
-        payload: &mut [u8],
-        fanout: u64,
-    ) {
-        let sequence = self.count_sent(stream);
-        let stamp = Stamp {
-            run: self.run,
-            stream,
-            sequence,
-            intended_ns,
-        };
-        stamp::write_json(payload, stamp);
-        let out = self.append_head(job, index, topic, payload.len(), intended_ns);
-        out.extend_from_slice(payload);
-        self.meter_published(payload.len(), fanout);
-    }
-
-    #[inline]
-    fn count_sent(&mut self, stream: u32) -> u32 {
-        let sent = &mut self.sent[stream as usize];
-        *sent += 1;
-        *sent - 1
-    }
-
-    #[inline]
-    fn meter_published(&mut self, bytes: usize, fanout: u64) {
-        self.published += 1;
-        self.expected += fanout;
-        self.meter.published(bytes, 0, None);
-    }
-
-    #[inline]
-    fn append_head(
-        &mut self,
-        job: &Job,
-        index: u32,
-        topic: &str,
-        payload_len: usize,
-        at_ns: u64,
-    ) -> &mut Vec<u8> {
-        let (version, qos, retain) = (job.settings.version, job.qos, job.retain);
-        self.unacknowledged += u64::from(qos != QoS::AtMostOnce);
-        let peer = self.output(index);
-        let head = PublishHead {
-            version,
-            dup: false,
-            qos,
-            retain,
-            topic: topic.as_bytes(),
-            packet_id: (qos != QoS::AtMostOnce).then(|| peer.client.begin_publish(at_ns)),
-            topic_alias: None,
-            message_expiry: None,
-            subscription_ids: &[],
-            properties: &[],
-            payload_len,
-        };
-        let start = peer.out.len();
-        peer.out.resize(start + head.head_len(), 0);
-        head.write_head(&mut peer.out[start..]);
-        &mut peer.out
     }
 }

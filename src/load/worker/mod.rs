@@ -5,6 +5,7 @@
 //! wait until something comes or is due, handle what came. The clock is read with every receive.
 
 mod command;
+mod compose;
 mod core;
 mod link;
 mod network;

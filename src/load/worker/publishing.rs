@@ -313,9 +313,8 @@ impl Worker {
         };
         let number = self.core.peers[index as usize].number;
         let stream = self.job.publishers[number as usize].first_stream + class;
-        let (topic, payload) = (&event.topic, &mut event.payload);
         self.core
-            .append_json(&self.job, index, stream, due_ns, topic, payload, fanout);
+            .append_json(&self.job, index, stream, due_ns, event, fanout);
         self.step.done_ns = due_ns;
         self.slips.push(due_ns);
     }
