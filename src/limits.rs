@@ -297,6 +297,22 @@ pub const LOAD_OPEN_QUIET_S: f64 = 10.0;
 /// Milliseconds that a worker sleeps at most: after so many it sees a command.
 pub const LOAD_SLEEP_MS_MAX: u64 = 2;
 
+/// Clients of one kind in a load: more than a process has descriptors for on any machine so far.
+pub const LOAD_CLIENTS_MAX: i64 = 4_000_000;
+
+/// Topics of a load, and messages that it stores.
+pub const LOAD_TOPICS_MAX: i64 = 50_000_000;
+
+/// Messages of a publisher that a windowed load keeps outstanding.
+pub const LOAD_WINDOW_MAX: i64 = 1_000_000;
+
+/// Rates of a ramp, and runs of a plan.
+pub const LOAD_STEPS_MAX: i64 = 1000;
+pub const LOAD_RUNS_MAX: i64 = 1000;
+
+/// Messages of a step whose spread a worker takes, where no choice is given: far fewer than it could keep.
+pub const LOAD_SPREAD_WANTED: f64 = 10_000.0;
+
 /// Clients of one kind in the stress test, and the largest side of its grid.
 pub const STRESS_CLIENTS_MAX: i64 = 65_536;
 

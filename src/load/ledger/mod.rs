@@ -43,6 +43,11 @@ impl View {
         self.len() == 0
     }
 
+    /// Whether a stream is among them.
+    pub fn has(&self, stream: u32) -> bool {
+        self.place(stream).is_some()
+    }
+
     #[inline]
     fn place(&self, stream: u32) -> Option<u32> {
         match self {

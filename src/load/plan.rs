@@ -1,0 +1,339 @@
+//! From options to what is done: the clients, the phases, the broker, the reports.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::mqtt::{QoS, Version};
+
+use super::client::Settings;
+use super::job::{Job, Pace, Phase, StepPlan};
+use super::options::Options;
+use super::search::Slo;
+use super::stamp;
+use super::workloads::{self, Shape, Workload};
+
+/// Where the broker is, unless something else is said.
+pub const PORT_DEFAULT: u16 = 1883;
+
+/// What holds a search's rate, unless something else is said.
+const SLO_DEFAULT: &str = "p99=10ms,loss=0";
+
+/// A run as it will be done.
+#[derive(Debug)]
+pub struct Plan {
+    pub workload: &'static str,
+    /// What is to happen, in a sentence.
+    pub title: String,
+    /// How the load relates to the broker's answers; every report shows it.
+    pub load_model: String,
+    /// Every effective setting, by its name on the command line.
+    pub settings: BTreeMap<String, String>,
+    pub seed: u64,
+    pub job: Job,
+    pub phases: Vec<Phase>,
+    pub repeat: u32,
+    pub search: Option<SearchPlan>,
+    pub broker: BrokerPlan,
+    pub outputs: Outputs,
+    /// Losses at QoS 0 are no violation.
+    pub allow_loss: bool,
+    /// CPUs of the workers; `None`: the last ones.
+    pub cpus: Option<Vec<u16>>,
+    /// Source addresses that were given.
+    pub sources: Vec<IpAddr>,
+}
+
+/// Which broker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BrokerPlan {
+    /// One that runs already.
+    pub address: Option<(String, u16)>,
+    /// One to be started by this command; without both it is one of our own.
+    pub command: Option<String>,
+    /// The port that goes with the command.
+    pub port: Option<u16>,
+    pub pid: Option<u32>,
+    pub cpus: Option<Vec<u16>>,
+    pub shards: Option<u16>,
+    pub budget: Option<u64>,
+    /// Lines for the configuration of a broker of our own.
+    pub extra_config: String,
+}
+
+/// A search for the highest rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchPlan {
+    pub slo: Slo,
+    pub start_rate: f64,
+    pub max_rate: Option<f64>,
+    pub precision: f64,
+    /// The seed, where arrivals are left to chance.
+    pub poisson: Option<u64>,
+}
+
+impl SearchPlan {
+    /// The pace at a rate.
+    pub fn pace(&self, rate: f64) -> Pace {
+        match self.poisson {
+            Some(seed) => Pace::Poisson(rate, seed),
+            None => Pace::Constant(rate),
+        }
+    }
+}
+
+/// Where reports go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    pub json: Option<PathBuf>,
+    pub csv: Option<PathBuf>,
+    pub hgrm: Option<PathBuf>,
+    pub hlog: Option<PathBuf>,
+    pub html: Option<PathBuf>,
+    pub quiet: bool,
+}
+
+/// The plan of a workload; an error is one of usage.
+pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
+    check_given(given)?;
+    let mut options = given
+        .clone()
+        .or(workload.presets())
+        .or(Options::defaults());
+    if is_windowed(&options) {
+        options.rate = None;
+    }
+    check(workload, &options)?;
+    let shape = workloads::shape(workload, &options)?;
+    let (job, phases) = finish(&mut options, shape.clone())?;
+    Ok(Plan {
+        workload: workload.name(),
+        title: shape.title,
+        load_model: load_model(&options, &phases),
+        settings: options.settings(),
+        seed: options.seed.unwrap_or_default(),
+        repeat: options.repeat.unwrap_or(1),
+        search: search(&options)?,
+        broker: BrokerPlan {
+            extra_config: shape.broker_config,
+            ..broker(&options)
+        },
+        outputs: Outputs {
+            json: options.json.clone(),
+            csv: options.csv.clone(),
+            hgrm: options.hgrm.clone(),
+            hlog: options.hlog.clone(),
+            html: options.html.clone(),
+            quiet: options.quiet.unwrap_or(false),
+        },
+        allow_loss: options.allow_loss.unwrap_or(false),
+        cpus: options.cpus.clone().map(|cpus| cpus.0),
+        sources: options.source.clone().unwrap_or_default(),
+        job,
+        phases,
+    })
+}
+
+fn is_windowed(options: &Options) -> bool {
+    options.window.is_some() || options.closed_loop == Some(true)
+}
+
+/// What contradicts itself in what was typed, or in the file.
+fn check_given(given: &Options) -> Result<(), String> {
+    let external = given.host.is_some() || given.broker_pid.is_some();
+    let conflicts = [
+        (external && given.broker.is_some(), "--broker starts a broker; --host and --broker-pid name one that runs"),
+        (external && given.budget.is_some(), "--budget is for a broker that is started here, not for one that runs"),
+        (external && given.broker_cpus.is_some(), "--broker-cpus is for a broker that is started here"),
+        (given.shards.is_some() && (external || given.broker.is_some()), "--shards is for a broker of its own"),
+        (is_windowed(given) && given.rate.is_some(), "--rate is open loop; --window and --closed-loop are not"),
+        (is_windowed(given) && given.find_max == Some(true), "--find-max searches a rate; --window and --closed-loop have none"),
+        (given.password.is_some() && given.username.is_none(), "--password needs --username"),
+        (given.slo.is_some() && given.find_max != Some(true), "--slo is the objective of --find-max"),
+    ];
+    match conflicts.iter().find(|(is, _)| *is) {
+        Some((_, text)) => Err((*text).into()),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the effective options.
+fn check(workload: Workload, options: &Options) -> Result<(), String> {
+    let size = options.size.unwrap_or_default().0;
+    if size < stamp::STAMP_BYTES as u64 {
+        return Err(format!(
+            "--size {size}: a payload has at least {} bytes, which say whose message it is, which, and when it was due",
+            stamp::STAMP_BYTES
+        ));
+    }
+    if size > crate::limits::STRESS_MSG_BYTES_MAX as u64 {
+        return Err(format!("--size {size}: more than a packet holds"));
+    }
+    if options.duration.unwrap_or_default().0 <= 0.0 {
+        return Err("--duration: a run takes time".into());
+    }
+    if options.interval.unwrap_or_default().0 < 0.01 {
+        return Err("--interval: at least 10ms".into());
+    }
+    if options.find_max == Some(true) && !workload.has_rate() {
+        return Err(format!("--find-max: {} has no rate of messages", workload.name()));
+    }
+    if is_windowed(options) && !workload.has_rate() {
+        return Err(format!(
+            "--window and --closed-loop: {} does not publish in such a way",
+            workload.name()
+        ));
+    }
+    if !(0.001..=1.0).contains(&options.precision.unwrap_or(0.05)) {
+        return Err("--precision: a share from 0.001 to 1".into());
+    }
+    for (name, factor) in [("--scale", options.scale), ("--time-lapse", options.time_lapse)] {
+        if factor.is_some_and(|factor| !(0.001..=1e6).contains(&factor)) {
+            return Err(format!("{name}: a factor from 0.001 to 1000000"));
+        }
+    }
+    Ok(())
+}
+
+/// The parts that all workloads have in common.
+fn finish(options: &mut Options, shape: Shape) -> Result<(Job, Vec<Phase>), String> {
+    let workers = options.workers.unwrap_or_else(default_workers);
+    options.workers = Some(workers);
+    let connections = shape.subscribers.len() + shape.publishers.len();
+    let spread_every = *options
+        .spread_every
+        .get_or_insert_with(|| default_spread(&shape.phases));
+    let qos = qos(options.qos.unwrap_or(0));
+    let settings = Settings {
+        version: match options.mqtt.as_deref() {
+            Some("3.1") => Version::V31,
+            Some("5") => Version::V5,
+            _ => Version::V311,
+        },
+        keep_alive: 0,
+        username: options.username.clone(),
+        password: options.password.clone().map(String::into_bytes),
+        in_flight_max: options.in_flight.unwrap_or(1024),
+    };
+    let job = Job {
+        settings,
+        client_prefix: "bench-".into(),
+        filters: shape.filters,
+        subscribers: shape.subscribers,
+        streams: shape.streams,
+        publishers: shape.publishers,
+        bus: shape.bus,
+        filler: stamp::filler(options.size.unwrap_or_default().0 as usize),
+        qos,
+        retain: shape.retain,
+        spread_every,
+        workers: workers.min(connections.max(1) as u32),
+        drain_s: options.drain.unwrap_or_default().0,
+    };
+    Ok((job, shape.phases))
+}
+
+/// Half of the CPUs: the other half is the broker's.
+fn default_workers() -> u32 {
+    let cpus = core_affinity::get_core_ids().map_or(1, |ids| ids.len());
+    (cpus as u32 / 2).max(1)
+}
+
+/// So that a step keeps some thousands of messages' first and last arrivals.
+fn default_spread(phases: &[Phase]) -> u32 {
+    let messages = phases.iter().map(|phase| match phase {
+        Phase::Step(step) => step.rate.unwrap_or(100_000.0) * (step.seconds + step.warm_up_s),
+        _ => 0.0,
+    });
+    let most = messages.fold(0.0, f64::max);
+    (most / crate::limits::LOAD_SPREAD_WANTED).ceil().max(1.0) as u32
+}
+
+/// A QoS by its number.
+pub fn qos(number: u8) -> QoS {
+    match number {
+        0 => QoS::AtMostOnce,
+        1 => QoS::AtLeastOnce,
+        _ => QoS::ExactlyOnce,
+    }
+}
+
+fn broker(options: &Options) -> BrokerPlan {
+    let runs = options.command_is_none() && (options.host.is_some() || options.port.is_some());
+    let address = runs.then(|| {
+        let host = options.host.clone().unwrap_or_else(|| "localhost".into());
+        (host, options.port.unwrap_or(PORT_DEFAULT))
+    });
+    BrokerPlan {
+        address,
+        command: options.broker.clone(),
+        port: options.port,
+        pid: options.broker_pid,
+        cpus: options.broker_cpus.clone().map(|cpus| cpus.0),
+        shards: options.shards,
+        budget: options.budget.map(|bytes| bytes.0),
+        extra_config: String::new(),
+    }
+}
+
+impl Options {
+    fn command_is_none(&self) -> bool {
+        self.broker.is_none()
+    }
+}
+
+fn search(options: &Options) -> Result<Option<SearchPlan>, String> {
+    if options.find_max != Some(true) {
+        return Ok(None);
+    }
+    let slo = options.slo.as_deref().unwrap_or(SLO_DEFAULT);
+    Ok(Some(SearchPlan {
+        slo: Slo::parse(slo).map_err(|error| format!("--slo: {error}"))?,
+        start_rate: options.rate.unwrap_or_default().0,
+        max_rate: options.max_rate.map(|rate| rate.0),
+        precision: options.precision.unwrap_or(0.05),
+        poisson: (options.arrivals.as_deref() == Some("poisson"))
+            .then_some(options.seed.unwrap_or_default()),
+    }))
+}
+
+/// The pace of a load that the options describe.
+pub fn pace(options: &Options, rate: f64) -> Pace {
+    if options.closed_loop == Some(true) {
+        return Pace::Window(1);
+    }
+    match options.window {
+        Some(messages) => Pace::Window(messages),
+        None if options.arrivals.as_deref() == Some("poisson") => {
+            Pace::Poisson(rate, options.seed.unwrap_or_default())
+        }
+        None => Pace::Constant(rate),
+    }
+}
+
+/// What every report is branded with.
+fn load_model(options: &Options, phases: &[Phase]) -> String {
+    use super::job::Traffic;
+    let steps = phases.iter().filter_map(|phase| match phase {
+        Phase::Step(StepPlan { traffic, .. }) => Some(traffic),
+        _ => None,
+    });
+    match steps.last() {
+        Some(Traffic::Publish { pace, .. }) => match pace {
+            Pace::Constant(_) => "open loop, constant".into(),
+            Pace::Poisson(..) => "open loop, poisson".into(),
+            Pace::Bus => "open loop, the bus of 2017".into(),
+            Pace::Window(1) if options.closed_loop == Some(true) => {
+                "closed loop: a publisher waits for its last message".into()
+            }
+            Pace::Window(n) => format!("windowed: {n} outstanding a publisher"),
+        },
+        Some(Traffic::Open(open)) if open.rate.is_some() => "open loop, constant".into(),
+        Some(Traffic::Visits { rate: Some(_), .. }) => "open loop, constant".into(),
+        Some(Traffic::Visits { rate: None, .. }) => {
+            "closed loop: a client comes when it has gone".into()
+        }
+        Some(Traffic::Open(_)) => "closed loop: all come as fast as they are taken".into(),
+        Some(Traffic::Receive) | None => "no load but being there".into(),
+    }
+}

@@ -1,0 +1,124 @@
+//! Fan-out, fan-in, pairs and the ramp: publishers with a topic each, read by those who want it.
+
+use crate::load::job::{Filter, Phase, StepPlan, Traffic};
+use crate::load::ledger::View;
+use crate::load::plan::pace;
+use crate::load::quantity::Rate;
+
+use super::{Given, Shape, both_open, one_stream_each};
+
+/// Publishers of one topic (one of them, as a rule), and subscribers of it.
+pub(super) fn fanout(given: &Given<'_>) -> Result<Shape, String> {
+    let topics = (0..given.publishers).map(|_| "bench/fanout".to_owned());
+    let mut shape = read_by_all(given, topics, "bench/fanout");
+    shape.title = format!(
+        "{} to {} subscribers of its topic, {}",
+        plural(given.publishers, "publisher"),
+        given.subscribers,
+        given.pace_text()
+    );
+    shape.phases.push(Phase::Step(given.measured()));
+    Ok(shape)
+}
+
+pub(super) fn fanin(given: &Given<'_>) -> Result<Shape, String> {
+    let topics = (0..given.publishers).map(|at| format!("bench/fanin/{at}"));
+    let mut shape = read_by_all(given, topics, "bench/fanin/+");
+    shape.title = format!(
+        "{} publishers with a topic each to {} of all, {}",
+        given.publishers,
+        plural(given.subscribers, "subscriber"),
+        given.pace_text()
+    );
+    shape.phases.push(Phase::Step(given.measured()));
+    Ok(shape)
+}
+
+/// Publishers with a stream each; every subscriber reads all of them.
+fn read_by_all(given: &Given<'_>, topics: impl Iterator<Item = String>, filter: &str) -> Shape {
+    let fanout = given.fanout(given.subscribers);
+    let (publishers, streams) = one_stream_each(topics, fanout);
+    Shape {
+        filters: vec![Filter {
+            text: given.filter_text(filter),
+            view: View::Range(0..streams.len() as u32),
+        }],
+        subscribers: vec![given.subscriber(0); given.subscribers as usize],
+        publishers,
+        streams,
+        phases: both_open(),
+        ..Shape::default()
+    }
+}
+
+pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
+    let pairs = given.publishers;
+    if given.subscribers != pairs {
+        return Err("pairs: as many --publishers as --subscribers".into());
+    }
+    if given.options.shared.is_some() {
+        return Err("pairs: --shared makes no pairs".into());
+    }
+    let (publishers, streams) = one_stream_each((0..pairs).map(|at| format!("bench/pairs/{at}")), 1);
+    let filters = streams.iter().zip(0..).map(|(stream, at)| Filter {
+        text: stream.topic.clone(),
+        view: View::Range(at..at + 1),
+    });
+    let mut phases = both_open();
+    phases.push(Phase::Step(given.measured()));
+    Ok(Shape {
+        title: format!("{pairs} publishers to a subscriber each, {}", given.pace_text()),
+        filters: filters.collect(),
+        subscribers: (0..pairs).map(|filter| given.subscriber(filter)).collect(),
+        publishers,
+        streams,
+        phases,
+        ..Shape::default()
+    })
+}
+
+/// The talk's manual load test: publishers of the bus, readers of all, and more messages with every step.
+pub(super) fn ramp(given: &Given<'_>) -> Result<Shape, String> {
+    let (from, to) = (rate(given.options.from), rate(given.options.to));
+    let steps = given.options.steps.unwrap_or(1);
+    if from > to {
+        return Err("ramp: --from is not above --to".into());
+    }
+    let topics = (0..given.publishers).map(|at| format!("bench/ramp/{at}"));
+    let mut shape = read_by_all(given, topics, "bench/ramp/+");
+    let in_and_out = 1.0 + f64::from(given.fanout(given.subscribers));
+    shape.title = format!(
+        "{} publishers, {} of all, {from} to {to} messages a second in and out in {steps} steps",
+        given.publishers,
+        plural(given.subscribers, "subscriber"),
+    );
+    for step in 0..steps {
+        let share = match steps {
+            1 => 1.0,
+            _ => f64::from(step) / f64::from(steps - 1),
+        };
+        let all = (from + (to - from) * share).round();
+        let published = all / in_and_out;
+        let each_max = None;
+        let traffic = Traffic::Publish {
+            pace: pace(given.options, published),
+            each_max,
+        };
+        shape.phases.push(Phase::Step(StepPlan {
+            rate: Some(published),
+            ..given.step(&format!("{all} msg/s in and out"), traffic)
+        }));
+    }
+    Ok(shape)
+}
+
+fn rate(rate: Option<Rate>) -> f64 {
+    rate.unwrap_or_default().0
+}
+
+fn plural(count: u32, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}

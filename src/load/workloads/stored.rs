@@ -1,0 +1,124 @@
+//! What the broker keeps for those who are not there: retained messages, and sessions that are away.
+
+use crate::load::job::{
+    Filter, Group, Open, Pace, Phase, Publisher, StepPlan, Stream, Subscriber, Timed, Traffic,
+};
+use crate::load::ledger::View;
+
+use super::{Given, Shape, one_stream_each, open};
+
+/// Every publisher has its share of the topics, and publishes each once.
+pub(super) fn retained(given: &Given<'_>) -> Shape {
+    let publishers = given.publishers.min(given.messages);
+    let share = given.messages.div_ceil(publishers);
+    let owners: Vec<Publisher> = (0..publishers)
+        .map(|at| Publisher {
+            first_stream: at * share,
+            streams: share,
+        })
+        .collect();
+    let topics = publishers * share;
+    let streams = (0..topics).map(|at| Stream {
+        publisher: at / share,
+        topic: format!("bench/retained/{}/{at}", at % 100),
+        fanout: given.subscribers,
+    });
+    Shape {
+        title: format!(
+            "{topics} retained messages, replayed to {} subscribers of all",
+            given.subscribers
+        ),
+        filters: vec![Filter {
+            text: "bench/retained/#".into(),
+            view: View::Range(0..topics),
+        }],
+        subscribers: vec![
+            Subscriber {
+                shared: false,
+                ..given.subscriber(0)
+            };
+            given.subscribers as usize
+        ],
+        streams: streams.collect(),
+        publishers: owners,
+        retain: true,
+        phases: vec![
+            Phase::Open(open(Group::Publishers)),
+            Phase::Step(store(given, share)),
+            Phase::Close(Group::Publishers),
+            Phase::Step(replay(given, topics)),
+        ],
+        ..Shape::default()
+    }
+}
+
+/// Sessions that outlive their connections are away while messages come for them.
+pub(super) fn backlog(given: &Given<'_>) -> Shape {
+    let topics = (0..given.publishers).map(|at| format!("bench/backlog/{at}"));
+    let (publishers, streams) = one_stream_each(topics, given.subscribers);
+    let away = Subscriber {
+        durable: true,
+        shared: false,
+        ..given.subscriber(0)
+    };
+    let goal = given.messages * given.publishers;
+    let forget = Open {
+        forget: true,
+        ..open(Group::Subscribers)
+    };
+    Shape {
+        title: format!(
+            "{} durable sessions that {goal} messages wait for while they are away",
+            given.subscribers
+        ),
+        filters: vec![Filter {
+            text: "bench/backlog/+".into(),
+            view: View::Range(0..streams.len() as u32),
+        }],
+        subscribers: vec![away; given.subscribers as usize],
+        streams,
+        publishers,
+        phases: vec![
+            Phase::Open(open(Group::Subscribers)),
+            Phase::Close(Group::Subscribers),
+            Phase::Open(open(Group::Publishers)),
+            Phase::Step(store(given, given.messages)),
+            Phase::Step(replay(given, goal)),
+            Phase::Close(Group::Subscribers),
+            Phase::Open(forget),
+            Phase::Close(Group::Subscribers),
+        ],
+        // The broker's own bounds would throw most of it away, which is what they are for.
+        broker_config: "max_queued_messages 0\nmax_queued_bytes 0\n".into(),
+        ..Shape::default()
+    }
+}
+
+/// Publishes what the broker is to keep.
+fn store(given: &Given<'_>, each: u32) -> StepPlan {
+    let traffic = Traffic::Publish {
+        pace: Pace::Constant(given.rate),
+        each_max: Some(each),
+    };
+    let messages = f64::from(each) * f64::from(given.publishers);
+    StepPlan {
+        rate: Some(given.rate),
+        // As long as it takes at the rate, and some more.
+        seconds: (messages / given.rate) * 1.5 + given.seconds,
+        settles: false,
+        ..given.step("store", traffic)
+    }
+}
+
+/// All who come get it.
+fn replay(given: &Given<'_>, goal: u32) -> StepPlan {
+    let come = Open {
+        goal,
+        timed: Timed::Goal,
+        ..open(Group::Subscribers)
+    };
+    StepPlan {
+        operation: Some("replays".into()),
+        ..given.step("replay", Traffic::Open(come))
+    }
+}
