@@ -4,6 +4,7 @@
 pub mod arrivals;
 pub mod client;
 pub mod distribution;
+pub mod host;
 pub mod job;
 pub mod ledger;
 pub mod measure;
