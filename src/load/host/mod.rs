@@ -12,10 +12,12 @@ mod folder;
 mod machine;
 mod mounts;
 mod proc;
+mod sources;
 
 pub use cgroup::{CgroupUse, MemoryCgroup, parse_size, size_text};
 pub use machine::{machine, own_pss_bytes, raise_nofile, rss_bytes};
 pub use proc::ProcUse;
+pub use sources::{check_descriptors, resolve, sources};
 
 /// Why a run cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
