@@ -7,16 +7,24 @@
 use std::fmt;
 use std::path::Path;
 
+mod broker;
 mod cgroup;
 mod folder;
+mod launch;
 mod machine;
 mod mounts;
 mod proc;
+mod sampler;
 mod sources;
+#[cfg(test)]
+mod tests;
+mod watched;
 
+pub use broker::{BrokerCommand, BrokerSpec, External, RunningBroker, start};
 pub use cgroup::{CgroupUse, MemoryCgroup, parse_size, size_text};
 pub use machine::{machine, own_pss_bytes, raise_nofile, rss_bytes};
 pub use proc::ProcUse;
+pub use sampler::{SampleTarget, Sampler, broker_use};
 pub use sources::{check_descriptors, resolve, sources};
 
 /// Why a run cannot begin.

@@ -1,0 +1,569 @@
+//! The broker under load: one that is started here, in a process, a memory budget and on CPUs of its own, or one that
+//! runs already.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::cgroup::{MemoryCgroup, size_text};
+use super::folder::Folder;
+use super::launch::{JOIN_FAILED, Launch, cpus_text};
+use super::sampler::SampleTarget;
+use super::watched::{Watched, status_text};
+use super::{HostError, proc, resolve, sources};
+use crate::load::result::{BrokerEvent, BrokerInfo, Budget};
+
+/// How long a broker may take until it accepts connections.
+const READY_MAX: Duration = Duration::from_secs(10);
+
+/// How long one attempt to connect may take.
+const CONNECT_MAX: Duration = Duration::from_millis(200);
+
+/// Time between two attempts.
+const READY_POLL: Duration = Duration::from_millis(10);
+
+/// Ports that are tried for a broker of our own.
+const PORTS_TRIED: u32 = 5;
+
+/// The lowest port that is chosen.
+const PORT_MIN: u16 = 10_000;
+
+/// The exit codes of a shell that cannot run, or does not find, a command.
+const SHELL_CANNOT: [i32; 2] = [126, 127];
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct BrokerSpec {
+    pub command: BrokerCommand,
+    /// Bytes of memory, kernel memory included, without swap.
+    pub budget: Option<u64>,
+    /// CPUs that it may use; empty for all that the tester may.
+    pub cpus: Vec<u16>,
+    /// Where its output goes; a temporary file if `None`.
+    pub log: Option<PathBuf>,
+}
+
+/// The program.
+#[derive(Clone, Debug)]
+pub enum BrokerCommand {
+    /// This broker, on a free port of the loopback address.
+    Own {
+        /// The binary: `std::env::current_exe()`.
+        program: PathBuf,
+        /// Shards; one per CPU if `None`.
+        shards: Option<u16>,
+        /// Lines of configuration behind those of the listener.
+        extra_config: String,
+    },
+    /// Another one, by a shell command that stays in the foreground. `{port}` in it stands for the port; with port 0 a
+    /// free one is chosen.
+    Other {
+        command: String,
+        host: String,
+        port: u16,
+    },
+}
+
+/// A broker that was started here. Ended when dropped.
+#[derive(Debug)]
+pub struct RunningBroker {
+    watched: Arc<Watched>,
+    address: SocketAddr,
+    info: BrokerInfo,
+    epoch: Instant,
+}
+
+/// Starts a broker and waits until it accepts connections.
+///
+/// # Errors
+/// `Usage` for a command that cannot be run, an address that cannot be, an unknown CPU, a wrong configuration;
+/// `Cannot` where the broker ends or does not listen. Its last words are quoted.
+pub fn start(spec: BrokerSpec) -> Result<RunningBroker, HostError> {
+    let (budget, group) = budget(spec.budget);
+    match &spec.command {
+        BrokerCommand::Own { .. } => start_own(&spec, budget, group),
+        BrokerCommand::Other {
+            command,
+            host,
+            port,
+        } => {
+            let address = other_address(command, host, *port)?;
+            attempt(&spec, address, budget, group).map_err(|failed| failed.error)
+        }
+    }
+}
+
+/// A group for the budget, and what to say about it.
+fn budget(bytes: Option<u64>) -> (Option<Budget>, Option<MemoryCgroup>) {
+    let Some(bytes) = bytes else {
+        return (None, None);
+    };
+    let (how, group) = match MemoryCgroup::create(bytes) {
+        Ok(group) => (group.how(), Some(group)),
+        Err(why) => (format!("not enforced: {why}"), None),
+    };
+    let enforced = group.is_some();
+    (
+        Some(Budget {
+            bytes,
+            enforced,
+            how,
+        }),
+        group,
+    )
+}
+
+fn start_own(
+    spec: &BrokerSpec,
+    budget: Option<Budget>,
+    group: Option<MemoryCgroup>,
+) -> Result<RunningBroker, HostError> {
+    let (mut budget, mut group) = (budget, group);
+    let mut tried = 1;
+    loop {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        match attempt(spec, address, budget, group) {
+            Ok(broker) => return Ok(broker),
+            // Somebody took the port between our look and its bind.
+            Err(failed) if failed.port_taken && tried < PORTS_TRIED => tried += 1,
+            Err(failed) => return Err(failed.error),
+        }
+        (budget, group) = self::budget(spec.budget);
+    }
+}
+
+/// Why an attempt came to nothing.
+struct Failed {
+    error: HostError,
+    port_taken: bool,
+}
+
+impl From<HostError> for Failed {
+    fn from(error: HostError) -> Failed {
+        let port_taken = false;
+        Failed { error, port_taken }
+    }
+}
+
+/// Starts it on this address; a second time outside of the group if it may not join that.
+fn attempt(
+    spec: &BrokerSpec,
+    address: SocketAddr,
+    mut budget: Option<Budget>,
+    mut group: Option<MemoryCgroup>,
+) -> Result<RunningBroker, Failed> {
+    loop {
+        let joins = group.is_some();
+        let watched = spawn(spec, address, group.take())?;
+        let status = match wait_ready(&watched, address) {
+            Ready::Yes => {
+                let info = info(spec, address, &watched, budget);
+                return Ok(RunningBroker {
+                    watched: Arc::new(watched),
+                    address,
+                    info,
+                    epoch: Instant::now(),
+                });
+            }
+            Ready::Late => return Err(late(spec, address, &watched).into()),
+            Ready::Ended(status) => status,
+        };
+        if !(joins && status.code() == Some(JOIN_FAILED)) {
+            return Err(ended(spec, &watched, status));
+        }
+        if let Some(budget) = &mut budget {
+            let words = watched.last_words().replace('\n', " ");
+            budget.enforced = false;
+            budget.how = format!("not enforced: the cgroup cannot be joined: {words}");
+        }
+    }
+}
+
+/// Starts the process with its files.
+fn spawn(
+    spec: &BrokerSpec,
+    address: SocketAddr,
+    group: Option<MemoryCgroup>,
+) -> Result<Watched, HostError> {
+    let cannot = |error| HostError::Cannot(format!("cannot write temporary files: {error}"));
+    let folder = Folder::create().map_err(cannot)?;
+    let log = spec
+        .log
+        .clone()
+        .unwrap_or_else(|| folder.path().join("log"));
+    let file = File::create(&log).map_err(|error| {
+        HostError::Usage(format!("cannot write the log {}: {error}", log.display()))
+    })?;
+    let (program, arguments) = match &spec.command {
+        BrokerCommand::Own {
+            program,
+            shards,
+            extra_config,
+        } => {
+            let path = folder.path().join("broker.conf");
+            fs::write(&path, configuration(address, extra_config)).map_err(cannot)?;
+            (
+                program.clone().into(),
+                own_arguments(path, *shards, &spec.cpus),
+            )
+        }
+        BrokerCommand::Other { command, .. } => {
+            let line = shell_line(command, address.port());
+            (OsString::from("/bin/sh"), vec!["-c".into(), line.into()])
+        }
+    };
+    let launch = Launch {
+        program,
+        arguments,
+        cpus: &spec.cpus,
+        procs: group.as_ref().map(MemoryCgroup::procs_path),
+        log: file,
+    };
+    let child = launch.spawn()?;
+    Ok(Watched::new(child, group, log, folder))
+}
+
+/// The configuration file of a broker of our own.
+fn configuration(address: SocketAddr, extra: &str) -> String {
+    format!(
+        "listener {} {}\nallow_anonymous true\nset_tcp_nodelay true\n{extra}\n",
+        address.port(),
+        address.ip()
+    )
+}
+
+fn own_arguments(config: PathBuf, shards: Option<u16>, cpus: &[u16]) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["serve".into(), "-c".into(), config.into()];
+    if let Some(shards) = shards {
+        arguments.extend(["--shards".into(), shards.to_string().into()]);
+    }
+    if !cpus.is_empty() {
+        arguments.extend(["--cpus".into(), cpus_text(cpus).into()]);
+    }
+    arguments
+}
+
+/// The command for `sh -c`: the shell makes way for a simple one, so that the process is the broker.
+fn shell_line(command: &str, port: u16) -> String {
+    let command = command.replace("{port}", &port.to_string());
+    let command = command.trim();
+    let is_simple = !command.contains([';', '&', '|', '\n', '(', '{']);
+    let first = command.split_whitespace().next().unwrap_or_default();
+    match is_simple {
+        true if first == "exec" => command.to_owned(),
+        true if first.contains('=') => format!("exec env {command}"),
+        true => format!("exec {command}"),
+        false => command.to_owned(),
+    }
+}
+
+/// Where another broker will listen.
+fn other_address(command: &str, host: &str, port: u16) -> Result<SocketAddr, HostError> {
+    if command.trim().is_empty() {
+        return Err(HostError::Usage("the broker's command is empty".into()));
+    }
+    if port == 0 && !command.contains("{port}") {
+        return Err(HostError::Usage(format!(
+            "which port does `{command}` listen on? Give it with --port, or write {{port}} where the command takes it"
+        )));
+    }
+    let port = if port == 0 { free_port()? } else { port };
+    let address = resolve(host, port)?;
+    if accepts(address) {
+        return Err(HostError::Usage(format!(
+            "another program accepts connections on {address} already (`ss -ltnp` names it): end it, choose another port, or test it as it is, without --broker"
+        )));
+    }
+    Ok(address)
+}
+
+/// A port of the loopback address that nobody has now. Below those that the kernel gives to clients, if there is room:
+/// a client's end of some connection is then never in the way, and no attempt to connect meets itself.
+fn free_port() -> Result<u16, HostError> {
+    let (first, _) = sources::port_range();
+    if first > PORT_MIN {
+        for _ in 0..100 {
+            let port = fastrand::u16(PORT_MIN..first);
+            if bound_port(port).is_ok() {
+                return Ok(port);
+            }
+        }
+    }
+    bound_port(0).map_err(|error| HostError::Cannot(format!("there is no free port: {error}")))
+}
+
+/// Binds a port, without listening, and lets go of it.
+fn bound_port(port: u16) -> std::io::Result<u16> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let bound = socket.local_addr()?.as_socket();
+    bound
+        .map(|address| address.port())
+        .ok_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Whether a connection is accepted. One to a free port of our own may meet itself: that is none.
+fn accepts(address: SocketAddr) -> bool {
+    let stream = TcpStream::connect_timeout(&address, CONNECT_MAX);
+    stream.is_ok_and(|stream| stream.local_addr().ok() != Some(address))
+}
+
+enum Ready {
+    Yes,
+    Ended(ExitStatus),
+    Late,
+}
+
+fn wait_ready(watched: &Watched, address: SocketAddr) -> Ready {
+    let started = Instant::now();
+    loop {
+        let accepts = accepts(address);
+        if let Some(status) = watched.ended() {
+            return Ready::Ended(status);
+        }
+        if accepts {
+            return Ready::Yes;
+        }
+        if started.elapsed() > READY_MAX {
+            return Ready::Late;
+        }
+        std::thread::sleep(READY_POLL);
+    }
+}
+
+/// The command as the user knows it.
+fn name(spec: &BrokerSpec) -> String {
+    match &spec.command {
+        BrokerCommand::Own { .. } => {
+            format!("firehose {} (own process)", env!("CARGO_PKG_VERSION"))
+        }
+        BrokerCommand::Other { command, .. } => command.clone(),
+    }
+}
+
+fn late(spec: &BrokerSpec, address: SocketAddr, watched: &Watched) -> HostError {
+    HostError::Cannot(format!(
+        "the broker `{}` accepts no connection on {address} within {} s: does it listen there?{}",
+        name(spec),
+        READY_MAX.as_secs(),
+        watched.quoted()
+    ))
+}
+
+/// The error for one that ended before it accepted a connection.
+fn ended(spec: &BrokerSpec, watched: &Watched, status: ExitStatus) -> Failed {
+    let name = name(spec);
+    let events = watched.events(0.0);
+    if let (Some(_), Some(bytes)) = (
+        events.iter().find(|e| e.kind == "out of memory"),
+        spec.budget,
+    ) {
+        let size = size_text(bytes);
+        let text = format!(
+            "the broker `{name}` ran out of its budget of {size} before it accepted a connection"
+        );
+        return HostError::Cannot(text + &watched.quoted()).into();
+    }
+    let mut text = format!("the broker `{name}` {} at once", status_text(status));
+    if matches!(spec.command, BrokerCommand::Other { .. }) && status.success() {
+        text += ": the command must stay in the foreground";
+    }
+    text += &watched.quoted();
+    let is_own = matches!(spec.command, BrokerCommand::Own { .. });
+    let is_usage = match status.code() {
+        Some(code) if is_own => code == 2,
+        Some(code) => SHELL_CANNOT.contains(&code),
+        None => false,
+    };
+    let port_taken = is_own
+        && watched
+            .last_words()
+            .contains("another program has the port");
+    let error = if is_usage {
+        HostError::Usage(text)
+    } else {
+        HostError::Cannot(text)
+    };
+    Failed { error, port_taken }
+}
+
+fn info(
+    spec: &BrokerSpec,
+    address: SocketAddr,
+    watched: &Watched,
+    budget: Option<Budget>,
+) -> BrokerInfo {
+    BrokerInfo {
+        what: name(spec),
+        address: address.to_string(),
+        pid: Some(watched.pid()),
+        budget,
+        cpus: (!spec.cpus.is_empty()).then(|| cpus_text(&spec.cpus)),
+    }
+}
+
+impl RunningBroker {
+    /// Where it accepts connections.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.watched.pid()
+    }
+
+    /// What it is, for the report.
+    pub fn info(&self) -> BrokerInfo {
+        self.info.clone()
+    }
+
+    /// What happened to it since the last call, by whomever: each event is told once, to this or to a sampler.
+    pub fn events(&mut self, at_s: f64) -> Vec<BrokerEvent> {
+        self.watched.events(at_s)
+    }
+
+    /// Whether its process is gone.
+    pub fn ended(&self) -> bool {
+        self.watched.ended().is_some()
+    }
+
+    /// What a sampler looks at.
+    pub fn target(&self) -> SampleTarget {
+        SampleTarget::started(Arc::clone(&self.watched))
+    }
+
+    /// The instant that the time of the event of `stop` counts from; without it that of the start.
+    pub fn set_epoch(&mut self, epoch: Instant) {
+        self.epoch = epoch;
+    }
+
+    /// Ends it: SIGTERM, after 5 s SIGKILL, to its process group and its cgroup. An event if it had ended by itself and
+    /// nobody was told, or had to be killed. The cgroup and the files go as soon as no sampler holds them.
+    pub fn stop(self) -> Option<BrokerEvent> {
+        self.watched.stop(self.epoch.elapsed().as_secs_f64())
+    }
+}
+
+impl Drop for RunningBroker {
+    fn drop(&mut self) {
+        // At once when it has ended; whoever drops it does not want to know how.
+        let _ = self.watched.stop(self.epoch.elapsed().as_secs_f64());
+    }
+}
+
+/// A broker that runs already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct External {
+    /// Its process, if it is on this machine and the user named it.
+    pub pid: Option<u32>,
+}
+
+impl External {
+    /// Whether its process is there.
+    ///
+    /// # Errors
+    /// `Usage` if it is not.
+    pub fn check(&self) -> Result<(), HostError> {
+        match self.pid {
+            Some(pid) if !proc::stat(pid).is_some_and(|stat| stat.is_alive()) => Err(
+                HostError::Usage(format!("there is no process {pid} to watch as the broker")),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// What it is, for the report.
+    pub fn info(&self, address: SocketAddr) -> BrokerInfo {
+        BrokerInfo {
+            what: "external".into(),
+            address: address.to_string(),
+            pid: self.pid,
+            budget: None,
+            cpus: None,
+        }
+    }
+
+    /// What a sampler looks at.
+    pub fn target(&self) -> SampleTarget {
+        SampleTarget::process(self.pid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn simple_commands_replace_the_shell() {
+        for (command, line) in [
+            ("mosquitto -p {port}", "exec mosquitto -p 1883"),
+            (" exec broker ", "exec broker"),
+            ("A=1 broker", "exec env A=1 broker"),
+            ("cd /x && broker", "cd /x && broker"),
+            ("broker | cat; true", "broker | cat; true"),
+            ("broker --x={port} # {port}", "exec broker --x=1883 # 1883"),
+        ] {
+            assert_eq!(shell_line(command, 1883), line);
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_one() {
+        let address = "127.0.0.1:1999".parse().unwrap();
+        let text = configuration(address, "max_keepalive 60");
+        let folder = Folder::create().unwrap();
+        let path = folder.path().join("broker.conf");
+        fs::write(&path, &text).unwrap();
+        let (config, warnings) = crate::config::load(&path).unwrap();
+        assert_eq!(warnings.len(), 0, "{text}");
+        assert_eq!(config.sockets[0].port, 1999);
+        let arguments = own_arguments("f".into(), Some(2), &[0, 1, 5]);
+        assert_eq!(
+            arguments,
+            ["serve", "-c", "f", "--shards", "2", "--cpus", "0-1,5"]
+        );
+        assert_eq!(own_arguments("f".into(), None, &[]).len(), 3);
+    }
+
+    #[test]
+    fn addresses_of_others() {
+        let error = |command: &str, host: &str, port| {
+            let error = other_address(command, host, port).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        };
+        assert!(error(" ", "127.0.0.1", 1883).contains("empty"));
+        assert!(error("broker", "127.0.0.1", 0).contains("{port}"));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(error("broker", "127.0.0.1", port).contains("already"));
+        assert_ne!(other_address("b {port}", "127.0.0.1", 0).unwrap().port(), 0);
+    }
+
+    #[test]
+    fn external_processes_must_be_there() {
+        assert_eq!(External { pid: None }.check(), Ok(()));
+        let own = External {
+            pid: Some(std::process::id()),
+        };
+        assert_eq!(own.check(), Ok(()));
+        assert_eq!(
+            External {
+                pid: Some(u32::MAX)
+            }
+            .check()
+            .unwrap_err()
+            .exit_code(),
+            2
+        );
+        let info = own.info("192.0.2.1:1883".parse().unwrap());
+        assert_eq!((info.what.as_str(), info.pid), ("external", own.pid));
+    }
+}

@@ -1,0 +1,1 @@
+//! Brokers that are started, watched and ended.
