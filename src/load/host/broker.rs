@@ -28,6 +28,9 @@ const CONNECT_MAX: Duration = Duration::from_millis(200);
 /// Time between two attempts.
 const READY_POLL: Duration = Duration::from_millis(10);
 
+/// How long our own broker may accept connections without saying that it is ready.
+const SILENT_MAX: Duration = Duration::from_secs(1);
+
 /// Ports that are tried for a broker of our own.
 const PORTS_TRIED: u32 = 5;
 
@@ -161,7 +164,7 @@ fn attempt(
     loop {
         let joins = group.is_some();
         let watched = spawn(spec, address, group.take())?;
-        let status = match wait_ready(&watched, address) {
+        let status = match wait_ready(spec, &watched, address) {
             Ready::Yes => {
                 let info = info(spec, address, &watched, budget);
                 return Ok(RunningBroker {
@@ -178,7 +181,7 @@ fn attempt(
             return Err(ended(spec, &watched, status));
         }
         if let Some(budget) = &mut budget {
-            let words = watched.last_words().replace('\n', " ");
+            let words = watched.last_words();
             budget.enforced = false;
             budget.how = format!("not enforced: the cgroup cannot be joined: {words}");
         }
@@ -253,7 +256,7 @@ fn own_arguments(config: PathBuf, shards: Option<u16>, cpus: &[u16]) -> Vec<OsSt
 fn shell_line(command: &str, port: u16) -> String {
     let command = command.replace("{port}", &port.to_string());
     let command = command.trim();
-    let is_simple = !command.contains([';', '&', '|', '\n', '(', '{']);
+    let is_simple = is_simple(command);
     let first = command.split_whitespace().next().unwrap_or_default();
     match is_simple {
         true if first == "exec" => command.to_owned(),
@@ -261,6 +264,23 @@ fn shell_line(command: &str, port: u16) -> String {
         true => format!("exec {command}"),
         false => command.to_owned(),
     }
+}
+
+/// Whether a shell command is one program with its arguments, as far as one can tell without being a shell.
+fn is_simple(command: &str) -> bool {
+    let mut quote = None;
+    let mut is_escaped = false;
+    for c in command.chars() {
+        match (quote, c) {
+            _ if is_escaped => is_escaped = false,
+            (None | Some('"'), '\\') => is_escaped = true,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, ';' | '&' | '|' | '\n' | '(' | '{') => return false,
+            (Some(open), _) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    true
 }
 
 /// Where another broker will listen.
@@ -321,14 +341,21 @@ enum Ready {
     Late,
 }
 
-fn wait_ready(watched: &Watched, address: SocketAddr) -> Ready {
+fn wait_ready(spec: &BrokerSpec, watched: &Watched, address: SocketAddr) -> Ready {
+    // Our own broker says so when all of its listeners are there; it may be configured to be silent.
+    let says = matches!(spec.command, BrokerCommand::Own { .. });
     let started = Instant::now();
+    let mut accepts_since = None;
     loop {
-        let accepts = accepts(address);
+        if accepts_since.is_none() && accepts(address) {
+            accepts_since = Some(Instant::now());
+        }
         if let Some(status) = watched.ended() {
             return Ready::Ended(status);
         }
-        if accepts {
+        if let Some(since) = accepts_since
+            && (!says || watched.has_said(" ready: ") || since.elapsed() > SILENT_MAX)
+        {
             return Ready::Yes;
         }
         if started.elapsed() > READY_MAX {
@@ -508,6 +535,11 @@ mod tests {
             ("A=1 broker", "exec env A=1 broker"),
             ("cd /x && broker", "cd /x && broker"),
             ("broker | cat; true", "broker | cat; true"),
+            (
+                "broker 'a; b' \"(\\\" ;\" \\; x",
+                "exec broker 'a; b' \"(\\\" ;\" \\; x",
+            ),
+            ("broker 'a' ; b", "broker 'a' ; b"),
             ("broker --x={port} # {port}", "exec broker --x=1883 # 1883"),
         ] {
             assert_eq!(shell_line(command, 1883), line);

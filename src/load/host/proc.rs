@@ -57,6 +57,8 @@ impl ProcUse {
 pub(super) struct Stat {
     pub state: char,
     pub parent: u32,
+    /// The process group, named by its leader's pid.
+    pub group: u32,
     /// Own time and that of awaited children.
     pub user_ticks: u64,
     pub system_ticks: u64,
@@ -85,6 +87,7 @@ impl Stat {
         Some(Stat {
             state: words.first()?.chars().next()?,
             parent: number(4)? as u32,
+            group: number(5)? as u32,
             user_ticks: number(14)? + number(16)?,
             system_ticks: number(15)? + number(17)?,
             threads: number(20)? as u32,
@@ -164,14 +167,25 @@ fn listed_children(pid: u32) -> Option<Vec<u32>> {
 
 /// Every process with its parent.
 fn all_parents() -> Vec<(u32, u32)> {
+    let found = all().into_iter();
+    found.map(|(pid, stat)| (pid, stat.parent)).collect()
+}
+
+/// The living processes of a group.
+pub(super) fn group(leader: u32) -> Vec<u32> {
+    let found = all().into_iter();
+    let found = found.filter(|(_, stat)| stat.group == leader && stat.is_alive());
+    found.map(|(pid, _)| pid).collect()
+}
+
+/// Every process.
+fn all() -> Vec<(u32, Stat)> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| Some((pid, stat(pid)?.parent)))
-        .collect()
+    let pids = entries.flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, stat(pid)?))).collect()
 }
 
 #[cfg(test)]
@@ -207,6 +221,7 @@ mod tests {
             let expected = Stat {
                 state: 'S',
                 parent: 4,
+                group: 5,
                 user_ticks: 1231,
                 system_ticks: 306,
                 threads: 7,
@@ -269,7 +284,7 @@ mod tests {
         assert!(listed_children(pid).is_none_or(|found| found == [pids[1]]));
         assert!(all_parents().contains(&(pids[1], pid)));
         for pid in pids.iter().rev() {
-            let _ = Command::new("kill").arg(pid.to_string()).status();
+            let _ = Command::new("kill").arg(pid.to_string()).output();
         }
         shell.0.wait().unwrap();
         assert_eq!(ProcUse::of(pid), None);

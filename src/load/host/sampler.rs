@@ -457,21 +457,19 @@ mod tests {
             interval: Duration::from_secs(1),
             samples_max: 8,
         };
-        for second in 0..17u32 {
+        let mut at_s = 0.0;
+        while at_s < 17.0 {
             kept.push(Sample {
-                at_s: second.into(),
-                pss_bytes: (second == 3).then_some(7),
+                at_s,
+                pss_bytes: (at_s == 3.0).then_some(7),
                 ..Sample::default()
             });
+            at_s += kept.interval.as_secs_f64();
         }
         let times: Vec<f64> = kept.samples.iter().map(|sample| sample.at_s).collect();
-        assert_eq!(
-            times,
-            [0.0, 8.0, 12.0, 16.0].map(|s: f64| s).to_vec().as_slice(),
-            "{times:?}"
-        );
+        assert_eq!(times, [0.0, 4.0, 8.0, 12.0, 16.0]);
         assert_eq!(kept.samples[0].pss_bytes, Some(7));
-        assert_eq!(kept.interval, Duration::from_secs(8));
+        assert_eq!(kept.interval, Duration::from_secs(4));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::cgroup::{MemoryCgroup, size_text};
 use super::folder::Folder;
 use super::launch::Watchdog;
+use super::proc;
 use crate::limits;
 use crate::load::result::BrokerEvent;
 
@@ -89,9 +90,7 @@ impl Watched {
         if state.ended.is_some() {
             return state.ended;
         }
-        let pid = Pid::from_raw(self.pid as i32)?;
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if !matches!(waitid(WaitId::Pid(pid), look), Ok(Some(_))) {
+        if !self.is_zombie() {
             return None;
         }
         // Before it is waited for its number is still its own, so the group is too.
@@ -100,6 +99,13 @@ impl Watched {
         // From here on there is nothing to watch over.
         state.watchdog = None;
         state.ended
+    }
+
+    /// Whether it has ended and was not waited for yet.
+    fn is_zombie(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let pid = Pid::from_raw(self.pid as i32);
+        pid.is_some_and(|pid| matches!(waitid(WaitId::Pid(pid), look), Ok(Some(_))))
     }
 
     /// SIGKILL to its process group and to its cgroup. Only while it has not been waited for.
@@ -186,9 +192,14 @@ impl Watched {
         format!("; its last words:{}", quoted.concat())
     }
 
-    /// Everything in its log's end, for those who look for a word.
+    /// Whether it wrote this lately.
+    pub fn has_said(&self, words: &str) -> bool {
+        log_end(&self.log).contains(words)
+    }
+
+    /// Its last lines in one.
     pub fn last_words(&self) -> String {
-        last_lines(&self.log).join("\n")
+        last_lines(&self.log).join(" ")
     }
 
     /// Ends it: SIGTERM, and SIGKILL when it does not end in time. What happened to it before and was not told is
@@ -222,16 +233,19 @@ impl Watched {
         }
         self.signal(Signal::TERM);
         let started = Instant::now();
-        while started.elapsed() < STOP_MAX {
-            if self.reap(&mut state).is_some() {
-                return true;
+        // A shell may end before the broker that it started: that has its time too.
+        let is_over = || self.is_zombie() && proc::group(self.pid).is_empty();
+        while !is_over() {
+            if started.elapsed() > STOP_MAX {
+                self.kill_all();
+                state.ended = state.child.wait().ok();
+                state.watchdog = None;
+                return false;
             }
             std::thread::sleep(STOP_POLL);
         }
-        self.kill_all();
-        state.ended = state.child.wait().ok();
-        state.watchdog = None;
-        false
+        self.reap(&mut state);
+        true
     }
 }
 
@@ -277,19 +291,24 @@ fn signal_name(signal: i32) -> Option<&'static str> {
     .map(|(_, name)| *name)
 }
 
-/// The last lines of a log that is not empty, without what would move a terminal's cursor.
-fn last_lines(log: &Path) -> Vec<String> {
+/// The end of a log; empty when it cannot be read.
+fn log_end(log: &Path) -> String {
     let mut bytes = Vec::new();
     if let Ok(mut file) = File::open(log) {
         let len = file.metadata().map_or(0, |data| data.len());
         let from = len.saturating_sub(limits::LOAD_LOG_TAIL_BYTES);
-        // A log that cannot be read has no last words.
+        // What cannot be read is not quoted.
         let _ = file.seek(SeekFrom::Start(from));
         let _ = file
             .take(limits::LOAD_LOG_TAIL_BYTES)
             .read_to_end(&mut bytes);
     }
-    let text = String::from_utf8_lossy(&bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last lines of a log that are not empty, without what would move a terminal's cursor.
+fn last_lines(log: &Path) -> Vec<String> {
+    let text = log_end(log);
     let clean = |line: &str| -> String {
         let line = line.trim_end().replace('\t', " ");
         line.chars().filter(|c| !c.is_control()).collect()
