@@ -138,3 +138,29 @@ fn what_the_machine_does_not_give_is_not() {
     assert!(matches!(error, HostError::Cannot(_)), "{error:?}");
     assert!(error.to_string().contains("cannot listen"), "{error}");
 }
+
+#[test]
+fn another_broker_is_watched_as_well() {
+    let Some(mosquitto) = support::which("mosquitto") else {
+        return support::skipped("mosquitto");
+    };
+    let mut spec = spec(1, "");
+    spec.command = BrokerCommand::Other {
+        command: format!("{} -p {{port}}", mosquitto.display()),
+        host: "localhost".into(),
+        port: 0,
+    };
+    spec.budget = Some(BUDGET);
+    let broker = start(spec).unwrap();
+    let info = broker.info();
+    assert!(info.what.contains("mosquitto -p"), "{}", info.what);
+    let comm = std::fs::read_to_string(format!("/proc/{}/comm", broker.pid())).unwrap();
+    assert_eq!(comm, "mosquitto\n");
+    let sampler = Sampler::start(broker.target(), Instant::now(), Duration::from_millis(20));
+    talk(&broker, 100);
+    let now = sampler.now();
+    assert!(now.rss_bytes > 1 << 20 && now.threads == 1);
+    assert_eq!(now.cgroup_bytes.is_some(), info.budget.unwrap().enforced);
+    assert_eq!(broker.stop(), None);
+    assert!(sampler.finish().1.is_empty());
+}

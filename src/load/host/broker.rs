@@ -1,29 +1,24 @@
-//! The broker under load: one that is started here, in a process, a memory budget and on CPUs of its own, or one that
-//! runs already.
+//! The start of a broker, in a process, a memory budget and on CPUs of its own.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
 use super::cgroup::{MemoryCgroup, size_text};
+use super::command::{configuration, own_arguments, shell_line};
 use super::folder::Folder;
 use super::launch::{JOIN_FAILED, Launch, cpus_text};
-use super::sampler::SampleTarget;
+use super::ports::{accepts, free_port};
+use super::running::RunningBroker;
 use super::watched::{Watched, status_text};
-use super::{HostError, proc, resolve, sources};
-use crate::load::result::{BrokerEvent, BrokerInfo, Budget};
+use super::{HostError, resolve};
+use crate::load::result::{BrokerInfo, Budget};
 
 /// How long a broker may take until it accepts connections.
 const READY_MAX: Duration = Duration::from_secs(10);
-
-/// How long one attempt to connect may take.
-const CONNECT_MAX: Duration = Duration::from_millis(200);
 
 /// Time between two attempts.
 const READY_POLL: Duration = Duration::from_millis(10);
@@ -33,9 +28,6 @@ const SILENT_MAX: Duration = Duration::from_secs(1);
 
 /// Ports that are tried for a broker of our own.
 const PORTS_TRIED: u32 = 5;
-
-/// The lowest port that is chosen.
-const PORT_MIN: u16 = 10_000;
 
 /// The exit codes of a shell that cannot run, or does not find, a command.
 const SHELL_CANNOT: [i32; 2] = [126, 127];
@@ -71,15 +63,6 @@ pub enum BrokerCommand {
         host: String,
         port: u16,
     },
-}
-
-/// A broker that was started here. Ended when dropped.
-#[derive(Debug)]
-pub struct RunningBroker {
-    watched: Arc<Watched>,
-    address: SocketAddr,
-    info: BrokerInfo,
-    epoch: Instant,
 }
 
 /// Starts a broker and waits until it accepts connections.
@@ -167,12 +150,7 @@ fn attempt(
         let status = match wait_ready(spec, &watched, address) {
             Ready::Yes => {
                 let info = info(spec, address, &watched, budget);
-                return Ok(RunningBroker {
-                    watched: Arc::new(watched),
-                    address,
-                    info,
-                    epoch: Instant::now(),
-                });
+                return Ok(RunningBroker::new(watched, address, info));
             }
             Ready::Late => return Err(late(spec, address, &watched).into()),
             Ready::Ended(status) => status,
@@ -232,57 +210,6 @@ fn spawn(
     Ok(Watched::new(child, group, log, folder))
 }
 
-/// The configuration file of a broker of our own.
-fn configuration(address: SocketAddr, extra: &str) -> String {
-    format!(
-        "listener {} {}\nallow_anonymous true\nset_tcp_nodelay true\n{extra}\n",
-        address.port(),
-        address.ip()
-    )
-}
-
-fn own_arguments(config: PathBuf, shards: Option<u16>, cpus: &[u16]) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["serve".into(), "-c".into(), config.into()];
-    if let Some(shards) = shards {
-        arguments.extend(["--shards".into(), shards.to_string().into()]);
-    }
-    if !cpus.is_empty() {
-        arguments.extend(["--cpus".into(), cpus_text(cpus).into()]);
-    }
-    arguments
-}
-
-/// The command for `sh -c`: the shell makes way for a simple one, so that the process is the broker.
-fn shell_line(command: &str, port: u16) -> String {
-    let command = command.replace("{port}", &port.to_string());
-    let command = command.trim();
-    let is_simple = is_simple(command);
-    let first = command.split_whitespace().next().unwrap_or_default();
-    match is_simple {
-        true if first == "exec" => command.to_owned(),
-        true if first.contains('=') => format!("exec env {command}"),
-        true => format!("exec {command}"),
-        false => command.to_owned(),
-    }
-}
-
-/// Whether a shell command is one program with its arguments, as far as one can tell without being a shell.
-fn is_simple(command: &str) -> bool {
-    let mut quote = None;
-    let mut is_escaped = false;
-    for c in command.chars() {
-        match (quote, c) {
-            _ if is_escaped => is_escaped = false,
-            (None | Some('"'), '\\') => is_escaped = true,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, ';' | '&' | '|' | '\n' | '(' | '{') => return false,
-            (Some(open), _) if c == open => quote = None,
-            _ => {}
-        }
-    }
-    true
-}
-
 /// Where another broker will listen.
 fn other_address(command: &str, host: &str, port: u16) -> Result<SocketAddr, HostError> {
     if command.trim().is_empty() {
@@ -301,38 +228,6 @@ fn other_address(command: &str, host: &str, port: u16) -> Result<SocketAddr, Hos
         )));
     }
     Ok(address)
-}
-
-/// A port of the loopback address that nobody has now. Below those that the kernel gives to clients, if there is room:
-/// a client's end of some connection is then never in the way, and no attempt to connect meets itself.
-fn free_port() -> Result<u16, HostError> {
-    let (first, _) = sources::port_range();
-    if first > PORT_MIN {
-        for _ in 0..100 {
-            let port = fastrand::u16(PORT_MIN..first);
-            if bound_port(port).is_ok() {
-                return Ok(port);
-            }
-        }
-    }
-    bound_port(0).map_err(|error| HostError::Cannot(format!("there is no free port: {error}")))
-}
-
-/// Binds a port, without listening, and lets go of it.
-fn bound_port(port: u16) -> std::io::Result<u16> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-    let bound = socket.local_addr()?.as_socket();
-    bound
-        .map(|address| address.port())
-        .ok_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())
-}
-
-/// Whether a connection is accepted. One to a free port of our own may meet itself: that is none.
-fn accepts(address: SocketAddr) -> bool {
-    let stream = TcpStream::connect_timeout(&address, CONNECT_MAX);
-    stream.is_ok_and(|stream| stream.local_addr().ok() != Some(address))
 }
 
 enum Ready {
@@ -436,133 +331,9 @@ fn info(
     }
 }
 
-impl RunningBroker {
-    /// Where it accepts connections.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.watched.pid()
-    }
-
-    /// What it is, for the report.
-    pub fn info(&self) -> BrokerInfo {
-        self.info.clone()
-    }
-
-    /// What happened to it since the last call, by whomever: each event is told once, to this or to a sampler.
-    pub fn events(&mut self, at_s: f64) -> Vec<BrokerEvent> {
-        self.watched.events(at_s)
-    }
-
-    /// Whether its process is gone.
-    pub fn ended(&self) -> bool {
-        self.watched.ended().is_some()
-    }
-
-    /// What a sampler looks at.
-    pub fn target(&self) -> SampleTarget {
-        SampleTarget::started(Arc::clone(&self.watched))
-    }
-
-    /// The instant that the time of the event of `stop` counts from; without it that of the start.
-    pub fn set_epoch(&mut self, epoch: Instant) {
-        self.epoch = epoch;
-    }
-
-    /// Ends it: SIGTERM, after 5 s SIGKILL, to its process group and its cgroup. An event if it had ended by itself and
-    /// nobody was told, or had to be killed. The cgroup and the files go as soon as no sampler holds them.
-    pub fn stop(self) -> Option<BrokerEvent> {
-        self.watched.stop(self.epoch.elapsed().as_secs_f64())
-    }
-}
-
-impl Drop for RunningBroker {
-    fn drop(&mut self) {
-        // At once when it has ended; whoever drops it does not want to know how.
-        let _ = self.watched.stop(self.epoch.elapsed().as_secs_f64());
-    }
-}
-
-/// A broker that runs already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct External {
-    /// Its process, if it is on this machine and the user named it.
-    pub pid: Option<u32>,
-}
-
-impl External {
-    /// Whether its process is there.
-    ///
-    /// # Errors
-    /// `Usage` if it is not.
-    pub fn check(&self) -> Result<(), HostError> {
-        match self.pid {
-            Some(pid) if !proc::stat(pid).is_some_and(|stat| stat.is_alive()) => Err(
-                HostError::Usage(format!("there is no process {pid} to watch as the broker")),
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// What it is, for the report.
-    pub fn info(&self, address: SocketAddr) -> BrokerInfo {
-        BrokerInfo {
-            what: "external".into(),
-            address: address.to_string(),
-            pid: self.pid,
-            budget: None,
-            cpus: None,
-        }
-    }
-
-    /// What a sampler looks at.
-    pub fn target(&self) -> SampleTarget {
-        SampleTarget::process(self.pid)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn simple_commands_replace_the_shell() {
-        for (command, line) in [
-            ("mosquitto -p {port}", "exec mosquitto -p 1883"),
-            (" exec broker ", "exec broker"),
-            ("A=1 broker", "exec env A=1 broker"),
-            ("cd /x && broker", "cd /x && broker"),
-            ("broker | cat; true", "broker | cat; true"),
-            (
-                "broker 'a; b' \"(\\\" ;\" \\; x",
-                "exec broker 'a; b' \"(\\\" ;\" \\; x",
-            ),
-            ("broker 'a' ; b", "broker 'a' ; b"),
-            ("broker --x={port} # {port}", "exec broker --x=1883 # 1883"),
-        ] {
-            assert_eq!(shell_line(command, 1883), line);
-        }
-    }
-
-    #[test]
-    fn the_configuration_is_one() {
-        let address = "127.0.0.1:1999".parse().unwrap();
-        let text = configuration(address, "max_keepalive 60");
-        let folder = Folder::create().unwrap();
-        let path = folder.path().join("broker.conf");
-        fs::write(&path, &text).unwrap();
-        let (config, warnings) = crate::config::load(&path).unwrap();
-        assert_eq!(warnings.len(), 0, "{text}");
-        assert_eq!(config.sockets[0].port, 1999);
-        let arguments = own_arguments("f".into(), Some(2), &[0, 1, 5]);
-        assert_eq!(
-            arguments,
-            ["serve", "-c", "f", "--shards", "2", "--cpus", "0-1,5"]
-        );
-        assert_eq!(own_arguments("f".into(), None, &[]).len(), 3);
-    }
 
     #[test]
     fn addresses_of_others() {
@@ -577,25 +348,5 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         assert!(error("broker", "127.0.0.1", port).contains("already"));
         assert_ne!(other_address("b {port}", "127.0.0.1", 0).unwrap().port(), 0);
-    }
-
-    #[test]
-    fn external_processes_must_be_there() {
-        assert_eq!(External { pid: None }.check(), Ok(()));
-        let own = External {
-            pid: Some(std::process::id()),
-        };
-        assert_eq!(own.check(), Ok(()));
-        assert_eq!(
-            External {
-                pid: Some(u32::MAX)
-            }
-            .check()
-            .unwrap_err()
-            .exit_code(),
-            2
-        );
-        let info = own.info("192.0.2.1:1883".parse().unwrap());
-        assert_eq!((info.what.as_str(), info.pid), ("external", own.pid));
     }
 }

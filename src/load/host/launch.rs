@@ -172,6 +172,7 @@ impl Drop for Watchdog {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use super::super::cgroup::MemoryCgroup;
     use super::super::folder::Folder;
     use super::super::proc;
     use super::*;
@@ -252,6 +253,37 @@ mod tests {
         drop(watchdog.0.stdin.take());
         let started = Instant::now();
         while is_running(child.id()) || files.exists() {
+            assert!(started.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_watchdog_clears_the_cgroup() {
+        let group = match MemoryCgroup::create(64 << 20) {
+            Ok(group) => group,
+            Err(why) => return eprintln!("SKIPPED: {why}"),
+        };
+        let folder = Folder::create().unwrap();
+        let file = folder.path().join("pid");
+        // One of the two leaves the process group.
+        let script = format!(
+            "setsid sleep 60 & echo $! > {}; sleep 60; true",
+            file.display()
+        );
+        let mut launch = launch(&folder, &script, &[]);
+        launch.procs = Some(group.procs_path());
+        let mut child = launch.spawn().unwrap();
+        let read = || super::super::read_number(&file);
+        let started = Instant::now();
+        while read().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut watchdog = Watchdog::start(child.id(), Some(group.dir()), None).unwrap();
+        drop(watchdog.0.stdin.take());
+        while is_running(child.id()) || is_running(read().unwrap() as u32) || group.dir().exists() {
             assert!(started.elapsed() < Duration::from_secs(20));
             std::thread::sleep(Duration::from_millis(10));
         }

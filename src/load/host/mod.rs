@@ -9,22 +9,28 @@ use std::path::Path;
 
 mod broker;
 mod cgroup;
+mod command;
 mod folder;
 mod launch;
+mod look;
 mod machine;
 mod mounts;
+mod ports;
 mod proc;
+mod running;
 mod sampler;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod watched;
 
-pub use broker::{BrokerCommand, BrokerSpec, External, RunningBroker, start};
+pub use broker::{BrokerCommand, BrokerSpec, start};
 pub use cgroup::{CgroupUse, MemoryCgroup, parse_size, size_text};
+pub use look::{SampleTarget, broker_use};
 pub use machine::{machine, own_pss_bytes, raise_nofile, rss_bytes};
 pub use proc::ProcUse;
-pub use sampler::{SampleTarget, Sampler, broker_use};
+pub use running::{External, RunningBroker};
+pub use sampler::Sampler;
 pub use sources::{check_descriptors, resolve, sources};
 
 /// Why a run cannot begin.
