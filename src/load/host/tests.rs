@@ -274,6 +274,23 @@ fn a_budget_counts_from_the_first_byte() {
 }
 
 #[test]
+fn what_waits_in_sockets_is_counted() {
+    if !has_python() || !has_cgroups() {
+        return;
+    }
+    let fill = "s.accept(); s.accept(); c=socket.create_connection(s.getsockname()); p=s.accept()\nc.setblocking(False)\ntry:\n while True: c.send(bytes(65536))\nexcept BlockingIOError: time.sleep(60)";
+    let mut spec = spec(&listening(fill));
+    spec.budget = Some(BUDGET);
+    let broker = start(spec).unwrap();
+    let sampler = Sampler::start(broker.target(), Instant::now(), Duration::from_millis(10));
+    let kernel = || sampler.now().cgroup_kernel_bytes.unwrap();
+    let before = kernel();
+    drop(std::net::TcpStream::connect(broker.address()));
+    eventually("some of it", || kernel() > before + (1 << 20));
+    assert_eq!(broker.stop(), None);
+}
+
+#[test]
 fn one_that_needs_more_than_its_budget_is_out_of_memory() {
     if !has_python() || !has_cgroups() {
         return;
