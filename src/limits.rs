@@ -265,6 +265,38 @@ pub const LOAD_GAPS_MAX: usize = 1 << 20;
 /// Sampled messages of a step whose first and last arrival a worker keeps: some 40 MB.
 pub const LOAD_SPREAD_MESSAGES_MAX: usize = 1 << 20;
 
+/// Bytes that a publisher of the load tester keeps for a broker that does not take them; messages that are due beyond
+/// that are held back.
+pub const LOAD_OUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Messages of a worker that are due and held back, at most: 8 bytes each. Those behind them wait in the schedule.
+pub const LOAD_HELD_MAX: usize = 1 << 20;
+
+/// Messages that a worker publishes before it looks at its connections again.
+pub const LOAD_PUBLISHES_PER_TURN: u32 = 256;
+
+/// Connections of a worker that are being opened at the same time, where no rate is given.
+pub const LOAD_OPENING_MAX: usize = 64;
+
+/// Completions that a worker takes before it publishes again.
+pub const LOAD_COMPLETIONS_PER_TURN: usize = 512;
+
+/// Output buffers that a worker keeps for later use, and the largest of them.
+pub const LOAD_BUFFERS_KEPT: usize = 1024;
+pub const LOAD_BUFFER_KEPT_BYTES: usize = 64 * 1024;
+
+/// The longest packet that the load tester takes.
+pub const LOAD_PACKET_BYTES_MAX: u32 = PACKET_BYTES_MAX;
+
+/// Different error texts of a worker that are counted apart.
+pub const LOAD_ERROR_TEXTS_MAX: usize = 32;
+
+/// Seconds without a new connection after which those that are still missing have failed.
+pub const LOAD_OPEN_QUIET_S: f64 = 10.0;
+
+/// Milliseconds that a worker sleeps at most: after so many it sees a command.
+pub const LOAD_SLEEP_MS_MAX: u64 = 2;
+
 /// Clients of one kind in the stress test, and the largest side of its grid.
 pub const STRESS_CLIENTS_MAX: i64 = 65_536;
 

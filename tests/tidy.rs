@@ -17,7 +17,11 @@ const LINES_MAX: usize = 600;
 const SANS_IO_TOP: &str = "broker";
 
 /// Folders that may hold `unsafe`, and why.
-const UNSAFE_FOLDERS: [(&str, &str); 4] = [
+const UNSAFE_FOLDERS: [(&str, &str); 5] = [
+    (
+        "load",
+        "a worker's submissions name memory that lives until their completion",
+    ),
     (
         "mesh",
         "the slots of a ring belong to one of two threads at a time",

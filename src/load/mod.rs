@@ -2,8 +2,10 @@
 //! measurement of a step, results as data, and what belongs to the stress test but its traffic.
 
 pub mod arrivals;
+mod assemble;
 pub mod client;
 pub mod distribution;
+pub mod engine;
 pub mod host;
 pub mod job;
 pub mod ledger;
@@ -13,3 +15,4 @@ pub mod report;
 pub mod result;
 pub mod stamp;
 pub mod stress;
+pub mod worker;

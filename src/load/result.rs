@@ -191,6 +191,8 @@ pub struct Latency {
 pub struct TesterUse {
     /// Intended to actual send: the tester's own lateness. Empty when not paced.
     pub slip_ns: Distribution,
+    /// Messages that were late because the broker did not take those before them: its slowness, not the tester's.
+    pub held_back: u64,
     /// One per worker, over the measured window.
     pub workers: Vec<WorkerUse>,
     /// utime + stime of all workers in nanoseconds, over messages received in the window.

@@ -118,7 +118,7 @@ impl<B: Brain> Shard<B> {
             Some(Op::Given) => self.on_given(completion)?,
             Some(Op::Commands) => self.on_commands()?,
             // A wake-up has done what it is for; one that failed was for a shard that has ended.
-            Some(Op::Wake | Op::WakeFailed | Op::CancelAccept) => {}
+            Some(Op::Wake | Op::WakeFailed | Op::CancelAccept | Op::Connect) => {}
             None => self.metrics.add(Metric::Stray, 1),
         }
         Ok(())

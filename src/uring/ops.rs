@@ -22,6 +22,18 @@ pub fn accept(
         .user_data(user_data.raw())
 }
 
+/// Connects the socket in a slot. The address is copied when the entry is submitted.
+pub fn connect(
+    slot: u32,
+    address: *const libc::sockaddr,
+    length: libc::socklen_t,
+    user_data: UserData,
+) -> Entry {
+    opcode::Connect::new(Fixed(slot), address, length)
+        .build()
+        .user_data(user_data.raw())
+}
+
 /// Receives once into a provided buffer of `group`.
 pub fn receive_once(slot: u32, group: u16, user_data: UserData) -> Entry {
     opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 0)

@@ -243,13 +243,14 @@ impl Ring {
         .map_err(|e| RingError::from_register("IORING_REGISTER_PBUF_RING", e))
     }
 
-    /// Puts a descriptor into a slot of the file table.
-    #[cfg(test)]
-    pub(super) fn put_file(&mut self, slot: u32, fd: RawFd) {
+    /// Puts a descriptor into an empty slot of the file table; the table holds the file from then on, and the
+    /// descriptor may be closed.
+    pub fn put_file(&mut self, slot: u32, fd: RawFd) -> Result<(), RingError> {
         self.uring
             .submitter()
             .register_files_update(slot, &[fd])
-            .unwrap();
+            .map(drop)
+            .map_err(|e| RingError::from_register("IORING_REGISTER_FILES_UPDATE", e))
     }
 
     /// `io_uring_enter`; returns how many were submitted. `wait` is `None` for calls that do not wait.

@@ -118,7 +118,8 @@ fn pieces(incremental: bool, writes: &[&[u8]]) -> Vec<Vec<u8>> {
         incremental,
     };
     let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
-    ring.put_file(5, std::os::fd::AsRawFd::as_raw_fd(&theirs));
+    ring.put_file(5, std::os::fd::AsRawFd::as_raw_fd(&theirs))
+        .unwrap();
     let user_data = UserData::new(Op::Receive, 0, 0);
     let mut pieces = Vec::new();
     let mut armed = false;

@@ -1,7 +1,7 @@
 //! What a submission carries so that its completion finds home: operation, generation and index in 64 bits.
 
-/// The operation that a completion belongs to. For all but the last three the index names a connection, an accept
-/// operation or a slot of this thread; the last three come from, or go to, the rings of others.
+/// The operation that a completion belongs to. For all but `Wake`, `WakeFailed` and `Given` the index names a
+/// connection, an accept operation or a slot of this thread; those come from, or go to, the rings of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Op {
@@ -33,10 +33,12 @@ pub enum Op {
     Wake,
     /// Another ring gave a socket: the generation is the giver's number, the index its ticket.
     Given,
+    /// A connection's way out; only the load tester has it.
+    Connect,
 }
 
 impl Op {
-    const ALL: [Op; 14] = [
+    const ALL: [Op; 15] = [
         Op::Accept,
         Op::CancelAccept,
         Op::Receive,
@@ -51,6 +53,7 @@ impl Op {
         Op::WakeFailed,
         Op::Wake,
         Op::Given,
+        Op::Connect,
     ];
 }
 

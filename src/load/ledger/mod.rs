@@ -132,6 +132,13 @@ impl Ledger {
         (self.readers.len() - 1) as u32
     }
 
+    /// From now on messages of a stream may come in any order.
+    pub fn forget_order(&mut self) {
+        for reader in &mut self.readers {
+            reader.ordered = false;
+        }
+    }
+
     /// A delivery to a reader.
     #[inline]
     pub fn see(&mut self, reader: u32, stream: u32, sequence: u32) -> Seen {

@@ -232,6 +232,11 @@ impl Spread {
         }
     }
 
+    /// Every how manieth message is sampled; 0: none.
+    pub fn every(&self) -> u32 {
+        self.every
+    }
+
     /// A delivery.
     #[inline]
     pub fn see(&mut self, stream: u32, sequence: u32, now_ns: u64) {

@@ -1,0 +1,96 @@
+//! From a message that is due to bytes in its publisher's output.
+
+use crate::load::job::Job;
+use crate::load::model::Event;
+use crate::load::stamp::{self, Stamp};
+use crate::mqtt::{PublishHead, QoS};
+
+use super::core::Core;
+
+impl Core {
+    /// Appends a message of a stream to a publisher's output.
+    #[inline]
+    pub(super) fn append(&mut self, job: &Job, index: u32, stream: u32, intended_ns: u64) {
+        let sequence = self.count_sent(stream);
+        let stamp = Stamp {
+            run: self.run,
+            stream,
+            sequence,
+            intended_ns,
+        };
+        let payload_len = stamp::STAMP_BYTES + job.filler.len();
+        let topic = &job.streams[stream as usize].topic;
+        let out = self.append_head(job, index, topic, payload_len, intended_ns);
+        stamp::append_plain(out, stamp, &job.filler);
+        self.meter_published(payload_len, u64::from(job.streams[stream as usize].fanout));
+    }
+
+    /// Appends a message of the bus model: a payload with room for its stamp.
+    pub(super) fn append_json(
+        &mut self,
+        job: &Job,
+        index: u32,
+        stream: u32,
+        intended_ns: u64,
+        event: &mut Event,
+        fanout: u64,
+    ) {
+        let sequence = self.count_sent(stream);
+        let stamp = Stamp {
+            run: self.run,
+            stream,
+            sequence,
+            intended_ns,
+        };
+        stamp::write_json(&mut event.payload, stamp);
+        let bytes = event.payload.len();
+        let out = self.append_head(job, index, &event.topic, bytes, intended_ns);
+        out.extend_from_slice(&event.payload);
+        self.meter_published(bytes, fanout);
+    }
+
+    #[inline]
+    fn count_sent(&mut self, stream: u32) -> u32 {
+        let sent = &mut self.sent[stream as usize];
+        *sent += 1;
+        *sent - 1
+    }
+
+    #[inline]
+    fn meter_published(&mut self, bytes: usize, fanout: u64) {
+        self.published += 1;
+        self.expected += fanout;
+        self.meter.published(bytes, 0, None);
+    }
+
+    #[inline]
+    fn append_head(
+        &mut self,
+        job: &Job,
+        index: u32,
+        topic: &str,
+        payload_len: usize,
+        at_ns: u64,
+    ) -> &mut Vec<u8> {
+        let (version, qos, retain) = (job.settings.version, job.qos, job.retain);
+        self.unacknowledged += u64::from(qos != QoS::AtMostOnce);
+        let peer = self.output(index);
+        let head = PublishHead {
+            version,
+            dup: false,
+            qos,
+            retain,
+            topic: topic.as_bytes(),
+            packet_id: (qos != QoS::AtMostOnce).then(|| peer.client.begin_publish(at_ns)),
+            topic_alias: None,
+            message_expiry: None,
+            subscription_ids: &[],
+            properties: &[],
+            payload_len,
+        };
+        let start = peer.out.len();
+        peer.out.resize(start + head.head_len(), 0);
+        head.write_head(&mut peer.out[start..]);
+        &mut peer.out
+    }
+}

@@ -1,0 +1,340 @@
+//! A worker: a pinned thread with a ring and a share of the clients. It publishes on time, verifies every delivery and
+//! measures; what it does is told by commands, what it finds are its answers.
+//!
+//! The turn of a worker: take a command, begin the connections and visits that are due, publish what is due, send,
+//! wait until something comes or is due, handle what came. The clock is read with every receive.
+
+mod command;
+mod compose;
+mod core;
+mod link;
+mod network;
+mod opening;
+mod publishing;
+mod step;
+mod visits;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use socket2::SockAddr;
+
+use crate::limits;
+use crate::uring::{BufferPlan, Completion, Op, ReceiveBuffers, Ring, RingError, Sizes};
+
+use super::distribution::new_histogram;
+use super::job::{Group, Job};
+
+pub use command::{
+    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, StepPart, Times,
+    WorkerProgress,
+};
+
+use core::{Core, Peer};
+use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
+use opening::Opening;
+use publishing::{BusFeed, Publishing};
+use step::StepState;
+use visits::Visits;
+
+/// The group of a worker's receive buffers.
+const RECEIVE_GROUP: u16 = 1;
+
+/// How soon a worker looks again at what wakes nobody.
+const GLANCE_NS: u64 = 20_000;
+
+/// One worker. The ring comes first, so that it goes first: what it uses outlives it.
+pub struct Worker {
+    ring: Ring,
+    buffers: ReceiveBuffers,
+    job: Arc<Job>,
+    place: Place,
+    id: u32,
+    core: Core,
+    links: Vec<Link>,
+    /// Its subscribers come first, then its publishers.
+    subscribers: u32,
+    address: Box<SockAddr>,
+    to_arm: Vec<u32>,
+    completions: Vec<Completion>,
+    opening: Option<Opening>,
+    visits: Option<Visits>,
+    publishing: Option<Publishing>,
+    bus: Option<BusFeed>,
+    /// Whether connections that are opened now forget their sessions.
+    forget: bool,
+    /// Connections that failed while the opening that began them was being worked on.
+    failed_at_once: usize,
+    step: StepState,
+    /// When the messages of this turn were to be sent.
+    slips: Vec<u64>,
+    setup: SetupPart,
+    ready: u64,
+    /// Connections that are being closed.
+    leaving: u32,
+    moves: u64,
+    quit: QuitPart,
+    commands: Receiver<Command>,
+    answers: Sender<Answer>,
+    progress: Arc<Progress>,
+    seen: u32,
+}
+
+/// What a worker starts with.
+pub struct Start {
+    pub job: Arc<Job>,
+    pub place: Place,
+    /// Which of the workers it is.
+    pub id: u32,
+    pub commands: Receiver<Command>,
+    pub answers: Sender<Answer>,
+    pub progress: Arc<Progress>,
+}
+
+impl Worker {
+    /// Sets up the ring; in the thread that is to run.
+    pub fn new(start: Start) -> Result<Self, RingError> {
+        let job = start.job;
+        let of_worker = |count: usize, is_on: &dyn Fn(usize) -> bool| -> Vec<u32> {
+            (0..count)
+                .filter(|&at| is_on(at))
+                .map(|at| at as u32)
+                .collect()
+        };
+        let subscribers = of_worker(job.subscribers.len(), &|at| {
+            job.subscriber_is_on(at, start.id)
+        });
+        let publishers = of_worker(job.publishers.len(), &|at| {
+            job.publisher_is_on(at, start.id)
+        });
+        let connections = (subscribers.len() + publishers.len()) as u32;
+        let ring = Ring::new(Sizes {
+            submissions: limits::RING_SUBMISSIONS,
+            completions: limits::RING_COMPLETIONS,
+            files: connections.max(1),
+            workers: limits::RING_WORKERS_MAX,
+        })?;
+        let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, buffer_plan(&ring))?;
+        let mut core = Core::new(&job, start.place.run, Arc::clone(&start.progress));
+        core.peers = subscribers
+            .iter()
+            .chain(&publishers)
+            .map(|&number| Peer::new(number))
+            .collect();
+        // The clock decides when a message is due, not the tick of the timers.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        Ok(Worker {
+            ring,
+            buffers,
+            id: start.id,
+            core,
+            links: (0..connections).map(|_| Link::default()).collect(),
+            subscribers: subscribers.len() as u32,
+            address: Box::new(SockAddr::from(start.place.target)),
+            to_arm: Vec::new(),
+            completions: Vec::new(),
+            opening: None,
+            visits: None,
+            publishing: None,
+            bus: None,
+            forget: false,
+            failed_at_once: 0,
+            step: StepState::default(),
+            slips: Vec::new(),
+            setup: new_setup(),
+            ready: 0,
+            leaving: 0,
+            moves: 0,
+            quit: QuitPart::default(),
+            commands: start.commands,
+            answers: start.answers,
+            progress: start.progress,
+            seen: 0,
+            place: start.place,
+            job,
+        })
+    }
+
+    /// Works until it is told to quit, or its coordinator is gone.
+    pub fn run(mut self) -> Result<(), RingError> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn; false at the end.
+    fn turn(&mut self) -> Result<bool, RingError> {
+        if !self.take_commands()? {
+            return Ok(false);
+        }
+        let now_ns = self.place.now_ns();
+        self.look_at_clock(now_ns);
+        let mut due_ns = now_ns + limits::LOAD_SLEEP_MS_MAX * 1_000_000;
+        due_ns = due_ns.min(self.open_some(now_ns)?);
+        due_ns = due_ns.min(self.visit_some(now_ns)?);
+        due_ns = due_ns.min(self.publish_some(now_ns));
+        self.start_sends()?;
+        self.arm_receives()?;
+        if !self.slips.is_empty() {
+            self.ring.submit()?;
+            self.record_slips();
+        }
+        self.tell(now_ns);
+        match due_ns.saturating_sub(self.place.now_ns()) {
+            0 => self.ring.poll()?,
+            wait_ns => self.ring.wait(Some(Duration::from_nanos(wait_ns)))?,
+        }
+        self.collect()?;
+        Ok(true)
+    }
+
+    fn collect(&mut self) -> Result<(), RingError> {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring
+            .collect(&mut completions, limits::LOAD_COMPLETIONS_PER_TURN)?;
+        let result = completions
+            .drain(..)
+            .try_for_each(|completion| self.handle(completion));
+        self.completions = completions;
+        self.buffers.publish();
+        result?;
+        self.handle_notes()
+    }
+
+    #[inline]
+    fn handle(&mut self, completion: Completion) -> Result<(), RingError> {
+        match completion.user_data.op() {
+            Some(Op::Receive) => self.on_receive(completion),
+            Some(Op::Send) => self.on_send(completion),
+            Some(Op::Connect) => self.on_connect(completion),
+            Some(Op::CancelReceive) => self.on_ending(completion, CANCELLING_RECEIVE),
+            Some(Op::CancelSend) => self.on_ending(completion, CANCELLING_SEND),
+            Some(Op::Close) => self.on_ending(completion, 0),
+            _ => Ok(()),
+        }
+    }
+
+    /// This worker's clients of a group, by their places.
+    fn own(&self, group: Group) -> Range<u32> {
+        match group {
+            Group::Subscribers => 0..self.subscribers,
+            Group::Publishers => self.subscribers..self.links.len() as u32,
+        }
+    }
+
+    /// How many publishers it has.
+    fn publishers(&self) -> u32 {
+        self.links.len() as u32 - self.subscribers
+    }
+
+    /// Takes the commands that are there; false at the end.
+    fn take_commands(&mut self) -> Result<bool, RingError> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Quit) => {
+                    let mut quit = std::mem::take(&mut self.quit);
+                    quit.errors = std::mem::take(&mut self.core.errors);
+                    let times = std::mem::take(&mut self.core.times);
+                    if quit.subscribers.is_empty() {
+                        quit.subscribers = times.into_iter().collect();
+                    }
+                    let _ = self.answers.send(Answer::Quit(Box::new(quit)));
+                    return Ok(false);
+                }
+                Ok(command) => self.obey(command)?,
+                Err(TryRecvError::Empty) => return Ok(true),
+                Err(TryRecvError::Disconnected) => return Ok(false),
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), RingError> {
+        match command {
+            Command::Open(open, start_ns) => self.begin_opening(open, start_ns, u64::MAX),
+            Command::Close(group) => self.close_group(group)?,
+            Command::Begin(window, traffic) => self.begin_step(window, traffic),
+            Command::End => {
+                let part = Answer::Ended(Box::new(self.end_step()));
+                let _ = self.answers.send(part);
+            }
+            Command::Settle(sent) => {
+                let answer = self.settle(&sent);
+                let _ = self.answers.send(answer);
+            }
+            Command::Setup => {
+                let setup = std::mem::replace(&mut self.setup, new_setup());
+                let _ = self.answers.send(Answer::Setup(Box::new(setup)));
+            }
+            Command::Quit => {}
+        }
+        self.seen += 1;
+        self.tell(self.place.now_ns());
+        Ok(())
+    }
+
+    fn close_group(&mut self, group: Group) -> Result<(), RingError> {
+        for index in self.own(group) {
+            match self.links[index as usize].stage {
+                link::Stage::Ready => self.leave(index),
+                link::Stage::Closed | link::Stage::Leaving | link::Stage::Closing => {}
+                _ => self.close(index)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what it was told to do goes on.
+    fn is_busy(&self, now_ns: u64) -> bool {
+        let opening = self.opening.as_ref().is_some_and(Opening::is_busy);
+        let visits = self.visits.as_ref().is_some_and(|v| v.is_busy(now_ns));
+        let publishing = self.publishing.as_ref().is_some_and(|p| p.is_busy(now_ns));
+        self.leaving > 0 || opening || visits || publishing || self.step.is_receiving(now_ns)
+    }
+
+    /// Writes its progress for others to read.
+    fn tell(&mut self, now_ns: u64) {
+        let busy = self.is_busy(now_ns);
+        let mine = &self.progress.workers[self.id as usize];
+        let core = &self.core;
+        for (counter, value) in [
+            (&mine.published, core.published),
+            (&mine.expected, core.expected),
+            (&mine.delivered, core.faults.delivered),
+            (&mine.unacknowledged, core.unacknowledged),
+            (&mine.ready, self.ready),
+            (&mine.failed, self.setup.failed),
+            (&mine.disconnects, core.faults.disconnects),
+            (&mine.p99_ns, core.meter.last_p99_ns),
+            (&mine.moves, self.moves),
+        ] {
+            counter.store(value, Ordering::Relaxed);
+        }
+        mine.busy.store(busy, Ordering::Release);
+        mine.seen.store(self.seen, Ordering::Release);
+    }
+}
+
+fn new_setup() -> SetupPart {
+    SetupPart {
+        connect: new_histogram(),
+        subscribe: new_histogram(),
+        opened: 0,
+        refused: 0,
+        failed: 0,
+    }
+}
+
+fn buffer_plan(ring: &Ring) -> BufferPlan {
+    let incremental = ring.has_ordered_buffers();
+    let (count, bytes) = match incremental {
+        true => (limits::RECV_BUFFERS, limits::RECV_BUFFER_BYTES),
+        false => (limits::RECV_BUFFERS_WHOLE, limits::RECV_BUFFER_WHOLE_BYTES),
+    };
+    BufferPlan {
+        count,
+        bytes,
+        incremental,
+    }
+}

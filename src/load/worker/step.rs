@@ -1,0 +1,135 @@
+//! A step of a worker: its beginning and end, its use of the CPU, and the balance of what it has seen.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::load::job::{BUS_STREAMS, Traffic};
+use crate::load::measure::{Meter, Spread, Window};
+
+use super::Worker;
+use super::command::{Answer, Sent, StepPart};
+use super::core::NO_WINDOW;
+
+/// What a worker keeps of a step beside the meter.
+#[derive(Debug, Default)]
+pub(super) struct StepState {
+    /// Nothing is done but receiving, until then.
+    receives_until_ns: u64,
+    /// CPU and wall nanoseconds when the measured part began and when it ended.
+    began: Option<(u64, u64)>,
+    ended: Option<(u64, u64)>,
+    pub operations: u64,
+    pub operations_failed: u64,
+    pub throttled: u64,
+    pub done_ns: u64,
+}
+
+impl StepState {
+    pub(super) fn is_receiving(&self, now_ns: u64) -> bool {
+        now_ns < self.receives_until_ns
+    }
+}
+
+impl Worker {
+    pub(super) fn begin_step(&mut self, window: Window, traffic: Traffic) {
+        let is_opening = matches!(traffic, Traffic::Open(_));
+        self.core.meter = Meter::new(window, !is_opening);
+        self.core.spread = Spread::new(self.job.spread_every);
+        self.step = StepState::default();
+        let times = (window.start_ns, window.end_ns);
+        match traffic {
+            Traffic::Receive => self.step.receives_until_ns = window.end_ns,
+            Traffic::Publish { pace, each_max } => self.begin_publishing(pace, each_max, times),
+            Traffic::Open(open) => self.begin_opening(open, window.start_ns, window.end_ns),
+            Traffic::Visits {
+                group,
+                rate,
+                each_max,
+            } => self.begin_visits(group, rate, each_max, times),
+        }
+    }
+
+    /// To be called with every turn's clock.
+    pub(super) fn look_at_clock(&mut self, now_ns: u64) {
+        self.core.meter.at(now_ns);
+        let window = &self.core.meter.window;
+        if now_ns < window.measure_ns || self.step.ended.is_some() {
+            return;
+        }
+        if self.step.began.is_none() {
+            self.step.began = Some((thread_cpu_ns(), now_ns));
+        } else if now_ns >= window.end_ns {
+            self.step.ended = Some((thread_cpu_ns(), now_ns));
+        }
+    }
+
+    /// The messages of this turn are on their way: how late they are.
+    pub(super) fn record_slips(&mut self) {
+        let now_ns = self.place.now_ns();
+        let meter = &mut self.core.meter;
+        for due_ns in self.slips.drain(..) {
+            if meter.window.measures(due_ns) {
+                meter.slip.saturating_record(now_ns.saturating_sub(due_ns));
+            }
+        }
+    }
+
+    pub(super) fn end_step(&mut self) -> StepPart {
+        self.end_visits();
+        self.opening = None;
+        self.publishing = None;
+        self.core.windowed = false;
+        let now_ns = self.place.now_ns();
+        self.look_at_clock(now_ns);
+        let mut meter = std::mem::replace(&mut self.core.meter, Meter::new(NO_WINDOW, false));
+        meter.finish();
+        let step = std::mem::take(&mut self.step);
+        let began = step.began.unwrap_or((0, 0));
+        let ended = match step.ended {
+            Some(ended) => ended,
+            None if step.began.is_some() => (thread_cpu_ns(), now_ns),
+            None => began,
+        };
+        StepPart {
+            meter,
+            spread: std::mem::take(&mut self.core.spread),
+            sent: self.core.sent.clone(),
+            classes: self
+                .bus
+                .as_ref()
+                .map_or_else(Vec::new, |bus| bus.classes.clone()),
+            cpu_ns: ended.0.saturating_sub(began.0),
+            wall_ns: ended.1.saturating_sub(began.1),
+            connections: self.ready,
+            operations: step.operations,
+            operations_failed: step.operations_failed,
+            throttled: step.throttled,
+            done_ns: step.done_ns,
+            unacknowledged: self.core.unacknowledged + self.core.unacknowledged_lost,
+        }
+    }
+
+    /// Compares what its subscribers have seen with what was sent.
+    pub(super) fn settle(&self, sent: &Sent) -> Answer {
+        let ledger = &self.core.ledger;
+        let streams = sent.classes.len() as u32;
+        let balance = ledger.balance(&sent.messages, |view, stream| {
+            if streams == 0 {
+                return true;
+            }
+            let class = stream % BUS_STREAMS;
+            let set = sent.classes.get(class as usize).copied().unwrap_or(0);
+            set & 1 << view != 0
+        });
+        let mut faults = self.core.faults;
+        faults.duplicated += ledger.duplicated;
+        faults.reordered += ledger.reordered;
+        faults.unexpected += ledger.unexpected + balance.unexpected;
+        Answer::Settled(balance, faults)
+    }
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
