@@ -330,3 +330,18 @@ pub const STRESS_TIMEOUT_S_MAX: u64 = 86_400;
 
 /// Seconds of quiet between two of its runs: an hour.
 pub const STRESS_SETTLE_S_MAX: f64 = 3600.0;
+
+/// Looks at the broker that a run keeps: an hour at ten a second, some 4 MB. A longer run keeps every second one.
+pub const LOAD_SAMPLES_MAX: usize = 36_000;
+
+/// Events of the broker that a run keeps; a broker that is killed and started again can make any number.
+pub const LOAD_EVENTS_MAX: usize = 1000;
+
+/// Processes of a broker under test that are looked at: itself and its descendants.
+pub const LOAD_PROCESSES_MAX: usize = 4096;
+
+/// Bytes at the end of a broker's log that are read for its last words.
+pub const LOAD_LOG_TAIL_BYTES: u64 = 16 << 10;
+
+/// Descriptors that a tester's process needs beside those of its connections.
+pub const LOAD_DESCRIPTORS_RESERVE: u64 = 64;

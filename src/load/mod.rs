@@ -6,6 +6,7 @@ mod assemble;
 pub mod client;
 pub mod distribution;
 pub mod engine;
+pub mod host;
 pub mod job;
 pub mod ledger;
 pub mod measure;
