@@ -49,7 +49,12 @@ pub struct Options {
     #[arg(long, value_name = "VERSION", help_heading = "Broker", value_parser = ["3.1", "3.1.1", "5"])]
     pub mqtt: Option<String>,
     /// Local address to connect from; several are taken in turn
-    #[arg(long, value_name = "ADDRESS", help_heading = "Broker", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        help_heading = "Broker",
+        value_delimiter = ','
+    )]
     pub source: Option<Vec<IpAddr>>,
 
     /// Clients that publish

@@ -9,7 +9,7 @@ use crate::mqtt::{QoS, Version};
 use super::client::Settings;
 use super::job::{Job, Pace, Phase, StepPlan};
 use super::options::Options;
-use super::search::Slo;
+
 use super::stamp;
 use super::workloads::{self, Shape, Workload};
 
@@ -64,7 +64,7 @@ pub struct BrokerPlan {
 /// A search for the highest rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchPlan {
-    pub slo: Slo,
+    pub slo: String,
     pub start_rate: f64,
     pub max_rate: Option<f64>,
     pub precision: f64,
@@ -96,10 +96,7 @@ pub struct Outputs {
 /// The plan of a workload; an error is one of usage.
 pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
     check_given(given)?;
-    let mut options = given
-        .clone()
-        .or(workload.presets())
-        .or(Options::defaults());
+    let mut options = given.clone().or(workload.presets()).or(Options::defaults());
     if is_windowed(&options) {
         options.rate = None;
     }
@@ -142,14 +139,38 @@ fn is_windowed(options: &Options) -> bool {
 fn check_given(given: &Options) -> Result<(), String> {
     let external = given.host.is_some() || given.broker_pid.is_some();
     let conflicts = [
-        (external && given.broker.is_some(), "--broker starts a broker; --host and --broker-pid name one that runs"),
-        (external && given.budget.is_some(), "--budget is for a broker that is started here, not for one that runs"),
-        (external && given.broker_cpus.is_some(), "--broker-cpus is for a broker that is started here"),
-        (given.shards.is_some() && (external || given.broker.is_some()), "--shards is for a broker of its own"),
-        (is_windowed(given) && given.rate.is_some(), "--rate is open loop; --window and --closed-loop are not"),
-        (is_windowed(given) && given.find_max == Some(true), "--find-max searches a rate; --window and --closed-loop have none"),
-        (given.password.is_some() && given.username.is_none(), "--password needs --username"),
-        (given.slo.is_some() && given.find_max != Some(true), "--slo is the objective of --find-max"),
+        (
+            external && given.broker.is_some(),
+            "--broker starts a broker; --host and --broker-pid name one that runs",
+        ),
+        (
+            external && given.budget.is_some(),
+            "--budget is for a broker that is started here, not for one that runs",
+        ),
+        (
+            external && given.broker_cpus.is_some(),
+            "--broker-cpus is for a broker that is started here",
+        ),
+        (
+            given.shards.is_some() && (external || given.broker.is_some()),
+            "--shards is for a broker of its own",
+        ),
+        (
+            is_windowed(given) && given.rate.is_some(),
+            "--rate is open loop; --window and --closed-loop are not",
+        ),
+        (
+            is_windowed(given) && given.find_max == Some(true),
+            "--find-max searches a rate; --window and --closed-loop have none",
+        ),
+        (
+            given.password.is_some() && given.username.is_none(),
+            "--password needs --username",
+        ),
+        (
+            given.slo.is_some() && given.find_max != Some(true),
+            "--slo is the objective of --find-max",
+        ),
     ];
     match conflicts.iter().find(|(is, _)| *is) {
         Some((_, text)) => Err((*text).into()),
@@ -176,7 +197,10 @@ fn check(workload: Workload, options: &Options) -> Result<(), String> {
         return Err("--interval: at least 10ms".into());
     }
     if options.find_max == Some(true) && !workload.has_rate() {
-        return Err(format!("--find-max: {} has no rate of messages", workload.name()));
+        return Err(format!(
+            "--find-max: {} has no rate of messages",
+            workload.name()
+        ));
     }
     if is_windowed(options) && !workload.has_rate() {
         return Err(format!(
@@ -187,7 +211,10 @@ fn check(workload: Workload, options: &Options) -> Result<(), String> {
     if !(0.001..=1.0).contains(&options.precision.unwrap_or(0.05)) {
         return Err("--precision: a share from 0.001 to 1".into());
     }
-    for (name, factor) in [("--scale", options.scale), ("--time-lapse", options.time_lapse)] {
+    for (name, factor) in [
+        ("--scale", options.scale),
+        ("--time-lapse", options.time_lapse),
+    ] {
         if factor.is_some_and(|factor| !(0.001..=1e6).contains(&factor)) {
             return Err(format!("{name}: a factor from 0.001 to 1000000"));
         }
@@ -288,7 +315,7 @@ fn search(options: &Options) -> Result<Option<SearchPlan>, String> {
     }
     let slo = options.slo.as_deref().unwrap_or(SLO_DEFAULT);
     Ok(Some(SearchPlan {
-        slo: Slo::parse(slo).map_err(|error| format!("--slo: {error}"))?,
+        slo: slo.to_owned(),
         start_rate: options.rate.unwrap_or_default().0,
         max_rate: options.max_rate.map(|rate| rate.0),
         precision: options.precision.unwrap_or(0.05),

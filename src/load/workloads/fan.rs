@@ -59,7 +59,8 @@ pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
     if given.options.shared.is_some() {
         return Err("pairs: --shared makes no pairs".into());
     }
-    let (publishers, streams) = one_stream_each((0..pairs).map(|at| format!("bench/pairs/{at}")), 1);
+    let (publishers, streams) =
+        one_stream_each((0..pairs).map(|at| format!("bench/pairs/{at}")), 1);
     let filters = streams.iter().zip(0..).map(|(stream, at)| Filter {
         text: stream.topic.clone(),
         view: View::Range(at..at + 1),
@@ -67,7 +68,10 @@ pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
     let mut phases = both_open();
     phases.push(Phase::Step(given.measured()));
     Ok(Shape {
-        title: format!("{pairs} publishers to a subscriber each, {}", given.pace_text()),
+        title: format!(
+            "{pairs} publishers to a subscriber each, {}",
+            given.pace_text()
+        ),
         filters: filters.collect(),
         subscribers: (0..pairs).map(|filter| given.subscriber(filter)).collect(),
         publishers,

@@ -10,7 +10,9 @@ mod stress;
 mod tests;
 mod wildcard;
 
-use super::job::{BusSpec, Filter, Group, Open, Phase, Publisher, StepPlan, Stream, Subscriber, Timed, Traffic};
+use super::job::{
+    BusSpec, Filter, Group, Open, Phase, Publisher, StepPlan, Stream, Subscriber, Timed, Traffic,
+};
 use super::options::Options;
 use super::plan::{pace, qos};
 use super::quantity::{Bytes, Rate, Seconds};
@@ -68,7 +70,9 @@ impl Workload {
 
     /// By its name.
     pub fn by_name(name: &str) -> Option<Workload> {
-        Workload::ALL.into_iter().find(|workload| workload.name() == name)
+        Workload::ALL
+            .into_iter()
+            .find(|workload| workload.name() == name)
     }
 
     /// What it does, in a line of help.
@@ -77,14 +81,24 @@ impl Workload {
             Workload::Fanout => "One publisher, many subscribers of its topic [default]",
             Workload::Fanin => "Many publishers, each with a topic, one subscriber of all",
             Workload::Pairs => "Publishers and subscribers, one to one",
-            Workload::Wildcard => "A tree of topics, read with wildcards; deliveries checked by the tester's own matcher",
+            Workload::Wildcard => {
+                "A tree of topics, read with wildcards; deliveries checked by the tester's own matcher"
+            }
             Workload::Connect => "A storm of connections, at a rate",
-            Workload::Churn => "Clients that connect, subscribe and leave, again and again, at a rate",
+            Workload::Churn => {
+                "Clients that connect, subscribe and leave, again and again, at a rate"
+            }
             Workload::Idle => "Connections that do nothing: what one costs in memory",
             Workload::Retained => "A large set of retained messages, replayed to all who subscribe",
-            Workload::Backlog => "Durable sessions that are away while messages come, and then are back",
-            Workload::Ramp => "The load of the Firehose's bus, raised in steps to ten times the talk's peak",
-            Workload::Firehose => "The Firehose of 2017 itself: its topics, payloads, rates, bursts and readers",
+            Workload::Backlog => {
+                "Durable sessions that are away while messages come, and then are back"
+            }
+            Workload::Ramp => {
+                "The load of the Firehose's bus, raised in steps to ten times the talk's peak"
+            }
+            Workload::Firehose => {
+                "The Firehose of 2017 itself: its topics, payloads, rates, bursts and readers"
+            }
         }
     }
 
@@ -100,8 +114,16 @@ impl Workload {
     pub fn presets(self) -> Options {
         let base = Options::default();
         match self {
-            Workload::Fanout => Options { subscribers: Some(1000), rate: Some(Rate(100.0)), ..base },
-            Workload::Fanin => Options { publishers: Some(1000), rate: Some(Rate(20_000.0)), ..base },
+            Workload::Fanout => Options {
+                subscribers: Some(1000),
+                rate: Some(Rate(100.0)),
+                ..base
+            },
+            Workload::Fanin => Options {
+                publishers: Some(1000),
+                rate: Some(Rate(20_000.0)),
+                ..base
+            },
             Workload::Pairs => Options {
                 publishers: Some(50),
                 subscribers: Some(50),
@@ -283,7 +305,13 @@ impl<'a> Given<'a> {
         let is_windowed = matches!(pace, super::job::Pace::Window(_));
         StepPlan {
             rate: (!is_windowed).then_some(self.rate),
-            ..self.step("measured", Traffic::Publish { pace, each_max: None })
+            ..self.step(
+                "measured",
+                Traffic::Publish {
+                    pace,
+                    each_max: None,
+                },
+            )
         }
     }
 
@@ -317,7 +345,10 @@ fn both_open() -> Vec<Phase> {
 }
 
 /// Publishers with a stream each, of these topics.
-fn one_stream_each(topics: impl Iterator<Item = String>, fanout: u32) -> (Vec<Publisher>, Vec<Stream>) {
+fn one_stream_each(
+    topics: impl Iterator<Item = String>,
+    fanout: u32,
+) -> (Vec<Publisher>, Vec<Stream>) {
     let streams: Vec<Stream> = topics
         .zip(0..)
         .map(|(topic, publisher)| Stream {
