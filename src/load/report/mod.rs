@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod html;
+pub mod json;
 pub mod pick;
 pub mod summary;
 pub mod units;
