@@ -2,6 +2,8 @@
 
 pub mod csv;
 pub mod figures;
+pub mod hgrm;
+pub mod hlog;
 pub mod html;
 pub mod json;
 pub mod layout;
