@@ -20,7 +20,7 @@ pub enum Unit {
 pub enum Better {
     Higher,
     Lower,
-    /// Neither: it says how the load was.
+    /// Neither: it says how the load was, or means something only beside another figure.
     Neither,
 }
 
@@ -144,13 +144,13 @@ pub static FIGURES: &[Figure] = figures![
         |s| (s.run.setup.connections > 0).then_some(s.run.setup.connections as f64);
     "connect_p99_ns" "connect p99" Nanos Lower |s| filled(&s.run.setup.connect_ns, |d| d.p99);
     "broker_cpu_ns_per_delivery" "broker CPU a delivery" Nanos Lower |s| s.step?.broker.as_ref()?.cpu_ns_per_delivery;
-    "broker_busy" "broker CPU" Share Lower |s| s.step?.broker.as_ref().map(|b| b.busy);
+    "broker_busy" "broker CPU" Share Neither |s| s.step?.broker.as_ref().map(|b| b.busy);
     "broker_rss_peak_bytes" "broker memory, peak" Bytes Lower |s| peak(s, |b| Some(b.rss_peak_bytes));
     "broker_cgroup_peak_bytes" "broker cgroup, peak" Bytes Lower |s| peak(s, |b| b.cgroup_peak_bytes);
     "broker_bytes_per_connection" "broker memory a connection" Bytes Lower |s| s.run.setup.broker_bytes_per_connection;
     "tester_bytes_per_connection" "tester memory a connection" Bytes Lower |s| s.run.setup.tester_bytes_per_connection;
     "slip_p99_ns" "tester slip p99" Nanos Lower |s| filled(&s.step?.tester.slip_ns, |d| d.p99);
-    "tester_busy_max" "tester busiest worker" Share Lower |s| busiest(s.step?);
+    "tester_busy_max" "tester busiest worker" Share Neither |s| busiest(s.step?);
     "tester_cpu_ns_per_delivery" "tester CPU a delivery" Nanos Lower |s| s.step?.tester.cpu_ns_per_delivery;
 ];
 

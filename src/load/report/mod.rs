@@ -1,7 +1,11 @@
 //! What a run found, written for people and for programs.
+//!
+//! Every writer makes its text from a `Report` and nothing else; `write_all` puts what was asked for into files.
 
+pub mod compare;
 pub mod csv;
 pub mod figures;
+mod files;
 pub mod hgrm;
 pub mod hlog;
 pub mod html;
@@ -10,9 +14,13 @@ pub mod layout;
 pub mod pick;
 pub mod series;
 pub mod summary;
+pub mod text;
+mod text_steps;
 pub mod units;
 
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod sample;
+
+pub use files::{Files, write_all};
