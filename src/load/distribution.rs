@@ -37,18 +37,27 @@ pub fn new_histogram() -> Histogram<u64> {
         .unwrap_or_else(|_| unreachable!("fixed bounds"))
 }
 
+/// HdrHistogram V2, deflated, base64.
+fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    // Writing to memory does not fail; without the whole there are still the percentiles.
+    match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
+        Ok(_) => BASE64.encode(&bytes),
+        Err(_) => String::new(),
+    }
+}
+
+/// A histogram without values, as the text that `Distribution::histogram` would hold.
+pub fn empty_text() -> String {
+    encode(&new_histogram())
+}
+
 impl Distribution {
     /// The distribution of a histogram.
     pub fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
             return Distribution::default();
         }
-        let mut bytes = Vec::new();
-        // Writing to memory does not fail; without the whole there are still the percentiles.
-        let encoded = match V2DeflateSerializer::new().serialize(histogram, &mut bytes) {
-            Ok(_) => BASE64.encode(&bytes),
-            Err(_) => String::new(),
-        };
         Distribution {
             count: histogram.len(),
             min: histogram.min(),
@@ -61,7 +70,7 @@ impl Distribution {
             p999: histogram.value_at_quantile(0.999),
             p9999: histogram.value_at_quantile(0.9999),
             max: histogram.max(),
-            histogram: encoded,
+            histogram: encode(histogram),
         }
     }
 

@@ -173,6 +173,23 @@ pub struct Verification {
     pub violations: Vec<String>,
 }
 
+impl Verification {
+    /// Adds what another step found.
+    pub fn add(&mut self, other: &Verification) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.unexpected += other.unexpected;
+        self.corrupt += other.corrupt;
+        self.unacknowledged += other.unacknowledged;
+        self.refused += other.refused;
+        self.disconnects += other.disconnects;
+        self.violations.extend(other.violations.iter().cloned());
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Intended time of the publish (open loop) or actual send (closed, windowed) to arrival, per delivery.

@@ -2,6 +2,7 @@
 
 use super::svg::Plot;
 use super::{text, ticks};
+use crate::load::report::series;
 use crate::load::result::{Interval, Run};
 
 /// Columns that a run is merged into; steps are not merged, so that a run of very many has more.
@@ -42,10 +43,7 @@ impl<'a> Timeline<'a> {
             end: 0.0,
         };
         for step in &run.steps {
-            let interval_s = match step.interval_s {
-                s if s.is_finite() && s > 0.0 => s,
-                _ => 1.0,
-            };
+            let interval_s = series::interval_s(step);
             let begin = line.end;
             line.steps.push(begin);
             // Warm-up and drain stay apart from what was measured.

@@ -1,0 +1,454 @@
+//! What a person reads at the end of a run: the report as plain text of 100 columns.
+
+use super::layout::Lines;
+use super::units;
+use super::{pick, text_steps as steps};
+use crate::load::distribution::Distribution;
+use crate::load::result::*;
+
+/// What an open loop's load model begins with.
+const OPEN_LOOP: &str = "open loop";
+
+/// What every other load is branded with.
+const NOT_OPEN: &str =
+    "NOT AN OPEN LOOP: a slow broker slows the load, so that latency hides the waiting";
+
+/// Lines that are shown of what may be many: events, violations, workers.
+const LIST_MAX: usize = 8;
+
+/// The report. No colours; ends with a line feed.
+pub fn text(report: &Report) -> String {
+    let mut out = Lines::default();
+    title(&mut out, report);
+    out.gap();
+    load(&mut out, report);
+    let run = pick::median_run(report);
+    if let Some(run) = run {
+        connections(&mut out, &run.setup);
+        out.gap();
+        steps::repetitions(&mut out, report, run);
+        steps::several(&mut out, report, run);
+    }
+    if let Some(search) = &report.search {
+        steps::search(&mut out, search);
+    }
+    if let Some(step) = run.and_then(|run| pick::focus(report, run)) {
+        one_step(&mut out, step);
+    }
+    verification(&mut out, report);
+    events(&mut out, report);
+    out.gap();
+    verdict(&mut out, report);
+    out.finish()
+}
+
+fn title(out: &mut Lines, report: &Report) {
+    let name = format!("firehose bench {}", report.workload);
+    match report.title.as_str() {
+        "" => out.words(&name),
+        title => out.words(&format!("{name}: {title}")),
+    }
+    let m = &report.machine;
+    let cpus = (m.cpus > 0).then(|| units::counted(m.cpus.into(), "CPU"));
+    let known = [
+        report.started.clone(),
+        report.version.clone(),
+        format!("seed {}", report.seed),
+        m.kernel.clone(),
+        cpus.unwrap_or_default(),
+        m.cpu_model.clone(),
+    ];
+    out.words(&joined(known, ", "));
+}
+
+/// What is not empty.
+fn joined(parts: impl IntoIterator<Item = String>, between: &str) -> String {
+    let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+    parts.join(between)
+}
+
+fn load(out: &mut Lines, report: &Report) {
+    let model = &report.load_model;
+    if model.starts_with(OPEN_LOOP) {
+        let says = "latency counts from the time at which each message was due";
+        out.field("load", &format!("{model}: {says}"));
+    } else if !model.is_empty() {
+        out.field("load", model);
+        out.field("", NOT_OPEN);
+    }
+    let b = &report.broker;
+    let at = |word: &str, text: String| match text.as_str() {
+        "" => text,
+        text => format!("{word} {text}"),
+    };
+    let known = [
+        joined([b.what.clone(), at("at", b.address.clone())], " "),
+        at("pid", b.pid.map_or(String::new(), |p| p.to_string())),
+        at("on CPU", b.cpus.clone().unwrap_or_default()),
+    ];
+    out.field("broker", &joined(known, ", "));
+    if let Some(budget) = &b.budget {
+        let enforced = if budget.enforced {
+            "enforced"
+        } else {
+            "NOT ENFORCED"
+        };
+        let size = units::bytes(budget.bytes as f64);
+        let said = [format!("{size}, {enforced}"), budget.how.clone()];
+        out.field("budget", &joined(said, ": "));
+    }
+}
+
+fn connections(out: &mut Lines, s: &Setup) {
+    if s.connections + s.refused + s.failed == 0 {
+        return;
+    }
+    let mut made = format!(
+        "{} made in {}, {} refused, {} failed",
+        units::count(s.connections),
+        units::seconds(s.seconds),
+        units::count(s.refused),
+        units::count(s.failed)
+    );
+    for (name, d) in [("connect", &s.connect_ns), ("subscribe", &s.subscribe_ns)] {
+        if !d.is_empty() {
+            let (p50, p99) = (nanos(d.p50), nanos(d.p99));
+            made.push_str(&format!("; {name} p50 {p50}, p99 {p99}"));
+        }
+    }
+    out.field("connections", &made);
+    let each = [
+        ("broker", s.broker_bytes_per_connection),
+        ("tester", s.tester_bytes_per_connection),
+    ];
+    let each = each.map(|(name, bytes)| {
+        bytes.map_or(String::new(), |b| format!("{name} {}", units::bytes(b)))
+    });
+    let each = joined(each, ", ");
+    if !each.is_empty() {
+        out.field("", &format!("memory a connection: {each}"));
+    }
+}
+
+fn nanos(ns: u64) -> String {
+    units::nanos(ns as f64)
+}
+
+/// The step that the figures are of.
+fn one_step(out: &mut Lines, step: &Step) {
+    out.gap();
+    let paced = step.rate_intended.map(|r| units::rate_of(r, "msg/s"));
+    let paced = paced.filter(|_| !step.name.contains("msg/s"));
+    let paced = paced.map_or(String::new(), |r| format!("at {r}"));
+    let window = units::seconds(step.seconds);
+    out.field(
+        "step",
+        &joined([format!("{} for {window}", step.name), paced], " "),
+    );
+    traffic(
+        out,
+        "published",
+        step.published,
+        step.publish_rate,
+        step.published_bytes,
+        step,
+    );
+    traffic(
+        out,
+        "delivered",
+        step.delivered,
+        step.delivery_rate,
+        step.delivered_bytes,
+        step,
+    );
+    if let Some(o) = &step.operations {
+        let (count, failed) = (units::count(o.count), units::count(o.failed));
+        let rate = units::rate_of(o.rate, "a second");
+        out.field(&o.name, &format!("{count}, {failed} failed; {rate}"));
+    }
+    latency(out, step);
+    tester(out, &step.tester);
+    if let Some(broker) = &step.broker {
+        broker_use(out, broker);
+    }
+}
+
+fn traffic(out: &mut Lines, name: &str, count: u64, rate: f64, bytes: u64, step: &Step) {
+    if count == 0 && step.published + step.verification.expected == 0 {
+        return;
+    }
+    let per_s = units::byte_rate(bytes as f64 / step.seconds);
+    let rate = units::rate_of(rate, "msg/s");
+    out.field(name, &format!("{}; {rate}, {per_s}", units::count(count)));
+}
+
+fn latency(out: &mut Lines, step: &Step) {
+    let l = &step.latency;
+    let named: [(&str, &Distribution); 5] = [
+        ("  delivery", &l.delivery_ns),
+        ("  acknowledged", &l.ack_ns),
+        ("  spread*", &l.spread_ns),
+        ("  operation", &l.operation_ns),
+        ("  tester's slip", &step.tester.slip_ns),
+    ];
+    let filled = named.iter().filter(|(_, d)| !d.is_empty());
+    let rows: Vec<Vec<String>> = filled
+        .map(|(name, d)| {
+            let values = [d.p50, d.p90, d.p99, d.p999, d.max].map(nanos);
+            let mut row = vec![format!("{name:<16}")];
+            row.extend(values.map(|v| format!("{v:>8}")));
+            row
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    out.gap();
+    out.table(&["latency", "p50", "p90", "p99", "p99.9", "max"], &rows);
+    if !l.spread_ns.is_empty() {
+        let which = match l.spread_every {
+            0 | 1 => "each message".to_owned(),
+            n => format!("one message in {}", units::count(n)),
+        };
+        out.line(&format!("  * first to last subscriber, of {which}"));
+    }
+    out.gap();
+}
+
+fn tester(out: &mut Lines, t: &TesterUse) {
+    let busy: Vec<String> = t.workers.iter().map(|w| units::percent(w.busy)).collect();
+    let more = if busy.len() > LIST_MAX { ", ..." } else { "" };
+    let shown: Vec<&str> = busy.iter().take(LIST_MAX).map(String::as_str).collect();
+    let connections: u64 = t.workers.iter().map(|w| w.connections).sum();
+    let workers = units::counted(busy.len() as u64, "worker");
+    let slip = &t.slip_ns;
+    let known = [
+        some(!slip.is_empty(), || format!("slip p99 {}", nanos(slip.p99))),
+        some(!busy.is_empty(), || {
+            format!("{workers}, busy {}{more}", shown.join(", "))
+        }),
+        t.cpu_ns_per_delivery.map_or(String::new(), |c| {
+            format!("{} of CPU a delivery", units::nanos(c))
+        }),
+        some(connections > 0, || {
+            units::counted(connections, "connection")
+        }),
+        some(t.rss_bytes > 0, || {
+            format!("{} of memory", units::bytes(t.rss_bytes as f64))
+        }),
+    ];
+    out.field("tester", &joined(known, "; "));
+}
+
+/// The text if it is to be said.
+fn some(known: bool, text: impl Fn() -> String) -> String {
+    if known { text() } else { String::new() }
+}
+
+fn broker_use(out: &mut Lines, b: &BrokerUse) {
+    let (user, system) = (units::seconds(b.user_s), units::seconds(b.system_s));
+    let each = b.cpu_ns_per_delivery.map(units::nanos);
+    let cpu = [
+        format!(
+            "CPU {user} user, {system} system, {}",
+            units::percent(b.busy)
+        ),
+        each.map_or(String::new(), |ns| format!("{ns} of CPU a delivery")),
+        some(b.rss_peak_bytes > 0, || {
+            format!("memory peak {}", units::bytes(b.rss_peak_bytes as f64))
+        }),
+        b.cgroup_peak_bytes.map_or(String::new(), |bytes| {
+            format!(
+                "cgroup peak {}, kernel included",
+                units::bytes(bytes as f64)
+            )
+        }),
+    ];
+    out.field("broker used", &joined(cpu, "; "));
+}
+
+/// All runs and steps together: a message lost in any of them is a message lost.
+fn verification(out: &mut Lines, report: &Report) {
+    let mut all = Verification::default();
+    for step in report.runs.iter().flat_map(|r| &r.steps) {
+        all.add(&step.verification);
+    }
+    let wrong = [
+        ("lost", all.lost),
+        ("duplicated", all.duplicated),
+        ("reordered", all.reordered),
+        ("unexpected", all.unexpected),
+        ("corrupt", all.corrupt),
+        ("unacknowledged", all.unacknowledged),
+        ("refused", all.refused),
+        ("disconnects", all.disconnects),
+    ];
+    let wrong = wrong.iter().filter(|(_, count)| *count > 0);
+    let wrong: Vec<String> = wrong
+        .map(|(name, count)| format!("{} {name}", units::count(*count)))
+        .collect();
+    let (received, expected) = (units::count(all.received), units::count(all.expected));
+    let good = wrong.is_empty() && all.violations.is_empty();
+    let said = match (
+        good && all.received == all.expected,
+        all.expected + all.received,
+    ) {
+        (_, 0) => wrong.join(", "),
+        (true, _) => format!("every message arrived once and in order: {received} of {expected}"),
+        (false, _) if wrong.is_empty() => format!("{received} of {expected} arrived"),
+        (false, _) => format!("{received} of {expected} arrived: {}", wrong.join(", ")),
+    };
+    let all_of = match (report.search.is_some(), good) {
+        (true, false) => " (all attempts together)",
+        _ => "",
+    };
+    out.field("verified", &format!("{said}{all_of}"));
+    if !wrong.is_empty() && all.violations.is_empty() {
+        out.field("", "all of which the QoS in use allows");
+    }
+    listed(out, "violations", &counted(all.violations));
+}
+
+/// Each text once, with how often it came.
+fn counted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort();
+    let same = texts.chunk_by(|a, b| a == b);
+    let once = same.filter_map(|same| match same {
+        [one] => Some(one.clone()),
+        [one, ..] => Some(format!("{one} ({} times)", same.len())),
+        [] => None,
+    });
+    once.collect()
+}
+
+/// A name and some lines of text.
+fn listed(out: &mut Lines, name: &str, texts: &[String]) {
+    for (at, text) in texts.iter().take(LIST_MAX).enumerate() {
+        out.field(if at == 0 { name } else { "" }, text);
+    }
+    if texts.len() > LIST_MAX {
+        out.field("", &format!("... and {} more", texts.len() - LIST_MAX));
+    }
+}
+
+fn events(out: &mut Lines, report: &Report) {
+    let several = report.runs.len() > 1;
+    let mut lines = Vec::new();
+    for (number, run) in report.runs.iter().enumerate() {
+        for e in &run.broker_events {
+            let run = some(several, || format!("run {}, ", number + 1));
+            let at = units::seconds(e.at_s);
+            lines.push(joined(
+                [format!("{run}at {at}: {}", e.kind), e.text.clone()],
+                ", ",
+            ));
+        }
+    }
+    listed(out, "events", &lines);
+}
+
+fn verdict(out: &mut Lines, report: &Report) {
+    let v = &report.verdict;
+    let runs = report.runs.is_empty();
+    out.line(match (v.passed, runs) {
+        (true, false) => "PASS",
+        (true, true) => "PASS, but there is no run on record",
+        (false, _) => "FAIL",
+    });
+    let said = [
+        ("", &v.failures),
+        ("the tester was the limit: ", &v.tester_limits),
+        ("note: ", &v.notes),
+    ];
+    for (name, texts) in said {
+        for text in texts {
+            out.words(&format!("- {name}{text}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::report::layout::COLUMNS;
+    use crate::load::report::{golden, sample};
+
+    fn fits(text: &str) {
+        for line in text.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+            assert!(!line.ends_with(' ') && !line.contains("NaN"), "{line}");
+        }
+    }
+
+    #[test]
+    fn texts_are_as_they_should_be_and_fit() {
+        for (name, report) in [
+            ("steady", sample::steady()),
+            ("ramp", sample::ramp()),
+            ("search", sample::search()),
+            ("connects", sample::connects()),
+            ("full", sample::full()),
+        ] {
+            let text = text(&report);
+            fits(&text);
+            golden::check(&format!("{name}.txt"), &text);
+        }
+    }
+
+    #[test]
+    fn one_step_fits_on_a_screen() {
+        let text = text(&sample::steady());
+        assert!(text.lines().count() <= 45);
+        for said in [
+            "open loop: latency counts",
+            "every message arrived once and in order: 20,400,000 of 20,400,000",
+            "2 GiB, enforced",
+            "PASS\n",
+        ] {
+            assert!(text.contains(said), "{said}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_open_loop_is_branded() {
+        assert!(
+            text(&sample::connects()).contains(
+                "closed loop: a connect after the other\n             NOT AN OPEN LOOP: "
+            )
+        );
+    }
+
+    #[test]
+    fn loss_that_is_allowed_is_said_to_be() {
+        let mut report = sample::steady();
+        let v = &mut report.runs[0].steps[0].verification;
+        (v.lost, v.received) = (2, v.expected - 2);
+        let text = text(&report);
+        assert!(text.contains("20,399,998 of 20,400,000 arrived: 2 lost\n"));
+        assert!(text.contains("all of which the QoS in use allows"));
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_no_errors() {
+        let mut report = Report::default();
+        fits(&text(&report));
+        report.runs = vec![
+            Run {
+                steps: vec![Step::default()],
+                ..Run::default()
+            },
+            Run::default(),
+        ];
+        report.search = Some(Search::default());
+        fits(&text(&report));
+        let mut report = sample::full();
+        for step in report.runs.iter_mut().flat_map(|r| &mut r.steps) {
+            (step.seconds, step.publish_rate) = (0.0, f64::NAN);
+            step.rate_intended = Some(f64::NAN);
+            step.verification.violations = vec!["word ".repeat(60); 20];
+        }
+        report.title = "a\u{1b}[31m\nred".repeat(20);
+        fits(&text(&report));
+        assert!(!text(&report).contains('\u{1b}'));
+    }
+}
