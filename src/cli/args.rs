@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand, value_parser};
 use crate::config::CpuList;
 use crate::limits::SHARDS_MAX;
 
-/// An MQTT broker for Linux: one thread per core, each with an io_uring of its own
+/// An MQTT broker for Linux, one thread per core, each with an io_uring of its own; and a load tester
 #[derive(Debug, Parser)]
 #[command(name = "firehose", version, arg_required_else_help = true)]
 pub(super) struct Args {
@@ -20,6 +20,7 @@ pub(super) enum Command {
     /// Runs the broker until SIGTERM or SIGINT
     #[command(after_help = EXIT_CODES)]
     Serve(Serve),
+    Bench(Box<super::bench::args::Bench>),
 }
 
 const EXIT_CODES: &str = "\

@@ -3,6 +3,7 @@
 //! A command's options override the configuration file, so that the commands themselves look at one place only.
 
 mod args;
+mod bench;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ pub fn run(
         }
     };
     match args.command {
+        Command::Bench(options) => bench::bench(*options),
         Command::Serve(options) => match configure(&options) {
             Ok((config, warnings)) => {
                 for warning in warnings {

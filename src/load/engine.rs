@@ -349,7 +349,11 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let seconds = Some(plan.warm_up_s + plan.seconds);
         let drain_ns = (self.job.drain_s * 1e9) as u64;
-        let publishes = matches!(plan.traffic, Traffic::Publish { .. });
+        let publishes = match plan.traffic {
+            Traffic::Publish { .. } => true,
+            Traffic::Visits { group, .. } => group == Group::Publishers,
+            Traffic::Receive | Traffic::Open(_) => false,
+        };
         let mut marks = [window.measure_ns, window.end_ns].into_iter().peekable();
         let mut moved = (0, window.start_ns);
         let mut complete_since = None;
@@ -366,12 +370,12 @@ impl Engine {
             let since_ns = *complete_since.get_or_insert(now_ns);
             if !is_complete {
                 complete_since = None;
-            } else if now_ns - since_ns >= QUIET_NS {
-                break;
             }
             let moves = self.moves();
             if moves != moved.0 {
                 moved = (moves, now_ns);
+            } else if is_complete && now_ns - since_ns.max(moved.1) >= QUIET_NS {
+                break;
             } else if now_ns > window.end_ns && now_ns - moved.1.max(window.end_ns) > drain_ns {
                 break;
             }

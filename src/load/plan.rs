@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use crate::mqtt::{QoS, Version};
 
 use super::client::Settings;
 use super::job::{Job, Pace, Phase, StepPlan};
 use super::options::Options;
+use super::report::Outputs;
+use super::search::Slo;
 
 use super::stamp;
 use super::workloads::{self, Shape, Workload};
@@ -64,7 +65,7 @@ pub struct BrokerPlan {
 /// A search for the highest rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchPlan {
-    pub slo: String,
+    pub slo: Slo,
     pub start_rate: f64,
     pub max_rate: Option<f64>,
     pub precision: f64,
@@ -80,17 +81,6 @@ impl SearchPlan {
             None => Pace::Constant(rate),
         }
     }
-}
-
-/// Where reports go.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outputs {
-    pub json: Option<PathBuf>,
-    pub csv: Option<PathBuf>,
-    pub hgrm: Option<PathBuf>,
-    pub hlog: Option<PathBuf>,
-    pub html: Option<PathBuf>,
-    pub quiet: bool,
 }
 
 /// The plan of a workload; an error is one of usage.
@@ -261,7 +251,7 @@ fn finish(options: &mut Options, shape: Shape) -> Result<(Job, Vec<Phase>), Stri
 }
 
 /// Half of the CPUs: the other half is the broker's.
-fn default_workers() -> u32 {
+pub fn default_workers() -> u32 {
     let cpus = core_affinity::get_core_ids().map_or(1, |ids| ids.len());
     (cpus as u32 / 2).max(1)
 }
@@ -315,7 +305,7 @@ fn search(options: &Options) -> Result<Option<SearchPlan>, String> {
     }
     let slo = options.slo.as_deref().unwrap_or(SLO_DEFAULT);
     Ok(Some(SearchPlan {
-        slo: slo.to_owned(),
+        slo: Slo::parse(slo).map_err(|error| format!("--slo: {error}"))?,
         start_rate: options.rate.unwrap_or_default().0,
         max_rate: options.max_rate.map(|rate| rate.0),
         precision: options.precision.unwrap_or(0.05),

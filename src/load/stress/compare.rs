@@ -10,7 +10,7 @@ use super::stats::Row;
 pub const TOP: Pair = (1024, 1024);
 
 /// One cell: the median of its runs, figure by figure.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CellMedian {
     pub subscribers: u32,
     pub publishers: u32,

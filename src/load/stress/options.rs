@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::value_parser;
 
 use crate::limits;
+use crate::load::quantity::{Bytes, Cpus};
+use crate::load::stamp;
 use crate::mqtt::topic::{too_deep, topic_name_valid};
 
 /// Where the publishers publish unless `--topic` says otherwise; subscribers take it and all below.
@@ -111,6 +113,30 @@ pub struct StressArgs {
     #[arg(long, value_name = "FILE", requires = "grid")]
     pub html: Option<PathBuf>,
 
+    /// Start this broker, by a shell; {port} in it stands for --port, or for a free port
+    #[arg(long, value_name = "CMD", conflicts_with = "hostname")]
+    pub broker: Option<String>,
+
+    /// Memory for the broker that is started, kernel memory included and without swap, like 2G
+    #[arg(long, value_name = "SIZE", conflicts_with = "hostname")]
+    pub budget: Option<Bytes>,
+
+    /// Shards of a broker of its own
+    #[arg(long, value_name = "N", conflicts_with_all = ["hostname", "broker"], value_parser = value_parser!(u16).range(1..=64))]
+    pub shards: Option<u16>,
+
+    /// Threads that load [default: half of the CPUs]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    pub workers: Option<u32>,
+
+    /// CPUs for the workers, like 2-3 [default: the last ones]
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<Cpus>,
+
+    /// CPUs for the broker that is started [default: what the workers leave]
+    #[arg(long, value_name = "LIST")]
+    pub broker_cpus: Option<Cpus>,
+
     /// Seconds of quiet between two runs
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
     pub settle_s: f64,
@@ -130,7 +156,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 impl StressArgs {
     /// The broker to test; `None`: the tester starts one of its own.
     pub fn address(&self) -> Option<(&str, u16)> {
-        if self.hostname.is_none() && self.port.is_none() {
+        if self.broker.is_some() || (self.hostname.is_none() && self.port.is_none()) {
             return None;
         }
         let hostname = self.hostname.as_deref().unwrap_or(HOSTNAME_DEFAULT);
@@ -165,6 +191,16 @@ impl StressArgs {
     pub fn check(&self) -> Result<(), String> {
         if self.cacert.is_some() {
             return Err("--cacert: TLS is not supported by the load tester yet".into());
+        }
+        if (self.msg_size as usize) < stamp::STAMP_BYTES {
+            return Err(format!(
+                "--msg-size {}: a message has at least {} bytes, which say whose it is and which",
+                self.msg_size,
+                stamp::STAMP_BYTES
+            ));
+        }
+        if self.budget.is_some() && self.address().is_some() {
+            return Err("--budget is for a broker that is started here".into());
         }
         let topic = self.topic();
         if !topic_name_valid(topic) || topic.len() + 2 > usize::from(u16::MAX) {

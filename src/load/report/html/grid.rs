@@ -6,20 +6,7 @@ use std::fmt::Write as _;
 use super::tables::{self, Align};
 use super::text::{self, escape};
 use crate::load::report::pick::median;
-
-/// The means of the runs of one cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Cell {
-    pub subscribers: u32,
-    pub publishers: u32,
-    pub runs: u32,
-    /// Messages a second of all subscribers, and of all publishers.
-    pub sub_total: f64,
-    pub pub_total: f64,
-    /// Mean seconds of a subscriber, and of a publisher.
-    pub sub_duration: f64,
-    pub pub_duration: f64,
-}
+use crate::load::stress::compare::CellMedian as Cell;
 
 /// The highest power of two of the square.
 const POWER_MAX: u32 = 10;

@@ -20,7 +20,7 @@ mod tests;
 
 use std::fmt::Write as _;
 
-pub use grid::{Cell, grid_page};
+pub use grid::grid_page;
 use text::escape;
 use timeline::Timeline;
 

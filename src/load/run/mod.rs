@@ -1,0 +1,393 @@
+//! A plan carried out: the broker is started, the workers do the phases, the report is written.
+
+mod cpus;
+mod search;
+mod stress;
+mod watch;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::engine::{Engine, EngineError, Finished};
+use super::host::{
+    self, BrokerCommand, BrokerSpec, External, HostError, RunningBroker, SampleTarget, Sampler,
+};
+use super::job::{Job, Phase, Traffic};
+use super::live::Live;
+use super::plan::{BrokerPlan, PORT_DEFAULT, Plan};
+use super::report;
+use super::result::{BrokerEvent, BrokerInfo, Report, Run, SCHEMA, Sample, Setup, Step};
+use super::verdict;
+use super::worker::Place;
+
+pub use stress::run_stress;
+
+use cpus::Cpus;
+use watch::{Marks, Watcher};
+
+/// How often the broker is looked at.
+const LOOK_AT_BROKER: Duration = Duration::from_millis(100);
+
+/// Why there is no report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BenchError {
+    /// What was asked for makes no sense: exit code 2.
+    Usage(String),
+    /// The machine cannot do it: exit code 3.
+    Cannot(String),
+}
+
+impl BenchError {
+    /// The exit code that it ends the program with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            BenchError::Usage(_) => 2,
+            BenchError::Cannot(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for BenchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BenchError::Usage(text) | BenchError::Cannot(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<HostError> for BenchError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Usage(text) => BenchError::Usage(text),
+            HostError::Cannot(text) => BenchError::Cannot(text),
+        }
+    }
+}
+
+/// A broker that is there for the runs.
+enum Broker {
+    Started(Box<RunningBroker>),
+    External(External, std::net::SocketAddr),
+}
+
+impl Broker {
+    /// Finds or starts it. Our own is `program`.
+    fn of(plan: &BrokerPlan, program: PathBuf, cpus: &[u16]) -> Result<Broker, BenchError> {
+        if let Some((host, port)) = &plan.address {
+            let external = External { pid: plan.pid };
+            external.check()?;
+            return Ok(Broker::External(external, host::resolve(host, *port)?));
+        }
+        let command = match &plan.command {
+            Some(command) => BrokerCommand::Other {
+                command: command.clone(),
+                host: "127.0.0.1".into(),
+                port: plan.port.unwrap_or(match command.contains("{port}") {
+                    true => 0,
+                    false => PORT_DEFAULT,
+                }),
+            },
+            None => BrokerCommand::Own {
+                program,
+                shards: plan.shards,
+                extra_config: plan.extra_config.clone(),
+            },
+        };
+        let started = host::start(BrokerSpec {
+            command,
+            budget: plan.budget,
+            cpus: cpus.to_vec(),
+            log: None,
+        })?;
+        Ok(Broker::Started(Box::new(started)))
+    }
+
+    fn address(&self) -> std::net::SocketAddr {
+        match self {
+            Broker::Started(broker) => broker.address(),
+            Broker::External(_, address) => *address,
+        }
+    }
+
+    fn info(&self) -> BrokerInfo {
+        match self {
+            Broker::Started(broker) => broker.info(),
+            Broker::External(external, address) => external.info(*address),
+        }
+    }
+
+    fn target(&self) -> SampleTarget {
+        match self {
+            Broker::Started(broker) => broker.target(),
+            Broker::External(external, _) => external.target(),
+        }
+    }
+
+    /// Ends it, if it was started here; what nobody was told yet.
+    fn stop(self) -> Option<BrokerEvent> {
+        match self {
+            Broker::Started(broker) => broker.stop(),
+            Broker::External(..) => None,
+        }
+    }
+}
+
+/// Carries a plan out. `program` is this binary, for a broker of its own; `stop` ends the runs.
+pub fn run(
+    plan: Plan,
+    command: Vec<String>,
+    program: PathBuf,
+    stop: &Arc<AtomicBool>,
+) -> Result<Report, BenchError> {
+    host::raise_nofile();
+    let connections = plan.job.connections() as u64;
+    host::check_descriptors(connections, plan.job.workers, true)?;
+    let cpus = Cpus::of(
+        plan.job.workers,
+        plan.cpus.as_deref(),
+        plan.broker.cpus.as_deref(),
+    );
+    let started = jiff::Zoned::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string();
+    let mut machine = host::machine();
+    machine
+        .settings
+        .insert("workers on CPUs".into(), cpus.workers_text());
+    let mut live = Live::new(plan.outputs.quiet);
+    let broker = Broker::of(&plan.broker, program, &cpus.broker)?;
+    let sources = host::sources(broker.address(), connections, &plan.sources)?;
+    let job = Arc::new(plan.job);
+    let mut report = Report {
+        schema: SCHEMA.into(),
+        workload: plan.workload.into(),
+        title: plan.title,
+        started,
+        version: env!("CARGO_PKG_VERSION").into(),
+        command,
+        settings: plan.settings,
+        seed: plan.seed,
+        load_model: plan.load_model,
+        machine,
+        broker: broker.info(),
+        ..Report::default()
+    };
+    for repetition in 0..plan.repeat {
+        let mut bench = Bench {
+            job: &job,
+            phases: &plan.phases,
+            place: Place {
+                run: run_number(repetition),
+                target: broker.address(),
+                sources: sources.clone(),
+                epoch: Instant::now(),
+            },
+            cpus: &cpus,
+            allow_loss: plan.allow_loss,
+            live: &mut live,
+            stop,
+        };
+        let sampler = Sampler::start(broker.target(), bench.place.epoch, LOOK_AT_BROKER);
+        let (run, _) = match &plan.search {
+            Some(search) => bench.search(search, sampler, &mut report.search)?,
+            None => bench.run(sampler)?,
+        };
+        report.runs.push(run);
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    live.finish();
+    if let (Some(event), Some(run)) = (broker.stop(), report.runs.last_mut()) {
+        run.broker_events.push(event);
+    }
+    judge(&mut report, stop.load(Ordering::Relaxed));
+    Ok(report)
+}
+
+/// Adds verdict and summary.
+fn judge(report: &mut Report, stopped: bool) {
+    report.verdict = verdict::verdict(report);
+    if stopped {
+        report.verdict.passed = false;
+        report.verdict.failures.push("it was interrupted".into());
+    }
+    report.summary = report::summary::summary(report);
+}
+
+/// A number that messages of other runs, and of other testers, hardly have.
+fn run_number(repetition: u32) -> u32 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ns = now.map_or(0, |since| since.as_nanos() as u64);
+    let mixed = (ns ^ u64::from(std::process::id()) << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed >> 32) as u32).wrapping_add(repetition)
+}
+
+/// One repetition.
+struct Bench<'a> {
+    job: &'a Arc<Job>,
+    phases: &'a [Phase],
+    place: Place,
+    cpus: &'a Cpus,
+    allow_loss: bool,
+    live: &'a mut Live,
+    stop: &'a Arc<AtomicBool>,
+}
+
+/// What a repetition has come to so far.
+#[derive(Default)]
+struct Done {
+    steps: Vec<(Step, Marks)>,
+    before: Option<Sample>,
+    after: Option<Sample>,
+    tester_before: Option<u64>,
+    tester_after: Option<u64>,
+    connected: u64,
+}
+
+impl Bench<'_> {
+    /// Carries the phases out; what each client did is told too.
+    fn run(&mut self, sampler: Sampler) -> Result<(Run, Finished), BenchError> {
+        let mut engine = self.start()?;
+        let mut done = self.begin(&sampler);
+        for phase in self.phases {
+            if !self.phase(phase, &mut engine, &sampler, &mut done)? {
+                break;
+            }
+        }
+        self.finish(engine, sampler, done)
+    }
+
+    fn start(&self) -> Result<Engine, BenchError> {
+        Engine::start(self.job, &self.place, &self.cpus.workers)
+            .map_err(|error| BenchError::Cannot(error.to_string()))
+    }
+
+    fn begin(&self, sampler: &Sampler) -> Done {
+        Done {
+            before: sampler.sees().then(|| sampler.now()),
+            tester_before: host::own_pss_bytes(),
+            ..Done::default()
+        }
+    }
+
+    /// One phase; false when the run is over before its time.
+    fn phase(
+        &mut self,
+        phase: &Phase,
+        engine: &mut Engine,
+        sampler: &Sampler,
+        done: &mut Done,
+    ) -> Result<bool, BenchError> {
+        let mut watcher =
+            Watcher::new(self.live, sampler, self.stop, self.job.connections() as u64);
+        let result = match phase {
+            Phase::Open(open) => engine.open(open, &mut watcher).map(|()| true),
+            Phase::Close(group) => engine.close(*group, &mut watcher).map(|()| true),
+            Phase::Step(plan) => engine.step(plan, &mut watcher).map(|(step, stopped)| {
+                let marks = watcher.marks();
+                done.steps.push((step, marks));
+                !stopped
+            }),
+        };
+        if let Phase::Open(_)
+        | Phase::Step(super::job::StepPlan {
+            traffic: Traffic::Open(_),
+            ..
+        }) = phase
+        {
+            done.look(engine, sampler);
+        }
+        match result {
+            Ok(goes_on) => Ok(goes_on),
+            Err(EngineError::Stopped) => Ok(false),
+            Err(EngineError::Machine(text)) => Err(BenchError::Cannot(text)),
+        }
+    }
+
+    fn finish(
+        &mut self,
+        engine: Engine,
+        sampler: Sampler,
+        done: Done,
+    ) -> Result<(Run, Finished), BenchError> {
+        let setup = done.setup(engine.setup());
+        let finished = engine
+            .finish()
+            .map_err(|error| BenchError::Cannot(error.to_string()))?;
+        let sees = sampler.sees();
+        let at_s = self.place.epoch.elapsed().as_secs_f64();
+        let (samples, mut events) = sampler.finish();
+        for (text, count) in finished.errors() {
+            events.push(BrokerEvent {
+                at_s,
+                kind: if text.contains("refused") {
+                    "refused"
+                } else {
+                    "dropped"
+                }
+                .into(),
+                text: format!("{count} times: {text}"),
+            });
+        }
+        let steps = done.steps.into_iter().map(|(mut step, marks)| {
+            if sees {
+                step.broker = marks.broker_use(&samples, step.delivered);
+            }
+            step.tester.rss_bytes = host::rss_bytes();
+            for (worker, cpu) in step
+                .tester
+                .workers
+                .iter_mut()
+                .zip(self.cpus.workers.iter().cycle())
+            {
+                worker.cpu = Some(*cpu);
+            }
+            let lost_connection = step.verification.disconnects > 0;
+            let subscribed = self.job.subscribers.first().map_or(self.job.qos, |s| s.qos);
+            let (published, subscribed) = (self.job.qos as u8, subscribed as u8);
+            let v = &step.verification;
+            let violations =
+                verdict::violations(v, published, subscribed, self.allow_loss, lost_connection);
+            step.verification.violations = violations;
+            step
+        });
+        let run = Run {
+            setup,
+            steps: steps.collect(),
+            samples,
+            broker_events: events,
+        };
+        Ok((run, finished))
+    }
+}
+
+impl Done {
+    /// Takes note of what memory has become after connections came.
+    fn look(&mut self, engine: &Engine, sampler: &Sampler) {
+        self.after = sampler.sees().then(|| sampler.now());
+        self.tester_after = host::own_pss_bytes();
+        self.connected = engine.progress().sum(|worker| &worker.ready);
+    }
+
+    /// The setup with its memory.
+    fn setup(&self, setup: Setup) -> Setup {
+        let memory = |sample: &Sample| sample.pss_bytes.unwrap_or(sample.rss_bytes);
+        let before = self.before.as_ref().map(memory);
+        let after = self.after.as_ref().map(memory);
+        let each = |before: Option<u64>, after: Option<u64>| {
+            let more = after?.saturating_sub(before?);
+            (self.connected > 0).then(|| more as f64 / self.connected as f64)
+        };
+        Setup {
+            broker_bytes_before: before,
+            broker_bytes_after: after,
+            broker_bytes_per_connection: each(before, after),
+            tester_bytes_per_connection: each(self.tester_before, self.tester_after),
+            ..setup
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who watches a run: the progress line, the broker's pulse, the user who wants it to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::load::engine::{Now, Watch};
+use crate::load::host::{Sampler, broker_use};
+use crate::load::live::{Live, Look};
+use crate::load::result::{BrokerUse, Sample};
+
+/// How often the line changes.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// How long a run goes on without its broker: until its clients have noticed.
+const AFTERLIFE: Duration = Duration::from_secs(1);
+
+/// The broker at the edges of the measured part.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks(Vec<Sample>);
+
+impl Marks {
+    /// What the broker used in between.
+    pub(super) fn broker_use(&self, samples: &[Sample], delivered: u64) -> Option<BrokerUse> {
+        let (before, after) = (self.0.first()?, self.0.get(1)?);
+        Some(broker_use(before, after, samples, delivered))
+    }
+}
+
+pub(super) struct Watcher<'a> {
+    live: &'a mut Live,
+    sampler: &'a Sampler,
+    stop: &'a Arc<AtomicBool>,
+    connections: u64,
+    marks: Marks,
+    phase: String,
+    drawn: Option<Drawn>,
+    ended: Option<Instant>,
+}
+
+/// What was known when the line was last drawn.
+struct Drawn {
+    at: Instant,
+    published: u64,
+    delivered: u64,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(
+        live: &'a mut Live,
+        sampler: &'a Sampler,
+        stop: &'a Arc<AtomicBool>,
+        connections: u64,
+    ) -> Self {
+        Watcher {
+            live,
+            sampler,
+            stop,
+            connections,
+            marks: Marks::default(),
+            phase: String::new(),
+            drawn: None,
+            ended: None,
+        }
+    }
+
+    pub(super) fn marks(&mut self) -> Marks {
+        std::mem::take(&mut self.marks)
+    }
+
+    fn draw(&mut self, now: &Now<'_>) {
+        if self.phase != now.phase {
+            self.phase = now.phase.to_owned();
+            self.live.phase(now.phase, now.seconds);
+        }
+        let at = Instant::now();
+        let progress = now.progress;
+        let published = progress.sum(|worker| &worker.published);
+        let delivered = progress.sum(|worker| &worker.delivered);
+        if let Some(drawn) = &self.drawn {
+            let passed = at - drawn.at;
+            if passed < REDRAW {
+                return;
+            }
+            let rate = |now: u64, then: u64| (now - then) as f64 / passed.as_secs_f64();
+            self.live.show(&Look {
+                elapsed_s: now.elapsed_s,
+                published_per_s: rate(published, drawn.published),
+                delivered_per_s: rate(delivered, drawn.delivered),
+                p99_ns: progress.p99_ns(),
+                lost: 0,
+                connected: progress.sum(|worker| &worker.ready),
+                connections: self.connections,
+                broker_bytes: self.sampler.latest().map(|sample| sample.rss_bytes),
+            });
+        }
+        self.drawn = Some(Drawn {
+            at,
+            published,
+            delivered,
+        });
+    }
+}
+
+impl Watch for Watcher<'_> {
+    fn look(&mut self, now: &Now<'_>) -> bool {
+        self.draw(now);
+        if self.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        if self.sampler.ended() {
+            let since = *self.ended.get_or_insert_with(Instant::now);
+            return since.elapsed() < AFTERLIFE;
+        }
+        true
+    }
+
+    fn mark(&mut self) {
+        if self.sampler.sees() {
+            self.marks.0.push(self.sampler.now());
+        }
+    }
+}
