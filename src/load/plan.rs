@@ -8,7 +8,7 @@ use crate::mqtt::{QoS, Version};
 use super::client::Settings;
 use super::job::{Job, Pace, Phase, StepPlan};
 use super::options::Options;
-use super::report::Outputs;
+use super::report::Files;
 use super::search::Slo;
 
 use super::stamp;
@@ -36,7 +36,9 @@ pub struct Plan {
     pub repeat: u32,
     pub search: Option<SearchPlan>,
     pub broker: BrokerPlan,
-    pub outputs: Outputs,
+    pub files: Files,
+    /// No progress line and no text.
+    pub quiet: bool,
     /// Losses at QoS 0 are no violation.
     pub allow_loss: bool,
     /// CPUs of the workers; `None`: the last ones.
@@ -105,14 +107,8 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
             extra_config: shape.broker_config,
             ..broker(&options)
         },
-        outputs: Outputs {
-            json: options.json.clone(),
-            csv: options.csv.clone(),
-            hgrm: options.hgrm.clone(),
-            hlog: options.hlog.clone(),
-            html: options.html.clone(),
-            quiet: options.quiet.unwrap_or(false),
-        },
+        files: files(&options)?,
+        quiet: options.quiet.unwrap_or(false),
         allow_loss: options.allow_loss.unwrap_or(false),
         cpus: options.cpus.clone().map(|cpus| cpus.0),
         sources: options.source.clone().unwrap_or_default(),
@@ -297,6 +293,18 @@ impl Options {
     fn command_is_none(&self) -> bool {
         self.broker.is_none()
     }
+}
+
+fn files(options: &Options) -> Result<Files, String> {
+    let files = Files {
+        json: options.json.clone(),
+        csv: options.csv.clone(),
+        hgrm: options.hgrm.clone(),
+        hlog: options.hlog.clone(),
+        html: options.html.clone(),
+    };
+    files.check()?;
+    Ok(files)
 }
 
 fn search(options: &Options) -> Result<Option<SearchPlan>, String> {

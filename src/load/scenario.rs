@@ -29,7 +29,10 @@ pub fn read(path: &Path) -> Result<(Workload, Options), String> {
 pub fn parse(text: &str) -> Result<(Workload, Options), String> {
     let scenario: Scenario = toml::from_str(text).map_err(|error| error.to_string())?;
     let Some(workload) = Workload::by_name(&scenario.workload) else {
-        let names: Vec<&str> = Workload::ALL.iter().map(|workload| workload.name()).collect();
+        let names: Vec<&str> = Workload::ALL
+            .iter()
+            .map(|workload| workload.name())
+            .collect();
         return Err(format!(
             "workload {:?}: there are {}",
             scenario.workload,
@@ -61,7 +64,11 @@ mod tests {
         assert!(error.contains("line 3") && error.contains("rat"), "{error}");
         let error = parse("workload = \"fanout\"\n[options]\nrate = \"fast\"\n").unwrap_err();
         assert!(error.contains("fast"), "{error}");
-        assert!(parse("workload = \"x\"\n").unwrap_err().contains("fanout, fanin"));
+        assert!(
+            parse("workload = \"x\"\n")
+                .unwrap_err()
+                .contains("fanout, fanin")
+        );
         assert!(parse("").unwrap_err().contains("workload"));
     }
 

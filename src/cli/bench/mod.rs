@@ -14,7 +14,7 @@ use crate::load::scenario;
 use crate::load::stress::options::StressArgs;
 use crate::load::workloads::Workload;
 
-use args::{Bench, BenchCommand};
+use args::{Bench, BenchCommand, Compare};
 
 /// The exit code of a run whose answer is no.
 const EXIT_NO: u8 = 1;
@@ -38,12 +38,7 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
         Some(BenchCommand::Run(file)) => scenario::read(&file.file)
             .map_err(BenchError::Usage)
             .and_then(|(workload, options)| load(workload, &file.options.or(options))),
-        Some(BenchCommand::Compare(files)) => report::compare::files(&files.a, &files.b)
-            .map(|text| {
-                print!("{text}");
-                true
-            })
-            .map_err(BenchError::Usage),
+        Some(BenchCommand::Compare(files)) => compare(&files).map_err(BenchError::Usage),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -58,14 +53,25 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
 /// Whether all is well.
 fn load(workload: Workload, options: &Options) -> Result<bool, BenchError> {
     let plan = plan(workload, options).map_err(BenchError::Usage)?;
-    let outputs = plan.outputs.clone();
+    let (files, quiet) = (plan.files.clone(), plan.quiet);
     let command = std::env::args().collect();
     let report = run::run(plan, command, program()?, &interrupted()?)?;
-    report::write_all(&report, &outputs).map_err(BenchError::Cannot)?;
-    if !outputs.quiet && !outputs.take_stdout() {
+    report::write_all(&report, &files).map_err(BenchError::Cannot)?;
+    if !quiet && !files.use_stdout() {
         print!("{}", report::text::text(&report));
     }
     Ok(report.verdict.passed)
+}
+
+fn compare(files: &Compare) -> Result<bool, String> {
+    let read = |path: &std::path::Path| {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        let report = text.and_then(|text| report::json::read(&text));
+        report.map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let (a, b) = (read(&files.a)?, read(&files.b)?);
+    print!("{}", report::compare::compare(&a, &b));
+    Ok(true)
 }
 
 fn stress(args: &StressArgs) -> Result<bool, BenchError> {

@@ -31,6 +31,12 @@ impl Files {
         ]
     }
 
+    /// Whether a report goes to standard output, where nothing else may go then.
+    pub fn use_stdout(&self) -> bool {
+        let mut formats = self.formats().into_iter();
+        formats.any(|(path, ..)| path.as_deref().is_some_and(is_stdout))
+    }
+
     /// Whether each report has a place of its own that it can go to; to be asked before a run.
     ///
     /// # Errors

@@ -157,7 +157,7 @@ pub fn run(
     machine
         .settings
         .insert("workers on CPUs".into(), cpus.workers_text());
-    let mut live = Live::new(plan.outputs.quiet);
+    let mut live = Live::new(plan.quiet);
     let broker = Broker::of(&plan.broker, program, &cpus.broker)?;
     let sources = host::sources(broker.address(), connections, &plan.sources)?;
     let job = Arc::new(plan.job);
