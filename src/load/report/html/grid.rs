@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::tables::{self, Align};
 use super::text::{self, escape};
+use crate::load::report::pick::median;
 
 /// The means of the runs of one cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -156,7 +157,7 @@ fn tiles(ours: &Grid, theirs: &Grid) -> String {
         let both = pairs(ours, theirs);
         let mut ratios: Vec<f64> = both.filter_map(|(a, b)| better(measure, a, b)).collect();
         ratios.sort_by(f64::total_cmp);
-        if let Some(median) = tables::median(&ratios) {
+        if let Some(median) = median(&ratios) {
             let above = ratios.iter().filter(|r| **r > 1.0).count();
             let (median, all) = (text::times(median), ratios.len());
             let said = format!("{median}, more in {above} of {all}");

@@ -16,8 +16,6 @@ mod ticks;
 mod timeline;
 
 #[cfg(test)]
-mod sample;
-#[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
@@ -26,6 +24,7 @@ pub use grid::{Cell, grid_page};
 use text::escape;
 use timeline::Timeline;
 
+use crate::load::report::pick::{MEDIAN_BY, focus, median_run};
 use crate::load::result::{Report, Run, Step, Verdict};
 
 const STYLE: &str = include_str!("style.css");
@@ -33,7 +32,7 @@ const STYLE: &str = include_str!("style.css");
 /// The page of a report.
 pub fn page(report: &Report) -> String {
     let mut body = header(report);
-    if let Some(run) = shown(report) {
+    if let Some(run) = median_run(report) {
         body.push_str(&figures(report, run));
         if let Some(step) = focus(report, run) {
             body.push_str(&latency(report, run, step));
@@ -46,7 +45,7 @@ pub fn page(report: &Report) -> String {
     if report.runs.len() > 1 {
         body.push_str(&section("Repetitions", &tables::repeats(report)));
     }
-    if let Some(run) = shown(report) {
+    if let Some(run) = median_run(report) {
         body.push_str(&section("Verification", &tables::verification(run)));
         body.push_str(&section("What became of the broker", &tables::events(run)));
         body.push_str(&section("Connections", &setup(run)));
@@ -74,27 +73,6 @@ fn section(title: &str, content: &str) -> String {
     match content {
         "" => String::new(),
         content => format!("<section><h2>{}</h2>{content}</section>", escape(title)),
-    }
-}
-
-/// The run that the charts are of: the median by deliveries a second.
-fn shown(report: &Report) -> Option<&Run> {
-    let mut runs: Vec<&Run> = report.runs.iter().collect();
-    let rate = |run: &Run| focus(report, run).map_or(0.0, |s| s.delivery_rate);
-    runs.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
-    runs.get(runs.len().saturating_sub(1) / 2).copied()
-}
-
-/// The step that the figures are of: the highest rate that held the objective, else the last.
-fn focus<'a>(report: &Report, run: &'a Run) -> Option<&'a Step> {
-    let held = report.search.as_ref().and_then(|s| s.max_rate);
-    let off = |step: &Step, rate: f64| (step.rate_intended.unwrap_or(f64::MAX) - rate).abs();
-    match held {
-        Some(rate) => run
-            .steps
-            .iter()
-            .min_by(|a, b| off(a, rate).total_cmp(&off(b, rate))),
-        None => run.steps.last(),
     }
 }
 
@@ -170,9 +148,7 @@ fn figures(report: &Report, run: &Run) -> String {
     };
     let median = match report.runs.len() {
         0 | 1 => String::new(),
-        runs => format!(
-            "Figures and charts are of the median of {runs} repetitions, by deliveries a second."
-        ),
+        runs => format!("Figures and charts are of the median of {runs} repetitions, {MEDIAN_BY}."),
     };
     let _ = write!(out, "<p class=\"when\">{}{median}</p>", escape(&which));
     out

@@ -6,6 +6,7 @@ use super::svg::{self, Plot, Scale};
 use super::text::{self, escape};
 use super::ticks;
 use crate::load::distribution::Distribution;
+use crate::load::report::pick::focus;
 use crate::load::result::{Report, Run, Step};
 
 /// Points of a curve for each nine.
@@ -55,7 +56,7 @@ pub fn section(report: &Report, run: &Run, step: &Step) -> String {
     }
     if report.runs.len() > 1 {
         let named = report.runs.iter().enumerate();
-        let runs = named.filter_map(|(n, r)| Some((n, super::focus(report, r)?)));
+        let runs = named.filter_map(|(n, r)| Some((n, focus(report, r)?)));
         let all: Vec<_> = runs.map(|(n, s)| (format!("run {}", n + 1), s)).collect();
         let curves = self::curves(
             spaced(&all)

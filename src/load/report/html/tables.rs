@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::{self, escape};
 use crate::load::distribution::Distribution;
+use crate::load::report::pick::{focus, median};
 use crate::load::result::{Machine, Report, Run, Step};
 
 /// Rows of steps, workers and events that are shown at most.
@@ -234,7 +235,7 @@ pub fn repeats(report: &Report) -> String {
     let pairs: Vec<_> = report
         .runs
         .iter()
-        .filter_map(|r| Some((r, super::focus(report, r)?)))
+        .filter_map(|r| Some((r, focus(report, r)?)))
         .collect();
     let mut rows = Vec::new();
     for (name, of, write) in FIGURES {
@@ -261,15 +262,6 @@ pub fn repeats(report: &Report) -> String {
     ];
     head.extend(runs.iter().take(pairs.len()));
     table(&head, &rows, Align::Right)
-}
-
-/// The middle of sorted values.
-pub fn median(sorted: &[f64]) -> Option<f64> {
-    let upper = *sorted.get(sorted.len() / 2)?;
-    match sorted.len() % 2 {
-        1 => Some(upper),
-        _ => Some((sorted.get(sorted.len() / 2 - 1)? + upper) / 2.0),
-    }
 }
 
 /// What the tester knows about itself.

@@ -1,8 +1,8 @@
 //! Pages of sample reports: well-formed, alone, small, and without numbers that are none.
 
-use super::sample;
 use super::text;
 use super::*;
+use crate::load::report::sample;
 use crate::load::result::{Attempt, Sample, Search};
 
 /// Elements that HTML ends by themselves; here they end with `/>`.
@@ -268,31 +268,6 @@ fn text_of_a_report_is_escaped() {
     let page = page(&sample::ramp());
     assert!(page.contains("a b/&lt;c&gt;&amp;") && page.contains("&lt;at QoS 1&gt;"));
     assert_eq!(text::escape("a\u{0}\u{1b}\"b"), "a\u{fffd}\u{fffd}&quot;b");
-}
-
-#[test]
-fn numbers_are_written_for_people() {
-    let plain = |text: String| text.replace('\u{a0}', " ");
-    let nanos = [0.0, 850.0, 1250.0, 999_600.0, 34e6, 3.6e12].map(|v| plain(text::nanos(v)));
-    assert_eq!(nanos, ["0", "850 ns", "1.25 µs", "1 ms", "34 ms", "3600 s"]);
-    let bytes = [512.0, 1536.0, 2147483648.0].map(|v| plain(text::bytes(v)));
-    assert_eq!(bytes, ["512 B", "1.5 KiB", "2 GiB"]);
-    assert_eq!(
-        [0, 999, 2_030_000].map(text::count),
-        ["0", "999", "2,030,000"]
-    );
-    assert_eq!(
-        [4.25, 34_000.4, f64::NAN].map(text::rate),
-        ["4.25", "34,000", "–"]
-    );
-    assert_eq!(
-        [0.5, 90.0, 245.0, 7800.0].map(|v| plain(text::seconds(v))),
-        ["500 ms", "90 s", "4 min 5 s", "2 h 10 min"]
-    );
-    assert_eq!(
-        [0.05, 1.0, 12.3, 250.0].map(text::times),
-        ["0.05×", "1.0×", "12×", "250×"]
-    );
 }
 
 #[test]

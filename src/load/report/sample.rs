@@ -1,6 +1,6 @@
-//! Reports as a run would leave them, to draw pages of.
+//! Reports as a run would leave them, to write and to draw.
 
-use super::Cell;
+use super::html::Cell;
 use crate::load::distribution::{Distribution, new_histogram};
 use crate::load::result::*;
 
@@ -309,4 +309,85 @@ pub fn grids() -> (Vec<Cell>, Vec<Cell>) {
     let ours = places().map(|at| cell(at, 12.0)).collect();
     let theirs = places().filter(|(s, p)| (s + p) % 3 != 0);
     (ours, theirs.map(|at| cell(at, 1.0)).collect())
+}
+
+/// Connections without messages: what a storm of them measures.
+pub fn connects() -> Report {
+    let mut chance = Chance(4);
+    let mut one = step(&mut chance, "measured", 500.0, 3, 400_000.0);
+    one.rate_intended = None;
+    for count in [&mut one.published, &mut one.delivered] {
+        *count = 0;
+    }
+    (one.published_bytes, one.delivered_bytes) = (0, 0);
+    (one.publish_rate, one.delivery_rate) = (0.0, 0.0);
+    one.verification = Verification::default();
+    one.latency = Latency {
+        operation_ns: latencies(&mut chance, 900_000.0, 1500),
+        ..Latency::default()
+    };
+    one.operations = Some(Operations {
+        name: "connects".to_owned(),
+        count: 1500,
+        failed: 3,
+        rate: 500.0,
+    });
+    one.tester.slip_ns = Distribution::default();
+    one.tester.cpu_ns_per_delivery = None;
+    if let Some(broker) = &mut one.broker {
+        broker.cpu_ns_per_delivery = None;
+        broker.cgroup_peak_bytes = None;
+    }
+    for interval in &mut one.series {
+        *interval = Interval {
+            at_s: interval.at_s,
+            measured: interval.measured,
+            ..Interval::default()
+        };
+    }
+    let mut run = run(&mut chance, vec![one]);
+    run.samples.clear();
+    let mut report = report("connect", "Clients connect, 500 a second", vec![run]);
+    report.load_model = "closed loop: a connect after the other".to_owned();
+    report.broker.budget = None;
+    report
+}
+
+/// Two short runs of two steps that have something of everything.
+pub fn full() -> Report {
+    let mut chance = Chance(3);
+    let runs = (0..2).map(|_| {
+        let rates = [1000.0, 2000.0];
+        let steps = rates.map(|r| {
+            step(
+                &mut chance,
+                &format!("{r} msg/s, \"paced\""),
+                r,
+                3,
+                r * 300.0,
+            )
+        });
+        let mut run = run(&mut chance, steps.to_vec());
+        run.broker_events = vec![BrokerEvent {
+            at_s: 2.5,
+            kind: "refused".to_owned(),
+            text: "a connection".to_owned(),
+        }];
+        for step in &mut run.steps {
+            step.latency.operation_ns = latencies(&mut chance, 1e6, 500);
+            step.verification.violations = vec!["1 lost at QoS 1".to_owned()];
+            step.operations = Some(Operations {
+                name: "cycles".to_owned(),
+                count: 500,
+                failed: 1,
+                rate: 166.7,
+            });
+        }
+        run
+    });
+    let mut report = report("churn", "Subscribers come and go", runs.collect());
+    report.search = search().search;
+    report.summary = super::summary::summary(&report);
+    report.verdict = ramp().verdict;
+    report
 }
