@@ -14,4 +14,5 @@ pub mod report;
 pub mod result;
 pub mod stamp;
 pub mod stress;
+pub mod verdict;
 pub mod worker;
