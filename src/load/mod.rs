@@ -12,6 +12,7 @@ pub mod measure;
 pub mod model;
 pub mod report;
 pub mod result;
+pub mod search;
 pub mod stamp;
 pub mod stress;
 pub mod verdict;
