@@ -8,6 +8,7 @@ pub mod distribution;
 pub mod engine;
 pub mod job;
 pub mod ledger;
+pub mod live;
 pub mod measure;
 pub mod model;
 pub mod report;
