@@ -49,7 +49,8 @@ fn budget_not_enforced(report: &Report) -> Option<String> {
 }
 
 fn losses_allowed(report: &Report) -> Option<String> {
-    let said = report.settings.get("allow-loss")?;
+    let names = ["allow-loss", "allow_loss"];
+    let said = names.iter().find_map(|name| report.settings.get(*name))?;
     if ["", "false", "no", "off"].contains(&said.as_str()) {
         return None;
     }
