@@ -312,6 +312,42 @@ pub const LOAD_RUNS_MAX: i64 = 1000;
 
 /// Messages of a step whose spread a worker takes, where no choice is given: far fewer than it could keep.
 pub const LOAD_SPREAD_WANTED: f64 = 10_000.0;
+/// Slip (p99) that the load tester's verdict begins to mind: the kernel's timer slack.
+pub const LOAD_SLIP_FLOOR_NS: u64 = 50_000;
+
+/// Slip p99 over latency p99 from which on the tester is the limit.
+pub const LOAD_SLIP_SHARE_MAX: f64 = 0.1;
+
+/// CPU seconds over seconds of a worker from which on it has no CPU left.
+pub const LOAD_WORKER_BUSY_MAX: f64 = 0.95;
+
+/// Broker and tester together, over all CPUs, from which on they may wait for each other.
+pub const LOAD_MACHINE_BUSY_MAX: f64 = 0.9;
+
+/// Published over intended messages below which a rate is not reached.
+pub const LOAD_RATE_SHARE_MIN: f64 = 0.99;
+
+/// Samples below which a percentile says nothing that the maximum does not.
+pub const LOAD_P99_SAMPLES_MIN: u64 = 100;
+pub const LOAD_P999_SAMPLES_MIN: u64 = 1000;
+
+/// Most minus least over the median of several runs, from which on the report says so.
+pub const LOAD_SPREAD_SHARE_MAX: f64 = 0.1;
+
+/// Published over intended messages below which an attempt of a search has missed whatever its objective is.
+pub const LOAD_SEARCH_RATE_SHARE_MIN: f64 = 0.98;
+
+/// Attempts of a search, repeated ones included.
+pub const LOAD_SEARCH_ATTEMPTS_MAX: usize = 40;
+
+/// How much faster each attempt of a search is until one fails.
+pub const LOAD_SEARCH_GROWTH: f64 = 2.0;
+
+/// The lowest rate that a search tries, in messages a second.
+pub const LOAD_SEARCH_RATE_MIN: f64 = 1.0;
+
+/// The finest relative precision of a search: below, repetitions differ by more.
+pub const LOAD_SEARCH_PRECISION_MIN: f64 = 0.001;
 
 /// Clients of one kind in the stress test, and the largest side of its grid.
 pub const STRESS_CLIENTS_MAX: i64 = 65_536;

@@ -333,11 +333,13 @@ impl Engine {
             _ => None,
         })?;
         let ended = self.settle(plan, window, parts)?;
+        let step = assemble::step(plan, ended);
         if let Traffic::Open(_) = plan.traffic {
             let parts = self.setup_parts()?;
             self.setup.add(parts);
+            self.setup.seconds += step.seconds;
         }
-        Ok((assemble::step(plan, ended), stopped))
+        Ok((step, stopped))
     }
 
     /// Marks the measured part, and waits for the end of the step and of its deliveries.
@@ -376,8 +378,12 @@ impl Engine {
                 moved = (moves, now_ns);
             } else if is_complete && now_ns - since_ns.max(moved.1) >= QUIET_NS {
                 break;
-            } else if now_ns > window.end_ns && now_ns - moved.1.max(window.end_ns) > drain_ns {
-                break;
+            } else {
+                // Work that is done before its time does not wait for it; work that is not, does.
+                let over_ns = if is_idle { moved.1 } else { window.end_ns };
+                if now_ns.saturating_sub(moved.1.max(over_ns)) > drain_ns {
+                    break;
+                }
             }
             std::thread::sleep(LOOK);
         }
@@ -492,7 +498,7 @@ impl Opened {
         Setup {
             connections: self.opened,
             refused: self.refused,
-            failed: self.failed,
+            failed: self.failed - self.refused.min(self.failed),
             connect_ns: super::distribution::Distribution::of(&self.connect),
             subscribe_ns: super::distribution::Distribution::of(&self.subscribe),
             seconds: self.seconds,

@@ -154,6 +154,10 @@ fn check_given(given: &Options) -> Result<(), String> {
             "--password needs --username",
         ),
         (
+            given.find_max == Some(true) && given.repeat.is_some_and(|runs| runs > 1),
+            "--find-max repeats by itself what it doubts; --repeat is for runs at one rate",
+        ),
+        (
             given.slo.is_some() && given.find_max != Some(true),
             "--slo is the objective of --find-max",
         ),
@@ -359,6 +363,6 @@ fn load_model(options: &Options, phases: &[Phase]) -> String {
             "closed loop: a client comes when it has gone".into()
         }
         Some(Traffic::Open(_)) => "closed loop: all come as fast as they are taken".into(),
-        Some(Traffic::Receive) | None => "no load but being there".into(),
+        Some(Traffic::Receive) | None => "open loop, without messages".into(),
     }
 }

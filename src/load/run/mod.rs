@@ -175,6 +175,7 @@ pub fn run(
         broker: broker.info(),
         ..Report::default()
     };
+    let mut notes = Vec::new();
     for repetition in 0..plan.repeat {
         let mut bench = Bench {
             job: &job,
@@ -192,7 +193,12 @@ pub fn run(
         };
         let sampler = Sampler::start(broker.target(), bench.place.epoch, LOOK_AT_BROKER);
         let (run, _) = match &plan.search {
-            Some(search) => bench.search(search, sampler, &mut report.search)?,
+            Some(search) => {
+                let (ran, found, noted) = bench.search(search, sampler)?;
+                report.search = found;
+                notes = noted;
+                ran
+            }
             None => bench.run(sampler)?,
         };
         report.runs.push(run);
@@ -205,6 +211,7 @@ pub fn run(
         run.broker_events.push(event);
     }
     judge(&mut report, stop.load(Ordering::Relaxed));
+    report.verdict.notes.extend(notes);
     Ok(report)
 }
 

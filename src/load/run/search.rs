@@ -9,20 +9,25 @@ use crate::load::search::Search;
 
 use super::{Bench, BenchError, Done};
 
+/// The run, what the search found, and what it has to say.
+type Found = ((Run, Finished), Option<result::Search>, Vec<String>);
+
 impl Bench<'_> {
     /// Opens what there is to open, and searches.
     pub(super) fn search(
         &mut self,
         plan: &SearchPlan,
         sampler: Sampler,
-        found: &mut Option<result::Search>,
-    ) -> Result<(Run, Finished), BenchError> {
+    ) -> Result<Found, BenchError> {
         let mut engine = self.start()?;
         let mut done = self.begin(&sampler);
+        let (mut found, mut notes) = (None, Vec::new());
         for phase in self.phases {
             match phase {
                 Phase::Step(step) => {
-                    *found = Some(self.attempts(plan, step, &mut engine, &sampler, &mut done)?);
+                    let search = self.attempts(plan, step, &mut engine, &sampler, &mut done)?;
+                    notes.extend_from_slice(search.notes());
+                    found = Some(search.finish());
                 }
                 other => {
                     if !self.phase(other, &mut engine, &sampler, &mut done)? {
@@ -31,7 +36,7 @@ impl Bench<'_> {
                 }
             }
         }
-        self.finish(engine, sampler, done)
+        Ok((self.finish(engine, sampler, done)?, found, notes))
     }
 
     fn attempts(
@@ -41,11 +46,11 @@ impl Bench<'_> {
         engine: &mut Engine,
         sampler: &Sampler,
         done: &mut Done,
-    ) -> Result<result::Search, BenchError> {
+    ) -> Result<Search, BenchError> {
         let mut search = Search::new(
             plan.slo.clone(),
             plan.start_rate,
-            plan.max_rate,
+            plan.max_rate.unwrap_or(f64::INFINITY),
             plan.precision,
         );
         while let Some(rate) = search.next_rate() {
@@ -67,6 +72,6 @@ impl Bench<'_> {
             };
             search.tried(rate, step);
         }
-        Ok(search.finish())
+        Ok(search)
     }
 }

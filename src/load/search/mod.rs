@@ -1,0 +1,188 @@
+//! The search for the highest rate that holds an objective: `--find-max`.
+//!
+//! A state machine without clock or socket: it names a rate, is told what a step at that rate found, and names the next
+//! one. It doubles the rate until an attempt fails, then halves the gap between the highest rate that held and the
+//! lowest that did not. A failed attempt is made a second time before it counts, since another tenant of the machine
+//! may have caused it. `bracket` is the state; it only ever narrows.
+
+mod slo;
+
+#[cfg(test)]
+mod tests;
+
+pub use slo::Slo;
+
+use crate::limits;
+
+use super::result::{self, Attempt, Step};
+use super::verdict;
+
+/// A search under way.
+#[derive(Debug)]
+pub struct Search {
+    slo: Slo,
+    start_rate: f64,
+    max_rate: f64,
+    precision: f64,
+    /// The highest rate that held; none yet is 0.
+    held: f64,
+    /// The lowest rate that counts as failed.
+    failed: Option<f64>,
+    /// A rate that failed once and is to be tried again.
+    doubted: Option<f64>,
+    /// Nothing above is worth an attempt: the tester had no more to give.
+    is_capped: bool,
+    curve: Vec<Attempt>,
+    notes: Vec<String>,
+}
+
+impl Search {
+    /// A search from `start_rate` up to `max_rate` (infinity for no bound), in messages a second, that ends when the
+    /// highest rate that held and the lowest that did not are apart by no more than `precision`, a share of the former.
+    pub fn new(slo: Slo, start_rate: f64, max_rate: f64, precision: f64) -> Search {
+        let lowest = limits::LOAD_SEARCH_RATE_MIN;
+        let max_rate = max_rate.max(lowest);
+        Search {
+            slo,
+            start_rate: start_rate.max(lowest).min(max_rate),
+            max_rate,
+            precision: precision.max(limits::LOAD_SEARCH_PRECISION_MIN),
+            held: 0.0,
+            failed: None,
+            doubted: None,
+            is_capped: false,
+            curve: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The rate to try next; the same one until `tried` has been told of it. `None`: the search is over.
+    pub fn next_rate(&mut self) -> Option<f64> {
+        let next = self.candidate()?;
+        if self.curve.len() >= limits::LOAD_SEARCH_ATTEMPTS_MAX {
+            self.note(format!(
+                "the search ended after {} attempts, before it was as precise as asked",
+                self.curve.len()
+            ));
+            return None;
+        }
+        Some(next)
+    }
+
+    fn candidate(&self) -> Option<f64> {
+        if let Some(rate) = self.doubted {
+            return Some(rate);
+        }
+        let next = match self.failed {
+            None if self.held == 0.0 => self.start_rate,
+            None if self.is_capped || self.held >= self.max_rate => return None,
+            None => (self.held * limits::LOAD_SEARCH_GROWTH).min(self.max_rate),
+            Some(failed) if self.held == 0.0 => below(failed)?,
+            Some(failed) => between(self.held, failed, self.precision)?,
+        };
+        Some(next)
+    }
+
+    /// What a step at this rate found.
+    pub fn tried(&mut self, rate: f64, step: &Step) {
+        let missed = self.slo.misses(step);
+        let limits = verdict::tester_limits(step);
+        let held = missed.is_none();
+        let is_limited = !limits.is_empty();
+        self.curve
+            .push(attempt(rate, step, missed.unwrap_or_default(), is_limited));
+        match held {
+            true => {
+                self.doubted = None;
+                self.held = self.held.max(rate);
+                self.cap(step);
+            }
+            false if self.doubted == Some(rate) => {
+                self.doubted = None;
+                self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
+                if let Some(limit) = limits.first() {
+                    self.limited(rate, limit);
+                }
+            }
+            false => self.doubted = Some(rate),
+        }
+    }
+
+    /// A rate that held with the last of the tester's strength is as far as the search can tell. Mere lateness is no
+    /// end: it makes latencies longer, and the objective held all the same.
+    fn cap(&mut self, step: &Step) {
+        if verdict::is_saturated(step) && self.failed.is_none() {
+            self.is_capped = true;
+            if let Some(limit) = verdict::tester_limits(step).last() {
+                self.limited(self.held, limit);
+            }
+        }
+    }
+
+    fn limited(&mut self, rate: f64, limit: &str) {
+        self.note(format!(
+            "the tester was the limit at {} msg/s ({limit}): the broker may hold more",
+            super::report::units::rate(rate)
+        ));
+    }
+
+    fn note(&mut self, text: String) {
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
+    /// What a reader of the result has to know: where the tester was the limit, or that attempts ran out.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The attempts by their rates, and the highest one that held. May be called before the search is over.
+    pub fn finish(self) -> result::Search {
+        let mut curve = self.curve;
+        curve.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+        result::Search {
+            slo: self.slo.to_string(),
+            max_rate: (self.held > 0.0).then_some(self.held),
+            curve,
+        }
+    }
+}
+
+fn attempt(rate: f64, step: &Step, why: String, tester_limited: bool) -> Attempt {
+    let latency = &step.latency.delivery_ns;
+    Attempt {
+        rate,
+        achieved: step.publish_rate,
+        p50_ns: latency.p50,
+        p99_ns: latency.p99,
+        p999_ns: latency.p999,
+        lost: step.verification.lost,
+        held: why.is_empty(),
+        why,
+        tester_limited,
+    }
+}
+
+/// A rate far below one that failed while none has held yet; none below the lowest. Down goes faster than up: attempts
+/// that fail are made twice.
+fn below(failed: f64) -> Option<f64> {
+    let lowest = limits::LOAD_SEARCH_RATE_MIN;
+    let fall = limits::LOAD_SEARCH_GROWTH * limits::LOAD_SEARCH_GROWTH;
+    (failed > lowest).then(|| rounded(failed / fall).max(lowest))
+}
+
+/// The middle of a gap that is not yet small enough.
+fn between(held: f64, failed: f64, precision: f64) -> Option<f64> {
+    let middle = rounded((held + failed) / 2.0);
+    let is_open = failed - held > held * precision;
+    (is_open && held < middle && middle < failed).then_some(middle)
+}
+
+/// Four digits: steps are called by their rates.
+fn rounded(rate: f64) -> f64 {
+    let unit = 10f64.powf(rate.max(1.0).log10().floor() - 3.0);
+    let rate = (rate / unit).round() * unit;
+    // The unit of small rates is a fraction, of which a multiple need not be a short number.
+    (rate * 1000.0).round() / 1000.0
+}
