@@ -1,5 +1,7 @@
 //! The coordinator of a run: starts workers, gives them a phase at a time, waits, and puts their parts together.
 
+mod pulse;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use hdrhistogram::Histogram;
 
 use crate::limits;
 use crate::uring::RingError;
+
+use pulse::Pulse;
 
 use super::assemble::{self, Ended};
 use super::distribution::new_histogram;
@@ -29,9 +33,6 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// Time between a command and what is due first: enough for all workers to have taken it.
 const LEAD_NS: u64 = 20_000_000;
-
-/// Nothing more comes for so long: then nothing will.
-const QUIET_NS: u64 = 20_000_000;
 
 /// Why there is no run, or no longer.
 #[derive(Debug)]
@@ -259,13 +260,11 @@ impl Engine {
         quiet_ns: u64,
         watch: &mut dyn Watch,
     ) -> Result<bool, EngineError> {
-        let mut moved = (0, began_ns);
+        let mut pulse = Pulse::new(began_ns);
         while !self.progress.is_idle(self.given) {
             let now_ns = self.look(phase, began_ns, None, watch)?;
-            let moves = self.moves();
-            if moves != moved.0 {
-                moved = (moves, now_ns);
-            } else if now_ns - moved.1 > quiet_ns {
+            pulse.feel(now_ns, self.moves(), false);
+            if pulse.is_dead(now_ns, 0, quiet_ns) {
                 return Ok(false);
             }
             std::thread::sleep(LOOK);
@@ -357,33 +356,22 @@ impl Engine {
             Traffic::Receive | Traffic::Open(_) => false,
         };
         let mut marks = [window.measure_ns, window.end_ns].into_iter().peekable();
-        let mut moved = (0, window.start_ns);
-        let mut complete_since = None;
+        let mut pulse = Pulse::new(window.start_ns);
         loop {
             let now_ns = self.look(&plan.name, window.start_ns, seconds, watch)?;
             while marks.next_if(|&mark| now_ns >= mark).is_some() {
                 watch.mark();
             }
             let progress = &self.progress;
+            let is_idle = progress.is_idle(self.given);
             let arrived = !(plan.settles && publishes)
                 || progress.sum(|w| &w.delivered) >= progress.sum(|w| &w.expected);
-            let is_complete =
-                arrived && progress.is_idle(self.given) && progress.sum(|w| &w.unacknowledged) == 0;
-            let since_ns = *complete_since.get_or_insert(now_ns);
-            if !is_complete {
-                complete_since = None;
-            }
-            let moves = self.moves();
-            if moves != moved.0 {
-                moved = (moves, now_ns);
-            } else if is_complete && now_ns - since_ns.max(moved.1) >= QUIET_NS {
+            let acknowledged = progress.sum(|w| &w.unacknowledged) == 0;
+            pulse.feel(now_ns, self.moves(), is_idle && arrived && acknowledged);
+            // Work that is done before its time does not wait for it; work that is not, does.
+            let patience_from_ns = if is_idle { 0 } else { window.end_ns };
+            if pulse.is_complete(now_ns) || pulse.is_dead(now_ns, patience_from_ns, drain_ns) {
                 break;
-            } else {
-                // Work that is done before its time does not wait for it; work that is not, does.
-                let over_ns = if is_idle { moved.1 } else { window.end_ns };
-                if now_ns.saturating_sub(moved.1.max(over_ns)) > drain_ns {
-                    break;
-                }
             }
             std::thread::sleep(LOOK);
         }
