@@ -30,11 +30,11 @@ if args == ["--version"]:
 value = lambda name: args[args.index(name) + 1] if name in args else None
 log = pathlib.Path(os.environ["FAKE_LOG"])
 calls = len(log.read_text().splitlines()) if log.exists() else 0
-broker = (value("--broker") or "ours").split()
-conf = pathlib.Path(broker[-1]).read_text() if broker[-1].endswith(".conf") else ""
+broker = value("--broker").split()
+conf = pathlib.Path(broker[broker.index("-c") + 1]).read_text()
 with log.open("a") as file:
     file.write(json.dumps({"args": args, "conf": conf}) + "\\n")
-who = "ours" if broker == ["ours"] else "other"
+who = "ours" if broker[1] == "serve" else "other"
 does = lambda what: os.environ.get("FAKE_" + what, "") in (who, who + " " + args[1])
 if does("ERROR"):
     sys.exit((print("bench: too few descriptors"), 3)[1])
@@ -121,12 +121,12 @@ class Compare(unittest.TestCase):
         self.assertEqual(code, 0)
         lines = said.splitlines()
         self.assertEqual(len(lines), 4)
-        common = "--duration 2 --warm-up 0.5 --broker-cpus 0 --cpus 1"
-        self.assertIn(f"bench fanout --subscribers 10 --qos 1 {common} --shards 1 --json report.json --quiet", lines[0])
-        self.assertNotIn("--broker ", lines[0])
-        self.assertTrue(lines[1].endswith(
-            f"{common} --broker '/opt/other -p 20001 -c other.conf' --port 20001 --json report.json --quiet"
-        ), lines[1])
+        start = f"{self.folder}/firehose bench fanout --subscribers 10 --qos 1 --duration 2 --warm-up 0.5"
+        start += " --broker-cpus 0 --cpus 1 --broker"
+        ours = f"'{self.folder}/firehose serve -c firehose.conf --shards 1' --port 20000"
+        other = "'/opt/other -p 20001 -c other.conf' --port 20001"
+        for line, broker in zip(lines, (ours, other)):
+            self.assertEqual(line, f"{start} {broker} --json report.json --quiet")
         self.assertEqual(self.calls(), [])
         self.assertFalse((self.folder / "perf").exists())
 
@@ -134,14 +134,16 @@ class Compare(unittest.TestCase):
         code, said = self.run_it("--rounds", "3", "--port", "30000", "--extra=--mqtt 5")
         self.assertEqual(code, 0, said)
         calls = self.calls()
-        who = ["other" if "--broker" in call["args"] else "ours" for call in calls]
+        who = ["other" if call["conf"].startswith("listen ") else "ours" for call in calls]
         ours_first, other_first = ["ours", "other"] * 2, ["other", "ours"] * 2
         self.assertEqual(who, ours_first + other_first + ours_first)
         self.assertEqual([call["args"][1] for call in calls], ["fanout"] * 2 + ["churn"] * 2 + ["fanout"] * 2
                          + ["churn"] * 2 + ["fanout"] * 2 + ["churn"] * 2)
         ports = [int(call["args"][call["args"].index("--port") + 1]) for call in calls if "--port" in call["args"]]
-        self.assertEqual(len(set(ports)), 6)
-        self.assertEqual(calls[1]["conf"], f"listen {ports[0]}\n")
+        self.assertEqual(ports, list(range(30000, 30012)))
+        self.assertEqual(calls[1]["conf"], "listen 30001\n")
+        self.assertTrue(calls[0]["conf"].startswith("listener 30000 127.0.0.1\n"))
+        self.assertIn("max_queued_messages 0\n", calls[0]["conf"])
         self.assertTrue(all("--mqtt" in call["args"] for call in calls))
 
     def test_the_record_has_medians_spread_ratios_and_targets(self):
@@ -167,6 +169,8 @@ class Compare(unittest.TestCase):
         self.assertIn("firehose 9.9.9", machine)
         self.assertIn("other: other 1.0", machine)
         commands = self.record("commands.txt")
+        self.assertIn("# firehose.conf:\n#   listener {port} 127.0.0.1\n", commands)
+        self.assertNotIn("mosquitto", commands)
         self.assertIn("# other.conf:\n#   listen {port}\n", commands)
         self.assertIn("-c other.conf'", commands)
         self.assertNotIn(str(ROOT), commands + table)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::{falls_short, is_saturated};
 use crate::limits;
 use crate::load::distribution::Distribution;
 use crate::load::report::{pick, units};
@@ -13,6 +14,7 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     notes.extend(broker_unknown(report));
     notes.extend(budget_not_enforced(report));
     notes.extend(losses_allowed(report));
+    notes.extend(rate_not_taken(report));
     notes.extend(few_samples(report));
     notes.extend(spread_across_runs(report));
     notes.extend(shared_cpu(report));
@@ -60,6 +62,25 @@ fn losses_allowed(report: &Report) -> Option<String> {
         "losses at QoS 0 are allowed: {} of {} lost",
         units::count(lost),
         units::count(expected)
+    ))
+}
+
+/// The broker took fewer messages than there were to be: the first step that is so, with how many more are. A search
+/// says so itself.
+fn rate_not_taken(report: &Report) -> Option<String> {
+    let is_short =
+        |step: &&Step| falls_short(step, limits::LOAD_RATE_SHARE_MIN) && !is_saturated(step);
+    let mut short = steps(report).filter(is_short);
+    let step = short.next().filter(|_| report.search.is_none())?;
+    let others = match short.count() {
+        0 => String::new(),
+        more => format!(", and less than intended in {more} more"),
+    };
+    Some(format!(
+        "the broker did not take the rate: {} of {} in step {}{others}",
+        units::rate(step.publish_rate),
+        units::rate_of(step.rate_intended.unwrap_or_default(), "msg/s"),
+        step.name
     ))
 }
 

@@ -169,6 +169,12 @@ fn a_rate_that_is_not_reached_is_the_testers_doing_unless_the_broker_pushed_back
     );
     slow.tester.held_back = 3000;
     assert!(tester_limits(&slow).is_empty());
+    let mut told = report(2, &[10_000.0]);
+    told.runs[1].steps[0] = slow.clone();
+    assert_eq!(
+        verdict(&told).notes,
+        ["the broker did not take the rate: 9,800 of 10,000 msg/s in step 10000 msg/s"]
+    );
     slow.tester.held_back = 100;
     assert!(tester_limits(&slow).concat().ends_with("all but 100"));
 
