@@ -9,6 +9,14 @@ use crate::load::result::{Report, Run, Search, Step};
 /// Rows of a table that are shown at most.
 const ROWS_MAX: usize = 64;
 
+/// What is told of the sorted values of all runs.
+type Spread = (&'static str, fn(&[f64]) -> Option<f64>);
+const SPREADS: [Spread; 3] = [
+    ("  median", median),
+    ("  min", |sorted| sorted.first().copied()),
+    ("  max", |sorted| sorted.last().copied()),
+];
+
 /// The figures that repetitions are compared by, with the heads of their columns.
 const OF_RUNS: [(&str, &str); 9] = [
     ("in/s", "publish_rate_per_s"),
@@ -40,12 +48,7 @@ pub fn repetitions(out: &mut Lines, report: &Report, shown: &Run) {
         row.extend(columns.iter().map(|(_, f)| cell(f, f.of(report, run))));
         rows.push(row);
     }
-    let spreads: [(&str, fn(&[f64]) -> Option<f64>); 3] = [
-        ("  median", median),
-        ("  min", |sorted| sorted.first().copied()),
-        ("  max", |sorted| sorted.last().copied()),
-    ];
-    for (name, of) in spreads {
+    for (name, of) in SPREADS {
         let mut row = vec![name.to_owned()];
         row.extend(columns.iter().map(|(_, f)| cell(f, of(&sorted(report, f)))));
         rows.push(row);
