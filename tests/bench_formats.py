@@ -65,7 +65,7 @@ class Values:
         return sum(value * count for (value, _), count in zip(self.values, counts)) / max(self.count, 1)
 
     def at_rank(self, rank):
-        return self.values[bisect.bisect_left(self.sums, max(rank, 1))]
+        return self.values[bisect.bisect_left(self.sums, min(max(rank, 1), self.count))]
 
     def at(self, quantile):
         """The values that may be it: q * n is not exact where it should be whole."""

@@ -1,9 +1,9 @@
 //! The tables of the text report: repetitions, steps, and the attempts of a search.
 
-use super::figures::{self, Figure};
-use super::layout::Lines;
-use super::pick::{self, median};
-use super::units;
+use crate::load::report::figures::{self, Figure};
+use crate::load::report::layout::Lines;
+use crate::load::report::pick::{self, median};
+use crate::load::report::units;
 use crate::load::result::{Report, Run, Search, Step};
 
 /// Rows of a table that are shown at most.
