@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 
-use super::html::Cell;
 use crate::limits::LOAD_VALUE_NS_MAX;
 use crate::load::distribution::{Distribution, new_histogram};
 use crate::load::result::*;
+use crate::load::stress::compare::CellMedian as Cell;
 
 /// A random number from 0 to 1 that is the same in every run of the tests.
 struct Chance(u64);

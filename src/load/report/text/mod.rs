@@ -227,6 +227,12 @@ fn tester(out: &mut Lines, t: &TesterUse) {
     let slip = &t.slip_ns;
     let known = [
         some(!slip.is_empty(), || format!("slip p99 {}", nanos(slip.p99))),
+        some(t.held_back > 0, || {
+            format!(
+                "{} held back by the broker",
+                units::counted(t.held_back, "message")
+            )
+        }),
         some(!busy.is_empty(), || {
             format!("{workers}, busy {}{more}", shown.join(", "))
         }),

@@ -46,7 +46,9 @@ fn what_was_published_before_is_not_said_to_be_none() {
     let mut report = sample::steady();
     let step = &mut report.runs[0].steps[0];
     (step.published, step.rate_intended) = (0, None);
+    step.tester.held_back = 1234;
     let text = text(&report);
+    assert!(text.contains("; 1,234 messages held back by the broker; "));
     assert!(!text.contains("\npublished ") && text.contains("\ndelivered "));
 }
 
