@@ -56,9 +56,11 @@ def written(name, value):
 
 def label(name):
     """`latency_p99_ns` as people say it."""
+    name = name.replace("_bytes_per_connection", "_memory_per_connection")
     for unit in ("_ns", "_per_s", "_bytes"):
         name = name.replace(unit, "")
-    return name.replace("_per_operation", " an operation").replace("_per_", " a ").replace("_", " ").replace("cpu", "CPU").replace("rss", "RSS")
+    name = name.replace("_per_operation", " an operation").replace("_per_", " a ").replace("_", " ")
+    return name.replace("cpu", "CPU").replace("rss", "RSS")
 
 
 def cell(medians, broker, name):
@@ -90,7 +92,8 @@ def targets(loads, results, ours):
             amount = (lambda value: f"{value:.3g} × {base}") if base else (lambda value: written(target.metric, value))
             measured, met = ("-", "not measured") if judged is None else (amount(judged[0]), judged[1])
             met = {True: "yes", False: "**no**"}.get(met, met)
-            lines.append(f"| {load.text} | {label(target.metric)} {bound} {amount(target.factor)} | {measured} | {met} |")
+            wanted = f"{label(target.metric)} {bound} {amount(target.factor)}"
+            lines.append(f"| {load.text} | {wanted} | {measured} | {met} |")
     return ["## Targets", "", "| load | to reach | measured | met |", "|---|---|---|---|", *lines, ""] if lines else []
 
 
@@ -133,13 +136,16 @@ def doubts(results):
 
 
 def notes(results):
-    """What the reports said beside, each text once, with how often."""
-    counts = {}
+    """What the reports said beside, each text once with the loads, and the broker where not all of a load have it."""
+    places, brokers = {}, {}
     for run in results:
+        brokers.setdefault(run["row"], set()).add(run["broker"])
         for note in run.get("notes", []):
-            key = (run["row"], run["broker"], note)
-            counts[key] = counts.get(key, 0) + 1
-    lines = [f"- {row}, {broker}: {note}" + (f" ({n} times)" if n > 1 else "") for (row, broker, note), n in counts.items()]
+            places.setdefault(note, {}).setdefault(run["row"], set()).add(run["broker"])
+    lines = []
+    for note, rows in places.items():
+        names = [row if who == brokers[row] else f"{row} with {' and '.join(sorted(who))}" for row, who in rows.items()]
+        lines.append(f"- {', '.join(names)}: {note}")
     return ["", "## Notes of the reports", "", *lines] if lines else []
 
 
@@ -154,8 +160,8 @@ def readme(options, loads, results, ours):
         " process's own time, user and system.",
         "",
         f"The medians are of verified runs: what was sent arrived, once, to everyone. {LIMITED} marks figures of which at"
-        " least one run says that the tester was the limit: such a rate is no broker's. [raw.jsonl](raw.jsonl) has each measurement,"
-        " [machine.txt](machine.txt) the machine, [commands.txt](commands.txt) the command lines.",
+        " least one run says that the tester was the limit: such a rate is no broker's. [raw.jsonl](raw.jsonl) has each"
+        " measurement, [machine.txt](machine.txt) the machine, [commands.txt](commands.txt) the command lines.",
         "",
     ]
     lines += targets(loads, results, ours) + side_by_side(loads, results, ours) + doubts(results) + notes(results)

@@ -37,7 +37,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search from `start_rate` up to `max_rate` (infinity for no bound), in messages a second, that ends when the
+    /// A search from `start_rate` up to `max_rate` (infinity for no bound), in messages a second. It ends when the
     /// highest rate that held and the lowest that did not are apart by no more than `precision`, a share of the former.
     pub fn new(slo: Slo, start_rate: f64, max_rate: f64, precision: f64) -> Search {
         let lowest = limits::LOAD_SEARCH_RATE_MIN;

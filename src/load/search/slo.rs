@@ -58,9 +58,8 @@ impl Slo {
             loss: None,
         };
         for part in text.split(',') {
-            slo.add(part.trim()).map_err(|why| {
-                format!("the objective {text:?}: {why}; one looks like p99=10ms,loss=0")
-            })?;
+            slo.add(part.trim())
+                .map_err(|why| format!("{why}; an objective looks like p99=10ms,loss=0"))?;
         }
         Ok(slo)
     }

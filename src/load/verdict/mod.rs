@@ -13,6 +13,7 @@ pub use limits_of_tester::{falls_short, is_saturated, tester_limits};
 
 use super::report::units;
 use super::result::{BrokerEvent, Report, Run, Step, Verdict, Verification};
+use super::search::Slo;
 use collect::Collected;
 
 /// First words of violations that mere overload brings about.
@@ -168,10 +169,7 @@ fn missed_objective(report: &Report, step: &Step) -> bool {
     let Some(search) = &report.search else {
         return false;
     };
-    let is_it = |a: &&super::result::Attempt| {
-        Some(a.rate) == step.rate_intended && a.achieved == step.publish_rate
-    };
-    search.curve.iter().find(is_it).is_some_and(|a| !a.held)
+    Slo::parse(&search.slo).is_ok_and(|slo| slo.misses(step).is_some())
 }
 
 /// What is wrong with the report as a whole.

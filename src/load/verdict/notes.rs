@@ -207,18 +207,16 @@ fn search_ended_early(report: &Report) -> Option<String> {
     })
 }
 
-/// What the broker did to its clients, once a kind.
+/// What the broker did to its clients, each text once.
 fn events(report: &Report) -> Vec<String> {
     let all = || report.runs.iter().flat_map(|run| &run.broker_events);
     let of = |kind: &'static str| {
-        let first = all().find(|e| e.kind == kind)?;
-        let count = all().filter(|e| e.kind == kind).count();
-        let times = if count > 1 {
-            format!(" ({count} times)")
-        } else {
-            String::new()
-        };
-        Some(format!("the broker {kind}{times}: {}", first.text))
+        let texts: BTreeSet<&str> = all()
+            .filter(|event| event.kind == kind)
+            .map(|event| event.text.as_str())
+            .collect();
+        let texts: Vec<&str> = texts.into_iter().collect();
+        (!texts.is_empty()).then(|| format!("the broker {kind}: {}", texts.join("; ")))
     };
     ["refused", "dropped"].into_iter().filter_map(of).collect()
 }
