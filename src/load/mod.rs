@@ -9,6 +9,7 @@ pub mod engine;
 pub mod host;
 pub mod job;
 pub mod ledger;
+pub mod matcher;
 pub mod measure;
 pub mod model;
 pub mod options;
