@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, value_parser};
 
+use super::bench::Bench;
 use crate::config::CpuList;
 use crate::limits::SHARDS_MAX;
 
@@ -20,6 +21,7 @@ pub(super) enum Command {
     /// Runs the broker until SIGTERM or SIGINT
     #[command(after_help = EXIT_CODES)]
     Serve(Serve),
+    Bench(Box<Bench>),
 }
 
 const EXIT_CODES: &str = "\

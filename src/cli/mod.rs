@@ -3,6 +3,7 @@
 //! A command's options override the configuration file, so that the commands themselves look at one place only.
 
 mod args;
+pub mod bench;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,9 @@ use args::{Args, Command, Serve};
 
 /// The exit code of a wrong command line or configuration.
 pub const EXIT_USAGE: u8 = 2;
+
+/// The exit code where the host does not let it be done.
+pub const EXIT_CANNOT: u8 = 3;
 
 /// Runs the command that the arguments name; `serve` is what runs a broker until its end.
 pub fn run(
@@ -36,6 +40,16 @@ pub fn run(
         }
     };
     match args.command {
+        Command::Bench(bench) => match bench.command() {
+            Ok(_) => {
+                eprintln!("firehose: bench: this build plans the run and cannot carry it out");
+                ExitCode::from(EXIT_CANNOT)
+            }
+            Err(error) => {
+                eprintln!("firehose: bench: {error}");
+                ExitCode::from(EXIT_USAGE)
+            }
+        },
         Command::Serve(options) => match configure(&options) {
             Ok((config, warnings)) => {
                 for warning in warnings {

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod quantity;
 pub mod report;
 pub mod result;
+pub mod scenario;
 pub mod stamp;
 pub mod stress;
 pub mod worker;

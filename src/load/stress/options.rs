@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::value_parser;
 
 use crate::limits;
+use crate::load::stamp;
 use crate::mqtt::topic::{too_deep, topic_name_valid};
 
 /// Where the publishers publish unless `--topic` says otherwise; subscribers take it and all below.
@@ -51,7 +52,7 @@ pub struct StressArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=limits::STRESS_COUNT_MAX))]
     pub sub_count: u32,
 
-    /// Bytes of payload
+    /// Bytes of payload; at least 24, which hold what verifies it
     #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = value_parser!(u32).range(0..=limits::STRESS_MSG_BYTES_MAX))]
     pub msg_size: u32,
 
@@ -174,6 +175,13 @@ impl StressArgs {
         }
         if too_deep(&self.filter()) {
             return Err(format!("--topic {topic:?}: too many levels"));
+        }
+        if (self.msg_size as usize) < stamp::STAMP_BYTES {
+            return Err(format!(
+                "--msg-size {}: a message has at least {} bytes, which say whose it is and which, so that it can be verified",
+                self.msg_size,
+                stamp::STAMP_BYTES
+            ));
         }
         // The grid begins with a single publisher.
         let publishers = if self.grid { 1 } else { self.pub_clients };
