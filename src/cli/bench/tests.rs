@@ -1,3 +1,5 @@
+//! Command lines of `firehose bench`, to what is to be done.
+
 use clap::Parser;
 
 use super::*;

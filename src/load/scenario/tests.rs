@@ -1,3 +1,5 @@
+//! Scenario files: those that are delivered, what a key means, and what is said of a wrong one.
+
 use std::path::PathBuf;
 
 use super::*;
