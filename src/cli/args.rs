@@ -20,7 +20,7 @@ pub(super) enum Command {
     /// Runs the broker until SIGTERM or SIGINT
     #[command(after_help = EXIT_CODES)]
     Serve(Serve),
-    Bench(Box<super::bench::args::Bench>),
+    Bench(Box<super::bench::command::Bench>),
 }
 
 const EXIT_CODES: &str = "\

@@ -10,6 +10,7 @@ pub mod host;
 pub mod job;
 pub mod ledger;
 pub mod live;
+pub mod matcher;
 pub mod measure;
 pub mod model;
 pub mod options;

@@ -343,11 +343,11 @@ pub fn pace(options: &Options, rate: f64) -> Pace {
 /// What every report is branded with.
 fn load_model(options: &Options, phases: &[Phase]) -> String {
     use super::job::Traffic;
-    let steps = phases.iter().filter_map(|phase| match phase {
+    let mut steps = phases.iter().filter_map(|phase| match phase {
         Phase::Step(StepPlan { traffic, .. }) => Some(traffic),
         _ => None,
     });
-    match steps.last() {
+    match steps.next_back() {
         Some(Traffic::Publish { pace, .. }) => match pace {
             Pace::Constant(_) => "open loop, constant".into(),
             Pace::Poisson(..) => "open loop, poisson".into(),

@@ -15,7 +15,6 @@ pub mod pick;
 pub mod series;
 pub mod summary;
 pub mod text;
-mod text_steps;
 pub mod units;
 
 #[cfg(test)]

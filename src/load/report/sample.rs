@@ -1,8 +1,11 @@
 //! Reports as a run would leave them, to write and to draw.
 
-use super::html::Cell;
+use hdrhistogram::Histogram;
+
+use crate::limits::LOAD_VALUE_NS_MAX;
 use crate::load::distribution::{Distribution, new_histogram};
 use crate::load::result::*;
+use crate::load::stress::compare::CellMedian as Cell;
 
 /// A random number from 0 to 1 that is the same in every run of the tests.
 struct Chance(u64);
@@ -19,7 +22,15 @@ impl Chance {
 
 /// Latencies around `middle` nanoseconds with a long tail.
 fn latencies(chance: &mut Chance, middle: f64, count: u64) -> Distribution {
-    let mut histogram = new_histogram();
+    spread(new_histogram(), chance, middle, count)
+}
+
+fn spread(
+    mut histogram: Histogram<u64>,
+    chance: &mut Chance,
+    middle: f64,
+    count: u64,
+) -> Distribution {
     for _ in 0..count {
         let wide = (chance.next() + chance.next() + chance.next() - 1.5) * 1.2;
         let tail = if chance.next() < 0.01 {
@@ -36,6 +47,9 @@ fn intervals(chance: &mut Chance, count: u32, rate: f64, fan: f64, middle: f64) 
     (0..count)
         .map(|n| {
             let stall = n % 97 == 60;
+            let middle = middle * if stall { 60.0 } else { 1.0 };
+            // As coarse as those of a run.
+            let histogram = Histogram::new_with_max(LOAD_VALUE_NS_MAX, 2).unwrap();
             let published = rate * (0.98 + 0.04 * chance.next()) * if stall { 0.6 } else { 1.0 };
             Interval {
                 at_s: f64::from(n),
@@ -44,7 +58,7 @@ fn intervals(chance: &mut Chance, count: u32, rate: f64, fan: f64, middle: f64) 
                 delivered: (published * fan) as u64,
                 published_bytes: (published * 512.0) as u64,
                 delivered_bytes: (published * fan * 512.0) as u64,
-                latency_ns: latencies(chance, middle * if stall { 60.0 } else { 1.0 }, 600),
+                latency_ns: spread(histogram, chance, middle, 600),
             }
         })
         .collect()

@@ -41,6 +41,7 @@ struct Stress<'a> {
     peak: (u64, Option<u64>),
     /// What became of the broker, other than that it ran.
     events: Vec<BrokerEvent>,
+    violations: usize,
 }
 
 /// Runs the stress test, or its grid; whether all of it went well. What is printed is pymqttbench's, on standard
@@ -79,6 +80,7 @@ pub fn run_stress(
         runs: 0,
         peak: (0, None),
         events: Vec::new(),
+        violations: 0,
     };
     let budget = stress.broker.info().budget;
     if let Some(budget) = &budget {
@@ -92,7 +94,7 @@ pub fn run_stress(
     stress.live.finish();
     stress.say_peak();
     stress.broker.stop();
-    Ok(passed && stress.events.is_empty())
+    Ok(passed && stress.events.is_empty() && stress.violations == 0)
 }
 
 fn broker_plan(args: &StressArgs) -> BrokerPlan {
@@ -231,7 +233,8 @@ impl Stress<'_> {
             phases,
             place,
             cpus: &self.cpus,
-            allow_loss: false,
+            // At QoS 0 a subscriber is owed what it waits for; more that is lost is told, and is no failure.
+            allow_loss: self.args.qos == 0,
             live: &mut self.live,
             stop: self.stop,
         }
@@ -254,9 +257,17 @@ impl Stress<'_> {
             }
         }
         for step in &run.steps {
-            for violation in &step.verification.violations {
+            let verification = &step.verification;
+            if verification.lost > 0 {
+                eprintln!(
+                    "verification: {} of {} deliveries did not arrive",
+                    verification.lost, verification.expected
+                );
+            }
+            for violation in &verification.violations {
                 eprintln!("verification: {violation}");
             }
+            self.violations += verification.violations.len();
         }
     }
 

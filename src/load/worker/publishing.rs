@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use crate::limits;
 use crate::load::arrivals::Arrivals;
 use crate::load::job::{BUS_STREAMS, Pace};
+use crate::load::matcher;
 use crate::load::model::{Bus, Event};
 use crate::mqtt::QoS;
-use crate::mqtt::topic as matcher;
 
 use super::Worker;
 use super::link::Stage;

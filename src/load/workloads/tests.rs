@@ -1,3 +1,5 @@
+//! Shapes and plans of all workloads.
+
 use super::*;
 use crate::load::job::Pace;
 use crate::load::ledger::View;
@@ -160,7 +162,8 @@ fn what_is_not_open_loop_is_branded() {
 #[test]
 fn contradictions_are_told_in_words() {
     let error = |workload, set: &dyn Fn(&mut Options)| plan(workload, &options(set)).unwrap_err();
-    let cases: [(Workload, &dyn Fn(&mut Options), &str); 9] = [
+    type Case<'a> = (Workload, &'a dyn Fn(&mut Options), &'a str);
+    let cases: [Case<'_>; 9] = [
         (
             Workload::Fanout,
             &|o| o.size = Some(Bytes(23)),

@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use crate::load::job::{Filter, Phase, Publisher, Stream};
 use crate::load::ledger::View;
-use crate::mqtt::topic;
+use crate::load::matcher;
 
 use super::{Given, Shape, both_open};
 
@@ -35,9 +35,9 @@ pub(super) fn wildcard(given: &Given<'_>) -> Result<Shape, String> {
         readers[filter as usize] += 1;
     }
     for (filter, &readers) in filters.iter().zip(&readers) {
-        for at in 0..streams.len() {
-            if filter.view.has(at as u32) {
-                streams[at].fanout += given.fanout(readers);
+        for (stream, at) in streams.iter_mut().zip(0..) {
+            if filter.view.has(at) {
+                stream.fanout += given.fanout(readers);
             }
         }
     }
@@ -133,6 +133,6 @@ fn draw(
 
 fn view(filter: &str, streams: &[Stream]) -> View {
     let matching = streams.iter().zip(0..);
-    let matching = matching.filter(|(stream, _)| topic::matches(filter, &stream.topic));
+    let matching = matching.filter(|(stream, _)| matcher::matches(filter, &stream.topic));
     View::of(&matching.map(|(_, at)| at).collect::<Vec<u32>>())
 }

@@ -24,14 +24,14 @@ fn defaults_are_those_of_pymqttbench() {
 fn every_option_of_pymqttbench_is_taken() {
     let args = args(
         "--hostname firehose.openstack.org --port 1884 --pub-clients 1 --sub-clients 2 --pub-count 30 --sub-count 4 \
-         --msg-size 5 --sub-timeout 6 --pub-timeout 7 --topic a/b --username u --password p --qos 2 --brief",
+         --msg-size 25 --sub-timeout 6 --pub-timeout 7 --topic a/b --username u --password p --qos 2 --brief",
     );
     assert_eq!(args.address(), Some(("firehose.openstack.org", 1884)));
     assert_eq!((args.pub_clients, args.sub_clients), (1, 2));
     assert_eq!((args.pub_count, args.sub_count), (30, 4));
     assert_eq!(
         (args.msg_size, args.sub_timeout, args.pub_timeout),
-        (5, 6, 7)
+        (25, 6, 7)
     );
     assert_eq!(args.filter(), "a/b/#");
     assert_eq!(args.username.as_deref(), Some("u"));
@@ -75,6 +75,13 @@ fn nonsense_is_refused() {
     ] {
         assert!(parsed(line).is_err(), "{line}");
     }
+}
+
+#[test]
+fn a_message_has_room_for_what_verifies_it() {
+    let error = args("--msg-size 23").check().unwrap_err();
+    assert!(error.contains("at least 24 bytes"), "{error}");
+    assert_eq!(args("--msg-size 24").check(), Ok(()));
 }
 
 #[test]

@@ -1,13 +1,21 @@
 //! The tables of the text report: repetitions, steps, and the attempts of a search.
 
-use super::figures::{self, Figure};
-use super::layout::Lines;
-use super::pick::{self, median};
-use super::units;
+use crate::load::report::figures::{self, Figure};
+use crate::load::report::layout::Lines;
+use crate::load::report::pick::{self, median};
+use crate::load::report::units;
 use crate::load::result::{Report, Run, Search, Step};
 
 /// Rows of a table that are shown at most.
 const ROWS_MAX: usize = 64;
+
+/// What is told of the sorted values of all runs.
+type Spread = (&'static str, fn(&[f64]) -> Option<f64>);
+const SPREADS: [Spread; 3] = [
+    ("  median", median),
+    ("  min", |sorted| sorted.first().copied()),
+    ("  max", |sorted| sorted.last().copied()),
+];
 
 /// The figures that repetitions are compared by, with the heads of their columns.
 const OF_RUNS: [(&str, &str); 9] = [
@@ -40,12 +48,7 @@ pub fn repetitions(out: &mut Lines, report: &Report, shown: &Run) {
         row.extend(columns.iter().map(|(_, f)| cell(f, f.of(report, run))));
         rows.push(row);
     }
-    let spreads: [(&str, fn(&[f64]) -> Option<f64>); 3] = [
-        ("  median", median),
-        ("  min", |sorted| sorted.first().copied()),
-        ("  max", |sorted| sorted.last().copied()),
-    ];
-    for (name, of) in spreads {
+    for (name, of) in SPREADS {
         let mut row = vec![name.to_owned()];
         row.extend(columns.iter().map(|(_, f)| cell(f, of(&sorted(report, f)))));
         rows.push(row);

@@ -1,10 +1,14 @@
 //! What a person reads at the end of a run: the report as plain text of 100 columns.
 
+mod answer;
+mod steps;
+#[cfg(test)]
+mod tests;
+
 use super::layout::Lines;
-use super::units;
-use super::{pick, text_steps as steps};
+use super::{pick, units};
 use crate::load::distribution::Distribution;
-use crate::load::result::*;
+use crate::load::result::{BrokerUse, Report, Setup, Step, TesterUse};
 
 /// What an open loop's load model begins with.
 const OPEN_LOOP: &str = "open loop";
@@ -13,7 +17,7 @@ const OPEN_LOOP: &str = "open loop";
 const NOT_OPEN: &str =
     "NOT AN OPEN LOOP: a slow broker slows the load, so that latency hides the waiting";
 
-/// Lines that are shown of what may be many: events, violations, workers.
+/// How many are shown of what may be many: events, violations, workers.
 const LIST_MAX: usize = 8;
 
 /// The report. No colours; ends with a line feed.
@@ -35,10 +39,10 @@ pub fn text(report: &Report) -> String {
     if let Some(step) = run.and_then(|run| pick::focus(report, run)) {
         one_step(&mut out, step);
     }
-    verification(&mut out, report);
-    events(&mut out, report);
+    answer::verification(&mut out, report);
+    answer::events(&mut out, report);
     out.gap();
-    verdict(&mut out, report);
+    answer::verdict(&mut out, report);
     out.finish()
 }
 
@@ -145,22 +149,24 @@ fn one_step(out: &mut Lines, step: &Step) {
         "step",
         &joined([format!("{} for {window}", step.name), paced], " "),
     );
-    traffic(
-        out,
-        "published",
-        step.published,
-        step.publish_rate,
-        step.published_bytes,
-        step,
-    );
-    traffic(
-        out,
-        "delivered",
-        step.delivered,
-        step.delivery_rate,
-        step.delivered_bytes,
-        step,
-    );
+    if step.published > 0 || step.rate_intended.is_some() {
+        let said = traffic(
+            step.published,
+            step.publish_rate,
+            step.published_bytes,
+            step,
+        );
+        out.field("published", &said);
+    }
+    if step.delivered + step.verification.expected > 0 {
+        let said = traffic(
+            step.delivered,
+            step.delivery_rate,
+            step.delivered_bytes,
+            step,
+        );
+        out.field("delivered", &said);
+    }
     if let Some(o) = &step.operations {
         let (count, failed) = (units::count(o.count), units::count(o.failed));
         let rate = units::rate_of(o.rate, "a second");
@@ -173,13 +179,10 @@ fn one_step(out: &mut Lines, step: &Step) {
     }
 }
 
-fn traffic(out: &mut Lines, name: &str, count: u64, rate: f64, bytes: u64, step: &Step) {
-    if count == 0 && step.published + step.verification.expected == 0 {
-        return;
-    }
+fn traffic(count: u64, rate: f64, bytes: u64, step: &Step) -> String {
     let per_s = units::byte_rate(bytes as f64 / step.seconds);
     let rate = units::rate_of(rate, "msg/s");
-    out.field(name, &format!("{}; {rate}, {per_s}", units::count(count)));
+    format!("{}; {rate}, {per_s}", units::count(count))
 }
 
 fn latency(out: &mut Lines, step: &Step) {
@@ -224,6 +227,12 @@ fn tester(out: &mut Lines, t: &TesterUse) {
     let slip = &t.slip_ns;
     let known = [
         some(!slip.is_empty(), || format!("slip p99 {}", nanos(slip.p99))),
+        some(t.held_back > 0, || {
+            format!(
+                "{} held back by the broker",
+                units::counted(t.held_back, "message")
+            )
+        }),
         some(!busy.is_empty(), || {
             format!("{workers}, busy {}{more}", shown.join(", "))
         }),
@@ -265,190 +274,4 @@ fn broker_use(out: &mut Lines, b: &BrokerUse) {
         }),
     ];
     out.field("broker used", &joined(cpu, "; "));
-}
-
-/// All runs and steps together: a message lost in any of them is a message lost.
-fn verification(out: &mut Lines, report: &Report) {
-    let mut all = Verification::default();
-    for step in report.runs.iter().flat_map(|r| &r.steps) {
-        all.add(&step.verification);
-    }
-    let wrong = [
-        ("lost", all.lost),
-        ("duplicated", all.duplicated),
-        ("reordered", all.reordered),
-        ("unexpected", all.unexpected),
-        ("corrupt", all.corrupt),
-        ("unacknowledged", all.unacknowledged),
-        ("refused", all.refused),
-        ("disconnects", all.disconnects),
-    ];
-    let wrong = wrong.iter().filter(|(_, count)| *count > 0);
-    let wrong: Vec<String> = wrong
-        .map(|(name, count)| format!("{} {name}", units::count(*count)))
-        .collect();
-    let (received, expected) = (units::count(all.received), units::count(all.expected));
-    let good = wrong.is_empty() && all.violations.is_empty();
-    let said = match (
-        good && all.received == all.expected,
-        all.expected + all.received,
-    ) {
-        (_, 0) => wrong.join(", "),
-        (true, _) => format!("every message arrived once and in order: {received} of {expected}"),
-        (false, _) if wrong.is_empty() => format!("{received} of {expected} arrived"),
-        (false, _) => format!("{received} of {expected} arrived: {}", wrong.join(", ")),
-    };
-    let all_of = match (report.search.is_some(), good) {
-        (true, false) => " (all attempts together)",
-        _ => "",
-    };
-    out.field("verified", &format!("{said}{all_of}"));
-    if !wrong.is_empty() && all.violations.is_empty() {
-        out.field("", "all of which the QoS in use allows");
-    }
-    listed(out, "violations", &counted(all.violations));
-}
-
-/// Each text once, with how often it came.
-fn counted(mut texts: Vec<String>) -> Vec<String> {
-    texts.sort();
-    let same = texts.chunk_by(|a, b| a == b);
-    let once = same.filter_map(|same| match same {
-        [one] => Some(one.clone()),
-        [one, ..] => Some(format!("{one} ({} times)", same.len())),
-        [] => None,
-    });
-    once.collect()
-}
-
-/// A name and some lines of text.
-fn listed(out: &mut Lines, name: &str, texts: &[String]) {
-    for (at, text) in texts.iter().take(LIST_MAX).enumerate() {
-        out.field(if at == 0 { name } else { "" }, text);
-    }
-    if texts.len() > LIST_MAX {
-        out.field("", &format!("... and {} more", texts.len() - LIST_MAX));
-    }
-}
-
-fn events(out: &mut Lines, report: &Report) {
-    let several = report.runs.len() > 1;
-    let mut lines = Vec::new();
-    for (number, run) in report.runs.iter().enumerate() {
-        for e in &run.broker_events {
-            let run = some(several, || format!("run {}, ", number + 1));
-            let at = units::seconds(e.at_s);
-            lines.push(joined(
-                [format!("{run}at {at}: {}", e.kind), e.text.clone()],
-                ", ",
-            ));
-        }
-    }
-    listed(out, "events", &lines);
-}
-
-fn verdict(out: &mut Lines, report: &Report) {
-    let v = &report.verdict;
-    let runs = report.runs.is_empty();
-    out.line(match (v.passed, runs) {
-        (true, false) => "PASS",
-        (true, true) => "PASS, but there is no run on record",
-        (false, _) => "FAIL",
-    });
-    let said = [
-        ("", &v.failures),
-        ("the tester was the limit: ", &v.tester_limits),
-        ("note: ", &v.notes),
-    ];
-    for (name, texts) in said {
-        for text in texts {
-            out.words(&format!("- {name}{text}"));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::report::layout::COLUMNS;
-    use crate::load::report::{golden, sample};
-
-    fn fits(text: &str) {
-        for line in text.lines() {
-            assert!(line.chars().count() <= COLUMNS, "{line}");
-            assert!(!line.ends_with(' ') && !line.contains("NaN"), "{line}");
-        }
-    }
-
-    #[test]
-    fn texts_are_as_they_should_be_and_fit() {
-        for (name, report) in [
-            ("steady", sample::steady()),
-            ("ramp", sample::ramp()),
-            ("search", sample::search()),
-            ("connects", sample::connects()),
-            ("full", sample::full()),
-        ] {
-            let text = text(&report);
-            fits(&text);
-            golden::check(&format!("{name}.txt"), &text);
-        }
-    }
-
-    #[test]
-    fn one_step_fits_on_a_screen() {
-        let text = text(&sample::steady());
-        assert!(text.lines().count() <= 45);
-        for said in [
-            "open loop: latency counts",
-            "every message arrived once and in order: 20,400,000 of 20,400,000",
-            "2 GiB, enforced",
-            "PASS\n",
-        ] {
-            assert!(text.contains(said), "{said}:\n{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_an_open_loop_is_branded() {
-        assert!(
-            text(&sample::connects()).contains(
-                "closed loop: a connect after the other\n             NOT AN OPEN LOOP: "
-            )
-        );
-    }
-
-    #[test]
-    fn loss_that_is_allowed_is_said_to_be() {
-        let mut report = sample::steady();
-        let v = &mut report.runs[0].steps[0].verification;
-        (v.lost, v.received) = (2, v.expected - 2);
-        let text = text(&report);
-        assert!(text.contains("20,399,998 of 20,400,000 arrived: 2 lost\n"));
-        assert!(text.contains("all of which the QoS in use allows"));
-    }
-
-    #[test]
-    fn nothing_and_nonsense_are_no_errors() {
-        let mut report = Report::default();
-        fits(&text(&report));
-        report.runs = vec![
-            Run {
-                steps: vec![Step::default()],
-                ..Run::default()
-            },
-            Run::default(),
-        ];
-        report.search = Some(Search::default());
-        fits(&text(&report));
-        let mut report = sample::full();
-        for step in report.runs.iter_mut().flat_map(|r| &mut r.steps) {
-            (step.seconds, step.publish_rate) = (0.0, f64::NAN);
-            step.rate_intended = Some(f64::NAN);
-            step.verification.violations = vec!["word ".repeat(60); 20];
-        }
-        report.title = "a\u{1b}[31m\nred".repeat(20);
-        fits(&text(&report));
-        assert!(!text(&report).contains('\u{1b}'));
-    }
 }

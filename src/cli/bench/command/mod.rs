@@ -1,0 +1,168 @@
+//! `firehose bench`: what was typed, to what is to be done. Nothing is carried out here.
+//!
+//! Every workload is a subcommand that takes the same options; its help is made of the workload's own text and presets.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+
+use crate::load::options::Options;
+use crate::load::plan::{Plan, plan};
+use crate::load::scenario;
+use crate::load::stress::options::StressArgs;
+use crate::load::workloads::Workload;
+
+#[cfg(test)]
+mod tests;
+
+/// What `firehose bench` was asked for.
+#[derive(Debug)]
+pub enum BenchCommand {
+    /// A workload, planned.
+    Flat(Box<Plan>),
+    /// pymqttbench's stress test; `check` found nothing wrong.
+    Stress(Box<StressArgs>),
+    /// Two JSON reports, side by side.
+    Compare { a: PathBuf, b: PathBuf },
+}
+
+const EXIT_CODES: &str = "\
+Without a workload it is fanout, and without --host or --port the broker is one of its own, started for the run.
+`firehose bench WORKLOAD --help` names the workload's presets.
+
+Exit codes:
+  0  done, and every message was where it had to be
+  1  the answer is no: messages lost or repeated, an objective missed, clients that failed, the broker died
+  2  wrong command line or scenario file
+  3  the machine cannot do it: no such host, too few file descriptors, io_uring is forbidden, ...";
+
+/// Loads an MQTT broker, verifies every message and reports rates and latencies
+#[derive(Debug, Args)]
+#[command(
+    after_help = EXIT_CODES,
+    args_conflicts_with_subcommands = true,
+    subcommand_help_heading = "Workloads and more",
+    subcommand_value_name = "WORKLOAD"
+)]
+pub struct Bench {
+    #[command(subcommand)]
+    work: Option<Work>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What stands behind `firehose bench`.
+#[derive(Debug)]
+enum Work {
+    Flat(Workload, Box<Options>),
+    Other(Other),
+}
+
+/// What takes other options than the workloads.
+#[derive(Debug, Subcommand)]
+enum Other {
+    Stress(Box<StressArgs>),
+    /// A workload with its options from a file, like those in bench/scenarios; options typed here come before it
+    Run {
+        /// Scenario in TOML: `workload = "fanout"`, and options by their long names
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        options: Box<Options>,
+    },
+    /// Two reports side by side, with ratios
+    Compare {
+        /// JSON report that the other one is compared with
+        #[arg(value_name = "A.json")]
+        a: PathBuf,
+        /// JSON report
+        #[arg(value_name = "B.json")]
+        b: PathBuf,
+    },
+}
+
+impl Bench {
+    /// What is to be done; an error is one of usage.
+    pub fn command(self) -> Result<BenchCommand, String> {
+        let planned = |workload, options: &Options| {
+            let plan = plan(workload, options)?;
+            Ok(BenchCommand::Flat(Box::new(plan)))
+        };
+        match self.work {
+            None => planned(Workload::Fanout, &self.options),
+            Some(Work::Flat(workload, options)) => planned(workload, &options),
+            Some(Work::Other(Other::Run { file, options })) => {
+                let scenario = scenario::read(&file)?;
+                planned(scenario.workload, &scenario.with(*options))
+                    .map_err(|why| format!("{}: {why}", file.display()))
+            }
+            Some(Work::Other(Other::Stress(args))) => {
+                args.check()?;
+                Ok(BenchCommand::Stress(args))
+            }
+            Some(Work::Other(Other::Compare { a, b })) => Ok(BenchCommand::Compare { a, b }),
+        }
+    }
+}
+
+impl FromArgMatches for Work {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        if let Some((name, given)) = matches.subcommand()
+            && let Some(workload) = Workload::by_name(name)
+        {
+            let options = Options::from_arg_matches(given)?;
+            return Ok(Work::Flat(workload, Box::new(options)));
+        }
+        Other::from_arg_matches(matches).map(Work::Other)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Work::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for Work {
+    fn augment_subcommands(mut command: Command) -> Command {
+        for workload in Workload::ALL {
+            let named = Command::new(workload.name());
+            command = command.subcommand(
+                Options::augment_args(named)
+                    .about(workload.about())
+                    .after_help(presets(workload)),
+            );
+        }
+        Other::augment_subcommands(command)
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Work::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Workload::by_name(name).is_some() || Other::has_subcommand(name)
+    }
+}
+
+/// What a workload sets unless it is typed, for its help.
+fn presets(workload: Workload) -> String {
+    let line = |options: Options| {
+        let each = options.settings().into_iter();
+        let each: Vec<String> = each
+            .map(|(name, value)| format!("--{name} {value}"))
+            .collect();
+        each.join(" ")
+    };
+    let open = Options {
+        find_max: None,
+        quiet: None,
+        closed_loop: None,
+        allow_loss: None,
+        ..Options::defaults()
+    };
+    format!(
+        "Presets: {}\nOther defaults: {}",
+        line(workload.presets()),
+        line(open)
+    )
+}

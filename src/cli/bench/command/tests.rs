@@ -1,0 +1,118 @@
+//! Command lines of `firehose bench`, to what is to be done.
+
+use clap::Parser;
+
+use super::*;
+use crate::load::quantity::Rate;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    bench: Bench,
+}
+
+fn typed(line: &str) -> Result<BenchCommand, String> {
+    let arguments = std::iter::once("bench").chain(line.split_whitespace());
+    let line = Line::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    line.bench.command()
+}
+
+fn planned(line: &str) -> Plan {
+    match typed(line) {
+        Ok(BenchCommand::Flat(plan)) => *plan,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn help(line: &str) -> String {
+    let arguments = std::iter::once("bench").chain(line.split_whitespace());
+    Line::try_parse_from(arguments).unwrap_err().to_string()
+}
+
+#[test]
+fn without_a_workload_it_is_fanout() {
+    assert_eq!(planned("").workload, "fanout");
+    let plan = planned("--subscribers 7 --rate 2k");
+    assert_eq!((plan.workload, plan.job.subscribers.len()), ("fanout", 7));
+    assert_eq!(plan.settings["rate"], "2000");
+}
+
+#[test]
+fn the_canonical_run_is_short() {
+    let seconds = |phase: &crate::load::job::Phase| match phase {
+        crate::load::job::Phase::Step(step) => step.warm_up_s + step.seconds,
+        _ => 0.0,
+    };
+    let plan = planned("");
+    let all: f64 = plan.phases.iter().map(seconds).sum();
+    assert!(all + plan.job.drain_s < 20.0, "{all}");
+}
+
+#[test]
+fn every_workload_is_a_command_that_names_its_presets() {
+    for workload in Workload::ALL {
+        assert_eq!(planned(workload.name()).workload, workload.name());
+        let text = help(&format!("{} --help", workload.name()));
+        assert!(text.contains(workload.about()), "{text}");
+        assert!(text.contains("Presets: --"), "{text}");
+        for heading in ["Broker:", "Load:", "Time:", "Judgement:", "Reports:"] {
+            assert!(text.contains(heading), "{text}");
+        }
+    }
+    let all = help("--help");
+    for name in Workload::ALL.map(Workload::name) {
+        assert!(all.contains(&format!("  {name} ")), "{name}: {all}");
+    }
+    for name in ["stress", "run", "compare"] {
+        assert!(all.contains(&format!("  {name} ")), "{name}: {all}");
+    }
+}
+
+#[test]
+fn a_scenario_is_run_with_options_over_it() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/scenarios");
+    let plan = planned(&format!("run {folder}/pairs.toml --rate 77 --repeat 3"));
+    assert_eq!((plan.workload, plan.repeat), ("pairs", 3));
+    assert_eq!(plan.settings["rate"], Rate(77.0).to_string());
+    assert_eq!(plan.settings["publishers"], "50");
+    let error = typed(&format!("run {folder}/pairs.toml --publishers 3")).unwrap_err();
+    assert!(
+        error.contains("pairs.toml") && error.contains("as many"),
+        "{error}"
+    );
+    let missing = typed("run /nonexistent.toml").unwrap_err();
+    assert!(missing.starts_with("/nonexistent.toml: "), "{missing}");
+}
+
+#[test]
+fn stress_and_compare_have_their_own_arguments() {
+    let Ok(BenchCommand::Stress(args)) = typed("stress --pub-clients 3 --brief") else {
+        panic!("no stress test")
+    };
+    assert_eq!((args.pub_clients, args.brief), (3, true));
+    assert!(typed("stress --msg-size 3").unwrap_err().contains("24"));
+    let Ok(BenchCommand::Compare { a, b }) = typed("compare a.json b.json") else {
+        panic!("no comparison")
+    };
+    assert_eq!((a, b), ("a.json".into(), "b.json".into()));
+}
+
+#[test]
+fn nonsense_is_refused() {
+    for line in [
+        "frobnicate",
+        "--frobnicate",
+        "--publishers 0",
+        "--rate 5 fanin",
+        "fanout --rate fast",
+        "fanout --rate 5 --window 5",
+        "fanout --window 5 --closed-loop",
+        "fanout --arrivals bursts",
+        "fanout --password p",
+        "idle --find-max",
+        "run",
+        "compare a.json",
+    ] {
+        assert!(typed(line).is_err(), "{line}");
+    }
+}

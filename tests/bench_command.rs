@@ -1,0 +1,380 @@
+//! `firehose bench` as a user meets it: every workload against a broker of its own, the stress test against
+//! Mosquitto too, what goes wrong and how it is told, and the exit codes.
+
+mod support;
+
+use std::process::Command;
+use std::time::Duration;
+
+use support::{Finished, Folder, Program, Server, run};
+
+/// Runs `firehose bench` with short times.
+fn bench(arguments: &[&str]) -> Finished {
+    run(Command::new(env!("CARGO_BIN_EXE_firehose"))
+        .arg("bench")
+        .args(arguments))
+}
+
+/// A flat number of the JSON report's summary.
+fn summary(report: &str, name: &str) -> f64 {
+    let report: serde_json::Value = serde_json::from_str(report).unwrap();
+    report["summary"][name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{name}: {}", report["summary"]))
+}
+
+/// Small shapes of all workloads; each must pass, and say so.
+#[test]
+fn every_workload_runs_against_a_broker_of_its_own() {
+    let times = [
+        "--warm-up",
+        "200ms",
+        "--duration",
+        "500ms",
+        "--interval",
+        "100ms",
+    ];
+    let cases: [&[&str]; 11] = [
+        &["fanout", "--subscribers", "20"],
+        &[
+            "fanin",
+            "--publishers",
+            "20",
+            "--rate",
+            "1000",
+            "--mqtt",
+            "5",
+        ],
+        &[
+            "pairs",
+            "--publishers",
+            "5",
+            "--subscribers",
+            "5",
+            "--qos",
+            "2",
+            "--arrivals",
+            "poisson",
+        ],
+        &[
+            "wildcard",
+            "--topics",
+            "100",
+            "--subscribers",
+            "30",
+            "--workers",
+            "2",
+        ],
+        &["connect", "--connections", "100", "--connect-rate", "500"],
+        &["churn", "--connections", "10", "--connect-rate", "100"],
+        &["idle", "--subscribers", "50"],
+        &["retained", "--messages", "200", "--subscribers", "3"],
+        &["backlog", "--messages", "50", "--subscribers", "5"],
+        &["ramp", "--steps", "2", "--from", "1k", "--to", "2k"],
+        &["firehose", "--subscribers", "20", "--scale", "50"],
+    ];
+    for case in cases {
+        // What is stored takes its own time.
+        let paced = !["connect", "retained", "backlog"].contains(&case[0]);
+        let times: &[&str] = if paced { &times } else { &[] };
+        let done = bench(&[case, times].concat());
+        assert_eq!(
+            done.code,
+            Some(0),
+            "{case:?}\n{}{}",
+            done.stdout,
+            done.stderr
+        );
+        assert!(done.stdout.ends_with("PASS\n"), "{}", done.stdout);
+    }
+}
+
+#[test]
+fn windows_and_closed_loops_are_branded() {
+    for (option, brand) in [
+        ("--window=8", "windowed: 8"),
+        ("--closed-loop", "closed loop"),
+    ] {
+        let done = bench(&[
+            "fanout",
+            "--subscribers",
+            "3",
+            "--duration",
+            "300ms",
+            option,
+        ]);
+        assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+        assert!(done.stdout.contains(brand) && done.stdout.contains("NOT AN OPEN LOOP"));
+    }
+}
+
+/// All formats of one run, read by others where they are at hand.
+#[test]
+fn reports_go_where_they_are_sent() {
+    let folder = Folder::new("bench-reports");
+    let file = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
+    let names = ["r.json", "r.csv", "r.hgrm", "r.hlog", "r.html"].map(file);
+    let done = bench(&[
+        "fanout",
+        "--subscribers",
+        "5",
+        "--warm-up",
+        "100ms",
+        "--duration",
+        "600ms",
+        "--interval",
+        "200ms",
+        "--repeat",
+        "2",
+        "--quiet",
+        "--json",
+        &names[0],
+        "--csv",
+        &names[1],
+        "--hgrm",
+        &names[2],
+        "--hlog",
+        &names[3],
+        "--html",
+        &names[4],
+    ]);
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (Some(0), ""),
+        "{}",
+        done.stderr
+    );
+    let texts = names
+        .each_ref()
+        .map(|name| std::fs::read_to_string(name).unwrap());
+    assert!(texts.iter().all(|text| text.len() > 200));
+    assert_eq!(summary(&texts[0], "lost"), 0.0);
+    assert!(summary(&texts[0], "latency_p99_ns") > 0.0);
+    assert!(summary(&texts[0], "broker_rss_peak_bytes") > 1e6);
+    let same = bench(&["compare", &names[0], &names[0]]);
+    assert_eq!(same.code, Some(0), "{}", same.stderr);
+    assert!(
+        same.stdout.contains("latency_p99") || same.stdout.contains("latency p99"),
+        "{}",
+        same.stdout
+    );
+    let on_stdout = bench(&[
+        "idle",
+        "--subscribers",
+        "2",
+        "--duration",
+        "200ms",
+        "--json",
+        "-",
+    ]);
+    assert!(summary(&on_stdout.stdout, "connections") == 2.0);
+}
+
+#[test]
+fn a_scenario_is_a_command_line_in_a_file() {
+    let folder = Folder::new("bench-scenario");
+    let file = folder.write(
+        "s.toml",
+        "workload = \"fanout\"\nsubscribers = 4\nduration = \"300ms\"\nwarm-up = 0\nqos = 1\n",
+    );
+    let file = file.to_str().unwrap();
+    let done = bench(&["run", file, "--json", "-", "--rate", "100"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(summary(&done.stdout, "connections"), 5.0);
+    let broken = folder.write("b.toml", "workload = \"fanout\"\nsubscriber = 4\n");
+    let done = bench(&["run", broken.to_str().unwrap()]);
+    assert_eq!(done.code, Some(2));
+    assert!(
+        done.stderr.contains("line 2") && done.stderr.contains("subscriber"),
+        "{}",
+        done.stderr
+    );
+}
+
+/// The search finds a rate that a slow budget of attempts can confirm; the curve is in the report.
+#[test]
+fn the_highest_rate_is_searched() {
+    let done = bench(&[
+        "fanout",
+        "--subscribers",
+        "2",
+        "--rate",
+        "200",
+        "--max-rate",
+        "800",
+        "--find-max",
+        "--slo",
+        "p50=500ms,loss=0",
+        "--warm-up",
+        "0",
+        "--duration",
+        "300ms",
+        "--drain",
+        "1s",
+        "--json",
+        "-",
+    ]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(summary(&done.stdout, "max_rate") >= 200.0);
+}
+
+/// pymqttbench's text, against this broker and against Mosquitto.
+#[test]
+fn the_stress_test_runs_against_both_brokers() {
+    let mut programs = vec![Program::Firehose { shards: 1 }];
+    match support::which("mosquitto") {
+        Some(path) => programs.push(Program::Mosquitto(path)),
+        None => support::skipped("mosquitto"),
+    }
+    for program in programs {
+        let server = Server::start(&program, &[]);
+        let port = server.port.to_string();
+        for qos in ["0", "1", "2"] {
+            let done = bench(&[
+                "stress",
+                "--brief",
+                "--hostname",
+                "127.0.0.1",
+                "--port",
+                &port,
+                "--qos",
+                qos,
+            ]);
+            assert_eq!(done.code, Some(0), "{program:?} {qos}: {}", done.stderr);
+            let fields: Vec<f64> = done
+                .stdout
+                .trim()
+                .split(':')
+                .map(|f| f.parse().unwrap())
+                .collect();
+            assert_eq!((fields.len(), fields[0], fields[1]), (10, 10.0, 10.0));
+        }
+    }
+    let own = bench(&["stress", "--sub-clients", "3", "--pub-clients", "2"]);
+    assert_eq!(own.code, Some(0), "{}", own.stderr);
+    assert!(
+        own.stdout
+            .starts_with("[ran with 3 subscribers and 2 publishers]\n")
+    );
+}
+
+/// A grid that is run in two goes, and compared.
+#[test]
+fn a_grid_goes_on_where_it_was() {
+    let folder = Folder::new("bench-grid");
+    let dat = folder.0.join("grid.dat");
+    let page = folder.0.join("grid.html");
+    let grid = |repeat: &str| {
+        bench(&[
+            "stress",
+            "--grid",
+            "--grid-max",
+            "2",
+            "--settle-s",
+            "0",
+            "--repeat",
+            repeat,
+            "--dat",
+            dat.to_str().unwrap(),
+            "--html",
+            page.to_str().unwrap(),
+        ])
+    };
+    let first = grid("1");
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let rows = |path| std::fs::read_to_string(path).unwrap().lines().count();
+    assert_eq!(rows(&dat), 5);
+    let second = grid("2");
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("4 runs are done, 4 are missing"),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(rows(&dat), 9);
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<svg"));
+}
+
+/// A broker that dies while it is measured is a result: exit code 1, and what became of it.
+#[test]
+fn a_broker_that_dies_is_a_result() {
+    let done = bench(&[
+        "fanout",
+        "--subscribers",
+        "3",
+        "--duration",
+        "3s",
+        "--drain",
+        "1s",
+        "--port",
+        "0",
+    ]);
+    assert_eq!(done.code, Some(2), "a port is above 0: {}", done.stderr);
+    let mut server = Server::start(&Program::Firehose { shards: 1 }, &[]);
+    let (port, pid) = (server.port.to_string(), server.pid().to_string());
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1500));
+        server.signal("KILL");
+        server.wait();
+    });
+    let done = bench(&[
+        "fanout",
+        "--subscribers",
+        "3",
+        "--warm-up",
+        "0",
+        "--duration",
+        "5s",
+        "--drain",
+        "1s",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--broker-pid",
+        &pid,
+    ]);
+    killer.join().unwrap();
+    assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("FAIL"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("broker") && done.stdout.contains("connection"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn what_the_machine_or_the_user_cannot_is_told_in_a_line() {
+    let port = support::free_port().to_string();
+    let nobody = bench(&[
+        "fanout",
+        "--subscribers",
+        "2",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+    ]);
+    assert_eq!(nobody.code, Some(1), "{}{}", nobody.stdout, nobody.stderr);
+    assert!(
+        nobody.stdout.contains("onnection refused"),
+        "{}",
+        nobody.stdout
+    );
+    let wrong = bench(&["fanout", "--host", "no-such-host.invalid"]);
+    assert_eq!(wrong.code, Some(3), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("no-such-host.invalid"),
+        "{}",
+        wrong.stderr
+    );
+    let many = bench(&["idle", "--subscribers", "4000000"]);
+    assert_eq!(many.code, Some(3), "{}", many.stderr);
+    assert!(many.stderr.contains("ulimit -n"), "{}", many.stderr);
+    let usage = bench(&["fanout", "--size", "10"]);
+    assert_eq!(usage.code, Some(2));
+    assert_eq!(usage.stderr.lines().count(), 1, "{}", usage.stderr);
+    let own = bench(&["fanout", "--broker", "exec false"]);
+    assert_eq!(own.code, Some(3), "{}", own.stderr);
+}
