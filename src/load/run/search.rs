@@ -26,7 +26,7 @@ impl Bench<'_> {
             match phase {
                 Phase::Step(step) => {
                     let search = self.attempts(plan, step, &mut engine, &sampler, &mut done)?;
-                    notes.extend_from_slice(search.notes());
+                    notes.extend_from_slice(&search.notes());
                     found = Some(search.finish());
                 }
                 other => {

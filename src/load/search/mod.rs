@@ -33,7 +33,9 @@ pub struct Search {
     /// Nothing above is worth an attempt: the tester had no more to give.
     is_capped: bool,
     curve: Vec<Attempt>,
-    notes: Vec<String>,
+    /// Where the tester was the limit last, and how.
+    tester_limit: Option<(f64, String)>,
+    is_cut_short: bool,
 }
 
 impl Search {
@@ -52,7 +54,8 @@ impl Search {
             doubted: None,
             is_capped: false,
             curve: Vec::new(),
-            notes: Vec::new(),
+            tester_limit: None,
+            is_cut_short: false,
         }
     }
 
@@ -60,10 +63,7 @@ impl Search {
     pub fn next_rate(&mut self) -> Option<f64> {
         let next = self.candidate()?;
         if self.curve.len() >= limits::LOAD_SEARCH_ATTEMPTS_MAX {
-            self.note(format!(
-                "the search ended after {} attempts, before it was as precise as asked",
-                self.curve.len()
-            ));
+            self.is_cut_short = true;
             return None;
         }
         Some(next)
@@ -100,9 +100,8 @@ impl Search {
             false if self.doubted == Some(rate) => {
                 self.doubted = None;
                 self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
-                if let Some(limit) = limits.first() {
-                    self.limited(rate, limit);
-                }
+                // Rates that count as failed only fall: the last one is where the search ends.
+                self.tester_limit = limits.first().map(|limit| (rate, limit.clone()));
             }
             false => self.doubted = Some(rate),
         }
@@ -113,28 +112,26 @@ impl Search {
     fn cap(&mut self, step: &Step) {
         if verdict::is_saturated(step) && self.failed.is_none() {
             self.is_capped = true;
-            if let Some(limit) = verdict::tester_limits(step).last() {
-                self.limited(self.held, limit);
-            }
+            let limit = verdict::tester_limits(step).pop();
+            self.tester_limit = limit.map(|limit| (self.held, limit));
         }
     }
 
-    fn limited(&mut self, rate: f64, limit: &str) {
-        self.note(format!(
-            "the tester was the limit at {} msg/s ({limit}): the broker may hold more",
-            super::report::units::rate(rate)
-        ));
-    }
-
-    fn note(&mut self, text: String) {
-        if !self.notes.contains(&text) {
-            self.notes.push(text);
-        }
-    }
-
-    /// What a reader of the result has to know: where the tester was the limit, or that attempts ran out.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+    /// What a reader of the result has to know: that the tester was the limit where it ended, that attempts ran out.
+    pub fn notes(&self) -> Vec<String> {
+        let limited = self.tester_limit.as_ref().map(|(rate, limit)| {
+            format!(
+                "the tester was the limit at {} msg/s, where the search ended: the broker may hold more ({limit})",
+                super::report::units::rate(*rate)
+            )
+        });
+        let cut_short = self.is_cut_short.then(|| {
+            format!(
+                "the search ended after {} attempts, before it was as precise as asked",
+                self.curve.len()
+            )
+        });
+        limited.into_iter().chain(cut_short).collect()
     }
 
     /// The attempts by their rates, and the highest one that held. May be called before the search is over.

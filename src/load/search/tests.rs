@@ -47,7 +47,7 @@ fn run(mut search: Search, mut broker: impl FnMut(f64) -> Step) -> (result::Sear
         assert_eq!(search.next_rate(), Some(rate));
         search.tried(rate, &broker(rate));
     }
-    let notes = search.notes().to_vec();
+    let notes = search.notes();
     (search.finish(), notes)
 }
 

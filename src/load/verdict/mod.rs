@@ -90,7 +90,8 @@ fn deliveries(count: u64) -> String {
 /// were made, all operations succeeded, and the broker lived; a search passes when some rate held, too.
 ///
 /// Violations are taken from the steps, where `violations` has put them. What overload brings about is no failure in
-/// those attempts of a search that missed the objective: to go there is what the search is for.
+/// those attempts of a search that missed the objective: to go there is what the search is for. `Search::notes` belong
+/// to the verdict's notes, and are the caller's to add.
 pub fn verdict(report: &Report) -> Verdict {
     let mut failures = Collected::new(report);
     let mut limits = Collected::new(report);
@@ -107,7 +108,7 @@ pub fn verdict(report: &Report) -> Verdict {
             for text in step_failures(report, step) {
                 failures.add(number, Some(step), text);
             }
-            for text in tester_limits(step) {
+            for text in limits_that_count(report, step) {
                 limits.add(number, Some(step), text);
             }
         }
@@ -162,6 +163,15 @@ fn step_failures(report: &Report, step: &Step) -> Vec<String> {
         ));
     }
     found
+}
+
+/// Of a search, those of the rate that it found; its other attempts are marked in its curve.
+fn limits_that_count(report: &Report, step: &Step) -> Vec<String> {
+    let found = report.search.as_ref().map(|search| search.max_rate);
+    if found.is_some_and(|rate| rate != step.rate_intended) || missed_objective(report, step) {
+        return Vec::new();
+    }
+    tester_limits(step)
 }
 
 /// Whether the step is an attempt of a search that did not hold the objective.

@@ -18,7 +18,6 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     notes.extend(few_samples(report));
     notes.extend(spread_across_runs(report));
     notes.extend(shared_cpu(report));
-    notes.extend(search_ended_early(report));
     notes.extend(events(report));
     notes
 }
@@ -212,20 +211,6 @@ fn cpu_list(text: &str) -> BTreeSet<u16> {
         }
     };
     text.split(',').flat_map(part).collect()
-}
-
-/// The search's end was not the broker's.
-fn search_ended_early(report: &Report) -> Option<String> {
-    let curve = &report.search.as_ref()?.curve;
-    let found = report.search.as_ref()?.max_rate.unwrap_or(0.0);
-    let missed = |a: &&super::super::result::Attempt| a.rate > found && !a.held;
-    let is_limited = match curve.iter().find(missed) {
-        Some(above) => above.tester_limited,
-        None => curve.iter().any(|a| a.rate == found && a.tester_limited),
-    };
-    is_limited.then(|| {
-        "the tester was the limit where the search ended: the broker may hold more".to_owned()
-    })
 }
 
 /// What the broker did to its clients, each text once.
