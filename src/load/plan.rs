@@ -17,6 +17,10 @@ use super::workloads::{self, Shape, Workload};
 /// Where the broker is, unless something else is said.
 pub const PORT_DEFAULT: u16 = 1883;
 
+/// Configuration of a broker of our own: what it has taken it keeps. Its bounds would throw away what is late, and a run
+/// could not tell that from a loss.
+pub const OWN_BROKER_CONFIG: &str = "max_queued_messages 0\nmax_queued_bytes 0\n";
+
 /// What holds a search's rate, unless something else is said.
 const SLO_DEFAULT: &str = "p99=10ms,loss=0";
 
@@ -103,10 +107,7 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
         seed: options.seed.unwrap_or_default(),
         repeat: options.repeat.unwrap_or(1),
         search: search(&options)?,
-        broker: BrokerPlan {
-            extra_config: shape.broker_config,
-            ..broker(&options)
-        },
+        broker: broker(&options),
         files: files(&options)?,
         quiet: options.quiet.unwrap_or(false),
         allow_loss: options.allow_loss.unwrap_or(false),
@@ -289,7 +290,7 @@ fn broker(options: &Options) -> BrokerPlan {
         cpus: options.broker_cpus.clone().map(|cpus| cpus.0),
         shards: options.shards,
         budget: options.budget.map(|bytes| bytes.0),
-        extra_config: String::new(),
+        extra_config: OWN_BROKER_CONFIG.into(),
     }
 }
 

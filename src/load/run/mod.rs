@@ -258,8 +258,8 @@ struct Done {
 impl Bench<'_> {
     /// Carries the phases out; what each client did is told too.
     fn run(&mut self, sampler: Sampler) -> Result<(Run, Finished), BenchError> {
-        let mut engine = self.start()?;
         let mut done = self.begin(&sampler);
+        let mut engine = self.start()?;
         for phase in self.phases {
             if !self.phase(phase, &mut engine, &sampler, &mut done)? {
                 break;

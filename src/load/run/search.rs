@@ -19,8 +19,8 @@ impl Bench<'_> {
         plan: &SearchPlan,
         sampler: Sampler,
     ) -> Result<Found, BenchError> {
-        let mut engine = self.start()?;
         let mut done = self.begin(&sampler);
+        let mut engine = self.start()?;
         let (mut found, mut notes) = (None, Vec::new());
         for phase in self.phases {
             match phase {

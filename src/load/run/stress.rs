@@ -105,8 +105,7 @@ fn broker_plan(args: &StressArgs) -> BrokerPlan {
         port: args.port,
         shards: args.shards,
         budget: args.budget.map(|bytes| bytes.0),
-        // A storm is to be counted, not thinned out; and its messages are held once for all subscribers.
-        extra_config: "max_queued_messages 0\n".into(),
+        extra_config: plan::OWN_BROKER_CONFIG.into(),
         ..BrokerPlan::default()
     }
 }

@@ -209,8 +209,6 @@ pub struct Shape {
     pub bus: Option<BusSpec>,
     pub retain: bool,
     pub phases: Vec<Phase>,
-    /// Lines for the configuration of a broker of our own.
-    pub broker_config: String,
 }
 
 /// The shape of a workload; an error is one of usage.

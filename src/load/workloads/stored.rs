@@ -88,8 +88,6 @@ pub(super) fn backlog(given: &Given<'_>) -> Shape {
             Phase::Open(forget),
             Phase::Close(Group::Subscribers),
         ],
-        // The broker's own bounds would throw most of it away, which is what they are for.
-        broker_config: "max_queued_messages 0\nmax_queued_bytes 0\n".into(),
         ..Shape::default()
     }
 }

@@ -164,7 +164,13 @@ impl Plot {
             );
             if x >= free {
                 free = x + LABEL_GAP;
-                self.text(x, self.bottom() + 17.0, "tick mid", &tick.label);
+                let y = self.bottom() + 17.0;
+                // A label at the very end stays inside.
+                if x + LABEL_GAP / 2.0 > WIDTH {
+                    self.text(WIDTH - 2.0, y, "tick end", &tick.label);
+                } else {
+                    self.text(x, y, "tick mid", &tick.label);
+                }
             }
         }
         self.text(
