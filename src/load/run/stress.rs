@@ -257,10 +257,12 @@ impl Stress<'_> {
         }
         for step in &run.steps {
             let verification = &step.verification;
-            if verification.lost > 0 {
+            if !self.args.brief || verification.lost > 0 {
                 eprintln!(
-                    "verification: {} of {} deliveries did not arrive",
-                    verification.lost, verification.expected
+                    "verified: {} of {} deliveries arrived, {:.0} a second from first publish to last arrival",
+                    verification.received,
+                    verification.expected,
+                    verification.received as f64 / step.seconds.max(1e-9)
                 );
             }
             for violation in &verification.violations {

@@ -86,7 +86,7 @@ pub struct StepPart {
     pub operations_failed: u64,
     /// Messages that were late because the broker did not take those before them.
     pub throttled: u64,
-    /// When the last of bounded work was done.
+    /// When the last thing was done, or came.
     pub done_ns: u64,
     /// Published with QoS above 0 and not acknowledged.
     pub unacknowledged: u64,

@@ -12,7 +12,7 @@ use crate::load::measure::{Meter, Spread, Window};
 use crate::load::stamp::{self, Read, Stamp};
 use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, QoS, frame};
 
-use super::command::{Faults, Progress, Times};
+use super::command::{Faults, Place, Progress, Times};
 
 /// One connection's MQTT side. A tester holds tens of thousands of these.
 #[derive(Debug, Default)]
@@ -78,6 +78,7 @@ struct Head {
 
 pub(super) struct Core {
     pub run: u32,
+    clock: Place,
     pub peers: Vec<Peer>,
     pub ledger: Ledger,
     /// The readers of shared subscriptions, by filter.
@@ -91,6 +92,8 @@ pub(super) struct Core {
     pub unacknowledged_lost: u64,
     /// By stream.
     pub sent: Vec<u32>,
+    /// When bytes came last.
+    pub heard_ns: u64,
     pub published: u64,
     pub expected: u64,
     /// Whether publishers wait for their messages' deliveries.
@@ -114,12 +117,13 @@ pub(super) const NO_WINDOW: Window = Window {
 };
 
 impl Core {
-    pub(super) fn new(job: &Job, run: u32, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(job: &Job, place: &Place, progress: Arc<Progress>) -> Self {
         let views = job.filters.iter().map(|filter| filter.view.clone());
         Core {
             ledger: Ledger::new(views.collect()),
             sent: vec![0; job.streams.len()],
-            run,
+            run: place.run,
+            clock: place.clone(),
             peers: Vec::new(),
             shared: HashMap::new(),
             head: Head::default(),
@@ -128,6 +132,7 @@ impl Core {
             faults: Faults::default(),
             unacknowledged: 0,
             unacknowledged_lost: 0,
+            heard_ns: 0,
             published: 0,
             expected: 0,
             windowed: false,
@@ -237,6 +242,7 @@ impl Core {
     #[inline]
     pub(super) fn on_bytes(&mut self, job: &Job, index: u32, bytes: &[u8], now_ns: u64) {
         self.meter.at(now_ns);
+        self.heard_ns = now_ns;
         let bytes = match self.peers[index as usize].partial.is_empty() {
             true => bytes,
             false => self.complete(job, index, bytes, now_ns),
@@ -430,7 +436,7 @@ impl Core {
                 self.meter.delivered(bytes, stamp.intended_ns, now_ns);
                 self.spread.see(stamp.stream, stamp.sequence, now_ns);
                 if peer.goal_left > 0 {
-                    self.nearer(index, now_ns);
+                    self.nearer(index);
                 }
                 if self.windowed {
                     self.give_credit(job, stamp.stream);
@@ -455,8 +461,10 @@ impl Core {
         same
     }
 
-    /// One message less to wait for.
-    fn nearer(&mut self, index: u32, now_ns: u64) {
+    /// One message less to wait for. The time between the first and the last is a result, so the clock is read for each
+    /// of them: several come with one receive.
+    fn nearer(&mut self, index: u32) {
+        let now_ns = self.clock.now_ns();
         let peer = &mut self.peers[index as usize];
         let times = self.times.entry(peer.number).or_default();
         if times.first_ns == 0 {

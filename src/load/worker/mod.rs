@@ -118,7 +118,7 @@ impl Worker {
             workers: limits::RING_WORKERS_MAX,
         })?;
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, buffer_plan(&ring))?;
-        let mut core = Core::new(&job, start.place.run, Arc::clone(&start.progress));
+        let mut core = Core::new(&job, &start.place, Arc::clone(&start.progress));
         core.peers = subscribers
             .iter()
             .chain(&publishers)

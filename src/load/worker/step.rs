@@ -103,7 +103,7 @@ impl Worker {
             operations: step.operations,
             operations_failed: step.operations_failed,
             throttled: step.throttled,
-            done_ns: step.done_ns,
+            done_ns: step.done_ns.max(self.core.heard_ns),
             unacknowledged: self.core.unacknowledged + self.core.unacknowledged_lost,
         }
     }
