@@ -281,6 +281,9 @@ pub const LOAD_OPENING_MAX: usize = 64;
 /// Completions that a worker takes before it publishes again.
 pub const LOAD_COMPLETIONS_PER_TURN: usize = 512;
 
+/// Retained topics a second that are emptied after a run.
+pub const LOAD_CLEAR_RATE: f64 = 50_000.0;
+
 /// Output buffers that a worker keeps for later use, and the largest of them.
 pub const LOAD_BUFFERS_KEPT: usize = 1024;
 pub const LOAD_BUFFER_KEPT_BYTES: usize = 64 * 1024;

@@ -310,6 +310,14 @@ fn what_was_stored_is_replayed() {
     assert_clean(&replayed);
     assert_eq!(replayed.verification.received, 600);
     assert_eq!(replayed.operations.unwrap().count, 6);
+    let (engine, patience) = (&mut bench.engine, &mut bench.patience);
+    engine.close(Group::Subscribers, patience).unwrap();
+    engine.open(&open(Group::Publishers), patience).unwrap();
+    engine.clear(patience).unwrap();
+    engine.close(Group::Publishers, patience).unwrap();
+    replay.seconds = 0.2;
+    let cleared = bench.step(&replay);
+    assert_eq!(cleared.verification.received, 0, "nothing is left behind");
 }
 
 /// A broker that dies is seen as what it is: connections that end, messages that are lost, and no end of patience.

@@ -178,6 +178,8 @@ pub enum Traffic {
         /// Each publisher ends after so many.
         each_max: Option<u32>,
     },
+    /// The publishers publish an empty retained message to each of their topics, which empties them.
+    Clear,
     /// A group connects while the step is measured.
     Open(Open),
     /// Clients of a group come, do something and go, again and again: publishers publish a message, subscribers
@@ -217,5 +219,7 @@ pub enum Phase {
     Open(Open),
     /// Disconnects a group.
     Close(Group),
+    /// The publishers clear the retained messages of their topics; nothing is measured.
+    Clear,
     Step(StepPlan),
 }

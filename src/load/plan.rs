@@ -364,6 +364,6 @@ fn load_model(options: &Options, phases: &[Phase]) -> String {
             "closed loop: a client comes when it has gone".into()
         }
         Some(Traffic::Open(_)) => "closed loop: all come as fast as they are taken".into(),
-        Some(Traffic::Receive) | None => "open loop, without messages".into(),
+        Some(Traffic::Receive | Traffic::Clear) | None => "open loop, without messages".into(),
     }
 }

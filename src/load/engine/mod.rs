@@ -252,6 +252,17 @@ impl Engine {
         Ok(())
     }
 
+    /// Empties the retained topics of the publishers.
+    pub fn clear(&mut self, watch: &mut dyn Watch) -> Result<(), EngineError> {
+        let began_ns = self.place.now_ns();
+        self.give(|| Command::Begin(Window::endless(began_ns), Traffic::Clear));
+        let quiet_ns = (limits::LOAD_OPEN_QUIET_S * 1e9) as u64;
+        self.wait_idle("clearing", began_ns, quiet_ns, watch)?;
+        self.give(|| Command::End);
+        self.receive(|answer| matches!(answer, Answer::Ended(_)).then_some(()))?;
+        Ok(())
+    }
+
     /// Waits until the workers have nothing to do; false if nothing moved for too long.
     fn wait_idle(
         &mut self,
@@ -353,7 +364,7 @@ impl Engine {
         let publishes = match plan.traffic {
             Traffic::Publish { .. } => true,
             Traffic::Visits { group, .. } => group == Group::Publishers,
-            Traffic::Receive | Traffic::Open(_) => false,
+            Traffic::Receive | Traffic::Clear | Traffic::Open(_) => false,
         };
         let mut marks = [window.measure_ns, window.end_ns].into_iter().peekable();
         let mut pulse = Pulse::new(window.start_ns);

@@ -50,6 +50,17 @@ pub struct Window {
 }
 
 impl Window {
+    /// From a time on, without an end that anybody lives to see; nothing is measured.
+    pub const fn endless(start_ns: u64) -> Window {
+        const FAR_NS: u64 = u64::MAX / 4;
+        Window {
+            start_ns,
+            measure_ns: FAR_NS,
+            end_ns: FAR_NS,
+            interval_ns: FAR_NS,
+        }
+    }
+
     /// Whether a time is in the measured part.
     #[inline]
     pub fn measures(&self, at_ns: u64) -> bool {

@@ -294,6 +294,7 @@ impl Bench<'_> {
         let result = match phase {
             Phase::Open(open) => engine.open(open, &mut watcher).map(|()| true),
             Phase::Close(group) => engine.close(*group, &mut watcher).map(|()| true),
+            Phase::Clear => engine.clear(&mut watcher).map(|()| true),
             Phase::Step(plan) => engine.step(plan, &mut watcher).map(|(step, stopped)| {
                 let marks = watcher.marks();
                 done.steps.push((step, marks));

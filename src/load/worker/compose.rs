@@ -25,6 +25,12 @@ impl Core {
         self.meter_published(payload_len, u64::from(job.streams[stream as usize].fanout));
     }
 
+    /// Appends a message without payload, which empties a retained topic. It is nobody's delivery.
+    pub(super) fn append_empty(&mut self, job: &Job, index: u32, stream: u32, at_ns: u64) {
+        let topic = &job.streams[stream as usize].topic;
+        self.append_head(job, index, topic, 0, at_ns);
+    }
+
     /// Appends a message of the bus model: a payload with room for its stamp.
     pub(super) fn append_json(
         &mut self,

@@ -108,14 +108,6 @@ pub(super) struct Core {
     pub times: HashMap<u32, Times>,
 }
 
-/// A window in which nothing is measured.
-pub(super) const NO_WINDOW: Window = Window {
-    start_ns: 0,
-    measure_ns: u64::MAX / 4,
-    end_ns: u64::MAX / 4,
-    interval_ns: u64::MAX / 4,
-};
-
 impl Core {
     pub(super) fn new(job: &Job, place: &Place, progress: Arc<Progress>) -> Self {
         let views = job.filters.iter().map(|filter| filter.view.clone());
@@ -127,7 +119,7 @@ impl Core {
             peers: Vec::new(),
             shared: HashMap::new(),
             head: Head::default(),
-            meter: Meter::new(NO_WINDOW, false),
+            meter: Meter::new(Window::endless(0), false),
             spread: Spread::new(0),
             faults: Faults::default(),
             unacknowledged: 0,

@@ -18,6 +18,8 @@ pub(super) struct Publishing {
     start_ns: u64,
     end_ns: u64,
     each_max: u32,
+    /// Nothing is published but what empties retained topics.
+    clears: bool,
     /// The publisher whose turn it is, among this worker's.
     turn: u32,
     /// By publisher of this worker.
@@ -96,6 +98,7 @@ impl Worker {
             start_ns,
             end_ns,
             each_max: each_max.unwrap_or(u32::MAX),
+            clears: false,
             turn: 0,
             publishers: publishers.collect(),
             held: 0,
@@ -104,6 +107,20 @@ impl Worker {
         });
         if matches!(pace, Pace::Bus) && self.bus.is_none() && worker == 0 {
             self.bus = self.bus_feed(start_ns);
+        }
+    }
+
+    /// Each publisher empties its topics. They have as many each, but for the last.
+    pub(super) fn begin_clearing(&mut self, times: (u64, u64)) {
+        let most = self
+            .job
+            .publishers
+            .iter()
+            .map(|publisher| publisher.streams)
+            .max();
+        self.begin_publishing(Pace::Constant(limits::LOAD_CLEAR_RATE), most, times);
+        if let Some(publishing) = &mut self.publishing {
+            publishing.clears = true;
         }
     }
 
@@ -184,7 +201,7 @@ impl Worker {
         state.count += 1;
         publishing.left -= u32::from(state.count == publishing.each_max);
         if state.held.is_empty() && self.takes(self.subscribers + at) {
-            self.publish(at, nth, due_ns);
+            self.publish(publishing.clears, at, nth, due_ns);
             self.slips.push(due_ns);
         } else {
             if state.held.is_empty() {
@@ -205,7 +222,7 @@ impl Worker {
                 if let Some(due_ns) = state.held.pop_front() {
                     let nth = state.count - 1 - state.held.len() as u32;
                     publishing.held -= 1;
-                    self.publish(at, nth, due_ns);
+                    self.publish(publishing.clears, at, nth, due_ns);
                 }
             }
             if self.links[(self.subscribers + at) as usize].stage != Stage::Ready {
@@ -229,10 +246,14 @@ impl Worker {
 
     /// Publishes the `nth` message of a publisher of this worker.
     #[inline]
-    fn publish(&mut self, at: u32, nth: u32, due_ns: u64) -> u32 {
+    fn publish(&mut self, clears: bool, at: u32, nth: u32, due_ns: u64) -> u32 {
         let index = self.subscribers + at;
         let publisher = self.job.publishers[self.core.peers[index as usize].number as usize];
         let stream = publisher.first_stream + nth % publisher.streams.max(1);
+        if clears {
+            self.core.append_empty(&self.job, index, stream, due_ns);
+            return 0;
+        }
         self.core.append(&self.job, index, stream, due_ns);
         self.step.done_ns = due_ns;
         self.job.streams[stream as usize].fanout
@@ -257,7 +278,7 @@ impl Worker {
                 state.count += 1;
                 budget -= 1;
                 publishing.left -= u32::from(state.count == publishing.each_max);
-                state.owed += u64::from(self.publish(at, nth, now_ns));
+                state.owed += u64::from(self.publish(false, at, nth, now_ns));
             }
         }
         match budget {

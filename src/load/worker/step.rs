@@ -7,7 +7,6 @@ use crate::load::measure::{Meter, Spread, Window};
 
 use super::Worker;
 use super::command::{Answer, Sent, StepPart};
-use super::core::NO_WINDOW;
 
 /// What a worker keeps of a step beside the meter.
 #[derive(Debug, Default)]
@@ -39,6 +38,7 @@ impl Worker {
         match traffic {
             Traffic::Receive => self.step.receives_until_ns = window.end_ns,
             Traffic::Publish { pace, each_max } => self.begin_publishing(pace, each_max, times),
+            Traffic::Clear => self.begin_clearing(times),
             Traffic::Open(open) => self.begin_opening(open, window.start_ns, window.end_ns),
             Traffic::Visits {
                 group,
@@ -80,7 +80,8 @@ impl Worker {
         self.core.windowed = false;
         let now_ns = self.place.now_ns();
         self.look_at_clock(now_ns);
-        let mut meter = std::mem::replace(&mut self.core.meter, Meter::new(NO_WINDOW, false));
+        let mut meter =
+            std::mem::replace(&mut self.core.meter, Meter::new(Window::endless(0), false));
         meter.finish();
         let step = std::mem::take(&mut self.step);
         let began = step.began.unwrap_or((0, 0));

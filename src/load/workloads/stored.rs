@@ -47,6 +47,10 @@ pub(super) fn retained(given: &Given<'_>) -> Shape {
             Phase::Step(store(given, share)),
             Phase::Close(Group::Publishers),
             Phase::Step(replay(given, topics)),
+            Phase::Close(Group::Subscribers),
+            Phase::Open(open(Group::Publishers)),
+            Phase::Clear,
+            Phase::Close(Group::Publishers),
         ],
         ..Shape::default()
     }
