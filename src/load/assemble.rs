@@ -43,6 +43,7 @@ pub fn step(plan: &StepPlan, mut ended: Ended) -> Step {
     };
     Step {
         name: plan.name.clone(),
+        at_s: ended.window.start_ns as f64 / 1e9,
         rate_intended: plan.rate,
         seconds,
         published: measured.published,

@@ -114,6 +114,8 @@ pub struct Setup {
 pub struct Step {
     /// `measured`, `34000 msg/s`, ...
     pub name: String,
+    /// Seconds from the start of the run to that of the step, warm-up included.
+    pub at_s: f64,
     /// Messages per second that were to be published; None when the load was not paced.
     pub rate_intended: Option<f64>,
     /// Seconds of the measured window (warm-up cut).

@@ -48,8 +48,8 @@ pub fn csv(report: &Report) -> String {
 
 fn cells(number: usize, run: &Run, placed: &Placed) -> Vec<String> {
     let (i, s) = (placed.interval, placed.seconds);
-    let begin = Some(run.setup.seconds).filter(|s| s.is_finite());
-    let at = begin.unwrap_or(0.0) + placed.at_s;
+    let begin = Some(placed.step.at_s).filter(|s| s.is_finite());
+    let at = begin.unwrap_or(0.0) + i.at_s;
     let mut row = vec![
         (number + 1).to_string(),
         (placed.number + 1).to_string(),

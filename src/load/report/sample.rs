@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::limits::LOAD_VALUE_NS_MAX;
 use crate::load::distribution::{Distribution, new_histogram};
+use crate::load::report::series;
 use crate::load::result::*;
 use crate::load::stress::compare::CellMedian as Cell;
 
@@ -72,6 +73,7 @@ fn step(chance: &mut Chance, name: &str, rate: f64, seconds: u32, middle: f64) -
     );
     Step {
         name: name.to_owned(),
+        at_s: 0.0,
         rate_intended: Some(rate),
         seconds: f64::from(seconds),
         published,
@@ -141,7 +143,12 @@ fn samples(chance: &mut Chance, seconds: u32) -> Vec<Sample> {
         .collect()
 }
 
-fn run(chance: &mut Chance, steps: Vec<Step>) -> Run {
+fn run(chance: &mut Chance, mut steps: Vec<Step>) -> Run {
+    let mut at_s = 0.42;
+    for step in &mut steps {
+        step.at_s = at_s;
+        at_s += series::span_s(step);
+    }
     let seconds = steps.iter().map(|s| s.series.len() as u32).sum();
     Run {
         setup: Setup {
