@@ -7,6 +7,7 @@ use crate::mqtt::{QoS, Version};
 
 use super::client::Settings;
 use super::job::{Job, Pace, Phase, StepPlan};
+use super::model;
 use super::options::Options;
 use super::report::Files;
 use super::search::Slo;
@@ -91,19 +92,19 @@ impl SearchPlan {
 
 /// The plan of a workload; an error is one of usage.
 pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
-    check_given(given)?;
+    check_given(workload, given)?;
     let mut options = given.clone().or(workload.presets()).or(Options::defaults());
     if is_windowed(&options) {
         options.rate = None;
     }
-    check(workload, &options)?;
+    check(&options)?;
     let shape = workloads::shape(workload, &options)?;
     let (job, phases) = finish(&mut options, shape.clone())?;
     Ok(Plan {
         workload: workload.name(),
         title: shape.title,
         load_model: load_model(&options, &phases),
-        settings: options.settings(),
+        settings: settings(workload, &options),
         seed: options.seed.unwrap_or_default(),
         repeat: options.repeat.unwrap_or(1),
         search: search(&options)?,
@@ -118,12 +119,29 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
     })
 }
 
+/// What has an effect, by name.
+fn settings(workload: Workload, options: &Options) -> BTreeMap<String, String> {
+    let mut settings = options.settings();
+    let searches = options.find_max == Some(true);
+    settings.retain(|name, _| {
+        workload.uses(name)
+            && (searches || !["slo", "max-rate", "precision"].contains(&name.as_str()))
+    });
+    settings
+}
+
 fn is_windowed(options: &Options) -> bool {
     options.window.is_some() || options.closed_loop == Some(true)
 }
 
 /// What contradicts itself in what was typed, or in the file.
-fn check_given(given: &Options) -> Result<(), String> {
+fn check_given(workload: Workload, given: &Options) -> Result<(), String> {
+    if let Some(name) = given.settings().keys().find(|name| !workload.uses(name)) {
+        return Err(format!(
+            "--{name} means nothing to {}; its options: firehose bench {0} --help",
+            workload.name()
+        ));
+    }
     let external = given.host.is_some() || given.broker_pid.is_some();
     let conflicts = [
         (
@@ -162,6 +180,10 @@ fn check_given(given: &Options) -> Result<(), String> {
             given.slo.is_some() && given.find_max != Some(true),
             "--slo is the objective of --find-max",
         ),
+        (
+            (given.max_rate.is_some() || given.precision.is_some()) && given.find_max != Some(true),
+            "--max-rate and --precision are for --find-max",
+        ),
     ];
     match conflicts.iter().find(|(is, _)| *is) {
         Some((_, text)) => Err((*text).into()),
@@ -170,7 +192,7 @@ fn check_given(given: &Options) -> Result<(), String> {
 }
 
 /// What is wrong with the effective options.
-fn check(workload: Workload, options: &Options) -> Result<(), String> {
+fn check(options: &Options) -> Result<(), String> {
     let size = options.size.unwrap_or_default().0;
     if size < stamp::STAMP_BYTES as u64 {
         return Err(format!(
@@ -187,27 +209,15 @@ fn check(workload: Workload, options: &Options) -> Result<(), String> {
     if options.interval.unwrap_or_default().0 < 0.01 {
         return Err("--interval: at least 10ms".into());
     }
-    if options.find_max == Some(true) && !workload.has_rate() {
-        return Err(format!(
-            "--find-max: {} has no rate of messages",
-            workload.name()
-        ));
-    }
-    if is_windowed(options) && !workload.has_rate() {
-        return Err(format!(
-            "--window and --closed-loop: {} does not publish in such a way",
-            workload.name()
-        ));
-    }
     if !(0.001..=1.0).contains(&options.precision.unwrap_or(0.05)) {
         return Err("--precision: a share from 0.001 to 1".into());
     }
-    for (name, factor) in [
-        ("--scale", options.scale),
-        ("--time-lapse", options.time_lapse),
+    for (name, factor, most) in [
+        ("--scale", options.scale, model::SCALE_MAX),
+        ("--time-lapse", options.time_lapse, model::TIME_LAPSE_MAX),
     ] {
-        if factor.is_some_and(|factor| !(0.001..=1e6).contains(&factor)) {
-            return Err(format!("{name}: a factor from 0.001 to 1000000"));
+        if factor.is_some_and(|factor| !(0.001..=most).contains(&factor)) {
+            return Err(format!("{name}: a factor from 0.001 to {most}"));
         }
     }
     Ok(())

@@ -42,11 +42,11 @@ pub const STAMP_CHARS: usize = 2 * stamp::STAMP_BYTES;
 
 /// The scales that the model takes; others are brought to the nearest.
 const SCALE_MIN: f64 = 1e-3;
-const SCALE_MAX: f64 = 1e6;
+pub const SCALE_MAX: f64 = 1e6;
 
 /// The same of time lapses.
 const TIME_LAPSE_MIN: f64 = 1e-3;
-const TIME_LAPSE_MAX: f64 = 1e4;
+pub const TIME_LAPSE_MAX: f64 = 1e4;
 
 /// Midnight before the model's day, in seconds of Unix time: May 8, 2017.
 const MIDNIGHT_S: u64 = 1_494_201_600;

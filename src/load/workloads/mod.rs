@@ -19,6 +19,10 @@ use super::quantity::{Bytes, Rate, Seconds};
 
 pub use stress::stress_plan;
 
+/// Options that mean something to some workloads only.
+const OF_LOADS: &str = "publishers subscribers topics size qos sub-qos rate arrivals window closed-loop in-flight shared \
+messages connect-rate from to steps scale time-lapse find-max slo max-rate precision allow-loss spread-every";
+
 /// A workload of the flat options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
@@ -102,12 +106,27 @@ impl Workload {
         }
     }
 
-    /// Whether it publishes at a rate that can be searched, or in windows.
-    pub fn has_rate(self) -> bool {
-        matches!(
-            self,
-            Workload::Fanout | Workload::Fanin | Workload::Pairs | Workload::Wildcard
-        )
+    /// Whether an option of the load, by its name on the command line, means anything to it.
+    pub fn uses(self, option: &str) -> bool {
+        const ONE_RATE: &str = "rate arrivals window closed-loop find-max slo max-rate precision";
+        const MESSAGES: &str = "publishers size qos sub-qos in-flight allow-loss spread-every";
+        let own = match self {
+            Workload::Fanout | Workload::Fanin => [ONE_RATE, MESSAGES, "shared"],
+            Workload::Pairs => [ONE_RATE, MESSAGES, ""],
+            Workload::Wildcard => [ONE_RATE, MESSAGES, "shared topics"],
+            Workload::Connect => ["connect-rate", "", ""],
+            Workload::Churn => ["connect-rate", "qos sub-qos shared", ""],
+            Workload::Idle => ["qos sub-qos shared", "", ""],
+            Workload::Retained | Workload::Backlog => ["rate messages", MESSAGES, ""],
+            Workload::Ramp => ["arrivals from to steps shared", MESSAGES, ""],
+            Workload::Firehose => [
+                "scale time-lapse publishers shared",
+                "qos sub-qos in-flight allow-loss spread-every",
+                "",
+            ],
+        };
+        let words = |list: &str| list.split(' ').any(|word| word == option);
+        !words(OF_LOADS) || option == "subscribers" || own.into_iter().any(words)
     }
 
     /// What it sets unless the user does.
@@ -183,7 +202,6 @@ impl Workload {
                 size: Some(Bytes(256)),
                 warm_up: Some(Seconds(1.0)),
                 duration: Some(Seconds(3.0)),
-                rate: Some(Rate(3400.0)),
                 ..base
             },
             Workload::Firehose => Options {
@@ -224,7 +242,7 @@ pub fn shape(workload: Workload, options: &Options) -> Result<Shape, String> {
         Workload::Churn => Ok(connections::churn(&given)),
         Workload::Idle => Ok(connections::idle(&given)),
         Workload::Retained => Ok(stored::retained(&given)),
-        Workload::Backlog => Ok(stored::backlog(&given)),
+        Workload::Backlog => stored::backlog(&given),
         Workload::Firehose => Ok(model::firehose(&given)),
     }
 }

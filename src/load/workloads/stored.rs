@@ -57,7 +57,7 @@ pub(super) fn retained(given: &Given<'_>) -> Shape {
 }
 
 /// Sessions that outlive their connections are away while messages come for them.
-pub(super) fn backlog(given: &Given<'_>) -> Shape {
+pub(super) fn backlog(given: &Given<'_>) -> Result<Shape, String> {
     let topics = (0..given.publishers).map(|at| format!("bench/backlog/{at}"));
     let (publishers, streams) = one_stream_each(topics, given.subscribers);
     let away = Subscriber {
@@ -65,12 +65,15 @@ pub(super) fn backlog(given: &Given<'_>) -> Shape {
         shared: false,
         ..given.subscriber(0)
     };
-    let goal = given.messages * given.publishers;
+    let goal = given
+        .messages
+        .checked_mul(given.publishers)
+        .ok_or("backlog: --messages times --publishers is more than can be counted")?;
     let forget = Open {
         forget: true,
         ..open(Group::Subscribers)
     };
-    Shape {
+    Ok(Shape {
         title: format!(
             "{} durable sessions that {goal} messages wait for while they are away",
             given.subscribers
@@ -93,7 +96,7 @@ pub(super) fn backlog(given: &Given<'_>) -> Shape {
             Phase::Close(Group::Subscribers),
         ],
         ..Shape::default()
-    }
+    })
 }
 
 /// Publishes what the broker is to keep.

@@ -45,10 +45,12 @@ fn every_workload_has_a_plan_whose_parts_agree() {
     for workload in Workload::ALL {
         let plan = planned(workload, |options| {
             // The same shapes, smaller.
-            options.subscribers = Some(if workload == Workload::Pairs { 7 } else { 20 });
-            options.publishers = Some(7);
-            options.topics = Some(100);
-            options.messages = Some(50);
+            let pairs = workload == Workload::Pairs;
+            options.subscribers = Some(if pairs { 7 } else { 20 });
+            let small = |name: &str, value| workload.uses(name).then_some(value);
+            options.publishers = small("publishers", 7);
+            options.topics = small("topics", 100);
+            options.messages = small("messages", 50);
         });
         assert_eq!(plan.workload, workload.name());
         assert!(!plan.title.is_empty() && !plan.load_model.is_empty());
@@ -192,7 +194,7 @@ fn contradictions_are_told_in_words() {
         (
             Workload::Idle,
             &|o| o.find_max = Some(true),
-            "idle has no rate",
+            "--find-max means nothing to idle",
         ),
         (Workload::Pairs, &|o| o.publishers = Some(3), "as many"),
         (
@@ -223,4 +225,28 @@ fn a_retained_topic_has_one_message_and_one_owner() {
         unreachable!()
     };
     assert_eq!(*range, 0..12);
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let error = plan(Workload::Connect, &options(|o| o.rate = Some(Rate(500.0)))).unwrap_err();
+    assert!(
+        error.contains("--rate") && error.contains("connect"),
+        "{error}"
+    );
+    let error = plan(Workload::Fanout, &options(|o| o.topics = Some(2))).unwrap_err();
+    assert!(error.contains("--topics"), "{error}");
+    assert!(plan(Workload::Fanout, &options(|o| o.precision = Some(0.1))).is_err());
+    let huge = |o: &mut Options| (o.messages, o.publishers) = (Some(50_000_000), Some(100));
+    assert!(
+        plan(Workload::Backlog, &options(huge))
+            .unwrap_err()
+            .contains("--messages")
+    );
+    // What a report lists has an effect.
+    let idle = planned(Workload::Idle, |_| {});
+    for name in ["rate", "size", "precision"] {
+        assert!(!idle.settings.contains_key(name), "{name}");
+    }
+    assert!(idle.settings.contains_key("subscribers") && idle.settings.contains_key("seed"));
 }

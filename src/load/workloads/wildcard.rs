@@ -45,8 +45,9 @@ pub(super) fn wildcard(given: &Given<'_>) -> Result<Shape, String> {
     phases.push(Phase::Step(given.measured()));
     Ok(Shape {
         title: format!(
-            "{} publishers of {topics} topics, {} subscribers with wildcards, {}",
+            "{} publishers of {} topics, {} subscribers with wildcards, {}",
             given.publishers,
+            streams.len(),
             given.subscribers,
             given.pace_text()
         ),
