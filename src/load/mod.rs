@@ -1,5 +1,9 @@
-//! The load tester, the half that knows no socket: identities of messages, the client's session, the ledger of deliveries, the
-//! measurement of a step, results as data, and what belongs to the stress test but its traffic.
+//! The load tester, `firehose bench`: a plan is made of options and workloads, carried out by workers against a broker, and
+//! judged and reported. Every message is verified; what was measured says what it is worth.
+//!
+//! From the bottom: `stamp`, `client`, `ledger`, `measure`, `arrivals`, `model`, `matcher` know no socket; `job` is what
+//! `worker` and `engine` are told; `plan`, `workloads`, `scenario` make it; `host` is the machine; `run` puts all together;
+//! `verdict`, `search`, `report` say what came out; `stress` is pymqttbench's part.
 
 pub mod arrivals;
 mod assemble;
