@@ -284,6 +284,10 @@ pub const LOAD_COMPLETIONS_PER_TURN: usize = 512;
 /// Retained topics a second that are emptied after a run.
 pub const LOAD_CLEAR_RATE: f64 = 50_000.0;
 
+/// Receive buffers of a worker, of `RECV_BUFFER_BYTES` each: as much as its subscribers have waiting in a turn. With fewer
+/// the kernel runs out of them and every receive has to be armed again, which took as much CPU as all else.
+pub const LOAD_RECV_BUFFERS: u16 = 256;
+
 /// Output buffers that a worker keeps for later use, and the largest of them.
 pub const LOAD_BUFFERS_KEPT: usize = 1024;
 pub const LOAD_BUFFER_KEPT_BYTES: usize = 64 * 1024;

@@ -329,7 +329,7 @@ fn new_setup() -> SetupPart {
 fn buffer_plan(ring: &Ring) -> BufferPlan {
     let incremental = ring.has_ordered_buffers();
     let (count, bytes) = match incremental {
-        true => (limits::RECV_BUFFERS, limits::RECV_BUFFER_BYTES),
+        true => (limits::LOAD_RECV_BUFFERS, limits::RECV_BUFFER_BYTES),
         false => (limits::RECV_BUFFERS_WHOLE, limits::RECV_BUFFER_WHOLE_BYTES),
     };
     BufferPlan {
