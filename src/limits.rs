@@ -143,6 +143,7 @@ const _: () = assert!(RING_SUBMISSIONS.is_power_of_two() && RING_COMPLETIONS.is_
 const _: () = assert!(SEND_ARENA_SLICES >= SEND_RANGES_MAX);
 
 const _: () = assert!(RECV_BUFFERS.is_power_of_two() && RECV_BUFFERS_WHOLE.is_power_of_two());
+const _: () = assert!(LOAD_RECV_BUFFERS.is_power_of_two());
 const _: () = assert!(PAYLOAD_REFERENCE_BYTES_MIN < SEGMENT_BYTES / 4);
 const _: () = assert!(SHARDS_MAX <= 256);
 

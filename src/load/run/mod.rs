@@ -15,7 +15,7 @@ use super::engine::{Engine, EngineError, Finished};
 use super::host::{
     self, BrokerCommand, BrokerSpec, External, HostError, RunningBroker, SampleTarget, Sampler,
 };
-use super::job::{Job, Phase, Traffic};
+use super::job::{Group, Job, Phase, Traffic};
 use super::live::Live;
 use super::plan::{BrokerPlan, PORT_DEFAULT, Plan};
 use super::report;
@@ -26,7 +26,7 @@ use super::worker::Place;
 pub use stress::run_stress;
 
 use cpus::Cpus;
-use watch::{Marks, Watcher};
+use watch::{Farewell, Marks, Watcher};
 
 /// How often the broker is looked at.
 const LOOK_AT_BROKER: Duration = Duration::from_millis(100);
@@ -318,11 +318,15 @@ impl Bench<'_> {
 
     fn finish(
         &mut self,
-        engine: Engine,
+        mut engine: Engine,
         sampler: Sampler,
         done: Done,
     ) -> Result<(Run, Finished), BenchError> {
         let setup = done.setup(engine.setup());
+        // Clients say goodbye, and nobody waits long for them: of what goes wrong now nothing is to be measured.
+        for group in [Group::Publishers, Group::Subscribers] {
+            let _ = engine.close(group, &mut Farewell::new());
+        }
         let finished = engine
             .finish()
             .map_err(|error| BenchError::Cannot(error.to_string()))?;

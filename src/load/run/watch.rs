@@ -27,6 +27,23 @@ impl Marks {
     }
 }
 
+/// Waits for the end of a run's connections, but not for long.
+pub(super) struct Farewell(Instant);
+
+impl Farewell {
+    pub(super) fn new() -> Self {
+        Farewell(Instant::now() + AFTERLIFE)
+    }
+}
+
+impl Watch for Farewell {
+    fn look(&mut self, _: &Now<'_>) -> bool {
+        Instant::now() < self.0
+    }
+
+    fn mark(&mut self) {}
+}
+
 pub(super) struct Watcher<'a> {
     live: &'a mut Live,
     sampler: &'a Sampler,

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::load::options::Options;
 use crate::load::plan::{Plan, plan};
@@ -126,8 +126,14 @@ impl Subcommand for Work {
     fn augment_subcommands(mut command: Command) -> Command {
         for workload in Workload::ALL {
             let named = Command::new(workload.name());
+            // What means nothing to it is refused, and not listed.
+            let listed = |arg: Arg| {
+                let is_used = arg.get_long().is_none_or(|name| workload.uses(name));
+                arg.hide(!is_used)
+            };
             command = command.subcommand(
                 Options::augment_args(named)
+                    .mut_args(listed)
                     .about(workload.about())
                     .after_help(presets(workload)),
             );
@@ -148,6 +154,7 @@ impl Subcommand for Work {
 fn presets(workload: Workload) -> String {
     let line = |options: Options| {
         let each = options.settings().into_iter();
+        let each = each.filter(|(name, _)| workload.uses(name));
         let each: Vec<String> = each
             .map(|(name, value)| format!("--{name} {value}"))
             .collect();
