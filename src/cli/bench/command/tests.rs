@@ -55,8 +55,12 @@ fn every_workload_is_a_command_that_names_its_presets() {
         let text = help(&format!("{} --help", workload.name()));
         assert!(text.contains(workload.about()), "{text}");
         assert!(text.contains("Presets: --"), "{text}");
-        for heading in ["Broker:", "Load:", "Time:", "Judgement:", "Reports:"] {
+        for heading in ["Broker:", "Load:", "Time:", "Reports:"] {
             assert!(text.contains(heading), "{text}");
+        }
+        for option in ["rate", "messages", "scale"] {
+            let listed = text.contains(&format!("--{option} <"));
+            assert_eq!(listed, workload.uses(option), "--{option}: {text}");
         }
     }
     let all = help("--help");
