@@ -1,0 +1,376 @@
+//! `firehose bench` against a broker that makes mistakes on purpose: each is found, is counted exactly under its name,
+//! and is answered by the exit code; a slow broker's latency is what its users would see.
+
+mod faulty;
+mod support;
+
+use std::process::Command;
+use std::time::Duration;
+
+use faulty::{Behaviour, Cut, Fault, Faulty, Greeting};
+use firehose::load::distribution::Distribution;
+use firehose::load::report::json;
+use firehose::load::result::{Report, Setup, Step, Verification};
+use support::{Folder, run};
+
+const MS: u64 = 1_000_000;
+
+/// A run against a broker, and what came of it.
+struct Tested {
+    code: Option<i32>,
+    /// Standard output: the report for people.
+    text: String,
+    report: Report,
+    /// Mistakes that the broker made.
+    made: u64,
+}
+
+impl Tested {
+    fn step(&self) -> &Step {
+        &self.report.runs[0].steps[0]
+    }
+
+    fn setup(&self) -> &Setup {
+        &self.report.runs[0].setup
+    }
+
+    /// What went wrong, in words.
+    fn events(&self) -> Vec<&str> {
+        let events = self.report.runs[0].broker_events.iter();
+        events.map(|event| event.text.as_str()).collect()
+    }
+
+    /// Checks all counts of the verification but `received`, and the exit code that follows from them.
+    fn finds(&self, faults: &Verification) {
+        let found = Verification {
+            received: faults.received,
+            expected: faults.expected,
+            violations: Vec::new(),
+            ..self.step().verification.clone()
+        };
+        assert_eq!(&found, faults, "{}", self.text);
+        assert_eq!(self.code, Some(1), "{}", self.text);
+        assert!(self.text.contains("\nFAIL"), "{}", self.text);
+    }
+}
+
+/// Runs a workload against a broker of this behaviour; a second of 500 messages at QoS 0 and no warm-up where the
+/// options do not say otherwise.
+fn bench(behaviour: Behaviour, workload: &str, options: &[&str]) -> Tested {
+    let broker = Faulty::start(behaviour);
+    let folder = Folder::new("bench-faults");
+    let json = folder.0.join("report.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    command.args(["bench", workload, "--host", "127.0.0.1", "--port"]);
+    command.arg(broker.port.to_string());
+    command.arg("--json").arg(&json).args(options);
+    for (name, value) in [("--warm-up", "0"), ("--duration", "1s"), ("--drain", "1s")] {
+        if !options.contains(&name) {
+            command.args([name, value]);
+        }
+    }
+    let done = run(&mut command);
+    assert!(done.code.is_some(), "no end: {}", done.stdout);
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    let report = std::fs::read_to_string(&json).unwrap_or_else(|_| panic!("{}", done.stderr));
+    Tested {
+        code: done.code,
+        text: done.stdout,
+        report: json::read(&report).unwrap(),
+        made: broker.made(),
+    }
+}
+
+/// One publisher, one subscriber, 500 messages; every 50th delivery has the fault.
+fn bench_fault(fault: Fault, options: &[&str]) -> Tested {
+    let behaviour = Behaviour {
+        fault: Some((50, fault)),
+        ..Behaviour::default()
+    };
+    let options = [&["--subscribers", "1", "--rate", "500"], options].concat();
+    let tested = bench(behaviour, "fanout", &options);
+    assert_eq!((tested.made, tested.step().published), (10, 500));
+    assert_eq!(tested.step().verification.expected, 500);
+    tested
+}
+
+/// How many values lie above a bound.
+fn above(distribution: &Distribution, ns: u64) -> u64 {
+    let histogram = distribution.decode().unwrap();
+    histogram.count_between(ns, u64::MAX)
+}
+
+#[test]
+fn a_known_delay_is_the_latency_in_every_loop() {
+    let slow = Behaviour {
+        delay: Duration::from_millis(20),
+        ..Behaviour::default()
+    };
+    for load in ["--rate=300", "--closed-loop", "--window=4"] {
+        let tested = bench(slow, "fanout", &["--subscribers", "2", load]);
+        assert_eq!(tested.code, Some(0), "{load}: {}", tested.text);
+        let latency = &tested.step().latency.delivery_ns;
+        // The histogram is true to a thousandth.
+        assert!(latency.min >= 20 * MS - MS / 50, "{load}: {latency:?}");
+        assert!(latency.p50 < 24 * MS, "{load}: {latency:?}");
+        let rate = tested.step().publish_rate;
+        match load {
+            "--closed-loop" => assert!((25.0..51.0).contains(&rate), "{rate}"),
+            "--window=4" => assert!((100.0..201.0).contains(&rate), "{rate}"),
+            _ => assert_eq!(tested.step().published, 300),
+        }
+    }
+}
+
+/// At 1000 messages a second, 100 of them are due while the broker does nothing for 100 ms: the first waits for all of
+/// it, the last for next to nothing.
+#[test]
+fn a_stall_is_seen_by_all_messages_that_are_due_in_it() {
+    let stalls = Behaviour {
+        stall: Some((1000, Duration::from_millis(100))),
+        ..Behaviour::default()
+    };
+    let options = ["--subscribers", "1", "--rate", "1000", "--duration", "2s"];
+    let tested = bench(stalls, "fanout", &options);
+    assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
+    let step = tested.step();
+    assert_eq!(step.verification.received, 2000);
+    let latency = &step.latency.delivery_ns;
+    assert_eq!(latency.count, 2000);
+    assert!(latency.p99 > 70 * MS, "{latency:?}");
+    assert!((95..160).contains(&(latency.max / MS)), "{latency:?}");
+    for bound in [20, 40, 50, 60, 80] {
+        let expected = 100 - bound;
+        let count = above(latency, bound * MS);
+        let few = expected * 7 / 10..=expected * 16 / 10;
+        assert!(few.contains(&count), "{count} above {bound} ms");
+    }
+    // The broker stood still, the tester did not.
+    assert!(step.tester.slip_ns.p99 < 10 * MS, "{:?}", step.tester);
+    assert_eq!(step.tester.held_back, 0);
+}
+
+/// The same stall in a loop that waits: one message has seen it, and the report warns of that.
+#[test]
+fn a_closed_loop_hides_a_stall_and_says_so() {
+    let stalls = Behaviour {
+        stall: Some((1000, Duration::from_millis(100))),
+        ..Behaviour::default()
+    };
+    let options = ["--subscribers", "1", "--closed-loop", "--duration", "2s"];
+    let tested = bench(stalls, "fanout", &options);
+    assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
+    let latency = &tested.step().latency.delivery_ns;
+    assert_eq!(above(latency, 80 * MS), 1, "{latency:?}");
+    assert!(latency.p99 < 50 * MS, "{latency:?}");
+    assert!(tested.report.load_model.starts_with("closed loop"));
+    assert!(tested.text.contains("NOT AN OPEN LOOP"), "{}", tested.text);
+    let notes = &tested.report.verdict.notes;
+    assert!(
+        notes.iter().any(|note| note.contains("not an open loop")),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn losses_are_counted_and_fail_where_they_are_not_allowed() {
+    let lost = Verification {
+        lost: 10,
+        ..Verification::default()
+    };
+    bench_fault(Fault::Lose, &[]).finds(&lost);
+    bench_fault(Fault::Lose, &["--qos", "1", "--allow-loss"]).finds(&lost);
+    let allowed = bench_fault(Fault::Lose, &["--allow-loss"]);
+    assert_eq!(allowed.code, Some(0), "{}", allowed.text);
+    assert_eq!(allowed.step().verification.lost, 10);
+    assert_eq!(allowed.step().verification.received, 490);
+    assert_eq!(allowed.report.summary["lost"], 10.0);
+}
+
+#[test]
+fn duplicates_are_counted_at_every_qos() {
+    for qos in ["0", "1", "2"] {
+        bench_fault(Fault::Repeat, &["--qos", qos]).finds(&Verification {
+            duplicated: 10,
+            ..Verification::default()
+        });
+    }
+}
+
+#[test]
+fn neighbours_that_change_places_are_reordered_and_not_lost() {
+    for qos in ["0", "1"] {
+        bench_fault(Fault::Swap, &["--qos", qos]).finds(&Verification {
+            reordered: 10,
+            ..Verification::default()
+        });
+    }
+}
+
+#[test]
+fn a_changed_byte_is_corrupt() {
+    // The last byte, and the first behind the stamp.
+    for from_end in [0, 39] {
+        let tested = bench_fault(Fault::Change { from_end }, &[]);
+        tested.finds(&Verification {
+            corrupt: 10,
+            ..Verification::default()
+        });
+        assert_eq!(tested.step().verification.received, 500);
+    }
+}
+
+#[test]
+fn what_nobody_asked_for_is_unexpected() {
+    let unexpected = Verification {
+        unexpected: 10,
+        ..Verification::default()
+    };
+    for fault in [Fault::Stranger, Fault::OtherRun] {
+        let tested = bench_fault(fault, &[]);
+        tested.finds(&unexpected);
+        assert_eq!(tested.step().verification.received, 500);
+    }
+    // The message itself does not come.
+    bench_fault(Fault::Rename, &[]).finds(&Verification {
+        lost: 10,
+        ..unexpected.clone()
+    });
+    let misroutes = Behaviour {
+        fault: Some((50, Fault::Misroute)),
+        ..Behaviour::default()
+    };
+    let options = ["--publishers=2", "--subscribers=2", "--rate=500"];
+    let tested = bench(misroutes, "pairs", &options);
+    assert_eq!(tested.made, 10);
+    tested.finds(&unexpected);
+}
+
+#[test]
+fn acknowledgements_that_do_not_come_are_counted() {
+    let every = Some(10);
+    let no_ack = Behaviour {
+        no_ack: every,
+        ..Behaviour::default()
+    };
+    let no_pubcomp = Behaviour {
+        no_pubcomp: every,
+        ..Behaviour::default()
+    };
+    for (behaviour, qos) in [(no_ack, "1"), (no_ack, "2"), (no_pubcomp, "2")] {
+        let options = ["--subscribers=1", "--rate=500", "--sub-qos=0", "--qos", qos];
+        let tested = bench(behaviour, "fanout", &options);
+        assert_eq!(tested.made, 50);
+        tested.finds(&Verification {
+            unacknowledged: 50,
+            ..Verification::default()
+        });
+        assert_eq!(tested.step().latency.ack_ns.count, 450);
+    }
+}
+
+#[test]
+fn refused_clients_are_counted_and_the_reason_is_told() {
+    let refuses = Behaviour {
+        greeting: Greeting::Refuse(3),
+        ..Behaviour::default()
+    };
+    let tested = bench(refuses, "fanout", &["--subscribers", "7", "--rate", "100"]);
+    let setup = tested.setup();
+    assert_eq!(tested.made, 2);
+    assert_eq!((setup.connections, setup.refused, setup.failed), (6, 2, 0));
+    assert_eq!(tested.code, Some(1));
+    assert!(
+        tested.text.contains("2 times: refused: Not authorized"),
+        "{}",
+        tested.text
+    );
+    let v = &tested.step().verification;
+    assert_eq!((v.received, v.lost, v.disconnects), (500, 0, 0), "{v:?}");
+}
+
+#[test]
+fn a_subscriber_that_is_cut_off_is_counted_with_all_that_it_misses() {
+    for (cut, why) in [
+        (Cut::Close, "closed by the broker"),
+        (Cut::Half, "closed by the broker"),
+        (Cut::Garbage, "no MQTT"),
+    ] {
+        // The subscriber of the 301st delivery of three each has had 101 of 500.
+        let cuts = Behaviour {
+            cut: Some((301, cut)),
+            ..Behaviour::default()
+        };
+        let tested = bench(cuts, "fanout", &["--subscribers", "3", "--rate", "500"]);
+        tested.finds(&Verification {
+            disconnects: 1,
+            lost: 399,
+            ..Verification::default()
+        });
+        let events = tested.events();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert!(
+            events[0].starts_with("1 times: ") && events[0].contains(why),
+            "{events:?}"
+        );
+        assert_eq!((tested.setup().refused, tested.setup().failed), (0, 0));
+    }
+}
+
+#[test]
+fn what_is_no_mqtt_fails_in_words() {
+    for (greeting, why) in [
+        (Greeting::Garbage, "what the broker sent is no MQTT"),
+        (Greeting::Half, "closed by the broker"),
+    ] {
+        let behaviour = Behaviour {
+            greeting,
+            ..Behaviour::default()
+        };
+        let options = ["--subscribers=4", "--drain", "200ms"];
+        let tested = bench(behaviour, "fanout", &options);
+        let setup = tested.setup();
+        assert_eq!(tested.made, 5);
+        assert_eq!((setup.connections, setup.refused, setup.failed), (0, 0, 5));
+        assert_eq!(tested.code, Some(1), "{}", tested.text);
+        assert!(tested.text.contains(why), "{}", tested.text);
+        let events = tested.events();
+        assert!(
+            events.len() == 1 && events[0].starts_with("5 times: "),
+            "{events:?}"
+        );
+    }
+}
+
+/// Clients that are left without an answer have failed, in every workload, and the run ends.
+#[test]
+fn a_broker_that_does_not_answer_is_given_up() {
+    let silent = Behaviour {
+        greeting: Greeting::Silence(2),
+        ..Behaviour::default()
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let tested = bench(silent, "idle", &["--subscribers", "4"]);
+            let setup = tested.setup();
+            assert_eq!((setup.connections, setup.refused, setup.failed), (2, 0, 2));
+            assert_eq!(tested.code, Some(1), "{}", tested.text);
+        });
+        scope.spawn(|| {
+            let options = ["--connections", "4", "--connect-rate", "100"];
+            let tested = bench(silent, "connect", &options);
+            let setup = tested.setup();
+            assert_eq!((setup.connections, setup.failed), (2, 2), "{}", tested.text);
+            assert_eq!(tested.code, Some(1), "{}", tested.text);
+            let operations = tested.step().operations.as_ref().unwrap();
+            assert_eq!((operations.count, operations.failed), (2, 2));
+        });
+        scope.spawn(|| {
+            let options = ["--connections", "4", "--connect-rate", "20"];
+            let tested = bench(silent, "churn", &options);
+            assert_eq!(tested.code, Some(1), "{}", tested.text);
+            let operations = tested.step().operations.as_ref().unwrap();
+            assert!(operations.failed > 0, "{operations:?}");
+        });
+    });
+}
