@@ -314,6 +314,9 @@ pub const LOAD_TOPICS_MAX: i64 = 50_000_000;
 /// Messages of a publisher that a windowed load keeps outstanding.
 pub const LOAD_WINDOW_MAX: i64 = 1_000_000;
 
+/// Intervals of a step: some 20 KB each and for each worker.
+pub const LOAD_INTERVALS_MAX: f64 = 10_000.0;
+
 /// Rates of a ramp, and runs of a plan.
 pub const LOAD_STEPS_MAX: i64 = 1000;
 pub const LOAD_RUNS_MAX: i64 = 1000;

@@ -151,6 +151,13 @@ fn reports_go_where_they_are_sent() {
     assert_eq!(summary(&texts[0], "lost"), 0.0);
     assert!(summary(&texts[0], "latency_p99_ns") > 0.0);
     assert!(summary(&texts[0], "broker_rss_peak_bytes") > 1e6);
+    let report = firehose::load::report::json::read(&texts[0]).unwrap();
+    let step = &report.runs[0].steps[0];
+    for interval in step.series.iter().filter(|interval| interval.measured) {
+        // An interval's latencies are of the same kind as those of the whole.
+        let (part, whole) = (interval.latency_ns.p50, step.latency.delivery_ns.p50);
+        assert!(part > whole / 20 && part < whole * 20, "{part} {whole}");
+    }
     let same = bench(&["compare", &names[0], &names[0]]);
     assert_eq!(same.code, Some(0), "{}", same.stderr);
     assert!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::limits;
 use crate::mqtt::{QoS, Version};
 
 use super::client::Settings;
@@ -200,14 +201,22 @@ fn check(options: &Options) -> Result<(), String> {
             stamp::STAMP_BYTES
         ));
     }
-    if size > crate::limits::STRESS_MSG_BYTES_MAX as u64 {
+    if size > limits::STRESS_MSG_BYTES_MAX as u64 {
         return Err(format!("--size {size}: more than a packet holds"));
     }
     if options.duration.unwrap_or_default().0 <= 0.0 {
         return Err("--duration: a run takes time".into());
     }
-    if options.interval.unwrap_or_default().0 < 0.01 {
+    let interval_s = options.interval.unwrap_or_default().0;
+    if interval_s < 0.01 {
         return Err("--interval: at least 10ms".into());
+    }
+    let intervals = options.duration.unwrap_or_default().0 / interval_s;
+    if intervals > limits::LOAD_INTERVALS_MAX {
+        return Err(format!(
+            "--interval: {intervals:.0} intervals in --duration; at most {} are kept",
+            limits::LOAD_INTERVALS_MAX
+        ));
     }
     if !(0.001..=1.0).contains(&options.precision.unwrap_or(0.05)) {
         return Err("--precision: a share from 0.001 to 1".into());
@@ -274,7 +283,7 @@ fn default_spread(phases: &[Phase]) -> u32 {
         _ => 0.0,
     });
     let most = messages.fold(0.0, f64::max);
-    (most / crate::limits::LOAD_SPREAD_WANTED).ceil().max(1.0) as u32
+    (most / limits::LOAD_SPREAD_WANTED).ceil().max(1.0) as u32
 }
 
 /// A QoS by its number.

@@ -199,7 +199,8 @@ impl Meter {
             // Both have the same bounds, and the smaller one grows.
             let _ = self.delivery.add(&self.current_latency);
             for value in self.current_latency.iter_recorded() {
-                compact.saturating_record_n(value.value_iterated_to(), value.count_at_value());
+                // It grows with its values; recording into it with saturation would not let it.
+                let _ = compact.record_n(value.value_iterated_to(), value.count_at_value());
             }
             self.current_latency.reset();
         }

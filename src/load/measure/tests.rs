@@ -87,3 +87,28 @@ fn spread_is_from_the_first_to_the_last_of_all_workers() {
     let histogram = one.histogram(&window);
     assert_eq!((histogram.len(), histogram.max()), (1, 900));
 }
+
+#[test]
+fn an_interval_has_the_latencies_of_what_arrived_in_it() {
+    let mut meter = meter();
+    for tenth in 10..25 {
+        let now = 10 * S + tenth * S / 10;
+        // Two milliseconds in the second interval, a quarter of a second in the third.
+        let late = if tenth < 20 { S / 500 } else { S / 4 };
+        meter.at(now);
+        meter.delivered(64, now - late, now);
+    }
+    meter.finish();
+    let median = |index: u64| {
+        let slice = meter
+            .slices
+            .iter()
+            .find(|slice| slice.index == index)
+            .unwrap();
+        slice.latency.value_at_quantile(0.5)
+    };
+    assert!(median(1).abs_diff(S / 500) < S / 50_000, "{}", median(1));
+    assert!(median(2).abs_diff(S / 4) < S / 400, "{}", median(2));
+    let all: u64 = meter.slices.iter().map(|slice| slice.latency.len()).sum();
+    assert_eq!(all, meter.delivery.len());
+}
