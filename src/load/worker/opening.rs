@@ -168,12 +168,13 @@ impl Worker {
                 self.on_visit_acked(index);
                 Ok(())
             }
-            (Note::Refused, _) => {
+            (Note::Refused | Note::Dropped, Stage::Ready) => self.dropped(index),
+            (Note::Refused, _) if self.links[index as usize].is_wanted() => {
                 self.setup.refused += 1;
                 self.open_failed(index)
             }
-            (Note::Dropped, Stage::Ready) => self.dropped(index),
-            (Note::Dropped, _) => self.open_failed(index),
+            (Note::Dropped, _) if self.links[index as usize].is_wanted() => self.open_failed(index),
+            // It is being closed: what was to be said of it has been said.
             _ => Ok(()),
         }
     }
@@ -237,6 +238,21 @@ impl Worker {
             }
         }
         self.close(index)
+    }
+
+    /// Connections that are still on their way have failed: nobody waits for them any longer.
+    pub(super) fn give_up_openings(&mut self) -> Result<(), RingError> {
+        for index in 0..self.links.len() as u32 {
+            let missing = match self.links[index as usize].stage {
+                Stage::Connecting => "a connection",
+                Stage::Handshake => "CONNACK",
+                Stage::Subscribing => "SUBACK",
+                _ => continue,
+            };
+            self.core.error(format!("waited in vain for {missing}"));
+            self.open_failed(index)?;
+        }
+        Ok(())
     }
 
     /// A connection ended although nobody wanted that.

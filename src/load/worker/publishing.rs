@@ -66,7 +66,18 @@ pub(super) struct BusFeed {
 
 impl Publishing {
     pub(super) fn is_busy(&self, now_ns: u64) -> bool {
-        self.held > 0 || (self.left > 0 && now_ns < self.end_ns)
+        self.held > 0 || (self.left > 0 && now_ns < self.until_ns())
+    }
+
+    /// When it is over. What was due before the end is sent behind it if the worker is late: to leave it out would hide
+    /// that it was.
+    fn until_ns(&self) -> u64 {
+        match &self.source {
+            Source::Schedule(schedule) if self.start_ns + schedule.next_due_ns() < self.end_ns => {
+                self.end_ns + limits::LOAD_LATE_MS_MAX * 1_000_000
+            }
+            _ => self.end_ns,
+        }
     }
 }
 
@@ -152,7 +163,7 @@ impl Worker {
         if !publishing.holding.is_empty() {
             self.publish_held(&mut publishing);
         }
-        let due_ns = if publishing.left == 0 || now_ns >= publishing.end_ns {
+        let due_ns = if publishing.left == 0 || now_ns >= publishing.until_ns() {
             u64::MAX
         } else if now_ns < publishing.start_ns {
             publishing.start_ns
