@@ -1,7 +1,7 @@
 //! Connections of a group come into being: at a rate, or as fast as they are taken.
 
 use crate::limits;
-use crate::load::arrivals::Arrivals;
+use crate::load::arrivals::{self, Arrivals};
 use crate::load::job::{Group, Open, Timed};
 use crate::uring::RingError;
 
@@ -30,6 +30,16 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn is_busy(&self) -> bool {
         self.next < self.end || self.under_way > 0 || self.goals_left > 0
+    }
+
+    /// When no more are begun.
+    fn until_ns(&self) -> u64 {
+        match &self.schedule {
+            Some(schedule) => {
+                arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
+            }
+            None => self.end_ns,
+        }
     }
 
     /// Nothing more is begun.
@@ -77,10 +87,13 @@ impl Worker {
     }
 
     fn open_due(&mut self, opening: &mut Opening, now_ns: u64) -> Result<u64, RingError> {
-        if now_ns >= opening.end_ns {
-            opening.stop();
-        }
-        while opening.next < opening.end {
+        loop {
+            if now_ns >= opening.until_ns() {
+                opening.stop();
+            }
+            if opening.next >= opening.end {
+                return Ok(u64::MAX);
+            }
             let due_ns = match &opening.schedule {
                 Some(schedule) => opening.start_ns + schedule.next_due_ns(),
                 None if opening.under_way >= limits::LOAD_OPENING_MAX => return Ok(u64::MAX),
@@ -103,7 +116,6 @@ impl Worker {
             self.forget = opening.open.forget;
             self.connect(index, due_ns, now_ns)?;
         }
-        Ok(u64::MAX)
     }
 
     /// Queues CONNECT.

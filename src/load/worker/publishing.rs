@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::limits;
-use crate::load::arrivals::Arrivals;
+use crate::load::arrivals::{self, Arrivals};
 use crate::load::job::{BUS_STREAMS, Pace};
 use crate::load::matcher;
 use crate::load::model::{Bus, Event};
@@ -69,12 +69,11 @@ impl Publishing {
         self.held > 0 || (self.left > 0 && now_ns < self.until_ns())
     }
 
-    /// When it is over. What was due before the end is sent behind it if the worker is late: to leave it out would hide
-    /// that it was.
+    /// When it is over.
     fn until_ns(&self) -> u64 {
         match &self.source {
-            Source::Schedule(schedule) if self.start_ns + schedule.next_due_ns() < self.end_ns => {
-                self.end_ns + limits::LOAD_LATE_MS_MAX * 1_000_000
+            Source::Schedule(schedule) => {
+                arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
             }
             _ => self.end_ns,
         }
