@@ -112,6 +112,26 @@ fn each<T: Copy + Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + 
     });
 }
 
+/// What is timed may be disturbed by whatever else runs on the machine: it has to be right once in a few attempts.
+fn undisturbed(attempt: impl Fn() -> Result<(), String>) {
+    let mut why = String::new();
+    for _ in 0..5 {
+        match attempt() {
+            Ok(()) => return,
+            Err(text) => why = text,
+        }
+    }
+    panic!("{why}");
+}
+
+/// An error with the figures it is about.
+fn timed(holds: bool, what: &str, tested: &Tested) -> Result<(), String> {
+    match holds {
+        true => Ok(()),
+        false => Err(format!("{what}: {}", tested.text)),
+    }
+}
+
 /// How many values lie above a bound.
 fn above(distribution: &Distribution, ns: u64) -> u64 {
     let histogram = distribution.decode().unwrap();
@@ -124,19 +144,28 @@ fn a_known_delay_is_the_latency_in_every_loop() {
         delay: Duration::from_millis(20),
         ..Behaviour::default()
     };
-    for load in ["--rate=300", "--closed-loop", "--window=4"] {
-        let tested = bench(slow, "fanout", &["--subscribers=2", "--duration=1s", load]);
-        assert_eq!(tested.code, Some(0), "{load}: {}", tested.text);
-        let latency = &tested.step().latency.delivery_ns;
-        // The histogram is true to a thousandth.
-        assert!(latency.min >= 20 * MS - MS / 50, "{load}: {latency:?}");
-        assert!(latency.p50 < 24 * MS, "{load}: {latency:?}");
-        let rate = tested.step().publish_rate;
-        match load {
-            "--closed-loop" => assert!((25.0..51.0).contains(&rate), "{rate}"),
-            "--window=4" => assert!((100.0..201.0).contains(&rate), "{rate}"),
-            _ => assert_eq!(tested.step().published, 300),
-        }
+    for (load, rates) in [
+        ("--rate=300", 299.0..301.0),
+        ("--closed-loop", 40.0..50.5),
+        ("--window=4", 160.0..202.0),
+    ] {
+        undisturbed(|| {
+            let tested = bench(slow, "fanout", &["--subscribers=2", "--duration=1s", load]);
+            assert_eq!(tested.code, Some(0), "{load}: {}", tested.text);
+            let latency = &tested.step().latency.delivery_ns;
+            // The histogram is true to a thousandth.
+            assert!(latency.min >= 20 * MS - MS / 50, "{load}: {latency:?}");
+            timed(latency.p50 < 23 * MS, "p50", &tested)?;
+            timed(rates.contains(&tested.step().publish_rate), load, &tested)
+        });
+    }
+}
+
+/// Nothing moves for 100 ms in the middle of the run.
+fn stall() -> Behaviour {
+    Behaviour {
+        stall: Some((1000, Duration::from_millis(100))),
+        ..Behaviour::default()
     }
 }
 
@@ -144,53 +173,44 @@ fn a_known_delay_is_the_latency_in_every_loop() {
 /// it, the last for next to nothing.
 #[test]
 fn a_stall_is_seen_by_all_messages_that_are_due_in_it() {
-    let stalls = Behaviour {
-        stall: Some((1000, Duration::from_millis(100))),
-        ..Behaviour::default()
-    };
-    let options = ["--subscribers", "1", "--rate", "1000", "--duration", "2s"];
-    let tested = bench(stalls, "fanout", &options);
-    assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
-    let step = tested.step();
-    assert_eq!(step.verification.received, 2000);
-    let latency = &step.latency.delivery_ns;
-    assert_eq!(latency.count, 2000);
-    assert!(latency.p99 > 70 * MS, "{latency:?}");
-    assert!((95..160).contains(&(latency.max / MS)), "{latency:?}");
-    let over_half = above(latency, 50 * MS);
-    assert!((35..=80).contains(&over_half), "{over_half} above 50 ms");
-    for bound in [20, 40, 60, 80] {
-        let (count, due) = (above(latency, bound * MS), latency.max / MS - bound);
-        assert!(
-            count.abs_diff(due) < 15,
-            "{count} above {bound} ms: {latency:?}"
-        );
-    }
-    // The broker stood still, the tester did not.
-    assert!(step.tester.slip_ns.p99 < 10 * MS, "{:?}", step.tester);
-    assert_eq!(step.tester.held_back, 0);
+    undisturbed(|| {
+        let options = ["--subscribers=1", "--rate=1000", "--duration=2s"];
+        let tested = bench(stall(), "fanout", &options);
+        assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
+        let step = tested.step();
+        assert_eq!(step.verification.received, 2000);
+        let latency = &step.latency.delivery_ns;
+        assert!(latency.p99 > 70 * MS, "{latency:?}");
+        assert!(above(latency, 50 * MS) >= 35, "{latency:?}");
+        timed(latency.count == 2000, "late", &tested)?;
+        timed((95..115).contains(&(latency.max / MS)), "max", &tested)?;
+        for bound in [20, 40, 50, 60, 80] {
+            let (count, due) = (above(latency, bound * MS), latency.max / MS - bound);
+            let what = format!("{count} above {bound} ms");
+            timed(count.abs_diff(due) < 10, &what, &tested)?;
+        }
+        // The broker stood still, the tester did not.
+        assert_eq!(step.tester.held_back, 0);
+        timed(step.tester.slip_ns.p99 < 5 * MS, "slip", &tested)
+    });
 }
 
 /// The same stall in a loop that waits: one message has seen it, and the report warns of that.
 #[test]
 fn a_closed_loop_hides_a_stall_and_says_so() {
-    let stalls = Behaviour {
-        stall: Some((1000, Duration::from_millis(100))),
-        ..Behaviour::default()
-    };
-    let options = ["--subscribers", "1", "--closed-loop", "--duration", "2s"];
-    let tested = bench(stalls, "fanout", &options);
-    assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
-    let latency = &tested.step().latency.delivery_ns;
-    assert_eq!(above(latency, 80 * MS), 1, "{latency:?}");
-    assert!(latency.p99 < 50 * MS, "{latency:?}");
-    assert!(tested.report.load_model.starts_with("closed loop"));
-    assert!(tested.text.contains("NOT AN OPEN LOOP"), "{}", tested.text);
-    let notes = &tested.report.verdict.notes;
-    assert!(
-        notes.iter().any(|note| note.contains("not an open loop")),
-        "{notes:?}"
-    );
+    undisturbed(|| {
+        let options = ["--subscribers=1", "--closed-loop", "--duration=1s"];
+        let tested = bench(stall(), "fanout", &options);
+        assert_eq!(tested.code, Some(0), "{}", tested.text);
+        assert!(tested.report.load_model.starts_with("closed loop"));
+        assert!(tested.text.contains("NOT AN OPEN LOOP"), "{}", tested.text);
+        let mut notes = tested.report.verdict.notes.iter();
+        assert!(notes.any(|note| note.contains("not an open loop")));
+        timed(tested.made == 1, "too slow for a stall", &tested)?;
+        let latency = &tested.step().latency.delivery_ns;
+        timed(above(latency, 80 * MS) == 1, "one above 80 ms", &tested)?;
+        timed(latency.p99 < 50 * MS, "p99", &tested)
+    });
 }
 
 #[test]
