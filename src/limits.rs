@@ -305,6 +305,10 @@ pub const LOAD_OPEN_QUIET_S: f64 = 10.0;
 /// Milliseconds that a worker sleeps at most: after so many it sees a command.
 pub const LOAD_SLEEP_MS_MAX: u64 = 2;
 
+/// Milliseconds behind the end of a step in which a worker that is late sends what was due before. One that cannot keep
+/// up would go on for long.
+pub const LOAD_LATE_MS_MAX: u64 = 500;
+
 /// Clients of one kind in a load: more than a process has descriptors for on any machine so far.
 pub const LOAD_CLIENTS_MAX: i64 = 4_000_000;
 

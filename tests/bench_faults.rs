@@ -54,8 +54,8 @@ impl Tested {
     }
 }
 
-/// Runs a workload against a broker of this behaviour; a second of 500 messages at QoS 0 and no warm-up where the
-/// options do not say otherwise.
+/// Runs a workload against a broker of this behaviour; half a second at QoS 0 without a warm-up where the options
+/// do not say otherwise.
 fn bench(behaviour: Behaviour, workload: &str, options: &[&str]) -> Tested {
     let broker = Faulty::start(behaviour);
     let folder = Folder::new("bench-faults");
@@ -64,8 +64,13 @@ fn bench(behaviour: Behaviour, workload: &str, options: &[&str]) -> Tested {
     command.args(["bench", workload, "--host", "127.0.0.1", "--port"]);
     command.arg(broker.port.to_string());
     command.arg("--json").arg(&json).args(options);
-    for (name, value) in [("--warm-up", "0"), ("--duration", "1s"), ("--drain", "1s")] {
-        if !options.contains(&name) {
+    let is_given = |name: &str| options.iter().any(|option| option.starts_with(name));
+    for (name, value) in [
+        ("--warm-up", "0"),
+        ("--duration", "500ms"),
+        ("--drain", "1s"),
+    ] {
+        if !is_given(name) {
             command.args([name, value]);
         }
     }
@@ -87,11 +92,44 @@ fn bench_fault(fault: Fault, options: &[&str]) -> Tested {
         fault: Some((50, fault)),
         ..Behaviour::default()
     };
-    let options = [&["--subscribers", "1", "--rate", "500"], options].concat();
+    let options = [&["--subscribers", "1", "--rate", "1000"], options].concat();
     let tested = bench(behaviour, "fanout", &options);
-    assert_eq!((tested.made, tested.step().published), (10, 500));
-    assert_eq!(tested.step().verification.expected, 500);
+    // All that was due is sent, even if the machine is too busy for it to be on time.
+    assert_eq!(
+        (tested.made, tested.step().verification.expected),
+        (10, 500)
+    );
     tested
+}
+
+/// Carries out a check for each of several cases at the same time: most of them wait for what does not come.
+fn each<T: Copy + Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            let check = &check;
+            scope.spawn(move || check(case));
+        }
+    });
+}
+
+/// What is timed may be disturbed by whatever else runs on the machine: it has to be right once in a few attempts.
+fn undisturbed(attempt: impl Fn() -> Result<(), String>) {
+    let mut why = String::new();
+    for _ in 0..5 {
+        match attempt() {
+            Ok(()) => return,
+            Err(text) => why = text,
+        }
+    }
+    panic!("{why}");
+}
+
+/// An error with the figures it is about.
+fn timed(holds: bool, what: &str, tested: &Tested) -> Result<(), String> {
+    match holds {
+        true => Ok(()),
+        false => Err(format!("{what}: {}", tested.text)),
+    }
 }
 
 /// How many values lie above a bound.
@@ -106,19 +144,28 @@ fn a_known_delay_is_the_latency_in_every_loop() {
         delay: Duration::from_millis(20),
         ..Behaviour::default()
     };
-    for load in ["--rate=300", "--closed-loop", "--window=4"] {
-        let tested = bench(slow, "fanout", &["--subscribers", "2", load]);
-        assert_eq!(tested.code, Some(0), "{load}: {}", tested.text);
-        let latency = &tested.step().latency.delivery_ns;
-        // The histogram is true to a thousandth.
-        assert!(latency.min >= 20 * MS - MS / 50, "{load}: {latency:?}");
-        assert!(latency.p50 < 24 * MS, "{load}: {latency:?}");
-        let rate = tested.step().publish_rate;
-        match load {
-            "--closed-loop" => assert!((25.0..51.0).contains(&rate), "{rate}"),
-            "--window=4" => assert!((100.0..201.0).contains(&rate), "{rate}"),
-            _ => assert_eq!(tested.step().published, 300),
-        }
+    for (load, rates) in [
+        ("--rate=300", 299.0..301.0),
+        ("--closed-loop", 40.0..50.5),
+        ("--window=4", 160.0..202.0),
+    ] {
+        undisturbed(|| {
+            let tested = bench(slow, "fanout", &["--subscribers=2", "--duration=1s", load]);
+            assert_eq!(tested.code, Some(0), "{load}: {}", tested.text);
+            let latency = &tested.step().latency.delivery_ns;
+            // The histogram is true to a thousandth.
+            assert!(latency.min >= 20 * MS - MS / 50, "{load}: {latency:?}");
+            timed(latency.p50 < 23 * MS, "p50", &tested)?;
+            timed(rates.contains(&tested.step().publish_rate), load, &tested)
+        });
+    }
+}
+
+/// Nothing moves for 100 ms in the middle of the run.
+fn stall() -> Behaviour {
+    Behaviour {
+        stall: Some((1000, Duration::from_millis(100))),
+        ..Behaviour::default()
     }
 }
 
@@ -126,50 +173,44 @@ fn a_known_delay_is_the_latency_in_every_loop() {
 /// it, the last for next to nothing.
 #[test]
 fn a_stall_is_seen_by_all_messages_that_are_due_in_it() {
-    let stalls = Behaviour {
-        stall: Some((1000, Duration::from_millis(100))),
-        ..Behaviour::default()
-    };
-    let options = ["--subscribers", "1", "--rate", "1000", "--duration", "2s"];
-    let tested = bench(stalls, "fanout", &options);
-    assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
-    let step = tested.step();
-    assert_eq!(step.verification.received, 2000);
-    let latency = &step.latency.delivery_ns;
-    assert_eq!(latency.count, 2000);
-    assert!(latency.p99 > 70 * MS, "{latency:?}");
-    assert!((95..160).contains(&(latency.max / MS)), "{latency:?}");
-    for bound in [20, 40, 50, 60, 80] {
-        let expected = 100 - bound;
-        let count = above(latency, bound * MS);
-        let few = expected * 7 / 10..=expected * 16 / 10;
-        assert!(few.contains(&count), "{count} above {bound} ms");
-    }
-    // The broker stood still, the tester did not.
-    assert!(step.tester.slip_ns.p99 < 10 * MS, "{:?}", step.tester);
-    assert_eq!(step.tester.held_back, 0);
+    undisturbed(|| {
+        let options = ["--subscribers=1", "--rate=1000", "--duration=2s"];
+        let tested = bench(stall(), "fanout", &options);
+        assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
+        let step = tested.step();
+        assert_eq!(step.verification.received, 2000);
+        let latency = &step.latency.delivery_ns;
+        assert!(latency.p99 > 70 * MS, "{latency:?}");
+        assert!(above(latency, 50 * MS) >= 35, "{latency:?}");
+        timed(latency.count == 2000, "late", &tested)?;
+        timed((95..115).contains(&(latency.max / MS)), "max", &tested)?;
+        for bound in [20, 40, 50, 60, 80] {
+            let (count, due) = (above(latency, bound * MS), latency.max / MS - bound);
+            let what = format!("{count} above {bound} ms");
+            timed(count.abs_diff(due) < 10, &what, &tested)?;
+        }
+        // The broker stood still, the tester did not.
+        assert_eq!(step.tester.held_back, 0);
+        timed(step.tester.slip_ns.p99 < 5 * MS, "slip", &tested)
+    });
 }
 
 /// The same stall in a loop that waits: one message has seen it, and the report warns of that.
 #[test]
 fn a_closed_loop_hides_a_stall_and_says_so() {
-    let stalls = Behaviour {
-        stall: Some((1000, Duration::from_millis(100))),
-        ..Behaviour::default()
-    };
-    let options = ["--subscribers", "1", "--closed-loop", "--duration", "2s"];
-    let tested = bench(stalls, "fanout", &options);
-    assert_eq!((tested.code, tested.made), (Some(0), 1), "{}", tested.text);
-    let latency = &tested.step().latency.delivery_ns;
-    assert_eq!(above(latency, 80 * MS), 1, "{latency:?}");
-    assert!(latency.p99 < 50 * MS, "{latency:?}");
-    assert!(tested.report.load_model.starts_with("closed loop"));
-    assert!(tested.text.contains("NOT AN OPEN LOOP"), "{}", tested.text);
-    let notes = &tested.report.verdict.notes;
-    assert!(
-        notes.iter().any(|note| note.contains("not an open loop")),
-        "{notes:?}"
-    );
+    undisturbed(|| {
+        let options = ["--subscribers=1", "--closed-loop", "--duration=1s"];
+        let tested = bench(stall(), "fanout", &options);
+        assert_eq!(tested.code, Some(0), "{}", tested.text);
+        assert!(tested.report.load_model.starts_with("closed loop"));
+        assert!(tested.text.contains("NOT AN OPEN LOOP"), "{}", tested.text);
+        let mut notes = tested.report.verdict.notes.iter();
+        assert!(notes.any(|note| note.contains("not an open loop")));
+        timed(tested.made == 1, "too slow for a stall", &tested)?;
+        let latency = &tested.step().latency.delivery_ns;
+        timed(above(latency, 80 * MS) == 1, "one above 80 ms", &tested)?;
+        timed(latency.p99 < 50 * MS, "p99", &tested)
+    });
 }
 
 #[test]
@@ -178,8 +219,10 @@ fn losses_are_counted_and_fail_where_they_are_not_allowed() {
         lost: 10,
         ..Verification::default()
     };
-    bench_fault(Fault::Lose, &[]).finds(&lost);
-    bench_fault(Fault::Lose, &["--qos", "1", "--allow-loss"]).finds(&lost);
+    let not_allowed: [&[&str]; 2] = [&[], &["--qos", "1", "--allow-loss"]];
+    each(not_allowed, |options| {
+        bench_fault(Fault::Lose, options).finds(&lost);
+    });
     let allowed = bench_fault(Fault::Lose, &["--allow-loss"]);
     assert_eq!(allowed.code, Some(0), "{}", allowed.text);
     assert_eq!(allowed.step().verification.lost, 10);
@@ -189,12 +232,12 @@ fn losses_are_counted_and_fail_where_they_are_not_allowed() {
 
 #[test]
 fn duplicates_are_counted_at_every_qos() {
-    for qos in ["0", "1", "2"] {
+    each(["0", "1", "2"], |qos| {
         bench_fault(Fault::Repeat, &["--qos", qos]).finds(&Verification {
             duplicated: 10,
             ..Verification::default()
         });
-    }
+    });
 }
 
 #[test]
@@ -209,7 +252,7 @@ fn neighbours_that_change_places_are_reordered_and_not_lost() {
 
 #[test]
 fn a_changed_byte_is_corrupt() {
-    // The last byte, and the first behind the stamp.
+    // The last byte of 64, and the first behind the stamp.
     for from_end in [0, 39] {
         let tested = bench_fault(Fault::Change { from_end }, &[]);
         tested.finds(&Verification {
@@ -218,6 +261,19 @@ fn a_changed_byte_is_corrupt() {
         });
         assert_eq!(tested.step().verification.received, 500);
     }
+}
+
+/// A message whose stamp is damaged is nobody's, wherever the damage is: also in the time from which latency counts.
+#[test]
+fn a_changed_stamp_is_no_stamp() {
+    each([0, 12, 16], |byte| {
+        let from_end = 63 - byte;
+        bench_fault(Fault::Change { from_end }, &[]).finds(&Verification {
+            unexpected: 10,
+            lost: 10,
+            ..Verification::default()
+        });
+    });
 }
 
 #[test]
@@ -240,7 +296,7 @@ fn what_nobody_asked_for_is_unexpected() {
         fault: Some((50, Fault::Misroute)),
         ..Behaviour::default()
     };
-    let options = ["--publishers=2", "--subscribers=2", "--rate=500"];
+    let options = ["--publishers=2", "--subscribers=2", "--rate=1000"];
     let tested = bench(misroutes, "pairs", &options);
     assert_eq!(tested.made, 10);
     tested.finds(&unexpected);
@@ -257,16 +313,24 @@ fn acknowledgements_that_do_not_come_are_counted() {
         no_pubcomp: every,
         ..Behaviour::default()
     };
-    for (behaviour, qos) in [(no_ack, "1"), (no_ack, "2"), (no_pubcomp, "2")] {
-        let options = ["--subscribers=1", "--rate=500", "--sub-qos=0", "--qos", qos];
+    let cases = [(no_ack, "1"), (no_ack, "2"), (no_pubcomp, "2")];
+    each(cases, |(behaviour, qos)| {
+        let options = [
+            "--subscribers=1",
+            "--rate=1000",
+            "--sub-qos=0",
+            "--qos",
+            qos,
+        ];
         let tested = bench(behaviour, "fanout", &options);
         assert_eq!(tested.made, 50);
         tested.finds(&Verification {
             unacknowledged: 50,
             ..Verification::default()
         });
-        assert_eq!(tested.step().latency.ack_ns.count, 450);
-    }
+        let latency = &tested.step().latency;
+        assert!((300..=450).contains(&latency.ack_ns.count), "{latency:?}");
+    });
 }
 
 #[test]
@@ -275,7 +339,7 @@ fn refused_clients_are_counted_and_the_reason_is_told() {
         greeting: Greeting::Refuse(3),
         ..Behaviour::default()
     };
-    let tested = bench(refuses, "fanout", &["--subscribers", "7", "--rate", "100"]);
+    let tested = bench(refuses, "fanout", &["--subscribers", "7", "--rate", "200"]);
     let setup = tested.setup();
     assert_eq!(tested.made, 2);
     assert_eq!((setup.connections, setup.refused, setup.failed), (6, 2, 0));
@@ -291,17 +355,18 @@ fn refused_clients_are_counted_and_the_reason_is_told() {
 
 #[test]
 fn a_subscriber_that_is_cut_off_is_counted_with_all_that_it_misses() {
-    for (cut, why) in [
+    let cases = [
         (Cut::Close, "closed by the broker"),
         (Cut::Half, "closed by the broker"),
         (Cut::Garbage, "no MQTT"),
-    ] {
+    ];
+    each(cases, |(cut, why)| {
         // The subscriber of the 301st delivery of three each has had 101 of 500.
         let cuts = Behaviour {
             cut: Some((301, cut)),
             ..Behaviour::default()
         };
-        let tested = bench(cuts, "fanout", &["--subscribers", "3", "--rate", "500"]);
+        let tested = bench(cuts, "fanout", &["--subscribers", "3", "--rate", "1000"]);
         tested.finds(&Verification {
             disconnects: 1,
             lost: 399,
@@ -314,7 +379,7 @@ fn a_subscriber_that_is_cut_off_is_counted_with_all_that_it_misses() {
             "{events:?}"
         );
         assert_eq!((tested.setup().refused, tested.setup().failed), (0, 0));
-    }
+    });
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 use fastrand::Rng;
 
+use crate::limits;
+
 const NS_PER_S: f64 = 1e9;
 
 /// A schedule of one worker: the time of its next message, and a step to the one behind it.
@@ -29,6 +31,16 @@ pub struct Poisson {
     mean_gap_ns: f64,
     due_ns: f64,
     rng: Rng,
+}
+
+/// When that is over whose next part is due at `due_ns`: what is due before the end is done behind it by a worker that is
+/// late, for a while. To leave it out would hide that it was late.
+#[inline]
+pub fn over_ns(due_ns: u64, end_ns: u64) -> u64 {
+    match due_ns < end_ns {
+        true => end_ns.saturating_add(limits::LOAD_LATE_MS_MAX * 1_000_000),
+        false => end_ns,
+    }
 }
 
 impl Arrivals {

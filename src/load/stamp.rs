@@ -33,9 +33,20 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// What a stamp begins with: it changes with every bit of the others, so that a damaged stamp is none.
+    #[inline]
+    fn magic(self) -> u32 {
+        MAGIC
+            ^ self.run.rotate_left(3)
+            ^ self.stream.rotate_left(7)
+            ^ self.sequence.rotate_left(13)
+            ^ (self.intended_ns as u32).rotate_left(19)
+            ^ ((self.intended_ns >> 32) as u32).rotate_left(29)
+    }
+
     fn to_bytes(self) -> [u8; STAMP_BYTES] {
         let mut bytes = [0; STAMP_BYTES];
-        bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
+        bytes[..4].copy_from_slice(&self.magic().to_le_bytes());
         bytes[4..8].copy_from_slice(&self.run.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.stream.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.sequence.to_le_bytes());
@@ -48,12 +59,13 @@ impl Stamp {
         let word = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
-        (word(0) == MAGIC).then(|| Stamp {
+        let stamp = Stamp {
             run: word(4),
             stream: word(8),
             sequence: word(12),
             intended_ns: u64::from(word(16)) | u64::from(word(20)) << 32,
-        })
+        };
+        (word(0) == stamp.magic()).then_some(stamp)
     }
 }
 
@@ -168,6 +180,18 @@ mod tests {
         assert_eq!(read(&payload, &filler), Read::Corrupt(STAMP));
         assert_eq!(read(b"hello", &filler), Read::Foreign);
         assert_eq!(read(&[0; 64], &filler), Read::Foreign);
+    }
+
+    #[test]
+    fn a_damaged_stamp_is_none() {
+        let mut payload = Vec::new();
+        append_plain(&mut payload, STAMP, b"");
+        for bit in 0..8 * STAMP_BYTES {
+            let mut damaged = payload.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(read(&damaged, b""), Read::Foreign, "{bit}");
+        }
+        assert_eq!(read(&[0; STAMP_BYTES], b""), Read::Foreign);
     }
 
     #[test]

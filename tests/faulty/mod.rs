@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use firehose::load::stamp::{self, Stamp};
 use wire::{CONNECT, Message, PINGREQ, PUBLISH, PUBREC, PUBREL, Packet, SUBSCRIBE};
 
 /// What is wrong with a delivery.
@@ -366,8 +367,14 @@ impl Hub {
                 );
             }
             Fault::OtherRun => {
+                let filler = &message.payload[stamp::STAMP_BYTES..];
+                let stamp::Read::Stamped(stamp) = stamp::read(&message.payload, filler) else {
+                    panic!("no stamp");
+                };
+                let run = stamp.run ^ 1;
                 let mut other = message.clone();
-                other.payload[4] ^= 1;
+                other.payload.clear();
+                stamp::append_plain(&mut other.payload, Stamp { run, ..stamp }, filler);
                 self.deliver(client, &other);
             }
             Fault::Repeat => self.deliver(client, message),

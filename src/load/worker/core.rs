@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub timed: Option<Timed>,
     /// In the list of those that have something to send.
     dirty: bool,
+    /// What came is no MQTT: what follows is not looked at.
+    broken: bool,
 }
 
 const NO_READER: u32 = u32::MAX;
@@ -199,6 +201,7 @@ impl Core {
         let peer = &mut self.peers[index as usize];
         let out = std::mem::take(&mut peer.out);
         let partial = std::mem::take(&mut peer.partial);
+        peer.broken = false;
         let lost = peer.client.lost() as u64;
         self.unacknowledged = self.unacknowledged.saturating_sub(lost);
         self.unacknowledged_lost += lost;
@@ -235,6 +238,9 @@ impl Core {
     pub(super) fn on_bytes(&mut self, job: &Job, index: u32, bytes: &[u8], now_ns: u64) {
         self.meter.at(now_ns);
         self.heard_ns = now_ns;
+        if self.peers[index as usize].broken {
+            return;
+        }
         let bytes = match self.peers[index as usize].partial.is_empty() {
             true => bytes,
             false => self.complete(job, index, bytes, now_ns),
@@ -312,12 +318,16 @@ impl Core {
         let rest = self.whole_packets(job, index, &partial, now_ns);
         debug_assert!(rest.is_empty());
         self.recycle(partial);
-        bytes
+        match self.peers[index as usize].broken {
+            true => &[],
+            false => bytes,
+        }
     }
 
     #[cold]
     fn malformed(&mut self, index: u32, error: DecodeError) {
         self.error(format!("what the broker sent is no MQTT: {error}"));
+        self.peers[index as usize].broken = true;
         self.notes.push((index, Note::Dropped));
     }
 
@@ -410,7 +420,11 @@ impl Core {
             Read::Stamped(stamp) if stamp.run == self.run => {
                 self.verify(job, index, payload.len(), stamp, now_ns);
             }
-            Read::Corrupt(stamp) if stamp.run == self.run => self.faults.corrupt += 1,
+            Read::Corrupt(stamp) if stamp.run == self.run => {
+                // It has come, whatever became of it on the way: it is not lost as well.
+                self.faults.corrupt += 1;
+                self.verify(job, index, payload.len(), stamp, now_ns);
+            }
             _ => self.faults.unexpected += 1,
         }
     }

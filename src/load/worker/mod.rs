@@ -256,6 +256,7 @@ impl Worker {
             Command::Close(group) => self.close_group(group)?,
             Command::Begin(window, traffic) => self.begin_step(window, traffic),
             Command::End => {
+                self.give_up_openings()?;
                 let part = Answer::Ended(Box::new(self.end_step()));
                 let _ = self.answers.send(part);
             }

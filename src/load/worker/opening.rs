@@ -1,7 +1,7 @@
 //! Connections of a group come into being: at a rate, or as fast as they are taken.
 
 use crate::limits;
-use crate::load::arrivals::Arrivals;
+use crate::load::arrivals::{self, Arrivals};
 use crate::load::job::{Group, Open, Timed};
 use crate::uring::RingError;
 
@@ -30,6 +30,16 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn is_busy(&self) -> bool {
         self.next < self.end || self.under_way > 0 || self.goals_left > 0
+    }
+
+    /// When no more are begun.
+    fn until_ns(&self) -> u64 {
+        match &self.schedule {
+            Some(schedule) => {
+                arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
+            }
+            None => self.end_ns,
+        }
     }
 
     /// Nothing more is begun.
@@ -77,10 +87,13 @@ impl Worker {
     }
 
     fn open_due(&mut self, opening: &mut Opening, now_ns: u64) -> Result<u64, RingError> {
-        if now_ns >= opening.end_ns {
-            opening.stop();
-        }
-        while opening.next < opening.end {
+        loop {
+            if now_ns >= opening.until_ns() {
+                opening.stop();
+            }
+            if opening.next >= opening.end {
+                return Ok(u64::MAX);
+            }
             let due_ns = match &opening.schedule {
                 Some(schedule) => opening.start_ns + schedule.next_due_ns(),
                 None if opening.under_way >= limits::LOAD_OPENING_MAX => return Ok(u64::MAX),
@@ -103,7 +116,6 @@ impl Worker {
             self.forget = opening.open.forget;
             self.connect(index, due_ns, now_ns)?;
         }
-        Ok(u64::MAX)
     }
 
     /// Queues CONNECT.
@@ -168,12 +180,13 @@ impl Worker {
                 self.on_visit_acked(index);
                 Ok(())
             }
-            (Note::Refused, _) => {
+            (Note::Refused | Note::Dropped, Stage::Ready) => self.dropped(index),
+            (Note::Refused, _) if self.links[index as usize].is_wanted() => {
                 self.setup.refused += 1;
                 self.open_failed(index)
             }
-            (Note::Dropped, Stage::Ready) => self.dropped(index),
-            (Note::Dropped, _) => self.open_failed(index),
+            (Note::Dropped, _) if self.links[index as usize].is_wanted() => self.open_failed(index),
+            // It is being closed: what was to be said of it has been said.
             _ => Ok(()),
         }
     }
@@ -237,6 +250,21 @@ impl Worker {
             }
         }
         self.close(index)
+    }
+
+    /// Connections that are still on their way have failed: nobody waits for them any longer.
+    pub(super) fn give_up_openings(&mut self) -> Result<(), RingError> {
+        for index in 0..self.links.len() as u32 {
+            let missing = match self.links[index as usize].stage {
+                Stage::Connecting => "a connection",
+                Stage::Handshake => "CONNACK",
+                Stage::Subscribing => "SUBACK",
+                _ => continue,
+            };
+            self.core.error(format!("waited in vain for {missing}"));
+            self.open_failed(index)?;
+        }
+        Ok(())
     }
 
     /// A connection ended although nobody wanted that.

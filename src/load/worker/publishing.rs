@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::limits;
-use crate::load::arrivals::Arrivals;
+use crate::load::arrivals::{self, Arrivals};
 use crate::load::job::{BUS_STREAMS, Pace};
 use crate::load::matcher;
 use crate::load::model::{Bus, Event};
@@ -66,7 +66,17 @@ pub(super) struct BusFeed {
 
 impl Publishing {
     pub(super) fn is_busy(&self, now_ns: u64) -> bool {
-        self.held > 0 || (self.left > 0 && now_ns < self.end_ns)
+        self.held > 0 || (self.left > 0 && now_ns < self.until_ns())
+    }
+
+    /// When it is over.
+    fn until_ns(&self) -> u64 {
+        match &self.source {
+            Source::Schedule(schedule) => {
+                arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
+            }
+            _ => self.end_ns,
+        }
     }
 }
 
@@ -152,7 +162,7 @@ impl Worker {
         if !publishing.holding.is_empty() {
             self.publish_held(&mut publishing);
         }
-        let due_ns = if publishing.left == 0 || now_ns >= publishing.end_ns {
+        let due_ns = if publishing.left == 0 || now_ns >= publishing.until_ns() {
             u64::MAX
         } else if now_ns < publishing.start_ns {
             publishing.start_ns

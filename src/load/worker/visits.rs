@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::load::arrivals::Arrivals;
+use crate::load::arrivals::{self, Arrivals};
 use crate::load::job::Group;
 use crate::mqtt::QoS;
 use crate::uring::RingError;
@@ -37,7 +37,17 @@ struct Made {
 
 impl Visits {
     pub(super) fn is_busy(&self, now_ns: u64) -> bool {
-        self.here > 0 || (!self.waiting.is_empty() && now_ns < self.end_ns)
+        self.here > 0 || (!self.waiting.is_empty() && now_ns < self.until_ns())
+    }
+
+    /// When no more begin.
+    fn until_ns(&self) -> u64 {
+        match &self.schedule {
+            Some(schedule) => {
+                arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
+            }
+            None => self.end_ns,
+        }
     }
 }
 
@@ -72,7 +82,7 @@ impl Worker {
             let Some(visits) = &mut self.visits else {
                 return Ok(u64::MAX);
             };
-            if visits.waiting.is_empty() || now_ns >= visits.end_ns {
+            if visits.waiting.is_empty() || now_ns >= visits.until_ns() {
                 return Ok(u64::MAX);
             }
             let due_ns = match &visits.schedule {
