@@ -318,6 +318,9 @@ pub const LOAD_TOPICS_MAX: i64 = 50_000_000;
 /// Messages of a publisher that a windowed load keeps outstanding.
 pub const LOAD_WINDOW_MAX: i64 = 1_000_000;
 
+/// Connections from which on the report for people tells what one costs in memory.
+pub const LOAD_MEMORY_CONNECTIONS_MIN: u64 = 500;
+
 /// Intervals of a step: some 20 KB each and for each worker.
 pub const LOAD_INTERVALS_MAX: f64 = 10_000.0;
 

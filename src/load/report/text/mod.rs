@@ -7,6 +7,7 @@ mod tests;
 
 use super::layout::Lines;
 use super::{pick, units};
+use crate::limits;
 use crate::load::distribution::Distribution;
 use crate::load::result::{BrokerUse, Report, Setup, Step, TesterUse};
 
@@ -129,7 +130,8 @@ fn connections(out: &mut Lines, s: &Setup) {
         bytes.map_or(String::new(), |b| format!("{name} {}", units::bytes(b)))
     });
     let each = joined(each, ", ");
-    if !each.is_empty() {
+    // Of few connections what all have in common is most of it.
+    if !each.is_empty() && s.connections >= limits::LOAD_MEMORY_CONNECTIONS_MIN {
         out.field("", &format!("memory a connection: {each}"));
     }
 }
@@ -141,7 +143,11 @@ fn nanos(ns: u64) -> String {
 /// The step that the figures are of.
 fn one_step(out: &mut Lines, step: &Step) {
     out.gap();
-    let paced = step.rate_intended.map(|r| units::rate_of(r, "msg/s"));
+    let unit = match &step.operations {
+        Some(operations) => format!("{}/s", operations.name),
+        None => "msg/s".to_owned(),
+    };
+    let paced = step.rate_intended.map(|r| units::rate_of(r, &unit));
     let paced = paced.filter(|_| !step.name.contains("msg/s"));
     let paced = paced.map_or(String::new(), |r| format!("at {r}"));
     let window = units::seconds(step.seconds);
@@ -149,7 +155,7 @@ fn one_step(out: &mut Lines, step: &Step) {
         "step",
         &joined([format!("{} for {window}", step.name), paced], " "),
     );
-    if step.published > 0 || step.rate_intended.is_some() {
+    if step.published > 0 || (step.rate_intended.is_some() && step.operations.is_none()) {
         let said = traffic(
             step.published,
             step.publish_rate,
