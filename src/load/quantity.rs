@@ -79,6 +79,9 @@ impl FromStr for Bytes {
         let error = || format!("{text:?} is no number of bytes; one is 64, 4k, 1800M or 2G");
         let (number, unit) = split(text).ok_or_else(error)?;
         let unit = unit.trim_end_matches("iB").trim_end_matches('B');
+        if number < 1.0 {
+            return Err(format!("{text:?} is no size that anything fits into"));
+        }
         let power = match unit {
             "" => 0,
             "k" | "K" => 1,
@@ -184,7 +187,7 @@ mod tests {
             assert!(text.parse::<Seconds>().is_err(), "{text}");
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
-        assert!("0".parse::<Rate>().is_err());
+        assert!("0".parse::<Rate>().is_err() && "0G".parse::<Bytes>().is_err());
         assert!("25h".parse::<Seconds>().is_err());
         assert!("3-1".parse::<Cpus>().is_err());
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::cgroup::{MemoryCgroup, size_text};
+use super::cgroup::MemoryCgroup;
 use super::command::{configuration, own_arguments, shell_line};
 use super::folder::Folder;
 use super::launch::{JOIN_FAILED, Launch, cpus_text};
@@ -15,6 +15,7 @@ use super::ports::{accepts, free_port};
 use super::running::RunningBroker;
 use super::watched::{Watched, status_text};
 use super::{HostError, resolve};
+use crate::load::report::units;
 use crate::load::result::{BrokerInfo, Budget};
 
 /// How long a broker may take until it accepts connections.
@@ -287,7 +288,7 @@ fn ended(spec: &BrokerSpec, watched: &Watched, status: ExitStatus) -> Failed {
         events.iter().find(|e| e.kind == "out of memory"),
         spec.budget,
     ) {
-        let size = size_text(bytes);
+        let size = units::bytes(bytes as f64);
         let text = format!(
             "the broker `{name}` ran out of its budget of {size} before it accepted a connection"
         );

@@ -231,99 +231,9 @@ fn usage_v1(dir: &Path) -> CgroupUse {
     }
 }
 
-/// The units of sizes, smallest first.
-const UNITS: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
-
-/// Reads a size: bytes, or a number with K, M, G or T (powers of 1024; `iB` or `B` may follow): `2G`, `1800M`, `1.5GiB`.
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || {
-        format!("`{text}` is no size: write bytes, or a number with K, M, G or T, like 2G or 1800M")
-    };
-    let upper = text.trim().to_ascii_uppercase();
-    let number = upper.strip_suffix("IB").or(upper.strip_suffix('B'));
-    let number = number.unwrap_or(&upper);
-    let unit = UNITS.iter().find(|(letter, _)| number.ends_with(*letter));
-    let (number, shift) = match unit {
-        Some((letter, shift)) => (number.trim_end_matches(*letter).trim_end(), *shift),
-        None if upper.ends_with("IB") => return Err(wrong()),
-        None => (number, 0),
-    };
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let single = unit.is_none_or(|(letter, _)| upper.matches(*letter).count() == 1);
-    if !is_number(whole) || !is_number(fraction) || !single || (shift == 0 && number.contains('.'))
-    {
-        return Err(wrong());
-    }
-    let whole: u64 = whole.parse().map_err(|_| wrong())?;
-    let fraction: f64 = format!("0.{fraction}").parse().map_err(|_| wrong())?;
-    let scale = 1u64 << shift;
-    let bytes = whole.checked_mul(scale).ok_or_else(wrong)?;
-    match bytes.checked_add((fraction * scale as f64) as u64) {
-        Some(0) => Err(format!("`{text}` is no size that anything fits into")),
-        Some(bytes) => Ok(bytes),
-        None => Err(wrong()),
-    }
-}
-
-/// A size as `parse_size` reads it, in the largest unit that divides it.
-pub fn size_text(bytes: u64) -> String {
-    let fits = |shift: u32| bytes != 0 && bytes.trailing_zeros() >= shift;
-    match UNITS.iter().rev().find(|(_, shift)| fits(*shift)) {
-        Some((letter, shift)) => format!("{}{letter}", bytes >> shift),
-        None => bytes.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_and_written() {
-        for (text, bytes) in [
-            ("2G", 2 << 30),
-            ("1800M", 1800 << 20),
-            ("123456", 123_456),
-            ("1.5g", 3 << 29),
-            ("64 MiB", 64 << 20),
-            ("512kb", 512 << 10),
-            ("100B", 100),
-            ("1T", 1 << 40),
-        ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-            assert_eq!(parse_size(&size_text(bytes)), Ok(bytes));
-        }
-        assert_eq!(size_text(2 << 30), "2G");
-        assert_eq!(size_text(1800 << 20), "1800M");
-        assert_eq!(size_text(1_000_000), "1000000");
-    }
-
-    #[test]
-    fn what_is_no_size() {
-        for text in [
-            "",
-            "G",
-            "0",
-            "0M",
-            "-1",
-            "2X",
-            "2GG",
-            "1.5",
-            ".5G",
-            "1.G",
-            "1,5G",
-            "iB",
-            "5iB",
-            "2 2G",
-            "1e9",
-            "99999999999999T",
-            "18446744073709551616",
-            "+5",
-        ] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
 
     /// A directory with files in it, removed when dropped.
     fn files(files: &[(&str, &str)]) -> super::super::folder::Folder {

@@ -25,7 +25,7 @@ mod tests;
 mod watched;
 
 pub use broker::{BrokerCommand, BrokerSpec, start};
-pub use cgroup::{CgroupUse, MemoryCgroup, parse_size, size_text};
+pub use cgroup::{CgroupUse, MemoryCgroup};
 pub use look::{SampleTarget, broker_use};
 pub use machine::{machine, own_pss_bytes, raise_nofile, rss_bytes};
 pub use proc::ProcUse;

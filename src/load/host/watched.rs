@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::cgroup::{MemoryCgroup, size_text};
+use super::cgroup::MemoryCgroup;
 use super::folder::Folder;
 use super::launch::Watchdog;
 use super::proc;
 use crate::limits;
+use crate::load::report::units;
 use crate::load::result::BrokerEvent;
 
 /// Lines of the log that are quoted.
@@ -177,7 +178,7 @@ impl Watched {
             kind: "out of memory".into(),
             text: format!(
                 "the budget of {} was used up: the kernel killed {killed} of the broker",
-                size_text(budget)
+                units::bytes(budget as f64)
             ),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::dat::{Grid, Pair};
 use super::stats::Row;
+use crate::load::report::pick;
 
 /// The cell that has to be above every published run.
 pub const TOP: Pair = (1024, 1024);
@@ -85,12 +86,7 @@ fn cell((subscribers, publishers): Pair, rows: &[Row]) -> CellMedian {
 /// The middle value, or the mean of the two in the middle; not a number without values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[middle],
-        _ => (values[middle - 1] + values[middle]) / 2.0,
-    }
+    pick::median(&values).unwrap_or(f64::NAN)
 }
 
 fn sub_total(row: &Row) -> f64 {
