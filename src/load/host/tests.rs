@@ -307,7 +307,7 @@ fn one_that_needs_more_than_its_budget_is_out_of_memory() {
     let (_, events) = sampler.finish();
     assert_eq!(kinds(&events), ["out of memory", "killed"]);
     assert!(
-        events[0].text.contains("budget of 64M"),
+        events[0].text.contains("budget of 64 MiB"),
         "{}",
         events[0].text
     );
@@ -322,7 +322,9 @@ fn one_that_needs_more_than_its_budget_is_out_of_memory() {
     let error = start(spec).unwrap_err();
     assert_eq!(error.exit_code(), 3);
     assert!(
-        error.to_string().contains("ran out of its budget of 64M"),
+        error
+            .to_string()
+            .contains("ran out of its budget of 64 MiB"),
         "{error}"
     );
 }
