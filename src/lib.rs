@@ -11,6 +11,7 @@ pub mod table;
 pub mod mqtt;
 pub mod routing;
 
+pub mod access;
 pub mod outbound;
 pub mod session;
 

@@ -254,6 +254,15 @@ pub const LIVE_TOPICS_KEPT: usize = 4096;
 /// Numbers of shared subscriptions that have ended and are not given to others yet: a message may still come back by one.
 pub const GROUP_IDS_RESTING: usize = 256;
 
+/// Decisions about topics that are remembered per shard where there is an ACL file: as many as matches.
+pub const ACCESS_CACHE_DECISIONS: usize = MATCH_CACHE_TOPICS;
+
+/// Bytes of the longest topic name about which a decision is remembered: with the bound above, some 5 MB per shard.
+pub const ACCESS_CACHE_TOPIC_BYTES_MAX: usize = MATCH_CACHE_TOPIC_BYTES_MAX;
+
+/// Bytes of an ACL file: a million rules, which take some 300 MB.
+pub const ACCESS_FILE_BYTES_MAX: u64 = 32 << 20;
+
 // --- load ---
 
 /// Nanoseconds that the load tester's histograms tell apart, at most: an hour. What is above counts as this.

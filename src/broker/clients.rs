@@ -8,6 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::access::Rights;
 use super::counters::Counters;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
 use super::settings::{ListenerSettings, LogKind, Settings};
@@ -149,6 +150,8 @@ pub const HOT_V5: u8 = 1;
 pub const HOT_PRIVATE: u8 = 2;
 /// Retained messages wait for it, and QoS 0 messages behind them.
 pub const HOT_REPLAYING: u8 = 4;
+/// There are rules about what it may be sent; also while the client is away.
+pub const HOT_GUARDED: u8 = 8;
 
 /// See the module.
 pub struct Clients {
@@ -173,6 +176,8 @@ pub struct Clients {
     pub replies_to: ConnId,
     /// Connections whose answers have grown past every bound; ended with the event.
     pub overflowing: Vec<ConnId>,
+    /// What clients may do; absent without an ACL file.
+    pub rights: Option<Box<Rights>>,
     /// Bytes of packets that have not been received whole.
     pub partial_bytes: usize,
     serials: u64,
@@ -181,6 +186,7 @@ pub struct Clients {
 impl Clients {
     pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Self {
         Clients {
+            rights: Rights::new(&settings, seed),
             settings,
             shard,
             shards,
@@ -313,6 +319,9 @@ impl Clients {
     /// Takes a session out of the tables.
     pub fn remove_session(&mut self, session: SessionId) -> Option<Session> {
         let taken = self.sessions.get_mut(session.index())?.take()?;
+        if let Some(rights) = &mut self.rights {
+            rights.leave(session);
+        }
         let hash = self.hash(&taken.client_id);
         if let Ok(entry) = self.index.find_entry(hash, |&index| index == session.0) {
             entry.remove();

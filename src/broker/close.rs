@@ -195,6 +195,12 @@ impl Broker {
         let Will {
             message, expiry_s, ..
         } = *will;
+        // Not when CONNECT brings it: as Mosquitto does.
+        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        if !self.clients.may_write(session, topic) {
+            self.clients.counters.publish_dropped += 1;
+            return;
+        }
         let expires_at_ms = expiry_s.map_or(NEVER, |expiry_s| now_ms + u64::from(expiry_s) * 1000);
         let message = Arc::new(Message {
             expires_at_ms,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::clients::{Clients, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
+use super::clients::{Clients, HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
 use super::effect::MeshMessage;
 use super::outgoing::{Frame, Outgoing, Variant, expiry_left};
 use super::{Broker, owner_of_topic};
@@ -132,6 +132,11 @@ impl Clients {
             return;
         }
         let hot = self.hot[session.index()];
+        if hot.flags & HOT_GUARDED != 0
+            && !self.may_read(session, message.topic, &mut message.stamp)
+        {
+            return;
+        }
         if qos == 0 && hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE {
             let variant = Variant {
                 version: if hot.flags & HOT_V5 != 0 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::clients::{HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
+use super::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
@@ -282,7 +282,9 @@ impl Broker {
             .session(session)
             .and_then(|entry| entry.flow.as_ref())
             .is_some_and(|flow| flow.holds_qos0());
+        let guarded = self.guard(conn, session, connect);
         let flags = (u8::from(is_v5) * HOT_V5)
+            | (u8::from(guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
         let hot = &mut self.clients.hot[session.index()];
@@ -307,6 +309,22 @@ impl Broker {
         counters.clients_connected += 1;
         counters.connects_accepted += 1;
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
+    }
+
+    /// From here on the rules of its listener and user name hold for the session. Returns whether there are any.
+    fn guard(&mut self, conn: ConnId, session: SessionId, connect: &Connect<'_>) -> bool {
+        let listener = self.clients.conns[conn.index()].listener;
+        let entry = self
+            .clients
+            .sessions
+            .get(session.index())
+            .and_then(Option::as_ref);
+        match (&mut self.clients.rights, entry) {
+            (Some(rights), Some(entry)) => {
+                rights.join(session, listener, user_name(connect), &entry.client_id)
+            }
+            _ => false,
+        }
     }
 
     fn connack(
@@ -418,6 +436,11 @@ impl Broker {
             flow.complete(id.get());
         }
     }
+}
+
+/// The user name; an empty one is none, as in Mosquitto.
+fn user_name<'a>(connect: &Connect<'a>) -> Option<&'a str> {
+    connect.username.filter(|user| !user.is_empty())
 }
 
 /// Whether the configuration bounds the keep alive (its default does not).

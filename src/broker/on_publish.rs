@@ -81,12 +81,12 @@ impl Broker {
     fn publish_to(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) {
         match publish.packet_id {
             None => {
-                if self.may_publish(publish, topic).is_ok() {
+                if self.may_publish(conn, publish, topic).is_ok() {
                     self.route_publish(now_ms, conn, publish, topic);
                 }
             }
             Some(id) if publish.qos == QoS::AtLeastOnce => {
-                let reason = match self.may_publish(publish, topic) {
+                let reason = match self.may_publish(conn, publish, topic) {
                     Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
                     Err(reason) => reason,
                 };
@@ -123,7 +123,7 @@ impl Broker {
         if is_v5 && inbound.len() >= usize::from(max) {
             return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
         }
-        if let Err(reason) = self.may_publish(publish, topic) {
+        if let Err(reason) = self.may_publish(conn, publish, topic) {
             // 3.x has no place for a reason: the exchange goes on, the message is gone.
             if !is_v5 {
                 self.note_inbound(conn, id);
@@ -146,14 +146,21 @@ impl Broker {
     }
 
     /// Why a message is not passed on although its packet is in order.
-    fn may_publish(&mut self, publish: &Publish<'_>, topic: &str) -> Result<(), ReasonCode> {
+    fn may_publish(
+        &mut self,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> Result<(), ReasonCode> {
         let limit = self.clients.settings.message_size_limit;
         if limit > 0 && publish.payload.len() > limit as usize {
             self.clients.counters.publish_dropped += 1;
             return Err(ReasonCode::QUOTA_EXCEEDED); // an acknowledgement knows no 0x95
         }
-        if is_broker_topic(topic) {
-            self.clients.counters.publish_dropped += 1;
+        let session = self.clients.session_of(conn);
+        let may = |session| self.clients.may_write(session, topic);
+        if is_broker_topic(topic) || !session.is_some_and(may) {
+            self.clients.note_denied(conn, publish, topic);
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         Ok(())

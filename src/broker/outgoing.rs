@@ -30,6 +30,8 @@ pub struct Outgoing<'a> {
     payload_range: Option<Range>,
     /// Whether so many take it with QoS above 0 that they share packet identifiers.
     pub shares_ids: bool,
+    /// Its mark where clients are asked about that may not have it; 0 before the first.
+    pub stamp: u64,
 }
 
 /// One encoding of it in the log.
@@ -102,6 +104,7 @@ impl<'a> Outgoing<'a> {
             frames: SmallVec::new(),
             payload_range: None,
             shares_ids: false,
+            stamp: 0,
         }
     }
 

@@ -499,6 +499,10 @@ impl Broker {
             if (options.no_local && message.origin == serial) || (is_away && qos == 0) {
                 continue;
             }
+            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+            if !self.clients.may_read(session, topic, &mut 0) {
+                continue;
+            }
             let bits = Delivery::pack(qos, true, options.subscription_id);
             self.clients
                 .enqueue(session, bits, Origin::RETAINED, message.clone());

@@ -1,5 +1,9 @@
 //! The configuration as the sans-io half sees it: typed, validated, immutable, shared by all shards.
 
+use std::sync::Arc;
+
+use crate::access::Acl;
+
 /// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -61,6 +65,8 @@ pub struct ListenerSettings {
     pub mount_point: String,
     /// Whether the user name replaces the client id.
     pub use_username_as_clientid: bool,
+    /// Who may publish and be sent what; `None`: everybody everything. Listeners with the same rules share them.
+    pub acl: Option<Arc<Acl>>,
     /// Whether MQTT 3.1, 3.1.1 and 5 are accepted, in this order.
     pub accept_versions: [bool; 3],
 }
@@ -111,6 +117,7 @@ impl Default for ListenerSettings {
             max_topic_alias_broker: 10,
             mount_point: String::new(),
             use_username_as_clientid: false,
+            acl: None,
             accept_versions: [true; 3],
         }
     }

@@ -306,6 +306,11 @@ impl Broker {
         if !is_there {
             return self.return_shared(now_ms, origin, session, message);
         }
+        // As in Mosquitto, a member that may not have a message is not passed over.
+        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        if !self.clients.may_read(session, topic, &mut 0) {
+            return;
+        }
         let options = EntryOptions::unpack(options);
         let upgrade = self.clients.settings.upgrade_outgoing_qos;
         let qos = if upgrade {

@@ -329,6 +329,7 @@ impl ListenerDraft {
         if let Some(prefix) = own.auto_id_prefix.as_ref().or(all.auto_id_prefix.as_ref()) {
             granted.auto_id_prefix.clone_from(prefix);
         }
+        granted.acl = own.acl.as_ref().or(all.acl.as_ref()).cloned();
         granted
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::access::FileError;
+
 /// A line of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -62,6 +64,8 @@ impl std::error::Error for ConfigError {}
 pub enum Misdeed {
     /// A file or directory could not be read.
     Unreadable { path: PathBuf, error: io::Error },
+    /// A line of a file that the option names is wrong.
+    InFile { path: PathBuf, error: FileError },
     /// A line is not UTF-8.
     NotText,
     /// No option of this name exists, here or in Mosquitto.
@@ -112,6 +116,9 @@ impl fmt::Display for Misdeed {
         match self {
             Misdeed::Unreadable { path, error } => {
                 write!(f, "cannot read {}: {error}", path.display())
+            }
+            Misdeed::InFile { path, error } => {
+                write!(f, "{}:{}: {}", path.display(), error.line, error.cause)
             }
             Misdeed::NotText => write!(f, "the line is not UTF-8 text"),
             Misdeed::UnknownOption {

@@ -50,7 +50,6 @@ use Known::{Bridge, Guard, GuardIfTrue, Obsolete, Unsupported};
 #[rustfmt::skip]
 pub(super) static KNOWN: &[(&str, Known)] = &[
     // Access.
-    ("acl_file", Guard),
     ("auth_opt_", Guard),
     ("auth_plugin", Guard),
     ("auth_plugin_deny_special_chars", Guard),

@@ -8,6 +8,7 @@
 //! Invariants of a `Config`: `settings.listeners` and `sockets` have the same length, are not empty, and entry `i` of
 //! the one belongs to entry `i` of the other (it is `Peer::listener`).
 
+mod access;
 mod build;
 mod cpus;
 mod error;

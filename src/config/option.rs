@@ -1,9 +1,12 @@
 //! What an option is: its name, its default, whom it is about, how its value is read and where it goes.
 
+use std::sync::Arc;
+
 use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
 use super::{Config, LogDestination, Socket};
+use crate::access::Acl;
 use crate::broker::{ListenerSettings, LogMask};
 
 /// One option; `options::OPTIONS` holds all of them.
@@ -88,6 +91,7 @@ pub(super) struct Security {
     pub allow_anonymous: Option<bool>,
     pub allow_zero_length_clientid: Option<bool>,
     pub auto_id_prefix: Option<String>,
+    pub acl: Option<Arc<Acl>>,
 }
 
 impl<T> Value<T> {

@@ -3,6 +3,7 @@
 //! Names, units, ranges and defaults are those of mosquitto.conf(5) in 2.0 and 2.1; where the two differ, the wider
 //! range is taken. `shards` and `cpu_list` are our own.
 
+use super::access;
 use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
@@ -86,6 +87,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     security("allow_zero_length_clientid", "true", Boolean(|s, v| s.allow_zero_length_clientid = Some(v))),
     security("auto_id_prefix", "auto-", Text(auto_id_prefix)),
     own("listener_auto_id_prefix", Text(auto_id_prefix)),
+    security("acl_file", "", Other(access::acl_file)),
     listener("accept_protocol_versions", "3, 4, 5", Other(accept_protocol_versions)),
     listener("use_username_as_clientid", "false", Boolean(|l, v| l.settings.use_username_as_clientid = v)),
     listener("mount_point", "", Text(mount_point)),

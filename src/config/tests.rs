@@ -470,3 +470,48 @@ fn ports_of_the_command_line_count_only_without_listeners() {
     assert!(!remote.use_ports(&[1885]));
     assert_eq!(remote, before);
 }
+
+#[test]
+fn an_acl_file_is_read_where_it_is_named() {
+    let scratch = Scratch::new();
+    let acl = scratch.file("acl", "topic read #\npattern read x\n");
+    let two = format!("acl_file {}\nlistener 1883\nlistener 1884\n", acl.display());
+    let (config, warnings) = load(&scratch.file("two.conf", &two)).unwrap();
+    let [one, other] = &config.settings.listeners[..] else {
+        panic!("two listeners")
+    };
+    let (one, other) = (one.acl.as_ref().unwrap(), other.acl.as_ref().unwrap());
+    assert!(std::sync::Arc::ptr_eq(one, other), "listeners share it");
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].to_string().contains("acl:2: a pattern without"));
+
+    let own = format!(
+        "per_listener_settings true\nlistener 1883\nacl_file {}\nlistener 1884\n",
+        acl.display()
+    );
+    let (config, _) = load(&scratch.file("own.conf", &own)).unwrap();
+    let has: Vec<bool> = config
+        .settings
+        .listeners
+        .iter()
+        .map(|listener| listener.acl.is_some())
+        .collect();
+    assert_eq!(has, [true, false]);
+
+    scratch.file("acl", "topic read #\n\ntopic reads x\n");
+    let error = load(&scratch.file("two.conf", &two))
+        .unwrap_err()
+        .to_string();
+    let expected = format!(
+        "two.conf:1: {}:3: `reads` is none of read, write, readwrite, deny",
+        acl.display()
+    );
+    assert!(error.ends_with(&expected), "{error}");
+    for (text, expected) in [
+        ("acl_file /no/such/file\n", "cannot read /no/such/file"),
+        ("acl_file\n", "acl_file: the value is missing"),
+    ] {
+        let error = load(&scratch.file("bad.conf", text)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

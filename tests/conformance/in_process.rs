@@ -9,7 +9,7 @@ use firehose::broker::{
 use firehose::ids::{ConnId, ShardId};
 
 use crate::play::World;
-use crate::support::{Folder, configuration};
+use crate::support::{Folder, configure};
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -296,7 +296,7 @@ impl Drop for InProcess {
 /// The settings of a case, from lines of mosquitto.conf.
 fn settings(config: &[String]) -> Settings {
     let folder = Folder::new("settings");
-    let file = folder.write("broker.conf", &configuration(1883, config));
+    let file = configure(&folder, 1883, config);
     let (config, _) = firehose::config::load(&file).unwrap();
     Settings {
         log: LogMask::NONE,

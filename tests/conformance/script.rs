@@ -184,6 +184,8 @@ fn parse_line(file: &str, number: usize, line: &str, cases: &mut Vec<Case>) -> R
         "states" => case.statements.extend(statements(rest)?),
         "versions" => case.versions = rest.split(' ').map(version).collect::<Result<_, _>>()?,
         "config" => case.config.push(rest.into()),
+        // A line of a file beside the configuration: `support::configure` writes it.
+        "acl" | "password" => case.config.push(format!("{word}: {rest}")),
         "v3:" | "v5:" | "v31:" | "v311:" => {
             let only = match word {
                 "v3:" => vec![Version::V31, Version::V311],

@@ -101,7 +101,37 @@ pub fn program(shards: u32) -> Program {
 /// A configuration file: a listener on the loopback address for everybody, and these lines.
 pub fn configuration(port: u16, lines: &[String]) -> String {
     let listener = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
-    lines.iter().fold(listener, |text, line| text + line + "\n")
+    // It has to stand above what it is about.
+    let (first, lines): (Vec<&String>, Vec<&String>) = lines
+        .iter()
+        .partition(|line| line.starts_with("per_listener_settings"));
+    let first = first.iter().map(|line| format!("{line}\n"));
+    lines
+        .iter()
+        .fold(first.collect::<String>() + &listener, |text, line| {
+            text + line + "\n"
+        })
+}
+
+/// Writes the configuration file of a broker. Lines that begin with `acl: ` or `password: ` go to files of their own,
+/// which the configuration then names.
+pub fn configure(folder: &Folder, port: u16, lines: &[String]) -> PathBuf {
+    let mut config: Vec<String> = Vec::new();
+    let mut files = [("acl", String::new()), ("password", String::new())];
+    for line in lines {
+        let file = files
+            .iter_mut()
+            .find_map(|(name, text)| Some((text, line.strip_prefix(*name)?.strip_prefix(": ")?)));
+        match file {
+            Some((text, line)) => *text += &format!("{line}\n"),
+            None => config.push(line.clone()),
+        }
+    }
+    for (name, text) in files.iter().filter(|(_, text)| !text.is_empty()) {
+        let path = folder.write(name, text);
+        config.push(format!("{name}_file {}", path.display()));
+    }
+    folder.write("broker.conf", &configuration(port, &config))
 }
 
 /// A broker that runs; killed when dropped.
@@ -132,7 +162,7 @@ impl Server {
     fn try_start(program: &Program, config: &[String]) -> Option<Server> {
         let port = free_port();
         let folder = Folder::new("server");
-        let file = folder.write("broker.conf", &configuration(port, config));
+        let file = configure(&folder, port, config);
         let log = File::create(folder.0.join("log")).unwrap();
         let mut command = match program {
             Program::Firehose { shards } => {

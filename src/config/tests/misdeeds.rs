@@ -142,7 +142,6 @@ fn unreadable_files_and_text_that_is_none_are_named() {
 fn what_keeps_somebody_out_is_never_ignored() {
     for name in [
         "password_file",
-        "acl_file",
         "psk_file",
         "cafile",
         "capath",

@@ -1,0 +1,69 @@
+//! The files that say who may do what: read when their option is, so that an error names the line of both.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::Misdeed;
+use super::line::Line;
+use super::option::{Note, Security};
+use crate::access::{self, Acl, FileError};
+use crate::limits::ACCESS_FILE_BYTES_MAX;
+
+/// Notes of one file that are printed; what they are about is the same, as a rule.
+const NOTES_MAX: usize = 3;
+
+/// `acl_file PATH`.
+pub(super) fn acl_file(
+    security: &mut Security,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    if security.acl.is_some() {
+        return Err(Misdeed::Duplicate { name });
+    }
+    let path = Path::new(line.text(name)?);
+    let (acl, notes) = parsed(path, Acl::parse)?;
+    security.acl = Some(Arc::new(acl));
+    Ok(summary(path, &notes))
+}
+
+/// Reads and parses a file.
+fn parsed<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, FileError>) -> Result<T, Misdeed> {
+    let bytes = read(path).map_err(|error| Misdeed::Unreadable {
+        path: path.to_path_buf(),
+        error,
+    })?;
+    parse(&bytes).map_err(|error| Misdeed::InFile {
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(ACCESS_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > ACCESS_FILE_BYTES_MAX {
+        let text = format!("larger than {} MiB", ACCESS_FILE_BYTES_MAX >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(bytes)
+}
+
+fn summary(path: &Path, notes: &[access::Note]) -> Note {
+    if notes.is_empty() {
+        return None;
+    }
+    let mut text: Vec<String> = notes
+        .iter()
+        .take(NOTES_MAX)
+        .map(|note| format!("{}:{}: {}", path.display(), note.line, note.text))
+        .collect();
+    if notes.len() > NOTES_MAX {
+        text.push(format!("and {} more", notes.len() - NOTES_MAX));
+    }
+    Some(text.join("; "))
+}
