@@ -263,6 +263,29 @@ pub const ACCESS_CACHE_TOPIC_BYTES_MAX: usize = MATCH_CACHE_TOPIC_BYTES_MAX;
 /// Bytes of an ACL file: a million rules, which take some 300 MB.
 pub const ACCESS_FILE_BYTES_MAX: u64 = 32 << 20;
 
+/// Iterations of a hash in a password file: some ten seconds.
+pub const PASSWORD_ITERATIONS_MAX: u32 = 10_000_000;
+
+/// KiB of memory that an argon2id hash in a password file may ask for, in each of the threads that check passwords.
+pub const ARGON2_KIB_MAX: u32 = 256 << 10;
+
+/// Passes over this memory.
+pub const ARGON2_PASSES_MAX: u32 = 100;
+
+/// Threads that check passwords. They run when nobody else wants the CPU, so more would mean more memory only.
+pub const PASSWORD_THREADS: usize = 2;
+
+/// Passwords that wait to be checked; further clients are refused. With mosquitto_passwd's hashes, of 0.1 ms each, the
+/// last of them waits for 50 ms, and all answers have room among a shard's commands.
+pub const PASSWORDS_WAITING_MAX: usize = 1024;
+
+/// Milliseconds between two attempts to tell a shard whether a password was right, and attempts.
+pub const PASSWORD_ANSWER_PAUSE_MS: u64 = 5;
+/// After them the client's time to be let in is over.
+pub const PASSWORD_ANSWER_ATTEMPTS: usize = 2000;
+
+const _: () = assert!(PASSWORDS_WAITING_MAX < COMMANDS_MAX);
+
 // --- load ---
 
 /// Nanoseconds that the load tester's histograms tell apart, at most: an hour. What is above counts as this.

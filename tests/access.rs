@@ -6,6 +6,9 @@ mod wire;
 mod support;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use firehose::limits::PASSWORDS_WAITING_MAX;
 
 use support::mosquitto::{self, Subscriber};
 use support::{Program, Server, skipped, which};
@@ -88,6 +91,85 @@ fn rules_of_one_listener_are_not_those_of_another() {
         });
         assert_eq!(allowed, expected, "{config}");
     }
+}
+
+/// By mosquitto_passwd; the password is `secret`.
+const USER: &str = "password: u:$7$101$o5C7I+5Jq7TLiOYz$rnSaQX5abtF/GMRU+BPays7bMhGoarbE26qavZM4bvXiQx/3Bq1hqSpVdkSnA8COYcyjyDwQutZzY1Zyzk5iNA==";
+
+#[test]
+fn clients_of_mosquitto_are_let_in_with_their_passwords() {
+    if !mosquitto::is_there() {
+        return;
+    }
+    let server = start(
+        &Program::Firehose { shards: 2 },
+        &format!("{USER}\nallow_anonymous false"),
+    );
+    let named = ["-u", "u", "-P", "secret"];
+    for version in VERSIONS {
+        let format = ["-F", "|%t %p", "-t", "#"];
+        let reader = Subscriber::start(&server, version, &[&format[..], &named].concat());
+        for qos in ["0", "1", "2"] {
+            let arguments = [&named[..], &["-t", "t", "-m", qos, "-q", qos]].concat();
+            mosquitto::publish(&server, version, &arguments);
+            assert_eq!(reader.message(), format!("|t {qos}"));
+        }
+    }
+    for (level, code) in [(3, 5), (4, 5), (5, 0x87)] {
+        for (user, password) in [
+            (Some("u"), Some("wrong")),
+            (Some("u"), None),
+            (Some("v"), Some("secret")),
+            (None, None),
+        ] {
+            let mut who = Who::new("c", user);
+            who.password = password.map(String::from);
+            let (mut wire, found) = Wire::connect(server.address(), level, &who);
+            assert_eq!(found, code, "{level} {who:?}");
+            assert!(wire.is_closed());
+        }
+    }
+}
+
+#[test]
+fn a_storm_of_wrong_passwords_holds_nobody_up() {
+    let server = start(&Program::Firehose { shards: 2 }, USER);
+    let (mut calm, _) = Wire::connect(server.address(), 5, &Who::new("calm", None));
+    let mut wrong = Who::new("", Some("u"));
+    wrong.password = Some("wrong".into());
+    let mut storm: Vec<Wire> = Vec::new();
+    let mut slowest = Duration::ZERO;
+    for index in 0..PASSWORDS_WAITING_MAX + 400 {
+        let mut wire = Wire::open(server.address());
+        wrong.id = format!("storm-{index}");
+        wire.send(&wire::connect(if index % 2 == 0 { 5 } else { 4 }, &wrong));
+        storm.push(wire);
+        if index % 20 == 0 {
+            let since = Instant::now();
+            calm.send(&[0xc0, 0]);
+            assert_eq!(calm.packet(), [0xd0, 0]);
+            slowest = slowest.max(since.elapsed());
+        }
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    let mut busy = 0;
+    for (index, wire) in storm.iter_mut().enumerate() {
+        let connack = wire.packet();
+        assert_eq!(connack[0], 0x20);
+        match (index % 2, connack[3]) {
+            (0, 0x87) | (1, 5) => {}
+            (0, 0x97) | (1, 3) => busy += 1,
+            other => panic!("{other:?}"),
+        }
+        assert!(wire.is_closed());
+    }
+    println!(
+        "{busy} of {} were too many; slowest answer {slowest:?}",
+        storm.len()
+    );
+    let mut right = Who::new("right", Some("u"));
+    right.password = Some("secret".into());
+    assert_eq!(Wire::connect(server.address(), 5, &right).1, 0);
 }
 
 /// A repeatable sequence.

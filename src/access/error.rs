@@ -33,8 +33,12 @@ pub enum Cause {
     UnknownAccess(String),
     /// The topic could not be subscribed to.
     InvalidTopic(String),
-    /// `user` without a name.
+    /// `user` without a name, or a line of a password file.
     NoUser,
+    /// A line of a password file without a password.
+    NoPassword,
+    /// The password of this user is not as it should be.
+    BadPassword { user: String, rule: &'static str },
 }
 
 impl fmt::Display for FileError {
@@ -68,6 +72,8 @@ impl fmt::Display for Cause {
                     "`{topic}` is not a topic filter: + has to be a whole level, # the last one"
                 )
             }
+            Cause::NoPassword => write!(f, "the password is missing; a line is NAME:HASH"),
+            Cause::BadPassword { user, rule } => write!(f, "user `{user}`: {rule}"),
             Cause::NoUser => write!(f, "the user name is missing"),
         }
     }

@@ -1,4 +1,4 @@
-//! Who may do what: ACL files in Mosquitto's syntax, compiled, and what has been decided remembered.
+//! Who may do what: ACL and password files in Mosquitto's syntax, compiled, and what has been decided remembered.
 //!
 //! Text in, decisions out: files are read by `config`, and whoever asks keeps the answers. Every shard's thread runs
 //! it, on rules that none of them changes.
@@ -6,6 +6,7 @@
 mod cache;
 mod error;
 mod parse;
+mod password;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,5 @@ mod tree;
 
 pub use cache::Decisions;
 pub use error::{Cause, FileError, Note};
+pub use password::{Credential, Passwords, Scheme};
 pub use rules::{Access, Acl, Answer, Client, Judgement};

@@ -24,15 +24,17 @@ use std::hash::BuildHasher;
 /// Where a connection stands.
 ///
 /// ```text
-///   Free ──accept──▶ Connecting ──CONNECT──▶ Established ──┐
-///     ▲                  │  └──not at home──▶ Moved        ├──▶ Closing ──closed──▶ Free
-///     └──────closed──────┴──────────────────────┘──────────┘
+///   Free ──accept──▶ Connecting ──CONNECT──▶ (Verifying) ──▶ Established ──┐
+///     ▲                  │  └──not at home──▶ Moved  │                     ├──▶ Closing ──closed──▶ Free
+///     └──────closed──────┴──────────────────────┴────┴─────────────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     Free,
     /// Accepted; CONNECT has not been received whole.
     Connecting,
+    /// CONNECT has come; its password is being checked.
+    Verifying,
     /// CONNECT was accepted.
     Established,
     /// The broker has given it up; its last packets may still be on their way.

@@ -25,7 +25,7 @@ impl Broker {
         match self.clients.conns[conn.index()].stage {
             Stage::Free | Stage::Moved => return,
             Stage::Closing => return self.clients.close(conn, CloseHow::Now),
-            Stage::Connecting | Stage::Established => {}
+            Stage::Connecting | Stage::Verifying | Stage::Established => {}
         }
         if self.clients.settings.connection_messages {
             self.clients

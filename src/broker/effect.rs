@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::access::Passwords;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 
@@ -61,8 +62,52 @@ pub enum Effect {
     },
     /// Send to another shard. Between two shards the order is kept and nothing is lost.
     Mesh { to: ShardId, message: MeshMessage },
+    /// Find out whether a password is right, off the shard; the shard answers with `on_verified`.
+    Verify(Box<Verify>),
     /// Write a log line (without time and newline).
     Log { kind: LogKind, text: String },
+}
+
+/// A password to be checked.
+#[derive(PartialEq)]
+pub struct Verify {
+    /// Whose it is.
+    pub conn: ConnId,
+    /// To be given back with the answer: the connection's number may be another's by then.
+    pub ticket: u32,
+    /// What it is checked against.
+    pub passwords: Arc<Passwords>,
+    /// The user name.
+    pub user: Box<str>,
+    /// The password.
+    pub password: Box<[u8]>,
+}
+
+impl Verify {
+    /// Checks it. Slow by design.
+    pub fn check(&self) -> Verdict {
+        match self.passwords.check(&self.user, &self.password) {
+            true => Verdict::Right,
+            false => Verdict::Wrong,
+        }
+    }
+}
+
+impl std::fmt::Debug for Verify {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verify({:?}, {:?})", self.conn, self.user)
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the user's password.
+    Right,
+    /// It is not, or there is no such user.
+    Wrong,
+    /// Too many others wait.
+    Busy,
 }
 
 /// What shards tell one another.

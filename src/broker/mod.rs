@@ -26,6 +26,7 @@ mod on_mesh;
 mod on_publish;
 mod on_subscribe;
 mod on_timers;
+mod on_verified;
 mod outgoing;
 mod replay;
 mod reply;
@@ -47,6 +48,7 @@ use crate::outbound::Slice;
 use clients::{Clients, Stage};
 use interest::Interests;
 use on_drain::Drain;
+use on_verified::Verifying;
 use outgoing::Outgoing;
 use replay::Replays;
 use std::hash::BuildHasher;
@@ -101,6 +103,7 @@ pub struct Broker {
     interests: Interests,
     replays: Replays,
     drain: Drain,
+    verifying: Verifying,
 }
 
 impl Broker {
@@ -119,6 +122,7 @@ impl Broker {
             interests: Interests::default(),
             replays: Replays::new(shards),
             drain: Drain::default(),
+            verifying: Verifying::new(),
         }
     }
 
@@ -158,6 +162,7 @@ impl Broker {
 
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
+        self.verifying.forget(conn);
         self.clients.free_conn(conn);
         self.end_event(now_ms);
     }

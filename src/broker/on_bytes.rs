@@ -16,6 +16,9 @@ impl Broker {
         if entry.stage == Stage::Established {
             entry.active_at = tick(now_ms);
         }
+        if entry.stage == Stage::Verifying {
+            return self.hold(now_ms, conn, bytes);
+        }
         self.clients.replies_to = conn;
         let rest = match self.clients.conns[conn.index()].partial.is_some() {
             true => self.complete_partial(now_ms, conn, bytes),
@@ -46,7 +49,7 @@ impl Broker {
     }
 
     /// Handles all whole packets and keeps the rest.
-    fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+    pub(super) fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some(&first) = rest.first()
             && self.is_reading(conn)

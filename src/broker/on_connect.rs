@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
+use super::on_verified::Admission;
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use super::timers::tick;
@@ -47,6 +48,15 @@ impl Broker {
         let (client_id, is_assigned) = self.client_id(conn, &connect);
         let shard = home(&client_id, self.clients.shards);
         if shard == self.clients.shard {
+            if let Some(passwords) = self.wanted_passwords(conn, &connect) {
+                let admission = Admission {
+                    packet: packet.into(),
+                    after: after.into(),
+                    client_id,
+                    is_assigned,
+                };
+                return self.verify(now_ms, conn, &connect, admission, passwords);
+            }
             return self.admit(now_ms, conn, &connect, &client_id, is_assigned);
         }
         let entry = &mut self.clients.conns[conn.index()];
@@ -87,7 +97,7 @@ impl Broker {
     }
 
     /// CONNACK with a reason why not, and the end.
-    fn refuse(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
+    pub(super) fn refuse(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
         let version = self.clients.conns[conn.index()].version;
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!("Client {client} refused: {}.", reason.name())
@@ -119,8 +129,9 @@ impl Broker {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
         }
-        // There is no password file yet: a name alone proves nothing.
-        if !listener.allow_anonymous {
+        // Without a password file a name alone proves nothing.
+        let is_named = user_name(connect).is_some() && listener.passwords.is_some();
+        if !listener.allow_anonymous && !is_named {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         if listener.use_username_as_clientid && connect.username.is_none_or(str::is_empty) {
@@ -133,6 +144,13 @@ impl Broker {
             if !may_be_empty || (connect.version == Version::V311 && !connect.clean_start) {
                 return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
             }
+        }
+        let client_id = match listener.use_username_as_clientid {
+            true => connect.username.unwrap_or_default(),
+            false => connect.client_id,
+        };
+        if !client_id.starts_with(&*listener.clientid_prefix) {
+            return Err(ReasonCode::NOT_AUTHORIZED); // as Mosquitto
         }
         let max_keepalive = self.clients.settings.max_keepalive;
         let is_too_long = connect.keep_alive > max_keepalive
@@ -182,7 +200,7 @@ impl Broker {
     }
 
     /// Lets a client in.
-    fn admit(
+    pub(super) fn admit(
         &mut self,
         now_ms: u64,
         conn: ConnId,
@@ -439,7 +457,7 @@ impl Broker {
 }
 
 /// The user name; an empty one is none, as in Mosquitto.
-fn user_name<'a>(connect: &Connect<'a>) -> Option<&'a str> {
+pub(super) fn user_name<'a>(connect: &Connect<'a>) -> Option<&'a str> {
     connect.username.filter(|user| !user.is_empty())
 }
 

@@ -71,7 +71,7 @@ impl Broker {
                 Stage::Established => {
                     self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN)
                 }
-                Stage::Connecting => self.shut(now_ms, conn, CloseHow::Now),
+                Stage::Connecting | Stage::Verifying => self.shut(now_ms, conn, CloseHow::Now),
                 Stage::Free | Stage::Closing | Stage::Moved => {}
             }
         }

@@ -55,7 +55,7 @@ impl Broker {
         let active_ms = u64::from(entry.active_at) * TICK_MS;
         let due_ms = match entry.stage {
             Stage::Free | Stage::Moved => return,
-            Stage::Connecting => active_ms + limits::CONNECT_MS_MAX,
+            Stage::Connecting | Stage::Verifying => active_ms + limits::CONNECT_MS_MAX,
             Stage::Closing => active_ms + limits::LINGER_MS_MAX,
             Stage::Established if entry.keep_alive_s == 0 => return,
             // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
@@ -67,6 +67,12 @@ impl Broker {
         }
         match entry.stage {
             Stage::Closing => self.clients.close(conn, CloseHow::Now),
+            Stage::Verifying => {
+                self.clients.log_client(LogKind::Notice, conn, |client| {
+                    format!("The password of {client} was not checked in time, closing.")
+                });
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
             Stage::Connecting => {
                 self.clients.log_client(LogKind::Notice, conn, |client| {
                     format!("Client {client} sent no CONNECT in time, closing.")

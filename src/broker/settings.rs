@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::Acl;
+use crate::access::{Acl, Passwords};
 
 /// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq)]
@@ -61,10 +61,14 @@ pub struct ListenerSettings {
     pub max_topic_alias: u16,
     /// Topic aliases that the broker may use towards a client (at most what the client allows); 0 turns them off.
     pub max_topic_alias_broker: u16,
+    /// What the client ids of those who are let in start with; empty for any.
+    pub clientid_prefix: String,
     /// Put in front of every topic of the listener's clients, and taken off on delivery; empty for none.
     pub mount_point: String,
     /// Whether the user name replaces the client id.
     pub use_username_as_clientid: bool,
+    /// Who may use which user name; `None`: everybody any, where clients without one are let in.
+    pub passwords: Option<Arc<Passwords>>,
     /// Who may publish and be sent what; `None`: everybody everything. Listeners with the same rules share them.
     pub acl: Option<Arc<Acl>>,
     /// Whether MQTT 3.1, 3.1.1 and 5 are accepted, in this order.
@@ -115,8 +119,10 @@ impl Default for ListenerSettings {
             max_qos: 2,
             max_topic_alias: 10,
             max_topic_alias_broker: 10,
+            clientid_prefix: String::new(),
             mount_point: String::new(),
             use_username_as_clientid: false,
+            passwords: None,
             acl: None,
             accept_versions: [true; 3],
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::error::Misdeed;
 use super::line::Line;
 use super::option::{Note, Security};
-use crate::access::{self, Acl, FileError};
+use crate::access::{self, Acl, FileError, Passwords};
 use crate::limits::ACCESS_FILE_BYTES_MAX;
 
 /// Notes of one file that are printed; what they are about is the same, as a rule.
@@ -26,6 +26,21 @@ pub(super) fn acl_file(
     let path = Path::new(line.text(name)?);
     let (acl, notes) = parsed(path, Acl::parse)?;
     security.acl = Some(Arc::new(acl));
+    Ok(summary(path, &notes))
+}
+
+/// `password_file PATH`.
+pub(super) fn password_file(
+    security: &mut Security,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    if security.passwords.is_some() {
+        return Err(Misdeed::Duplicate { name });
+    }
+    let path = Path::new(line.text(name)?);
+    let (passwords, notes) = parsed(path, Passwords::parse)?;
+    security.passwords = Some(Arc::new(passwords));
     Ok(summary(path, &notes))
 }
 

@@ -329,6 +329,14 @@ impl ListenerDraft {
         if let Some(prefix) = own.auto_id_prefix.as_ref().or(all.auto_id_prefix.as_ref()) {
             granted.auto_id_prefix.clone_from(prefix);
         }
+        if let Some(prefix) = own
+            .clientid_prefix
+            .as_ref()
+            .or(all.clientid_prefix.as_ref())
+        {
+            granted.clientid_prefix.clone_from(prefix);
+        }
+        granted.passwords = own.passwords.as_ref().or(all.passwords.as_ref()).cloned();
         granted.acl = own.acl.as_ref().or(all.acl.as_ref()).cloned();
         granted
     }

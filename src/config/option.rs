@@ -6,7 +6,7 @@ use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
 use super::{Config, LogDestination, Socket};
-use crate::access::Acl;
+use crate::access::{Acl, Passwords};
 use crate::broker::{ListenerSettings, LogMask};
 
 /// One option; `options::OPTIONS` holds all of them.
@@ -92,6 +92,8 @@ pub(super) struct Security {
     pub allow_zero_length_clientid: Option<bool>,
     pub auto_id_prefix: Option<String>,
     pub acl: Option<Arc<Acl>>,
+    pub passwords: Option<Arc<Passwords>>,
+    pub clientid_prefix: Option<String>,
 }
 
 impl<T> Value<T> {

@@ -6,6 +6,7 @@
 
 mod error;
 mod listen;
+mod passwords;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -54,14 +55,16 @@ fn run(config: Config) -> Result<(), ServeError> {
     }
     let wanted = settings.log;
     let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
+    let checks = passwords::start(&settings).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {
         settings: &Arc::new(settings),
         shared: &shared,
         cpus: &cpus,
         descriptors: resources::descriptors(&config),
         log: &log,
+        checks: checks.as_ref(),
     })?;
-    drop(log);
+    drop((log, checks));
     let control = control::Control::new(control::Parts {
         ready,
         signals,

@@ -14,7 +14,7 @@ use crate::control::ShardEnd;
 use crate::ids::ShardId;
 use crate::mesh;
 use crate::shard::{
-    self, LogLine, Shard, ShardConfig, ShardError, ShardHandle, ShardMessage, Shared,
+    self, Check, Checks, LogLine, Shard, ShardConfig, ShardError, ShardHandle, ShardMessage, Shared,
 };
 
 /// What all shards are made from.
@@ -26,6 +26,8 @@ pub struct Plan<'a> {
     /// Connections that each shard is to have room for.
     pub descriptors: u32,
     pub log: &'a Sender<LogLine>,
+    /// Where passwords are checked, if there are any.
+    pub checks: Option<&'a Sender<Check>>,
 }
 
 /// The shards' threads.
@@ -62,6 +64,10 @@ pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
                 inbox,
                 log: plan.log.clone(),
                 descriptors: plan.descriptors,
+                checks: plan.checks.map(|queue| Checks {
+                    queue: queue.clone(),
+                    reply: handle.clone(),
+                }),
             },
             settings: plan.settings.clone(),
             cpu: plan.cpus[id.index() % plan.cpus.len()],

@@ -1,7 +1,7 @@
 //! What the thread of a shard asks of its brain. There is one brain, `Broker`; the trait is the seam at which the
 //! thread is tested with scripted ones.
 
-use crate::broker::{Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer};
+use crate::broker::{Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::message::Message;
 
@@ -31,6 +31,10 @@ pub trait Brain {
     fn next_deadline(&self) -> Option<u64>;
     /// The broker ends.
     fn on_drain(&mut self, now_ms: u64);
+    /// A password has been checked.
+    fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict);
+    /// Whether nothing is to be received from the connection until `on_verified`.
+    fn is_waiting(&self, conn: ConnId) -> bool;
     /// Whether the connection stays on this shard.
     fn is_established(&self, conn: ConnId) -> bool;
     /// What to do, one thing at a time.
@@ -91,6 +95,15 @@ impl Brain for Broker {
 
     fn on_drain(&mut self, now_ms: u64) {
         Broker::on_drain(self, now_ms)
+    }
+
+    fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict) {
+        Broker::on_verified(self, now_ms, conn, ticket, verdict)
+    }
+
+    #[inline]
+    fn is_waiting(&self, conn: ConnId) -> bool {
+        Broker::is_waiting(self, conn)
     }
 
     #[inline]

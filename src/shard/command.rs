@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
-use crate::broker::Counters;
-use crate::ids::ShardId;
+use crate::broker::{Counters, Verdict};
+use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::uring::{Op, UserData, ops};
@@ -22,6 +22,12 @@ use super::{Brain, Metrics, Shard, ShardError};
 pub enum ShardCommand {
     /// Publish this as the broker itself.
     Publish(Message),
+    /// A password has been checked.
+    Verified {
+        conn: ConnId,
+        ticket: u32,
+        verdict: Verdict,
+    },
     /// End: tell the clients, send what is queued, close everything. Never lost.
     Drain,
     /// Answer with a report, unless the channel given here is full.
@@ -145,6 +151,15 @@ impl<B: Brain> Shard<B> {
         while let Ok(command) = self.commands.inbox.commands.try_recv() {
             match command {
                 ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, message),
+                ShardCommand::Verified {
+                    conn,
+                    ticket,
+                    verdict,
+                } => {
+                    self.brain.on_verified(self.now_ms, conn, ticket, verdict);
+                    // Nothing was received from it meanwhile.
+                    self.to_arm.push(conn);
+                }
                 ShardCommand::Drain => self.begin_drain()?,
                 ShardCommand::Report(to) => {
                     let _ = to.try_send(ShardReport {

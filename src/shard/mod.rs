@@ -28,6 +28,7 @@ mod receive;
 mod send;
 mod shared;
 mod turn;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use error::ShardError;
 pub use handover::ShardMessage;
 pub use metrics::{Metric, Metrics};
 pub use shared::{Listener, Shared};
+pub use verify::{Check, Checks};
 
 use accept::Acceptor;
 use command::CommandReader;
@@ -83,6 +85,8 @@ pub struct ShardConfig {
     pub log: Sender<LogLine>,
     /// Connections that the shard is to have room for; clipped to the limit on open files.
     pub descriptors: u32,
+    /// Where passwords are checked; without it whoever has one is refused.
+    pub checks: Option<Checks>,
 }
 
 /// A shard. To be created in the thread that runs it.
@@ -100,6 +104,7 @@ pub struct Shard<B: Brain> {
     connections: Connections,
     mesh: MeshSide,
     log: Sender<LogLine>,
+    checks: Option<Checks>,
     metrics: Metrics,
     turn_ns: Histogram<u64>,
 
@@ -147,6 +152,7 @@ impl<B: Brain> Shard<B> {
             inbox,
             log,
             descriptors,
+            checks,
         } = config;
         let ring = Ring::new(Sizes {
             submissions: limits::RING_SUBMISSIONS,
@@ -187,6 +193,7 @@ impl<B: Brain> Shard<B> {
             shared,
             brain,
             log,
+            checks,
         })
     }
 

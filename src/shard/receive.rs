@@ -33,6 +33,9 @@ impl<B: Brain> Shard<B> {
         else {
             return Ok(());
         };
+        if self.brain.is_waiting(conn) {
+            return Ok(());
+        }
         let user_data = entry.user_data(Op::Receive, conn);
         // What a connection that is being flushed still receives is thrown away: it does not move any more.
         let stays = entry.flags.has(Flags::FLUSHING) || self.brain.is_established(conn);

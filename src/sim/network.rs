@@ -275,6 +275,12 @@ impl World {
                 self.brokers[shard].on_closed(self.now_ms, conn);
             }
             Effect::Mesh { to, message } => self.mesh[shard][to.index()].push_back(message),
+            // Nothing in this world takes time but what is sent.
+            Effect::Verify(verify) => {
+                let now_ms = self.now_ms;
+                let verdict = verify.check();
+                self.brokers[shard].on_verified(now_ms, verify.conn, verify.ticket, verdict);
+            }
             Effect::Log { .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! A client of MQTT 5 that says what became of each of its publishes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -96,6 +96,14 @@ impl Wire {
         assert!(bytes[1] < 128, "short packets only");
         bytes.append(&mut self.exactly(bytes[1].into()));
         bytes
+    }
+
+    /// Whether the broker has closed the connection.
+    pub fn is_closed(&mut self) -> bool {
+        match self.0.read(&mut [0; 64]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 
     /// Subscribes with QoS 0; returns the code of SUBACK.

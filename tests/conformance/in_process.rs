@@ -134,6 +134,10 @@ impl InProcess {
                     self.sent(shard, conn, &bytes[..bytes.len() / 2]);
                 }
             }
+            Effect::Verify(verify) => {
+                let verdict = verify.check();
+                self.shards[shard].on_verified(self.now_ms, verify.conn, verify.ticket, verdict);
+            }
             Effect::Log { .. } => {}
         }
     }

@@ -141,7 +141,6 @@ fn unreadable_files_and_text_that_is_none_are_named() {
 #[test]
 fn what_keeps_somebody_out_is_never_ignored() {
     for name in [
-        "password_file",
         "psk_file",
         "cafile",
         "capath",
@@ -156,7 +155,6 @@ fn what_keeps_somebody_out_is_never_ignored() {
         "plugin_use",
         "plugin_opt_db",
         "auth_opt_db",
-        "clientid_prefixes",
         "tls_version",
         "ciphers",
         "enable_proxy_protocol",

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use crate::broker::{CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer};
+use crate::broker::{
+    CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Verdict,
+};
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
 use crate::mqtt::message::{Message, NEVER};
@@ -231,6 +233,12 @@ impl Brain for Puppet {
                 return;
             }
         }
+    }
+
+    fn on_verified(&mut self, _now_ms: u64, _conn: ConnId, _ticket: u32, _verdict: Verdict) {}
+
+    fn is_waiting(&self, _conn: ConnId) -> bool {
+        false
     }
 
     fn on_eof(&mut self, _now_ms: u64, conn: ConnId, cause: CloseCause) {

@@ -102,6 +102,7 @@ impl World {
                 inbox,
                 log: log_to.clone(),
                 descriptors: plan.descriptors,
+                checks: None,
             };
             let ready = ready.clone();
             let brain = make(config.id);

@@ -1,0 +1,256 @@
+//! Passwords as mosquitto_passwd writes them, and whether one is right.
+//!
+//! Checking is slow by design: it is for threads that have nothing else to do, never for a shard. It takes as long for
+//! a user who does not exist as for one who does.
+
+use std::fmt;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use sha2::{Digest, Sha512};
+use subtle::ConstantTimeEq;
+
+use super::error::{Cause, FileError, Note};
+use crate::limits::{ARGON2_KIB_MAX, ARGON2_PASSES_MAX, PASSWORD_ITERATIONS_MAX};
+
+/// Bytes of a SHA-512 hash.
+const SHA512_BYTES: usize = 64;
+
+/// How a password is hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `$6$`: once with SHA-512.
+    Sha512,
+    /// `$7$`: PBKDF2 with HMAC-SHA-512.
+    Pbkdf2 { iterations: u32 },
+    /// `$argon2id$`.
+    Argon2id { kib: u32, passes: u32, lanes: u32 },
+}
+
+/// One user's password, hashed. It is never printed but where it is meant to be written to a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    scheme: Scheme,
+    salt: Box<[u8]>,
+    hash: Box<[u8]>,
+}
+
+/// The users of a password file.
+#[derive(Clone, PartialEq)]
+pub struct Passwords {
+    users: HashMap<Box<str>, Credential, FixedState>,
+    /// Stands in for users that do not exist.
+    decoy: Credential,
+}
+
+impl Scheme {
+    /// The one that is used where nothing else is asked for, as by mosquitto_passwd 2.0.
+    pub const DEFAULT: Scheme = Scheme::Pbkdf2 { iterations: 101 };
+
+    /// Fills `out` with the hash of a password; false if the parameters are not possible.
+    fn hash(self, password: &[u8], salt: &[u8], out: &mut [u8]) -> bool {
+        match self {
+            Scheme::Sha512 => {
+                let hash = Sha512::new().chain_update(password).chain_update(salt);
+                let hash = hash.finalize();
+                let fits = out.len() == hash.len();
+                if fits {
+                    out.copy_from_slice(&hash);
+                }
+                fits
+            }
+            Scheme::Pbkdf2 { iterations } => {
+                pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, iterations, out);
+                true
+            }
+            Scheme::Argon2id { kib, passes, lanes } => {
+                let Ok(params) = Params::new(kib, passes, lanes, Some(out.len())) else {
+                    return false;
+                };
+                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+                    .hash_password_into(password, salt, out)
+                    .is_ok()
+            }
+        }
+    }
+}
+
+impl Credential {
+    /// Hashes a password with a salt that nobody can foresee. `None` if the scheme cannot be used with these.
+    pub fn new(scheme: Scheme, password: &[u8], salt: &[u8]) -> Option<Credential> {
+        let length = match scheme {
+            Scheme::Argon2id { .. } => 32,
+            _ => SHA512_BYTES,
+        };
+        let mut hash = vec![0; length];
+        scheme.hash(password, salt, &mut hash).then(|| Credential {
+            scheme,
+            salt: salt.into(),
+            hash: hash.into(),
+        })
+    }
+
+    /// Whether this is the password. Slow by design.
+    pub fn matches(&self, password: &[u8]) -> bool {
+        let mut hash = vec![0; self.hash.len()];
+        self.scheme.hash(password, &self.salt, &mut hash) && bool::from(hash.ct_eq(&self.hash))
+    }
+
+    /// As it stands in a file, behind the user name and a colon.
+    pub fn encoded(&self) -> String {
+        let (salt, hash) = (&self.salt, &self.hash);
+        match self.scheme {
+            Scheme::Sha512 => format!("$6${}${}", STANDARD.encode(salt), STANDARD.encode(hash)),
+            Scheme::Pbkdf2 { iterations } => format!(
+                "$7${iterations}${}${}",
+                STANDARD.encode(salt),
+                STANDARD.encode(hash)
+            ),
+            Scheme::Argon2id { kib, passes, lanes } => format!(
+                "$argon2id$v=19$m={kib},t={passes},p={lanes}${}${}",
+                STANDARD_NO_PAD.encode(salt),
+                STANDARD_NO_PAD.encode(hash)
+            ),
+        }
+    }
+
+    /// Reads what `encoded` writes.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the text itself: it may be a password that was never hashed.
+    pub fn parse(text: &str) -> Result<Credential, &'static str> {
+        let rest = text.strip_prefix('$').ok_or("the password is not hashed")?;
+        let parts: Vec<&str> = rest.split('$').collect();
+        match parts[..] {
+            ["6", salt, hash] => Credential::decoded(Scheme::Sha512, salt, hash),
+            ["7", iterations, salt, hash] => {
+                let iterations = number(iterations, PASSWORD_ITERATIONS_MAX)
+                    .ok_or("the number of iterations is out of range")?;
+                Credential::decoded(Scheme::Pbkdf2 { iterations }, salt, hash)
+            }
+            ["argon2id", "v=19", params, salt, hash] => {
+                let scheme = argon2id(params).ok_or("the parameters of argon2id are wrong")?;
+                Credential::decoded(scheme, salt, hash)
+            }
+            ["6" | "7" | "argon2id", ..] => Err("parts of the hash are missing"),
+            _ => Err("the kind of hash is unknown; known are $6$, $7$ and $argon2id$"),
+        }
+    }
+
+    fn decoded(scheme: Scheme, salt: &str, hash: &str) -> Result<Credential, &'static str> {
+        let (engine, valid): (_, fn(usize) -> bool) = match scheme {
+            Scheme::Argon2id { .. } => (&STANDARD_NO_PAD, |length| (16..=64).contains(&length)),
+            _ => (&STANDARD, |length| length == SHA512_BYTES),
+        };
+        let salt = engine.decode(salt).ok().filter(|salt| !salt.is_empty());
+        let salt = salt.ok_or("the salt is not base64")?;
+        let hash = engine.decode(hash).ok().filter(|hash| valid(hash.len()));
+        let hash = hash.ok_or("the hash is not base64 of the right length")?;
+        Ok(Credential {
+            scheme,
+            salt: salt.into(),
+            hash: hash.into(),
+        })
+    }
+}
+
+fn number(text: &str, max: u32) -> Option<u32> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u32 = text.parse().ok().filter(|_| is_plain)?;
+    (1..=max).contains(&number).then_some(number)
+}
+
+/// `m=19456,t=2,p=1`.
+fn argon2id(params: &str) -> Option<Scheme> {
+    let mut parts = params.split(',');
+    let mut next = |name, max| number(parts.next()?.strip_prefix(name)?, max);
+    let (kib, passes) = (next("m=", ARGON2_KIB_MAX)?, next("t=", ARGON2_PASSES_MAX)?);
+    let lanes = next("p=", kib / 8)?;
+    parts
+        .next()
+        .is_none()
+        .then_some(Scheme::Argon2id { kib, passes, lanes })
+}
+
+impl Passwords {
+    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the first line of a user counts.
+    ///
+    /// # Errors
+    /// The first line that is wrong; unlike Mosquitto, which goes on without its user.
+    pub fn parse(text: &[u8]) -> Result<(Passwords, Vec<Note>), FileError> {
+        let mut users: HashMap<Box<str>, Credential, FixedState> =
+            HashMap::with_hasher(FixedState::with_seed(0));
+        let mut notes = Vec::new();
+        for (index, bytes) in text.split(|&byte| byte == b'\n').enumerate() {
+            let line = index as u32 + 1;
+            let user = entry(bytes).map_err(|cause| FileError { line, cause })?;
+            let Some((name, credential)) = user else {
+                continue;
+            };
+            if users.contains_key(name) {
+                let text = "a user for the second time: the first line counts";
+                notes.push(Note { line, text });
+            } else {
+                users.insert(name.into(), credential);
+            }
+        }
+        let scheme = users.values().map(|credential| credential.scheme).next();
+        let decoy = Credential {
+            scheme: scheme.unwrap_or(Scheme::DEFAULT),
+            salt: [0; 16].into(),
+            hash: [0; SHA512_BYTES].into(),
+        };
+        Ok((Passwords { users, decoy }, notes))
+    }
+
+    /// Whether this is the user's password. Slow by design, whether there is such a user or not.
+    pub fn check(&self, user: &str, password: &[u8]) -> bool {
+        match self.users.get(user) {
+            Some(credential) => credential.matches(password),
+            None => {
+                self.decoy.matches(password);
+                false
+            }
+        }
+    }
+}
+
+/// A line's user; `None` for an empty line and a comment.
+fn entry(bytes: &[u8]) -> Result<Option<(&str, Credential)>, Cause> {
+    let line = std::str::from_utf8(bytes).map_err(|_| Cause::NotText)?;
+    if line.trim().is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let (name, hash) = line.split_once(':').ok_or(Cause::NoPassword)?;
+    let name = name.trim();
+    if name.is_empty() || name.len() > usize::from(u16::MAX) {
+        return Err(Cause::NoUser);
+    }
+    let hash = hash.trim();
+    if hash.is_empty() {
+        return Err(Cause::NoPassword);
+    }
+    let credential = Credential::parse(hash).map_err(|rule| Cause::BadPassword {
+        user: name.into(),
+        rule,
+    })?;
+    Ok(Some((name, credential)))
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({:?})", self.scheme)
+    }
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Passwords({} users)", self.users.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

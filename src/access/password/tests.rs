@@ -1,0 +1,119 @@
+//! Password files as mosquitto_passwd writes them; what is wrong with others.
+
+use super::*;
+
+/// By mosquitto_passwd 2.0.11, the password is `secret`.
+const PBKDF2: &str = "$7$101$o5C7I+5Jq7TLiOYz$rnSaQX5abtF/GMRU+BPays7bMhGoarbE26qavZM4bvXiQx/3Bq1hqSpVdkSnA8COYcyjyDwQutZzY1Zyzk5iNA==";
+const SHA512: &str = "$6$ST+8cJuBOWW+gE8k$fqBhaunnJhLuwA+z1n7wR0MqhdKfpnZq1N9fkQsaQS2RqUQwUNXS+Wh5hKkAR89FqS5QS5WBqCwLAxap7EH6ig==";
+/// Of argon2's reference implementation, the password is `password`.
+const ARGON2ID: &str =
+    "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+
+#[test]
+fn hashes_of_others_are_understood() {
+    for (text, password) in [
+        (PBKDF2, "secret"),
+        (SHA512, "secret"),
+        (ARGON2ID, "password"),
+    ] {
+        let credential = Credential::parse(text).unwrap();
+        assert!(credential.matches(password.as_bytes()), "{text}");
+        for wrong in ["", "Secret", "secret ", "secre", "passwor"] {
+            assert!(!credential.matches(wrong.as_bytes()), "{text} {wrong}");
+        }
+        assert_eq!(credential.encoded(), text);
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let schemes = [
+        Scheme::Sha512,
+        Scheme::DEFAULT,
+        Scheme::Pbkdf2 { iterations: 1 },
+        Scheme::Argon2id {
+            kib: 64,
+            passes: 1,
+            lanes: 1,
+        },
+    ];
+    for scheme in schemes {
+        for password in [&b""[..], b"p", &[0xff, 0, 0x24], &[b'x'; 300]] {
+            let credential = Credential::new(scheme, password, b"0123456789abcdef").unwrap();
+            let file = format!("# users\n\nu:{}\n", credential.encoded());
+            let (passwords, notes) = Passwords::parse(file.as_bytes()).unwrap();
+            assert!(notes.is_empty() && passwords.check("u", password));
+            assert!(!passwords.check("u", b"other"));
+            assert!(!passwords.check("v", password));
+            assert!(!passwords.check("", password));
+        }
+    }
+}
+
+#[test]
+fn the_first_line_of_a_user_counts() {
+    let file = format!("  u : {PBKDF2} \r\nv:{SHA512}\nu:{ARGON2ID}\n");
+    let (passwords, notes) = Passwords::parse(file.as_bytes()).unwrap();
+    assert!(passwords.check("u", b"secret") && !passwords.check("u", b"password"));
+    assert!(passwords.check("v", b"secret"));
+    assert_eq!(notes.iter().map(|note| note.line).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn wrong_lines_are_refused_with_their_number() {
+    let long = "x".repeat(70_000);
+    let cases = [
+        ("secret", "the password is missing; a line is NAME:HASH"),
+        ("u:", "the password is missing; a line is NAME:HASH"),
+        (":$6$aaaa$aaaa", "the user name is missing"),
+        (&format!("{long}:{SHA512}"), "the user name is missing"),
+        ("u:secret", "user `u`: the password is not hashed"),
+        (
+            "u:$8$a$b",
+            "user `u`: the kind of hash is unknown; known are $6$, $7$ and $argon2id$",
+        ),
+        ("u:$6$aaaa", "user `u`: parts of the hash are missing"),
+        ("u:$7$101$aaaa", "user `u`: parts of the hash are missing"),
+        (
+            "u:$7$0$aaaa$aaaa",
+            "user `u`: the number of iterations is out of range",
+        ),
+        (
+            "u:$7$+1$aaaa$aaaa",
+            "user `u`: the number of iterations is out of range",
+        ),
+        (
+            "u:$7$4000000000$aaaa$aaaa",
+            "user `u`: the number of iterations is out of range",
+        ),
+        ("u:$7$101$!!$aaaa", "user `u`: the salt is not base64"),
+        (
+            "u:$7$101$aaaa$aaaa",
+            "user `u`: the hash is not base64 of the right length",
+        ),
+        (
+            "u:$argon2id$v=19$m=99999999,t=1,p=1$aaaa$aaaa",
+            "user `u`: the parameters of argon2id are wrong",
+        ),
+        (
+            "u:$argon2id$v=16$m=256,t=1,p=1$aaaa$aaaa",
+            "user `u`: parts of the hash are missing",
+        ),
+    ];
+    for (line, expected) in cases {
+        let file = format!("# a comment\n\n{line}\n");
+        let error = Passwords::parse(file.as_bytes()).unwrap_err();
+        let cause = error.cause.to_string();
+        assert_eq!((error.line, cause.as_str()), (3, expected), "{line}");
+        assert!(!cause.contains("secret"), "nothing of a password is told");
+    }
+    let error = Passwords::parse(b"\xff:x").unwrap_err();
+    assert_eq!(error.cause, Cause::NotText);
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let (passwords, _) = Passwords::parse(format!("u:{PBKDF2}\n").as_bytes()).unwrap();
+    let printed = format!("{passwords:?} {:?}", Credential::parse(PBKDF2).unwrap());
+    assert!(!printed.contains("o5C7I") && !printed.contains("rnSaQ"));
+}

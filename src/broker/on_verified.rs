@@ -1,0 +1,151 @@
+//! A password is being checked, off the shard: CONNECT waits, and goes on when the answer has come.
+//!
+//! Invariant: an answer counts only for the connection that asked: it must still wait, with the same ticket.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::Broker;
+use super::clients::{NONE, Stage};
+use super::effect::{CloseHow, Effect, Verdict, Verify};
+use super::on_connect::user_name;
+use crate::access::Passwords;
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::{self, Connect, FrameStatus, Packet, ReasonCode, Version};
+
+/// A CONNECT that waits, with what was found out about it.
+pub struct Admission {
+    pub packet: Vec<u8>,
+    /// What came behind it.
+    pub after: Vec<u8>,
+    pub client_id: String,
+    pub is_assigned: bool,
+}
+
+/// The connections that wait for an answer.
+pub struct Verifying {
+    tickets: u32,
+    waiting: HashMap<u32, (u32, Admission), FixedState>,
+}
+
+impl Verifying {
+    pub fn new() -> Self {
+        Verifying {
+            tickets: 0,
+            waiting: HashMap::with_hasher(FixedState::with_seed(0)),
+        }
+    }
+
+    /// A connection is no more.
+    #[inline]
+    pub fn forget(&mut self, conn: ConnId) {
+        if !self.waiting.is_empty() {
+            self.waiting.remove(&conn.0);
+        }
+    }
+}
+
+impl Broker {
+    /// What the user name in this CONNECT is to be checked against.
+    pub(super) fn wanted_passwords(
+        &self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+    ) -> Option<Arc<Passwords>> {
+        user_name(connect)?;
+        self.clients.listener(conn).passwords.clone()
+    }
+
+    /// Lets a CONNECT wait for its password to be checked.
+    pub(super) fn verify(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        admission: Admission,
+        passwords: Arc<Passwords>,
+    ) {
+        let (Some(user), Some(password)) = (user_name(connect), connect.password) else {
+            return self.refuse(now_ms, conn, ReasonCode::NOT_AUTHORIZED);
+        };
+        let verifying = &mut self.verifying;
+        verifying.tickets = verifying.tickets.wrapping_add(1);
+        let ticket = verifying.tickets;
+        verifying.waiting.insert(conn.0, (ticket, admission));
+        self.clients.conns[conn.index()].stage = Stage::Verifying;
+        let verify = Verify {
+            conn,
+            ticket,
+            passwords,
+            user: user.into(),
+            password: password.into(),
+        };
+        self.clients
+            .effects
+            .push_back(Effect::Verify(Box::new(verify)));
+    }
+
+    /// Whether a connection waits for its password to be checked, and should not be read from.
+    pub fn is_waiting(&self, conn: ConnId) -> bool {
+        self.clients.conns[conn.index()].stage == Stage::Verifying
+    }
+
+    /// Keeps what a client sends while it waits, within bounds.
+    pub(super) fn hold(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+        let fits = match self.verifying.waiting.get_mut(&conn.0) {
+            Some((_, admission)) => {
+                admission.after.extend_from_slice(bytes);
+                admission.after.len() <= limits::CONNECT_BYTES_MAX as usize
+            }
+            None => false,
+        };
+        if !fits {
+            self.clients.counters.protocol_errors += 1;
+            self.shut(now_ms, conn, CloseHow::Now);
+        }
+        self.end_event(now_ms);
+    }
+
+    /// The password of a connection has been checked.
+    pub fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict) {
+        let is_asked = |(asked, _): &(u32, Admission)| *asked == ticket;
+        let waits = self.verifying.waiting.get(&conn.0).is_some_and(is_asked);
+        if !waits || !self.is_waiting(conn) {
+            return;
+        }
+        let Some((_, admission)) = self.verifying.waiting.remove(&conn.0) else {
+            return;
+        };
+        self.clients.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.replies_to = conn;
+        match verdict {
+            _ if self.is_draining() => self.refuse(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN),
+            Verdict::Right => self.admit_verified(now_ms, conn, &admission),
+            // As Mosquitto answers: the same as to a client without a name that would need one.
+            Verdict::Wrong => self.refuse(now_ms, conn, ReasonCode::NOT_AUTHORIZED),
+            Verdict::Busy => self.refuse(now_ms, conn, ReasonCode::QUOTA_EXCEEDED),
+        }
+        self.clients.flush_replies();
+        self.clients.replies_to = ConnId(NONE);
+        self.end_event(now_ms);
+    }
+
+    fn admit_verified(&mut self, now_ms: u64, conn: ConnId, admission: &Admission) {
+        // It was read before, so that it can be read again.
+        let frame = mqtt::frame(&admission.packet, limits::CONNECT_BYTES_MAX);
+        let Ok(FrameStatus::Complete(frame)) = frame else {
+            return self.shut(now_ms, conn, CloseHow::Now);
+        };
+        match mqtt::decode(Version::V5, &admission.packet, &frame) {
+            Ok(Packet::Connect(connect)) => {
+                let client_id = &admission.client_id;
+                self.admit(now_ms, conn, &connect, client_id, admission.is_assigned);
+                self.packets(now_ms, conn, &admission.after);
+            }
+            _ => self.shut(now_ms, conn, CloseHow::Now),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! CONNECT waits for its password: answers that come late, twice, or for somebody else.
+
+use std::sync::Arc;
+
+use crate::access::{Credential, Passwords, Scheme};
+use crate::broker::{
+    Broker, CloseCause, Effect, ListenerSettings, Peer, Settings, Verdict, Verify,
+};
+use crate::ids::{ConnId, ShardId};
+use crate::limits;
+use crate::mqtt::{ConnectOut, Version};
+
+fn broker() -> Broker {
+    let scheme = Scheme::Pbkdf2 { iterations: 1 };
+    let credential = Credential::new(scheme, b"secret", b"salt").unwrap();
+    let file = format!("u:{}\n", credential.encoded());
+    let (passwords, _) = Passwords::parse(file.as_bytes()).unwrap();
+    let listener = ListenerSettings {
+        passwords: Some(Arc::new(passwords)),
+        ..ListenerSettings::default()
+    };
+    let settings = Settings {
+        listeners: vec![listener],
+        ..Settings::default()
+    };
+    Broker::new(Arc::new(settings), ShardId(0), 1, 1)
+}
+
+fn accept(broker: &mut Broker) -> ConnId {
+    let address = "127.0.0.1:4000".parse().unwrap();
+    let listener = 0;
+    broker.on_accept(0, Peer { address, listener })
+}
+
+fn connect(broker: &mut Broker, conn: ConnId, password: &str) {
+    let mut bytes = Vec::new();
+    ConnectOut {
+        client_id: "c",
+        clean_start: true,
+        username: Some("u"),
+        password: Some(password.as_bytes()),
+        ..ConnectOut::default()
+    }
+    .encode(Version::V311, &mut bytes);
+    broker.on_bytes(0, conn, &bytes);
+}
+
+fn asked(broker: &mut Broker) -> Option<Box<Verify>> {
+    std::iter::from_fn(|| broker.next_effect()).find_map(|effect| match effect {
+        Effect::Verify(verify) => Some(verify),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_answer_counts_once_and_only_for_who_asked() {
+    let mut broker = broker();
+    let conn = accept(&mut broker);
+    connect(&mut broker, conn, "secret");
+    let first = asked(&mut broker).unwrap();
+    assert!(broker.is_waiting(conn) && !broker.is_established(conn));
+    broker.on_eof(0, conn, CloseCause::Eof);
+    broker.on_verified(0, conn, first.ticket, Verdict::Right);
+    assert!(!broker.is_established(conn), "it is gone");
+    broker.on_closed(0, conn);
+
+    let again = accept(&mut broker);
+    assert_eq!(again, conn, "the number is used again");
+    broker.on_verified(0, again, first.ticket, Verdict::Right);
+    connect(&mut broker, again, "wrong");
+    let second = asked(&mut broker).unwrap();
+    assert_eq!(second.check(), Verdict::Wrong);
+    broker.on_verified(0, again, first.ticket, Verdict::Right);
+    assert!(broker.is_waiting(again), "that was another's answer");
+    broker.on_verified(0, again, second.ticket, second.check());
+    broker.on_verified(0, again, second.ticket, Verdict::Right);
+    assert!(!broker.is_waiting(again) && !broker.is_established(again));
+}
+
+#[test]
+fn a_right_password_lets_in() {
+    let mut broker = broker();
+    let conn = accept(&mut broker);
+    connect(&mut broker, conn, "secret");
+    let verify = asked(&mut broker).unwrap();
+    assert_eq!(verify.check(), Verdict::Right);
+    assert!(!format!("{verify:?}").contains("secret"));
+    broker.on_verified(0, conn, verify.ticket, Verdict::Right);
+    assert!(broker.is_established(conn));
+    assert_eq!(broker.counters().clients_connected, 1);
+}
+
+#[test]
+fn what_is_sent_meanwhile_is_bounded_and_so_is_the_wait() {
+    let mut broker = broker();
+    let conn = accept(&mut broker);
+    connect(&mut broker, conn, "secret");
+    let verify = asked(&mut broker).unwrap();
+    let bytes = vec![0; limits::CONNECT_BYTES_MAX as usize / 2];
+    broker.on_bytes(0, conn, &bytes);
+    broker.on_bytes(0, conn, &bytes);
+    assert!(broker.is_waiting(conn));
+    broker.on_bytes(0, conn, &bytes);
+    assert!(!broker.is_waiting(conn));
+    broker.on_verified(0, conn, verify.ticket, Verdict::Right);
+    assert!(!broker.is_established(conn));
+
+    let conn = accept(&mut broker);
+    connect(&mut broker, conn, "secret");
+    let verify = asked(&mut broker).unwrap();
+    let late_ms = limits::CONNECT_MS_MAX + 1000;
+    broker.on_timers(late_ms);
+    broker.on_verified(late_ms, conn, verify.ticket, Verdict::Right);
+    assert!(!broker.is_established(conn));
+}

@@ -1,0 +1,48 @@
+//! Threads that check passwords: few, and only when nobody else wants the CPU, so that however many passwords have to
+//! be checked, no message waits for them.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::broker::Settings;
+use crate::limits::{
+    PASSWORD_ANSWER_ATTEMPTS, PASSWORD_ANSWER_PAUSE_MS, PASSWORD_THREADS, PASSWORDS_WAITING_MAX,
+};
+use crate::shard::Check;
+
+/// The least that a thread can ask of the CPU.
+const NICEST: i32 = 19;
+
+/// Starts the threads, if there is a password file. They end when every sender is gone.
+pub fn start(settings: &Settings) -> io::Result<Option<Sender<Check>>> {
+    let are_wanted = |listener: &crate::broker::ListenerSettings| listener.passwords.is_some();
+    if !settings.listeners.iter().any(are_wanted) {
+        return Ok(None);
+    }
+    let (sender, checks) = bounded(PASSWORDS_WAITING_MAX);
+    for index in 0..PASSWORD_THREADS {
+        let checks = checks.clone();
+        thread::Builder::new()
+            .name(format!("password-{index}"))
+            .spawn(move || run(&checks))?;
+    }
+    Ok(Some(sender))
+}
+
+fn run(checks: &Receiver<Check>) {
+    // On Linux this is about the calling thread. If it is refused, the passwords are checked all the same.
+    let this = Some(rustix::thread::gettid());
+    let _ = rustix::process::setpriority_process(this, NICEST);
+    while let Ok(check) = checks.recv() {
+        let verdict = check.run();
+        for _ in 0..PASSWORD_ANSWER_ATTEMPTS {
+            if check.answer(verdict) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(PASSWORD_ANSWER_PAUSE_MS));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Passwords are checked by others: out by a bounded queue that is never waited for, back by a command.
+
+use crossbeam_channel::Sender;
+
+use crate::broker::{Verdict, Verify};
+
+use super::{Brain, Shard, ShardCommand, ShardHandle};
+
+/// Where a shard's passwords go to be checked.
+pub struct Checks {
+    /// The queue; where it is full, the client is refused.
+    pub queue: Sender<Check>,
+    /// The shard's own handle, for the answers.
+    pub reply: ShardHandle,
+}
+
+/// One of them.
+pub struct Check {
+    verify: Box<Verify>,
+    reply: ShardHandle,
+}
+
+impl Check {
+    /// Checks the password. Slow by design.
+    pub fn run(&self) -> Verdict {
+        self.verify.check()
+    }
+
+    /// Tells the shard; false if it takes no more commands now.
+    pub fn answer(&self, verdict: Verdict) -> bool {
+        let command = ShardCommand::Verified {
+            conn: self.verify.conn,
+            ticket: self.verify.ticket,
+            verdict,
+        };
+        self.reply.send(command).is_ok()
+    }
+}
+
+impl<B: Brain> Shard<B> {
+    /// The brain wants to know whether a password is right.
+    pub(super) fn verify(&mut self, verify: Box<Verify>) {
+        let (conn, ticket) = (verify.conn, verify.ticket);
+        let sent = self.checks.as_ref().is_some_and(|checks| {
+            let reply = checks.reply.clone();
+            checks.queue.try_send(Check { verify, reply }).is_ok()
+        });
+        if !sent {
+            self.brain
+                .on_verified(self.now_ms, conn, ticket, Verdict::Busy);
+        }
+    }
+}
