@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod passwd;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ pub fn run(
     };
     match args.command {
         Command::Bench(options) => bench::bench(*options),
+        Command::Passwd(options) => passwd::passwd(&options),
         Command::Serve(options) => match configure(&options) {
             Ok((config, warnings)) => {
                 for warning in warnings {
