@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::rules::{Access, Acl, Answer, Client};
-use super::{Cause, Decisions, Judgement};
+use super::{Cause, Decisions, Judgement, Passwords};
 use crate::limits;
 use crate::mqtt::topic;
 
@@ -288,6 +288,19 @@ fn topic_name() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        words in prop::collection::vec("(topic|pattern|user|read|deny|%c|%u|\\$7\\$|[a-z+#/:\n \t$]){0,3}", 0..20),
+    ) {
+        for text in [bytes, words.concat().into_bytes()] {
+            if let Ok((acl, _)) = Acl::parse(&text) {
+                may(&acl, Some("u"), "c", Access::Read, "a/b");
+            }
+            let _ = Passwords::parse(&text);
+        }
+    }
 
     #[test]
     fn decides_as_one_that_looks_at_every_line(

@@ -390,9 +390,11 @@ impl Broker {
             Version::V5 => 5,
         };
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
+        let user = user_name(connect).map(|user| format!(", u'{user}'"));
+        let user = user.unwrap_or_default();
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!(
-                "New client connected from {}:{} as {client} (p{version}, c{clean}, k{keep_alive}).",
+                "New client connected from {}:{} as {client} (p{version}, c{clean}, k{keep_alive}{user}).",
                 address.ip(),
                 address.port(),
             )
