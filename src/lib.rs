@@ -14,6 +14,7 @@ pub mod routing;
 pub mod access;
 pub mod outbound;
 pub mod session;
+pub mod transport;
 
 pub mod broker;
 

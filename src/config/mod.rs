@@ -28,6 +28,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use crate::broker::{ListenerSettings, Settings};
+use crate::transport;
 
 /// The port that is listened on when nothing else is said.
 pub const PORT_DEFAULT: u16 = 1883;
@@ -69,6 +70,10 @@ pub struct Socket {
     pub interface: Option<String>,
     /// Connections on this listener; `None`: no bound of its own.
     pub max_connections: Option<u32>,
+    /// The path of a Unix domain socket (`listener 0 PATH`), instead of port and address.
+    pub path: Option<PathBuf>,
+    /// What its connections speak below MQTT.
+    pub transport: transport::Plan,
     /// A host without this address family (`EAFNOSUPPORT`, `EADDRNOTAVAIL`) goes without this socket; any other
     /// failure to bind it is an error as for the others.
     pub optional: bool,
@@ -197,6 +202,8 @@ impl Default for Socket {
             domain: SocketDomain::Any,
             interface: None,
             max_connections: None,
+            path: None,
+            transport: transport::Plan::default(),
             optional: false,
             at: None,
         }

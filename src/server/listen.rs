@@ -52,9 +52,9 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
         {
             return Err(failed(configured, address, source));
         }
-        bound
-            .listeners
-            .push(Listener::new(sockets, configured.max_connections));
+        let listener = Listener::new(sockets, configured.max_connections);
+        listener.set_transport(configured.transport.clone());
+        bound.listeners.push(listener);
     }
     Ok(bound)
 }

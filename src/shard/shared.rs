@@ -1,11 +1,12 @@
 //! What all shards see: listening sockets, bounds on connections, the rings' descriptors, the counters, the clock.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::ids::ShardId;
+use crate::transport;
 
 use super::board::Board;
 
@@ -13,6 +14,7 @@ use super::board::Board;
 pub struct Listener {
     sockets: Vec<OwnedFd>,
     open: Bounded,
+    transport: RwLock<Arc<transport::Plan>>,
 }
 
 impl Listener {
@@ -24,7 +26,24 @@ impl Listener {
         Listener {
             sockets: sockets.into_iter().map(Into::into).collect(),
             open: Bounded::new(max_connections),
+            transport: RwLock::default(),
         }
+    }
+
+    /// Sets what connections that come from here on speak below MQTT.
+    pub fn set_transport(&self, plan: transport::Plan) {
+        *self
+            .transport
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+    }
+
+    /// What new connections speak below MQTT. Asked once per connection.
+    pub(super) fn transport(&self) -> Arc<transport::Plan> {
+        self.transport
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Connections open that came in by this listener.
