@@ -128,7 +128,9 @@ impl World {
         while self.broker.next_effect().is_some() {}
         while let Some(conn) = self.broker.next_dirty() {
             self.slices.clear();
-            let bytes = self.broker.gather(0, conn, &mut self.slices);
+            let bytes =
+                self.broker
+                    .gather(0, conn, firehose::limits::SEND_BYTES_MAX, &mut self.slices);
             self.broker.on_sent(0, conn, bytes);
         }
     }

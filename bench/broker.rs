@@ -74,7 +74,9 @@ impl World {
         while self.broker.next_effect().is_some() {}
         while let Some(conn) = self.broker.next_dirty() {
             self.slices.clear();
-            let bytes = self.broker.gather(0, conn, &mut self.slices);
+            let bytes =
+                self.broker
+                    .gather(0, conn, firehose::limits::SEND_BYTES_MAX, &mut self.slices);
             black_box(&self.slices);
             self.broker.on_sent(0, conn, bytes);
             total += bytes;
@@ -86,7 +88,9 @@ impl World {
     fn sent_to(&mut self, conn: ConnId) -> &[u8] {
         self.out.clear();
         self.slices.clear();
-        let bytes = self.broker.gather(0, conn, &mut self.slices);
+        let bytes = self
+            .broker
+            .gather(0, conn, firehose::limits::SEND_BYTES_MAX, &mut self.slices);
         self.broker.gathered_into(conn, &mut self.out);
         self.broker.on_sent(0, conn, bytes);
         &self.out

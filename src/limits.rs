@@ -122,6 +122,23 @@ pub const SEND_ARENA_SLICES: usize = 8192;
 /// Sends with more than one place between two submissions.
 pub const SEND_ARENA_HEADERS: usize = 1024;
 
+/// Bytes of MQTT in one send of a connection with TLS or WebSocket: what is copied for it, and what it may hold when its
+/// socket takes nothing. Four TLS records of the greatest size.
+pub const TRANSPORT_SEND_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of answers of a transport (pongs, TLS alerts) that wait for a peer that does not take them, before it is closed.
+pub const TRANSPORT_ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// Handshakes that wait for a thread; further connections are closed. At a millisecond each, the last waits for as long
+/// as a client has patience.
+pub const HANDSHAKES_WAITING_MAX: usize = 1024;
+
+/// How far behind the shards the threads that work on handshakes stand: a tenth of a CPU's share where shards are busy.
+pub const HANDSHAKE_NICENESS: i32 = 10;
+
+/// Threads that work on handshakes, at most; not more than there are shards.
+pub const HANDSHAKE_THREADS_MAX: usize = 4;
+
 /// Messages that wait for room in the mesh, over all targets, before a shard takes no more input.
 pub const MESH_WAITING_MAX: usize = 16 * MESH_SLOTS;
 
@@ -284,7 +301,7 @@ pub const PASSWORD_ANSWER_PAUSE_MS: u64 = 5;
 /// After them the client's time to be let in is over.
 pub const PASSWORD_ANSWER_ATTEMPTS: usize = 2000;
 
-const _: () = assert!(PASSWORDS_WAITING_MAX < COMMANDS_MAX);
+const _: () = assert!(PASSWORDS_WAITING_MAX + HANDSHAKES_WAITING_MAX < COMMANDS_MAX);
 
 // --- load ---
 

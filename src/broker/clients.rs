@@ -112,7 +112,7 @@ impl Conn {
         }
     }
 
-    fn set_peer(&mut self, peer: Peer) {
+    pub fn set_peer(&mut self, peer: Peer) {
         match peer.address.ip() {
             IpAddr::V4(ip) => self.address[..4].copy_from_slice(&ip.octets()),
             IpAddr::V6(ip) => self.address = ip.octets(),

@@ -27,18 +27,25 @@ impl Broker {
             Stage::Closing => return self.clients.close(conn, CloseHow::Now),
             Stage::Connecting | Stage::Verifying | Stage::Established => {}
         }
-        if self.clients.settings.connection_messages {
+        // Why a transport failed has been said already.
+        if self.clients.settings.connection_messages && cause != CloseCause::Transport {
             self.clients
                 .log_client(LogKind::Notice, conn, |client| match cause {
-                    CloseCause::Eof => format!("Client {client} closed its connection."),
+                    CloseCause::Eof | CloseCause::Goodbye | CloseCause::Transport => {
+                        format!("Client {client} closed its connection.")
+                    }
                     CloseCause::Error(errno) => {
                         format!("Client {client} disconnected: {}.", errno_text(errno))
                     }
                 });
         }
+        self.clients.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
         self.detach(now_ms, conn, true);
-        self.clients.conns[conn.index()].stage = Stage::Closing;
-        self.clients.close(conn, CloseHow::Now);
+        let how = match cause {
+            CloseCause::Eof | CloseCause::Error(_) => CloseHow::Now,
+            CloseCause::Goodbye | CloseCause::Transport => CloseHow::Flush,
+        };
+        self.shut(now_ms, conn, how);
         self.end_event(now_ms);
     }
 
@@ -83,8 +90,9 @@ impl Broker {
         }
         self.detach(now_ms, conn, with_will);
         // Answers to what came before the goodbye still go out.
+        let goodbye = self.clients.listener(conn).says_goodbye;
         let how = match self.clients.out.pending(conn) {
-            0 => CloseHow::Now,
+            0 if !goodbye => CloseHow::Now,
             _ => CloseHow::Flush,
         };
         self.shut(now_ms, conn, how);

@@ -22,6 +22,7 @@ mod on_ack;
 mod on_bytes;
 mod on_connect;
 mod on_drain;
+mod on_identified;
 mod on_mesh;
 mod on_publish;
 mod on_subscribe;
@@ -48,6 +49,7 @@ use crate::outbound::Slice;
 use clients::{Clients, Stage};
 use interest::Interests;
 use on_drain::Drain;
+use on_identified::{Identities, PeerName};
 use on_verified::Verifying;
 use outgoing::Outgoing;
 use replay::Replays;
@@ -104,6 +106,7 @@ pub struct Broker {
     replays: Replays,
     drain: Drain,
     verifying: Verifying,
+    identities: Identities,
 }
 
 impl Broker {
@@ -123,6 +126,7 @@ impl Broker {
             replays: Replays::new(shards),
             drain: Drain::default(),
             verifying: Verifying::new(),
+            identities: Identities::default(),
         }
     }
 
@@ -134,9 +138,8 @@ impl Broker {
             let port = self.clients.listener(conn).port;
             self.clients.log(LogKind::Notice, || {
                 format!(
-                    "New connection from {}:{} on port {port}.",
-                    peer.address.ip(),
-                    peer.address.port()
+                    "New connection from {} on port {port}.",
+                    PeerName(peer.address)
                 )
             });
         }
@@ -146,6 +149,7 @@ impl Broker {
     /// A connection has come from another shard, with the bytes that were received of it there.
     pub fn on_adopt(&mut self, now_ms: u64, handover: Handover) -> ConnId {
         let conn = self.clients.open(now_ms, handover.peer);
+        self.identities.put(conn, handover.identity);
         self.on_bytes(now_ms, conn, &handover.received);
         conn
     }
@@ -163,6 +167,7 @@ impl Broker {
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
         self.verifying.forget(conn);
+        self.identities.forget(conn);
         self.clients.free_conn(conn);
         self.end_event(now_ms);
     }
@@ -197,12 +202,24 @@ impl Broker {
     }
 
     /// Marks output of a connection as in flight and adds where it is to `slices` (not cleared): at most
-    /// `limits::SEND_RANGES_MAX`. They stay valid and unchanged until `on_sent`. Returns the bytes; 0 for nothing to send.
+    /// `limits::SEND_RANGES_MAX`, and `max` bytes. They stay valid and unchanged until `on_sent`. Returns the bytes; 0 for
+    /// nothing to send.
     #[inline]
-    pub fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize {
+    pub fn gather(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        max: usize,
+        slices: &mut Vec<Slice>,
+    ) -> usize {
         self.clients
             .out
-            .gather(conn, (now_ms / 1000) as u32, slices)
+            .gather(conn, (now_ms / 1000) as u32, max, slices)
+    }
+
+    /// The send in flight goes on: some of what it became on its way to the socket has been taken.
+    pub fn on_progress(&mut self, now_ms: u64, conn: ConnId) {
+        self.clients.out.progressed(conn, (now_ms / 1000) as u32);
     }
 
     /// Copies what `gather` has marked as in flight.

@@ -30,8 +30,9 @@ impl Broker {
         frame: &Frame,
         after: &[u8],
     ) {
+        let certified: Option<Box<str>> = self.identities.user(conn).map(Into::into);
         let connect = match mqtt::decode(Version::V5, packet, frame) {
-            Ok(Packet::Connect(connect)) => connect,
+            Ok(Packet::Connect(connect)) => named(connect, certified.as_deref()),
             Ok(_) => {
                 self.clients.counters.protocol_errors += 1;
                 return self.shut(now_ms, conn, CloseHow::Now);
@@ -64,6 +65,7 @@ impl Broker {
         let handover = Box::new(Handover {
             peer: entry.peer(),
             received: [packet, after].concat(),
+            identity: certified,
         });
         self.clients.effects.push_back(Effect::Handover {
             conn,
@@ -129,8 +131,12 @@ impl Broker {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
         }
-        // Without a password file a name alone proves nothing.
-        let is_named = user_name(connect).is_some() && listener.passwords.is_some();
+        if listener.identity_from_certificate && self.identities.user(conn).is_none() {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        // Without a password file a name alone proves nothing, unless it comes from a certificate.
+        let is_named = listener.identity_from_certificate
+            || user_name(connect).is_some() && listener.passwords.is_some();
         if !listener.allow_anonymous && !is_named {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
@@ -455,6 +461,18 @@ impl Broker {
         {
             flow.complete(id.get());
         }
+    }
+}
+
+/// A CONNECT whose user name comes from a certificate, if there is one.
+pub(super) fn named<'a>(connect: Connect<'a>, certified: Option<&'a str>) -> Connect<'a> {
+    match certified {
+        None => connect,
+        Some(_) => Connect {
+            username: certified,
+            password: None,
+            ..connect
+        },
     }
 }
 

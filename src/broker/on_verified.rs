@@ -56,6 +56,9 @@ impl Broker {
         connect: &Connect<'_>,
     ) -> Option<Arc<Passwords>> {
         user_name(connect)?;
+        if self.identities.user(conn).is_some() {
+            return None; // the certificate was proof enough
+        }
         self.clients.listener(conn).passwords.clone()
     }
 

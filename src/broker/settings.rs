@@ -73,6 +73,10 @@ pub struct ListenerSettings {
     pub acl: Option<Arc<Acl>>,
     /// Whether MQTT 3.1, 3.1.1 and 5 are accepted, in this order.
     pub accept_versions: [bool; 3],
+    /// Whether user names come from certificates only (`use_identity_as_username`): who has none is refused.
+    pub identity_from_certificate: bool,
+    /// Whether an end is announced in the terms of the transport, which takes a moment (WebSocket).
+    pub says_goodbye: bool,
 }
 
 /// The kinds of log line, as in mosquitto.conf's `log_type`.
@@ -125,6 +129,8 @@ impl Default for ListenerSettings {
             passwords: None,
             acl: None,
             accept_versions: [true; 3],
+            identity_from_certificate: false,
+            says_goodbye: false,
         }
     }
 }

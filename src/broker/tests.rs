@@ -74,7 +74,12 @@ impl World {
         let mut slices = Vec::new();
         loop {
             slices.clear();
-            let bytes = self.broker.gather(self.now_ms, conn, &mut slices);
+            let bytes = self.broker.gather(
+                self.now_ms,
+                conn,
+                crate::limits::SEND_BYTES_MAX,
+                &mut slices,
+            );
             if bytes == 0 {
                 return out;
             }
@@ -117,7 +122,12 @@ fn many_messages_merge_into_one_range() {
     for conn in subscribers {
         let mut slices = Vec::new();
         assert_eq!(
-            world.broker.gather(world.now_ms, conn, &mut slices),
+            world.broker.gather(
+                world.now_ms,
+                conn,
+                crate::limits::SEND_BYTES_MAX,
+                &mut slices
+            ),
             100 * PUBLISH.len()
         );
         assert_eq!(slices.len(), 1);

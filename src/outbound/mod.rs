@@ -230,8 +230,15 @@ impl Outbound {
     }
 
     /// Marks what is queued for a connection as in flight and adds where it is to `slices`: at most
-    /// `limits::SEND_RANGES_MAX` of them. Returns the bytes; 0 when there is nothing, or a send is in flight already.
-    pub fn gather(&mut self, conn: ConnId, now_s: u32, slices: &mut Vec<Slice>) -> usize {
+    /// `limits::SEND_RANGES_MAX` of them, and at most `max` bytes. Returns the bytes; 0 when there is nothing, or a send is
+    /// in flight already.
+    pub fn gather(
+        &mut self,
+        conn: ConnId,
+        now_s: u32,
+        max: usize,
+        slices: &mut Vec<Slice>,
+    ) -> usize {
         let index = conn.index();
         if self.queues[index].is_empty() || self.queues[index].in_flight() > 0 {
             return 0;
@@ -242,10 +249,10 @@ impl Outbound {
         let blobs = &self.blobs;
         let mut bytes = 0usize;
         for range in self.queues[index].ranges().take(limits::SEND_RANGES_MAX) {
-            let take = range.len.min((limits::SEND_BYTES_MAX - bytes) as u32);
+            let take = range.len.min((max - bytes) as u32);
             slices.push(blobs.slice(range.blob, range.offset, take));
             bytes += take as usize;
-            if bytes == limits::SEND_BYTES_MAX {
+            if bytes == max {
                 break;
             }
         }
@@ -294,6 +301,11 @@ impl Outbound {
         if !self.queues[index].is_empty() {
             self.mark_dirty(conn);
         }
+    }
+
+    /// The send in flight goes on: some of it has been taken.
+    pub fn progressed(&mut self, conn: ConnId, now_s: u32) {
+        self.queues[conn.index()].touch(now_s);
     }
 
     /// Seconds (of `gather`'s clock) since which a connection's send in flight has made no progress.

@@ -197,6 +197,11 @@ impl Queue {
         }
     }
 
+    /// The send in flight has made progress.
+    pub fn touch(&mut self, now_s: u32) {
+        self.since_s = now_s;
+    }
+
     /// Whether `written` bytes of the send in flight end with a whole packet for sure.
     pub fn ends_whole(&self, written: u32) -> bool {
         written == self.pending || (written == self.in_flight && self.flags & WHOLE != 0)

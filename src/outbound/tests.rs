@@ -61,7 +61,12 @@ impl Model {
 
     fn gather(&mut self, conn: usize) {
         if self.in_flight[conn] == 0 {
-            self.in_flight[conn] = self.out.gather(ConnId(conn as u32), 0, &mut Vec::new());
+            self.in_flight[conn] = self.out.gather(
+                ConnId(conn as u32),
+                0,
+                limits::SEND_BYTES_MAX,
+                &mut Vec::new(),
+            );
             self.out.settle();
             self.serve_cancels();
         }
@@ -189,7 +194,9 @@ fn messages_in_a_row_are_one_range() {
         model.queue(&[0, 1], &packet(0x30, 64, index as u8), false);
     }
     let mut slices = Vec::new();
-    model.out.gather(ConnId(0), 0, &mut slices);
+    model
+        .out
+        .gather(ConnId(0), 0, limits::SEND_BYTES_MAX, &mut slices);
     assert_eq!(slices.len(), 1);
     assert_eq!(slices[0].len, 66_000);
 }

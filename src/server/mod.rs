@@ -5,6 +5,7 @@
 //! the cause and the cure, and exit code 3. The calling thread becomes the control thread.
 
 mod error;
+mod handshakes;
 mod listen;
 mod passwords;
 mod resources;
@@ -56,6 +57,7 @@ fn run(config: Config) -> Result<(), ServeError> {
     let wanted = settings.log;
     let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
     let checks = passwords::start(&settings).map_err(ServeError::Thread)?;
+    let handshakes = handshakes::start(shards).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {
         settings: &Arc::new(settings),
         shared: &shared,
@@ -63,8 +65,9 @@ fn run(config: Config) -> Result<(), ServeError> {
         descriptors: resources::descriptors(&config),
         log: &log,
         checks: checks.as_ref(),
+        handshakes: &handshakes,
     })?;
-    drop((log, checks));
+    drop((log, checks, handshakes));
     let control = control::Control::new(control::Parts {
         ready,
         signals,

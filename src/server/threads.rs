@@ -14,7 +14,8 @@ use crate::control::ShardEnd;
 use crate::ids::ShardId;
 use crate::mesh;
 use crate::shard::{
-    self, Check, Checks, LogLine, Shard, ShardConfig, ShardError, ShardHandle, ShardMessage, Shared,
+    self, Check, Checks, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
+    ShardHandle, ShardMessage, Shared,
 };
 
 /// What all shards are made from.
@@ -28,6 +29,8 @@ pub struct Plan<'a> {
     pub log: &'a Sender<LogLine>,
     /// Where passwords are checked, if there are any.
     pub checks: Option<&'a Sender<Check>>,
+    /// Where TLS handshakes are worked on.
+    pub handshakes: &'a Sender<Handshake>,
 }
 
 /// The shards' threads.
@@ -66,6 +69,10 @@ pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
                 descriptors: plan.descriptors,
                 checks: plan.checks.map(|queue| Checks {
                     queue: queue.clone(),
+                    reply: handle.clone(),
+                }),
+                handshakes: Some(Handshakes {
+                    queue: plan.handshakes.clone(),
                     reply: handle.clone(),
                 }),
             },

@@ -5,9 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 use crate::broker::{LogKind, Peer};
 use crate::limits;
+use crate::transport::Plan;
 use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
 
 use super::shared::{Full, Shared};
@@ -136,11 +138,14 @@ impl<B: Brain> Shard<B> {
         if self.drain_until_ms.is_some() {
             return self.close_slot(slot);
         }
-        if let Err(full) = self.shared.admit(peer.listener) {
+        let plan = self.transport_plan(peer.listener);
+        let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
+        if let Err(full) = self.shared.admit(peer.listener, is_tls) {
             self.metrics.add(Metric::Refused, 1);
             let option = match full {
                 Full::Listener => "max_connections",
                 Full::Broker => "global_max_connections",
+                Full::Tls => "tls_memory_limit",
             };
             self.log(
                 LogKind::Notice,
@@ -154,8 +159,17 @@ impl<B: Brain> Shard<B> {
         self.metrics.add(Metric::Accepted, 1);
         let conn = self.brain.on_accept(self.now_ms, peer);
         self.connections.insert(conn, slot, peer.listener);
+        if let Some(plan) = plan {
+            self.begin_transport(conn, &plan)?;
+        }
         self.to_arm.push(conn);
         Ok(())
+    }
+
+    /// What connections of a listener speak below MQTT, if anything.
+    fn transport_plan(&self, listener: u16) -> Option<Arc<Plan>> {
+        let listener = self.shared.listeners().get(usize::from(listener))?;
+        Some(listener.transport()).filter(|plan| !plan.is_plain())
     }
 
     #[cold]

@@ -1,6 +1,8 @@
 //! What the thread of a shard asks of its brain. There is one brain, `Broker`; the trait is the seam at which the
 //! thread is tested with scripted ones.
 
+use std::net::SocketAddr;
+
 use crate::broker::{Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::message::Message;
@@ -41,9 +43,15 @@ pub trait Brain {
     fn next_effect(&mut self) -> Option<Effect>;
     /// A connection with output and no send in flight.
     fn next_dirty(&mut self) -> Option<ConnId>;
-    /// Appends where the next bytes to send are, at most `limits::SEND_RANGES_MAX` places, valid and unchanged until
-    /// `on_sent`; returns how many bytes that is.
-    fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize;
+    /// Appends where the next bytes to send are, at most `limits::SEND_RANGES_MAX` places and `max` bytes, valid and
+    /// unchanged until `on_sent`; returns how many bytes that is.
+    fn gather(&mut self, now_ms: u64, conn: ConnId, max: usize, slices: &mut Vec<Slice>) -> usize;
+    /// The send in flight goes on, and is not over.
+    fn on_progress(&mut self, now_ms: u64, conn: ConnId);
+    /// The transport cannot go on, for this reason; `on_eof` follows.
+    fn on_transport_failed(&mut self, conn: ConnId, reason: &str);
+    /// What the transport knows of a client, before its first bytes.
+    fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>);
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -122,8 +130,20 @@ impl Brain for Broker {
     }
 
     #[inline]
-    fn gather(&mut self, now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize {
-        Broker::gather(self, now_ms, conn, slices)
+    fn gather(&mut self, now_ms: u64, conn: ConnId, max: usize, slices: &mut Vec<Slice>) -> usize {
+        Broker::gather(self, now_ms, conn, max, slices)
+    }
+
+    fn on_progress(&mut self, now_ms: u64, conn: ConnId) {
+        Broker::on_progress(self, now_ms, conn)
+    }
+
+    fn on_transport_failed(&mut self, conn: ConnId, reason: &str) {
+        Broker::on_transport_failed(self, conn, reason)
+    }
+
+    fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>) {
+        Broker::on_identified(self, conn, source, user)
     }
 
     fn counters(&mut self) -> &Counters {

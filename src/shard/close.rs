@@ -124,6 +124,12 @@ impl<B: Brain> Shard<B> {
                 continue;
             }
             if !entry.flags.has(Flags::SHUT) {
+                if entry.flags.has(Flags::TRANSPORT) && self.says_goodbye(conn)? {
+                    continue;
+                }
+                let Some(entry) = self.connections.get(conn) else {
+                    continue;
+                };
                 entry.flags.set(Flags::SHUT);
                 entry.in_flight += 1;
                 let submission =
@@ -157,8 +163,12 @@ impl<B: Brain> Shard<B> {
             return;
         };
         debug_assert_eq!(entry.in_flight, 1);
-        if !entry.flags.has(Flags::GIVEN) {
-            self.shared.release(entry.listener);
+        let (listener, flags) = (entry.listener, entry.flags);
+        if !flags.has(Flags::GIVEN) {
+            self.shared.release(listener, flags.has(Flags::TLS));
+        }
+        if flags.has(Flags::TRANSPORT) {
+            drop(self.transports.take(conn));
         }
         self.connections.remove(conn);
         self.brain.on_closed(self.now_ms, conn);

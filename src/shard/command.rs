@@ -15,7 +15,7 @@ use crate::limits;
 use crate::mqtt::message::Message;
 use crate::uring::{Op, UserData, ops};
 
-use super::{Brain, Metrics, Shard, ShardError};
+use super::{Brain, Metrics, Shaken, Shard, ShardError};
 
 /// What the control thread may ask of a shard.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub enum ShardCommand {
         ticket: u32,
         verdict: Verdict,
     },
+    /// A thread has worked on a handshake.
+    Shaken(Box<Shaken>),
     /// End: tell the clients, send what is queued, close everything. Never lost.
     Drain,
     /// Answer with a report, unless the channel given here is full.
@@ -160,6 +162,7 @@ impl<B: Brain> Shard<B> {
                     // Nothing was received from it meanwhile.
                     self.to_arm.push(conn);
                 }
+                ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
                 ShardCommand::Drain => self.begin_drain()?,
                 ShardCommand::Report(to) => {
                     let _ = to.try_send(ShardReport {

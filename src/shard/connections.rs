@@ -34,6 +34,15 @@ impl Flags {
     pub const GIVING: Flags = Flags(1 << 11);
     /// The other shard has it, and counts it.
     pub const GIVEN: Flags = Flags(1 << 12);
+    /// There is a transport between its socket and MQTT.
+    pub const TRANSPORT: Flags = Flags(1 << 13);
+    /// Its transport is with a thread that works on a handshake.
+    pub const AWAY: Flags = Flags(1 << 14);
+    /// It counts as a TLS connection.
+    pub const TLS: Flags = Flags(1 << 15);
+
+    /// On its way out, one way or another.
+    pub const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);
 
     #[inline]
     pub const fn has(self, any: Flags) -> bool {

@@ -19,7 +19,7 @@ impl<B: Brain> Shard<B> {
                     conn,
                     how: CloseHow::Now,
                 } => self.close_now(conn)?,
-                Effect::CancelSend { conn } => self.cancel_send(conn)?,
+                Effect::CancelSend { conn } => self.return_memory(conn)?,
                 Effect::Handover { conn, to, handover } => self.give(conn, to, handover)?,
                 Effect::Verify(verify) => self.verify(verify),
                 Effect::Log { kind, text } => self.log(kind, text),

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 
 use crate::broker::{Handover, LogKind, MeshMessage};
 use crate::ids::{ConnId, ShardId};
+use crate::transport::Transport;
 use crate::uring::{Completion, Op, UserData, ops};
 
 use super::connections::Flags;
@@ -24,6 +25,8 @@ pub enum ShardMessage {
         ticket: u32,
         /// What is known of it.
         handover: Box<Handover>,
+        /// What lies between its socket and MQTT.
+        transport: Option<Box<Transport>>,
     },
     /// The socket will not come.
     AdoptFailed {
@@ -45,7 +48,7 @@ pub(super) enum Adoption {
     /// The socket's slot.
     Slot(u32),
     /// What is known of it.
-    Known(Box<Handover>),
+    Known(Box<Handover>, Option<Box<Transport>>),
 }
 
 impl<B: Brain> Shard<B> {
@@ -86,8 +89,14 @@ impl<B: Brain> Shard<B> {
         let theirs = UserData::new(Op::Given, u32::from(self.id.0), ticket);
         let submission = ops::give(ring, entry.slot, theirs, entry.user_data(Op::Give, conn));
         entry.in_flight += 1;
+        let transport = self.transports.take(conn);
         self.giving.insert(conn, Departure::UnderWay(to, ticket));
-        self.send_mesh(to, ShardMessage::Adopt { ticket, handover });
+        let adopt = ShardMessage::Adopt {
+            ticket,
+            handover,
+            transport,
+        };
+        self.send_mesh(to, adopt);
         // SAFETY: names no memory.
         unsafe { self.ring.push(&submission)? };
         Ok(())
@@ -140,7 +149,7 @@ impl<B: Brain> Shard<B> {
         );
         match self.adoptions.entry(key) {
             Entry::Occupied(half) => match half.remove() {
-                Adoption::Known(handover) => self.adopt(slot, *handover),
+                Adoption::Known(handover, transport) => self.adopt(slot, *handover, transport),
                 Adoption::Slot(other) => {
                     self.metrics.add(Metric::Stray, 1);
                     self.close_slot(other)?;
@@ -160,17 +169,18 @@ impl<B: Brain> Shard<B> {
         from: ShardId,
         ticket: u32,
         handover: Box<Handover>,
+        transport: Option<Box<Transport>>,
     ) -> Result<(), ShardError> {
         match self.adoptions.entry((from, ticket)) {
             Entry::Occupied(half) => match half.remove() {
-                Adoption::Slot(slot) => self.adopt(slot, *handover),
-                Adoption::Known(_) => {
+                Adoption::Slot(slot) => self.adopt(slot, *handover, transport),
+                Adoption::Known(..) => {
                     self.metrics.add(Metric::Stray, 1);
                     Ok(())
                 }
             },
             Entry::Vacant(place) => {
-                place.insert(Adoption::Known(handover));
+                place.insert(Adoption::Known(handover, transport));
                 Ok(())
             }
         }
@@ -185,15 +195,24 @@ impl<B: Brain> Shard<B> {
     }
 
     /// Both halves are here.
-    fn adopt(&mut self, slot: u32, handover: Handover) -> Result<(), ShardError> {
+    fn adopt(
+        &mut self,
+        slot: u32,
+        handover: Handover,
+        transport: Option<Box<Transport>>,
+    ) -> Result<(), ShardError> {
         let listener = handover.peer.listener;
         if self.drain_until_ms.is_some() {
-            self.shared.release(listener);
+            let is_tls = transport.is_some_and(|transport| transport.is_tls());
+            self.shared.release(listener, is_tls);
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Adopted, 1);
         let conn = self.brain.on_adopt(self.now_ms, handover);
         self.connections.insert(conn, slot, listener);
+        if let Some(transport) = transport {
+            self.lay_transport(conn, transport);
+        }
         self.to_arm.push(conn);
         Ok(())
     }

@@ -104,9 +104,11 @@ impl<B: Brain> Shard<B> {
         for (from, message) in arrivals.drain(..) {
             match message {
                 ShardMessage::Mesh(message) => self.brain.on_mesh(self.now_ms, from, message),
-                ShardMessage::Adopt { ticket, handover } => {
-                    self.on_adopt(from, ticket, handover)?
-                }
+                ShardMessage::Adopt {
+                    ticket,
+                    handover,
+                    transport,
+                } => self.on_adopt(from, ticket, handover, transport)?,
                 ShardMessage::AdoptFailed { ticket } => self.on_adopt_failed(from, ticket)?,
             }
         }

@@ -53,6 +53,14 @@ metrics! {
     MeshCongested = "mesh_congested",
     /// Completions that belong to nothing.
     Stray = "stray",
+    /// TLS handshakes that were completed.
+    TlsHandshakes = "tls_handshakes",
+    /// Of those, the ones that went on with an earlier session.
+    TlsResumed = "tls_resumed",
+    /// Connections given up because they broke the rules of their transport.
+    TransportFailed = "transport_failed",
+    /// Connections given up because too many handshakes were waiting.
+    HandshakesRefused = "handshakes_refused",
     /// Log lines dropped.
     LogDropped = "log_dropped",
 }

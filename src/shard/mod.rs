@@ -22,11 +22,13 @@ mod connections;
 mod effects;
 mod error;
 mod handover;
+mod handshake;
 mod mesh_side;
 mod metrics;
 mod receive;
 mod send;
 mod shared;
+mod transports;
 mod turn;
 mod verify;
 
@@ -51,6 +53,7 @@ pub use brain::Brain;
 pub use command::{ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
 pub use error::ShardError;
 pub use handover::ShardMessage;
+pub use handshake::{Handshake, Handshakes, Shaken};
 pub use metrics::{Metric, Metrics};
 pub use shared::{Listener, Shared};
 pub use verify::{Check, Checks};
@@ -61,6 +64,7 @@ use connections::Connections;
 use handover::{Adoption, Departure};
 use mesh_side::MeshSide;
 use send::SendArena;
+use transports::Transports;
 
 /// A log line on its way to the log writer, which puts the time in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,8 @@ pub struct ShardConfig {
     pub descriptors: u32,
     /// Where passwords are checked; without it whoever has one is refused.
     pub checks: Option<Checks>,
+    /// Where TLS handshakes are worked on; without it, on the shard.
+    pub handshakes: Option<Handshakes>,
 }
 
 /// A shard. To be created in the thread that runs it.
@@ -105,6 +111,8 @@ pub struct Shard<B: Brain> {
     mesh: MeshSide,
     log: Sender<LogLine>,
     checks: Option<Checks>,
+    handshakes: Option<Handshakes>,
+    transports: Transports,
     metrics: Metrics,
     turn_ns: Histogram<u64>,
 
@@ -153,6 +161,7 @@ impl<B: Brain> Shard<B> {
             log,
             descriptors,
             checks,
+            handshakes,
         } = config;
         let ring = Ring::new(Sizes {
             submissions: limits::RING_SUBMISSIONS,
@@ -194,6 +203,8 @@ impl<B: Brain> Shard<B> {
             brain,
             log,
             checks,
+            handshakes,
+            transports: Transports::new(),
         })
     }
 

@@ -25,7 +25,8 @@ impl<B: Brain> Shard<B> {
         let idle = Flags::RECEIVING
             .or(Flags::EOF)
             .or(Flags::CLOSING)
-            .or(Flags::GIVING);
+            .or(Flags::GIVING)
+            .or(Flags::AWAY);
         let Some(entry) = self
             .connections
             .get(conn)
@@ -81,17 +82,19 @@ impl<B: Brain> Shard<B> {
             entry.flags.clear(Flags::RECEIVING);
             entry.in_flight -= 1;
         }
-        let leaving = entry
-            .flags
-            .has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
+        let leaving = entry.flags.has(Flags::LEAVING);
+        let has_transport = entry.flags.has(Flags::TRANSPORT);
         if completion.result > 0
             && let Some(filled) = filled
         {
-            let bytes = self.buffers.bytes(filled);
             self.metrics.add(Metric::Receives, 1);
-            if !leaving {
+            if has_transport {
+                self.on_transport_bytes(conn, filled)?;
+            } else if !leaving {
+                let bytes = self.buffers.bytes(filled);
                 self.brain.on_bytes(self.now_ms, conn, bytes);
             } else if let Some(Departure::Waiting(_, handover)) = self.giving.get_mut(&conn) {
+                let bytes = self.buffers.bytes(filled);
                 handover.received.extend_from_slice(bytes);
             }
             if !completion.more() {
@@ -139,7 +142,7 @@ impl<B: Brain> Shard<B> {
 
     /// Tells the brain once that a connection has ended; it answers with a close. What it wanted before it knew comes
     /// first: a last answer may still reach a peer that has closed its own side only.
-    fn tell_end(&mut self, conn: ConnId, cause: CloseCause) -> Result<(), ShardError> {
+    pub(super) fn tell_end(&mut self, conn: ConnId, cause: CloseCause) -> Result<(), ShardError> {
         self.run_effects()?;
         let leaving = Flags::END_TOLD
             .or(Flags::CLOSING)

@@ -1,7 +1,7 @@
 //! Sending: one send per connection with output at the end of a turn, all of them in one submission.
 
 use crate::ids::ConnId;
-use crate::limits::{SEND_ARENA_HEADERS, SEND_ARENA_SLICES, SEND_RANGES_MAX};
+use crate::limits::{SEND_ARENA_HEADERS, SEND_ARENA_SLICES, SEND_BYTES_MAX, SEND_RANGES_MAX};
 use crate::outbound::Slice;
 use crate::uring::{Completion, Op, Ring, RingError, SendFailure, ops};
 
@@ -67,6 +67,9 @@ impl<B: Brain> Shard<B> {
         if !self.ring.has_queued() {
             self.arena.reset();
         }
+        while let Some(conn) = self.transports.next_waiting() {
+            self.start_send(conn)?;
+        }
         while let Some(conn) = self.brain.next_dirty() {
             self.start_send(conn)?;
         }
@@ -86,9 +89,13 @@ impl<B: Brain> Shard<B> {
         else {
             return Ok(());
         };
+        if entry.flags.has(Flags::TRANSPORT) {
+            return self.start_transport_send(conn);
+        }
         self.arena.make_room(&mut self.ring)?;
         let first = self.arena.slices.len();
-        let bytes = self.brain.gather(self.now_ms, conn, &mut self.arena.slices);
+        let slices = &mut self.arena.slices;
+        let bytes = self.brain.gather(self.now_ms, conn, SEND_BYTES_MAX, slices);
         debug_assert!(self.arena.slices.len() - first <= SEND_RANGES_MAX);
         if bytes == 0 {
             self.arena.slices.truncate(first);
@@ -121,11 +128,13 @@ impl<B: Brain> Shard<B> {
         };
         entry.flags.clear(Flags::SENDING);
         entry.in_flight -= 1;
-        let leaving = entry
-            .flags
-            .has(Flags::CLOSING.or(Flags::FLUSHING).or(Flags::GIVING));
-        self.brain
-            .on_sent(self.now_ms, conn, completion.result.max(0) as usize);
+        let leaving = entry.flags.has(Flags::LEAVING);
+        let written = completion.result.max(0) as usize;
+        if entry.flags.has(Flags::TRANSPORT) {
+            self.on_transport_sent(conn, written, completion.result < 0);
+        } else {
+            self.brain.on_sent(self.now_ms, conn, written);
+        }
         if completion.result < 0 {
             self.on_send_failed(conn, -completion.result)?;
         }

@@ -59,24 +59,25 @@ impl Listener {
 /// A count with an upper bound.
 struct Bounded {
     count: AtomicU32,
-    max: u32,
+    max: AtomicU32,
 }
 
 impl Bounded {
     fn new(max: Option<u32>) -> Self {
         Bounded {
             count: AtomicU32::new(0),
-            max: max.unwrap_or(u32::MAX),
+            max: AtomicU32::new(max.unwrap_or(u32::MAX)),
         }
     }
 
     /// Counts one more, if that is within the bound.
     fn enter(&self) -> bool {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
-        if before >= self.max {
+        let has_room = before < self.max.load(Ordering::Relaxed);
+        if !has_room {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
-        before < self.max
+        has_room
     }
 
     fn leave(&self) {
@@ -89,12 +90,15 @@ impl Bounded {
 pub(super) enum Full {
     Listener,
     Broker,
+    Tls,
 }
 
 /// What all shards see.
 pub struct Shared {
     listeners: Vec<Listener>,
     open: Bounded,
+    /// Of those, the ones that speak TLS.
+    tls: Bounded,
     /// By shard; -1 until the shard has been created.
     rings: Box<[AtomicI32]>,
     boards: Box<[Board]>,
@@ -109,6 +113,7 @@ impl Shared {
         Arc::new(Shared {
             listeners,
             open: Bounded::new(connections_max),
+            tls: Bounded::new(None),
             rings: (0..shards).map(|_| AtomicI32::new(-1)).collect(),
             boards: (0..shards).map(|_| Board::new()).collect(),
             drained: AtomicU32::new(0),
@@ -167,8 +172,24 @@ impl Shared {
             .filter(|fd| *fd >= 0)
     }
 
+    /// Bounds the TLS connections, which cost more memory than others.
+    pub fn set_tls_max(&self, connections: u32) {
+        self.tls.max.store(connections, Ordering::Relaxed);
+    }
+
     /// Counts a connection, if all bounds allow it.
-    pub(super) fn admit(&self, listener: u16) -> Result<(), Full> {
+    pub(super) fn admit(&self, listener: u16, tls: bool) -> Result<(), Full> {
+        if tls && !self.tls.enter() {
+            return Err(Full::Tls);
+        }
+        self.admit_plain(listener).inspect_err(|_| {
+            if tls {
+                self.tls.leave();
+            }
+        })
+    }
+
+    fn admit_plain(&self, listener: u16) -> Result<(), Full> {
         if !self.open.enter() {
             return Err(Full::Broker);
         }
@@ -184,8 +205,11 @@ impl Shared {
     }
 
     /// Takes back what `admit` counted.
-    pub(super) fn release(&self, listener: u16) {
+    pub(super) fn release(&self, listener: u16, tls: bool) {
         self.open.leave();
+        if tls {
+            self.tls.leave();
+        }
         if let Some(listener) = self.listeners.get(usize::from(listener)) {
             listener.open.leave();
         }

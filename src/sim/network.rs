@@ -243,7 +243,13 @@ impl World {
                 continue;
             };
             let mut slices = Vec::new();
-            if self.brokers[shard].gather(self.now_ms, conn, &mut slices) > 0 {
+            if self.brokers[shard].gather(
+                self.now_ms,
+                conn,
+                crate::limits::SEND_BYTES_MAX,
+                &mut slices,
+            ) > 0
+            {
                 let mut bytes = Vec::new();
                 self.brokers[shard].gathered_into(conn, &mut bytes);
                 self.links[index].sending = Some(bytes);

@@ -159,6 +159,14 @@ impl ReceiveBuffers {
         unsafe { std::slice::from_raw_parts(self.memory.base.as_ptr().add(start), filled.len) }
     }
 
+    /// The bytes of a receive, to be changed in place.
+    #[inline]
+    pub fn bytes_mut(&mut self, filled: Filled) -> &mut [u8] {
+        let start = usize::from(filled.id) * self.plan.bytes + filled.start;
+        // SAFETY: as in `bytes`; nobody else refers to them, because `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.base.as_ptr().add(start), filled.len) }
+    }
+
     /// Hands a finished buffer back; it is lent from the next `publish` on.
     #[inline]
     pub fn give_back(&mut self, id: u16) {

@@ -1,6 +1,7 @@
 //! A brain that does what its clients tell it, a line at a time.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub struct Seen {
     pub zero_sends: usize,
     pub sends: usize,
     pub most_slices: usize,
+    pub identified: Vec<(ConnId, Option<SocketAddr>, Option<Box<str>>)>,
+    pub failures: Vec<String>,
 }
 
 #[derive(Default)]
@@ -224,7 +227,11 @@ impl Brain for Puppet {
                 client.gone = true;
                 let received = std::mem::take(&mut client.input);
                 let peer = client.peer.unwrap();
-                let handover = Box::new(Handover { peer, received });
+                let handover = Box::new(Handover {
+                    peer,
+                    received,
+                    identity: None,
+                });
                 self.effects
                     .push_back(Effect::Handover { conn, to, handover });
                 return;
@@ -333,10 +340,14 @@ impl Brain for Puppet {
         Some(conn)
     }
 
-    fn gather(&mut self, _now_ms: u64, conn: ConnId, slices: &mut Vec<Slice>) -> usize {
+    fn gather(&mut self, _now_ms: u64, conn: ConnId, max: usize, slices: &mut Vec<Slice>) -> usize {
         let client = &mut self.clients[conn.index()];
         assert!(!client.sending);
-        let len = client.output.len().min(SEND_RANGES_MAX * self.slice_bytes);
+        let len = client
+            .output
+            .len()
+            .min(SEND_RANGES_MAX * self.slice_bytes)
+            .min(max);
         client.lent = client.output.drain(..len).collect();
         client.sending = len > 0;
         let mut seen = self.seen.lock().unwrap();
@@ -347,6 +358,17 @@ impl Brain for Puppet {
             len: part.len(),
         }));
         len
+    }
+
+    fn on_progress(&mut self, _now_ms: u64, _conn: ConnId) {}
+
+    fn on_transport_failed(&mut self, _conn: ConnId, reason: &str) {
+        self.seen.lock().unwrap().failures.push(reason.into());
+    }
+
+    fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.identified.push((conn, source, user));
     }
 
     fn counters(&mut self) -> &Counters {

@@ -103,6 +103,7 @@ impl World {
                 log: log_to.clone(),
                 descriptors: plan.descriptors,
                 checks: None,
+                handshakes: None,
             };
             let ready = ready.clone();
             let brain = make(config.id);

@@ -1,0 +1,75 @@
+//! A transport has found out who a client is: its address behind a proxy, its user name by certificate.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::Broker;
+use super::effect::Peer;
+use super::settings::LogKind;
+use crate::ids::ConnId;
+
+/// User names by certificate, of connections that have one.
+#[derive(Default)]
+pub struct Identities {
+    users: HashMap<u32, Box<str>, FixedState>,
+}
+
+impl Identities {
+    pub fn put(&mut self, conn: ConnId, user: Option<Box<str>>) {
+        if let Some(user) = user {
+            self.users.insert(conn.0, user);
+        }
+    }
+
+    /// The user name of a connection's certificate.
+    pub fn user(&self, conn: ConnId) -> Option<&str> {
+        self.users.get(&conn.0).map(AsRef::as_ref)
+    }
+
+    /// A connection is no more.
+    #[inline]
+    pub fn forget(&mut self, conn: ConnId) {
+        if !self.users.is_empty() {
+            self.users.remove(&conn.0);
+        }
+    }
+}
+
+impl Broker {
+    /// Where a client really is, and which user its certificate makes it. Comes before its first bytes, at most once.
+    pub fn on_identified(
+        &mut self,
+        conn: ConnId,
+        source: Option<SocketAddr>,
+        user: Option<Box<str>>,
+    ) {
+        if let Some(address) = source {
+            let entry = &mut self.clients.conns[conn.index()];
+            let listener = entry.listener;
+            entry.set_peer(Peer { address, listener });
+        }
+        self.identities.put(conn, user);
+    }
+
+    /// The transport of a client cannot go on, for this reason; `on_eof` follows.
+    pub fn on_transport_failed(&mut self, conn: ConnId, reason: &str) {
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client {client} disconnected: {reason}.")
+        });
+    }
+}
+
+/// A peer's address as the log has it.
+pub struct PeerName(pub SocketAddr);
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.ip().is_unspecified() {
+            true => write!(f, "a local socket"),
+            false => write!(f, "{}:{}", self.0.ip(), self.0.port()),
+        }
+    }
+}

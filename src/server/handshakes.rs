@@ -1,0 +1,42 @@
+//! Threads that work on TLS handshakes: behind the shards where both want the CPU, so that a storm of clients that
+//! connect delays those that are connected as little as possible, and not so far behind that nobody gets in.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::limits::{
+    HANDSHAKE_NICENESS, HANDSHAKE_THREADS_MAX, HANDSHAKES_WAITING_MAX, PASSWORD_ANSWER_ATTEMPTS,
+    PASSWORD_ANSWER_PAUSE_MS,
+};
+use crate::shard::Handshake;
+
+/// Starts the threads. They sleep while there is nothing to do, and end when every sender is gone.
+pub fn start(shards: u8) -> io::Result<Sender<Handshake>> {
+    let (sender, handshakes) = bounded(HANDSHAKES_WAITING_MAX);
+    for index in 0..usize::from(shards).clamp(1, HANDSHAKE_THREADS_MAX) {
+        let handshakes = handshakes.clone();
+        thread::Builder::new()
+            .name(format!("handshake-{index}"))
+            .spawn(move || run(&handshakes))?;
+    }
+    Ok(sender)
+}
+
+fn run(handshakes: &Receiver<Handshake>) {
+    // On Linux this is about the calling thread. If it is refused, the work is done all the same.
+    let this = Some(rustix::thread::gettid());
+    let _ = rustix::process::setpriority_process(this, HANDSHAKE_NICENESS);
+    while let Ok(handshake) = handshakes.recv() {
+        let mut answer = handshake.run();
+        for _ in 0..PASSWORD_ANSWER_ATTEMPTS {
+            match answer.deliver() {
+                Ok(()) => break,
+                Err(back) => answer = back,
+            }
+            thread::sleep(Duration::from_millis(PASSWORD_ANSWER_PAUSE_MS));
+        }
+    }
+}
