@@ -117,7 +117,12 @@ impl World {
     /// A send that takes some of what is queued.
     fn send(&mut self, conn: ConnId, part: usize) {
         let mut slices = Vec::new();
-        let bytes = self.broker.gather(self.now_ms, conn, &mut slices);
+        let bytes = self.broker.gather(
+            self.now_ms,
+            conn,
+            firehose::limits::SEND_BYTES_MAX,
+            &mut slices,
+        );
         if bytes > 0 {
             self.broker
                 .on_sent(self.now_ms, conn, bytes * (part + 1) / 256);

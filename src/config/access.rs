@@ -56,7 +56,8 @@ fn parsed<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, FileError>) -> 
     })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The contents of a file that an option names, within bounds.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(ACCESS_FILE_BYTES_MAX + 1)

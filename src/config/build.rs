@@ -57,7 +57,7 @@ pub(super) enum Place {
 pub(super) fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
     let mut builder = Builder::new(path);
     builder.read(path)?;
-    Ok(builder.finish())
+    builder.finish()
 }
 
 impl Builder {
@@ -264,7 +264,7 @@ impl Builder {
     }
 
     /// Applies what follows from options together.
-    fn finish(mut self) -> (Config, Vec<Warning>) {
+    fn finish(mut self) -> Result<(Config, Vec<Warning>), ConfigError> {
         if let Some(log_types) = self.globals.log_types {
             self.globals.config.settings.log = log_types;
         }
@@ -279,11 +279,13 @@ impl Builder {
         let mut config = self.globals.config;
         config.local_only = !self.remote;
         if config.local_only {
-            let draft = self.default.unwrap_or_default();
+            let mut draft = self.default.unwrap_or_default();
+            draft.finish_tls(&mut self.warnings)?;
             let settings = draft.granted(&security, true);
             config.listen_locally(&[PORT_DEFAULT], &settings, &draft.socket);
         } else {
-            for draft in self.listeners.into_iter().chain(self.default) {
+            for mut draft in self.listeners.into_iter().chain(self.default) {
+                draft.finish_tls(&mut self.warnings)?;
                 config
                     .settings
                     .listeners
@@ -291,7 +293,7 @@ impl Builder {
                 config.sockets.push(draft.socket);
             }
         }
-        (config, self.warnings)
+        Ok((config, self.warnings))
     }
 
     /// A default listener that nobody asked for by name deserves a word.
@@ -314,6 +316,26 @@ impl Builder {
 }
 
 impl ListenerDraft {
+    /// Reads the certificates that its options name.
+    fn finish_tls(&mut self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
+        let at = self.socket.at.clone();
+        let (server, notes) = self.tls.finish().map_err(|misdeed| ConfigError {
+            at: at.clone(),
+            misdeed,
+        })?;
+        self.socket.transport.tls = server;
+        self.settings.identity_from_certificate = self.tls.by_identity || self.tls.by_subject;
+        if let Some(at) = at {
+            let warning = |text| Warning {
+                at: at.clone(),
+                option: "listener".into(),
+                text,
+            };
+            warnings.extend(notes.into_iter().map(warning));
+        }
+        Ok(())
+    }
+
     /// What the listener grants: what it says for itself, else what holds for all, else what is usual.
     fn granted(&self, all: &Security, local_only: bool) -> ListenerSettings {
         let mut granted = self.settings.clone();

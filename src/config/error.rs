@@ -66,6 +66,8 @@ pub enum Misdeed {
     Unreadable { path: PathBuf, error: io::Error },
     /// A line of a file that the option names is wrong.
     InFile { path: PathBuf, error: FileError },
+    /// A certificate, key or list in a file cannot be used.
+    InTlsFile { path: PathBuf, text: String },
     /// A line is not UTF-8.
     NotText,
     /// No option of this name exists, here or in Mosquitto.
@@ -120,6 +122,7 @@ impl fmt::Display for Misdeed {
             Misdeed::InFile { path, error } => {
                 write!(f, "{}:{}: {}", path.display(), error.line, error.cause)
             }
+            Misdeed::InTlsFile { path, text } => write!(f, "{}: {text}", path.display()),
             Misdeed::NotText => write!(f, "the line is not UTF-8 text"),
             Misdeed::UnknownOption {
                 name,

@@ -20,6 +20,7 @@ mod structure;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use cpus::CpuList;
 pub use error::{ConfigError, Location, Misdeed, Warning};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
+use super::tls::TlsDraft;
 use super::{Config, LogDestination, Socket};
 use crate::access::{Acl, Passwords};
 use crate::broker::{ListenerSettings, LogMask};
@@ -83,6 +84,8 @@ pub(super) struct ListenerDraft {
     pub settings: ListenerSettings,
     /// What it says for itself.
     pub security: Security,
+    /// What it says about TLS.
+    pub tls: TlsDraft,
 }
 
 /// Options of a listener that are otherwise taken from the broker's.

@@ -8,6 +8,7 @@ use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
 use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
+use super::tls;
 use super::{LogDestination, SocketDomain};
 use crate::broker::{LogKind, LogMask};
 use crate::limits;
@@ -93,6 +94,21 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("accept_protocol_versions", "3, 4, 5", Other(accept_protocol_versions)),
     listener("use_username_as_clientid", "false", Boolean(|l, v| l.settings.use_username_as_clientid = v)),
     listener("mount_point", "", Text(mount_point)),
+
+    // TLS.
+    listener("certfile", "", Text(|l, v| put(&mut l.tls.certfile, v))),
+    listener("keyfile", "", Text(|l, v| put(&mut l.tls.keyfile, v))),
+    listener("tls_certificate", "", Other(tls::certificate)),
+    listener("cafile", "", Text(|l, v| put(&mut l.tls.cafile, v))),
+    listener("capath", "", Text(|l, v| put(&mut l.tls.capath, v))),
+    listener("crlfile", "", Text(|l, v| put(&mut l.tls.crlfile, v))),
+    listener("require_certificate", "false", Boolean(|l, v| l.tls.require_certificate = v)),
+    listener("use_identity_as_username", "false", Boolean(|l, v| l.tls.by_identity = v)),
+    listener("use_subject_as_username", "false", Boolean(|l, v| l.tls.by_subject = v)),
+    listener("tls_version", "tlsv1.2", Other(tls::version)),
+    listener("ciphers", "", Text(|l, v| put(&mut l.tls.ciphers, v))),
+    listener("ciphers_tls1.3", "", Text(|l, v| put(&mut l.tls.ciphers_v13, v))),
+    listener("tls_alpn", "", Text(|l, v| put(&mut l.tls.alpn, v))),
 
     // What a listener grants.
     listener("max_qos", "2", Number { min: 0, max: 2, set: |l, v| l.settings.max_qos = v as u8 }),

@@ -153,7 +153,12 @@ impl InProcess {
     /// Sends what a connection has, all of it in the end.
     fn flush(&mut self, shard: usize, conn: ConnId) {
         let mut slices = Vec::new();
-        let gathered = self.shards[shard].gather(self.now_ms, conn, &mut slices);
+        let gathered = self.shards[shard].gather(
+            self.now_ms,
+            conn,
+            firehose::limits::SEND_BYTES_MAX,
+            &mut slices,
+        );
         if gathered == 0 {
             return;
         }

@@ -1,51 +1,330 @@
-//! TLS, by rustls.
-#![allow(missing_docs, unused_variables, dead_code)]
+//! TLS 1.2 and 1.3 by rustls, without a clock of its own making and without buffers: an idle connection owns none.
+//!
+//! Owns what a listener's connections share (`Server`, made from bytes of files) and one connection's state (`Tls`).
+
+mod failure;
+mod identity;
+mod server;
+mod suites;
+#[cfg(test)]
+mod tests;
+
+pub use failure::Failure;
+pub use server::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server};
+
 use std::sync::Arc;
-/// What a listener's TLS connections share.
-#[derive(Debug, PartialEq)]
-pub struct Server;
-pub struct Tls;
-#[derive(Debug)]
-pub struct Failure;
-#[derive(Clone, Debug)]
-pub struct Summary {
-    pub resumed: bool,
-}
+
+use rustls::HandshakeKind;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+};
+
+/// Bytes that a record adds to what it carries, at most, in the suites of `suites`: header, nonce, tag, content type.
+const RECORD_OVERHEAD: usize = 32;
+
+/// Bytes of the greatest record's plaintext (RFC 8446, 5.1).
+const RECORD_BYTES: usize = 1 << 14;
+
+/// Bytes of records that are not whole: a greatest record and its header (RFC 8446, 5.2), or a client's certificates.
+const KEPT_BYTES_MAX: usize = 128 << 10;
+
+/// Whether the peer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// More may come.
     Open,
+    /// close_notify has come.
     Closed,
 }
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "tls")
-    }
+
+/// What a handshake has agreed on, for the log and counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// `TLSv1_3`, say.
+    pub version: String,
+    /// `TLS13_AES_256_GCM_SHA384`, say.
+    pub suite: String,
+    /// Whether an earlier session went on.
+    pub resumed: bool,
 }
+
+/// One connection.
+pub struct Tls {
+    server: Arc<Server>,
+    connection: UnbufferedServerConnection,
+    /// The start of a record.
+    kept: Vec<u8>,
+    /// Of the first bytes, for a word about those who speak something else.
+    first: Option<u8>,
+    identity: Option<Box<str>>,
+    is_identified: bool,
+}
+
 impl Tls {
+    /// A connection that waits for its client's first bytes.
+    ///
+    /// # Errors
+    /// The configuration does not suit rustls; `Server::new` has made sure that it does.
     pub fn new(server: &Arc<Server>) -> Result<Tls, Failure> {
-        Err(Failure)
+        let connection = UnbufferedServerConnection::new(server.config().clone())
+            .map_err(|error| Failure::of(&error, None))?;
+        Ok(Tls {
+            server: server.clone(),
+            connection,
+            kept: Vec::new(),
+            first: None,
+            identity: None,
+            is_identified: false,
+        })
     }
+
+    /// Whether the client's Finished has not come yet.
     pub fn is_handshaking(&self) -> bool {
-        true
+        self.connection.is_handshaking()
     }
+
+    /// Takes bytes of the socket. What is whole is decrypted and handed to `plain`, what is not is kept; answers are
+    /// appended to `out`, an alert also when it fails.
+    ///
+    /// # Errors
+    /// The handshake fails, a record cannot be decrypted, or the client says that it gives up.
     pub fn receive(
         &mut self,
         bytes: &mut [u8],
         out: &mut Vec<u8>,
         plain: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Progress, Failure> {
-        Err(Failure)
+        if self.first.is_none() {
+            self.first = bytes.first().copied();
+        }
+        let mut collected = Vec::new();
+        let result = if self.kept.is_empty() {
+            let result = process(&mut self.connection, bytes, out, &mut collected);
+            if let Ok((used, Progress::Open)) = result {
+                self.kept.extend_from_slice(&bytes[used..]);
+            }
+            result
+        } else {
+            let mut kept = std::mem::take(&mut self.kept);
+            kept.extend_from_slice(bytes);
+            let result = process(&mut self.connection, &mut kept, out, &mut collected);
+            if let Ok((used, Progress::Open)) = result
+                && used < kept.len()
+            {
+                kept.drain(..used);
+                self.kept = kept;
+            }
+            result
+        };
+        let (_, progress) = result.map_err(|error| Failure::of(&error, self.first))?;
+        if self.kept.len() > KEPT_BYTES_MAX {
+            return Err(Failure::new("a TLS message is too long"));
+        }
+        self.identify();
+        if !collected.is_empty() {
+            plain(&mut collected);
+        }
+        Ok(progress)
     }
+
+    /// Looks at the client's certificate when the handshake is over.
+    fn identify(&mut self) {
+        if self.is_identified || self.is_handshaking() {
+            return;
+        }
+        self.is_identified = true;
+        let certificate = self.connection.peer_certificates().and_then(<[_]>::first);
+        self.identity =
+            certificate.and_then(|certificate| identity::of(self.server.named_by(), certificate));
+    }
+
+    /// Encrypts, in as few records as possible, to the end of `out`.
+    ///
+    /// # Errors
+    /// The handshake is not over, or the keys are used up.
     pub fn send(&mut self, plain: &[&[u8]], out: &mut Vec<u8>) -> Result<(), Failure> {
-        Err(Failure)
+        let joined;
+        let plain = match plain {
+            [one] => one,
+            several => {
+                joined = several.concat();
+                &joined[..]
+            }
+        };
+        self.when_writable(out, |traffic, out| {
+            let records = plain.len().div_ceil(RECORD_BYTES).max(1);
+            fit(out, plain.len() + records * RECORD_OVERHEAD, |room| {
+                traffic
+                    .encrypt(plain, room)
+                    .map_err(|error| (required(&error), error))
+            })
+            .map_err(|error| Failure::new(&format!("TLS cannot send: {error}")))
+        })
     }
-    pub fn close(&mut self, out: &mut Vec<u8>) {}
+
+    /// Announces the end (close_notify), as far as the handshake has come.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        // Whoever cannot be told any more learns of it by the end of the connection.
+        let _ = self.when_writable(out, |traffic, out| {
+            fit(out, 2 + RECORD_OVERHEAD, |room| {
+                traffic
+                    .queue_close_notify(room)
+                    .map_err(|error| (required(&error), error))
+            })
+            .map_err(|error| Failure::new(&error.to_string()))
+        });
+    }
+
+    /// Sends what rustls has to say first, then calls `write`.
+    fn when_writable(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Traffic<'_>, &mut Vec<u8>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
+            match state.map_err(|error| Failure::of(&error, None))? {
+                ConnectionState::EncodeTlsData(mut data) => {
+                    encode(&mut data, out).map_err(|error| Failure::new(&error.to_string()))?
+                }
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                ConnectionState::WriteTraffic(mut traffic) => return write(&mut traffic, out),
+                // Half closed: the peer sends no more, and may still be sent to.
+                ConnectionState::PeerClosed => {}
+                _ => return Err(Failure::new("the TLS handshake is not over")),
+            }
+        }
+    }
+
+    /// The user name that the certificate gives, where the listener says so.
     pub fn identity(&self) -> Option<&str> {
-        None
+        self.identity.as_deref()
     }
+
+    /// What was agreed on.
     pub fn summary(&self) -> Summary {
-        Summary { resumed: false }
+        let version = self.connection.protocol_version();
+        let suite = self.connection.negotiated_cipher_suite();
+        Summary {
+            version: version.map_or(String::new(), |version| format!("{version:?}")),
+            suite: suite.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
+            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
     }
+
+    /// Bytes held of records that are not whole.
     pub fn held_bytes(&self) -> usize {
-        0
+        self.kept.capacity()
+    }
+}
+
+type Data = rustls::server::ServerConnectionData;
+type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, Data>;
+
+/// Works off what is whole; returns the bytes used.
+fn process(
+    connection: &mut UnbufferedServerConnection,
+    bytes: &mut [u8],
+    out: &mut Vec<u8>,
+    plain: &mut Vec<u8>,
+) -> Result<(usize, Progress), rustls::Error> {
+    let (mut used, mut progress) = (0, Progress::Open);
+    loop {
+        let UnbufferedStatus { mut discard, state } =
+            connection.process_tls_records(&mut bytes[used..]);
+        let is_over = match state {
+            Err(error) => {
+                last_words(connection, out);
+                return Err(error);
+            }
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record?;
+                    plain.extend_from_slice(record.payload);
+                    discard += record.discard;
+                }
+                false
+            }
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                encode(&mut data, out)?;
+                false
+            }
+            Ok(ConnectionState::TransmitTlsData(data)) => {
+                data.done();
+                false
+            }
+            Ok(ConnectionState::PeerClosed) => {
+                progress = Progress::Closed;
+                false
+            }
+            Ok(_) => true,
+        };
+        used += discard;
+        if is_over {
+            return Ok((used, progress));
+        }
+    }
+}
+
+/// The alert that tells the client why.
+fn last_words(connection: &mut UnbufferedServerConnection, out: &mut Vec<u8>) {
+    loop {
+        match connection.process_tls_records(&mut []).state {
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                if encode(&mut data, out).is_err() {
+                    return;
+                }
+            }
+            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+            _ => return,
+        }
+    }
+}
+
+fn encode(
+    data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>,
+    out: &mut Vec<u8>,
+) -> Result<(), rustls::Error> {
+    fit(out, RECORD_BYTES, |room| {
+        data.encode(room).map_err(|error| match error {
+            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
+                (Some(required_size), error)
+            }
+            _ => (None, error),
+        })
+    })
+    .map_err(|error| rustls::Error::General(error.to_string()))
+}
+
+fn required(error: &EncryptError) -> Option<usize> {
+    match error {
+        EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
+            Some(*required_size)
+        }
+        _ => None,
+    }
+}
+
+/// Has `write` write to the end of `out`, with so much room, or with more if it asks for more.
+fn fit<E>(
+    out: &mut Vec<u8>,
+    mut room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, (Option<usize>, E)>,
+) -> Result<(), E> {
+    let start = out.len();
+    loop {
+        out.resize(start + room, 0);
+        match write(&mut out[start..]) {
+            Ok(written) => {
+                out.truncate(start + written);
+                return Ok(());
+            }
+            Err((Some(more), _)) if more > room => room = more,
+            Err((_, error)) => {
+                out.truncate(start);
+                return Err(error);
+            }
+        }
     }
 }
