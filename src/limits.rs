@@ -139,6 +139,16 @@ pub const HANDSHAKE_NICENESS: i32 = 10;
 /// Threads that work on handshakes, at most; not more than there are shards.
 pub const HANDSHAKE_THREADS_MAX: usize = 4;
 
+/// Bytes of a WebSocket upgrade request, where websockets_headers_size does not say otherwise: what browsers send with
+/// some cookies.
+pub const WEBSOCKET_HEADERS_BYTES: usize = 4096;
+
+/// Headers of a WebSocket upgrade request.
+pub const WEBSOCKET_HEADERS_MAX: usize = 64;
+
+/// Payload bytes that a WebSocket frame may announce. None of it is held, so that the bound is one of sense.
+pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 1 << 40;
+
 /// Messages that wait for room in the mesh, over all targets, before a shard takes no more input.
 pub const MESH_WAITING_MAX: usize = 16 * MESH_SLOTS;
 

@@ -17,6 +17,8 @@ use super::options::OPTIONS;
 use super::suggest;
 use super::{Config, PORT_DEFAULT};
 use crate::broker::ListenerSettings;
+use crate::limits::WEBSOCKET_HEADERS_BYTES;
+use crate::transport::websocket;
 
 /// Bytes of the shortest file name that `include_dir` takes: one letter and `.conf`.
 const INCLUDE_NAME_BYTES_MIN: usize = 6;
@@ -71,6 +73,7 @@ impl Builder {
                 security: Security::default(),
                 log_types: None,
                 log_destinations: None,
+                websocket_headers: None,
             },
             listeners: Vec::new(),
             default: None,
@@ -276,16 +279,17 @@ impl Builder {
             true => Security::default(),
             false => std::mem::take(&mut self.globals.security),
         };
+        let headers = self.globals.websocket_headers;
         let mut config = self.globals.config;
         config.local_only = !self.remote;
         if config.local_only {
             let mut draft = self.default.unwrap_or_default();
-            draft.finish_tls(&mut self.warnings)?;
+            draft.finish_transport(headers, &mut self.warnings)?;
             let settings = draft.granted(&security, true);
             config.listen_locally(&[PORT_DEFAULT], &settings, &draft.socket);
         } else {
             for mut draft in self.listeners.into_iter().chain(self.default) {
-                draft.finish_tls(&mut self.warnings)?;
+                draft.finish_transport(headers, &mut self.warnings)?;
                 config
                     .settings
                     .listeners
@@ -316,8 +320,19 @@ impl Builder {
 }
 
 impl ListenerDraft {
-    /// Reads the certificates that its options name.
-    fn finish_tls(&mut self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
+    /// What its connections speak below MQTT; reads the certificates that its options name.
+    fn finish_transport(
+        &mut self,
+        headers: Option<usize>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), ConfigError> {
+        self.settings.says_goodbye = self.websocket;
+        self.socket.transport.websocket = self.websocket.then(|| {
+            Arc::new(websocket::Options {
+                origins: self.origins.clone(),
+                headers_bytes_max: headers.unwrap_or(WEBSOCKET_HEADERS_BYTES),
+            })
+        });
         let at = self.socket.at.clone();
         let (server, notes) = self.tls.finish().map_err(|misdeed| ConfigError {
             at: at.clone(),

@@ -62,7 +62,6 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     // TLS, and the proxy in front of a listener.
     ("dhparamfile", Unsupported),
     ("disable_client_cert_date_checks", Unsupported),
-    ("enable_proxy_protocol", Guard),
     ("proxy_protocol_v2_require_tls", GuardIfTrue),
     ("psk_hint", Guard),
     ("tls_engine", Guard),
@@ -78,9 +77,7 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     // WebSockets and HTTP.
     ("http_dir", Unsupported),
     ("packet_buffer_size", Unsupported),
-    ("websockets_headers_size", Unsupported),
     ("websockets_log_level", Unsupported),
-    ("websockets_origin", Unsupported),
     // The process.
     ("enable_control_api", Unsupported),
     ("global_max_clients", Unsupported),

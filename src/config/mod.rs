@@ -21,6 +21,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport;
 
 pub use cpus::CpuList;
 pub use error::{ConfigError, Location, Misdeed, Warning};
@@ -29,7 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use crate::broker::{ListenerSettings, Settings};
-use crate::transport;
+use crate::transport::Plan;
 
 /// The port that is listened on when nothing else is said.
 pub const PORT_DEFAULT: u16 = 1883;
@@ -74,7 +75,7 @@ pub struct Socket {
     /// The path of a Unix domain socket (`listener 0 PATH`), instead of port and address.
     pub path: Option<PathBuf>,
     /// What its connections speak below MQTT.
-    pub transport: transport::Plan,
+    pub transport: Plan,
     /// A host without this address family (`EAFNOSUPPORT`, `EADDRNOTAVAIL`) goes without this socket; any other
     /// failure to bind it is an error as for the others.
     pub optional: bool,
@@ -204,7 +205,7 @@ impl Default for Socket {
             interface: None,
             max_connections: None,
             path: None,
-            transport: transport::Plan::default(),
+            transport: Plan::default(),
             optional: false,
             at: None,
         }

@@ -71,6 +71,8 @@ pub(super) struct Globals {
     pub security: Security,
     /// The kinds of log line, once one is configured.
     pub log_types: Option<LogMask>,
+    /// Bytes of the greatest upgrade request, once that is configured.
+    pub websocket_headers: Option<usize>,
     /// The destinations of log lines, once one is configured.
     pub log_destinations: Option<Vec<LogDestination>>,
 }
@@ -86,6 +88,10 @@ pub(super) struct ListenerDraft {
     pub security: Security,
     /// What it says about TLS.
     pub tls: TlsDraft,
+    /// `protocol websockets`.
+    pub websocket: bool,
+    /// `websockets_origin`, several times.
+    pub origins: Vec<String>,
 }
 
 /// Options of a listener that are otherwise taken from the broker's.

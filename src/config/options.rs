@@ -8,8 +8,8 @@ use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
 use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
-use super::tls;
 use super::{LogDestination, SocketDomain};
+use super::{tls, transport};
 use crate::broker::{LogKind, LogMask};
 use crate::limits;
 use crate::mqtt::topic;
@@ -94,6 +94,11 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("accept_protocol_versions", "3, 4, 5", Other(accept_protocol_versions)),
     listener("use_username_as_clientid", "false", Boolean(|l, v| l.settings.use_username_as_clientid = v)),
     listener("mount_point", "", Text(mount_point)),
+
+    // WebSocket and proxies.
+    listener("websockets_origin", "", Other(transport::origin)),
+    global("websockets_headers_size", "4096", Number { min: 256, max: 65_536, set: |g, v| g.websocket_headers = Some(v as usize) }),
+    listener("enable_proxy_protocol", "", Other(transport::proxy_protocol)),
 
     // TLS.
     listener("certfile", "", Text(|l, v| put(&mut l.tls.certfile, v))),
@@ -182,10 +187,16 @@ fn cpu_list(globals: &mut Globals, text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn protocol(_: &mut ListenerDraft, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
-    match line.word(name)? {
-        "mqtt" => Ok(None),
-        other @ ("websockets" | "http_api") => Err(Misdeed::NotYet {
+fn protocol(
+    listener: &mut ListenerDraft,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    listener.websocket = word == "websockets";
+    match word {
+        "mqtt" | "websockets" => Ok(None),
+        other @ "http_api" => Err(Misdeed::NotYet {
             what: format!("{name} {other}"),
         }),
         other => Err(not_one_of(name, other, &["mqtt", "websockets"])),
