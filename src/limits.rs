@@ -139,6 +139,9 @@ pub const HANDSHAKE_NICENESS: i32 = 10;
 /// Threads that work on handshakes, at most; not more than there are shards.
 pub const HANDSHAKE_THREADS_MAX: usize = 4;
 
+/// Bytes of a PROXY header: version 1 has 107 at most, version 2 may carry what the proxy knows besides.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// Bytes of a WebSocket upgrade request, where websockets_headers_size does not say otherwise: what browsers send with
 /// some cookies.
 pub const WEBSOCKET_HEADERS_BYTES: usize = 4096;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
+use super::on_identified::PeerName;
 use super::on_verified::Admission;
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
@@ -388,7 +389,7 @@ impl Broker {
         if !self.clients.settings.connection_messages {
             return;
         }
-        let address = self.clients.conns[conn.index()].peer().address;
+        let address = PeerName(self.clients.conns[conn.index()].peer().address);
         // As Mosquitto prints it: p1, p2 and p5.
         let version = match connect.version {
             Version::V31 => 1,
@@ -400,9 +401,7 @@ impl Broker {
         let user = user.unwrap_or_default();
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!(
-                "New client connected from {}:{} as {client} (p{version}, c{clean}, k{keep_alive}{user}).",
-                address.ip(),
-                address.port(),
+                "New client connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."
             )
         });
     }

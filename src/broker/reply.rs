@@ -4,6 +4,7 @@
 //! do not lie between the messages of others in the log (which would keep those from merging).
 
 use super::clients::{Clients, Stage};
+use super::on_identified::PeerName;
 use super::settings::LogKind;
 use crate::ids::ConnId;
 
@@ -44,7 +45,7 @@ impl Clients {
         let entry = &self.conns[conn.index()];
         let name = match self.sessions.get(entry.session as usize) {
             Some(Some(session)) => session.client_id.to_string(),
-            _ => entry.peer().address.to_string(),
+            _ => PeerName(entry.peer().address).to_string(),
         };
         self.log(kind, || text(&name));
     }

@@ -19,6 +19,8 @@ pub(super) enum Known {
     Guard,
     /// Keeps somebody out, unless its value is `false`.
     GuardIfTrue,
+    /// Asks for TLS with pre-shared keys, which will not come.
+    Psk,
 }
 
 impl Known {
@@ -31,6 +33,10 @@ impl Known {
             Known::GuardIfTrue if matches!(line.words().next(), Some("false" | "0")) => {
                 Ok("not supported yet, and not asked for")
             }
+            Known::Psk => Err(Misdeed::Misplaced {
+                name,
+                rule: "TLS with pre-shared keys is not spoken here (rustls has none): give clients certificates or passwords",
+            }),
             Known::Guard | Known::GuardIfTrue => Err(Misdeed::WouldOpen { name }),
         }
     }
@@ -44,7 +50,7 @@ pub(super) fn find(name: &str) -> Option<(&'static str, Known)> {
         .copied()
 }
 
-use Known::{Bridge, Guard, GuardIfTrue, Obsolete, Unsupported};
+use Known::{Bridge, Guard, GuardIfTrue, Obsolete, Psk, Unsupported};
 
 /// By subject, in alphabetical order.
 #[rustfmt::skip]
@@ -58,12 +64,12 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     ("plugin_load", Guard),
     ("plugin_opt_", Guard),
     ("plugin_use", Guard),
-    ("psk_file", Guard),
+    ("psk_file", Psk),
     // TLS, and the proxy in front of a listener.
     ("dhparamfile", Unsupported),
     ("disable_client_cert_date_checks", Unsupported),
     ("proxy_protocol_v2_require_tls", GuardIfTrue),
-    ("psk_hint", Guard),
+    ("psk_hint", Psk),
     ("tls_engine", Guard),
     ("tls_engine_kpass_sha1", Guard),
     ("tls_keyform", Guard),

@@ -1,5 +1,7 @@
 //! The options that make listeners: `listener`, `port`, `bind_address`, and `per_listener_settings`.
 
+use std::path::PathBuf;
+
 use super::build::{Builder, Place};
 use super::error::Misdeed;
 use super::line::{self, Line};
@@ -12,18 +14,18 @@ impl Builder {
         let word = line.word(name)?;
         let port = port(name, word, 0)?;
         let address = line.words().nth(1);
-        if port == 0 && address.is_some() {
-            return Err(Misdeed::NotYet {
-                what: "listener 0: Unix domain sockets".into(),
-            });
-        } else if port == 0 {
+        if port == 0 && address.is_none() {
             return Err(out_of_range(name, word));
         }
         self.remote = true;
         let mut listener = ListenerDraft::default();
         listener.settings.port = port;
         listener.socket.port = port;
-        listener.socket.address = address.map(String::from);
+        match port {
+            // Port 0 is a Unix domain socket, and the address its path.
+            0 => listener.socket.path = address.map(PathBuf::from),
+            _ => listener.socket.address = address.map(String::from),
+        }
         listener.socket.at = Some(self.at.clone());
         self.current = Some(Place::Listener(self.listeners.len()));
         self.listeners.push(listener);

@@ -33,8 +33,8 @@ fn run(handshakes: &Receiver<Handshake>) {
         let mut answer = handshake.run();
         for _ in 0..PASSWORD_ANSWER_ATTEMPTS {
             match answer.deliver() {
-                Ok(()) => break,
-                Err(back) => answer = back,
+                None => break,
+                Some(back) => answer = back,
             }
             thread::sleep(Duration::from_millis(PASSWORD_ANSWER_PAUSE_MS));
         }

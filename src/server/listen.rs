@@ -3,6 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -15,16 +18,58 @@ use crate::shard::Listener;
 /// What was bound.
 pub struct Bound {
     /// By configured listener.
-    pub listeners: Vec<Listener>,
+    listeners: Vec<Listener>,
     addresses: Vec<SocketAddr>,
+    /// Of Unix domain sockets.
+    paths: Vec<PathBuf>,
 }
 
 impl Bound {
+    /// Takes the listeners out.
+    pub fn take_listeners(&mut self) -> Vec<Listener> {
+        std::mem::take(&mut self.listeners)
+    }
+
     /// The addresses, as a person writes them.
     pub fn names(&self) -> String {
-        let names: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        names.join(", ")
+        let paths = self.paths.iter().map(|path| path.display().to_string());
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        addresses.chain(paths).collect::<Vec<_>>().join(", ")
     }
+}
+
+impl Drop for Bound {
+    /// Takes back the paths of Unix domain sockets.
+    fn drop(&mut self) {
+        for path in &self.paths {
+            // If it is gone already, somebody has done our work.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A Unix domain socket. One that a broker has left behind, and that nobody listens at, gives way.
+fn local(configured: &Configured, path: &Path) -> Result<Listener, ServeError> {
+    let failed = |source| ServeError::Listen {
+        place: path.display().to_string(),
+        at: configured.at.as_ref().map(ToString::to_string),
+        source,
+    };
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let bind = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        socket.listen(limits::LISTEN_BACKLOG)?;
+        Ok(OwnedFd::from(socket))
+    };
+    let socket = bind().map_err(failed)?;
+    let listener = Listener::new([socket], configured.max_connections);
+    listener.set_transport(configured.transport.clone());
+    Ok(listener)
 }
 
 /// Binds all listeners of the configuration.
@@ -32,8 +77,14 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
     let mut bound = Bound {
         listeners: Vec::new(),
         addresses: Vec::new(),
+        paths: Vec::new(),
     };
     for configured in &config.sockets {
+        if let Some(path) = &configured.path {
+            bound.listeners.push(local(configured, path)?);
+            bound.paths.push(path.clone());
+            continue;
+        }
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
         for address in addresses(configured)? {

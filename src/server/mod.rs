@@ -44,7 +44,7 @@ fn run(config: Config) -> Result<(), ServeError> {
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let cpus = resources::cpus(config.cpu_list.as_ref())?;
     let shards = resources::shards(config.shards, cpus.len());
-    let bound = listen::bind(&config)?;
+    let mut bound = listen::bind(&config)?;
     resources::check_open_files(&config, shards)?;
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
@@ -55,7 +55,11 @@ fn run(config: Config) -> Result<(), ServeError> {
         settings.log = LogMask::NONE;
     }
     let wanted = settings.log;
-    let shared = Shared::new(shards, bound.listeners, config.global_max_connections);
+    let shared = Shared::new(
+        shards,
+        bound.take_listeners(),
+        config.global_max_connections,
+    );
     let checks = passwords::start(&settings).map_err(ServeError::Thread)?;
     let handshakes = handshakes::start(shards).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {

@@ -72,15 +72,11 @@ impl Handshake {
 }
 
 impl Answer {
-    /// Tells the shard.
-    ///
-    /// # Errors
-    /// The answer, when the shard takes no more commands now.
-    pub fn deliver(self) -> Result<(), Answer> {
+    /// Tells the shard; gives the answer back when the shard takes no more commands now.
+    pub fn deliver(self) -> Option<Answer> {
         let Answer { command, reply } = self;
-        reply
-            .send(command)
-            .map_err(|command| Answer { command, reply })
+        let command = reply.send(command).err()?;
+        Some(Answer { command, reply })
     }
 }
 

@@ -29,13 +29,34 @@ fn each_misdeed_names_its_line_and_reason() {
             "listener 70000\n",
             "1: listener: 70000 is out of range, 1 to 65535",
         ),
+        ("listener 0\n", "1: listener: 0 is out of range, 1 to 65535"),
         (
-            "listener 0 /run/x.sock\n",
-            "1: listener 0: Unix domain sockets: not supported yet",
+            "listener 1883\nprotocol http_api\n",
+            "2: protocol http_api: not supported yet",
         ),
         (
-            "listener 1883\nprotocol websockets\n",
-            "2: protocol websockets: not supported yet",
+            "listener 8883\ncertfile /nowhere/a.crt\n",
+            "1: certfile: keyfile is missing beside it",
+        ),
+        (
+            "listener 8883\nkeyfile /nowhere/a.key\n",
+            "1: keyfile: certfile is missing beside it",
+        ),
+        (
+            "listener 8883\ncertfile /nowhere/a.crt\nkeyfile /nowhere/a.key\n",
+            "1: cannot read /nowhere/a.crt: No such file or directory (os error 2)",
+        ),
+        (
+            "listener 8883\ntls_version sslv3\n",
+            "2: tls_version: `sslv3` is none of tlsv1.2, tlsv1.3",
+        ),
+        (
+            "listener 8883\ntls_certificate a.crt\n",
+            "2: tls_certificate: `a.crt`: the file of the certificate and the file of its key are wanted",
+        ),
+        (
+            "enable_proxy_protocol 3\n",
+            "1: enable_proxy_protocol: `3` is none of 1, 2, true, false",
         ),
         (
             "protocol foo\n",
@@ -141,13 +162,6 @@ fn unreadable_files_and_text_that_is_none_are_named() {
 #[test]
 fn what_keeps_somebody_out_is_never_ignored() {
     for name in [
-        "psk_file",
-        "cafile",
-        "capath",
-        "certfile",
-        "keyfile",
-        "crlfile",
-        "psk_hint",
         "plugin",
         "global_plugin",
         "auth_plugin",
@@ -155,20 +169,26 @@ fn what_keeps_somebody_out_is_never_ignored() {
         "plugin_use",
         "plugin_opt_db",
         "auth_opt_db",
-        "tls_version",
-        "ciphers",
-        "enable_proxy_protocol",
     ] {
         let text = error(&format!("listener 1883\n{name} x\n"));
         assert!(text.contains("ignoring it would open the broker"), "{text}");
     }
-    for name in [
-        "require_certificate",
-        "use_identity_as_username",
-        "use_subject_as_username",
+    for name in ["psk_file", "psk_hint"] {
+        let text = error(&format!("listener 1883\n{name} x\n"));
+        assert!(text.contains("pre-shared keys"), "{text}");
+    }
+    // Rules about certificates, where there is no TLS.
+    for line in [
+        "cafile x",
+        "capath x",
+        "crlfile x",
+        "tls_alpn mqtt",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "use_subject_as_username true",
     ] {
-        assert!(error(&format!("listener 1883\n{name} true\n")).contains("open the broker"));
-        assert_eq!(warnings(&format!("listener 1883\n{name} false\n")).len(), 1);
+        let text = error(&format!("listener 1883\n{line}\n"));
+        assert!(text.contains("the listener speaks no TLS"), "{text}");
     }
 }
 

@@ -56,6 +56,9 @@ fn certificate(error: &CertificateError) -> String {
         | CertificateError::ExpiredRevocationListContext { .. } => {
             "cannot be judged, because the list in crlfile has expired".into()
         }
+        other if format!("{other:?}").contains("UnsupportedCertVersion") => {
+            "is of X.509 version 1, which is not accepted: make one of version 3".into()
+        }
         other => format!("is not accepted: {other}"),
     }
 }
