@@ -1,6 +1,6 @@
 //! What the brain of a shard asks of the world: the other half of its interface beside its `on_<event>` calls.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::access::Passwords;
@@ -81,6 +81,8 @@ pub struct Verify {
     pub conn: ConnId,
     /// To be given back with the answer: the connection's number may be another's by then.
     pub ticket: u32,
+    /// Its address: no one address may fill the queue.
+    pub address: IpAddr,
     /// What it is checked against.
     pub passwords: Arc<Passwords>,
     /// The user name.

@@ -41,6 +41,7 @@ pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::ids::{ConnId, ShardId};
@@ -177,6 +178,11 @@ impl Broker {
         let message = Arc::new(message);
         self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
         self.end_event(now_ms);
+    }
+
+    /// The address of a connection's client.
+    pub fn address(&self, conn: ConnId) -> IpAddr {
+        self.clients.conns[conn.index()].peer().address.ip()
     }
 
     /// Whether CONNECT was accepted on this shard, so that the connection stays here.

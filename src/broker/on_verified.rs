@@ -74,6 +74,7 @@ impl Broker {
         let (Some(user), Some(password)) = (user_name(connect), connect.password) else {
             return self.refuse(now_ms, conn, ReasonCode::NOT_AUTHORIZED);
         };
+        let address = self.address(conn);
         let verifying = &mut self.verifying;
         verifying.tickets = verifying.tickets.wrapping_add(1);
         let ticket = verifying.tickets;
@@ -82,6 +83,7 @@ impl Broker {
         let verify = Verify {
             conn,
             ticket,
+            address,
             passwords,
             user: user.into(),
             password: password.into(),

@@ -170,6 +170,7 @@ impl<B: Brain> Shard<B> {
         if flags.has(Flags::TRANSPORT) {
             drop(self.transports.take(conn));
         }
+        self.release_source(conn);
         self.connections.remove(conn);
         self.brain.on_closed(self.now_ms, conn);
     }

@@ -42,6 +42,8 @@ struct Client {
     gone: bool,
     /// Not closed by the end of a drain.
     stays: bool,
+    /// Nothing is to be received from it.
+    paused: bool,
 }
 
 pub struct Puppet {
@@ -244,8 +246,12 @@ impl Brain for Puppet {
 
     fn on_verified(&mut self, _now_ms: u64, _conn: ConnId, _ticket: u32, _verdict: Verdict) {}
 
-    fn is_waiting(&self, _conn: ConnId) -> bool {
-        false
+    fn is_waiting(&self, conn: ConnId) -> bool {
+        self.clients[conn.index()].paused
+    }
+
+    fn address(&self, conn: ConnId) -> Option<std::net::IpAddr> {
+        Some(self.clients[conn.index()].peer?.address.ip())
     }
 
     fn on_eof(&mut self, _now_ms: u64, conn: ConnId, cause: CloseCause) {
