@@ -334,6 +334,9 @@ pub const SOURCE_BURST_S: u64 = 10;
 /// Source addresses without a connection that are remembered for their rate: some 3 MB.
 pub const SOURCES_IDLE_MAX: usize = 1 << 16;
 
+/// Characters of a topic filter in such a line.
+pub const LOGGED_FILTER_CHARS: usize = 100;
+
 /// Log lines a second about what is refused to clients: of all shards together about connections, of each about the
 /// rest. What is not said is counted.
 pub const REFUSAL_LINES_PER_S: u32 = 20;

@@ -60,6 +60,10 @@ pub enum Effect {
     /// The send in flight holds memory that is wanted back: cancel it; the shard answers with `on_sent` as always,
     /// with what had been taken by the socket.
     CancelSend { conn: ConnId },
+    /// Receive nothing from the connection until `Resume`. What is on its way may still come.
+    Pause { conn: ConnId },
+    /// Receive from the connection again.
+    Resume { conn: ConnId },
     /// Move the connection's socket to another shard, with this in front; the shard answers with `on_closed`.
     Handover {
         conn: ConnId,

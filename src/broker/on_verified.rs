@@ -93,9 +93,9 @@ impl Broker {
             .push_back(Effect::Verify(Box::new(verify)));
     }
 
-    /// Whether a connection waits for its password to be checked, and should not be read from.
+    /// Whether a connection should not be read from: it waits for its password to be checked, or publishes too fast.
     pub fn is_waiting(&self, conn: ConnId) -> bool {
-        self.clients.conns[conn.index()].stage == Stage::Verifying
+        self.clients.conns[conn.index()].stage == Stage::Verifying || self.is_held(conn)
     }
 
     /// Keeps what a client sends while it waits, within bounds.

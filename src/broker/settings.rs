@@ -48,7 +48,7 @@ pub struct Settings {
 /// What one client may ask for. Mosquitto has no such bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
-    /// Subscriptions, shared ones among them.
+    /// Subscriptions, shared ones among them; 0 means no bound but the built-in ones.
     pub subscriptions: u32,
     /// Levels of a topic name or filter. Of names with the listener's mount point, of filters without `$share/NAME/`.
     pub topic_levels: u16,
@@ -63,7 +63,7 @@ pub struct Quotas {
 impl Default for Quotas {
     fn default() -> Self {
         Quotas {
-            subscriptions: limits::SUBSCRIPTIONS_MAX as u32,
+            subscriptions: 0,
             topic_levels: limits::TOPIC_LEVELS_MAX as u16,
             topic_bytes: u16::MAX,
             wildcard_depth: 0,

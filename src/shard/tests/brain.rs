@@ -142,6 +142,18 @@ impl Puppet {
             }
             // Keeps the whole shard from doing anything.
             "nap" => std::thread::sleep(std::time::Duration::from_millis(number as u64)),
+            "pause" => {
+                self.clients[conn.index()].paused = true;
+                self.effects.push_back(Effect::Pause { conn });
+            }
+            "resume" => {
+                for (index, client) in self.clients.iter_mut().enumerate() {
+                    if std::mem::take(&mut client.paused) {
+                        let conn = ConnId(index as u32);
+                        self.effects.push_back(Effect::Resume { conn });
+                    }
+                }
+            }
             "stay" => self.clients[conn.index()].stays = true,
             "kill" => self.close(conn, CloseHow::Now),
             // Flushes, but gives up after so many milliseconds.

@@ -255,6 +255,20 @@ impl Client {
         }
     }
 
+    /// Whether nothing comes for a time.
+    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+        self.line_within(time).is_none()
+    }
+
+    /// The next line, if it comes in time; not to be used where only a part of one may come.
+    pub fn line_within(&mut self, time: Duration) -> Option<String> {
+        self.socket().set_read_timeout(Some(time)).unwrap();
+        let mut line = String::new();
+        let result = self.reader.read_line(&mut line);
+        self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        result.is_ok().then(|| line.trim_end().to_owned())
+    }
+
     /// Makes the close of this socket a reset.
     pub fn reset_on_close(&self) {
         socket2::SockRef::from(self.socket())
