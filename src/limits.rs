@@ -316,6 +316,34 @@ pub const PASSWORD_ANSWER_ATTEMPTS: usize = 2000;
 
 const _: () = assert!(PASSWORDS_WAITING_MAX + HANDSHAKES_WAITING_MAX < COMMANDS_MAX);
 
+/// Passwords of one source address that wait to be checked: an eighth of the queue, so that the others get through.
+pub const PASSWORDS_WAITING_PER_ADDRESS: usize = PASSWORDS_WAITING_MAX / 8;
+
+/// Connections of one source address, where the configuration says nothing: more than stand behind one address in
+/// most networks, and too few to take all memory.
+pub const SOURCE_CONNECTIONS: u32 = 10_000;
+
+/// New connections a second of one source address, where the configuration says nothing: its TLS handshakes take less
+/// than one core.
+pub const SOURCE_RATE: u32 = 1000;
+
+/// The greatest rate that can be configured, for connections of an address and for messages of a client: one each
+/// microsecond, the unit in which they are counted.
+pub const RATE_MAX: u32 = 1_000_000;
+
+/// Seconds of its rate that an address may use at once: those who come back after a restart are many.
+pub const SOURCE_BURST_S: u64 = 10;
+
+/// Source addresses without a connection that are remembered for their rate: some 3 MB.
+pub const SOURCES_IDLE_MAX: usize = 1 << 16;
+
+/// Characters of a topic filter in such a line.
+pub const LOGGED_FILTER_CHARS: usize = 100;
+
+/// Log lines a second about what is refused to clients: of all shards together about connections, of each about the
+/// rest. What is not said is counted.
+pub const REFUSAL_LINES_PER_S: u32 = 20;
+
 // --- load ---
 
 /// Nanoseconds that the load tester's histograms tell apart, at most: an hour. What is above counts as this.

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use super::access::Rights;
 use super::counters::Counters;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
+use super::quotas::{Reading, RefusalLines};
 use super::settings::{ListenerSettings, LogKind, Settings};
 use super::timers::{Owner, Timers, tick, tick_after};
 use crate::ids::{ConnId, SessionId, ShardId};
@@ -72,6 +73,10 @@ pub struct Conn {
     pub alias_max: u16,
     pub version: Version,
     pub stage: Stage,
+    /// Whether its packets are handled as they come.
+    pub reading: Reading,
+    /// Whether nobody has vouched for who it is.
+    pub is_anonymous: bool,
     /// Whether it wants reason strings and user properties with its answers (MQTT 5, 3.1.2.11.7).
     pub wants_problems: bool,
 }
@@ -94,6 +99,8 @@ impl Conn {
             alias_max: 0,
             version: Version::V311,
             stage: Stage::Free,
+            reading: Reading::On,
+            is_anonymous: true,
             wants_problems: true,
         }
     }
@@ -180,6 +187,8 @@ pub struct Clients {
     pub overflowing: Vec<ConnId>,
     /// What clients may do; absent without an ACL file.
     pub rights: Option<Box<Rights>>,
+    /// Lines about what is refused to clients.
+    pub refusal_lines: RefusalLines,
     /// Bytes of packets that have not been received whole.
     pub partial_bytes: usize,
     serials: u64,
@@ -207,6 +216,7 @@ impl Clients {
             replies: Vec::new(),
             replies_to: ConnId(NONE),
             overflowing: Vec::new(),
+            refusal_lines: RefusalLines::default(),
             partial_bytes: 0,
             serials: 0,
         }

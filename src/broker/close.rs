@@ -22,6 +22,9 @@ use crate::session::{EXPIRY_NEVER, Will};
 impl Broker {
     /// The peer has closed the connection, or it broke.
     pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
+        if self.ends_later(conn, cause) {
+            return;
+        }
         match self.clients.conns[conn.index()].stage {
             Stage::Free | Stage::Moved => return,
             Stage::Closing => return self.clients.close(conn, CloseHow::Now),
@@ -205,7 +208,7 @@ impl Broker {
         } = *will;
         // Not when CONNECT brings it: as Mosquitto does.
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        if !self.clients.may_write(session, topic) {
+        if super::on_publish::is_broker_topic(topic) || !self.clients.may_write(session, topic) {
             self.clients.counters.publish_dropped += 1;
             return;
         }

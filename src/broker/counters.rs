@@ -37,6 +37,12 @@ counters! {
     publish_sent,
     /// Messages dropped for one subscriber each: queue bounds, packet size, expiry.
     publish_dropped,
+    /// Times that a client was made to wait because it published too fast.
+    publish_paused,
+    /// PUBLISH packets to a topic that is longer or deeper than allowed.
+    topics_refused,
+    /// Subscriptions refused: too many, too long or deep, wildcards too close to the start.
+    subscriptions_refused,
     /// Payload bytes of PUBLISH packets received.
     publish_bytes_received,
     /// Payload bytes of PUBLISH packets queued for sending.

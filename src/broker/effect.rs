@@ -1,6 +1,6 @@
 //! What the brain of a shard asks of the world: the other half of its interface beside its `on_<event>` calls.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::access::Passwords;
@@ -60,6 +60,10 @@ pub enum Effect {
     /// The send in flight holds memory that is wanted back: cancel it; the shard answers with `on_sent` as always,
     /// with what had been taken by the socket.
     CancelSend { conn: ConnId },
+    /// Receive nothing from the connection until `Resume`. What is on its way may still come.
+    Pause { conn: ConnId },
+    /// Receive from the connection again.
+    Resume { conn: ConnId },
     /// Move the connection's socket to another shard, with this in front; the shard answers with `on_closed`.
     Handover {
         conn: ConnId,
@@ -81,6 +85,8 @@ pub struct Verify {
     pub conn: ConnId,
     /// To be given back with the answer: the connection's number may be another's by then.
     pub ticket: u32,
+    /// Its address: no one address may fill the queue.
+    pub address: IpAddr,
     /// What it is checked against.
     pub passwords: Arc<Passwords>,
     /// The user name.

@@ -29,6 +29,7 @@ mod on_subscribe;
 mod on_timers;
 mod on_verified;
 mod outgoing;
+mod quotas;
 mod replay;
 mod reply;
 mod settings;
@@ -41,6 +42,7 @@ pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::ids::{ConnId, ShardId};
@@ -52,6 +54,7 @@ use on_drain::Drain;
 use on_identified::{Identities, PeerName};
 use on_verified::Verifying;
 use outgoing::Outgoing;
+use quotas::Rates;
 use replay::Replays;
 use std::hash::BuildHasher;
 
@@ -106,6 +109,8 @@ pub struct Broker {
     replays: Replays,
     drain: Drain,
     verifying: Verifying,
+    /// How fast clients publish; absent without a bound.
+    rates: Option<Box<Rates>>,
     identities: Identities,
 }
 
@@ -115,6 +120,7 @@ impl Broker {
     pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Broker {
         let shards = shards.max(1);
         Broker {
+            rates: Rates::new(&settings.quotas),
             clients: Clients::new(settings, shard, shards, seed),
             routing: Routing {
                 subscriptions: Subscriptions::new(seed),
@@ -167,6 +173,9 @@ impl Broker {
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
         self.verifying.forget(conn);
+        if let Some(rates) = &mut self.rates {
+            rates.forget(conn);
+        }
         self.identities.forget(conn);
         self.clients.free_conn(conn);
         self.end_event(now_ms);
@@ -177,6 +186,11 @@ impl Broker {
         let message = Arc::new(message);
         self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
         self.end_event(now_ms);
+    }
+
+    /// The address of a connection's client.
+    pub fn address(&self, conn: ConnId) -> IpAddr {
+        self.clients.conns[conn.index()].peer().address.ip()
     }
 
     /// Whether CONNECT was accepted on this shard, so that the connection stays here.

@@ -19,6 +19,10 @@ impl Broker {
         if entry.stage == Stage::Verifying {
             return self.hold(now_ms, conn, bytes);
         }
+        if self.is_held(conn) {
+            self.keep_partial(now_ms, conn, bytes);
+            return self.end_event(now_ms);
+        }
         self.clients.replies_to = conn;
         let rest = match self.clients.conns[conn.index()].partial.is_some() {
             true => self.complete_partial(now_ms, conn, bytes),
@@ -36,7 +40,7 @@ impl Broker {
         matches!(
             self.clients.conns[conn.index()].stage,
             Stage::Connecting | Stage::Established
-        )
+        ) && !self.is_held(conn)
     }
 
     /// Bytes of the largest packet that is accepted now: little until the client has been let in.
@@ -62,6 +66,9 @@ impl Broker {
                 return self.shut(now_ms, conn, CloseHow::Now);
             }
             match mqtt::frame(rest, self.packet_bytes_max(conn)) {
+                Ok(FrameStatus::Complete(_)) if self.must_wait(now_ms, conn, first) => {
+                    return self.keep_partial(now_ms, conn, rest);
+                }
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, after) = rest.split_at(frame.total_len);
                     self.packet(now_ms, conn, packet, &frame, after);
@@ -94,7 +101,13 @@ impl Broker {
             let Some(partial) = &self.clients.conns[conn.index()].partial else {
                 return rest;
             };
-            let missing = match mqtt::frame(partial, max) {
+            let first = partial.first().copied().unwrap_or_default();
+            let (status, len) = (mqtt::frame(partial, max), partial.len());
+            let missing = match status {
+                Ok(FrameStatus::Complete(_)) if self.must_wait(now_ms, conn, first) => {
+                    self.keep_partial(now_ms, conn, rest);
+                    return &[];
+                }
                 Ok(FrameStatus::Complete(frame)) => {
                     let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
                         return rest;
@@ -105,7 +118,7 @@ impl Broker {
                 }
                 Ok(FrameStatus::Incomplete {
                     total_len: Some(total),
-                }) => total - partial.len(),
+                }) => total - len,
                 Ok(FrameStatus::Incomplete { total_len: None }) => 1,
                 Err(error) => {
                     let Some(partial) = self.clients.conns[conn.index()].partial.take() else {

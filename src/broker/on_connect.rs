@@ -179,8 +179,9 @@ impl Broker {
             if size_limit > 0 && will.payload.len() > size_limit {
                 return Err(ReasonCode::PACKET_TOO_LARGE);
             }
-            if super::on_publish::is_broker_topic(will.topic) {
-                return Err(ReasonCode::NOT_AUTHORIZED);
+            let topic = format!("{}{}", listener.mount_point, will.topic);
+            if self.clients.settings.quotas.is_too_much(&topic) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID);
             }
         }
         Ok(())
@@ -282,9 +283,11 @@ impl Broker {
             max => max,
         };
         let keep_alive_s = granted_keep_alive(connect.keep_alive, settings.max_keepalive);
+        let is_anonymous = self.is_anonymous(conn, connect);
         let entry = &mut self.clients.conns[conn.index()];
         entry.stage = Stage::Established;
         entry.version = connect.version;
+        entry.is_anonymous = is_anonymous;
         entry.session = session.0;
         entry.keep_alive_s = keep_alive_s;
         entry.active_at = tick(now_ms);

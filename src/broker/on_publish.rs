@@ -79,6 +79,9 @@ impl Broker {
 
     /// Routes and acknowledges a message whose topic is known in full.
     fn publish_to(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) {
+        if self.clients.settings.quotas.is_too_much(topic) {
+            return self.refuse_topic(now_ms, conn, publish);
+        }
         match publish.packet_id {
             None => {
                 if self.may_publish(conn, publish, topic).is_ok() {
@@ -217,9 +220,11 @@ impl Broker {
     }
 }
 
-/// Whether only the broker itself publishes to this topic.
+/// Whether no client publishes to this topic, whatever the rules say: only the broker itself does, or nobody could
+/// subscribe to it. As in Mosquitto, by the first characters.
+#[inline]
 pub(super) fn is_broker_topic(topic: &str) -> bool {
-    topic == "$SYS" || topic.starts_with("$SYS/")
+    topic.starts_with('$') && (topic.starts_with("$SYS") || topic.starts_with("$share"))
 }
 
 fn routed(somebody_wanted_it: bool) -> ReasonCode {

@@ -87,13 +87,11 @@ impl Broker {
             subscription_id,
         };
         let share = topic::share(filter);
-        if self.is_one_too_many(session, conn, filter) {
+        if let Some(reason) = self.refuses_subscription(now_ms, session, conn, filter) {
             if self.clients.conns[conn.index()].version == Version::V31 {
-                return Err(ReasonCode::QUOTA_EXCEEDED); // its SUBACK knows no error
+                return Err(reason); // its SUBACK knows no error
             }
-            self.pending_subscribe(ticket, |pending| {
-                pending.reasons.push(ReasonCode::QUOTA_EXCEEDED)
-            });
+            self.pending_subscribe(ticket, |pending| pending.reasons.push(reason));
             return Ok(());
         }
         self.pending_subscribe(ticket, |pending| {
@@ -137,17 +135,39 @@ impl Broker {
         Ok(())
     }
 
+    /// Why a client may not subscribe to a filter.
+    fn refuses_subscription(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        conn: ConnId,
+        filter: &str,
+    ) -> Option<ReasonCode> {
+        if let Some(reason) = self.refuses_filter(now_ms, conn, filter) {
+            return Some(reason);
+        }
+        let reason = ReasonCode::QUOTA_EXCEEDED;
+        let is_too_many = self.is_one_too_many(session, conn, filter);
+        is_too_many.then(|| {
+            self.note_refused_subscription(now_ms, conn, filter, reason);
+            reason
+        })
+    }
+
     /// Whether a session has as many subscriptions as it may have, and this is not one of them: those are replaced
     /// (MQTT-3.8.4-3).
     fn is_one_too_many(&mut self, session: SessionId, conn: ConnId, filter: &str) -> bool {
+        let most = self.clients.settings.quotas.subscriptions as usize;
         let Some(entry) = self.clients.session(session) else {
             return false;
         };
         let share = topic::share(filter);
         let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
+        let plain = entry.subscriptions.as_slice().len();
         let is_full = match share {
+            _ if most > 0 && plain + shared >= most => true,
             Some(_) => shared >= limits::SHARED_SUBSCRIPTIONS_MAX,
-            None => entry.subscriptions.as_slice().len() >= limits::SUBSCRIPTIONS_MAX,
+            None => plain >= limits::SUBSCRIPTIONS_MAX,
         };
         if !is_full {
             return false;

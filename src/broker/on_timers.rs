@@ -52,6 +52,10 @@ impl Broker {
             return;
         }
         entry.timer_at = 0;
+        if self.is_held(conn) {
+            return self.catch_up(now_ms, conn);
+        }
+        let entry = &self.clients.conns[conn.index()];
         let active_ms = u64::from(entry.active_at) * TICK_MS;
         let due_ms = match entry.stage {
             Stage::Free | Stage::Moved => return,

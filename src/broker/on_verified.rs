@@ -74,6 +74,7 @@ impl Broker {
         let (Some(user), Some(password)) = (user_name(connect), connect.password) else {
             return self.refuse(now_ms, conn, ReasonCode::NOT_AUTHORIZED);
         };
+        let address = self.address(conn);
         let verifying = &mut self.verifying;
         verifying.tickets = verifying.tickets.wrapping_add(1);
         let ticket = verifying.tickets;
@@ -82,6 +83,7 @@ impl Broker {
         let verify = Verify {
             conn,
             ticket,
+            address,
             passwords,
             user: user.into(),
             password: password.into(),
@@ -91,9 +93,9 @@ impl Broker {
             .push_back(Effect::Verify(Box::new(verify)));
     }
 
-    /// Whether a connection waits for its password to be checked, and should not be read from.
+    /// Whether a connection should not be read from: it waits for its password to be checked, or publishes too fast.
     pub fn is_waiting(&self, conn: ConnId) -> bool {
-        self.clients.conns[conn.index()].stage == Stage::Verifying
+        self.clients.conns[conn.index()].stage == Stage::Verifying || self.is_held(conn)
     }
 
     /// Keeps what a client sends while it waits, within bounds.

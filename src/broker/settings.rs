@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::access::{Acl, Passwords};
+use crate::limits;
 
 /// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq)]
@@ -34,14 +35,41 @@ pub struct Settings {
     pub allow_duplicate_messages: bool,
     /// Whether messages are delivered with the QoS of the subscription even when published with a lower one.
     pub upgrade_outgoing_qos: bool,
-    /// Whether the right to publish a retained message is checked again when it is delivered.
-    pub check_retain_source: bool,
+    /// What one client may ask for.
+    pub quotas: Quotas,
     /// Seconds between updates of `$SYS`; 0 turns them off.
     pub sys_interval: u32,
     /// Which log lines are wanted; the others are not even formatted.
     pub log: LogMask,
     /// Whether connections that come and go are logged.
     pub connection_messages: bool,
+}
+
+/// What one client may ask for. Mosquitto has no such bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Subscriptions, shared ones among them; 0 means no bound but the built-in ones.
+    pub subscriptions: u32,
+    /// Levels of a topic name or filter. Of names with the listener's mount point, of filters without `$share/NAME/`.
+    pub topic_levels: u16,
+    /// Their bytes.
+    pub topic_bytes: u16,
+    /// Levels that the filters of a client without a user name have in front of their first wildcard; 0 for no rule.
+    pub wildcard_depth: u16,
+    /// PUBLISH packets a second; 0 for no bound.
+    pub publish_rate: u32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Quotas {
+            subscriptions: 0,
+            topic_levels: limits::TOPIC_LEVELS_MAX as u16,
+            topic_bytes: u16::MAX,
+            wildcard_depth: 0,
+            publish_rate: 0,
+        }
+    }
 }
 
 /// What one listener grants to its clients.
@@ -151,7 +179,7 @@ impl Default for Settings {
             persistent_client_expiration: None,
             allow_duplicate_messages: true,
             upgrade_outgoing_qos: false,
-            check_retain_source: true,
+            quotas: Quotas::default(),
             sys_interval: 10,
             log: LogMask::DEFAULT,
             connection_messages: true,

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod passwords;
+mod quotas;
 mod resend;
 mod shards;
 mod slow;

@@ -9,6 +9,7 @@
 //! the one belongs to entry `i` of the other (it is `Peer::listener`).
 
 mod access;
+mod bounds;
 mod build;
 mod cpus;
 mod error;
@@ -30,6 +31,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use crate::broker::{ListenerSettings, Settings};
+use crate::limits;
 use crate::transport::Plan;
 
 /// The port that is listened on when nothing else is said.
@@ -46,6 +48,8 @@ pub struct Config {
     pub local_only: bool,
     /// Connections on all listeners together; `None`: no bound but that of descriptors.
     pub global_max_connections: Option<u32>,
+    /// What one source address may do.
+    pub sources: SourceBounds,
     /// Whether `TCP_NODELAY` is set on client sockets.
     pub set_tcp_nodelay: bool,
     /// Where the process id is written once the broker is ready, and removed at its end.
@@ -56,6 +60,27 @@ pub struct Config {
     pub shards: Option<u8>,
     /// CPUs to pin the shards to, in this order; `None`: those that the process may use.
     pub cpu_list: Option<CpuList>,
+}
+
+/// Bounds on connections of one source address: an IPv4 address, or an IPv6 network of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceBounds {
+    /// Connections at once, on all listeners together; 0: no bound.
+    pub connections: u32,
+    /// New connections a second, after `limits::SOURCE_BURST_S` seconds' worth at once; 0: no bound.
+    pub rate: u32,
+    /// Whether they hold for loopback addresses too. Not as a rule: a proxy on this host has all its clients there.
+    pub local: bool,
+}
+
+impl Default for SourceBounds {
+    fn default() -> Self {
+        SourceBounds {
+            connections: limits::SOURCE_CONNECTIONS,
+            rate: limits::SOURCE_RATE,
+            local: false,
+        }
+    }
 }
 
 /// One listening socket.
@@ -132,6 +157,7 @@ impl Default for Config {
             sockets: Vec::new(),
             local_only: true,
             global_max_connections: None,
+            sources: SourceBounds::default(),
             set_tcp_nodelay: false,
             pid_file: None,
             log: Log::default(),

@@ -4,6 +4,7 @@
 //! range is taken. `shards` and `cpu_list` are our own.
 
 use super::access;
+use super::bounds::{check_retain_source, rate};
 use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
@@ -80,6 +81,9 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("bind_interface", "", Text(|l, v| put(&mut l.socket.interface, v))),
     listener("max_connections", "-1", Bound { negative: 0, max: INT_MAX, set: |l, v| l.socket.max_connections = bound(v) }),
     global("global_max_connections", "-1", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.global_max_connections = bound(v) }),
+    global("max_connections_per_address", "10000", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.sources.connections = v as u32 }),
+    global("max_connection_rate_per_address", "1000/s", Other(|g, name, line| rate(name, line, |v| g.config.sources.rate = v))),
+    global("limit_local_addresses", "false", Boolean(|g, v| g.config.sources.local = v)),
     global("set_tcp_nodelay", "false", Boolean(|g, v| g.config.set_tcp_nodelay = v)),
 
     // Who may connect, and as what.
@@ -121,6 +125,13 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("max_topic_alias", "10", Number { min: 0, max: 65_535, set: |l, v| l.settings.max_topic_alias = v as u16 }),
     listener("max_topic_alias_broker", "10", Number { min: 0, max: 65_535, set: |l, v| l.settings.max_topic_alias_broker = v as u16 }),
 
+    // What one client may ask for.
+    global("max_subscriptions_per_client", "0", Number { min: 0, max: limits::SUBSCRIPTIONS_MAX as i64, set: |g, v| g.config.settings.quotas.subscriptions = v as u32 }),
+    global("max_topic_levels", "200", Number { min: 1, max: limits::TOPIC_LEVELS_MAX as i64, set: |g, v| g.config.settings.quotas.topic_levels = v as u16 }),
+    global("max_topic_length", "65535", Number { min: 1, max: 65_535, set: |g, v| g.config.settings.quotas.topic_bytes = v as u16 }),
+    global("min_wildcard_depth", "0", Number { min: 0, max: limits::TOPIC_LEVELS_MAX as i64, set: |g, v| g.config.settings.quotas.wildcard_depth = v as u16 }),
+    global("max_publish_rate", "0", Other(|g, name, line| rate(name, line, |v| g.config.settings.quotas.publish_rate = v))),
+
     // Bounds on packets, queues and sessions.
     global("max_inflight_messages", "20", Bound { negative: 0, max: 65_535, set: |g, v| g.config.settings.max_inflight_messages = v as u16 }),
     global("max_inflight_bytes", "0", Bound { negative: 0, max: i64::MAX, set: |g, v| g.config.settings.max_inflight_bytes = v as u64 }),
@@ -134,7 +145,7 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // How messages are passed on.
     global("retain_available", "true", Boolean(|g, v| g.config.settings.retain_available = v)),
-    global("check_retain_source", "true", Boolean(|g, v| g.config.settings.check_retain_source = v)),
+    global("check_retain_source", "false", Other(check_retain_source)),
     global("allow_duplicate_messages", "true", Boolean(|g, v| g.config.settings.allow_duplicate_messages = v)),
     global("upgrade_outgoing_qos", "false", Boolean(|g, v| g.config.settings.upgrade_outgoing_qos = v)),
 

@@ -159,7 +159,8 @@ fn global_options_arrive() {
         "max_inflight_messages 100\nmax_inflight_bytes 5000\nmax_queued_messages 7\nmax_queued_bytes 70000\n\
          queue_qos0_messages true\nmax_packet_size 2000\nmessage_size_limit 1000\nmax_keepalive 60\n\
          retain_available false\nallow_duplicate_messages false\nupgrade_outgoing_qos true\n\
-         check_retain_source false\nsys_interval 3\nconnection_messages false\n\
+         check_retain_source false\nmax_subscriptions_per_client 100\nmax_topic_levels 10\n\
+         max_topic_length 200\nmin_wildcard_depth 2\nmax_publish_rate 50/s\nsys_interval 3\nconnection_messages false\n\
          persistent_client_expiration 2w\n",
     )
     .settings;
@@ -178,7 +179,15 @@ fn global_options_arrive() {
     assert_eq!((settings.max_keepalive, settings.sys_interval), (60, 3));
     assert!(settings.queue_qos0_messages && settings.upgrade_outgoing_qos);
     assert!(!settings.retain_available && !settings.allow_duplicate_messages);
-    assert!(!settings.check_retain_source && !settings.connection_messages);
+    assert!(!settings.connection_messages);
+    let quotas = crate::broker::Quotas {
+        subscriptions: 100,
+        topic_levels: 10,
+        topic_bytes: 200,
+        wildcard_depth: 2,
+        publish_rate: 50,
+    };
+    assert_eq!(settings.quotas, quotas);
     assert_eq!(settings.persistent_client_expiration, Some(2 * 7 * 86_400));
 
     let config = config(
@@ -196,6 +205,39 @@ fn global_options_arrive() {
         (config.shards, config.cpu_list),
         (Some(3), Some(CpuList(vec![4, 5, 6, 1])))
     );
+}
+
+#[test]
+fn bounds_of_a_source_address_arrive() {
+    let bounds = config(
+        "max_connections_per_address 5\nmax_connection_rate_per_address 7/s\nlimit_local_addresses true\n",
+    )
+    .sources;
+    assert_eq!((bounds.connections, bounds.rate), (5, 7));
+    assert!(bounds.local && !SourceBounds::default().local);
+    let none = "max_connections_per_address -1\nmax_connection_rate_per_address 0\n";
+    let bounds = config(none).sources;
+    assert_eq!((bounds.connections, bounds.rate), (0, 0));
+    for (value, reason) in [
+        ("1000001", "out of range"),
+        ("1000001/s", "out of range"),
+        ("-1", "out of range"),
+        ("5/m", ""),
+        ("fast", ""),
+        ("/s", ""),
+    ] {
+        for option in ["max_connection_rate_per_address", "max_publish_rate"] {
+            let text = error(&format!("{option} {value}\n"));
+            assert!(text.contains(reason), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_source_of_a_retained_message_is_not_checked_again() {
+    let said = warnings("check_retain_source true\n");
+    assert!(said[0].contains("not again"), "{said:?}");
+    config("check_retain_source false\n");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn run(config: Config) -> Result<(), ServeError> {
         bound.take_listeners(),
         config.global_max_connections,
     );
+    shared.sources().set(config.sources);
     let checks = passwords::start(&settings).map_err(ServeError::Thread)?;
     let handshakes = handshakes::start(shards).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::transport::Plan;
 use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
 
+use super::connections::Flags;
 use super::shared::{Full, Shared};
 use super::{Brain, Metric, Shard, ShardError};
 
@@ -139,8 +140,20 @@ impl<B: Brain> Shard<B> {
             return self.close_slot(slot);
         }
         let plan = self.transport_plan(peer.listener);
+        // Behind a proxy the address is known later: `admit_source_late`.
+        let is_proxied = plan.as_ref().is_some_and(|plan| plan.proxy);
+        let Some(counted) = (match is_proxied {
+            true => Some(false),
+            false => self.admit_source(peer.address.ip()),
+        }) else {
+            return self.close_slot(slot);
+        };
         let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
         if let Err(full) = self.shared.admit(peer.listener, is_tls) {
+            if counted {
+                let sources = self.shared.sources();
+                sources.release(peer.address.ip(), self.now_ms);
+            }
             self.metrics.add(Metric::Refused, 1);
             let option = match full {
                 Full::Listener => "max_connections",
@@ -159,6 +172,9 @@ impl<B: Brain> Shard<B> {
         self.metrics.add(Metric::Accepted, 1);
         let conn = self.brain.on_accept(self.now_ms, peer);
         self.connections.insert(conn, slot, peer.listener);
+        if let Some(entry) = self.connections.get(conn).filter(|_| counted) {
+            entry.flags.set(Flags::COUNTED);
+        }
         if let Some(plan) = plan {
             self.begin_transport(conn, &plan)?;
         }

@@ -1,7 +1,7 @@
 //! What the thread of a shard asks of its brain. There is one brain, `Broker`; the trait is the seam at which the
 //! thread is tested with scripted ones.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::broker::{Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Verdict};
 use crate::ids::{ConnId, ShardId};
@@ -37,6 +37,8 @@ pub trait Brain {
     fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict);
     /// Whether nothing is to be received from the connection until `on_verified`.
     fn is_waiting(&self, conn: ConnId) -> bool;
+    /// The address of the client, as long as the connection is open; `None` if it is not to be counted by that.
+    fn address(&self, conn: ConnId) -> Option<IpAddr>;
     /// Whether the connection stays on this shard.
     fn is_established(&self, conn: ConnId) -> bool;
     /// What to do, one thing at a time.
@@ -112,6 +114,10 @@ impl Brain for Broker {
     #[inline]
     fn is_waiting(&self, conn: ConnId) -> bool {
         Broker::is_waiting(self, conn)
+    }
+
+    fn address(&self, conn: ConnId) -> Option<IpAddr> {
+        Some(Broker::address(self, conn))
     }
 
     #[inline]

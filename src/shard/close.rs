@@ -83,6 +83,15 @@ impl<B: Brain> Shard<B> {
         if entry.in_flight == 0 {
             return Ok(true);
         }
+        self.cancel_receive(conn)?;
+        self.cancel_send(conn)?;
+        Ok(false)
+    }
+
+    fn cancel_receive(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        let Some(entry) = self.connections.get(conn) else {
+            return Ok(());
+        };
         if entry.flags.has(Flags::RECEIVING) && !entry.flags.has(Flags::CANCELLING_RECEIVE) {
             entry.flags.set(Flags::CANCELLING_RECEIVE);
             entry.in_flight += 1;
@@ -93,8 +102,19 @@ impl<B: Brain> Shard<B> {
             // SAFETY: names no memory.
             unsafe { self.ring.push(&cancel)? };
         }
-        self.cancel_send(conn)?;
-        Ok(false)
+        Ok(())
+    }
+
+    /// The brain wants nothing more from a connection for now. Where a receive is in flight it is cancelled; it is
+    /// armed again when the brain wants that.
+    pub(super) fn pause(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        let is_wanted =
+            |entry: &&mut super::connections::Connection| !entry.flags.has(Flags::LEAVING);
+        let paused = self.connections.get(conn).filter(is_wanted).is_some();
+        if paused && self.brain.is_waiting(conn) {
+            self.cancel_receive(conn)?;
+        }
+        Ok(())
     }
 
     /// A cancellation of a receive is over. A multishot receive may have been between two attempts, where it cannot
@@ -109,6 +129,7 @@ impl<B: Brain> Shard<B> {
         };
         entry.flags.clear(Flags::CANCELLING_RECEIVE);
         entry.in_flight -= 1;
+        self.pause(conn)?;
         self.advance(conn)
     }
 
@@ -170,6 +191,7 @@ impl<B: Brain> Shard<B> {
         if flags.has(Flags::TRANSPORT) {
             drop(self.transports.take(conn));
         }
+        self.release_source(conn);
         self.connections.remove(conn);
         self.brain.on_closed(self.now_ms, conn);
     }

@@ -5,7 +5,7 @@ use crate::uring::{Op, UserData};
 
 /// What is known of a connection: a set of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Flags(u16);
+pub(super) struct Flags(u32);
 
 impl Flags {
     /// The entry is in use.
@@ -40,6 +40,8 @@ impl Flags {
     pub const AWAY: Flags = Flags(1 << 14);
     /// It counts as a TLS connection.
     pub const TLS: Flags = Flags(1 << 15);
+    /// Counted for its source address.
+    pub const COUNTED: Flags = Flags(1 << 16);
 
     /// On its way out, one way or another.
     pub const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);

@@ -22,6 +22,8 @@ impl<B: Brain> Shard<B> {
                 Effect::CancelSend { conn } => self.return_memory(conn)?,
                 Effect::Handover { conn, to, handover } => self.give(conn, to, handover)?,
                 Effect::Verify(verify) => self.verify(verify),
+                Effect::Pause { conn } => self.pause(conn)?,
+                Effect::Resume { conn } => self.to_arm.push(conn),
                 Effect::Log { kind, text } => self.log(kind, text),
             }
         }

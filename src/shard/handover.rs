@@ -202,14 +202,22 @@ impl<B: Brain> Shard<B> {
         transport: Option<Box<Transport>>,
     ) -> Result<(), ShardError> {
         let listener = handover.peer.listener;
+        let address = handover.peer.address.ip();
+        let counted = self.shared.sources().counts(address);
         if self.drain_until_ms.is_some() {
             let is_tls = transport.is_some_and(|transport| transport.is_tls());
             self.shared.release(listener, is_tls);
+            if counted {
+                self.shared.sources().release(address, self.now_ms);
+            }
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Adopted, 1);
         let conn = self.brain.on_adopt(self.now_ms, handover);
         self.connections.insert(conn, slot, listener);
+        if let Some(entry) = self.connections.get(conn).filter(|_| counted) {
+            entry.flags.set(Flags::COUNTED);
+        }
         if let Some(transport) = transport {
             self.lay_transport(conn, transport);
         }

@@ -25,6 +25,8 @@ metrics! {
     Accepted = "accepted",
     /// Connections closed at once because a limit was reached.
     Refused = "refused",
+    /// Those of them that were one too many of their source address, at once or in a time.
+    RefusedByAddress = "refused_by_address",
     /// Accepts that failed.
     AcceptFailed = "accept_failed",
     /// Turns.

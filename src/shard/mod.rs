@@ -28,6 +28,7 @@ mod metrics;
 mod receive;
 mod send;
 mod shared;
+mod sources;
 mod transports;
 mod turn;
 mod verify;
@@ -56,6 +57,7 @@ pub use handover::ShardMessage;
 pub use handshake::{Handshake, Handshakes, Shaken};
 pub use metrics::{Metric, Metrics};
 pub use shared::{Listener, Shared};
+pub use sources::{Refused, Sources};
 pub use verify::{Check, Checks};
 
 use accept::Acceptor;

@@ -9,6 +9,7 @@ use crate::ids::ShardId;
 use crate::transport;
 
 use super::board::Board;
+use super::sources::Sources;
 
 /// A configured listener: its listening sockets (one per address), from which all shards accept.
 pub struct Listener {
@@ -99,6 +100,7 @@ pub struct Shared {
     open: Bounded,
     /// Of those, the ones that speak TLS.
     tls: Bounded,
+    sources: Sources,
     /// By shard; -1 until the shard has been created.
     rings: Box<[AtomicI32]>,
     boards: Box<[Board]>,
@@ -114,6 +116,7 @@ impl Shared {
             listeners,
             open: Bounded::new(connections_max),
             tls: Bounded::new(None),
+            sources: Sources::default(),
             rings: (0..shards).map(|_| AtomicI32::new(-1)).collect(),
             boards: (0..shards).map(|_| Board::new()).collect(),
             drained: AtomicU32::new(0),
@@ -134,6 +137,11 @@ impl Shared {
     /// The listening sockets; a connection's `Peer::listener` is an index into them.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners
+    }
+
+    /// Connections by source address; without bounds until they are set.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// One shard's figures. Panics when there is no such shard.

@@ -143,9 +143,13 @@ impl<B: Brain> Shard<B> {
                 self.metrics.add(Metric::TlsHandshakes, 1);
                 self.metrics.add(Metric::TlsResumed, tls.resumed.into());
             }
+            let is_proxied = identity.source.is_some();
             if !identity.is_empty() {
                 self.brain
                     .on_identified(conn, identity.source, identity.user);
+            }
+            if is_proxied && !self.admit_source_late(conn) {
+                return self.tell_end(conn, CloseCause::Transport);
             }
         }
         if !plain.is_empty() {

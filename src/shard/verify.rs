@@ -1,10 +1,12 @@
 //! Passwords are checked by others: out by a bounded queue that is never waited for, back by a command.
 
+use std::sync::Arc;
+
 use crossbeam_channel::Sender;
 
 use crate::broker::{Verdict, Verify};
 
-use super::{Brain, Shard, ShardCommand, ShardHandle};
+use super::{Brain, Shard, ShardCommand, ShardHandle, Shared};
 
 /// Where a shard's passwords go to be checked.
 pub struct Checks {
@@ -18,6 +20,14 @@ pub struct Checks {
 pub struct Check {
     verify: Box<Verify>,
     reply: ShardHandle,
+    /// Counts it for its source address until it is dropped.
+    shared: Arc<Shared>,
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.shared.sources().leave_check(self.verify.address);
+    }
 }
 
 impl Check {
@@ -42,8 +52,15 @@ impl<B: Brain> Shard<B> {
     pub(super) fn verify(&mut self, verify: Box<Verify>) {
         let (conn, ticket) = (verify.conn, verify.ticket);
         let sent = self.checks.as_ref().is_some_and(|checks| {
-            let reply = checks.reply.clone();
-            checks.queue.try_send(Check { verify, reply }).is_ok()
+            if !self.shared.sources().enter_check(verify.address) {
+                return false;
+            }
+            let check = Check {
+                verify,
+                reply: checks.reply.clone(),
+                shared: self.shared.clone(),
+            };
+            checks.queue.try_send(check).is_ok()
         });
         if !sent {
             self.brain

@@ -287,7 +287,8 @@ impl World {
                 let verdict = verify.check();
                 self.brokers[shard].on_verified(now_ms, verify.conn, verify.ticket, verdict);
             }
-            Effect::Log { .. } => {}
+            // What the brain gets meanwhile, it keeps.
+            Effect::Pause { .. } | Effect::Resume { .. } | Effect::Log { .. } => {}
         }
     }
 }

@@ -138,7 +138,8 @@ impl InProcess {
                 let verdict = verify.check();
                 self.shards[shard].on_verified(self.now_ms, verify.conn, verify.ticket, verdict);
             }
-            Effect::Log { .. } => {}
+            // What the brain gets meanwhile, it keeps.
+            Effect::Pause { .. } | Effect::Resume { .. } | Effect::Log { .. } => {}
         }
     }
 

@@ -42,6 +42,8 @@ struct Client {
     gone: bool,
     /// Not closed by the end of a drain.
     stays: bool,
+    /// Nothing is to be received from it.
+    paused: bool,
 }
 
 pub struct Puppet {
@@ -140,6 +142,18 @@ impl Puppet {
             }
             // Keeps the whole shard from doing anything.
             "nap" => std::thread::sleep(std::time::Duration::from_millis(number as u64)),
+            "pause" => {
+                self.clients[conn.index()].paused = true;
+                self.effects.push_back(Effect::Pause { conn });
+            }
+            "resume" => {
+                for (index, client) in self.clients.iter_mut().enumerate() {
+                    if std::mem::take(&mut client.paused) {
+                        let conn = ConnId(index as u32);
+                        self.effects.push_back(Effect::Resume { conn });
+                    }
+                }
+            }
             "stay" => self.clients[conn.index()].stays = true,
             "kill" => self.close(conn, CloseHow::Now),
             // Flushes, but gives up after so many milliseconds.
@@ -244,8 +258,12 @@ impl Brain for Puppet {
 
     fn on_verified(&mut self, _now_ms: u64, _conn: ConnId, _ticket: u32, _verdict: Verdict) {}
 
-    fn is_waiting(&self, _conn: ConnId) -> bool {
-        false
+    fn is_waiting(&self, conn: ConnId) -> bool {
+        self.clients[conn.index()].paused
+    }
+
+    fn address(&self, conn: ConnId) -> Option<std::net::IpAddr> {
+        Some(self.clients[conn.index()].peer?.address.ip())
     }
 
     fn on_eof(&mut self, _now_ms: u64, conn: ConnId, cause: CloseCause) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::world::{Plan, World, eventually};
+use crate::config::SourceBounds;
 use crate::shard::Metric;
 
 #[test]
@@ -110,5 +111,61 @@ fn fifteen_thousand_connections_are_accepted_served_and_closed() {
     eventually("all closed", || world.shared.connections() == 0);
     println!("closed in {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(5));
+    world.end();
+}
+
+#[test]
+fn connections_of_one_address_are_counted_over_all_shards_wherever_they_move() {
+    let world = World::new(Plan {
+        shards: 2,
+        sources: SourceBounds {
+            connections: 6,
+            rate: 0,
+            local: true,
+        },
+        ..Plan::default()
+    });
+    let mut clients: Vec<_> = (0..6).map(|_| world.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.say(&format!("go {}", number % 2));
+        client.say("hello");
+        client.say("echo in");
+        assert_eq!(client.line(), "in");
+    }
+    for _ in 0..5 {
+        assert!(world.connect().is_dead());
+    }
+    assert_eq!(world.metric(Metric::RefusedByAddress), 5);
+    let lines: Vec<_> = world.log.try_iter().map(|line| line.text).collect();
+    assert!(lines.len() < 5, "{lines:?}");
+    assert!(lines[0].contains("127.0.0.1 denied: max_connections_per_address exceeded"));
+    clients.truncate(4);
+    eventually("room", || world.shared.sources().open() == 4);
+    clients.extend((0..2).map(|_| world.established()));
+    assert!(world.connect().is_dead());
+    world.end();
+}
+
+#[test]
+fn connections_that_come_too_fast_are_closed_at_once() {
+    let world = World::new(Plan {
+        sources: SourceBounds {
+            connections: 0,
+            rate: 1,
+            local: true,
+        },
+        ..Plan::default()
+    });
+    let clients: Vec<_> = (0..10).map(|_| world.established()).collect();
+    assert!(world.connect().is_dead());
+    let line = world.log.try_recv().unwrap().text;
+    assert!(
+        line.contains("max_connection_rate_per_address exceeded"),
+        "{line}"
+    );
+    drop(clients);
+    eventually("tokens", || {
+        !world.connect().is_dead_within(Duration::from_millis(20))
+    });
     world.end();
 }

@@ -1,5 +1,7 @@
 //! Bytes in and out of open connections.
 
+use std::time::Duration;
+
 use super::brain::{message, pattern};
 use super::world::{Plan, World, eventually};
 use crate::broker::CloseCause;
@@ -225,5 +227,43 @@ fn commands_reach_a_sleeping_shard() {
     let report = world.report(0);
     assert!(!report.turn_ns.is_empty());
     assert!(report.metrics.get(Metric::Turns) > 0);
+    world.end();
+}
+
+/// TCP makes it wait, and every line arrives in the end.
+#[test]
+fn nothing_is_received_from_a_connection_that_is_paused() {
+    let world = World::new(Plan::default());
+    let mut other = world.established();
+    for round in 0..20 {
+        let mut client = world.established();
+        client.say("pause");
+        // The answer shows that the pause has come into force.
+        other.say("echo so");
+        assert_eq!(other.line(), "so");
+        other.say("echo more");
+        assert_eq!(other.line(), "more");
+        let before = world.metric(Metric::Receives);
+        for number in 0..100 {
+            client.say(&format!("echo {number}"));
+        }
+        assert!(client.is_silent_for(Duration::from_millis(5)), "{round}");
+        assert_eq!(world.metric(Metric::Receives), before);
+        other.say("resume");
+        for number in 0..100 {
+            assert_eq!(client.line(), number.to_string());
+        }
+        // Back and forth in one breath.
+        client.say("pause");
+        other.say("resume");
+        client.say("echo alive");
+        while client.line_within(Duration::from_millis(50)).as_deref() != Some("alive") {
+            other.say("resume");
+        }
+        if round % 2 == 0 {
+            client.say("pause");
+            client.reset_on_close();
+        }
+    }
     world.end();
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::brain::{Puppet, Seen};
+use crate::config::SourceBounds;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::mesh;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub listener_max: Option<u32>,
     pub slice_bytes: usize,
     pub mesh_slots: usize,
+    /// Bounds of a source address.
+    pub sources: SourceBounds,
     /// Bytes of the send buffer that connections inherit; 0 leaves it to the kernel.
     pub send_buffer: i32,
 }
@@ -42,6 +45,7 @@ impl Default for Plan {
             listener_max: None,
             slice_bytes: 1 << 20,
             mesh_slots: limits::MESH_SLOTS,
+            sources: SourceBounds::default(),
             send_buffer: 0,
         }
     }
@@ -88,6 +92,7 @@ impl World {
         let address = socket.local_addr().unwrap();
         let listener = Listener::new([socket], plan.listener_max);
         let shared = Shared::new(plan.shards, vec![listener], plan.connections_max);
+        shared.sources().set(plan.sources);
         let ready = Arc::new(Barrier::new(usize::from(plan.shards)));
         let (log_to, log) = bounded(100_000);
         let mut handles = Vec::new();
@@ -171,6 +176,7 @@ impl World {
         }
         assert_eq!(self.shared.connections(), 0);
         assert_eq!(self.shared.listeners()[0].connections(), 0);
+        assert_eq!(self.shared.sources().open(), 0);
         for seen in &self.seen {
             let seen = seen.lock().unwrap();
             assert_eq!(seen.opened, seen.closed);
@@ -238,6 +244,29 @@ impl Client {
             Ok(len) => len == 0,
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         }
+    }
+
+    /// Whether the other side closes within a time.
+    pub fn is_dead_within(&mut self, time: Duration) -> bool {
+        self.socket().set_read_timeout(Some(time)).unwrap();
+        match self.reader.read(&mut [0; 1]) {
+            Ok(len) => len == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// Whether nothing comes for a time.
+    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+        self.line_within(time).is_none()
+    }
+
+    /// The next line, if it comes in time; not to be used where only a part of one may come.
+    pub fn line_within(&mut self, time: Duration) -> Option<String> {
+        self.socket().set_read_timeout(Some(time)).unwrap();
+        let mut line = String::new();
+        let result = self.reader.read_line(&mut line);
+        self.socket().set_read_timeout(Some(PATIENCE)).unwrap();
+        result.is_ok().then(|| line.trim_end().to_owned())
     }
 
     /// Makes the close of this socket a reset.

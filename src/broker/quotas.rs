@@ -1,0 +1,277 @@
+//! What one client may ask for: length and depth of topics, wildcards of anonymous clients, messages a second.
+//!
+//! A client that publishes too fast is not read from until it may go on: nothing is lost, no answer says so, and TCP
+//! makes it wait. What was received of it already is kept with the start of an incomplete packet.
+//!
+//! Invariant: a connection that is held has a deadline at which it goes on.
+
+use super::Broker;
+use super::clients::{Clients, NONE, Stage};
+use super::effect::{CloseCause, Effect};
+use super::on_connect::user_name;
+use super::settings::{LogKind, Quotas};
+use super::timers::TICK_MS;
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::{AckKind, Connect, PacketType, Publish, QoS, ReasonCode, Version, topic};
+
+/// Whether a connection's packets are handled as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// They are.
+    On,
+    /// It has published too fast: what comes is kept.
+    Held,
+    /// Held, and its peer has closed its side: its end comes behind what it has sent.
+    HeldToEnd {
+        /// It has said so in the terms of its transport.
+        goodbye: bool,
+    },
+    /// What was kept is being handled.
+    Catching,
+}
+
+/// How fast each client publishes: by connection, when its bucket of tokens is full again, in microseconds.
+pub struct Rates {
+    interval_us: u64,
+    full_at_us: Vec<u64>,
+}
+
+impl Rates {
+    /// `None` if there is no bound.
+    pub fn new(quotas: &Quotas) -> Option<Box<Rates>> {
+        (quotas.publish_rate > 0).then(|| {
+            Box::new(Rates {
+                interval_us: 1_000_000 / u64::from(quotas.publish_rate),
+                full_at_us: Vec::new(),
+            })
+        })
+    }
+
+    /// Takes a token; without one, the answer is in how many milliseconds there will be.
+    fn take(&mut self, conn: ConnId, now_ms: u64) -> Result<(), u64> {
+        if self.full_at_us.len() <= conn.index() {
+            self.full_at_us.resize(conn.index() + 1, 0);
+        }
+        let (full_at_us, now_us) = (&mut self.full_at_us[conn.index()], now_ms * 1000);
+        let full = (*full_at_us).max(now_us) + self.interval_us;
+        // The bucket holds one second's worth.
+        if full - now_us > 1_000_000.max(self.interval_us) {
+            return Err((full - now_us - 1_000_000).div_ceil(1000));
+        }
+        *full_at_us = full;
+        Ok(())
+    }
+
+    /// A connection is no more; its number may be another's soon.
+    pub fn forget(&mut self, conn: ConnId) {
+        if let Some(full_at_us) = self.full_at_us.get_mut(conn.index()) {
+            *full_at_us = 0;
+        }
+    }
+}
+
+/// Lines about what is refused to clients, in the second at hand.
+#[derive(Default)]
+pub struct RefusalLines {
+    second: u64,
+    lines: u32,
+    unsaid: u64,
+}
+
+impl Quotas {
+    /// Whether a topic name or filter is longer or has more levels than allowed. A short one, as nearly all are, is
+    /// not looked at: each level but the last takes a byte.
+    #[inline]
+    pub fn is_too_much(&self, topic: &str) -> bool {
+        topic.len() >= usize::from(self.topic_levels.min(self.topic_bytes)) && self.is_over(topic)
+    }
+
+    #[cold]
+    fn is_over(&self, topic: &str) -> bool {
+        let separators = || topic.bytes().filter(|&byte| byte == b'/').count();
+        topic.len() > usize::from(self.topic_bytes)
+            || separators() >= usize::from(self.topic_levels)
+    }
+
+    /// Whether a filter has a wildcard too close to its start. `$SYS` is small, and for everybody to see.
+    pub fn is_too_wide(&self, filter: &str) -> bool {
+        let levels = || filter.split('/').take(usize::from(self.wildcard_depth));
+        !filter.starts_with("$SYS/") && levels().any(|level| level == "+" || level == "#")
+    }
+}
+
+impl Clients {
+    /// Writes a line about something that a client is refused, unless there are too many such lines already.
+    #[cold]
+    pub fn log_refusal(&mut self, now_ms: u64, conn: ConnId, text: impl FnOnce(&str) -> String) {
+        let said = &mut self.refusal_lines;
+        if said.second != now_ms / 1000 {
+            (said.second, said.lines) = (now_ms / 1000, 0);
+        }
+        said.lines += 1;
+        if said.lines > limits::REFUSAL_LINES_PER_S {
+            said.unsaid += 1;
+            return;
+        }
+        let unsaid = std::mem::take(&mut said.unsaid);
+        self.log_client(LogKind::Notice, conn, |client| match unsaid {
+            0 => text(client),
+            more => format!("{} ({more} more refusals were not logged)", text(client)),
+        });
+    }
+}
+
+impl Broker {
+    /// Whether nobody has vouched for who this client is.
+    pub(super) fn is_anonymous(&self, conn: ConnId, connect: &Connect<'_>) -> bool {
+        let is_certified = self.identities.user(conn).is_some();
+        let has_password = self.clients.listener(conn).passwords.is_some();
+        !is_certified && (user_name(connect).is_none() || !has_password)
+    }
+
+    /// Answers a PUBLISH to a topic that is longer or deeper than allowed. MQTT 5 has a reason for that in PUBACK and
+    /// PUBREC; where there is no such answer, the connection ends, as it does in Mosquitto. (MQTT 5, 3.4.2.1.)
+    #[cold]
+    pub(super) fn refuse_topic(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
+        self.clients.counters.publish_dropped += 1;
+        self.clients.counters.topics_refused += 1;
+        self.clients.log_refusal(now_ms, conn, |client| {
+            format!("{client} may not publish to a topic of that length or depth.")
+        });
+        let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
+        let reason = ReasonCode::TOPIC_NAME_INVALID;
+        match publish.packet_id.filter(|_| is_v5) {
+            None => self.protocol_error(now_ms, conn, reason),
+            Some(id) if publish.qos == QoS::AtLeastOnce => {
+                self.clients.ack(conn, AckKind::Puback, id, reason);
+            }
+            Some(id) => self.clients.ack(conn, AckKind::Pubrec, id, reason),
+        }
+    }
+
+    /// Why a client may not subscribe to this filter, by its form.
+    pub(super) fn refuses_filter(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        filter: &str,
+    ) -> Option<ReasonCode> {
+        let quotas = self.clients.settings.quotas;
+        let inner = match topic::share(filter) {
+            Some(Ok((_, inner))) => inner,
+            _ => filter,
+        };
+        let reason = if quotas.is_too_much(inner) {
+            ReasonCode::TOPIC_FILTER_INVALID
+        } else if self.clients.conns[conn.index()].is_anonymous && quotas.is_too_wide(inner) {
+            ReasonCode::NOT_AUTHORIZED
+        } else {
+            return None;
+        };
+        self.note_refused_subscription(now_ms, conn, filter, reason);
+        Some(reason)
+    }
+
+    /// A subscription is refused, for this reason.
+    #[cold]
+    pub(super) fn note_refused_subscription(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        filter: &str,
+        reason: ReasonCode,
+    ) {
+        self.clients.counters.subscriptions_refused += 1;
+        let shown = limits::LOGGED_FILTER_CHARS;
+        let filter: String = filter.chars().take(shown).collect();
+        self.clients.log_refusal(now_ms, conn, |client| {
+            let reason = reason.name();
+            format!("{client} may not subscribe to '{filter}': {reason}.")
+        });
+    }
+
+    /// Whether this packet has to wait because its client publishes too fast; then it is held from here on.
+    #[inline]
+    pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
+        self.rates.is_some()
+            && first >> 4 == PacketType::Publish.first() >> 4
+            && self.is_too_fast(now_ms, conn)
+    }
+
+    fn is_too_fast(&mut self, now_ms: u64, conn: ConnId) -> bool {
+        let entry = &mut self.clients.conns[conn.index()];
+        let (Some(rates), Stage::Established) = (&mut self.rates, entry.stage) else {
+            return false;
+        };
+        let Err(wait_ms) = rates.take(conn, now_ms) else {
+            return false;
+        };
+        let was_on = entry.reading == Reading::On;
+        entry.reading = Reading::Held;
+        // No earlier than the next tick: what comes together is handled together.
+        self.clients.arm_conn(conn, now_ms + wait_ms.max(TICK_MS));
+        if was_on {
+            self.clients.effects.push_back(Effect::Pause { conn });
+            self.clients.counters.publish_paused += 1;
+            self.clients.log_refusal(now_ms, conn, |client| {
+                format!("{client} publishes too fast and has to wait (max_publish_rate).")
+            });
+        }
+        true
+    }
+
+    /// Whether a connection is held.
+    #[inline]
+    pub(super) fn is_held(&self, conn: ConnId) -> bool {
+        let entry = &self.clients.conns[conn.index()];
+        let is_held = matches!(entry.reading, Reading::Held | Reading::HeldToEnd { .. });
+        is_held && entry.stage == Stage::Established
+    }
+
+    /// The peer of a connection has closed its side: true if that is to be told again when it has been caught up with.
+    pub(super) fn ends_later(&mut self, conn: ConnId, cause: CloseCause) -> bool {
+        let goodbye = cause == CloseCause::Goodbye;
+        let waits = self.is_held(conn) && (goodbye || cause == CloseCause::Eof);
+        if waits {
+            self.clients.conns[conn.index()].reading = Reading::HeldToEnd { goodbye };
+        }
+        waits
+    }
+
+    /// The time for a held connection to go on has come, perhaps.
+    pub(super) fn catch_up(&mut self, now_ms: u64, conn: ConnId) {
+        let entry = &mut self.clients.conns[conn.index()];
+        let before = std::mem::replace(&mut entry.reading, Reading::Catching);
+        entry.active_at = super::timers::tick(now_ms);
+        let held = entry.partial.take();
+        self.clients.replies_to = conn;
+        if let Some(held) = held {
+            self.clients.partial_bytes -= held.capacity();
+            self.packets(now_ms, conn, &held);
+        }
+        self.clients.flush_replies();
+        self.clients.replies_to = ConnId(NONE);
+        let entry = &mut self.clients.conns[conn.index()];
+        if entry.reading == Reading::Held {
+            entry.reading = before;
+            return;
+        }
+        entry.reading = Reading::On;
+        if entry.stage != Stage::Established {
+            return;
+        }
+        let keep_alive_ms = u64::from(entry.keep_alive_s) * 1500;
+        if let Reading::HeldToEnd { goodbye } = before {
+            let cause = match goodbye {
+                true => CloseCause::Goodbye,
+                false => CloseCause::Eof,
+            };
+            return self.on_eof(now_ms, conn, cause);
+        }
+        if keep_alive_ms > 0 {
+            self.clients.arm_conn(conn, now_ms + keep_alive_ms);
+        }
+        self.clients.effects.push_back(Effect::Resume { conn });
+    }
+}

@@ -1,0 +1,43 @@
+//! Options of our own that bound what one client or one address may do, and what Mosquitto checks and we do not.
+
+use super::error::Misdeed;
+use super::line::{self, Line};
+use super::option::{Globals, Note};
+use crate::limits;
+
+/// A number a second, `N` or `N/s`; 0 is no bound.
+pub(super) fn rate(
+    name: &'static str,
+    line: &Line<'_>,
+    set: impl FnOnce(u32),
+) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    let number = line::number(name, word.strip_suffix("/s").unwrap_or(word))?;
+    let (min, max) = (0, i64::from(limits::RATE_MAX));
+    if !(min..=max).contains(&number) {
+        return Err(Misdeed::OutOfRange {
+            name,
+            value: word.into(),
+            min,
+            max,
+        });
+    }
+    set(number as u32);
+    Ok(None)
+}
+
+/// Mosquitto asks again, with the rules of that moment, whether who has published a retained message may do that. For
+/// that it would have to be known of each message: its publisher's user name, client identifier and listener, which
+/// are more than most messages are, at the owner of the topic, which the publisher's shard is not.
+pub(super) fn check_retain_source(
+    _: &mut Globals,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let wanted = line::boolean(name, line.word(name)?)?;
+    Ok(wanted.then(|| {
+        "whether somebody may publish a retained message is checked when it is published, and not again when it is \
+         delivered; what has been kept stays after the rules have changed"
+            .into()
+    }))
+}

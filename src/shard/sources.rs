@@ -1,0 +1,312 @@
+//! Connections by source address: how many each has open, and how fast new ones come. What is too much is closed right
+//! after the accept, before a byte is read and before TLS.
+//!
+//! One table for all shards, in stripes with a lock each, touched only when a connection is accepted and when it is
+//! closed; not at all while no bound is set, and not for this host's own addresses unless that is asked for.
+//!
+//! An address is an IPv4 address or an IPv6 network of 64 bits: a host may give itself any address in that.
+//!
+//! Invariants: an address with an open connection is never forgotten, so that what is counted is taken back; there are
+//! no more of those than connections. Of the others at most some `limits::SOURCES_IDLE_MAX` are kept. Who is not known
+//! is let in: a full table never shuts anybody out.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::broker::LogKind;
+use crate::config::SourceBounds;
+use crate::ids::ConnId;
+use crate::limits;
+
+use super::connections::Flags;
+use super::{Brain, Metric, Shard};
+
+/// Locks that the table is divided by (a power of two).
+const STRIPES: usize = 64;
+/// Addresses from which on a stripe looks for those that it can forget.
+const STRIPE_SOURCES: usize = limits::SOURCES_IDLE_MAX / STRIPES;
+
+/// An IPv4 address, or the first 64 bits of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Source(u64, bool);
+
+impl Source {
+    fn of(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Source(u64::from(address.to_bits()), true),
+            IpAddr::V6(address) => Source((address.to_bits() >> 64) as u64, false),
+        }
+    }
+
+    /// Neighbouring addresses go to different stripes.
+    fn stripe(self) -> usize {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % STRIPES
+    }
+}
+
+/// What is known of an address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Microseconds: when its bucket of tokens is full again.
+    full_at_us: u64,
+    open: u32,
+    /// Refused since the last line about it.
+    refused: u32,
+    /// The second after that of the last line about it; 0 for none.
+    said_s: u32,
+}
+
+struct Stripe {
+    entries: HashMap<Source, Entry>,
+    /// How many entries make it look for those that can be forgotten.
+    sweep_at: usize,
+}
+
+impl Stripe {
+    /// Forgets addresses without a connection: those whose bucket is full lose nothing; the others only if there are
+    /// still too many. The next look is far enough away that looks cost little per connection.
+    #[cold]
+    fn sweep(&mut self, now_us: u64) {
+        self.entries
+            .retain(|_, entry| entry.open > 0 || entry.full_at_us > now_us);
+        if self.entries.len() > self.sweep_at / 2 {
+            self.entries.retain(|_, entry| entry.open > 0);
+        }
+        self.sweep_at = STRIPE_SOURCES.max(2 * self.entries.len());
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The option whose bound is reached.
+    pub option: &'static str,
+    /// How many of the address have been refused since the last line about it, with this one; `None`: there was a
+    /// line within this second.
+    pub say: Option<u32>,
+}
+
+/// See the module.
+pub struct Sources {
+    connections: AtomicU32,
+    rate: AtomicU32,
+    local: AtomicBool,
+    stripes: Box<[Mutex<Stripe>]>,
+    /// The second, and the lines written in it.
+    lines: AtomicU64,
+    /// Passwords that wait to be checked.
+    checks: Mutex<HashMap<Source, usize>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        let stripe = || Stripe {
+            entries: HashMap::new(),
+            sweep_at: STRIPE_SOURCES,
+        };
+        Sources {
+            connections: AtomicU32::new(0),
+            rate: AtomicU32::new(0),
+            local: AtomicBool::new(false),
+            stripes: (0..STRIPES).map(|_| Mutex::new(stripe())).collect(),
+            lines: AtomicU64::new(0),
+            checks: Mutex::default(),
+        }
+    }
+}
+
+impl Sources {
+    /// Sets the bounds, for connections that come from here on.
+    pub fn set(&self, bounds: SourceBounds) {
+        self.connections
+            .store(bounds.connections, Ordering::Relaxed);
+        self.rate.store(bounds.rate, Ordering::Relaxed);
+        self.local.store(bounds.local, Ordering::Relaxed);
+    }
+
+    /// Whether connections from this address are counted: some bound is set, and it is not this host's own (a Unix
+    /// socket has the unspecified address).
+    pub fn counts(&self, address: IpAddr) -> bool {
+        let is_on =
+            self.connections.load(Ordering::Relaxed) > 0 || self.rate.load(Ordering::Relaxed) > 0;
+        is_on && !self.is_exempt(address)
+    }
+
+    fn is_exempt(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_unspecified() || (address.is_loopback() && !self.local.load(Ordering::Relaxed))
+    }
+
+    fn stripe(&self, source: Source) -> MutexGuard<'_, Stripe> {
+        locked(&self.stripes[source.stripe()])
+    }
+
+    /// Counts a connection of this address, if its bounds allow it; the answer is whether it is counted and has to be
+    /// released. `now_ms` is the broker's clock.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub fn admit(&self, address: IpAddr, now_ms: u64) -> Result<bool, Refused> {
+        if !self.counts(address) {
+            return Ok(false);
+        }
+        let (most, rate) = (
+            self.connections.load(Ordering::Relaxed),
+            self.rate.load(Ordering::Relaxed),
+        );
+        let now_us = now_ms * 1000;
+        let source = Source::of(address);
+        let mut stripe = self.stripe(source);
+        if stripe.entries.len() >= stripe.sweep_at && !stripe.entries.contains_key(&source) {
+            stripe.sweep(now_us);
+        }
+        let entry = stripe.entries.entry(source).or_default();
+        let Err(option) = entry.take(most, rate, now_us) else {
+            return Ok(true);
+        };
+        entry.refused = entry.refused.saturating_add(1);
+        let second = (now_ms / 1000) as u32 + 1;
+        let say = entry.said_s != second && self.may_say(second);
+        Err(Refused {
+            option,
+            say: say.then(|| {
+                entry.said_s = second;
+                std::mem::take(&mut entry.refused)
+            }),
+        })
+    }
+
+    /// Whether one more line may be written in this second, whoever it is about.
+    fn may_say(&self, second: u32) -> bool {
+        let more = |lines: u64| match (lines >> 32) as u32 == second {
+            true if lines as u32 >= limits::REFUSAL_LINES_PER_S => None,
+            true => Some(lines + 1),
+            false => Some(u64::from(second) << 32 | 1),
+        };
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.lines.fetch_update(set, fetch, more).is_ok()
+    }
+
+    /// Takes back what `admit` counted.
+    pub fn release(&self, address: IpAddr, now_ms: u64) {
+        let source = Source::of(address);
+        let mut stripe = self.stripe(source);
+        if let Some(entry) = stripe.entries.get_mut(&source) {
+            entry.open = entry.open.saturating_sub(1);
+            if entry.open == 0 && entry.refused == 0 && entry.full_at_us <= now_ms * 1000 {
+                stripe.entries.remove(&source);
+            }
+        }
+    }
+
+    /// Connections that are counted now.
+    pub fn open(&self) -> u64 {
+        let open = |stripe: &Mutex<Stripe>| {
+            let stripe = locked(stripe);
+            let entries = stripe.entries.values();
+            entries.map(|entry| u64::from(entry.open)).sum::<u64>()
+        };
+        self.stripes.iter().map(open).sum()
+    }
+
+    /// Lets a password of this address wait to be checked, if not too many of its passwords do.
+    pub(super) fn enter_check(&self, address: IpAddr) -> bool {
+        if self.is_exempt(address) {
+            return true;
+        }
+        let mut checks = locked(&self.checks);
+        let waiting = checks.entry(Source::of(address)).or_default();
+        let may = *waiting < limits::PASSWORDS_WAITING_PER_ADDRESS;
+        *waiting += usize::from(may);
+        may
+    }
+
+    /// Takes back what `enter_check` counted.
+    pub(super) fn leave_check(&self, address: IpAddr) {
+        let source = Source::of(address);
+        let mut checks = locked(&self.checks);
+        if let Some(waiting) = checks.get_mut(&source) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                checks.remove(&source);
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Counts a connection and takes its token; the error is the option that does not allow it. A bound of 0 is none.
+    fn take(&mut self, most: u32, rate: u32, now_us: u64) -> Result<(), &'static str> {
+        if most > 0 && self.open >= most {
+            return Err("max_connections_per_address");
+        }
+        if rate > 0 {
+            let interval = 1_000_000 / u64::from(rate);
+            let burst = u64::from(rate) * limits::SOURCE_BURST_S;
+            let from = self.full_at_us.max(now_us);
+            if from - now_us > (burst - 1) * interval {
+                return Err("max_connection_rate_per_address");
+            }
+            self.full_at_us = from + interval;
+        }
+        self.open += 1;
+        Ok(())
+    }
+}
+
+impl<B: Brain> Shard<B> {
+    /// Asks whether a connection from this address may come in: `None` if not (that is counted and logged), otherwise
+    /// whether it is counted, for `Flags::COUNTED`.
+    pub(super) fn admit_source(&mut self, address: IpAddr) -> Option<bool> {
+        let Refused { option, say } = match self.shared.sources().admit(address, self.now_ms) {
+            Ok(counted) => return Some(counted),
+            Err(refused) => refused,
+        };
+        self.metrics.add(Metric::Refused, 1);
+        self.metrics.add(Metric::RefusedByAddress, 1);
+        if let Some(count) = say {
+            let times = match count {
+                1 => String::new(),
+                count => format!(" ({count} times since the last such line)"),
+            };
+            let text =
+                format!("Client connection from {address} denied: {option} exceeded{times}.");
+            self.log(LogKind::Notice, text);
+        }
+        None
+    }
+
+    /// The same for a connection whose address is known only now (the PROXY header has been read and the brain knows
+    /// it); false: it is to be closed.
+    pub(super) fn admit_source_late(&mut self, conn: ConnId) -> bool {
+        let Some(address) = self.brain.address(conn) else {
+            return true;
+        };
+        let counted = self.admit_source(address);
+        if let (Some(true), Some(entry)) = (counted, self.connections.get(conn)) {
+            entry.flags.set(Flags::COUNTED);
+        }
+        counted.is_some()
+    }
+
+    /// A connection ends here: its address has one less. To be called while the brain knows it.
+    pub(super) fn release_source(&mut self, conn: ConnId) {
+        let is_counted = |entry: &&mut super::connections::Connection| {
+            entry.flags.has(Flags::COUNTED) && !entry.flags.has(Flags::GIVEN)
+        };
+        if self.connections.get(conn).filter(is_counted).is_some()
+            && let Some(address) = self.brain.address(conn)
+        {
+            self.shared.sources().release(address, self.now_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
