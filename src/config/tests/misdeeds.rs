@@ -82,7 +82,7 @@ fn each_misdeed_names_its_line_and_reason() {
         ),
         (
             "log_dest foo\n",
-            "1: log_dest: `foo` is none of none, stdout, stderr, file, syslog, topic, dlt",
+            "1: log_dest: `foo` is none of none, stdout, stderr, file, syslog, journald, topic, dlt",
         ),
         (
             "listener 1883\nmount_point a/#\n",
