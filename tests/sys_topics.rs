@@ -58,10 +58,9 @@ fn after_exchange(server: &Server) -> BTreeMap<String, String> {
 }
 
 /// Totals that the exchange alone decides.
-const DETERMINED: [&str; 8] = [
+const DETERMINED: [&str; 7] = [
     "messages/received",
     "messages/sent",
-    "publish/messages/received",
     "publish/messages/dropped",
     "publish/messages/sent",
     "publish/bytes/received",
@@ -96,6 +95,9 @@ fn topics_and_values_are_mosquittos() {
         let topic = format!("$SYS/broker/{name}");
         assert_eq!(ours[&topic], theirs[&topic], "{topic}");
     }
+    // Mosquitto 2.0 counts only those with QoS 0 and 1 that are not retained, which is not what its manual says.
+    let received = "$SYS/broker/publish/messages/received";
+    assert_eq!((&*ours[received], &*theirs[received]), ("7", "4"));
     for (topic, value) in &theirs {
         if topic.contains("/load/") {
             assert!(value.parse::<f64>().is_ok());
