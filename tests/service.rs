@@ -99,3 +99,34 @@ fn a_socket_that_no_listener_asks_for_is_named() {
     let errors = errors.join().unwrap();
     assert!(errors.contains(&place), "{errors}");
 }
+
+#[test]
+fn no_secret_is_logged() {
+    use support::{Program, Server};
+    let config = ["allow_anonymous true", "log_dest stdout", "log_type all"];
+    let config: Vec<String> = config.iter().map(|line| line.to_string()).collect();
+    let server = Server::start(&Program::Firehose { shards: 2 }, &config);
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    // With a will, a user name and a password; then a message, and then what no client may send.
+    let connect = b"\x10\x2d\x00\x04MQTT\x04\xc6\x00\x00\x00\x03who\x00\x01w\x00\x07willpay\x00\x04user\x00\x0apassw0rd!!";
+    client.write_all(connect).unwrap();
+    let mut connack = [0; 4];
+    client.read_exact(&mut connack).unwrap();
+    assert_eq!(connack, [0x20, 2, 0, 0]);
+    client
+        .write_all(b"\x30\x0b\x00\x01tpayload!\xff\xff")
+        .unwrap();
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    let started = std::time::Instant::now();
+    while !server.log().contains("who") {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let log = server.log();
+    for secret in ["passw0rd", "payload!", "willpay"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}

@@ -84,7 +84,6 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     ("memory_limit", Unsupported),
     ("retain_expiry_interval", Unsupported),
     ("retry_interval", Obsolete),
-    ("user", Unsupported),
     // Bridges.
     ("address", Bridge),
     ("addresses", Bridge),

@@ -143,6 +143,7 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // The process.
     global("sys_interval", "10", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.sys_interval = v as u32 }),
+    global("user", "", Other(user)),
     global("pid_file", "", Text(|g, v| put(&mut g.config.pid_file, v))),
     global("log_dest", "stderr", Other(log_dest)),
     global("log_type", "", Other(log_type)),
@@ -314,6 +315,14 @@ fn log_dest(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Resul
         destinations.push(destination);
     }
     Ok(None)
+}
+
+/// The broker does not change its user: keys and logs are opened anew while it runs.
+fn user(_: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    let user = line.word(name)?;
+    Ok(Some(format!(
+        "the broker stays the user that it is started as: start it as {user} (User={user} in a unit)"
+    )))
 }
 
 fn log_format(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {

@@ -178,7 +178,7 @@ fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
     let expected = [
         "1: persistence: not supported yet, has no effect",
         "2: persistence_location: not supported yet, has no effect",
-        "3: user: not supported yet, has no effect",
+        "3: user: the broker stays the user that it is started as: start it as mosquitto (User=mosquitto in a unit)",
         "4: connection: bridges are not supported yet, has no effect",
         "5: address: bridges are not supported yet, has no effect",
     ];
