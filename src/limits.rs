@@ -241,6 +241,29 @@ pub const CONTROL_RING_DEPTH: usize = 32;
 /// Milliseconds that the log writer rests after it has written what was there: a burst of lines wakes it once.
 pub const LOG_PAUSE_MS: u64 = 20;
 
+/// Milliseconds that a datagram may wait for a syslog daemon or the journal before its line is given up.
+pub const LOG_SOCKET_MS: u64 = 200;
+
+/// Kinds of log line.
+pub const LOG_KINDS: usize = 9;
+
+/// Lines of one kind that are written in a second unless `log_lines_per_second` says otherwise: some 100 kB/s.
+pub const LOG_LINES_PER_SECOND: u32 = 1000;
+
+/// Milliseconds for which a log line that was published is kept for clients that are away: as in Mosquitto.
+pub const LOG_TOPIC_EXPIRY_MS: u64 = 20_000;
+
+/// Messages of `$SYS` that a shard is given at a time, and milliseconds between: they hold up nobody's messages.
+pub const SYS_BATCH: usize = 64;
+/// Milliseconds between two such batches.
+pub const SYS_BATCH_PAUSE_MS: u64 = 2;
+
+/// Milliseconds between two looks at how many clients are connected, for the maximum in `$SYS`.
+pub const SYS_SAMPLE_MS: u64 = 1000;
+
+/// Milliseconds that shards have to answer with their reports before `$SYS` is published with older ones.
+pub const REPORT_MS: u64 = 50;
+
 /// Attempts to get a port that is taken, and milliseconds between them: time for the kernel to let go of the socket of
 /// a broker that was killed.
 pub const LISTEN_ATTEMPTS: usize = 10;

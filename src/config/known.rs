@@ -87,11 +87,9 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     // The process.
     ("enable_control_api", Unsupported),
     ("global_max_clients", Unsupported),
-    ("log_facility", Unsupported),
     ("memory_limit", Unsupported),
     ("retain_expiry_interval", Unsupported),
     ("retry_interval", Obsolete),
-    ("user", Unsupported),
     // Bridges.
     ("address", Bridge),
     ("addresses", Bridge),

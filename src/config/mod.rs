@@ -37,6 +37,9 @@ use crate::transport::Plan;
 /// The port that is listened on when nothing else is said.
 pub const PORT_DEFAULT: u16 = 1883;
 
+/// Syslog's facility for daemons.
+const SYSLOG_DAEMON: u8 = 3;
+
 /// Everything that `serve` needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -128,6 +131,12 @@ pub struct Log {
     pub timestamp: bool,
     /// The time's strftime(3) format; `None`: seconds since 1970.
     pub timestamp_format: Option<String>,
+    /// Whether a line is a JSON object (`log_format json`).
+    pub json: bool,
+    /// The number of syslog's facility: 3 (daemon), or 16 to 23 (local0 to local7).
+    pub facility: u8,
+    /// Lines of one kind that are written in a second, errors excepted; 0: no bound.
+    pub lines_per_second: u32,
 }
 
 /// One `log_dest`.
@@ -139,6 +148,12 @@ pub enum LogDestination {
     Stderr,
     /// A file that is appended to.
     File(PathBuf),
+    /// The host's syslog daemon.
+    Syslog,
+    /// The systemd journal, by its own protocol.
+    Journald,
+    /// `$SYS/broker/log/` and the kind's letter.
+    Topic,
 }
 
 /// Reads a configuration file and those that it includes.
@@ -244,6 +259,9 @@ impl Default for Log {
             destinations: vec![LogDestination::Stderr],
             timestamp: true,
             timestamp_format: None,
+            json: false,
+            facility: SYSLOG_DAEMON,
+            lines_per_second: limits::LOG_LINES_PER_SECOND,
         }
     }
 }

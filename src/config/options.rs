@@ -1,7 +1,8 @@
 //! The options: one entry each, with its name, default, range and the field that it sets.
 //!
 //! Names, units, ranges and defaults are those of mosquitto.conf(5) in 2.0 and 2.1; where the two differ, the wider
-//! range is taken. `shards` and `cpu_list` are our own.
+//! range is taken. `shards`, `cpu_list`, `log_format` and
+//! `log_lines_per_second` are our own.
 
 use super::access;
 use super::bounds::{check_retain_source, rate};
@@ -17,6 +18,8 @@ use crate::mqtt::topic;
 
 /// The greatest number that Mosquitto reads.
 const INT_MAX: i64 = i32::MAX as i64;
+/// The number of syslog's facility local0, which `log_facility 0` names.
+const SYSLOG_LOCAL0: u8 = 16;
 /// Bytes of the longest `auto_id_prefix`.
 const AUTO_ID_PREFIX_BYTES_MAX: usize = 50;
 /// The greatest payload of MQTT, as Mosquitto counts it: a Remaining Length without the rest of the packet.
@@ -151,12 +154,16 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // The process.
     global("sys_interval", "10", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.sys_interval = v as u32 }),
+    global("user", "", Other(user)),
     global("pid_file", "", Text(|g, v| put(&mut g.config.pid_file, v))),
     global("log_dest", "stderr", Other(log_dest)),
     global("log_type", "", Other(log_type)),
     global("connection_messages", "true", Boolean(|g, v| g.config.settings.connection_messages = v)),
     global("log_timestamp", "true", Boolean(|g, v| g.config.log.timestamp = v)),
     global("log_timestamp_format", "", Text(|g, v| put(&mut g.config.log.timestamp_format, v))),
+    global("log_facility", "", Number { min: 0, max: 7, set: |g, v| g.config.log.facility = SYSLOG_LOCAL0 + v as u8 }),
+    global("log_format", "text", Other(log_format)),
+    global("log_lines_per_second", "1000", Number { min: 0, max: INT_MAX, set: |g, v| g.config.log.lines_per_second = v as u32 }),
     global("shards", "", Number { min: 1, max: limits::SHARDS_MAX as i64, set: |g, v| g.config.shards = Some(v as u8) }),
     global("cpu_list", "", Text(cpu_list)),
 ];
@@ -297,7 +304,10 @@ fn log_dest(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Resul
             }
             LogDestination::File(path.into())
         }
-        "syslog" | "topic" | "dlt" => {
+        "syslog" => LogDestination::Syslog,
+        "journald" => LogDestination::Journald,
+        "topic" => LogDestination::Topic,
+        "dlt" => {
             if destinations.is_empty() {
                 globals.log_destinations = None;
             }
@@ -306,13 +316,32 @@ fn log_dest(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Resul
             )));
         }
         other => {
-            let choices = ["none", "stdout", "stderr", "file", "syslog", "topic", "dlt"];
+            let choices = [
+                "none", "stdout", "stderr", "file", "syslog", "journald", "topic", "dlt",
+            ];
             return Err(not_one_of(name, other, &choices));
         }
     };
     if !destinations.contains(&destination) {
         destinations.push(destination);
     }
+    Ok(None)
+}
+
+/// The broker does not change its user: keys and logs are opened anew while it runs.
+fn user(_: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    let user = line.word(name)?;
+    Ok(Some(format!(
+        "the broker stays the user that it is started as: start it as {user} (User={user} in a unit)"
+    )))
+}
+
+fn log_format(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    globals.config.log.json = match line.word(name)? {
+        "text" => false,
+        "json" => true,
+        other => return Err(not_one_of(name, other, &["text", "json"])),
+    };
     Ok(None)
 }
 

@@ -432,9 +432,27 @@ fn log_options_add_up() {
         destinations("log_dest stdout\nlog_dest file /var/log/fire hose.log\nlog_dest stdout\n"),
         both
     );
-    let (fallback, notes) = read("log_dest syslog\n").unwrap();
+    assert_eq!(
+        destinations("log_dest syslog\nlog_dest topic\nlog_dest journald\n"),
+        [
+            LogDestination::Syslog,
+            LogDestination::Topic,
+            LogDestination::Journald
+        ],
+    );
+    let (parsed, _) = read("log_format json\nlog_facility 5\nlog_lines_per_second 0\n").unwrap();
+    assert_eq!(
+        (
+            parsed.log.json,
+            parsed.log.facility,
+            parsed.log.lines_per_second
+        ),
+        (true, 21, 0),
+    );
+    assert!(read("log_facility 8\n").is_err() && read("log_format xml\n").is_err());
+    let (fallback, notes) = read("log_dest dlt\n").unwrap();
     assert_eq!(fallback.log.destinations, [LogDestination::Stderr]);
-    assert!(notes[0].text.contains("syslog is not supported yet"));
+    assert!(notes[0].text.contains("dlt is not supported yet"));
 
     let types = |text: &str| config(text).settings.log;
     assert_eq!(types(""), LogMask::DEFAULT);

@@ -6,7 +6,9 @@
 
 mod load;
 mod log;
+pub mod notify;
 mod pid_file;
+mod reports;
 mod signals;
 mod sys;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
 use log::Log;
+use reports::Reports;
 use signals::Wanted;
 use sys::Sys;
 
@@ -77,7 +80,10 @@ pub struct Control {
 
 impl Control {
     /// Starts the log writer and sets up the executor of the calling thread.
-    pub fn new(parts: Parts) -> io::Result<Self> {
+    pub fn new(mut parts: Parts) -> io::Result<Self> {
+        if let Some(shard) = parts.shards.first() {
+            parts.writer.publish_by(shard, &parts.shared);
+        }
         let executor = LocalExecutorBuilder::new(Placement::Unbound)
             .name("control")
             .io_memory(limits::CONTROL_IO_BYTES)
@@ -102,21 +108,28 @@ impl Control {
     pub fn run(self) {
         // Whoever started the broker may have closed the other end.
         let _ = writeln!(io::stdout(), "{}", self.ready);
+        notify::ready(&self.ready);
         self.log.write(LogKind::Information, self.ready);
         let log = Rc::new(self.log);
         let stop = self.signals.handle();
         let (shards, interval_s) = (self.shards, self.sys_interval_s);
         let on_signals = handle_signals(self.signals, shards.clone(), log.clone());
         let until_end = watch_shards(self.ends, shards.clone(), log.clone());
-        let sys = (interval_s > 0).then(|| publish_sys(Sys::new(self.shared, shards), interval_s));
+        let watchdog = notify::watchdog_interval().map(|half| keep_watch(shards.clone(), half));
+        let sys = (interval_s > 0)
+            .then(|| publish_sys(Sys::new(self.shared, shards.clone()), shards, interval_s));
         self.executor.run(async {
             let on_signals = glommio::spawn_local(on_signals);
             let sys = sys.map(glommio::spawn_local);
+            let watchdog = watchdog.map(glommio::spawn_local);
             until_end.await;
             stop.close();
             on_signals.await;
             if let Some(sys) = sys {
                 sys.cancel().await;
+            }
+            if let Some(watchdog) = watchdog {
+                watchdog.cancel().await;
             }
         });
         if let Some(log) = Rc::into_inner(log) {
@@ -143,14 +156,17 @@ async fn handle_signals(mut signals: Signals, shards: Vec<ShardHandle>, log: Rc<
         signals = next;
         match wanted {
             Some(Wanted::End) => {
+                notify::stopping();
                 let text = "Ending: clients are told and let go.";
                 log.write(LogKind::Information, text.into());
                 drain(&shards);
             }
             Some(Wanted::Reopen) => {
+                notify::reloading();
                 log.reopen();
                 let text = "SIGHUP: log files are reopened; the configuration is not read again yet: restart the broker.";
                 log.write(LogKind::Warning, text.into());
+                notify::ready("running; the configuration is as at the start");
             }
             None => return,
         }
@@ -187,13 +203,43 @@ fn drain(shards: &[ShardHandle]) {
     }
 }
 
-async fn publish_sys(mut sys: Sys, interval_s: u32) {
+/// Publishes `$SYS` by the interval, and looks at the number of clients in between.
+async fn publish_sys(mut sys: Sys, shards: Vec<ShardHandle>, interval_s: u32) {
     let interval = Duration::from_secs(interval_s.into());
-    sys.publish_constants();
-    sys.publish(interval);
+    let mut reports = Reports::new(shards.len());
+    sys.set_constants();
+    sys.set_values(interval, &[]);
+    // What the first interval is compared with.
+    reports.ask(&shards);
+    let mut since = Instant::now();
     loop {
-        let since = Instant::now();
-        timer::sleep(interval).await;
-        sys.publish(since.elapsed());
+        sys.publish().await;
+        loop {
+            let left = interval.saturating_sub(since.elapsed());
+            timer::sleep(left.min(Duration::from_millis(limits::SYS_SAMPLE_MS))).await;
+            sys.sample();
+            if since.elapsed() >= interval {
+                break;
+            }
+        }
+        let elapsed = since.elapsed();
+        since = Instant::now();
+        reports.collect();
+        reports.ask(&shards);
+        timer::sleep(Duration::from_millis(limits::REPORT_MS)).await;
+        sys.set_values(elapsed, &reports.collect());
+    }
+}
+
+/// Tells the service manager that the broker is alive, for as long as every shard answers from one time to the next.
+async fn keep_watch(shards: Vec<ShardHandle>, half: Duration) {
+    let mut reports = Reports::new(shards.len());
+    loop {
+        reports.collect();
+        if reports.all_answered() {
+            notify::watchdog();
+        }
+        reports.ask(&shards);
+        timer::sleep(half).await;
     }
 }

@@ -1,18 +1,27 @@
-//! `$SYS`: the counters of all shards as retained messages, under Mosquitto's names (mosquitto(8)).
+//! `$SYS`: the counters of all shards as retained messages, under Mosquitto's names (mosquitto(8)), and ours below
+//! `$SYS/broker/firehose/`: every counter and metric, of all shards together and of each under `shard/N/`, and how long
+//! the turns of each took.
+//!
+//! Where Mosquitto 2.0 differs: its values are gone after 60 seconds without a change (here they stay), an average is
+//! only published anew when it has moved by 0.01 (here when its text has changed), and it publishes every
+//! `sys_interval` + 1 seconds. Its PUBLISH counts leave out those with QoS 2 and retained ones. Its heap is what it allocated; here it is the memory that the process holds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use glommio::timer;
 
 use crate::broker::Counters;
 use crate::ids::ShardId;
+use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
-use crate::shard::{Metric, ShardCommand, ShardHandle, Shared};
+use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
+use super::reports::Turns;
 
 /// A name below `$SYS/broker/`, and what it shows.
 type Reading = (&'static str, fn(&Counters) -> u64);
@@ -32,7 +41,7 @@ const LOADS: [Reading; 10] = [
 ];
 
 /// Levels and totals, by the names that Mosquitto gives them.
-const TOTALS: [Reading; 25] = [
+const TOTALS: [Reading; 21] = [
     ("clients/total", |counters| {
         counters.clients_connected + counters.clients_disconnected
     }),
@@ -42,7 +51,6 @@ const TOTALS: [Reading; 25] = [
         counters.clients_disconnected
     }),
     ("clients/inactive", |counters| counters.clients_disconnected),
-    ("clients/maximum", |counters| counters.clients_maximum),
     ("clients/expired", |counters| counters.clients_expired),
     ("messages/received", |counters| counters.packets_received),
     ("messages/sent", |counters| counters.packets_sent),
@@ -75,13 +83,6 @@ const TOTALS: [Reading; 25] = [
     ("publish/bytes/sent", |counters| counters.publish_bytes_sent),
     ("bytes/received", |counters| counters.bytes_received),
     ("bytes/sent", |counters| counters.bytes_sent),
-    ("firehose/protocol_errors", |counters| {
-        counters.protocol_errors
-    }),
-    ("firehose/stalled", |counters| counters.stalled),
-    ("firehose/outbound_bytes", |counters| {
-        counters.outbound_bytes
-    }),
 ];
 
 /// The memory that the process holds now and has held at most, by the kernel's names: there is no count of the heap
@@ -95,6 +96,10 @@ pub struct Sys {
     loads: Vec<Load>,
     /// What was published last, so that only what has changed is published again.
     last: HashMap<String, String>,
+    /// What has changed and is to be published.
+    queue: VecDeque<(String, String)>,
+    /// Clients connected at once, as far as seen.
+    clients_maximum: u64,
     started: Instant,
 }
 
@@ -106,21 +111,36 @@ impl Sys {
             shards,
             loads: vec![Load::default(); LOADS.len()],
             last: HashMap::new(),
+            queue: VecDeque::new(),
+            clients_maximum: 0,
             started: Instant::now(),
         }
     }
 
     /// What never changes.
-    pub fn publish_constants(&mut self) {
+    pub fn set_constants(&mut self) {
         self.set(
             "version",
             format!("firehose version {}", env!("CARGO_PKG_VERSION")),
         );
     }
 
+    /// Looks at how many clients are connected: the maximum is that of these looks, or that of a single shard, which
+    /// counts its own exactly.
+    pub fn sample(&mut self) {
+        let mut connected = 0;
+        for shard in 0..self.shared.shards() {
+            let counters = self.shared.board(ShardId(shard)).counters();
+            connected += counters.clients_connected;
+            self.clients_maximum = self.clients_maximum.max(counters.clients_maximum);
+        }
+        self.clients_maximum = self.clients_maximum.max(connected);
+    }
+
     /// What changes, as it is now; `interval` after the last call.
-    pub fn publish(&mut self, interval: Duration) {
-        let (counters, log_dropped) = self.sum();
+    pub fn set_values(&mut self, interval: Duration, turns: &[(u8, Turns)]) {
+        self.sample();
+        let counters = self.set_shards(turns);
         self.set(
             "uptime",
             format!("{} seconds", self.started.elapsed().as_secs()),
@@ -128,7 +148,7 @@ impl Sys {
         for (name, value) in TOTALS {
             self.set(name, value(&counters).to_string());
         }
-        self.set("firehose/log_dropped", log_dropped.to_string());
+        self.set("clients/maximum", self.clients_maximum.to_string());
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         for (name, field) in HEAP {
             if let Some(bytes) = status_bytes(&status, field) {
@@ -146,40 +166,92 @@ impl Sys {
         }
     }
 
-    /// The counters of all shards, and the log lines that they have dropped. Of a level's maximum it is the sum of
-    /// maxima that may not have been reached at the same time: never too low.
-    fn sum(&self) -> (Counters, u64) {
-        let mut total = [0; Counters::COUNT];
-        let mut log_dropped = 0;
+    /// Sets all figures of each shard, and their sums; returns the counters' sums.
+    fn set_shards(&mut self, turns: &[(u8, Turns)]) -> Counters {
+        let mut counters = [0; Counters::COUNT];
+        let mut metrics = [0; Metrics::COUNT];
         for shard in 0..self.shared.shards() {
+            let below = format!("firehose/shard/{shard}/");
             let board = self.shared.board(ShardId(shard));
-            for (total, value) in total.iter_mut().zip(board.counters().values()) {
-                *total += value;
-            }
-            log_dropped += board.metrics().get(Metric::LogDropped);
+            let (of_brain, of_thread) = (board.counters(), board.metrics());
+            let values = of_brain.values();
+            self.set_all(&below, &Counters::NAMES, &values, &mut counters);
+            let values = *of_thread.values();
+            self.set_all(&below, &Metrics::NAMES, &values, &mut metrics);
         }
-        (Counters::from_values(total), log_dropped)
+        self.set_sums(&Counters::NAMES, &counters);
+        self.set_sums(&Metrics::NAMES, &metrics);
+        for (shard, turns) in turns {
+            let mut set = |name, value: u64| {
+                self.set(&format!("firehose/shard/{shard}/{name}"), value.to_string())
+            };
+            set("turn/p50_us", turns.p50_ns / 1000);
+            set("turn/p99_us", turns.p99_ns / 1000);
+            set("turn/max_us", turns.max_ns / 1000);
+            set("busy_permille", turns.busy_permille);
+        }
+        Counters::from_values(counters)
     }
 
-    /// Publishes a value, if it is another than last time.
+    /// Sets one shard's figures and adds them to the sums.
+    fn set_all(&mut self, below: &str, names: &[&str], values: &[u64], sums: &mut [u64]) {
+        for ((name, value), sum) in names.iter().zip(values).zip(sums) {
+            self.set(&format!("{below}{name}"), value.to_string());
+            *sum += value;
+        }
+    }
+
+    /// Sets the sums, but for maxima, which may not have been reached at the same time.
+    fn set_sums(&mut self, names: &[&str], sums: &[u64]) {
+        for (name, sum) in names.iter().zip(sums) {
+            if !name.ends_with("_maximum") {
+                self.set(&format!("firehose/{name}"), sum.to_string());
+            }
+        }
+    }
+
+    /// Lines a value up for publication, if it is another than last time.
     fn set(&mut self, name: &str, value: String) {
-        if self.last.get(name) == Some(&value) {
-            return;
+        if self.last.get(name) != Some(&value) {
+            self.queue.push_back((name.into(), value));
         }
-        let message = Message {
-            topic: Bytes::from(format!("$SYS/broker/{name}")),
-            payload: Bytes::from(value.clone()),
-            properties: Bytes::new(),
-            qos: 0,
-            retain: true,
-            expires_at_ms: NEVER,
-            origin: 0,
-        };
-        // All by one shard, so that they keep their order. What it does not take now is tried again next time.
-        let shard = self.shards.first();
-        if shard.is_some_and(|shard| shard.send(ShardCommand::Publish(message)).is_ok()) {
-            self.last.insert(name.into(), value);
+    }
+
+    /// Publishes what is lined up, a few at a time: there are some for each shard, and one shard publishes all of
+    /// them, so that they keep their order.
+    pub async fn publish(&mut self) {
+        let mut batch = 0;
+        while let Some((name, value)) = self.queue.pop_front() {
+            if batch == limits::SYS_BATCH {
+                batch = 0;
+                timer::sleep(Duration::from_millis(limits::SYS_BATCH_PAUSE_MS)).await;
+            }
+            batch += 1;
+            let command = ShardCommand::Publish(message(&name, &value));
+            if !self
+                .shards
+                .first()
+                .is_some_and(|shard| shard.send(command).is_ok())
+            {
+                // What it does not take now is tried again next time, with newer values.
+                self.queue.clear();
+                return;
+            }
+            self.last.insert(name, value);
         }
+    }
+}
+
+/// As Mosquitto publishes it: retained, QoS 2.
+fn message(name: &str, value: &str) -> Message {
+    Message {
+        topic: Bytes::from(format!("$SYS/broker/{name}")),
+        payload: Bytes::copy_from_slice(value.as_bytes()),
+        properties: Bytes::new(),
+        qos: 2,
+        retain: true,
+        expires_at_ms: NEVER,
+        origin: 0,
     }
 }
 

@@ -16,7 +16,7 @@ const FLAG_PASSWORD: u8 = 0x40;
 const FLAG_USERNAME: u8 = 0x80;
 
 /// A decoded CONNECT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Connect<'a> {
     pub version: Version,
     /// Clean Session before MQTT 5.
@@ -29,6 +29,19 @@ pub struct Connect<'a> {
     pub password: Option<&'a [u8]>,
     pub will: Option<Will<'a>>,
     pub properties: ConnectProperties<'a>,
+}
+
+/// Without what is secret or the client's own affair: password, will, properties.
+impl std::fmt::Debug for Connect<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive", &self.keep_alive)
+            .field("client_id", &self.client_id)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The properties of a CONNECT, with the values that hold where one is left out.

@@ -19,6 +19,10 @@ pub enum ServeError {
     },
     /// A listener's address is not one of this host, or no address at all.
     Address { place: String, source: io::Error },
+    /// The sockets that the service manager has passed in cannot be used.
+    Activation(io::Error),
+    /// A socket was passed in that no listener asks for.
+    Unasked(String),
     /// A CPU of the list is not allowed to this process, or does not exist.
     Cpu(u16),
     /// Fewer open files than the connections that are asked for need.
@@ -68,6 +72,14 @@ impl fmt::Display for ServeError {
             ServeError::Address { place, source } => write!(
                 f,
                 "cannot listen on {place}: {source}; give an address of this host"
+            ),
+            ServeError::Activation(source) => write!(
+                f,
+                "the sockets passed in by the service manager cannot be used: {source}; see the .socket unit"
+            ),
+            ServeError::Unasked(place) => write!(
+                f,
+                "the service manager passes in a socket at {place}, and no listener of the configuration asks for it: add the listener or take it from the .socket unit"
             ),
             ServeError::Cpu(cpu) => write!(
                 f,

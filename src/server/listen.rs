@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ServeError;
+use super::activation::{Activated, Found};
 use crate::config::{Config, Socket as Configured, SocketDomain};
 use crate::limits;
 use crate::shard::Listener;
@@ -79,6 +80,7 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
         addresses: Vec::new(),
         paths: Vec::new(),
     };
+    let mut activated = Activated::inherited()?;
     for configured in &config.sockets {
         if let Some(path) = &configured.path {
             bound.listeners.push(local(configured, path)?);
@@ -88,7 +90,13 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
         for address in addresses(configured)? {
-            match listen_patiently(configured, address, config.set_tcp_nodelay) {
+            let listening = match activated.take(address, config.set_tcp_nodelay) {
+                Ok(Found::Covered) => continue,
+                Ok(Found::Socket(socket)) => Ok(socket),
+                Ok(Found::Nothing) => listen_patiently(configured, address, config.set_tcp_nodelay),
+                Err(error) => Err(error),
+            };
+            match listening {
                 Ok(socket) => {
                     let local = socket.local_addr().ok().and_then(|local| local.as_socket());
                     bound.addresses.push(local.unwrap_or(address));
@@ -107,6 +115,7 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
         listener.set_transport(configured.transport.clone());
         bound.listeners.push(listener);
     }
+    activated.finish()?;
     Ok(bound)
 }
 

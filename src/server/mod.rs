@@ -4,6 +4,7 @@
 //! are there the first connection is accepted. Whatever fails before that ends the program with one line that names
 //! the cause and the cure, and exit code 3. The calling thread becomes the control thread.
 
+mod activation;
 mod error;
 mod handshakes;
 mod listen;

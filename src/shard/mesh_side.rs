@@ -29,6 +29,11 @@ impl MeshSide {
         }
     }
 
+    /// Messages that wait, over all targets.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting_len
+    }
+
     /// Whether so much waits that no more input should be taken.
     #[inline]
     pub(super) fn congested(&self) -> bool {

@@ -51,6 +51,8 @@ metrics! {
     Wakes = "wakes",
     /// Messages that found the mesh full and had to wait.
     MeshOverflowed = "mesh_overflowed",
+    /// Level: messages that wait because rings of the mesh are full.
+    MeshWaiting = "mesh_waiting",
     /// Turns in which congestion of the mesh held up receives.
     MeshCongested = "mesh_congested",
     /// Completions that belong to nothing.
@@ -101,6 +103,10 @@ impl Metrics {
     #[inline]
     pub(super) fn add(&mut self, metric: Metric, more: u64) {
         self.values[metric as usize] += more;
+    }
+
+    pub(super) fn set_mesh_waiting(&mut self, messages: u64) {
+        self.values[Metric::MeshWaiting as usize] = messages;
     }
 
     pub(super) fn set_connections(&mut self, open: u64) {

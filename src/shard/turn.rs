@@ -141,6 +141,7 @@ impl<B: Brain> Shard<B> {
     pub(super) fn publish(&mut self) {
         self.published_ms = self.now_ms;
         self.metrics.set_connections(self.connections.open() as u64);
+        self.metrics.set_mesh_waiting(self.mesh.waiting() as u64);
         self.shared
             .board(self.id)
             .publish(self.brain.counters(), &self.metrics);

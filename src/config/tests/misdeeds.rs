@@ -103,7 +103,7 @@ fn each_misdeed_names_its_line_and_reason() {
         ),
         (
             "log_dest foo\n",
-            "1: log_dest: `foo` is none of none, stdout, stderr, file, syslog, topic, dlt",
+            "1: log_dest: `foo` is none of none, stdout, stderr, file, syslog, journald, topic, dlt",
         ),
         (
             "listener 1883\nmount_point a/#\n",
@@ -198,7 +198,7 @@ fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
     let expected = [
         "1: persistence: not supported yet, has no effect",
         "2: persistence_location: not supported yet, has no effect",
-        "3: user: not supported yet, has no effect",
+        "3: user: the broker stays the user that it is started as: start it as mosquitto (User=mosquitto in a unit)",
         "4: connection: bridges are not supported yet, has no effect",
         "5: address: bridges are not supported yet, has no effect",
     ];

@@ -1,0 +1,118 @@
+//! What a log line looks like: its time, its text as Mosquitto writes it or a JSON object, and how many are written.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::broker::LogKind;
+use crate::limits;
+
+/// Whole seconds since 1970.
+pub fn unix_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// A time in local time by a strftime format (`log_timestamp_format`).
+pub fn format_time(format: &str, unix_s: u64) -> String {
+    let Ok(time) = jiff::Timestamp::from_second(unix_s as i64) else {
+        return unix_s.to_string();
+    };
+    let local = time.to_zoned(jiff::tz::TimeZone::system());
+    let mut out = String::new();
+    match jiff::fmt::strtime::BrokenDownTime::from(&local).format(format, &mut out) {
+        Ok(()) => out,
+        Err(_) => unix_s.to_string(),
+    }
+}
+
+/// The kind's name, as in `log_type`.
+pub fn level(kind: LogKind) -> &'static str {
+    match kind {
+        LogKind::Error => "error",
+        LogKind::Warning => "warning",
+        LogKind::Notice => "notice",
+        LogKind::Information => "information",
+        LogKind::Subscribe => "subscribe",
+        LogKind::Unsubscribe => "unsubscribe",
+        LogKind::Debug => "debug",
+        LogKind::Websockets => "websockets",
+        LogKind::Internal => "internal",
+    }
+}
+
+/// The text on one line: whoever names himself with control characters cannot make up lines of the log.
+pub fn one_line(text: &str) -> String {
+    let is_odd = |letter: char| letter.is_control() && letter != '\t';
+    if !text.contains(is_odd) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match is_odd(letter) {
+            true => line.extend(letter.escape_default()),
+            false => line.push(letter),
+        }
+    }
+    line
+}
+
+/// One JSON object: `time` (RFC 3339, UTC, milliseconds), `level` and `message`.
+pub fn json(kind: LogKind, text: &str) -> String {
+    let now = jiff::Timestamp::now();
+    serde_json::json!({
+        "time": format!("{now:.3}"),
+        "level": level(kind),
+        "message": text,
+    })
+    .to_string()
+}
+
+/// Bounds the lines of each kind in a second, so that whoever is refused again and again fills no disk.
+pub struct Rate {
+    /// Lines of one kind in a second; 0: no bound.
+    max: u32,
+    second: u64,
+    /// By the kind's bit.
+    written: [u32; limits::LOG_KINDS],
+    suppressed: u64,
+}
+
+impl Rate {
+    pub fn new(max: u32) -> Self {
+        Rate {
+            max,
+            second: 0,
+            written: [0; limits::LOG_KINDS],
+            suppressed: 0,
+        }
+    }
+
+    /// The lines that were left out before this second, told once.
+    pub fn turn(&mut self, second: u64) -> Option<u64> {
+        if self.second == second {
+            return None;
+        }
+        self.second = second;
+        self.written = [0; limits::LOG_KINDS];
+        Some(std::mem::take(&mut self.suppressed)).filter(|lines| *lines > 0)
+    }
+
+    /// Whether one more line of this kind is written. Errors always are.
+    pub fn admit(&mut self, kind: LogKind) -> bool {
+        if self.max == 0 || kind == LogKind::Error {
+            return true;
+        }
+        let Some(written) = self
+            .written
+            .get_mut((kind as u16).trailing_zeros() as usize)
+        else {
+            return true;
+        };
+        if *written >= self.max {
+            self.suppressed += 1;
+            return false;
+        }
+        *written += 1;
+        true
+    }
+}

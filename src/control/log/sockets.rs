@@ -1,0 +1,78 @@
+//! Log destinations that are datagram sockets of the host: syslog (RFC 3164 as syslog(3) sends it) and the journal.
+//! A daemon that is away costs its lines; it is looked for again with each line.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use crate::broker::LogKind;
+use crate::limits;
+
+/// The name under which lines are found.
+const IDENTIFIER: &str = "firehose";
+/// Where syslog daemons and the journal listen.
+const SYSLOG: &str = "/dev/log";
+/// The journal's own protocol (systemd.journal-fields(7)).
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// A socket that is connected when there is somebody to connect to.
+pub struct Datagrams {
+    path: &'static str,
+    socket: Option<UnixDatagram>,
+}
+
+impl Datagrams {
+    pub fn syslog() -> Self {
+        Datagrams {
+            path: SYSLOG,
+            socket: None,
+        }
+    }
+
+    pub fn journal() -> Self {
+        Datagrams {
+            path: JOURNAL,
+            socket: None,
+        }
+    }
+
+    /// Sends one datagram; a daemon that was restarted since gets it by a new connection.
+    pub fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        if let Some(socket) = &self.socket
+            && socket.send(datagram).is_ok()
+        {
+            return Ok(());
+        }
+        self.socket = None;
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(self.path)?;
+        socket.set_write_timeout(Some(Duration::from_millis(limits::LOG_SOCKET_MS)))?;
+        socket.send(datagram)?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+}
+
+/// The severity of a kind, as Mosquitto gives it to syslog.
+pub fn severity(kind: LogKind) -> u8 {
+    match kind {
+        LogKind::Error => 3,
+        LogKind::Warning => 4,
+        LogKind::Notice | LogKind::Subscribe | LogKind::Unsubscribe => 5,
+        LogKind::Information => 6,
+        LogKind::Debug | LogKind::Websockets | LogKind::Internal => 7,
+    }
+}
+
+/// A line for syslog; `facility` is its number (daemon is 3, local0 is 16), `time` as `Mmm dd hh:mm:ss`.
+pub fn syslog_datagram(facility: u8, kind: LogKind, time: &str, line: &str) -> Vec<u8> {
+    let priority = u32::from(facility) * 8 + u32::from(severity(kind));
+    let pid = std::process::id();
+    format!("<{priority}>{time} {IDENTIFIER}[{pid}]: {line}").into_bytes()
+}
+
+/// A line for the journal, which adds the time and the process by itself. The line holds no newline.
+pub fn journal_datagram(kind: LogKind, line: &str) -> Vec<u8> {
+    let severity = severity(kind);
+    format!("PRIORITY={severity}\nSYSLOG_IDENTIFIER={IDENTIFIER}\nMESSAGE={line}\n").into_bytes()
+}
