@@ -228,11 +228,8 @@ impl Sys {
             }
             batch += 1;
             let command = ShardCommand::Publish(message(&name, &value));
-            if !self
-                .shards
-                .first()
-                .is_some_and(|shard| shard.send(command).is_ok())
-            {
+            let sent = self.shards.first().map(|shard| shard.send(command));
+            if !matches!(sent, Some(Ok(()))) {
                 // What it does not take now is tried again next time, with newer values.
                 self.queue.clear();
                 return;
