@@ -83,6 +83,13 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
     let mut activated = Activated::inherited()?;
     for configured in &config.sockets {
         if let Some(path) = &configured.path {
+            // One that is passed in has a path that is the service manager's to remove.
+            if let Some(socket) = activated.take_path(path) {
+                let listener = Listener::new([OwnedFd::from(socket)], configured.max_connections);
+                listener.set_transport(configured.transport.clone());
+                bound.listeners.push(listener);
+                continue;
+            }
             bound.listeners.push(local(configured, path)?);
             bound.paths.push(path.clone());
             continue;
