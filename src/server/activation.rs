@@ -87,13 +87,6 @@ impl Activated {
     }
 
     /// Takes the socket for a path.
-    #[cfg_attr(
-        not(test),
-        allow(
-            dead_code,
-            reason = "for listeners with a path, which are bound elsewhere"
-        )
-    )]
     pub fn take_path(&mut self, wanted: &Path) -> Option<Socket> {
         let is_it = |place: &Place| matches!(place, Place::Path(path) if path == wanted);
         let index = self.sockets.iter().position(|(place, _)| is_it(place))?;
