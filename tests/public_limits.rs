@@ -57,6 +57,15 @@ fn lines(server: &Server, text: &str) -> usize {
     log.lines().filter(|line| line.contains(text)).count()
 }
 
+/// Waits until the log has so many such lines.
+fn says(server: &Server, text: &str, count: usize) {
+    let started = Instant::now();
+    while lines(server, text) < count {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Round trips of PINGREQ until told to stop, sorted.
 fn pings(client: &mut Client, stop: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
@@ -149,6 +158,35 @@ fn this_hosts_own_addresses_are_not_limited_unless_asked_for() {
     ]);
     let mut streams: Vec<_> = (0..100).map(|_| socket(server.address(), BAD)).collect();
     assert!(streams.iter_mut().all(is_let_in));
+}
+
+#[test]
+fn behind_a_proxy_the_address_is_the_clients() {
+    let server = start(&[
+        "enable_proxy_protocol true",
+        "max_connections_per_address 2",
+    ]);
+    let arrive = |address: &str| {
+        let mut stream = socket(server.address(), GOOD);
+        let header = format!("PROXY TCP4 {address} 192.0.2.200 40000 1883\r\n");
+        stream.write_all(header.as_bytes()).unwrap();
+        is_let_in(&mut stream).then_some(stream)
+    };
+    let first = arrive("192.0.2.1").expect("the first");
+    let second = arrive("192.0.2.1").expect("the second");
+    assert!(arrive("192.0.2.1").is_none());
+    let other = arrive("192.0.2.2").expect("of another address");
+    drop((first, other));
+    let started = Instant::now();
+    while arrive("192.0.2.1").is_none() {
+        assert!(started.elapsed() < PATIENCE, "its place is not free");
+    }
+    drop(second);
+    says(
+        &server,
+        "from 192.0.2.1 denied: max_connections_per_address",
+        1,
+    );
 }
 
 /// A PUBLISH of QoS 1 or 0 to `t`.
@@ -258,9 +296,5 @@ fn subscriptions_and_topics_have_bounds_that_answers_tell_of() {
     stream.write_all(b"\x30\x0b\x00\x09a/b/c/d/e").unwrap();
     let closed = stream.read(&mut [0; 1]);
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
-    let started = Instant::now();
-    while lines(&server, "may not subscribe") < 4 {
-        assert!(started.elapsed() < PATIENCE, "{}", server.log());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    says(&server, "may not subscribe", 4);
 }
