@@ -360,12 +360,16 @@ pub const SOURCE_BURST_S: u64 = 10;
 /// Source addresses without a connection that are remembered for their rate: some 3 MB.
 pub const SOURCES_IDLE_MAX: usize = 1 << 16;
 
-/// Characters of a topic filter in such a line.
-pub const LOGGED_FILTER_CHARS: usize = 100;
+/// Milliseconds that a client which publishes too fast and has gone is caught up with: what is left then is dropped,
+/// so that nobody occupies a connection for longer than it was worth the trouble.
+pub const HELD_AFTER_END_MS: u64 = 10_000;
 
 /// Log lines a second about what is refused to clients: of all shards together about connections, of each about the
 /// rest. What is not said is counted.
 pub const REFUSAL_LINES_PER_S: u32 = 20;
+
+/// Characters of a topic filter in such a line.
+pub const LOGGED_FILTER_CHARS: usize = 100;
 
 // --- load ---
 

@@ -22,7 +22,7 @@ use crate::session::{EXPIRY_NEVER, Will};
 impl Broker {
     /// The peer has closed the connection, or it broke.
     pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
-        if self.ends_later(conn, cause) {
+        if self.ends_later(now_ms, conn, cause) {
             return;
         }
         match self.clients.conns[conn.index()].stage {

@@ -1,7 +1,8 @@
 //! What one client may ask for: length and depth of topics, wildcards of anonymous clients, messages a second.
 //!
 //! A client that publishes too fast is not read from until it may go on: nothing is lost, no answer says so, and TCP
-//! makes it wait. What was received of it already is kept with the start of an incomplete packet.
+//! makes it wait. What was received of it already is kept with the start of an incomplete packet. When its peer closes
+//! meanwhile, it is caught up with for `limits::HELD_AFTER_END_MS`.
 //!
 //! Invariant: a connection that is held has a deadline at which it goes on.
 
@@ -10,7 +11,7 @@ use super::clients::{Clients, NONE, Stage};
 use super::effect::{CloseCause, Effect};
 use super::on_connect::user_name;
 use super::settings::{LogKind, Quotas};
-use super::timers::TICK_MS;
+use super::timers::{TICK_MS, tick};
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{AckKind, Connect, PacketType, Publish, QoS, ReasonCode, Version, topic};
@@ -230,11 +231,13 @@ impl Broker {
     }
 
     /// The peer of a connection has closed its side: true if that is to be told again when it has been caught up with.
-    pub(super) fn ends_later(&mut self, conn: ConnId, cause: CloseCause) -> bool {
+    pub(super) fn ends_later(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) -> bool {
         let goodbye = cause == CloseCause::Goodbye;
         let waits = self.is_held(conn) && (goodbye || cause == CloseCause::Eof);
         if waits {
-            self.clients.conns[conn.index()].reading = Reading::HeldToEnd { goodbye };
+            let entry = &mut self.clients.conns[conn.index()];
+            entry.reading = Reading::HeldToEnd { goodbye };
+            entry.active_at = tick(now_ms);
         }
         waits
     }
@@ -243,7 +246,12 @@ impl Broker {
     pub(super) fn catch_up(&mut self, now_ms: u64, conn: ConnId) {
         let entry = &mut self.clients.conns[conn.index()];
         let before = std::mem::replace(&mut entry.reading, Reading::Catching);
-        entry.active_at = super::timers::tick(now_ms);
+        let ended_ms = u64::from(entry.active_at) * TICK_MS;
+        if before == Reading::Held {
+            entry.active_at = tick(now_ms);
+        } else if now_ms > ended_ms + limits::HELD_AFTER_END_MS {
+            return self.end_held(now_ms, conn, before);
+        }
         let held = entry.partial.take();
         self.clients.replies_to = conn;
         if let Some(held) = held {
@@ -262,16 +270,22 @@ impl Broker {
             return;
         }
         let keep_alive_ms = u64::from(entry.keep_alive_s) * 1500;
-        if let Reading::HeldToEnd { goodbye } = before {
-            let cause = match goodbye {
-                true => CloseCause::Goodbye,
-                false => CloseCause::Eof,
-            };
-            return self.on_eof(now_ms, conn, cause);
+        if before != Reading::Held {
+            return self.end_held(now_ms, conn, before);
         }
         if keep_alive_ms > 0 {
             self.clients.arm_conn(conn, now_ms + keep_alive_ms);
         }
         self.clients.effects.push_back(Effect::Resume { conn });
+    }
+
+    /// A held connection whose peer has closed ends.
+    fn end_held(&mut self, now_ms: u64, conn: ConnId, held: Reading) {
+        self.clients.conns[conn.index()].reading = Reading::On;
+        let cause = match held {
+            Reading::HeldToEnd { goodbye: true } => CloseCause::Goodbye,
+            _ => CloseCause::Eof,
+        };
+        self.on_eof(now_ms, conn, cause);
     }
 }

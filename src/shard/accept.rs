@@ -154,19 +154,7 @@ impl<B: Brain> Shard<B> {
                 let sources = self.shared.sources();
                 sources.release(peer.address.ip(), self.now_ms);
             }
-            self.metrics.add(Metric::Refused, 1);
-            let option = match full {
-                Full::Listener => "max_connections",
-                Full::Broker => "global_max_connections",
-                Full::Tls => "tls_memory_limit",
-            };
-            self.log(
-                LogKind::Notice,
-                format!(
-                    "Client connection from {} denied: {option} exceeded.",
-                    peer.address
-                ),
-            );
+            self.note_full(full, peer);
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Accepted, 1);
@@ -186,6 +174,22 @@ impl<B: Brain> Shard<B> {
     fn transport_plan(&self, listener: u16) -> Option<Arc<Plan>> {
         let listener = self.shared.listeners().get(usize::from(listener))?;
         Some(listener.transport()).filter(|plan| !plan.is_plain())
+    }
+
+    /// A connection is refused because there are too many; a flood of them does not flood the log.
+    #[cold]
+    fn note_full(&mut self, full: Full, peer: Peer) {
+        self.metrics.add(Metric::Refused, 1);
+        let option = match full {
+            Full::Listener => "max_connections",
+            Full::Broker => "global_max_connections",
+            Full::Tls => "tls_memory_limit",
+        };
+        if self.shared.sources().may_say_now(self.now_ms) {
+            let address = peer.address;
+            let text = format!("Client connection from {address} denied: {option} exceeded.");
+            self.log(LogKind::Notice, text);
+        }
     }
 
     #[cold]

@@ -17,7 +17,8 @@ pub trait Brain {
     fn on_adopt(&mut self, now_ms: u64, handover: Handover) -> ConnId;
     /// Bytes arrived.
     fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]);
-    /// The peer closed its side, or the connection is broken. At most once per connection.
+    /// The peer closed its side, or the connection is broken. At most once per connection, unless an error follows an
+    /// end that the brain has not closed the connection for yet.
     fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause);
     /// The send in flight is over; so many bytes were taken.
     fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize);

@@ -144,7 +144,12 @@ impl<B: Brain> Shard<B> {
     /// first: a last answer may still reach a peer that has closed its own side only.
     pub(super) fn tell_end(&mut self, conn: ConnId, cause: CloseCause) -> Result<(), ShardError> {
         self.run_effects()?;
-        let leaving = Flags::END_TOLD
+        // A brain that puts an orderly end off hears of an error too.
+        let told = match cause {
+            CloseCause::Error(_) => Flags::default(),
+            _ => Flags::END_TOLD,
+        };
+        let leaving = told
             .or(Flags::CLOSING)
             .or(Flags::FLUSHING)
             .or(Flags::GIVING);

@@ -182,7 +182,11 @@ impl Sources {
         })
     }
 
-    /// Whether one more line may be written in this second, whoever it is about.
+    /// Whether one more line about a refused connection may be written now, whoever it is about.
+    pub(super) fn may_say_now(&self, now_ms: u64) -> bool {
+        self.may_say((now_ms / 1000) as u32 + 1)
+    }
+
     fn may_say(&self, second: u32) -> bool {
         let more = |lines: u64| match (lines >> 32) as u32 == second {
             true if lines as u32 >= limits::REFUSAL_LINES_PER_S => None,

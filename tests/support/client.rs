@@ -118,6 +118,12 @@ impl Client {
         self.send(0x40, &[publish[at], publish[at + 1]]);
     }
 
+    /// PINGREQ, and waits for PINGRESP.
+    pub fn ping(&mut self) {
+        self.send(0xc0, &[]);
+        assert_eq!(self.packet(), Some(vec![0xd0, 0]), "PINGRESP");
+    }
+
     /// DISCONNECT, then waits for the broker to close.
     pub fn disconnect(mut self) {
         self.send(0xe0, &[]);

@@ -238,6 +238,33 @@ fn what_was_sent_before_the_end_is_published_and_no_will() {
 }
 
 #[test]
+fn one_that_has_gone_is_not_caught_up_with_for_ever() {
+    let mut world = world(Quotas {
+        publish_rate: 1,
+        ..Quotas::default()
+    });
+    let conn = world.connect("p", Version::V311);
+    world.send(conn, &PUBLISH.repeat(1000));
+    world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
+    world.effects();
+    world.until(10_500);
+    assert_eq!(world.effects(), []);
+    world.until(12_500);
+    let how = CloseHow::Now;
+    assert_eq!(world.effects(), [Effect::Close { conn, how }]);
+    assert!((9..=12).contains(&world.published()));
+    // Another has gone, and then it breaks.
+    let conn = world.connect("q", Version::V311);
+    world.send(conn, &PUBLISH.repeat(1000));
+    world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
+    world.effects();
+    world
+        .broker
+        .on_eof(world.now_ms, conn, CloseCause::Error(104));
+    assert_eq!(world.effects(), [Effect::Close { conn, how }]);
+}
+
+#[test]
 fn a_held_connection_that_breaks_or_is_taken_over_is_gone_at_once() {
     let mut world = world(Quotas {
         publish_rate: 1,
