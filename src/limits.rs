@@ -229,6 +229,11 @@ pub const LIST_ENTRIES_SCANNED_MAX: usize = 32;
 /// Connections that the kernel queues for a listener until they are accepted; it caps this at net.core.somaxconn.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
+/// Milliseconds between two attempts to give a shard a command of a reload, and attempts: what is waited for its answer.
+pub const RELOAD_PAUSE_MS: u64 = 10;
+/// After them the shard hangs.
+pub const RELOAD_ATTEMPTS: usize = 1000;
+
 /// Log lines that wait for the log writer; more are dropped and counted.
 pub const LOG_LINES: usize = 16_384;
 

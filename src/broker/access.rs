@@ -134,6 +134,15 @@ impl Rights {
         index
     }
 
+    /// By which listener, as far as that matters, and under which user name rules hold for a session.
+    pub fn held_for(&self, session: SessionId) -> Option<(u16, Option<Box<str>>)> {
+        let group = *self.group_of.get(session.index())?;
+        let key = &self.groups.get(group as usize)?.key;
+        let is_its = |acl: &Option<u16>| *acl == Some(key.acl);
+        let listener = self.of_listener.iter().position(is_its)?;
+        Some((listener as u16, key.user.clone()))
+    }
+
     /// A session ends.
     pub fn leave(&mut self, session: SessionId) {
         let Some(of) = self.group_of.get_mut(session.index()) else {

@@ -25,6 +25,7 @@ mod on_drain;
 mod on_identified;
 mod on_mesh;
 mod on_publish;
+mod on_reload;
 mod on_subscribe;
 mod on_timers;
 mod on_verified;

@@ -31,7 +31,7 @@ impl Broker {
         frame: &Frame,
         after: &[u8],
     ) {
-        let certified: Option<Box<str>> = self.identities.user(conn).map(Into::into);
+        let certified: Option<Box<str>> = self.identities.certified(conn).map(Into::into);
         let connect = match mqtt::decode(Version::V5, packet, frame) {
             Ok(Packet::Connect(connect)) => named(connect, certified.as_deref()),
             Ok(_) => {
@@ -121,6 +121,9 @@ impl Broker {
     /// What speaks against a CONNECT that is in order as a packet.
     fn check_connect(&self, conn: ConnId, connect: &Connect<'_>) -> Result<(), ReasonCode> {
         let listener = self.clients.listener(conn);
+        if listener.is_closed {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
         let accepted = match connect.version {
             Version::V31 => listener.accept_versions[0],
             Version::V311 => listener.accept_versions[1],
@@ -132,7 +135,7 @@ impl Broker {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
         }
-        if listener.identity_from_certificate && self.identities.user(conn).is_none() {
+        if listener.identity_from_certificate && self.identities.certified(conn).is_none() {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         // Without a password file a name alone proves nothing, unless it comes from a certificate.
@@ -232,6 +235,7 @@ impl Broker {
             self.clients.counters.clients_disconnected += 1;
             self.clients.new_session(client_id)
         });
+        self.identities.admit(conn, user_name(connect));
         self.bind(now_ms, conn, session, connect);
         self.connack(
             conn,

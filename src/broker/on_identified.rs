@@ -11,22 +11,57 @@ use super::effect::Peer;
 use super::settings::LogKind;
 use crate::ids::ConnId;
 
-/// User names by certificate, of connections that have one.
+/// User names of connections that have one.
 #[derive(Default)]
 pub struct Identities {
-    users: HashMap<u32, Box<str>, FixedState>,
+    users: HashMap<u32, User, FixedState>,
+}
+
+/// A user name, and what vouches for it.
+struct User {
+    name: Box<str>,
+    by_certificate: bool,
 }
 
 impl Identities {
     pub fn put(&mut self, conn: ConnId, user: Option<Box<str>>) {
-        if let Some(user) = user {
-            self.users.insert(conn.0, user);
+        if let Some(name) = user {
+            let by_certificate = true;
+            self.users.insert(
+                conn.0,
+                User {
+                    name,
+                    by_certificate,
+                },
+            );
+        }
+    }
+
+    /// A client has been let in under this name.
+    pub fn admit(&mut self, conn: ConnId, name: Option<&str>) {
+        if let Some(name) = name
+            && !self.users.contains_key(&conn.0)
+        {
+            let (name, by_certificate) = (name.into(), false);
+            self.users.insert(
+                conn.0,
+                User {
+                    name,
+                    by_certificate,
+                },
+            );
         }
     }
 
     /// The user name of a connection's certificate.
-    pub fn user(&self, conn: ConnId) -> Option<&str> {
-        self.users.get(&conn.0).map(AsRef::as_ref)
+    pub fn certified(&self, conn: ConnId) -> Option<&str> {
+        let user = self.users.get(&conn.0)?;
+        user.by_certificate.then_some(&*user.name)
+    }
+
+    /// The user name of a connection, wherever it comes from.
+    pub fn name(&self, conn: ConnId) -> Option<&str> {
+        self.users.get(&conn.0).map(|user| &*user.name)
     }
 
     /// A connection is no more.

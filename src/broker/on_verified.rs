@@ -39,6 +39,11 @@ impl Verifying {
         }
     }
 
+    /// Takes a CONNECT back; the answer that is under way will find nobody.
+    pub fn take(&mut self, conn: ConnId) -> Option<Admission> {
+        self.waiting.remove(&conn.0).map(|(_, admission)| admission)
+    }
+
     /// A connection is no more.
     #[inline]
     pub fn forget(&mut self, conn: ConnId) {
@@ -56,7 +61,7 @@ impl Broker {
         connect: &Connect<'_>,
     ) -> Option<Arc<Passwords>> {
         user_name(connect)?;
-        if self.identities.user(conn).is_some() {
+        if self.identities.certified(conn).is_some() {
             return None; // the certificate was proof enough
         }
         self.clients.listener(conn).passwords.clone()

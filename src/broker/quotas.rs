@@ -126,7 +126,7 @@ impl Clients {
 impl Broker {
     /// Whether nobody has vouched for who this client is.
     pub(super) fn is_anonymous(&self, conn: ConnId, connect: &Connect<'_>) -> bool {
-        let is_certified = self.identities.user(conn).is_some();
+        let is_certified = self.identities.certified(conn).is_some();
         let has_password = self.clients.listener(conn).passwords.is_some();
         !is_certified && (user_name(connect).is_none() || !has_password)
     }

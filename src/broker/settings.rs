@@ -103,6 +103,8 @@ pub struct ListenerSettings {
     pub accept_versions: [bool; 3],
     /// Whether user names come from certificates only (`use_identity_as_username`): who has none is refused.
     pub identity_from_certificate: bool,
+    /// Whether the listener has been taken away by a reload: nobody comes in by it any more.
+    pub is_closed: bool,
     /// Whether an end is announced in the terms of the transport, which takes a moment (WebSocket).
     pub says_goodbye: bool,
 }
@@ -158,6 +160,7 @@ impl Default for ListenerSettings {
             acl: None,
             accept_versions: [true; 3],
             identity_from_certificate: false,
+            is_closed: false,
             says_goodbye: false,
         }
     }

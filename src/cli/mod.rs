@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::broker::LogMask;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Load};
 use args::{Args, Command, Serve};
 
 /// The exit code of a wrong command line or configuration.
@@ -23,7 +23,7 @@ pub const EXIT_USAGE: u8 = 2;
 /// Runs the command that the arguments name; `serve` is what runs a broker until its end.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
-    serve: impl FnOnce(Config) -> ExitCode,
+    serve: impl FnOnce(Config, Load) -> ExitCode,
 ) -> ExitCode {
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
@@ -45,7 +45,8 @@ pub fn run(
                 for warning in warnings {
                     eprintln!("firehose: warning: {warning}");
                 }
-                serve(config)
+                let load = move || configure(&options).map_err(|error| error.to_string());
+                serve(config, Box::new(load))
             }
             Err(error) => {
                 eprintln!("firehose: {error}");

@@ -9,7 +9,7 @@ use crate::config::CpuList;
 fn run_line(line: &str) -> (Option<Config>, ExitCode) {
     let seen = RefCell::new(None);
     let arguments = line.split_whitespace().map(OsString::from);
-    let code = run(arguments, |config| {
+    let code = run(arguments, |config, _| {
         *seen.borrow_mut() = Some(config);
         ExitCode::from(7)
     });

@@ -40,6 +40,10 @@ pub const PORT_DEFAULT: u16 = 1883;
 /// Syslog's facility for daemons.
 const SYSLOG_DAEMON: u8 = 3;
 
+/// Reads the configuration again, with what the command line says put over it: what `serve` starts with, and lines to
+/// warn of; or why it cannot be used.
+pub type Load = Box<dyn Fn() -> Result<(Config, Vec<String>), String> + Send>;
+
 /// Everything that `serve` needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

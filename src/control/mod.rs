@@ -55,7 +55,12 @@ pub struct Parts {
     pub sys_interval_s: u32,
     /// Each shard's end; disconnected when every shard has ended.
     pub ends: Receiver<ShardEnd>,
+    /// Reads the configuration again and goes by it.
+    pub reload: Reload,
 }
+
+/// Reads the configuration again and goes by it: lines about what has changed, or why nothing has.
+pub type Reload = Box<dyn FnMut() -> Result<Vec<String>, String> + Send>;
 
 /// The end of a shard's thread.
 #[derive(Debug)]
@@ -76,6 +81,7 @@ pub struct Control {
     shards: Vec<ShardHandle>,
     sys_interval_s: u32,
     ends: Receiver<ShardEnd>,
+    reload: Reload,
 }
 
 impl Control {
@@ -101,6 +107,7 @@ impl Control {
             shards: parts.shards,
             sys_interval_s: parts.sys_interval_s,
             ends: parts.ends,
+            reload: parts.reload,
         })
     }
 
@@ -113,7 +120,7 @@ impl Control {
         let log = Rc::new(self.log);
         let stop = self.signals.handle();
         let (shards, interval_s) = (self.shards, self.sys_interval_s);
-        let on_signals = handle_signals(self.signals, shards.clone(), log.clone());
+        let on_signals = handle_signals(self.signals, self.reload, shards.clone(), log.clone());
         let until_end = watch_shards(self.ends, shards.clone(), log.clone());
         let watchdog = notify::watchdog_interval().map(|half| keep_watch(shards.clone(), half));
         let sys = (interval_s > 0)
@@ -148,7 +155,12 @@ fn refused(error: GlommioError<()>) -> io::Error {
     }
 }
 
-async fn handle_signals(mut signals: Signals, shards: Vec<ShardHandle>, log: Rc<Log>) {
+async fn handle_signals(
+    mut signals: Signals,
+    mut reload: Reload,
+    shards: Vec<ShardHandle>,
+    log: Rc<Log>,
+) {
     loop {
         let (next, wanted) = glommio::executor()
             .spawn_blocking(move || signals.wait())
@@ -164,11 +176,35 @@ async fn handle_signals(mut signals: Signals, shards: Vec<ShardHandle>, log: Rc<
             Some(Wanted::Reopen) => {
                 notify::reloading();
                 log.reopen();
-                let text = "SIGHUP: log files are reopened; the configuration is not read again yet: restart the broker.";
-                log.write(LogKind::Warning, text.into());
-                notify::ready("running; the configuration is as at the start");
+                let (again, result) = glommio::executor()
+                    .spawn_blocking(move || {
+                        let result = reload();
+                        (reload, result)
+                    })
+                    .await;
+                reload = again;
+                notify::ready(&tell_of_reload(&log, result));
             }
             None => return,
+        }
+    }
+}
+
+/// Writes what a reload has changed, or why it has changed nothing; returns that in short.
+fn tell_of_reload(log: &Log, result: Result<Vec<String>, String>) -> String {
+    match result {
+        Ok(lines) => {
+            for line in lines {
+                log.write(LogKind::Warning, line);
+            }
+            let text = "SIGHUP: the configuration has been read again and holds.";
+            log.write(LogKind::Information, text.into());
+            "running; the configuration was read again".into()
+        }
+        Err(error) => {
+            let text = format!("SIGHUP: the configuration stays as it was: {error}");
+            log.write(LogKind::Error, text);
+            format!("running; the configuration in the file is faulty: {error}")
         }
     }
 }

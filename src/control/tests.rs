@@ -134,6 +134,7 @@ fn a_shard_that_fails_is_named_and_ends_the_others() {
         shards: vec![handle],
         sys_interval_s: 0,
         ends,
+        reload: Box::new(|| Ok(Vec::new())),
     };
     let shard = |id, failure: Option<&str>| ShardEnd {
         shard: ShardId(id),

@@ -17,6 +17,7 @@ use crate::limits;
 use crate::shard::Listener;
 
 /// What was bound.
+#[derive(Default)]
 pub struct Bound {
     /// By configured listener.
     listeners: Vec<Listener>,
@@ -29,6 +30,11 @@ impl Bound {
     /// Takes the listeners out.
     pub fn take_listeners(&mut self) -> Vec<Listener> {
         std::mem::take(&mut self.listeners)
+    }
+
+    /// Takes over the paths of others, to remove them when the broker ends.
+    pub fn keep_paths(&mut self, mut other: Bound) {
+        self.paths.append(&mut other.paths);
     }
 
     /// The addresses, as a person writes them.
@@ -73,57 +79,80 @@ fn local(configured: &Configured, path: &Path) -> Result<Listener, ServeError> {
     Ok(listener)
 }
 
-/// Binds all listeners of the configuration.
+/// Binds all listeners of the configuration, or takes those that were passed in.
 pub fn bind(config: &Config) -> Result<Bound, ServeError> {
-    let mut bound = Bound {
-        listeners: Vec::new(),
-        addresses: Vec::new(),
-        paths: Vec::new(),
-    };
+    let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
     for configured in &config.sockets {
-        if let Some(path) = &configured.path {
-            // One that is passed in has a path that is the service manager's to remove.
-            if let Some(socket) = activated.take_path(path) {
-                let listener = Listener::new([OwnedFd::from(socket)], configured.max_connections);
-                listener.set_transport(configured.transport.clone());
-                bound.listeners.push(listener);
-                continue;
-            }
-            bound.listeners.push(local(configured, path)?);
-            bound.paths.push(path.clone());
-            continue;
-        }
+        bound.add(configured, config.set_tcp_nodelay, &mut activated)?;
+    }
+    activated.finish()?;
+    Ok(bound)
+}
+
+impl Bound {
+    /// Binds one more listener, while the broker runs.
+    pub fn add_late(&mut self, configured: &Configured, nodelay: bool) -> Result<(), ServeError> {
+        self.add(configured, nodelay, &mut Activated::default())
+    }
+
+    fn add(
+        &mut self,
+        configured: &Configured,
+        nodelay: bool,
+        activated: &mut Activated,
+    ) -> Result<(), ServeError> {
+        let listener = match &configured.path {
+            None => Listener::new(
+                self.sockets(configured, nodelay, activated)?,
+                configured.max_connections,
+            ),
+            Some(path) => match activated.take_path(path) {
+                // One that is passed in has a path that is the service manager's to remove.
+                Some(socket) => Listener::new([OwnedFd::from(socket)], configured.max_connections),
+                None => {
+                    let listener = local(configured, path)?;
+                    self.paths.push(path.clone());
+                    listener
+                }
+            },
+        };
+        listener.set_transport(configured.transport.clone());
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    /// The sockets of a listener that has addresses.
+    fn sockets(
+        &mut self,
+        configured: &Configured,
+        nodelay: bool,
+        activated: &mut Activated,
+    ) -> Result<Vec<OwnedFd>, ServeError> {
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
         for address in addresses(configured)? {
-            let listening = match activated.take(address, config.set_tcp_nodelay) {
+            let listening = match activated.take(address, nodelay) {
                 Ok(Found::Covered) => continue,
                 Ok(Found::Socket(socket)) => Ok(socket),
-                Ok(Found::Nothing) => listen_patiently(configured, address, config.set_tcp_nodelay),
+                Ok(Found::Nothing) => listen_patiently(configured, address, nodelay),
                 Err(error) => Err(error),
             };
             match listening {
                 Ok(socket) => {
                     let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-                    bound.addresses.push(local.unwrap_or(address));
+                    self.addresses.push(local.unwrap_or(address));
                     sockets.push(socket.into());
                 }
                 Err(source) if may_skip(configured, &source) => skipped = Some((address, source)),
                 Err(source) => return Err(failed(configured, address, source)),
             }
         }
-        if let (true, false, Some((address, source))) =
-            (sockets.is_empty(), configured.optional, skipped)
-        {
-            return Err(failed(configured, address, source));
+        match (sockets.is_empty(), configured.optional, skipped) {
+            (true, false, Some((address, source))) => Err(failed(configured, address, source)),
+            _ => Ok(sockets),
         }
-        let listener = Listener::new(sockets, configured.max_connections);
-        listener.set_transport(configured.transport.clone());
-        bound.listeners.push(listener);
     }
-    activated.finish()?;
-    Ok(bound)
 }
 
 /// Whether the host simply lacks the address or its family, and the listener does not insist: one that is marked so,

@@ -9,6 +9,7 @@ mod error;
 mod handshakes;
 mod listen;
 mod passwords;
+mod reload;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -20,17 +21,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::broker::LogMask;
-use crate::config::Config;
+use crate::config::{Config, Load};
 use crate::control;
 use crate::limits;
 use crate::shard::Shared;
+use reload::Reloader;
 
 /// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
 pub const EXIT_MACHINE: u8 = 3;
 
 /// Runs a broker until it is told to end, and returns the program's exit code.
-pub fn serve(config: Config) -> ExitCode {
-    match run(config) {
+pub fn serve(config: Config, load: Load) -> ExitCode {
+    match run(config, load) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("firehose: {error}");
@@ -39,7 +41,7 @@ pub fn serve(config: Config) -> ExitCode {
     }
 }
 
-fn run(config: Config) -> Result<(), ServeError> {
+fn run(config: Config, load: Load) -> Result<(), ServeError> {
     resources::raise_open_files();
     // Caught before anything has to be undone by them.
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
@@ -62,18 +64,22 @@ fn run(config: Config) -> Result<(), ServeError> {
         config.global_max_connections,
     );
     shared.sources().set(config.sources);
-    let checks = passwords::start(&settings).map_err(ServeError::Thread)?;
+    let checks = passwords::start().map_err(ServeError::Thread)?;
     let handshakes = handshakes::start(shards).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {
-        settings: &Arc::new(settings),
+        settings: &Arc::new(settings.clone()),
         shared: &shared,
         cpus: &cpus,
         descriptors: resources::descriptors(&config),
         log: &log,
-        checks: checks.as_ref(),
+        checks: Some(&checks),
         handshakes: &handshakes,
     })?;
     drop((log, checks, handshakes));
+    let sys_interval_s = config.settings.sys_interval;
+    let pid_path = config.pid_file.clone();
+    let handles = threads.handles.clone();
+    let mut reloader = Reloader::new(load, config, settings, shared.clone(), handles);
     let control = control::Control::new(control::Parts {
         ready,
         signals,
@@ -82,12 +88,12 @@ fn run(config: Config) -> Result<(), ServeError> {
         log: wanted,
         shared,
         shards: threads.handles.clone(),
-        sys_interval_s: config.settings.sys_interval,
+        sys_interval_s,
+        reload: Box::new(move || reloader.reload()),
         ends: threads.ends.clone(),
     })
     .map_err(ServeError::Control)?;
-    let pid_file =
-        control::PidFile::write(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
+    let pid_file = control::PidFile::write(pid_path.as_deref()).map_err(ServeError::PidFile)?;
     threads.go();
     control.run();
     let ended = threads.join();

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::broker::Settings;
 use crate::limits::{
     PASSWORD_ANSWER_ATTEMPTS, PASSWORD_ANSWER_PAUSE_MS, PASSWORD_THREADS, PASSWORDS_WAITING_MAX,
 };
@@ -16,12 +15,8 @@ use crate::shard::Check;
 /// The least that a thread can ask of the CPU.
 const NICEST: i32 = 19;
 
-/// Starts the threads, if there is a password file. They end when every sender is gone.
-pub fn start(settings: &Settings) -> io::Result<Option<Sender<Check>>> {
-    let are_wanted = |listener: &crate::broker::ListenerSettings| listener.passwords.is_some();
-    if !settings.listeners.iter().any(are_wanted) {
-        return Ok(None);
-    }
+/// Starts the threads. They sleep while there is nothing to check, and end when every sender is gone.
+pub fn start() -> io::Result<Sender<Check>> {
     let (sender, checks) = bounded(PASSWORDS_WAITING_MAX);
     for index in 0..PASSWORD_THREADS {
         let checks = checks.clone();
@@ -29,7 +24,7 @@ pub fn start(settings: &Settings) -> io::Result<Option<Sender<Check>>> {
             .name(format!("password-{index}"))
             .spawn(move || run(&checks))?;
     }
-    Ok(Some(sender))
+    Ok(sender)
 }
 
 fn run(checks: &Receiver<Check>) {

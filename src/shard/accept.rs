@@ -4,7 +4,7 @@
 //! matter, for the connection moves to the home of its client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::broker::{LogKind, Peer};
@@ -21,14 +21,34 @@ struct AcceptOperation {
     address: libc::sockaddr_storage,
     length: libc::socklen_t,
     socket: RawFd,
+    /// Keeps the socket open.
+    sockets: Arc<[OwnedFd]>,
     listener: u16,
     in_flight: bool,
+    /// Not to be armed any more: its listener is gone. When it is not in flight its place is free.
+    is_over: bool,
+}
+
+impl AcceptOperation {
+    fn new(listener: u16, socket: RawFd, sockets: &Arc<[OwnedFd]>) -> Box<Self> {
+        Box::new(AcceptOperation {
+            // SAFETY: a sockaddr_storage is plain data, for which zeros are a value.
+            address: unsafe { std::mem::zeroed() },
+            length: 0,
+            socket,
+            sockets: sockets.clone(),
+            listener,
+            in_flight: false,
+            is_over: false,
+        })
+    }
 }
 
 /// All accepts of a shard.
 pub(super) struct Acceptor {
-    // Boxed once and never moved: the kernel knows the addresses of the entries.
-    operations: Box<[AcceptOperation]>,
+    // Each is boxed and stays where it is while it is in flight: the kernel knows its address.
+    #[allow(clippy::vec_box)]
+    operations: Vec<Box<AcceptOperation>>,
     /// Until when those that failed for want of resources rest.
     paused_until_ms: Option<u64>,
     in_flight: usize,
@@ -36,23 +56,44 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(shared: &Shared) -> Self {
-        let listeners = shared.listeners().iter().enumerate();
-        let operations = listeners
-            .flat_map(|(listener, entry)| entry.fds().map(move |socket| (listener as u16, socket)))
-            .flat_map(|socket| std::iter::repeat_n(socket, limits::ACCEPTS_PER_LISTENER))
-            .map(|(listener, socket)| AcceptOperation {
-                // SAFETY: a sockaddr_storage is plain data, for which zeros are a value.
-                address: unsafe { std::mem::zeroed() },
-                length: 0,
-                socket,
-                listener,
-                in_flight: false,
-            })
-            .collect();
-        Acceptor {
-            operations,
+        let mut acceptor = Acceptor {
+            operations: Vec::new(),
             paused_until_ms: None,
             in_flight: 0,
+        };
+        acceptor.follow(shared);
+        acceptor
+    }
+
+    /// Has the accepts that the listeners ask for, and no others: those of listeners that are gone are marked.
+    fn follow(&mut self, shared: &Shared) {
+        let listeners = shared.listeners();
+        for operation in &mut self.operations {
+            let listener = listeners.get(usize::from(operation.listener));
+            operation.is_over = listener
+                .is_none_or(|listener| !Arc::ptr_eq(&listener.sockets(), &operation.sockets));
+        }
+        for (index, listener) in listeners.iter().enumerate() {
+            let (index, sockets) = (index as u16, listener.sockets());
+            let is_its = |operation: &AcceptOperation| {
+                operation.listener == index && Arc::ptr_eq(&operation.sockets, &sockets)
+            };
+            if self.operations.iter().any(|operation| is_its(operation)) {
+                continue;
+            }
+            for socket in sockets.iter().map(AsRawFd::as_raw_fd) {
+                for _ in 0..limits::ACCEPTS_PER_LISTENER {
+                    self.put(AcceptOperation::new(index, socket, &sockets));
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, operation: Box<AcceptOperation>) {
+        let is_free = |old: &&mut Box<AcceptOperation>| old.is_over && !old.in_flight;
+        match self.operations.iter_mut().find(is_free) {
+            Some(place) => *place = operation,
+            None => self.operations.push(operation),
         }
     }
 
@@ -68,6 +109,13 @@ impl Acceptor {
 }
 
 impl<B: Brain> Shard<B> {
+    /// The listeners have changed.
+    pub(super) fn listen(&mut self) -> Result<(), ShardError> {
+        self.acceptor.follow(&self.shared);
+        self.cancel_those(|operation| operation.is_over)?;
+        self.arm_accepts()
+    }
+
     /// Puts all accepts in flight that are not.
     pub(super) fn arm_accepts(&mut self) -> Result<(), ShardError> {
         self.acceptor.paused_until_ms = None;
@@ -76,7 +124,7 @@ impl<B: Brain> Shard<B> {
 
     fn arm_accept(&mut self, index: usize) -> Result<(), ShardError> {
         let operation = &mut self.acceptor.operations[index];
-        if operation.in_flight || self.drain_until_ms.is_some() {
+        if operation.in_flight || operation.is_over || self.drain_until_ms.is_some() {
             return Ok(());
         }
         operation.length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
@@ -86,8 +134,8 @@ impl<B: Brain> Shard<B> {
             &mut operation.length,
             UserData::new(Op::Accept, 0, index as u32),
         );
-        // SAFETY: the operation lies in a boxed slice that `self.acceptor` owns until after the ring is dropped, and
-        // `in_flight` keeps everyone from it until its completion.
+        // SAFETY: the operation lies in a box that `self.acceptor` owns until after the ring is dropped, and `in_flight`
+        // keeps everyone from it until its completion.
         unsafe { self.ring.push(&entry)? };
         operation.in_flight = true;
         self.acceptor.in_flight += 1;
@@ -97,13 +145,12 @@ impl<B: Brain> Shard<B> {
     /// Cancels all accepts, for good: a drain has begun.
     pub(super) fn cancel_accepts(&mut self) -> Result<(), ShardError> {
         self.acceptor.paused_until_ms = None;
-        for (index, _) in self
-            .acceptor
-            .operations
-            .iter()
-            .enumerate()
-            .filter(|(_, operation)| operation.in_flight)
-        {
+        self.cancel_those(|_| true)
+    }
+
+    fn cancel_those(&mut self, which: fn(&AcceptOperation) -> bool) -> Result<(), ShardError> {
+        let operations = self.acceptor.operations.iter().enumerate();
+        for (index, _) in operations.filter(|(_, one)| one.in_flight && which(one)) {
             let target = UserData::new(Op::Accept, 0, index as u32);
             let entry = ops::cancel(target, UserData::new(Op::CancelAccept, 0, index as u32));
             // SAFETY: names no memory.
@@ -125,7 +172,15 @@ impl<B: Brain> Shard<B> {
         };
         operation.in_flight = false;
         self.acceptor.in_flight -= 1;
-        let listener = operation.listener;
+        let (listener, is_over) = (operation.listener, operation.is_over);
+        if is_over {
+            // Nobody is to come in by it any more, and its socket may go.
+            operation.sockets = Arc::new([]);
+            return match u32::try_from(completion.result) {
+                Ok(slot) => self.close_slot(slot),
+                Err(_) => Ok(()),
+            };
+        }
         if completion.result < 0 {
             return self.on_accept_failed(index, listener, -completion.result);
         }
@@ -172,7 +227,7 @@ impl<B: Brain> Shard<B> {
 
     /// What connections of a listener speak below MQTT, if anything.
     fn transport_plan(&self, listener: u16) -> Option<Arc<Plan>> {
-        let listener = self.shared.listeners().get(usize::from(listener))?;
+        let listener = self.shared.listener(listener)?;
         Some(listener.transport()).filter(|plan| !plan.is_plain())
     }
 

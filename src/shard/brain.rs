@@ -2,8 +2,11 @@
 //! thread is tested with scripted ones.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use crate::broker::{Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Verdict};
+use crate::broker::{
+    Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Settings, Verdict,
+};
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::message::Message;
 
@@ -36,6 +39,8 @@ pub trait Brain {
     fn on_drain(&mut self, now_ms: u64);
     /// A password has been checked.
     fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict);
+    /// The configuration has been read again.
+    fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>);
     /// Whether nothing is to be received from the connection until `on_verified`.
     fn is_waiting(&self, conn: ConnId) -> bool;
     /// The address of the client, as long as the connection is open; `None` if it is not to be counted by that.
@@ -106,6 +111,10 @@ impl Brain for Broker {
 
     fn on_drain(&mut self, now_ms: u64) {
         Broker::on_drain(self, now_ms)
+    }
+
+    fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>) {
+        Broker::on_reload(self, now_ms, settings)
     }
 
     fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
-use crate::broker::{Counters, Verdict};
+use crate::broker::{Counters, Settings, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -28,6 +28,10 @@ pub enum ShardCommand {
         ticket: u32,
         verdict: Verdict,
     },
+    /// The configuration has been read again; answered when the shard goes by it.
+    Reload(Arc<Settings>, Sender<ShardId>),
+    /// Accept from the listeners that there are now; answered when that is begun.
+    Listen(Sender<ShardId>),
     /// A thread has worked on a handshake.
     Shaken(Box<Shaken>),
     /// End: tell the clients, send what is queued, close everything. Never lost.
@@ -161,6 +165,16 @@ impl<B: Brain> Shard<B> {
                     self.brain.on_verified(self.now_ms, conn, ticket, verdict);
                     // Nothing was received from it meanwhile.
                     self.to_arm.push(conn);
+                }
+                ShardCommand::Reload(settings, done) => {
+                    self.brain.on_reload(self.now_ms, settings);
+                    // Whoever waited for its password may not wait any more.
+                    self.arm_all();
+                    let _ = done.try_send(self.id);
+                }
+                ShardCommand::Listen(done) => {
+                    self.listen()?;
+                    let _ = done.try_send(self.id);
                 }
                 ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
                 ShardCommand::Drain => self.begin_drain()?,

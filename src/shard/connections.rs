@@ -149,6 +149,17 @@ impl Connections {
         (entry.generation == user_data.generation()).then_some((conn, entry))
     }
 
+    /// The numbers of those that are open.
+    pub fn numbers(&self) -> impl Iterator<Item = ConnId> + '_ {
+        let entries = self
+            .chunks
+            .iter()
+            .flat_map(|chunk| chunk.iter())
+            .enumerate();
+        let open = entries.filter(|(_, entry)| entry.flags.has(Flags::OPEN));
+        open.map(|(index, _)| ConnId(index as u32))
+    }
+
     /// Takes a connection out.
     pub fn remove(&mut self, conn: ConnId) {
         if let Some(entry) = self.get(conn) {

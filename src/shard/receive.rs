@@ -21,6 +21,11 @@ impl<B: Brain> Shard<B> {
         result
     }
 
+    /// Looks at every connection for whether it is to be received from.
+    pub(super) fn arm_all(&mut self) {
+        self.to_arm.extend(self.connections.numbers());
+    }
+
     fn arm_receive(&mut self, conn: ConnId) -> Result<(), ShardError> {
         let idle = Flags::RECEIVING
             .or(Flags::EOF)

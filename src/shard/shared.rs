@@ -1,6 +1,6 @@
 //! What all shards see: listening sockets, bounds on connections, the rings' descriptors, the counters, the clock.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -13,7 +13,8 @@ use super::sources::Sources;
 
 /// A configured listener: its listening sockets (one per address), from which all shards accept.
 pub struct Listener {
-    sockets: Vec<OwnedFd>,
+    /// Each shard that accepts from them holds them too; closed when the last of them lets go.
+    sockets: RwLock<Arc<[OwnedFd]>>,
     open: Bounded,
     transport: RwLock<Arc<transport::Plan>>,
 }
@@ -25,7 +26,7 @@ impl Listener {
         max_connections: Option<u32>,
     ) -> Self {
         Listener {
-            sockets: sockets.into_iter().map(Into::into).collect(),
+            sockets: RwLock::new(sockets.into_iter().map(Into::into).collect()),
             open: Bounded::new(max_connections),
             transport: RwLock::default(),
         }
@@ -52,8 +53,21 @@ impl Listener {
         self.open.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn fds(&self) -> impl Iterator<Item = RawFd> + '_ {
-        self.sockets.iter().map(AsRawFd::as_raw_fd)
+    pub(super) fn sockets(&self) -> Arc<[OwnedFd]> {
+        self.sockets
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Lets go of the sockets; what came in by them stays.
+    pub fn close(&self) {
+        *self.sockets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new([]);
+    }
+
+    /// Changes the bound on connections; those that are open stay.
+    pub fn set_max(&self, connections: Option<u32>) {
+        self.open.set_max(connections);
     }
 }
 
@@ -81,6 +95,10 @@ impl Bounded {
         has_room
     }
 
+    fn set_max(&self, max: Option<u32>) {
+        self.max.store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
     fn leave(&self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
@@ -96,7 +114,7 @@ pub(super) enum Full {
 
 /// What all shards see.
 pub struct Shared {
-    listeners: Vec<Listener>,
+    listeners: RwLock<Vec<Arc<Listener>>>,
     open: Bounded,
     /// Of those, the ones that speak TLS.
     tls: Bounded,
@@ -113,7 +131,7 @@ impl Shared {
     /// For `shards` shards. The clock starts here.
     pub fn new(shards: u8, listeners: Vec<Listener>, connections_max: Option<u32>) -> Arc<Self> {
         Arc::new(Shared {
-            listeners,
+            listeners: RwLock::new(listeners.into_iter().map(Arc::new).collect()),
             open: Bounded::new(connections_max),
             tls: Bounded::new(None),
             sources: Sources::default(),
@@ -135,8 +153,39 @@ impl Shared {
     }
 
     /// The listening sockets; a connection's `Peer::listener` is an index into them.
-    pub fn listeners(&self) -> &[Listener] {
-        &self.listeners
+    pub fn listeners(&self) -> Vec<Arc<Listener>> {
+        self.listeners
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// One of them. Asked when a connection comes and goes.
+    pub(super) fn listener(&self, index: u16) -> Option<Arc<Listener>> {
+        let listeners = self
+            .listeners
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        listeners.get(usize::from(index)).cloned()
+    }
+
+    /// Puts a listener behind the others, or in the place of one that nobody refers to any more. The shards accept from
+    /// it when they are told to listen.
+    pub fn put_listener(&self, index: usize, listener: Listener) {
+        let mut listeners = self
+            .listeners
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let listener = Arc::new(listener);
+        match listeners.get_mut(index) {
+            Some(place) => *place = listener,
+            None => listeners.push(listener),
+        }
+    }
+
+    /// Changes the bound on all connections together; those that are open stay.
+    pub fn set_max(&self, connections: Option<u32>) {
+        self.open.set_max(connections);
     }
 
     /// Connections by source address; without bounds until they are set.
@@ -182,7 +231,7 @@ impl Shared {
 
     /// Bounds the TLS connections, which cost more memory than others.
     pub fn set_tls_max(&self, connections: u32) {
-        self.tls.max.store(connections, Ordering::Relaxed);
+        self.tls.set_max(Some(connections));
     }
 
     /// Counts a connection, if all bounds allow it.
@@ -202,8 +251,7 @@ impl Shared {
             return Err(Full::Broker);
         }
         if !self
-            .listeners
-            .get(usize::from(listener))
+            .listener(listener)
             .is_some_and(|listener| listener.open.enter())
         {
             self.open.leave();
@@ -218,7 +266,7 @@ impl Shared {
         if tls {
             self.tls.leave();
         }
-        if let Some(listener) = self.listeners.get(usize::from(listener)) {
+        if let Some(listener) = self.listener(listener) {
             listener.open.leave();
         }
     }

@@ -202,6 +202,22 @@ impl Server {
         None
     }
 
+    /// Writes its configuration anew, sends SIGHUP, and waits for the word on it.
+    pub fn reconfigure(&self, config: &[String]) -> String {
+        configure(&self.folder, self.port, config);
+        let before = self.log().len();
+        self.signal("HUP");
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            let log = self.log().split_off(before);
+            if log.contains("SIGHUP: the configuration") && log.ends_with('\n') {
+                return log;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("no word on SIGHUP:\n{}", self.log());
+    }
+
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }

@@ -38,6 +38,16 @@ pub struct Credential {
     hash: Box<[u8]>,
 }
 
+impl Passwords {
+    /// Whether a user's password is the same as in `other`, as far as the files tell: hashed anew it is another one.
+    pub fn has_same(&self, other: &Passwords, user: &str) -> bool {
+        match (self.users.get(user), other.users.get(user)) {
+            (Some(one), Some(two)) => one == two,
+            _ => false,
+        }
+    }
+}
+
 /// The users of a password file.
 #[derive(Clone, PartialEq)]
 pub struct Passwords {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use crate::broker::{
-    CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Verdict,
+    CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Settings, Verdict,
 };
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
@@ -255,6 +255,8 @@ impl Brain for Puppet {
             }
         }
     }
+
+    fn on_reload(&mut self, _now_ms: u64, _settings: Arc<Settings>) {}
 
     fn on_verified(&mut self, _now_ms: u64, _conn: ConnId, _ticket: u32, _verdict: Verdict) {}
 

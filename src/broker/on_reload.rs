@@ -1,0 +1,117 @@
+//! The configuration has been read again: new settings and rules hold from here on, for everybody.
+//!
+//! Whoever is still allowed stays and notices nothing. Whoever is not is told and closed: clients of a listener that is
+//! gone, anonymous ones where a name is needed now, users who are gone or have another password.
+
+use std::sync::Arc;
+
+use super::Broker;
+use super::access::Rights;
+use super::clients::{HOT_GUARDED, NONE, Stage};
+use super::quotas::Rates;
+use super::settings::Settings;
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::ReasonCode;
+
+impl Broker {
+    /// Takes over new settings. Listeners keep their numbers: one that is gone is marked as closed, new ones are at the
+    /// end or in the place of one that nobody refers to.
+    pub fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>) {
+        let seed = self.clients.next_unique();
+        let rights = Rights::new(&settings, seed);
+        let old = std::mem::replace(&mut self.clients.settings, settings);
+        if old.quotas != self.clients.settings.quotas {
+            self.rates = Rates::new(&self.clients.settings.quotas);
+        }
+        let old_rights = std::mem::replace(&mut self.clients.rights, rights);
+        for index in 0..self.clients.sessions.len() {
+            self.guard_anew(SessionId(index as u32), old_rights.as_deref());
+        }
+        for index in 0..self.clients.conns.len() {
+            let conn = ConnId(index as u32);
+            match self.clients.conns[index].stage {
+                Stage::Established => {
+                    if let Some(reason) = self.reason_to_go(conn, &old) {
+                        self.disconnect(now_ms, conn, reason);
+                    }
+                }
+                // Judged by the password file that holds now.
+                Stage::Verifying => self.verify_anew(now_ms, conn),
+                _ => {}
+            }
+        }
+        self.end_event(now_ms);
+    }
+
+    /// The rules that hold for a session now. One whose client is away keeps its user name, and has the rules that the
+    /// listener has now by which it was last here, as far as rules held for it before.
+    fn guard_anew(&mut self, session: SessionId, old: Option<&Rights>) {
+        let Some(Some(entry)) = self.clients.sessions.get(session.index()) else {
+            return;
+        };
+        let hot = &mut self.clients.hot[session.index()];
+        let (listener, user) = match hot.conn {
+            NONE => old
+                .and_then(|old| old.held_for(session))
+                .unwrap_or_default(),
+            conn => {
+                let conn = ConnId(conn);
+                let user = self.identities.name(conn).map(Box::from);
+                (self.clients.conns[conn.index()].listener, user)
+            }
+        };
+        let is_guarded = self.clients.rights.as_mut().is_some_and(|rights| {
+            rights.join(session, listener, user.as_deref(), &entry.client_id)
+        });
+        match is_guarded {
+            true => hot.flags |= HOT_GUARDED,
+            false => hot.flags &= !HOT_GUARDED,
+        }
+    }
+
+    /// Why a client is not allowed any more.
+    fn reason_to_go(&self, conn: ConnId, old: &Settings) -> Option<ReasonCode> {
+        let listener = self.clients.listener(conn);
+        if listener.is_closed {
+            return Some(ReasonCode::ADMINISTRATIVE_ACTION);
+        }
+        let before = old
+            .listeners
+            .get(usize::from(self.clients.conns[conn.index()].listener));
+        let passwords_before = before.and_then(|listener| listener.passwords.as_ref());
+        let has_name_proved = match (self.identities.name(conn), &listener.passwords) {
+            (Some(_), _) if self.identities.certified(conn).is_some() => {
+                listener.identity_from_certificate
+            }
+            (Some(user), Some(passwords)) => {
+                // A name that stands in the file proves nothing when nobody was asked for a password.
+                let same = passwords_before.is_some_and(|before| before.has_same(passwords, user));
+                if !same {
+                    return Some(ReasonCode::NOT_AUTHORIZED);
+                }
+                true
+            }
+            _ => false,
+        };
+        if !has_name_proved && (!listener.allow_anonymous || listener.identity_from_certificate) {
+            return Some(ReasonCode::NOT_AUTHORIZED);
+        }
+        let session = self.clients.session_of(conn)?;
+        let entry = self.clients.sessions.get(session.index())?.as_ref()?;
+        let has_prefix = entry.client_id.starts_with(&*listener.clientid_prefix);
+        (!has_prefix).then_some(ReasonCode::NOT_AUTHORIZED)
+    }
+
+    /// A CONNECT whose password is being checked begins once more.
+    fn verify_anew(&mut self, now_ms: u64, conn: ConnId) {
+        let Some(admission) = self.verifying.take(conn) else {
+            return;
+        };
+        self.clients.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.replies_to = conn;
+        let bytes = [&admission.packet[..], &admission.after].concat();
+        self.packets(now_ms, conn, &bytes);
+        self.clients.flush_replies();
+        self.clients.replies_to = ConnId(NONE);
+    }
+}
