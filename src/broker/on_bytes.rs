@@ -71,7 +71,9 @@ impl Broker {
                 }
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, after) = rest.split_at(frame.total_len);
-                    self.packet(now_ms, conn, packet, &frame, after);
+                    if !self.is_dropped(conn, first) {
+                        self.packet(now_ms, conn, packet, &frame, after);
+                    }
                     rest = after;
                 }
                 Ok(FrameStatus::Incomplete { .. }) => return self.keep_partial(now_ms, conn, rest),

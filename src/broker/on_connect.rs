@@ -263,6 +263,13 @@ impl Broker {
 
     /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
     fn take_over(&mut self, now_ms: u64, session: SessionId, connect: &Connect<'_>) {
+        if let Some(old) = self
+            .clients
+            .conn_of(session)
+            .filter(|&old| self.is_held(old))
+        {
+            self.drop_held(now_ms, old);
+        }
         if let Some(old) = self.clients.conn_of(session) {
             self.clients.log_client(LogKind::Notice, old, |client| {
                 format!("Client {client} already connected, closing old connection.")

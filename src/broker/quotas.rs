@@ -30,6 +30,8 @@ pub enum Reading {
     },
     /// What was kept is being handled.
     Catching,
+    /// What was kept is being handled, but for its messages: the connection ends.
+    Dropping,
 }
 
 /// How fast each client publishes: by connection, when its bucket of tokens is full again, in microseconds.
@@ -205,6 +207,9 @@ impl Broker {
         let (Some(rates), Stage::Established) = (&mut self.rates, entry.stage) else {
             return false;
         };
+        if entry.reading == Reading::Dropping {
+            return false;
+        }
         let Err(wait_ms) = rates.take(conn, now_ms) else {
             return false;
         };
@@ -220,6 +225,16 @@ impl Broker {
             });
         }
         true
+    }
+
+    /// Whether this packet is a message of a connection that ends, which is dropped.
+    #[inline]
+    pub(super) fn is_dropped(&mut self, conn: ConnId, first: u8) -> bool {
+        let is_dropped = self.rates.is_some()
+            && first >> 4 == PacketType::Publish.first() >> 4
+            && self.clients.conns[conn.index()].reading == Reading::Dropping;
+        self.clients.counters.publish_dropped += u64::from(is_dropped);
+        is_dropped
     }
 
     /// Whether a connection is held.
@@ -279,13 +294,25 @@ impl Broker {
         self.clients.effects.push_back(Effect::Resume { conn });
     }
 
+    /// Handles what is kept of a held connection that ends now, but for the messages: a goodbye among it counts.
+    pub(super) fn drop_held(&mut self, now_ms: u64, conn: ConnId) {
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.reading = Reading::Dropping;
+        if let Some(held) = entry.partial.take() {
+            self.clients.partial_bytes -= held.capacity();
+            self.packets(now_ms, conn, &held);
+        }
+        self.clients.conns[conn.index()].reading = Reading::On;
+    }
+
     /// A held connection whose peer has closed ends.
     fn end_held(&mut self, now_ms: u64, conn: ConnId, held: Reading) {
-        self.clients.conns[conn.index()].reading = Reading::On;
+        self.drop_held(now_ms, conn);
         let cause = match held {
             Reading::HeldToEnd { goodbye: true } => CloseCause::Goodbye,
             _ => CloseCause::Eof,
         };
+        // Also after its goodbye: then only the socket is left to be closed.
         self.on_eof(now_ms, conn, cause);
     }
 }

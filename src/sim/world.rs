@@ -7,7 +7,7 @@ use super::Rng;
 use super::client::Client;
 use super::link::Link;
 use super::oracle::{Oracle, Published, Session, Subscribed};
-use crate::broker::{Broker, MeshMessage, Settings};
+use crate::broker::{Broker, MeshMessage, Quotas, Settings};
 use crate::ids::ShardId;
 use crate::mqtt::Version;
 
@@ -41,6 +41,11 @@ impl World {
         let settings = Settings {
             max_inflight_messages: rng.pick(&[0, 1, 3, 20]),
             max_queued_messages: 0,
+            quotas: Quotas {
+                // In some worlds whoever publishes fast has to wait.
+                publish_rate: [0, 0, 0, 20][(seed % 4) as usize],
+                ..Quotas::default()
+            },
             ..Settings::default()
         };
         let settings = Arc::new(settings);

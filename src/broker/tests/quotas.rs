@@ -264,6 +264,39 @@ fn one_that_has_gone_is_not_caught_up_with_for_ever() {
     assert_eq!(world.effects(), [Effect::Close { conn, how }]);
 }
 
+/// What it has sent behind its messages counts, also when they are dropped.
+#[test]
+fn a_goodbye_behind_dropped_messages_keeps_the_will_back() {
+    for taken_over in [true, false] {
+        let mut world = world(Quotas {
+            publish_rate: 1,
+            ..Quotas::default()
+        });
+        let reader = world.connect("r", Version::V311);
+        world.subscribe(reader, Version::V311, "w", QoS::AtMostOnce);
+        let conn = world.broker.on_accept(world.now_ms, peer());
+        world.send(
+            conn,
+            b"\x10\x12\x00\x04MQTT\x04\x06\x00\x3c\x00\x01p\x00\x01w\x00\x00",
+        );
+        let bytes = [&PUBLISH.repeat(100)[..], b"\xe0\x00"].concat();
+        world.send(conn, &bytes);
+        world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
+        if taken_over {
+            let other = world.connect("p", Version::V311);
+            assert!(!world.broker.is_waiting(conn) && other != conn);
+        }
+        world.until(20_000);
+        assert!(world.effects().contains(&Effect::Close {
+            conn,
+            how: CloseHow::Now
+        }));
+        assert_eq!(world.output(reader), b"", "{taken_over}");
+        let dropped = world.broker.counters().publish_dropped;
+        assert!((80..100).contains(&dropped), "{dropped}");
+    }
+}
+
 #[test]
 fn a_held_connection_that_breaks_or_is_taken_over_is_gone_at_once() {
     let mut world = world(Quotas {
