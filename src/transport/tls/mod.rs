@@ -2,13 +2,16 @@
 //!
 //! Owns what a listener's connections share (`Server`, made from bytes of files) and one connection's state (`Tls`).
 
+mod client;
 mod failure;
 mod identity;
+mod pump;
 mod server;
 mod suites;
 #[cfg(test)]
 mod tests;
 
+pub use client::{Client, ClientPlan, Verify};
 pub use failure::Failure;
 pub use server::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server};
 
@@ -16,15 +19,6 @@ use std::sync::Arc;
 
 use rustls::HandshakeKind;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-};
-
-/// Bytes that a record adds to what it carries, at most, in the suites of `suites`: header, nonce, tag, content type.
-const RECORD_OVERHEAD: usize = 32;
-
-/// Bytes of the greatest record's plaintext (RFC 8446, 5.1).
-const RECORD_BYTES: usize = 1 << 14;
 
 /// Bytes of records that are not whole: a greatest record and its header (RFC 8446, 5.2), or a client's certificates.
 const KEPT_BYTES_MAX: usize = 128 << 10;
@@ -100,7 +94,7 @@ impl Tls {
         }
         let mut collected = Vec::new();
         let result = if self.kept.is_empty() {
-            let result = process(&mut self.connection, bytes, out, &mut collected);
+            let result = pump::receive(&mut self.connection, bytes, out, &mut collected);
             if let Ok((used, Progress::Open)) = result {
                 self.kept.extend_from_slice(&bytes[used..]);
             }
@@ -108,7 +102,7 @@ impl Tls {
         } else {
             let mut kept = std::mem::take(&mut self.kept);
             kept.extend_from_slice(bytes);
-            let result = process(&mut self.connection, &mut kept, out, &mut collected);
+            let result = pump::receive(&mut self.connection, &mut kept, out, &mut collected);
             if let Ok((used, Progress::Open)) = result
                 && used < kept.len()
             {
@@ -152,49 +146,12 @@ impl Tls {
                 &joined[..]
             }
         };
-        self.when_writable(out, |traffic, out| {
-            let records = plain.len().div_ceil(RECORD_BYTES).max(1);
-            fit(out, plain.len() + records * RECORD_OVERHEAD, |room| {
-                traffic
-                    .encrypt(plain, room)
-                    .map_err(|error| (required(&error), error))
-            })
-            .map_err(|error| Failure::new(&format!("TLS cannot send: {error}")))
-        })
+        pump::send(&mut self.connection, plain, out).map_err(|error| Failure::new(&error))
     }
 
     /// Announces the end (close_notify), as far as the handshake has come.
     pub fn close(&mut self, out: &mut Vec<u8>) {
-        // Whoever cannot be told any more learns of it by the end of the connection.
-        let _ = self.when_writable(out, |traffic, out| {
-            fit(out, 2 + RECORD_OVERHEAD, |room| {
-                traffic
-                    .queue_close_notify(room)
-                    .map_err(|error| (required(&error), error))
-            })
-            .map_err(|error| Failure::new(&error.to_string()))
-        });
-    }
-
-    /// Sends what rustls has to say first, then calls `write`.
-    fn when_writable(
-        &mut self,
-        out: &mut Vec<u8>,
-        write: impl FnOnce(&mut Traffic<'_>, &mut Vec<u8>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        loop {
-            let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
-            match state.map_err(|error| Failure::of(&error, None))? {
-                ConnectionState::EncodeTlsData(mut data) => {
-                    encode(&mut data, out).map_err(|error| Failure::new(&error.to_string()))?
-                }
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                ConnectionState::WriteTraffic(mut traffic) => return write(&mut traffic, out),
-                // Half closed: the peer sends no more, and may still be sent to.
-                ConnectionState::PeerClosed => {}
-                _ => return Err(Failure::new("the TLS handshake is not over")),
-            }
-        }
+        pump::close(&mut self.connection, out);
     }
 
     /// The user name that the certificate gives, where the listener says so.
@@ -216,115 +173,5 @@ impl Tls {
     /// Bytes held of records that are not whole.
     pub fn held_bytes(&self) -> usize {
         self.kept.capacity()
-    }
-}
-
-type Data = rustls::server::ServerConnectionData;
-type Traffic<'c> = rustls::unbuffered::WriteTraffic<'c, Data>;
-
-/// Works off what is whole; returns the bytes used.
-fn process(
-    connection: &mut UnbufferedServerConnection,
-    bytes: &mut [u8],
-    out: &mut Vec<u8>,
-    plain: &mut Vec<u8>,
-) -> Result<(usize, Progress), rustls::Error> {
-    let (mut used, mut progress) = (0, Progress::Open);
-    loop {
-        let UnbufferedStatus { mut discard, state } =
-            connection.process_tls_records(&mut bytes[used..]);
-        let is_over = match state {
-            Err(error) => {
-                last_words(connection, out);
-                return Err(error);
-            }
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                while let Some(record) = traffic.next_record() {
-                    let record = record?;
-                    plain.extend_from_slice(record.payload);
-                    discard += record.discard;
-                }
-                false
-            }
-            Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                encode(&mut data, out)?;
-                false
-            }
-            Ok(ConnectionState::TransmitTlsData(data)) => {
-                data.done();
-                false
-            }
-            Ok(ConnectionState::PeerClosed) => {
-                progress = Progress::Closed;
-                false
-            }
-            Ok(_) => true,
-        };
-        used += discard;
-        if is_over {
-            return Ok((used, progress));
-        }
-    }
-}
-
-/// The alert that tells the client why.
-fn last_words(connection: &mut UnbufferedServerConnection, out: &mut Vec<u8>) {
-    loop {
-        match connection.process_tls_records(&mut []).state {
-            Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                if encode(&mut data, out).is_err() {
-                    return;
-                }
-            }
-            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-            _ => return,
-        }
-    }
-}
-
-fn encode(
-    data: &mut rustls::unbuffered::EncodeTlsData<'_, Data>,
-    out: &mut Vec<u8>,
-) -> Result<(), rustls::Error> {
-    fit(out, RECORD_BYTES, |room| {
-        data.encode(room).map_err(|error| match error {
-            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
-                (Some(required_size), error)
-            }
-            _ => (None, error),
-        })
-    })
-    .map_err(|error| rustls::Error::General(error.to_string()))
-}
-
-fn required(error: &EncryptError) -> Option<usize> {
-    match error {
-        EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
-            Some(*required_size)
-        }
-        _ => None,
-    }
-}
-
-/// Has `write` write to the end of `out`, with so much room, or with more if it asks for more.
-fn fit<E>(
-    out: &mut Vec<u8>,
-    mut room: usize,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, (Option<usize>, E)>,
-) -> Result<(), E> {
-    let start = out.len();
-    loop {
-        out.resize(start + room, 0);
-        match write(&mut out[start..]) {
-            Ok(written) => {
-                out.truncate(start + written);
-                return Ok(());
-            }
-            Err((Some(more), _)) if more > room => room = more,
-            Err((_, error)) => {
-                out.truncate(start);
-                return Err(error);
-            }
-        }
     }
 }

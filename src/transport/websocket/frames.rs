@@ -32,8 +32,9 @@ struct Frame {
 }
 
 /// Where in the stream of frames a connection is.
-#[derive(Default)]
 pub(super) struct Frames {
+    /// Frames of clients have to be masked, those of servers must not be (RFC 6455, 5.1).
+    masked: bool,
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
     frame: Option<Frame>,
@@ -44,6 +45,18 @@ pub(super) struct Frames {
 }
 
 impl Frames {
+    /// For frames that come from a client, or from a server.
+    pub fn new(from_client: bool) -> Frames {
+        Frames {
+            masked: from_client,
+            header: [0; HEADER_BYTES_MAX],
+            header_len: 0,
+            frame: None,
+            in_message: false,
+            control: Vec::new(),
+        }
+    }
+
     pub fn receive(
         &mut self,
         bytes: &mut [u8],
@@ -66,7 +79,9 @@ impl Frames {
                 .unwrap_or(usize::MAX)
                 .min(rest.len());
             let (part, after) = rest.split_at_mut(take);
-            mask::apply(frame.key, (frame.done % 4) as usize, part);
+            if self.masked {
+                mask::apply(frame.key, (frame.done % 4) as usize, part);
+            }
             frame.done += take as u64;
             frame.left -= take as u64;
             if frame.opcode >= CLOSE {
@@ -113,7 +128,9 @@ impl Frames {
             self.in_message = self.header[0] & 0x80 == 0;
         }
         let mut key = [0; 4];
-        key.copy_from_slice(&self.header[wanted - 4..wanted]);
+        if self.masked {
+            key.copy_from_slice(&self.header[wanted - 4..wanted]);
+        }
         let frame = Frame {
             opcode,
             key,
@@ -146,17 +163,23 @@ impl Frames {
             return Ok(None);
         }
         let short = self.header[1] & 0x7f;
-        if self.header[1] & 0x80 == 0 {
-            return Err(self.fail(out, PROTOCOL_ERROR, "a frame is not masked"));
+        if (self.header[1] & 0x80 != 0) != self.masked {
+            let text = match self.masked {
+                true => "a frame is not masked",
+                false => "a frame of the server is masked",
+            };
+            return Err(self.fail(out, PROTOCOL_ERROR, text));
         }
         if opcode >= CLOSE && usize::from(short) > CONTROL_BYTES_MAX {
             return Err(self.fail(out, PROTOCOL_ERROR, "a control frame is too long"));
         }
-        let wanted = match short {
-            126 => 8,
-            127 => 14,
-            _ => 6,
-        };
+        let key = if self.masked { 4 } else { 0 };
+        let wanted = key
+            + match short {
+                126 => 4,
+                127 => 10,
+                _ => 2,
+            };
         if have < wanted {
             return Ok(None);
         }
@@ -188,8 +211,7 @@ impl Frames {
         match opcode {
             PING => {
                 if out.len() < PONG_BYTES_WAITING_MAX {
-                    out.extend_from_slice(Header::new(PONG, payload.len()).as_ref());
-                    out.extend_from_slice(payload);
+                    self.answer(PONG, payload, out);
                 }
                 Ok(Progress::Open)
             }
@@ -213,13 +235,25 @@ impl Frames {
         if !is_valid_code(code) {
             return Err(self.fail(out, PROTOCOL_ERROR, "a close code is not allowed"));
         }
-        close(code, out);
+        self.answer(CLOSE, &code.to_be_bytes(), out);
         Ok(Progress::Closed)
+    }
+
+    /// A control frame of ours.
+    fn answer(&self, opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(Header::new(opcode, payload.len()).as_ref());
+        if !self.masked {
+            // The load tester's: with a key that changes nothing.
+            out[start + 1] |= 0x80;
+            out.extend_from_slice(&[0; 4]);
+        }
+        out.extend_from_slice(payload);
     }
 
     #[cold]
     fn fail(&self, out: &mut Vec<u8>, code: u16, text: &str) -> Failure {
-        close(code, out);
+        self.answer(CLOSE, &code.to_be_bytes(), out);
         Failure::new(format!("WebSocket: {text}"))
     }
 

@@ -3,6 +3,7 @@
 //! Owns the upgrade and the framing of one connection. Payload is unmasked in place and handed on as it comes, whatever
 //! the frames: a packet may span several, and one may hold several. Nothing of a data frame is collected.
 
+mod client;
 mod frames;
 mod mask;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod upgrade;
 use std::fmt;
 use std::sync::Arc;
 
+pub use client::Client;
 use frames::Frames;
 use upgrade::Upgrade;
 
@@ -115,7 +117,7 @@ impl WebSocket {
                     return Err(failure);
                 }
             }
-            self.state = State::Open(Frames::default());
+            self.state = State::Open(Frames::new(true));
         }
         let State::Open(frames) = &mut self.state else {
             return Ok(Progress::Open);

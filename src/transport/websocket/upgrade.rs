@@ -158,12 +158,7 @@ fn answer(request: &httparse::Request<'_, '_>, options: &Options) -> Result<Stri
         ));
     }
     let subprotocol = subprotocol(request)?;
-    let accept = STANDARD.encode(
-        Sha1::new()
-            .chain_update(key.as_bytes())
-            .chain_update(MAGIC)
-            .finalize(),
-    );
+    let accept = accept_of(key);
     let subprotocol = subprotocol.map_or(String::new(), |name| {
         format!("Sec-WebSocket-Protocol: {name}\r\n")
     });
@@ -171,6 +166,16 @@ fn answer(request: &httparse::Request<'_, '_>, options: &Options) -> Result<Stri
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n{subprotocol}\r\n"
     ))
+}
+
+/// What a server answers to a key (RFC 6455, 4.2.2).
+pub(super) fn accept_of(key: &str) -> String {
+    STANDARD.encode(
+        Sha1::new()
+            .chain_update(key.as_bytes())
+            .chain_update(MAGIC)
+            .finalize(),
+    )
 }
 
 /// The first subprotocol offered that is MQTT; `None` when none at all is offered, which is let pass.

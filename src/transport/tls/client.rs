@@ -1,0 +1,199 @@
+//! The client's half, for the load tester.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, UnbufferedClientConnection};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::{Minimum, Progress, Summary, pump};
+
+/// Which certificates of servers are accepted.
+pub enum Verify<'a> {
+    /// Those of these CAs (PEM), for the name that is asked for.
+    By(&'a [u8]),
+    /// All: whoever answers is the server.
+    Nothing,
+}
+
+/// What the connections of a load have in common.
+pub struct ClientPlan {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl fmt::Debug for ClientPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientPlan({:?})", self.name)
+    }
+}
+
+impl ClientPlan {
+    /// For a server of this name or IP address. `resumes`: whether a connection goes on with the session of an earlier
+    /// one; else each handshake is a full one.
+    ///
+    /// # Errors
+    /// The CAs or the name cannot be used; a line.
+    pub fn new(
+        name: &str,
+        verify: Verify<'_>,
+        minimum: Minimum,
+        resumes: bool,
+    ) -> Result<ClientPlan, String> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let versions: &[_] = match minimum {
+            Minimum::V13 => &[&rustls::version::TLS13],
+            Minimum::V12 => &[&rustls::version::TLS12, &rustls::version::TLS13],
+        };
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)
+            .map_err(|error| error.to_string())?;
+        let builder = match verify {
+            Verify::By(file) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in CertificateDer::pem_slice_iter(file) {
+                    let certificate = certificate.map_err(|error| error.to_string())?;
+                    roots.add(certificate).map_err(|error| error.to_string())?;
+                }
+                if roots.is_empty() {
+                    return Err("there is no CA certificate in it".into());
+                }
+                builder.with_root_certificates(roots)
+            }
+            Verify::Nothing => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+        };
+        let mut config = builder.with_no_client_auth();
+        if !resumes {
+            config.resumption = Resumption::disabled();
+        }
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| format!("`{name}` is no name that a certificate could be for"))?;
+        Ok(ClientPlan {
+            config: Arc::new(config),
+            name,
+        })
+    }
+}
+
+/// Takes every certificate, and checks that the server has its key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// One connection.
+pub struct Client {
+    connection: UnbufferedClientConnection,
+    kept: Vec<u8>,
+}
+
+impl Client {
+    /// Begins the handshake, with `out` to be sent.
+    ///
+    /// # Errors
+    /// As for `receive`.
+    pub fn new(plan: &ClientPlan, out: &mut Vec<u8>) -> Result<Client, String> {
+        let connection = UnbufferedClientConnection::new(plan.config.clone(), plan.name.clone())
+            .map_err(|error| error.to_string())?;
+        let mut client = Client {
+            connection,
+            kept: Vec::new(),
+        };
+        client.receive(&mut [], out, &mut Vec::new())?;
+        Ok(client)
+    }
+
+    /// Whether nothing but the handshake can be sent.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Takes bytes of the socket; plaintext is added to `plain`, answers to `out`.
+    ///
+    /// # Errors
+    /// Why the connection cannot go on.
+    pub fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        out: &mut Vec<u8>,
+        plain: &mut Vec<u8>,
+    ) -> Result<Progress, String> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let bytes = match kept.is_empty() {
+            true => bytes,
+            false => {
+                kept.extend_from_slice(bytes);
+                &mut kept[..]
+            }
+        };
+        let (used, progress) = pump::receive(&mut self.connection, bytes, out, plain)
+            .map_err(|error| format!("TLS: {error}"))?;
+        self.kept.extend_from_slice(&bytes[used..]);
+        Ok(progress)
+    }
+
+    /// Encrypts to the end of `out`.
+    ///
+    /// # Errors
+    /// The handshake is not over, or the keys are used up.
+    pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        pump::send(&mut self.connection, plain, out)
+    }
+
+    /// Announces the end.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        pump::close(&mut self.connection, out);
+    }
+
+    /// What was agreed on.
+    pub fn summary(&self) -> Summary {
+        let version = self.connection.protocol_version();
+        let suite = self.connection.negotiated_cipher_suite();
+        Summary {
+            version: version.map_or(String::new(), |version| format!("{version:?}")),
+            suite: suite.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
+            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
+    }
+}
