@@ -122,6 +122,7 @@ impl Bench {
             run: 7,
             target: server.address(),
             sources: Vec::new(),
+            wire: Default::default(),
             epoch: Instant::now(),
         };
         Bench {
@@ -349,6 +350,7 @@ fn a_port_without_a_broker_fails_all_connections() {
         run: 1,
         target: ([127, 0, 0, 1], support::free_port()).into(),
         sources: vec![[127, 0, 0, 9].into(), [127, 0, 0, 10].into()],
+        wire: Default::default(),
         epoch: Instant::now(),
     };
     let job = Arc::new(job(1, 10, QoS::AtMostOnce, Version::V5, 1));

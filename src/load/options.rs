@@ -45,6 +45,21 @@ pub struct Options {
     /// Password of all clients
     #[arg(long, value_name = "PASSWORD", help_heading = "Broker")]
     pub password: Option<String>,
+    /// Speak TLS, and accept certificates of the CAs in this file
+    #[arg(long, value_name = "FILE", help_heading = "Broker")]
+    pub cafile: Option<PathBuf>,
+    /// Speak TLS, and accept any certificate
+    #[arg(long, value_name = "BOOL", help_heading = "Broker", num_args = 0..=1, default_missing_value = ON, conflicts_with = "cafile")]
+    pub insecure: Option<bool>,
+    /// The lowest version of TLS [default: tlsv1.2]
+    #[arg(long, value_name = "VERSION", help_heading = "Broker", value_parser = ["tlsv1.2", "tlsv1.3"])]
+    pub tls_version: Option<String>,
+    /// TLS goes on with sessions of earlier connections; without it each handshake is a full one
+    #[arg(long, value_name = "BOOL", help_heading = "Broker", num_args = 0..=1, default_missing_value = ON)]
+    pub resume: Option<bool>,
+    /// Speak MQTT over WebSocket (path /mqtt); with TLS as well, over secure WebSocket
+    #[arg(long, value_name = "BOOL", help_heading = "Broker", num_args = 0..=1, default_missing_value = ON)]
+    pub websocket: Option<bool>,
     /// Protocol version: 3.1, 3.1.1 or 5 [default: 3.1.1]
     #[arg(long, value_name = "VERSION", help_heading = "Broker", value_parser = ["3.1", "3.1.1", "5"])]
     pub mqtt: Option<String>,
@@ -189,7 +204,7 @@ macro_rules! merge {
 impl Options {
     /// These, and where they are open the others.
     pub fn or(self, other: Options) -> Options {
-        merge!(self, other: host port broker broker_pid broker_cpus shards budget username password mqtt source
+        merge!(self, other: host port broker broker_pid broker_cpus shards budget username password cafile insecure tls_version resume websocket mqtt source
             publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages
             connect_rate from to steps scale time_lapse duration warm_up drain interval repeat seed workers cpus find_max
             slo max_rate precision allow_loss spread_every json csv hgrm hlog html quiet)

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::limits;
 use crate::mqtt::{QoS, Version};
+use crate::transport::tls::{ClientPlan, Minimum, Verify};
 
 use super::client::Settings;
 use super::job::{Job, Pace, Phase, StepPlan};
@@ -14,6 +16,7 @@ use super::report::Files;
 use super::search::Slo;
 
 use super::stamp;
+use super::worker::Wire;
 use super::workloads::{self, Shape, Workload};
 
 /// Where the broker is, unless something else is said.
@@ -51,6 +54,8 @@ pub struct Plan {
     pub cpus: Option<Vec<u16>>,
     /// Source addresses that were given.
     pub sources: Vec<IpAddr>,
+    /// What clients speak below MQTT.
+    pub wire: Wire,
 }
 
 /// Which broker.
@@ -115,8 +120,47 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
         allow_loss: options.allow_loss.unwrap_or(false),
         cpus: options.cpus.clone().map(|cpus| cpus.0),
         sources: options.source.clone().unwrap_or_default(),
+        wire: wire(&options)?,
         job,
         phases,
+    })
+}
+
+/// What clients speak below MQTT. Reads the file of the CA.
+fn wire(options: &Options) -> Result<Wire, String> {
+    let host = options.host.as_deref().unwrap_or("127.0.0.1");
+    let is_insecure = options.insecure == Some(true);
+    let is_tls = options.cafile.is_some() || is_insecure;
+    if !is_tls && (options.resume.is_some() || options.tls_version.is_some()) {
+        return Err("--resume and --tls-version are about TLS: --cafile FILE or --insecure".into());
+    }
+    let file = match &options.cafile {
+        Some(path) => {
+            std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        None => Vec::new(),
+    };
+    let verify = match is_insecure {
+        true => Verify::Nothing,
+        false => Verify::By(&file),
+    };
+    let minimum = match options.tls_version.as_deref() {
+        Some("tlsv1.3") => Minimum::V13,
+        _ => Minimum::V12,
+    };
+    let resumes = options.resume == Some(true);
+    let plan = || ClientPlan::new(host, verify, minimum, resumes);
+    let tls = is_tls
+        .then(plan)
+        .transpose()
+        .map_err(|error| match &options.cafile {
+            Some(path) => format!("{}: {error}", path.display()),
+            None => error,
+        })?;
+    let websocket = options.websocket == Some(true);
+    Ok(Wire {
+        tls: tls.map(Arc::new),
+        websocket: websocket.then(|| host.into()),
     })
 }
 

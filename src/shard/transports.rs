@@ -259,7 +259,8 @@ impl<B: Brain> Shard<B> {
         } else if written > 0 && !is_over {
             self.brain.on_progress(self.now_ms, conn);
         }
-        if rest {
+        // What the brain had while answers of the transport were being sent is packed next: it is not told of those.
+        if rest || (is_over && gathered == 0) {
             self.transports.wait(conn);
         }
     }

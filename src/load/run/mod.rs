@@ -184,6 +184,7 @@ pub fn run(
                 run: run_number(repetition),
                 target: broker.address(),
                 sources: sources.clone(),
+                wire: plan.wire.clone(),
                 epoch: Instant::now(),
             },
             cpus: &cpus,

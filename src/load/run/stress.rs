@@ -211,6 +211,7 @@ impl Stress<'_> {
             run: run_number(self.runs),
             target: self.broker.address(),
             sources: host::sources(self.broker.address(), connections, &[])?,
+            wire: Default::default(),
             epoch,
         };
         self.runs += 1;

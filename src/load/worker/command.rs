@@ -21,6 +21,8 @@ pub struct Place {
     pub target: SocketAddr,
     /// Local addresses, taken in turn; the kernel chooses when there are none.
     pub sources: Vec<IpAddr>,
+    /// What clients speak below MQTT.
+    pub wire: super::Wire,
     /// The run's clock starts here.
     pub epoch: Instant,
 }

@@ -185,6 +185,15 @@ impl Core {
         }
     }
 
+    /// Puts a connection in the list whose output is not MQTT's.
+    pub(super) fn wake(&mut self, index: u32) {
+        let peer = &mut self.peers[index as usize];
+        if !peer.dirty {
+            peer.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
     /// Takes a buffer back that is not in use any more.
     pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();

@@ -7,6 +7,7 @@
 mod command;
 mod compose;
 mod core;
+mod layer;
 mod link;
 mod network;
 mod opening;
@@ -34,6 +35,9 @@ pub use command::{
 };
 
 use core::{Core, Peer};
+pub use layer::Wire;
+
+use layer::Layer;
 use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
 use opening::Opening;
 use publishing::{BusFeed, Publishing};
@@ -57,6 +61,8 @@ pub struct Worker {
     links: Vec<Link>,
     /// Its subscribers come first, then its publishers.
     subscribers: u32,
+    /// By connection; empty where MQTT lies on the sockets themselves.
+    layers: Vec<Option<Box<Layer>>>,
     address: Box<SockAddr>,
     to_arm: Vec<u32>,
     completions: Vec<Completion>,
@@ -132,6 +138,7 @@ impl Worker {
             id: start.id,
             core,
             links: (0..connections).map(|_| Link::default()).collect(),
+            layers: layers(&start.place.wire, connections),
             subscribers: subscribers.len() as u32,
             address: Box::new(SockAddr::from(start.place.target)),
             to_arm: Vec::new(),
@@ -324,6 +331,14 @@ fn new_setup() -> SetupPart {
         opened: 0,
         refused: 0,
         failed: 0,
+    }
+}
+
+/// Room for what lies between sockets and MQTT, if anything does.
+fn layers(wire: &Wire, connections: u32) -> Vec<Option<Box<Layer>>> {
+    match wire.is_plain() {
+        true => Vec::new(),
+        false => (0..connections).map(|_| None).collect(),
     }
 }
 

@@ -5,9 +5,10 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::uring::{Completion, Op, ReceiveFailure, RingError, SendFailure, ops};
+use crate::uring::{Completion, Filled, Op, ReceiveFailure, RingError, SendFailure, ops};
 
 use super::Worker;
+use super::layer::Layer;
 use super::link::{CANCELLING_RECEIVE, CANCELLING_SEND, RECEIVING, SENDING, SLOT_CLOSED, Stage};
 
 impl Worker {
@@ -67,6 +68,15 @@ impl Worker {
             return self.open_failed(index);
         }
         self.links[index as usize].stage = Stage::Handshake;
+        if !self.layers.is_empty() {
+            match Layer::new(&self.place.wire) {
+                Ok(layer) => self.layers[index as usize] = Some(Box::new(layer)),
+                Err(error) => {
+                    self.core.error(error);
+                    return self.open_failed(index);
+                }
+            }
+        }
         self.queue_connect(index);
         self.to_arm.push(index);
         Ok(())
@@ -119,8 +129,12 @@ impl Worker {
             if listens && completion.result > 0 {
                 ended = false;
                 let now_ns = self.place.now_ns();
-                let bytes = self.buffers.bytes(filled);
-                self.core.on_bytes(&self.job, index, bytes, now_ns);
+                if !self.layers.is_empty() {
+                    self.on_wrapped(index, filled, now_ns)?;
+                } else {
+                    let bytes = self.buffers.bytes(filled);
+                    self.core.on_bytes(&self.job, index, bytes, now_ns);
+                }
                 if !completion.more() {
                     self.to_arm.push(index);
                 }
@@ -136,6 +150,54 @@ impl Worker {
             return self.advance_closing(index);
         }
         Ok(())
+    }
+
+    /// Bytes of a client with something between its socket and MQTT.
+    fn on_wrapped(&mut self, index: u32, filled: Filled, now_ns: u64) -> Result<(), RingError> {
+        let Some(layer) = &mut self.layers[index as usize] else {
+            return Ok(());
+        };
+        let was_ready = layer.is_ready();
+        let (core, job) = (&mut self.core, &self.job);
+        let bytes = self.buffers.bytes_mut(filled);
+        let result = layer.receive(bytes, &mut |mqtt| core.on_bytes(job, index, mqtt, now_ns));
+        if layer.has_output() || !was_ready {
+            self.core.wake(index);
+        }
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.core.error(error);
+                self.on_broken(index, libc::EPROTO)
+            }
+        }
+    }
+
+    /// What a connection has to send, with what lies below MQTT around it; empty if it has to wait.
+    fn wrapped(&mut self, index: u32) -> Vec<u8> {
+        let leaves = self.links[index as usize].stage == Stage::Leaving;
+        let Some(layer) = &mut self.layers[index as usize] else {
+            self.core.not_dirty(index);
+            return Vec::new();
+        };
+        if !layer.is_ready() {
+            self.core.not_dirty(index);
+            return layer.take_output();
+        }
+        let mqtt = self.core.take_output(index);
+        let packed = match mqtt.is_empty() {
+            true => Ok(()),
+            false => layer.pack(&mqtt),
+        };
+        if leaves {
+            layer.close();
+        }
+        let out = layer.take_output();
+        self.core.recycle(mqtt);
+        if let Err(error) = packed {
+            self.core.error(error);
+        }
+        out
     }
 
     #[cold]
@@ -195,7 +257,10 @@ impl Worker {
                 self.core.not_dirty(index);
                 continue;
             }
-            let out = self.core.take_output(index);
+            let out = match self.layers.is_empty() {
+                true => self.core.take_output(index),
+                false => self.wrapped(index),
+            };
             if out.is_empty() {
                 self.core.recycle(out);
                 continue;
@@ -244,6 +309,11 @@ impl Worker {
         let leaves = link.stage == Stage::Leaving;
         self.core.recycle(sent);
         self.core.mark_dirty(index);
+        if let Some(Some(layer)) = self.layers.get(index as usize)
+            && layer.has_output()
+        {
+            self.core.wake(index);
+        }
         if leaves && self.core.peers[index as usize].out.is_empty() {
             return self.close(index);
         }
@@ -314,6 +384,9 @@ impl Worker {
         link.reset();
         self.leaving -= 1;
         self.core.recycle(sending);
+        if let Some(layer) = self.layers.get_mut(index as usize) {
+            *layer = None;
+        }
         self.core.lost(index);
         self.on_closed(index)
     }

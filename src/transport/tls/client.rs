@@ -126,6 +126,8 @@ impl ServerCertVerifier for Anybody {
 pub struct Client {
     connection: UnbufferedClientConnection,
     kept: Vec<u8>,
+    /// Nothing more is to be asked of the connection.
+    has_failed: bool,
 }
 
 impl Client {
@@ -139,6 +141,7 @@ impl Client {
         let mut client = Client {
             connection,
             kept: Vec::new(),
+            has_failed: false,
         };
         client.receive(&mut [], out, &mut Vec::new())?;
         Ok(client)
@@ -159,6 +162,9 @@ impl Client {
         out: &mut Vec<u8>,
         plain: &mut Vec<u8>,
     ) -> Result<Progress, String> {
+        if self.has_failed {
+            return Ok(Progress::Closed);
+        }
         let mut kept = std::mem::take(&mut self.kept);
         let bytes = match kept.is_empty() {
             true => bytes,
@@ -168,7 +174,8 @@ impl Client {
             }
         };
         let (used, progress) = pump::receive(&mut self.connection, bytes, out, plain)
-            .map_err(|error| format!("TLS: {error}"))?;
+            .map_err(|error| format!("TLS: {error}"))
+            .inspect_err(|_| self.has_failed = true)?;
         self.kept.extend_from_slice(&bytes[used..]);
         Ok(progress)
     }
@@ -178,12 +185,15 @@ impl Client {
     /// # Errors
     /// The handshake is not over, or the keys are used up.
     pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        pump::send(&mut self.connection, plain, out)
+        pump::send(&mut self.connection, &mut self.kept, plain, out)
     }
 
     /// Announces the end.
     pub fn close(&mut self, out: &mut Vec<u8>) {
-        pump::close(&mut self.connection, out);
+        if self.has_failed {
+            return;
+        }
+        pump::close(&mut self.connection, &mut self.kept, out);
     }
 
     /// What was agreed on.

@@ -53,6 +53,8 @@ pub struct Tls {
     first: Option<u8>,
     identity: Option<Box<str>>,
     is_identified: bool,
+    /// Nothing more is to be asked of the connection.
+    has_failed: bool,
 }
 
 impl Tls {
@@ -70,6 +72,7 @@ impl Tls {
             first: None,
             identity: None,
             is_identified: false,
+            has_failed: false,
         })
     }
 
@@ -89,6 +92,9 @@ impl Tls {
         out: &mut Vec<u8>,
         plain: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Progress, Failure> {
+        if self.has_failed {
+            return Err(Failure::new("TLS has failed before"));
+        }
         if self.first.is_none() {
             self.first = bytes.first().copied();
         }
@@ -111,7 +117,10 @@ impl Tls {
             }
             result
         };
-        let (_, progress) = result.map_err(|error| Failure::of(&error, self.first))?;
+        let (_, progress) = result.map_err(|error| {
+            self.has_failed = true;
+            Failure::of(&error, self.first)
+        })?;
         if self.kept.len() > KEPT_BYTES_MAX {
             return Err(Failure::new("a TLS message is too long"));
         }
@@ -139,6 +148,9 @@ impl Tls {
     /// The handshake is not over, or the keys are used up.
     pub fn send(&mut self, plain: &[&[u8]], out: &mut Vec<u8>) -> Result<(), Failure> {
         let joined;
+        if self.has_failed {
+            return Err(Failure::new("TLS has failed before"));
+        }
         let plain = match plain {
             [one] => one,
             several => {
@@ -146,12 +158,16 @@ impl Tls {
                 &joined[..]
             }
         };
-        pump::send(&mut self.connection, plain, out).map_err(|error| Failure::new(&error))
+        pump::send(&mut self.connection, &mut self.kept, plain, out)
+            .map_err(|error| Failure::new(&error))
     }
 
     /// Announces the end (close_notify), as far as the handshake has come.
     pub fn close(&mut self, out: &mut Vec<u8>) {
-        pump::close(&mut self.connection, out);
+        if self.has_failed {
+            return;
+        }
+        pump::close(&mut self.connection, &mut self.kept, out);
     }
 
     /// The user name that the certificate gives, where the listener says so.

@@ -19,6 +19,8 @@ const RECORD_BYTES: usize = 1 << 14;
 pub(super) trait Machine {
     type Data;
     fn step<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+    /// Whether messages of its own wait to be sent.
+    fn has_words(&self) -> bool;
 }
 
 impl Machine for UnbufferedServerConnection {
@@ -26,12 +28,18 @@ impl Machine for UnbufferedServerConnection {
     fn step<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(bytes)
     }
+    fn has_words(&self) -> bool {
+        self.wants_write()
+    }
 }
 
 impl Machine for UnbufferedClientConnection {
     type Data = ClientConnectionData;
     fn step<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(bytes)
+    }
+    fn has_words(&self) -> bool {
+        self.wants_write()
     }
 }
 
@@ -47,7 +55,7 @@ pub(super) fn receive<M: Machine>(
         let UnbufferedStatus { mut discard, state } = machine.step(&mut bytes[used..]);
         let is_over = match state {
             Err(error) => {
-                last_words(machine, out);
+                last_words(machine, &mut bytes[used + discard..], out);
                 return Err(error);
             }
             Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -79,10 +87,13 @@ pub(super) fn receive<M: Machine>(
     }
 }
 
-/// The alert that tells the peer why.
-fn last_words<M: Machine>(machine: &mut M, out: &mut Vec<u8>) {
-    loop {
-        match machine.step(&mut []).state {
+/// The alert that tells the peer why. A connection that has failed is not to be asked for more than that.
+/// rustls wants to see what it has not used, always: it remembers where in there the parts of a message lie, and ends
+/// the program when they do not.
+fn last_words<M: Machine>(machine: &mut M, mut rest: &mut [u8], out: &mut Vec<u8>) {
+    while machine.has_words() {
+        let UnbufferedStatus { discard, state } = machine.step(rest);
+        match state {
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 if encode(&mut data, out).is_err() {
                     return;
@@ -91,16 +102,18 @@ fn last_words<M: Machine>(machine: &mut M, out: &mut Vec<u8>) {
             Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
             _ => return,
         }
+        rest = rest.split_at_mut(discard).1;
     }
 }
 
-/// Encrypts, in as few records as possible, to the end of `out`.
+/// Encrypts, in as few records as possible, to the end of `out`. `kept` is what was received and not used.
 pub(super) fn send<M: Machine>(
     machine: &mut M,
+    kept: &mut Vec<u8>,
     plain: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    when_writable(machine, out, |traffic, out| {
+    when_writable(machine, kept, out, |traffic, out| {
         let records = plain.len().div_ceil(RECORD_BYTES).max(1);
         fit(out, plain.len() + records * RECORD_OVERHEAD, |room| {
             traffic
@@ -112,9 +125,9 @@ pub(super) fn send<M: Machine>(
 }
 
 /// Announces the end (close_notify), as far as the handshake has come.
-pub(super) fn close<M: Machine>(machine: &mut M, out: &mut Vec<u8>) {
+pub(super) fn close<M: Machine>(machine: &mut M, kept: &mut Vec<u8>, out: &mut Vec<u8>) {
     // Whoever cannot be told any more learns of it by the end of the connection.
-    let _ = when_writable(machine, out, |traffic, out| {
+    let _ = when_writable(machine, kept, out, |traffic, out| {
         fit(out, 2 + RECORD_OVERHEAD, |room| {
             traffic
                 .queue_close_notify(room)
@@ -127,11 +140,13 @@ pub(super) fn close<M: Machine>(machine: &mut M, out: &mut Vec<u8>) {
 /// Sends what rustls has to say first, then calls `write`.
 fn when_writable<M: Machine>(
     machine: &mut M,
+    kept: &mut Vec<u8>,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut WriteTraffic<'_, M::Data>, &mut Vec<u8>) -> Result<(), String>,
 ) -> Result<(), String> {
     loop {
-        match machine.step(&mut []).state {
+        let UnbufferedStatus { discard, state } = machine.step(kept);
+        match state {
             Err(error) => return Err(error.to_string()),
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 encode(&mut data, out).map_err(|error| error.to_string())?
@@ -142,6 +157,7 @@ fn when_writable<M: Machine>(
             Ok(ConnectionState::PeerClosed) => {}
             Ok(_) => return Err("the TLS handshake is not over".into()),
         }
+        kept.drain(..discard);
     }
 }
 
