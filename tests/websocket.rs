@@ -10,7 +10,8 @@ mod wire;
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use cases::{CONNACK, CONNECT, Case, PINGREQ};
 use support::Server;
@@ -130,4 +131,27 @@ fn a_message_comes_back_whole() {
         .unwrap();
     let end = read_frames(&mut stream, Seen::default());
     assert_eq!(end.close, Some(close_frame(1000)));
+}
+
+/// What the broker says to these bytes before it closes.
+fn answer(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn strangers_get_an_answer_in_http_or_none() {
+    let server = server();
+    let page = answer(&server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(page.starts_with("HTTP/1.1 426 "), "{page}");
+    let post = answer(&server, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
+    let long = [b"GET / HTTP/1.1\r\nA: ", &[b'a'; 4096][..]].concat();
+    assert!(answer(&server, &long[..4096]).starts_with("HTTP/1.1 431 "));
+    assert_eq!(answer(&server, CONNECT), "");
+    assert_eq!(answer(&server, &[0x16, 3, 1]), "");
 }
