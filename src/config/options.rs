@@ -104,7 +104,7 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // WebSocket and proxies.
     listener("websockets_origin", "", Other(transport::origin)),
-    global("websockets_headers_size", "4096", Number { min: 256, max: 65_536, set: |g, v| g.websocket_headers = Some(v as usize) }),
+    global("websockets_headers_size", "4096", Number { min: 0, max: 65_536, set: |g, v| g.websocket_headers = (v > 0).then(|| (v as usize).max(256)) }),
     listener("enable_proxy_protocol", "", Other(transport::proxy_protocol)),
 
     // TLS.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 mod misdeeds;
+mod transport;
 
 use super::option::{Scope, Value};
 use super::options::OPTIONS;

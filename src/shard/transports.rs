@@ -259,8 +259,10 @@ impl<B: Brain> Shard<B> {
         } else if written > 0 && !is_over {
             self.brain.on_progress(self.now_ms, conn);
         }
-        // What the brain had while answers of the transport were being sent is packed next: it is not told of those.
-        if rest || (is_over && gathered == 0) {
+        // The brain may have asked to send while an answer of the transport's own was under way, and is not told of the
+        // end of that: it is asked again.
+        let was_answer = is_over && gathered == 0 && !has_failed;
+        if rest || was_answer {
             self.transports.wait(conn);
         }
     }

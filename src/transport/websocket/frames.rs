@@ -17,8 +17,8 @@ const CONTROL_BYTES_MAX: usize = 125;
 /// Bytes of the longest header: two, a length of eight, a mask of four.
 const HEADER_BYTES_MAX: usize = 14;
 
-/// Answers to pings that wait at the same time; a client that sends more without reading is answered for the latest
-/// only when there is room (RFC 6455, 5.5.3 allows to leave out earlier ones).
+/// Answers that wait at the same time, from which on pings go without one: a client that sends so many without reading
+/// has answers enough to read (RFC 6455, 5.5.3 asks for one to the latest only).
 const PONG_BYTES_WAITING_MAX: usize = 4096;
 
 /// A frame whose payload is coming.
