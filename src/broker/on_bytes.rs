@@ -3,6 +3,7 @@
 use super::Broker;
 use super::clients::{NONE, Stage};
 use super::effect::CloseHow;
+use super::settings::LogKind;
 use super::timers::tick;
 use crate::ids::ConnId;
 use crate::limits;
@@ -62,6 +63,14 @@ impl Broker {
                 && first != PacketType::Connect.first()
             {
                 // MQTT-3.1.0-1: whoever does not begin with CONNECT speaks something else; its length means nothing.
+                let speaks = match first {
+                    0x16 => "TLS on a port without it",
+                    b'G' | b'P' | b'H' | b'O' => "HTTP, or WebSocket, on a port for MQTT",
+                    _ => "no MQTT",
+                };
+                self.clients.log_client(LogKind::Notice, conn, |client| {
+                    format!("Client {client} disconnected: it speaks {speaks}.")
+                });
                 self.clients.counters.protocol_errors += 1;
                 return self.shut(now_ms, conn, CloseHow::Now);
             }
@@ -169,10 +178,9 @@ impl Broker {
         if self.clients.conns[conn.index()].stage == Stage::Connecting {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
-        self.clients
-            .log_client(super::LogKind::Information, conn, |id| {
-                format!("Client {id} disconnected: {error}.")
-            });
+        self.clients.log_client(LogKind::Information, conn, |id| {
+            format!("Client {id} disconnected: {error}.")
+        });
         // A second CONNECT may be bad in ways that DISCONNECT has no word for; it must not come at all (MQTT-3.1.0-2).
         let reason = match error.reason() {
             reason if reason.belongs_to(PacketType::Disconnect) => reason,
