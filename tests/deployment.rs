@@ -188,12 +188,12 @@ fn mosquitto_clients_with_and_without_certificates() {
             done.stdout,
             done.stderr
         );
-        assert!(server.log().contains(words), "{name}: {}", server.log());
+        wait_for_log(server, words);
     }
     assert_eq!(anonymous.message(), "|bus/x good");
     let none = publish(strict, "none", &ca);
     assert_ne!(none.code, Some(0));
-    assert!(server.log().contains("has presented no certificate"));
+    wait_for_log(server, "has presented no certificate");
     // What clients make of ours.
     let unknown = publish(deployment.tls, "unknown", &["--cafile", "@stranger-ca.crt"]);
     assert_ne!(unknown.code, Some(0));
@@ -230,6 +230,19 @@ fn versions_and_ciphers_are_what_the_options_say() {
     }
     let text = deployment.openssl(&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);
     assert!(text.contains("no peer certificate available"), "{text}");
+}
+
+/// Waits until the log says this; its writer is a moment behind.
+fn wait_for_log(server: &Server, words: &str) {
+    let started = Instant::now();
+    while !server.log().contains(words) {
+        assert!(
+            started.elapsed() < support::PATIENCE,
+            "{words}: {}",
+            server.log()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Whether the broker closes the connection, and after how long.
@@ -292,15 +305,7 @@ fn strangers_at_every_door_are_let_go_and_nobody_waits_for_them() {
         stream.write_all(bytes).unwrap();
         let (rest, _) = closes(&mut stream);
         assert!(rest.starts_with(answer), "{words}: {rest:?}");
-        let started = Instant::now();
-        while !deployment.server.log().contains(words) {
-            assert!(
-                started.elapsed() < support::PATIENCE,
-                "{words}: {}",
-                deployment.server.log()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for_log(&deployment.server, words);
         healthy.ping();
     }
     let mut long = at(deployment.ws);
