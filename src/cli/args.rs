@@ -21,6 +21,7 @@ pub(super) enum Command {
     #[command(after_help = EXIT_CODES)]
     Serve(Serve),
     Bench(Box<super::bench::command::Bench>),
+    Check(super::check::Check),
     Passwd(super::passwd::Passwd),
 }
 

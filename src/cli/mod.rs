@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod passwd;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub fn run(
     };
     match args.command {
         Command::Bench(options) => bench::bench(*options),
+        Command::Check(options) => check::check(&options),
         Command::Passwd(options) => passwd::passwd(&options),
         Command::Serve(options) => match configure(&options) {
             Ok((config, warnings)) => {

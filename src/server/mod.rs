@@ -10,7 +10,7 @@ mod handshakes;
 mod listen;
 mod passwords;
 mod reload;
-mod resources;
+pub(crate) mod resources;
 #[cfg(test)]
 mod tests;
 mod threads;

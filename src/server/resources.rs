@@ -18,7 +18,7 @@ pub fn raise_open_files() {
 }
 
 /// The most connections that the configuration allows, if it sets a bound.
-fn connections_max(config: &Config) -> Option<u64> {
+pub fn connections_max(config: &Config) -> Option<u64> {
     let listeners: Option<u64> = config
         .sockets
         .iter()

@@ -1,0 +1,371 @@
+//! The checks: facts and wishes to findings. No file is read here but through `Host`.
+
+use super::facts::Host;
+use super::report::{Finding, Severity};
+use crate::config::{Config, LogDestination};
+use crate::limits;
+use crate::uring::RingError;
+
+/// User memory of a connection with a subscription, in bytes: measured are 385 to 977 (perf/, idle connections).
+pub(super) const USER_BYTES: u64 = 1024;
+/// Kernel memory of an idle TCP socket with its file, in bytes: an estimate, not measured.
+pub(super) const KERNEL_BYTES: u64 = 4096;
+/// Locked memory below which the control thread's executor does not start, in bytes.
+pub(super) const MEMLOCK_BYTES: u64 = 512 << 10;
+
+const SYSCTL_FILE: &str = "50-firehose.sysctl.conf";
+const LIMITS_FILE: &str = "50-firehose.limits.conf";
+
+/// What is wished for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub connections: u64,
+    pub shards: u8,
+    /// Bytes for the connections; `None`: what the host has.
+    pub memory: Option<u64>,
+    /// Slots of each ring's file table.
+    pub files: u32,
+}
+
+/// A kernel setting that has to be at least this.
+pub(super) struct Sysctl {
+    pub id: &'static str,
+    pub wanted: u64,
+    pub why: &'static str,
+}
+
+/// Settings of which the tuning file has a line with the same value or a greater one.
+pub(super) const SYSCTLS: [Sysctl; 3] = [
+    Sysctl {
+        id: "net.core.somaxconn",
+        wanted: limits::LISTEN_BACKLOG as u64,
+        why: "Clients that come back all at once are refused where the queue of a listener is short.",
+    },
+    Sysctl {
+        id: "net.ipv4.tcp_max_syn_backlog",
+        wanted: limits::LISTEN_BACKLOG as u64,
+        why: "The same for connections that are half open.",
+    },
+    Sysctl {
+        id: "net.netfilter.nf_conntrack_max",
+        wanted: 0,
+        why: "Where connection tracking is loaded each client is an entry, and a full table drops new ones.",
+    },
+];
+
+/// All findings, in the order in which they are shown.
+pub(super) fn all(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding> {
+    let mut findings = vec![kernel(host), rings(host, wish), nofile(host, wish)];
+    findings.extend(memlock(host));
+    findings.extend(
+        SYSCTLS
+            .iter()
+            .filter_map(|sysctl| setting(host, sysctl, wish)),
+    );
+    findings.extend(tcp_mem(host, wish));
+    findings.extend(memory(host, wish));
+    findings.push(cpus(host, wish));
+    findings.extend(information(host));
+    findings.extend(listeners(host, config));
+    findings.extend(files(host, config));
+    findings
+}
+
+fn number(host: &dyn Host, path: &str) -> Option<u64> {
+    host.read(path)?.parse().ok()
+}
+
+fn grade(good: bool, otherwise: Severity) -> Severity {
+    if good { Severity::Ok } else { otherwise }
+}
+
+fn kernel(host: &dyn Host) -> Finding {
+    let release = host.read("/proc/sys/kernel/osrelease");
+    let mut parts = release.iter().flat_map(|text| text.split(['.', '-']));
+    let mut part = || parts.next().and_then(|part| part.parse::<u32>().ok());
+    let version = part().zip(part());
+    Finding {
+        id: "kernel",
+        severity: match version {
+            Some(version) if version < (6, 1) => Severity::Fatal,
+            Some(version) if version >= (6, 15) => Severity::Ok,
+            _ => Severity::Advice,
+        },
+        found: release.unwrap_or_else(|| "unknown".into()),
+        wanted: "6.15 or newer (6.1 at least)".into(),
+        why: "From 6.15 on small receives share a buffer; before 6.1 the broker does not start.",
+        file: None,
+    }
+}
+
+fn rings(host: &dyn Host, wish: &Wish) -> Finding {
+    let result = host.rings(wish.shards, wish.files);
+    let file = match result {
+        Ok(()) => None,
+        Err(RingError::Disabled(_)) => Some(SYSCTL_FILE),
+        Err(RingError::Forbidden(_)) => Some("seccomp-io_uring.json"),
+        Err(RingError::Memory(_) | RingError::Descriptors { .. }) => Some(LIMITS_FILE),
+        Err(_) => None,
+    };
+    Finding {
+        id: "io_uring",
+        severity: grade(result.is_ok(), Severity::Fatal),
+        found: result.map_or_else(|error| error.to_string(), |()| "works".into()),
+        wanted: format!("{} rings with {} slots each", wish.shards, wish.files),
+        why: "Each shard has a ring with a table of connections; all of them were tried.",
+        file,
+    }
+}
+
+/// The soft and hard limit of a line of /proc/self/limits; `u64::MAX` for none.
+fn limit(host: &dyn Host, name: &str) -> Option<(u64, u64)> {
+    let text = host.read("/proc/self/limits")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut words = line.split_whitespace().map(|word| match word {
+        "unlimited" => Some(u64::MAX),
+        word => word.parse().ok(),
+    });
+    Some((words.next()??, words.next()??))
+}
+
+fn text(value: u64) -> String {
+    match value {
+        u64::MAX => "unlimited".into(),
+        value => value.to_string(),
+    }
+}
+
+fn nofile(host: &dyn Host, wish: &Wish) -> Finding {
+    // New connections are spread evenly, but for the spare slots.
+    let share = wish.connections.div_ceil(u64::from(wish.shards.max(1)));
+    let wanted = share + u64::from(limits::DESCRIPTORS_SPARE);
+    let hard = limit(host, "Max open files").map(|(_, hard)| hard);
+    Finding {
+        id: "nofile",
+        severity: hard.map_or(Severity::Advice, |hard| {
+            grade(hard >= wanted, Severity::Missing)
+        }),
+        found: hard.map_or_else(
+            || "unknown".into(),
+            |hard| format!("hard limit {}", text(hard)),
+        ),
+        wanted: format!("at least {wanted}"),
+        why: "Each shard's table of connections is bounded by the limit on open files, which the broker raises to the hard one.",
+        file: Some(LIMITS_FILE),
+    }
+}
+
+fn memlock(host: &dyn Host) -> Option<Finding> {
+    let (soft, _) = limit(host, "Max locked memory")?;
+    Some(Finding {
+        id: "memlock",
+        severity: grade(soft >= MEMLOCK_BYTES, Severity::Fatal),
+        found: text(soft),
+        wanted: format!("at least {MEMLOCK_BYTES} bytes"),
+        why: "The control thread's executor does not start with less.",
+        file: Some(LIMITS_FILE),
+    })
+}
+
+fn setting(host: &dyn Host, sysctl: &Sysctl, wish: &Wish) -> Option<Finding> {
+    let found = number(host, &format!("/proc/sys/{}", sysctl.id.replace('.', "/")))?;
+    // 0 stands for one entry a connection, and some for the rest of the host.
+    let wanted = match sysctl.wanted {
+        0 => wish.connections + wish.connections / 4,
+        wanted => wanted,
+    };
+    Some(Finding {
+        id: sysctl.id,
+        severity: grade(found >= wanted, Severity::Missing),
+        found: found.to_string(),
+        wanted: format!("at least {wanted}"),
+        why: sysctl.why,
+        file: Some(SYSCTL_FILE),
+    })
+}
+
+/// Bytes that the smallest buffers of a connection take, both directions.
+fn buffer_bytes(host: &dyn Host) -> u64 {
+    let least = |name: &str| {
+        let text = host.read(&format!("/proc/sys/net/ipv4/{name}"));
+        text.and_then(|text| text.split_whitespace().next()?.parse().ok())
+            .unwrap_or(4096)
+    };
+    least("tcp_rmem") + least("tcp_wmem")
+}
+
+fn tcp_mem(host: &dyn Host, wish: &Wish) -> Option<Finding> {
+    let pages: u64 = host
+        .read("/proc/sys/net/ipv4/tcp_mem")?
+        .split_whitespace()
+        .nth(2)?
+        .parse()
+        .ok()?;
+    let wanted = (wish.connections * buffer_bytes(host)).div_ceil(4096);
+    Some(Finding {
+        id: "net.ipv4.tcp_mem",
+        severity: grade(pages >= wanted, Severity::Missing),
+        found: format!("{pages} pages at most"),
+        wanted: format!("at least {wanted}"),
+        why: "With less the kernel drops data of connections that each fill their smallest buffers.",
+        file: None,
+    })
+}
+
+fn memory(host: &dyn Host, wish: &Wish) -> Option<Finding> {
+    let available = || {
+        let text = host.read("/proc/meminfo")?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+            .map(|kib| kib * 1024)
+    };
+    let cgroup = number(host, "/sys/fs/cgroup/memory.max")
+        .or_else(|| number(host, "/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    let has = wish
+        .memory
+        .into_iter()
+        .chain(available())
+        .chain(cgroup)
+        .min()?;
+    let each = USER_BYTES + KERNEL_BYTES + buffer_bytes(host);
+    let wanted = wish.connections * each;
+    Some(Finding {
+        id: "memory",
+        severity: grade(has >= wanted, Severity::Missing),
+        found: format!("{} MiB", has >> 20),
+        wanted: format!(
+            "{} MiB: {} connections of {each} bytes",
+            wanted.div_ceil(1 << 20),
+            wish.connections
+        ),
+        why: "A connection takes 1 KiB of the broker, about 4 KiB of the kernel and its smallest buffers, if they are full.",
+        file: None,
+    })
+}
+
+fn cpus(host: &dyn Host, wish: &Wish) -> Finding {
+    let status = host.read("/proc/self/status").unwrap_or_default();
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let count = list.map(|list| list.trim().split(',').map(span).sum::<u64>());
+    let enough = count.is_none_or(|count| count >= u64::from(wish.shards));
+    Finding {
+        id: "cpus",
+        severity: grade(enough, Severity::Missing),
+        found: list.map_or_else(|| "unknown".into(), |list| list.trim().to_owned()),
+        wanted: format!("{} or more", wish.shards),
+        why: "Shards that share a CPU hold each other up.",
+        file: None,
+    }
+}
+
+/// CPUs in `3` or `0-3`.
+fn span(part: &str) -> u64 {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if last >= first => last - first + 1,
+        _ => 0,
+    }
+}
+
+/// What is shown and not judged, or only advised.
+fn information(host: &dyn Host) -> Vec<Finding> {
+    const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    const GOVERNOR: &str = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+    let shown: [(&'static str, &str, &[&str], &'static str); 4] = [
+        (
+            "governor",
+            GOVERNOR,
+            &["performance"],
+            "A CPU that has to wake up from a low clock answers late.",
+        ),
+        (
+            "clocksource",
+            CLOCK,
+            &["tsc", "kvm-clock", "arch_sys_counter"],
+            "Other clocks cost a system call for each look at the time.",
+        ),
+        (
+            "net.ipv4.tcp_congestion_control",
+            "/proc/sys/net/ipv4/tcp_congestion_control",
+            &[],
+            "Shown for comparison.",
+        ),
+        (
+            "net.ipv4.ip_local_port_range",
+            "/proc/sys/net/ipv4/ip_local_port_range",
+            &[],
+            "For a load tester only: ports to one destination.",
+        ),
+    ];
+    let finding = |(id, path, wanted, why): (&'static str, &str, &[&str], &'static str)| {
+        let found = host.read(path)?;
+        let good = wanted.is_empty() || wanted.contains(&found.as_str());
+        Some(Finding {
+            id,
+            severity: grade(good, Severity::Advice),
+            found: found.replace('\t', " "),
+            wanted: if wanted.is_empty() {
+                "any".into()
+            } else {
+                wanted.join(" or ")
+            },
+            why,
+            file: None,
+        })
+    };
+    shown.into_iter().filter_map(finding).collect()
+}
+
+fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
+    let finding = |socket| {
+        let result = host.bind(socket);
+        Finding {
+            id: "listener",
+            severity: grade(result.is_ok(), Severity::Fatal),
+            found: result
+                .err()
+                .unwrap_or_else(|| format!("port {} is free", socket.port)),
+            wanted: format!("port {}", socket.port),
+            why: "A broker that runs already has its port, or another program has; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.",
+            file: None,
+        }
+    };
+    let tcp = config.sockets.iter().filter(|socket| socket.path.is_none());
+    tcp.map(finding).collect()
+}
+
+fn files(host: &dyn Host, config: &Config) -> Vec<Finding> {
+    let logs = config
+        .log
+        .destinations
+        .iter()
+        .filter_map(|destination| match destination {
+            LogDestination::File(path) => Some(("log_dest", path)),
+            _ => None,
+        });
+    let pid = config.pid_file.iter().map(|path| ("pid_file", path));
+    logs.chain(pid)
+        .map(|(id, path)| {
+            let good = host.appendable(path);
+            Finding {
+                id,
+                severity: grade(good, Severity::Fatal),
+                found: format!(
+                    "{}{}",
+                    path.display(),
+                    if good { "" } else { " cannot be written" }
+                ),
+                wanted: "writable".into(),
+                why: "The broker does not start where it cannot write a file that is configured.",
+                file: None,
+            }
+        })
+        .collect()
+}

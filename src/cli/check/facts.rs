@@ -1,0 +1,112 @@
+//! What is known of the host: files of /proc and /sys, and a few trials. Checks see nothing but this, so that tests can
+//! make hosts up; it decides nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::config::{self, SocketDomain};
+use crate::limits;
+use crate::uring::{Ring, RingError, Sizes};
+
+/// A host to look at.
+pub(super) trait Host {
+    /// A text file without the white space around it; `None` where it is missing or may not be read.
+    fn read(&self, path: &str) -> Option<String>;
+    /// Sets up the rings of so many shards, all at once, with file tables of this size, and gives them back.
+    fn rings(&self, shards: u8, files: u32) -> Result<(), RingError>;
+    /// Binds the addresses of a listener without listening.
+    fn bind(&self, socket: &config::Socket) -> Result<(), String>;
+    /// Whether lines can be appended to this file, or it could be created.
+    fn appendable(&self, path: &Path) -> bool;
+}
+
+/// The host that this process runs on.
+pub(super) struct Here;
+
+impl Host for Here {
+    fn read(&self, path: &str) -> Option<String> {
+        Some(std::fs::read_to_string(path).ok()?.trim().to_owned())
+    }
+
+    fn rings(&self, shards: u8, files: u32) -> Result<(), RingError> {
+        let sizes = Sizes {
+            submissions: limits::RING_SUBMISSIONS,
+            completions: limits::RING_COMPLETIONS,
+            files,
+            workers: limits::RING_WORKERS_MAX,
+        };
+        let rings: Result<Vec<Ring>, RingError> = (0..shards).map(|_| Ring::new(sizes)).collect();
+        rings.map(drop)
+    }
+
+    fn bind(&self, socket: &config::Socket) -> Result<(), String> {
+        // A path is left alone: binding it would take it from a broker that runs.
+        if socket.path.is_some() {
+            return Ok(());
+        }
+        for address in addresses(socket).map_err(|error| error.to_string())? {
+            match bound(socket, address) {
+                Err(error) if !may_lack(socket, &error) => {
+                    return Err(format!("{address}: {error}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn appendable(&self, path: &Path) -> bool {
+        if path.exists() {
+            return std::fs::OpenOptions::new().append(true).open(path).is_ok();
+        }
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        std::fs::metadata(folder)
+            .is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o222 != 0)
+    }
+}
+
+/// As `serve` does: a family that the host lacks is left out where the listener does not insist.
+fn may_lack(socket: &config::Socket, error: &std::io::Error) -> bool {
+    let lacks = matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    );
+    lacks && (socket.optional || socket.address.is_none())
+}
+
+fn addresses(socket: &config::Socket) -> std::io::Result<Vec<SocketAddr>> {
+    let port = socket.port;
+    let all: Vec<SocketAddr> = match &socket.address {
+        Some(name) => (name.as_str(), port).to_socket_addrs()?.collect(),
+        None => [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ]
+        .map(|ip| SocketAddr::new(ip, port))
+        .to_vec(),
+    };
+    let fits = |address: &SocketAddr| match socket.domain {
+        SocketDomain::Any => true,
+        SocketDomain::V4 => address.is_ipv4(),
+        SocketDomain::V6 => address.is_ipv6(),
+    };
+    Ok(all.into_iter().filter(fits).collect())
+}
+
+fn bound(configured: &config::Socket, address: SocketAddr) -> std::io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if let Some(interface) = &configured.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    socket.bind(&address.into())
+}

@@ -1,0 +1,108 @@
+//! `firehose check`: what host and configuration lack for the wished connections and shards. It changes nothing.
+
+mod checks;
+mod facts;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::value_parser;
+
+use crate::config::{self, Config};
+use crate::limits::SHARDS_MAX;
+use crate::server::resources;
+
+/// Connections that are wished for where nothing says how many.
+const CONNECTIONS_DEFAULT: u64 = 10_000;
+
+/// Says what this host and a configuration lack for so many connections and shards
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Check {
+    /// Configuration file, in the syntax of mosquitto.conf(5)
+    #[arg(short = 'c', long = "config-file", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Connections to serve [default: what the configuration allows, or 10000]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 32))]
+    connections: Option<u64>,
+
+    /// Shards [default: as serve would start]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=SHARDS_MAX as i64))]
+    shards: Option<u8>,
+
+    /// Memory for the connections, like 512M or 4G [default: what the host has]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+
+    /// Write JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything suffices
+  1  the broker runs, but something that is wanted is missing
+  2  wrong command line or configuration
+  3  the broker cannot run with this configuration on this host";
+
+/// Bytes from `N`, `NK`, `NM` or `NG`.
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "a size like 512M or 4G".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too much".to_owned())
+}
+
+/// Looks, and says what it found.
+pub(super) fn check(options: &Check) -> ExitCode {
+    let loaded = options.config.as_deref().map(config::load).transpose();
+    let mut config = match loaded {
+        Ok(loaded) => loaded.map_or_else(Config::default, |(config, _)| config),
+        Err(error) => {
+            eprintln!("firehose check: {error}");
+            return ExitCode::from(super::EXIT_USAGE);
+        }
+    };
+    config.shards = options.shards.or(config.shards);
+    resources::raise_open_files();
+    let cpus = match resources::cpus(config.cpu_list.as_ref()) {
+        Ok(cpus) => cpus.len(),
+        Err(error) => {
+            eprintln!("firehose check: {error}");
+            return ExitCode::from(crate::server::EXIT_MACHINE);
+        }
+    };
+    let shards = resources::shards(config.shards, cpus);
+    let wish = checks::Wish {
+        connections: options
+            .connections
+            .or_else(|| resources::connections_max(&config))
+            .unwrap_or(CONNECTIONS_DEFAULT),
+        shards,
+        memory: options.memory,
+        files: resources::descriptors(&config),
+    };
+    let findings = checks::all(&facts::Here, &config, &wish);
+    if options.json {
+        let text = serde_json::to_string_pretty(&findings);
+        println!("{}", text.unwrap_or_default());
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        print!("{}", report::table(&findings, colour));
+    }
+    ExitCode::from(report::exit_code(&findings))
+}

@@ -1,0 +1,205 @@
+//! Checks on hosts that are made up.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use super::checks::{self, SYSCTLS, Wish};
+use super::facts::Host;
+use super::report::{Finding, Severity, exit_code, table};
+use crate::config::{Config, Socket};
+use crate::uring::RingError;
+
+#[derive(Default)]
+struct MadeUp {
+    files: BTreeMap<String, String>,
+    forbidden: bool,
+    taken: bool,
+}
+
+impl MadeUp {
+    fn with(mut self, path: &str, text: &str) -> MadeUp {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+
+    fn finding(&self, id: &str) -> Option<Finding> {
+        let wish = Wish {
+            connections: 100_000,
+            shards: 4,
+            memory: None,
+            files: 1000,
+        };
+        let all = checks::all(self, &Config::default(), &wish);
+        all.into_iter().find(|finding| finding.id == id)
+    }
+}
+
+impl Host for MadeUp {
+    fn read(&self, path: &str) -> Option<String> {
+        self.files.get(path).cloned()
+    }
+    fn rings(&self, _: u8, _: u32) -> Result<(), RingError> {
+        match self.forbidden {
+            true => Err(RingError::Forbidden(io::Error::from_raw_os_error(1))),
+            false => Ok(()),
+        }
+    }
+    fn bind(&self, _: &Socket) -> Result<(), String> {
+        if self.taken {
+            Err("taken".into())
+        } else {
+            Ok(())
+        }
+    }
+    fn appendable(&self, _: &Path) -> bool {
+        true
+    }
+}
+
+#[test]
+fn each_check_grades_what_it_finds() {
+    use Severity::{Advice, Fatal, Missing, Ok};
+    let limits = "/proc/self/limits";
+    let table = [
+        (
+            "kernel",
+            "/proc/sys/kernel/osrelease",
+            "5.15.0-91-generic",
+            Fatal,
+        ),
+        (
+            "kernel",
+            "/proc/sys/kernel/osrelease",
+            "6.8.0-45-generic",
+            Advice,
+        ),
+        ("kernel", "/proc/sys/kernel/osrelease", "6.18.44", Ok),
+        (
+            "nofile",
+            limits,
+            "Max open files  1024  29095  files",
+            Missing,
+        ),
+        ("nofile", limits, "Max open files  1024  29096  files", Ok),
+        (
+            "nofile",
+            limits,
+            "Max open files  1024  unlimited  files",
+            Ok,
+        ),
+        (
+            "memlock",
+            limits,
+            "Max locked memory  65536  65536  bytes",
+            Fatal,
+        ),
+        (
+            "memlock",
+            limits,
+            "Max locked memory  unlimited  unlimited  bytes",
+            Ok,
+        ),
+        (
+            "net.core.somaxconn",
+            "/proc/sys/net/core/somaxconn",
+            "128",
+            Missing,
+        ),
+        (
+            "net.core.somaxconn",
+            "/proc/sys/net/core/somaxconn",
+            "4096",
+            Ok,
+        ),
+        (
+            "net.netfilter.nf_conntrack_max",
+            "/proc/sys/net/netfilter/nf_conntrack_max",
+            "65536",
+            Missing,
+        ),
+        (
+            "net.ipv4.tcp_mem",
+            "/proc/sys/net/ipv4/tcp_mem",
+            "1 2 199999",
+            Missing,
+        ),
+        (
+            "net.ipv4.tcp_mem",
+            "/proc/sys/net/ipv4/tcp_mem",
+            "1 2 200000",
+            Ok,
+        ),
+        (
+            "memory",
+            "/proc/meminfo",
+            "MemAvailable: 1048576 kB",
+            Missing,
+        ),
+        ("memory", "/proc/meminfo", "MemAvailable: 2097152 kB", Ok),
+        ("memory", "/sys/fs/cgroup/memory.max", "1000000", Missing),
+        (
+            "cpus",
+            "/proc/self/status",
+            "Cpus_allowed_list:\t0-1,3",
+            Missing,
+        ),
+        ("cpus", "/proc/self/status", "Cpus_allowed_list:\t0-3", Ok),
+        (
+            "governor",
+            "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+            "powersave",
+            Advice,
+        ),
+    ];
+    for (id, path, text, severity) in table {
+        let finding = MadeUp::default().with(path, text).finding(id).unwrap();
+        assert_eq!(finding.severity, severity, "{id}: {text}: {finding:?}");
+    }
+}
+
+#[test]
+fn a_host_without_files_is_no_failure() {
+    let bare = MadeUp::default();
+    assert_eq!(bare.finding("memory"), None);
+    assert_eq!(bare.finding("kernel").unwrap().severity, Severity::Advice);
+    let strict = MadeUp {
+        forbidden: true,
+        ..MadeUp::default()
+    };
+    let finding = strict.finding("io_uring").unwrap();
+    assert_eq!(finding.file, Some("seccomp-io_uring.json"));
+    assert_eq!(exit_code(&[finding]), 3);
+    let busy = MadeUp {
+        taken: true,
+        ..MadeUp::default()
+    };
+    let finding = busy.finding("listener").unwrap();
+    assert!(table(std::slice::from_ref(&finding), false).starts_with("fatal    listener  taken"));
+    assert_eq!(exit_code(&[finding]), 3);
+}
+
+#[test]
+fn tuning_sets_what_is_wanted() {
+    let file = include_str!("../../../tuning/50-firehose.sysctl.conf");
+    for sysctl in &SYSCTLS {
+        let line = file.lines().find_map(|line| {
+            let line = line.trim_start_matches('-').strip_prefix(sysctl.id)?;
+            line.trim_start()
+                .strip_prefix('=')?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        });
+        assert!(line.unwrap() >= sysctl.wanted, "{}", sysctl.id);
+    }
+}
+
+#[test]
+fn sizes_are_read() {
+    assert_eq!(super::size("4G"), Ok(4 << 30));
+    assert_eq!(super::size("512m"), Ok(512 << 20));
+    assert_eq!(super::size("7"), Ok(7));
+    assert!(super::size("").is_err() && super::size("G").is_err());
+    assert!(super::size("99999999999G").is_err());
+}

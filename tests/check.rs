@@ -1,0 +1,80 @@
+//! `firehose check` on this host: its exit codes, with limits and ports as they should be and as they should not.
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use support::{Folder, free_port, skipped, which};
+
+fn run(command: &mut Command) -> (Option<i32>, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = [stdout, stderr].concat();
+    (status.code(), String::from_utf8(text).unwrap())
+}
+
+fn check(arguments: &[&str]) -> (Option<i32>, String) {
+    run(Command::new(env!("CARGO_BIN_EXE_firehose"))
+        .arg("check")
+        .args(arguments))
+}
+
+#[test]
+fn exit_codes_follow_what_is_found() {
+    let folder = Folder::new("check");
+    let port = free_port();
+    let text = format!("listener {port} 127.0.0.1\nmax_connections 100\nallow_anonymous true\n");
+    let file = folder.write("firehose.conf", &text);
+    let file = file.to_str().unwrap();
+    let (code, text) = check(&["-c", file, "--shards", "1"]);
+    assert!(matches!(code, Some(0 | 1)), "{code:?} {text}");
+    assert!(!text.contains('\x1b'), "no colour in a pipe");
+    let (code, text) = check(&["-c", file, "--shards", "1", "--memory", "1K", "--json"]);
+    assert_eq!(code, Some(1), "{text}");
+    let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let memory = findings.as_array().unwrap().iter();
+    let memory: Vec<_> = memory.filter(|f| f["id"] == "memory").collect();
+    assert_eq!(memory[0]["severity"], "missing");
+
+    let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let (code, text) = check(&["-c", file, "--shards", "1"]);
+    assert_eq!(code, Some(3), "{text}");
+    drop(taken);
+
+    let (code, _) = check(&["--shards", "0"]);
+    assert_eq!(code, Some(2));
+    let wrong = folder.write("wrong.conf", "max_connexions 7\n");
+    let (code, text) = check(&["-c", wrong.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{text}");
+}
+
+#[test]
+fn limits_are_seen() {
+    if which("prlimit").is_none() {
+        skipped("prlimit is not installed");
+        return;
+    }
+    let folder = Folder::new("check");
+    let text = format!("listener {} 127.0.0.1\n", free_port());
+    let file = folder.write("firehose.conf", &text);
+    let limited = |limit: &str| {
+        run(Command::new("prlimit")
+            .args([
+                limit,
+                env!("CARGO_BIN_EXE_firehose"),
+                "check",
+                "--shards",
+                "1",
+                "-c",
+            ])
+            .arg(&file))
+    };
+    let (code, text) = limited("--nofile=1024:1024");
+    assert_eq!(code, Some(1), "{text}");
+    let (code, text) = limited("--memlock=65536:65536");
+    assert_eq!(code, Some(3), "{text}");
+}
