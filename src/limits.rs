@@ -139,6 +139,12 @@ pub const HANDSHAKE_NICENESS: i32 = 10;
 /// Threads that work on handshakes, at most; not more than there are shards.
 pub const HANDSHAKE_THREADS_MAX: usize = 4;
 
+/// Bytes that a TLS connection is counted with: some 5.2 KiB when it is idle, and records that are not whole now and then.
+pub const TLS_CONNECTION_BYTES: u64 = 10 << 10;
+
+/// Bytes for TLS connections where tls_memory_limit does not say otherwise: 52,428 of them.
+pub const TLS_MEMORY_BYTES: u64 = 512 << 20;
+
 /// Bytes of a PROXY header: version 1 has 107 at most, version 2 may carry what the proxy knows besides.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 

@@ -55,6 +55,8 @@ pub struct Config {
     pub local_only: bool,
     /// Connections on all listeners together; `None`: no bound but that of descriptors.
     pub global_max_connections: Option<u32>,
+    /// TLS connections, which cost more memory than others (`tls_memory_limit`).
+    pub tls_connections_max: u32,
     /// What one source address may do.
     pub sources: SourceBounds,
     /// Whether `TCP_NODELAY` is set on client sockets.
@@ -78,6 +80,11 @@ pub struct SourceBounds {
     pub rate: u32,
     /// Whether they hold for loopback addresses too. Not as a rule: a proxy on this host has all its clients there.
     pub local: bool,
+}
+
+/// TLS connections that have room in so many bytes.
+fn tls_connections(bytes: u64) -> u32 {
+    u32::try_from(bytes / limits::TLS_CONNECTION_BYTES).unwrap_or(u32::MAX)
 }
 
 impl Default for SourceBounds {
@@ -176,6 +183,7 @@ impl Default for Config {
             sockets: Vec::new(),
             local_only: true,
             global_max_connections: None,
+            tls_connections_max: tls_connections(limits::TLS_MEMORY_BYTES),
             sources: SourceBounds::default(),
             set_tcp_nodelay: false,
             pid_file: None,

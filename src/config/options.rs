@@ -108,6 +108,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("enable_proxy_protocol", "", Other(transport::proxy_protocol)),
 
     // TLS.
+    global("tls_memory_limit", "536870912", Number { min: 0, max: i64::MAX, set: |g, v| g.config.tls_connections_max = super::tls_connections(v as u64) }),
     listener("certfile", "", Text(|l, v| put(&mut l.tls.certfile, v))),
     listener("keyfile", "", Text(|l, v| put(&mut l.tls.keyfile, v))),
     listener("tls_certificate", "", Other(tls::certificate)),

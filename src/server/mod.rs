@@ -64,6 +64,7 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
         config.global_max_connections,
     );
     shared.sources().set(config.sources);
+    shared.set_tls_max(config.tls_connections_max);
     let checks = passwords::start().map_err(ServeError::Thread)?;
     let handshakes = handshakes::start(shards).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {

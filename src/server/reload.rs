@@ -169,6 +169,7 @@ impl Reloader {
         self.bound.keep_paths(fresh);
         self.shared.set_max(config.global_max_connections);
         self.shared.sources().set(config.sources);
+        self.shared.set_tls_max(config.tls_connections_max);
         self.tell(ShardCommand::Listen)
     }
 
