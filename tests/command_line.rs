@@ -85,3 +85,43 @@ fn taken_port_is_named_and_exit_code_3() {
         "{text}"
     );
 }
+
+#[test]
+fn test_config_prints_what_is_in_effect_and_starts_nothing() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let text = format!("listener {port} 127.0.0.1\nmax_keepalive 10\nshards 2\nuser nobody\n");
+    let file = File::new("effective", &text);
+    let arguments = ["serve", "-c", file.path(), "--test-config", "--shards", "1"];
+    let done = firehose(&arguments);
+    let printed = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{printed}");
+    for part in [
+        format!("# {}:1\n", file.path()),
+        format!("# {}:2\n", file.path()),
+        "shards 1 ".into(),
+        "# command line, --shards\n".into(),
+        "# default\n".into(),
+    ] {
+        assert!(printed.contains(&part), "{part:?} in {printed}");
+    }
+    assert!(
+        String::from_utf8(done.stderr)
+            .unwrap()
+            .contains("User=nobody")
+    );
+    let again = File::new("again", &printed);
+    let done = firehose(&["serve", "-c", again.path(), "--test-config"]);
+    assert_eq!(done.status.code(), Some(0));
+}
+
+#[test]
+fn test_config_of_a_wrong_file_ends_with_2() {
+    let wrong = "acl_file /nonexistent/acl\n";
+    let file = File::new("faulty", wrong);
+    let done = firehose(&["serve", "--test-config", "-c", file.path()]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(done.stdout.is_empty());
+    let error = String::from_utf8(done.stderr).unwrap();
+    assert!(error.contains("faulty.conf:1"), "{error}");
+}

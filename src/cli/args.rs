@@ -29,7 +29,7 @@ const EXIT_CODES: &str = "\
 Without a configuration file that defines a listener, clients on this host are served on port 1883.
 
 Exit codes:
-  0  ended by SIGTERM or SIGINT, everything flushed
+  0  ended by SIGTERM or SIGINT, everything flushed; with --test-config: the configuration can be used
   2  wrong command line or configuration
   3  the host does not let the broker run: a port is taken, io_uring is forbidden, ...";
 
@@ -54,4 +54,8 @@ pub(super) struct Serve {
     /// CPUs for the shards, like 0-3,6 [default: those that may be used]
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuList>,
+
+    /// Only read the configuration and all files that it names, print what is in effect and where it comes from
+    #[arg(long = "test-config")]
+    pub test_config: bool,
 }

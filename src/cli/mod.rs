@@ -10,12 +10,13 @@ mod passwd;
 mod tests;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::broker::LogMask;
-use crate::config::{self, Config, Load};
+use crate::config::{self, Config, Effective, Load};
 use args::{Args, Command, Serve};
 
 /// The exit code of a wrong command line or configuration.
@@ -42,10 +43,13 @@ pub fn run(
         Command::Bench(options) => bench::bench(*options),
         Command::Check(options) => check::check(&options),
         Command::Passwd(options) => passwd::passwd(&options),
-        Command::Serve(options) => match configure(&options) {
-            Ok((config, warnings)) => {
+        Command::Serve(options) => match described(&options) {
+            Ok((config, warnings, effective)) => {
                 for warning in warnings {
                     eprintln!("firehose: warning: {warning}");
+                }
+                if options.test_config {
+                    return print_config(&effective.text(&config));
                 }
                 let load = move || configure(&options).map_err(|error| error.to_string());
                 serve(config, Box::new(load))
@@ -58,24 +62,43 @@ pub fn run(
     }
 }
 
+/// Prints the effective settings; a reader who has seen enough and goes is no error.
+fn print_config(text: &str) -> ExitCode {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
 /// The configuration of a broker: the file's, with what the command line says put over it; and what to warn of.
 fn configure(options: &Serve) -> Result<(Config, Vec<String>), config::ConfigError> {
-    let (mut config, warnings) = match &options.config {
-        Some(path) => config::load(path)?,
-        None => (Config::default(), Vec::new()),
+    let (config, warnings, _) = described(options)?;
+    Ok((config, warnings))
+}
+
+/// As `configure`, with where each setting comes from.
+fn described(options: &Serve) -> Result<(Config, Vec<String>, Effective), config::ConfigError> {
+    let (mut config, warnings, mut effective) = match &options.config {
+        Some(path) => config::load_described(path)?,
+        None => (Config::default(), Vec::new(), Effective::default()),
     };
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    if !config.use_ports(&options.ports) && !options.ports.is_empty() {
-        warnings.push("-p has no effect: the configuration file defines listeners".into());
+    if !options.ports.is_empty() {
+        if config.use_ports(&options.ports) {
+            effective.command_line_ports();
+        } else {
+            warnings.push("-p has no effect: the configuration file defines listeners".into());
+        }
     }
     if options.verbose {
         config.settings.log = LogMask::ALL;
+        effective.command_line("log_type", "all".into(), "-v");
     }
-    if options.shards.is_some() {
-        config.shards = options.shards;
+    if let Some(shards) = options.shards {
+        config.shards = Some(shards);
+        effective.command_line("shards", shards.to_string(), "--shards");
     }
-    if options.cpus.is_some() {
-        config.cpu_list.clone_from(&options.cpus);
+    if let Some(cpus) = &options.cpus {
+        config.cpu_list = Some(cpus.clone());
+        effective.command_line("cpu_list", cpus.to_string(), "--cpus");
     }
-    Ok((config, warnings))
+    Ok((config, warnings, effective))
 }

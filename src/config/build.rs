@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::effective::{self, Effective};
 use super::error::{ConfigError, Location, Misdeed, Warning};
 use super::known;
 use super::line::Line;
@@ -39,6 +40,8 @@ pub(super) struct Builder {
     /// Options that may be given once and were, and for whom.
     given: Vec<(&'static str, Place)>,
     warnings: Vec<Warning>,
+    /// Every setting that was accepted, for those who ask where it comes from.
+    effective: Effective,
     /// The line in hand.
     pub(super) at: Location,
     /// The listener that the line in hand is about.
@@ -56,10 +59,12 @@ pub(super) enum Place {
 }
 
 /// Reads a file and those that it includes.
-pub(super) fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
+pub(super) fn load(path: &Path) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
     let mut builder = Builder::new(path);
     builder.read(path)?;
-    builder.finish()
+    let effective = std::mem::take(&mut builder.effective);
+    let (config, warnings) = builder.finish()?;
+    Ok((config, warnings, effective))
 }
 
 impl Builder {
@@ -83,6 +88,7 @@ impl Builder {
             security_given: false,
             given: Vec::new(),
             warnings: Vec::new(),
+            effective: Effective::default(),
             at: Location {
                 file: Arc::from(path),
                 line: 0,
@@ -150,7 +156,21 @@ impl Builder {
         });
     }
 
-    fn apply(&mut self, option: &Opt, line: &Line<'_>) -> Result<Note, Misdeed> {
+    fn apply(&mut self, option: &'static Opt, line: &Line<'_>) -> Result<Note, Misdeed> {
+        let note = self.set(option, line)?;
+        let own = self.per_listener_settings;
+        let place = match &option.scope {
+            Scope::Listener(_) | Scope::ListenerSecurity(_) => self.current,
+            Scope::Security(_) if own => self.current,
+            _ => Some(Place::Broker),
+        };
+        let value = effective::value(option, line);
+        let place = place.unwrap_or(Place::Default);
+        self.effective.line(option, place, value, &self.at);
+        Ok(note)
+    }
+
+    fn set(&mut self, option: &Opt, line: &Line<'_>) -> Result<Note, Misdeed> {
         let name = option.name;
         match &option.scope {
             // An include is more than a line, and has been dealt with.

@@ -1,5 +1,6 @@
 //! A list of CPUs, as `cpu_list` and `--cpus` write it: `0-3,6`.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// CPUs in the order written, each once, at least one.
@@ -8,6 +9,13 @@ pub struct CpuList(pub Vec<u16>);
 
 /// The greatest CPU number that is understood: that of the kernel's largest build option, less one.
 pub const CPU_MAX: u16 = 8191;
+
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus: Vec<String> = self.0.iter().map(u16::to_string).collect();
+        f.write_str(&cpus.join(","))
+    }
+}
 
 impl FromStr for CpuList {
     type Err = &'static str;

@@ -12,6 +12,7 @@ mod access;
 mod bounds;
 mod build;
 mod cpus;
+mod effective;
 mod error;
 mod known;
 mod line;
@@ -25,6 +26,7 @@ mod tls;
 mod transport;
 
 pub use cpus::CpuList;
+pub use effective::Effective;
 pub use error::{ConfigError, Location, Misdeed, Warning};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -172,6 +174,15 @@ pub enum LogDestination {
 /// # Errors
 /// The first misdeed found, with its file and line.
 pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let (config, warnings, _) = build::load(path)?;
+    Ok((config, warnings))
+}
+
+/// As `load`, with where each setting comes from.
+///
+/// # Errors
+/// As `load`.
+pub fn load_described(path: &Path) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
     build::load(path)
 }
 

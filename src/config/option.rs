@@ -14,9 +14,8 @@ use crate::broker::{ListenerSettings, LogMask};
 pub(super) struct Opt {
     /// As in mosquitto.conf(5).
     pub name: &'static str,
-    /// The value that does the same as leaving the option out; empty where no value does. It says so to the reader,
-    /// and a test holds it against `Config::default`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by people and by a test"))]
+    /// The value that does the same as leaving the option out; empty where no value does. A test holds it against
+    /// `Config::default`.
     pub default: &'static str,
     /// Whom it is about, and its value.
     pub scope: Scope,
