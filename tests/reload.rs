@@ -83,7 +83,8 @@ fn rules_change_for_those_who_are_connected() {
             ("acl: topic read #", &TOPICS),
         ];
         for (rule, expected) in table {
-            server.reconfigure(&rules(rule));
+            let log = server.reconfigure(&rules(rule));
+            assert!(log.contains("has other ACL."), "{log}");
             assert_eq!(seen(&mut reader, &mut writer, &TOPICS), expected, "{rule}");
         }
         // Without a file everything is allowed, and with one again what it says.
@@ -190,6 +191,8 @@ fn listeners_come_and_go() {
                 std::thread::sleep(std::time::Duration::from_millis(5));
             }
         }
+        let log = server.reconfigure(&[more(port), more(port)].concat());
+        assert!(log.contains("stays as it was: "), "{log}");
         let somebody = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
         let log = server.reconfigure(&more(taken));
         assert!(log.contains("stays as it was: cannot listen"), "{log}");

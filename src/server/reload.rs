@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 
 use super::listen::Bound;
-use crate::broker::{LogMask, Settings};
+use crate::broker::{ListenerSettings, LogMask, Settings};
 use crate::config::{Config, Load, Socket};
 use crate::ids::ShardId;
 use crate::limits;
@@ -56,6 +56,11 @@ impl Reloader {
     pub fn reload(&mut self) -> Result<Vec<String>, String> {
         let (config, mut lines) = (self.load)()?;
         let places = self.places(&config);
+        let is_again = |(index, place): &(usize, &usize)| places[..*index].contains(place);
+        if let Some((index, _)) = places.iter().enumerate().find(is_again) {
+            let name = name(&config.sockets[index]);
+            return Err(format!("listener {name} is configured twice"));
+        }
         let mut fresh = Bound::default();
         for (socket, place) in config.sockets.iter().zip(&places) {
             if self.slots.get(*place).is_none_or(Option::is_none) {
@@ -66,6 +71,7 @@ impl Reloader {
         }
         let settings = self.arranged(&config, &places);
         lines.extend(needs_restart(&self.config, &config));
+        lines.extend(self.changes(&config, &places, &settings));
         self.apply(&config, &places, fresh, &settings, &mut lines)?;
         (self.config, self.settings) = (config, settings);
         Ok(lines)
@@ -117,6 +123,46 @@ impl Reloader {
         }
         settings.listeners = listeners;
         settings
+    }
+
+    /// Lines about settings that are others than before, of the broker and of listeners that stay.
+    fn changes(&self, config: &Config, places: &[usize], settings: &Settings) -> Vec<String> {
+        let mut lines = Vec::new();
+        let without = |settings: &Settings| Settings {
+            listeners: Vec::new(),
+            ..settings.clone()
+        };
+        let (old, new) = (&self.config, config);
+        if without(&self.settings) != without(settings)
+            || old.global_max_connections != new.global_max_connections
+            || old.sources != new.sources
+            || old.tls_connections_max != new.tls_connections_max
+        {
+            lines.push("Settings of the broker have changed.".into());
+        }
+        for (socket, &place) in config.sockets.iter().zip(places) {
+            let (Some(Some(_)), Some(old)) =
+                (self.slots.get(place), self.settings.listeners.get(place))
+            else {
+                continue;
+            };
+            let new = &settings.listeners[place];
+            let rest = |listener: &ListenerSettings| ListenerSettings {
+                acl: None,
+                passwords: None,
+                ..listener.clone()
+            };
+            for (what, has_changed) in [
+                ("ACL", old.acl != new.acl),
+                ("users", old.passwords != new.passwords),
+                ("settings", rest(old) != rest(new)),
+            ] {
+                if has_changed {
+                    lines.push(format!("Listener {} has other {what}.", name(socket)));
+                }
+            }
+        }
+        lines
     }
 
     /// Changes what holds. Nothing here fails but for a shard that has ended.

@@ -7,7 +7,7 @@ use rcgen::{
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
-use super::Folder;
+use crate::support::Folder;
 
 /// A folder with `ca.crt`, `server.crt`, `other.crt` (for bus.example.org), `good.crt` (a client, infra), `expired.crt`,
 /// `revoked.crt`, `stranger.crt` (of another CA), the key of each as `.key`, and `revoked.crl`.

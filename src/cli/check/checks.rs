@@ -4,9 +4,11 @@ use super::facts::Host;
 use super::report::{Finding, Severity};
 use crate::config::{Config, LogDestination};
 use crate::limits;
+use crate::server::resources;
 use crate::uring::RingError;
 
-/// User memory of a connection with a subscription, in bytes: measured are 385 to 977 (perf/, idle connections).
+/// User memory of a connection with a subscription, in bytes: 385 to 450 are measured for idle ones (perf/2026-11-23-broker,
+/// perf/2026-11-23-side-by-side), and some more for those with traffic.
 pub(super) const USER_BYTES: u64 = 1024;
 /// Kernel memory of an idle TCP socket with its file, in bytes: an estimate, not measured.
 pub(super) const KERNEL_BYTES: u64 = 4096;
@@ -55,7 +57,7 @@ pub(super) const SYSCTLS: [Sysctl; 3] = [
 
 /// All findings, in the order in which they are shown.
 pub(super) fn all(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding> {
-    let mut findings = vec![kernel(host), rings(host, wish), nofile(host, wish)];
+    let mut findings = vec![kernel(host), rings(host, wish), nofile(host, config, wish)];
     findings.extend(memlock(host));
     findings.extend(
         SYSCTLS
@@ -135,15 +137,19 @@ fn text(value: u64) -> String {
     }
 }
 
-fn nofile(host: &dyn Host, wish: &Wish) -> Finding {
+fn nofile(host: &dyn Host, config: &Config, wish: &Wish) -> Finding {
     // New connections are spread evenly, but for the spare slots.
     let share = wish.connections.div_ceil(u64::from(wish.shards.max(1)));
     let wanted = share + u64::from(limits::DESCRIPTORS_SPARE);
     let hard = limit(host, "Max open files").map(|(_, hard)| hard);
+    // Where the configuration itself asks for more, `serve` does not start.
+    let configured = resources::connections_max(config).unwrap_or(0);
+    let cannot_start = |hard: u64| configured > hard.saturating_mul(u64::from(wish.shards.max(1)));
     Finding {
         id: "nofile",
-        severity: hard.map_or(Severity::Advice, |hard| {
-            grade(hard >= wanted, Severity::Missing)
+        severity: hard.map_or(Severity::Advice, |hard| match cannot_start(hard) {
+            true => Severity::Fatal,
+            false => grade(hard >= wanted, Severity::Missing),
         }),
         found: hard.map_or_else(
             || "unknown".into(),

@@ -1,0 +1,179 @@
+//! `firehose bench` over TLS, WebSocket and both: every message verified, and clear words when it cannot be.
+
+mod support;
+
+#[path = "support/certificates.rs"]
+mod certificates;
+
+use std::process::Command;
+
+use certificates::Certificates;
+use support::{Finished, Server, free_port, run};
+
+struct Bench {
+    server: Server,
+    certificates: Certificates,
+    tls: u16,
+    ws: u16,
+    wss: u16,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let certificates = Certificates::new();
+        let [tls, ws, wss] = [free_port(), free_port(), free_port()];
+        let own = format!(
+            "certfile {}\nkeyfile {}",
+            certificates.file("server.crt"),
+            certificates.file("server.key")
+        );
+        let text = format!(
+            "sys_interval 1\nlistener {tls} 127.0.0.1\n{own}\nlistener {ws} 127.0.0.1\nprotocol websockets\n\
+             listener {wss} 127.0.0.1\nprotocol websockets\n{own}"
+        );
+        let lines: Vec<String> = text.lines().map(String::from).collect();
+        Bench {
+            server: Server::start(&support::program(2), &lines),
+            certificates,
+            tls,
+            ws,
+            wss,
+        }
+    }
+
+    fn run(&self, workload: &str, port: u16, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        command.args(["bench", workload, "--host", "127.0.0.1", "--workers", "1"]);
+        command.args(["--duration", "0.5s", "--warm-up", "0s", "--port"]);
+        command.arg(port.to_string());
+        for argument in arguments {
+            match argument.strip_prefix('@') {
+                Some(name) => command.arg(self.certificates.path(name)),
+                None => command.arg(argument),
+            };
+        }
+        run(&mut command)
+    }
+}
+
+#[test]
+fn every_message_arrives_over_every_transport() {
+    let bench = Bench::new();
+    let ca = ["--cafile", "@ca.crt"];
+    let ways: [(u16, Vec<&str>); 6] = [
+        (bench.server.port, vec![]),
+        (bench.tls, ca.to_vec()),
+        (
+            bench.tls,
+            [&ca[..], &["--tls-version", "tlsv1.3", "--resume"]].concat(),
+        ),
+        (bench.tls, vec!["--insecure"]),
+        (bench.ws, vec!["--websocket"]),
+        (bench.wss, [&ca[..], &["--websocket"]].concat()),
+    ];
+    for (port, way) in &ways {
+        for qos in ["0", "1", "2"] {
+            let load = [
+                "--subscribers",
+                "20",
+                "--rate",
+                "200",
+                "--qos",
+                qos,
+                "--size",
+                "2000",
+            ];
+            let done = bench.run("fanout", *port, &[&load[..], way].concat());
+            assert_eq!(
+                done.code,
+                Some(0),
+                "{way:?} {qos}: {}{}",
+                done.stdout,
+                done.stderr
+            );
+        }
+        let visits = ["--connections", "20", "--connect-rate", "100"];
+        let done = bench.run("churn", *port, &[&visits[..], way].concat());
+        assert_eq!(
+            done.code,
+            Some(0),
+            "{way:?}: {}{}",
+            done.stdout,
+            done.stderr
+        );
+    }
+}
+
+/// SIGHUP with other files: new connections see them, and it can be taken back.
+#[test]
+fn certificates_change_with_a_reload() {
+    let certificates = Certificates::new();
+    let tls = free_port();
+    let lines = |name: &str| {
+        let (chain, key) = (format!("{name}.crt"), format!("{name}.key"));
+        let (chain, key) = (certificates.file(&chain), certificates.file(&key));
+        let text = format!("listener {tls} 127.0.0.1\ncertfile {chain}\nkeyfile {key}");
+        text.lines().map(String::from).collect::<Vec<_>>()
+    };
+    let server = Server::start(&support::program(2), &lines("server"));
+    let run_it = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        command.args(["bench", "fanout", "--host", "127.0.0.1", "--workers", "1"]);
+        command.args([
+            "--duration",
+            "0.2s",
+            "--warm-up",
+            "0s",
+            "--subscribers",
+            "2",
+            "--port",
+        ]);
+        command.arg(tls.to_string()).arg("--cafile");
+        run(command.arg(certificates.path("ca.crt")))
+    };
+    for (name, words) in [
+        ("server", "PASS"),
+        ("stranger", "UnknownIssuer"),
+        ("server", "PASS"),
+    ] {
+        let log = server.reconfigure(&lines(name));
+        assert!(log.contains("has been read again"), "{log}");
+        let done = run_it();
+        assert!(done.stdout.contains(words), "{name}: {}", done.stdout);
+    }
+    let mut mixed = lines("server");
+    mixed[2] = lines("stranger")[2].clone();
+    let log = server.reconfigure(&mixed);
+    assert!(log.contains("not that of the certificate"), "{log}");
+    assert!(run_it().stdout.contains("PASS"));
+}
+
+#[test]
+fn what_cannot_be_spoken_is_said() {
+    let bench = Bench::new();
+    let few = ["--subscribers", "2", "--rate", "10"];
+    for (port, way, words) in [
+        (
+            bench.tls,
+            &["--cafile", "@stranger-ca.crt"][..],
+            "UnknownIssuer",
+        ),
+        (bench.ws, &["--cafile", "@ca.crt"], "connection"),
+        (bench.tls, &["--websocket"], "connection"),
+        (bench.server.port, &["--websocket"], "connection"),
+    ] {
+        let done = bench.run("fanout", port, &[&few[..], way].concat());
+        assert_eq!(
+            done.code,
+            Some(1),
+            "{way:?}: {}{}",
+            done.stdout,
+            done.stderr
+        );
+        assert!(done.stdout.contains(words), "{way:?}: {}", done.stdout);
+    }
+    let done = bench.run("fanout", bench.tls, &["--cafile", "/nowhere/ca.crt"]);
+    assert_eq!(done.code, Some(2), "{}{}", done.stdout, done.stderr);
+    let done = bench.run("fanout", bench.tls, &["--resume"]);
+    assert_eq!(done.code, Some(2), "{}{}", done.stdout, done.stderr);
+}
