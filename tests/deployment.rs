@@ -147,6 +147,23 @@ fn mqtt_js_speaks_websocket_plain_and_secure() {
 }
 
 #[test]
+fn a_browser_speaks_websocket_plain_and_secure() {
+    let Some(library) = client("node/node_modules/mqtt/dist/mqtt.min.js") else {
+        return;
+    };
+    let deployment = Deployment::start();
+    let mut command = Command::new("python3");
+    command.arg("tests/clients/browser.py").arg(library);
+    command.args([deployment.ws, deployment.wss].map(|port| port.to_string()));
+    let done = run(command.env("PYTHONDONTWRITEBYTECODE", "1"));
+    let log = deployment.server.log();
+    assert_eq!(done.code, Some(0), "{}{}\n{log}", done.stdout, done.stderr);
+    if done.stdout.contains("skipped") {
+        skipped("chromium");
+    }
+}
+
+#[test]
 fn mosquitto_clients_with_and_without_certificates() {
     if !support::mosquitto::is_there() {
         return;

@@ -14,6 +14,9 @@ const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nCo
 const ACCESS: &str = "topic read a/#\nuser me\ntopic readwrite b/+\npattern write %u/%c\n\
     me:$7$101$MTIzNDU2Nzg5MDEy$MTIzNDU2Nzg5MDEy\n";
 
+const CONFIGURATION: &str = "per_listener_settings true\nlistener 1883 localhost\nprotocol websockets\nmax_connections -1\n\
+    clientid_prefixes a\nlistener 8883\ntls_version tlsv1.3\nciphers x:y\nmax_publish_rate 5/s\nlog_type all\n";
+
 /// A masked frame with an opcode and FIN at random.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
@@ -72,6 +75,11 @@ proptest! {
     #[test]
     fn headers_2(bytes in changed(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x07\xc0\0\x02\x01\x13\x88\x07\x5b\x04\0\0".into())) {
         transport::proxy(&bytes);
+    }
+
+    #[test]
+    fn configurations(bytes in changed(CONFIGURATION.into())) {
+        files::configuration(&bytes);
     }
 
     #[test]

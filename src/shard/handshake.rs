@@ -131,10 +131,11 @@ impl<B: Brain> Shard<B> {
         entry.flags.clear(Flags::AWAY);
         let is_leaving = entry.flags.has(Flags::LEAVING);
         self.transports.put(conn, transport);
+        // Also one that is leaving: the end of its peer's side is waited for.
+        self.to_arm.push(conn);
         if is_leaving {
             return Ok(());
         }
-        self.to_arm.push(conn);
         self.on_transport_received(conn, result, &plain)
     }
 }

@@ -429,3 +429,57 @@ fn keys_of_rsa_work_too() {
     let end = talk(&server, &peer_plan(&ca.pem, None), "localhost", 1000);
     assert_eq!(end.received, b"hellothere");
 }
+
+/// What a hostile client may send: a handshake, and what follows, with some bytes changed.
+fn talk_badly(
+    server: &Arc<Server>,
+    config: &Arc<rustls::ClientConfig>,
+    at: usize,
+    by: u8,
+    size: usize,
+) {
+    let mut to_server = Vec::new();
+    let mut peer = Peer::new(config, "localhost", &mut to_server);
+    let mut tls = Tls::new(server).unwrap();
+    let mut sent = 0;
+    for round in 0..6 {
+        let mut to_client = Vec::new();
+        for part in std::mem::take(&mut to_server).chunks(size) {
+            let mut part = part.to_vec();
+            if (sent..sent + part.len()).contains(&at) {
+                part[at - sent] ^= by;
+            }
+            sent += part.len();
+            let _ = tls.receive(&mut part, &mut to_client, &mut |_| {});
+            // At any moment the broker may want to send, or to close.
+            let _ = tls.send(&[b"x"], &mut to_client);
+        }
+        if peer.receive(&to_client, &mut to_server).is_err() {
+            break;
+        }
+        if !peer.connection.is_handshaking() && round < 4 {
+            let Peer { connection, kept } = &mut peer;
+            let _ = pump::send(connection, kept, b"hello", &mut to_server);
+        }
+    }
+    tls.close(&mut Vec::new());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+    #[test]
+    fn no_bytes_end_the_program(at in 0usize..2000, by in 1u8.., size in 1usize..600, asks in proptest::bool::ANY) {
+        static MADE: std::sync::LazyLock<(Authority, CertifiedFiles)> = std::sync::LazyLock::new(|| {
+            let ca = Authority::new("ca");
+            let own = ca.client(1, |_| {});
+            (ca, own)
+        });
+        let (ca, own) = &*MADE;
+        let server = server(Material {
+            authorities: vec![ca.pem.clone()],
+            require_certificate: asks,
+            ..material(ca)
+        });
+        talk_badly(&server, &peer_plan(&ca.pem, Some(own)), at, by, size);
+    }
+}
