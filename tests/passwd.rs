@@ -58,12 +58,15 @@ fn a_file_is_created_changed_and_kept_private() {
 
     std::fs::write(&path, format!("# kept\n{}", text(&path))).unwrap();
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-    let inode = std::fs::metadata(&path).unwrap().ino();
+    // Held open, so that its number is not given to another file.
+    let old = std::fs::File::open(&path).unwrap();
+    let inode = old.metadata().unwrap().ino();
     done(&["-H", "sha512", "-b", file, "v", "second"]);
     done(&["-H", "argon2id", "-b", file, "w", ""]);
     done(&["-I", "7", "-b", file, "x", "y"]);
     assert_eq!(mode(), 0o600);
     assert_ne!(std::fs::metadata(&path).unwrap().ino(), inode, "replaced");
+    drop(old);
     let lines: Vec<String> = text(&path).lines().map(String::from).collect();
     let starts = [
         "# kept",
