@@ -85,6 +85,12 @@ impl ClientPlan {
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
+impl Anybody {
+    fn algorithms(&self) -> &rustls::crypto::WebPkiSupportedAlgorithms {
+        &self.0.signature_verification_algorithms
+    }
+}
+
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
         &self,
@@ -103,8 +109,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, self.algorithms())
     }
 
     fn verify_tls13_signature(
@@ -113,12 +118,11 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, self.algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.algorithms().supported_schemes()
     }
 }
 
@@ -165,19 +169,10 @@ impl Client {
         if self.has_failed {
             return Ok(Progress::Closed);
         }
-        let mut kept = std::mem::take(&mut self.kept);
-        let bytes = match kept.is_empty() {
-            true => bytes,
-            false => {
-                kept.extend_from_slice(bytes);
-                &mut kept[..]
-            }
-        };
-        let (used, progress) = pump::receive(&mut self.connection, bytes, out, plain)
+        let (connection, kept) = (&mut self.connection, &mut self.kept);
+        pump::receive_and_keep(connection, kept, bytes, out, plain)
+            .inspect_err(|_| self.has_failed = true)
             .map_err(|error| format!("TLS: {error}"))
-            .inspect_err(|_| self.has_failed = true)?;
-        self.kept.extend_from_slice(&bytes[used..]);
-        Ok(progress)
     }
 
     /// Encrypts to the end of `out`.

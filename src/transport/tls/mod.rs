@@ -99,25 +99,9 @@ impl Tls {
             self.first = bytes.first().copied();
         }
         let mut collected = Vec::new();
-        let result = if self.kept.is_empty() {
-            let result = pump::receive(&mut self.connection, bytes, out, &mut collected);
-            if let Ok((used, Progress::Open)) = result {
-                self.kept.extend_from_slice(&bytes[used..]);
-            }
-            result
-        } else {
-            let mut kept = std::mem::take(&mut self.kept);
-            kept.extend_from_slice(bytes);
-            let result = pump::receive(&mut self.connection, &mut kept, out, &mut collected);
-            if let Ok((used, Progress::Open)) = result
-                && used < kept.len()
-            {
-                kept.drain(..used);
-                self.kept = kept;
-            }
-            result
-        };
-        let (_, progress) = result.map_err(|error| {
+        let (connection, kept) = (&mut self.connection, &mut self.kept);
+        let result = pump::receive_and_keep(connection, kept, bytes, out, &mut collected);
+        let progress = result.map_err(|error| {
             self.has_failed = true;
             Failure::of(&error, self.first)
         })?;

@@ -87,6 +87,31 @@ pub(super) fn receive<M: Machine>(
     }
 }
 
+/// As `receive`, with what was not whole before in front, and what is not whole now kept: in `kept`, which owns no
+/// memory while it is empty.
+pub(super) fn receive_and_keep<M: Machine>(
+    machine: &mut M,
+    kept: &mut Vec<u8>,
+    bytes: &mut [u8],
+    out: &mut Vec<u8>,
+    plain: &mut Vec<u8>,
+) -> Result<Progress, rustls::Error> {
+    if kept.is_empty() {
+        let (used, progress) = receive(machine, bytes, out, plain)?;
+        if progress == Progress::Open {
+            kept.extend_from_slice(&bytes[used..]);
+        }
+        return Ok(progress);
+    }
+    kept.extend_from_slice(bytes);
+    let (used, progress) = receive(machine, kept, out, plain)?;
+    match used < kept.len() && progress == Progress::Open {
+        true => drop(kept.drain(..used)),
+        false => *kept = Vec::new(),
+    }
+    Ok(progress)
+}
+
 /// The alert that tells the peer why. A connection that has failed is not to be asked for more than that.
 /// rustls wants to see what it has not used, always: it remembers where in there the parts of a message lie, and ends
 /// the program when they do not.
