@@ -213,6 +213,8 @@ fn settings_of_the_broker_change_and_others_ask_for_a_restart() {
         log.contains("Takes effect with a restart: pid_file, sys_interval."),
         "{log}"
     );
+    let log = server.reconfigure(&lines("max_keepalive 30\nmount_point there/"));
+    assert!(log.contains("restart: mount_point of 127.0.0.1:"), "{log}");
     let (mut wire, code) = Wire::connect(server.address(), 5, &Who::new("k", None));
     assert_eq!(code, 0);
     assert_eq!(wire.publish(&["x".into()], &mut Vec::new()), [true]);

@@ -116,8 +116,16 @@ impl Reloader {
             listener.is_closed = true;
         }
         for (listener, &place) in config.settings.listeners.iter().zip(places) {
+            let stays = self.slots.get(place).is_some_and(Option::is_some);
             match listeners.get_mut(place) {
-                Some(old) => old.clone_from(listener),
+                Some(old) => {
+                    // Its clients have subscribed below the old one.
+                    let mount_point = std::mem::take(&mut old.mount_point);
+                    old.clone_from(listener);
+                    if stays {
+                        old.mount_point = mount_point;
+                    }
+                }
                 None => listeners.push(listener.clone()),
             }
         }
@@ -147,6 +155,14 @@ impl Reloader {
                 continue;
             };
             let new = &settings.listeners[place];
+            if config.settings.listeners.iter().any(|listener| {
+                listener.port == new.port && listener.mount_point != new.mount_point
+            }) {
+                let name = name(socket);
+                lines.push(format!(
+                    "Takes effect with a restart: mount_point of {name}."
+                ));
+            }
             let rest = |listener: &ListenerSettings| ListenerSettings {
                 acl: None,
                 passwords: None,
