@@ -148,16 +148,15 @@ impl Reloader {
         {
             lines.push("Settings of the broker have changed.".into());
         }
-        for (socket, &place) in config.sockets.iter().zip(places) {
+        let listeners = config.sockets.iter().zip(&config.settings.listeners);
+        for ((socket, asked), &place) in listeners.zip(places) {
             let (Some(Some(_)), Some(old)) =
                 (self.slots.get(place), self.settings.listeners.get(place))
             else {
                 continue;
             };
             let new = &settings.listeners[place];
-            if config.settings.listeners.iter().any(|listener| {
-                listener.port == new.port && listener.mount_point != new.mount_point
-            }) {
+            if asked.mount_point != new.mount_point {
                 let name = name(socket);
                 lines.push(format!(
                     "Takes effect with a restart: mount_point of {name}."
