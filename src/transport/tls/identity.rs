@@ -1,6 +1,7 @@
 //! Who a certificate says that a client is.
 
-use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+use x509_parser::asn1_rs::ToDer;
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 use super::server::NamedBy;
 
@@ -23,23 +24,33 @@ pub(super) fn of(named_by: NamedBy, certificate: &[u8]) -> Option<Box<str>> {
         .map(String::into_boxed_str)
 }
 
-/// A name as RFC 2253 writes it: the last part first, which is what Mosquitto has for a user name.
+/// A name as OpenSSL's XN_FLAG_RFC2253 writes it, which is what Mosquitto has for a user name: the last attribute first,
+/// also among those of one part.
 fn rfc2253(name: &X509Name<'_>) -> String {
     let parts: Vec<String> = name
         .iter_rdn()
         .map(|part| {
-            let attributes: Vec<String> = part
-                .iter()
-                .map(|attribute| {
-                    let id = attribute.attr_type().to_id_string();
-                    let key = short_name(&id).unwrap_or(&id);
-                    format!("{key}={}", escaped(attribute.as_str().unwrap_or_default()))
-                })
-                .collect();
-            attributes.join("+")
+            let attributes: Vec<String> = part.iter().map(attribute).collect();
+            attributes.into_iter().rev().collect::<Vec<_>>().join("+")
         })
         .collect();
     parts.into_iter().rev().collect::<Vec<_>>().join(",")
+}
+
+/// One attribute. What is no text that is known here is written as the bytes of its DER, so that two names never look
+/// the same.
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let id = attribute.attr_type().to_id_string();
+    match (short_name(&id), attribute.as_str()) {
+        (Some(key), Ok(text)) => format!("{key}={}", escaped(text)),
+        (key, _) => format!("{}=#{}", key.unwrap_or(&id), dumped(attribute)),
+    }
+}
+
+/// An attribute's value in DER, in hexadecimal digits (RFC 2253, 2.4).
+fn dumped(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let der = attribute.attr_value().to_der_vec().unwrap_or_default();
+    der.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// What OpenSSL calls an attribute.
@@ -55,7 +66,15 @@ fn short_name(id: &str) -> Option<&'static str> {
         "2.5.4.10" => "O",
         "2.5.4.11" => "OU",
         "2.5.4.12" => "title",
+        "2.5.4.13" => "description",
+        "2.5.4.15" => "businessCategory",
+        "2.5.4.17" => "postalCode",
+        "2.5.4.41" => "name",
         "2.5.4.42" => "GN",
+        "2.5.4.43" => "initials",
+        "2.5.4.44" => "generationQualifier",
+        "2.5.4.46" => "dnQualifier",
+        "2.5.4.65" => "pseudonym",
         "1.2.840.113549.1.9.1" => "emailAddress",
         "0.9.2342.19200300.100.1.1" => "UID",
         "0.9.2342.19200300.100.1.25" => "DC",
@@ -63,18 +82,50 @@ fn short_name(id: &str) -> Option<&'static str> {
     })
 }
 
-/// RFC 2253, 2.4: what would end a value is escaped.
+/// RFC 2253, 2.4: what would end a value is escaped, and so is every byte that is not printable ASCII.
 fn escaped(value: &str) -> String {
     let mut out = String::new();
-    let last = value.chars().count().saturating_sub(1);
-    for (index, letter) in value.chars().enumerate() {
-        let special = matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';')
-            || (letter == '#' && index == 0)
-            || (letter == ' ' && (index == 0 || index == last));
-        if special {
-            out.push('\\');
+    let last = value.len().saturating_sub(1);
+    for (index, byte) in value.bytes().enumerate() {
+        let special = matches!(byte, b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';')
+            || (byte == b'#' && index == 0)
+            || (byte == b' ' && (index == 0 || index == last));
+        match byte {
+            b' '..=b'~' => {
+                if special {
+                    out.push('\\');
+                }
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("\\{other:02X}")),
         }
-        out.push(letter);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair, string::BmpString};
+
+    use super::{NamedBy, of};
+
+    /// As XN_FLAG_RFC2253; a BMPString, of which OpenSSL makes UTF-8, is left as its DER.
+    #[test]
+    fn subjects_are_written_as_openssl_writes_them() {
+        let mut params = CertificateParams::default();
+        let name = &mut params.distinguished_name;
+        *name = rcgen::DistinguishedName::new();
+        name.push(DnType::CountryName, "DE");
+        name.push(DnType::OrganizationName, "M\u{fc}ller");
+        name.push(DnType::CommonName, "in,fra\n");
+        name.push(DnType::CustomDnType(vec![1, 2, 3, 4]), "foo");
+        let bmp = DnValue::BmpString(BmpString::try_from("ab").unwrap());
+        name.push(DnType::OrganizationalUnitName, bmp);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        assert_eq!(
+            of(NamedBy::Subject, certificate.der()).unwrap().as_ref(),
+            "OU=#1E0400610062,1.2.3.4=#0C03666F6F,CN=in\\,fra\\0A,O=M\\C3\\BCller,C=DE"
+        );
+    }
 }
