@@ -19,6 +19,8 @@ pub(super) enum Known {
     Guard,
     /// Keeps somebody out, unless its value is `false`.
     GuardIfTrue,
+    /// Says where a private key lies: a file in PEM is what is read here.
+    KeyForm,
     /// Asks for TLS with pre-shared keys, which will not come.
     Psk,
 }
@@ -33,11 +35,14 @@ impl Known {
             Known::GuardIfTrue if matches!(line.words().next(), Some("false" | "0")) => {
                 Ok("not supported yet, and not asked for")
             }
+            Known::KeyForm if line.words().next() == Some("pem") => {
+                Ok("private keys are always read from PEM files")
+            }
             Known::Psk => Err(Misdeed::Misplaced {
                 name,
                 rule: "TLS with pre-shared keys is not spoken here (rustls has none): give clients certificates or passwords",
             }),
-            Known::Guard | Known::GuardIfTrue => Err(Misdeed::WouldOpen { name }),
+            Known::Guard | Known::GuardIfTrue | Known::KeyForm => Err(Misdeed::WouldOpen { name }),
         }
     }
 }
@@ -50,7 +55,7 @@ pub(super) fn find(name: &str) -> Option<(&'static str, Known)> {
         .copied()
 }
 
-use Known::{Bridge, Guard, GuardIfTrue, Obsolete, Psk, Unsupported};
+use Known::{Bridge, Guard, GuardIfTrue, KeyForm, Obsolete, Psk, Unsupported};
 
 /// By subject, in alphabetical order.
 #[rustfmt::skip]
@@ -72,7 +77,7 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     ("psk_hint", Psk),
     ("tls_engine", Guard),
     ("tls_engine_kpass_sha1", Guard),
-    ("tls_keyform", Guard),
+    ("tls_keyform", KeyForm),
     // Persistence.
     ("autosave_interval", Unsupported),
     ("autosave_on_changes", Unsupported),

@@ -36,3 +36,12 @@ fn a_listener_may_stand_behind_a_proxy() {
         assert_eq!(config.sockets[0].transport.proxy, is_proxied, "{value}");
     }
 }
+
+#[test]
+fn keys_lie_in_files_and_an_engine_is_refused() {
+    let warned = super::warnings("listener 8883\ntls_keyform pem\n");
+    assert!(warned[0].contains("PEM"), "{warned:?}");
+    assert!(
+        crate::config::tests::error("listener 8883\ntls_keyform engine\n").contains("tls_keyform")
+    );
+}
