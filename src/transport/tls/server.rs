@@ -15,6 +15,10 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::suites;
 
+/// For the operator.
+const NO_V12: &str = "none of the suites in `ciphers` is known here: clients of TLS 1.2 are refused; name some of \
+                      ECDHE-RSA-AES256-GCM-SHA384 and its like, or leave the line out";
+
 /// The lowest version that is accepted (`tls_version`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Minimum {
@@ -128,6 +132,8 @@ impl Server {
             Minimum::V12 => &[&TLS13, &TLS12],
             Minimum::V13 => &[&TLS13],
         };
+        let has_v12 = suites.iter().any(|suite| suite.tls13().is_none());
+        let only_v13 = material.minimum == Minimum::V12 && !has_v12;
         let provider = Arc::new(CryptoProvider {
             cipher_suites: suites,
             ..aws_lc_rs::default_provider()
@@ -149,7 +155,8 @@ impl Server {
         }
         let notes = unknown
             .iter()
-            .map(|name| format!("the cipher suite {name} is not known here and left out"));
+            .map(|name| format!("the cipher suite {name} is not known here and left out"))
+            .chain(only_v13.then(|| NO_V12.to_owned()));
         Ok(Server {
             config: Arc::new(config),
             named_by: material.named_by,

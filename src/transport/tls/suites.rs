@@ -49,16 +49,89 @@ pub(super) fn chosen<'a>(
 ) -> (Vec<SupportedCipherSuite>, Vec<&'a str>) {
     let (mut suites, mut unknown) = (Vec::new(), Vec::new());
     for (option, known) in [(v13, &V13[..]), (v12, &V12[..])] {
-        let Some(text) = option else {
-            suites.extend(known.iter().map(|(_, suite)| *suite));
-            continue;
-        };
-        for name in text.split([':', ',', ' ']).filter(|name| !name.is_empty()) {
-            match known.iter().find(|(known, _)| *known == name) {
-                Some((_, suite)) => suites.push(*suite),
-                None => unknown.push(name),
-            }
+        match option {
+            None => suites.extend(known.iter().map(|(_, suite)| *suite)),
+            Some(text) => suites.extend(listed(text, known, &mut unknown)),
         }
     }
     (suites, unknown)
+}
+
+/// Those of a list as openssl-ciphers(1) describes it: names and groups, `!` and `-` take away, `+` and `@` only order.
+fn listed<'a>(
+    text: &'a str,
+    known: &[(&str, SupportedCipherSuite)],
+    unknown: &mut Vec<&'a str>,
+) -> Vec<SupportedCipherSuite> {
+    let words = || {
+        text.split([':', ',', ' '])
+            .filter(|word| !word.is_empty() && !word.starts_with(['@', '+']))
+    };
+    let mut found: Vec<&(&str, SupportedCipherSuite)> = Vec::new();
+    for word in words() {
+        if let Some(group) = word.strip_prefix(['!', '-']) {
+            found.retain(|(name, _)| !is_in(name, group));
+            continue;
+        }
+        let mut is_known = false;
+        for entry in known.iter().filter(|(name, _)| is_in(name, word)) {
+            is_known = true;
+            let is_barred = words()
+                .filter_map(|word| word.strip_prefix('!'))
+                .any(|group| is_in(entry.0, group));
+            if !is_barred && !found.iter().any(|(name, _)| *name == entry.0) {
+                found.push(entry);
+            }
+        }
+        if !is_known {
+            unknown.push(word);
+        }
+    }
+    found.into_iter().map(|(_, suite)| *suite).collect()
+}
+
+/// Whether a suite has this name, or is in all of these groups, which `+` joins.
+fn is_in(name: &str, word: &str) -> bool {
+    name == word || word.split('+').all(|group| is_in_group(name, group))
+}
+
+fn is_in_group(name: &str, group: &str) -> bool {
+    if name.starts_with("TLS_") {
+        return false;
+    }
+    match group {
+        "ALL" | "DEFAULT" | "HIGH" | "TLSv1.2" => true,
+        "ECDHE" | "EECDH" | "kECDHE" | "kEECDH" => true,
+        "AES" | "AESGCM" => name.contains("-AES"),
+        "AES128" => name.contains("-AES128"),
+        "AES256" => name.contains("-AES256"),
+        "CHACHA20" => name.contains("-CHACHA20"),
+        "ECDSA" | "aECDSA" => name.contains("-ECDSA-"),
+        "aRSA" => name.contains("-RSA-"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen;
+
+    #[test]
+    fn groups_of_openssl_are_known() {
+        for (text, count, strange) in [
+            ("HIGH:!aNULL:!MD5:@STRENGTH", 6, 0),
+            ("DEFAULT:!CHACHA20", 4, 0),
+            ("ECDHE+AESGCM:-AES128", 2, 0),
+            ("ECDHE-RSA-AES256-GCM-SHA384:AES256-SHA", 1, 1),
+            ("HIGH:!ECDSA:ECDHE-ECDSA-AES256-GCM-SHA384", 3, 0),
+            ("NULL", 0, 1),
+        ] {
+            let (suites, unknown) = chosen(Some(text), Some("TLS_AES_128_GCM_SHA256"));
+            assert_eq!(
+                (suites.len() - 1, unknown.len()),
+                (count, strange),
+                "{text}"
+            );
+        }
+    }
 }
