@@ -382,6 +382,63 @@ pub const REFUSAL_LINES_PER_S: u32 = 20;
 /// Characters of a topic filter in such a line.
 pub const LOGGED_FILTER_CHARS: usize = 100;
 
+// --- budget ---
+
+/// Bytes of the program itself: code, stacks, log, and what does not grow with clients. Some 12 MB are resident at the
+/// start with two shards.
+pub const PROGRAM_BYTES: u64 = 40 << 20;
+
+/// Bytes that every account has at least: below, a broker is not worth starting.
+pub const BUDGET_ACCOUNT_BYTES_MIN: u64 = 2 << 20;
+
+/// Thousandths of what is left above these for the kernel's memory of sockets: 5 KB each and what waits in them.
+pub const BUDGET_SHARE_SOCKETS: u64 = 260;
+/// For connections and sessions: half a kilobyte each.
+pub const BUDGET_SHARE_CONNECTIONS: u64 = 90;
+/// For TLS and WebSocket.
+pub const BUDGET_SHARE_TRANSPORTS: u64 = 110;
+/// For packets that are not whole.
+pub const BUDGET_SHARE_PACKETS: u64 = 80;
+/// For the outbound log and private copies.
+pub const BUDGET_SHARE_OUTBOUND: u64 = 160;
+/// For messages that wait for sessions.
+pub const BUDGET_SHARE_BACKLOG: u64 = 120;
+/// For subscriptions.
+pub const BUDGET_SHARE_SUBSCRIPTIONS: u64 = 70;
+/// For retained messages.
+pub const BUDGET_SHARE_RETAINED: u64 = 110;
+
+/// Bytes that a shard leases of an account at once: few enough that many shards do not lock up much, enough that it is
+/// seldom.
+pub const LEASE_BYTES_MAX: u64 = 256 << 10;
+/// Bytes that it leases at least.
+pub const LEASE_BYTES_MIN: u64 = 4 << 10;
+
+/// One holder may have what is free of an account divided by this: one alone comes to a third of the account, four to
+/// two thirds together.
+pub const THRESHOLD_DIVISOR: u64 = 2;
+
+/// Thousandths of the limit on memory from which on caches are emptied.
+pub const RUNG_TRIM: u64 = 700;
+/// From which on queues are made shorter.
+pub const RUNG_SHRINK: u64 = 780;
+/// From which on what is new is refused.
+pub const RUNG_REFUSE: u64 = 840;
+/// From which on publishers wait.
+pub const RUNG_SLOW: u64 = 890;
+/// From which on QoS 0 messages are dropped for the heaviest.
+pub const RUNG_DROP: u64 = 930;
+/// From which on the heaviest are closed: some 100 MB below 2 GB.
+pub const RUNG_SHED: u64 = 950;
+/// Thousandths below its threshold at which a step is left.
+pub const RUNG_HYSTERESIS: u64 = 40;
+/// Milliseconds that the level has to be that low before.
+pub const RUNG_DOWN_MS: u64 = 1000;
+
+/// Bytes of messages that wait in front of the mesh's rings, or lie in them, per shard, before the shard takes no more
+/// input.
+pub const MESH_WAITING_BYTES_MAX: u64 = 8 << 20;
+
 // --- load ---
 
 /// Nanoseconds that the load tester's histograms tell apart, at most: an hour. What is above counts as this.

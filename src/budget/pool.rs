@@ -1,0 +1,105 @@
+//! What is free of each account: the one place that shards share.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+
+use super::{Account, Plan, Rung};
+use crate::limits;
+
+/// One account. On a line of its own, because shards write to different ones at the same time.
+#[repr(align(128))]
+struct Place {
+    limit: AtomicU64,
+    /// Below zero when more was forced than there was.
+    free: AtomicI64,
+}
+
+/// See the module. Shared by all shards and the control thread.
+pub struct Pool {
+    places: [Place; Account::COUNT],
+    rung: AtomicU8,
+    /// The least that is leased at once.
+    pieces: [i64; Account::COUNT],
+}
+
+impl Pool {
+    /// Everything is free.
+    pub fn new(plan: &Plan, shards: u8) -> Pool {
+        let piece = |account| {
+            let share = plan.limit(account) / (16 * u64::from(shards.max(1)));
+            share.clamp(limits::LEASE_BYTES_MIN, limits::LEASE_BYTES_MAX) as i64
+        };
+        Pool {
+            places: Account::ALL.map(|account| Place {
+                limit: AtomicU64::new(plan.limit(account)),
+                free: AtomicI64::new(plan.limit(account) as i64),
+            }),
+            rung: AtomicU8::new(Rung::Calm as u8),
+            pieces: Account::ALL.map(piece),
+        }
+    }
+
+    /// Goes by another plan from here on; what is held stays held.
+    pub fn set_plan(&self, plan: &Plan) {
+        for (place, account) in self.places.iter().zip(Account::ALL) {
+            let limit = plan.limit(account);
+            let before = place.limit.swap(limit, Ordering::Relaxed);
+            place
+                .free
+                .fetch_add(limit as i64 - before as i64, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that an account may hold.
+    pub fn limit(&self, account: Account) -> u64 {
+        self.places[account as usize].limit.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of an account that are leased to nobody; below zero when more was forced than there was.
+    pub fn free(&self, account: Account) -> i64 {
+        self.places[account as usize].free.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of an account that are leased: what is held, and at most some pieces for each shard more.
+    pub fn leased(&self, account: Account) -> u64 {
+        let leased = self.limit(account) as i64 - self.free(account);
+        u64::try_from(leased).unwrap_or(0)
+    }
+
+    /// The step of the ladder that the process stands on.
+    #[inline]
+    pub fn rung(&self) -> Rung {
+        Rung::from_number(self.rung.load(Ordering::Relaxed))
+    }
+
+    /// Sets it. The control thread does.
+    pub fn set_rung(&self, rung: Rung) {
+        self.rung.store(rung as u8, Ordering::Relaxed);
+    }
+
+    /// The least that is leased of an account at once.
+    pub(super) fn piece(&self, account: Account) -> i64 {
+        self.pieces[account as usize]
+    }
+
+    /// Leases so much, if it is there.
+    pub(super) fn take(&self, account: Account, bytes: i64) -> bool {
+        let free = &self.places[account as usize].free;
+        let take = |free: i64| (free >= bytes).then(|| free - bytes);
+        free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+
+    /// Leases so much, whether it is there or not.
+    pub(super) fn force(&self, account: Account, bytes: i64) {
+        self.places[account as usize]
+            .free
+            .fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes back what was leased.
+    pub(super) fn give(&self, account: Account, bytes: i64) {
+        self.places[account as usize]
+            .free
+            .fetch_add(bytes, Ordering::Relaxed);
+    }
+}
