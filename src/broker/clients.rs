@@ -14,6 +14,7 @@ use super::effect::{CloseHow, Effect, MeshMessage, Peer};
 use super::quotas::{Reading, RefusalLines};
 use super::settings::{ListenerSettings, LogKind, Settings};
 use super::timers::{Owner, Timers, tick, tick_after};
+use crate::budget::Lease;
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::Version;
@@ -175,6 +176,8 @@ pub struct Clients {
     index: HashTable<u32>,
     hasher: FixedState,
     pub out: Outbound,
+    /// What this shard may hold, and holds, in memory.
+    pub lease: Lease,
     pub counters: Counters,
     pub effects: VecDeque<Effect>,
     pub timers: Timers,
@@ -209,6 +212,7 @@ impl Clients {
             index: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             out: Outbound::new(),
+            lease: Lease::unbounded(),
             counters: Counters::default(),
             effects: VecDeque::new(),
             timers: Timers::default(),

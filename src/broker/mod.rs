@@ -11,6 +11,7 @@
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
 mod access;
+mod accounts;
 mod clients;
 mod close;
 mod counters;
@@ -46,6 +47,7 @@ pub use settings::*;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::budget::Lease;
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
@@ -135,6 +137,12 @@ impl Broker {
             verifying: Verifying::new(),
             identities: Identities::default(),
         }
+    }
+
+    /// The same, with a part of the memory that the process has, instead of all that it could want.
+    pub fn with_lease(mut self, lease: Lease) -> Broker {
+        self.clients.lease = lease;
+        self
     }
 
     /// A connection has been accepted.

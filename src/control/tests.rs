@@ -130,7 +130,15 @@ fn a_shard_that_fails_is_named_and_ends_the_others() {
         writer: LogWriter::open(&configured).unwrap(),
         lines,
         log: LogMask::DEFAULT,
-        shared: Shared::new(2, Vec::new(), None),
+        shared: Shared::new(
+            2,
+            Vec::new(),
+            None,
+            std::sync::Arc::new(crate::budget::Pool::new(
+                &crate::budget::Plan::unbounded(),
+                2,
+            )),
+        ),
         shards: vec![handle],
         sys_interval_s: 0,
         ends,

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::broker::LogMask;
+use crate::budget::{Plan, Pool};
 use crate::config::{Config, Load};
 use crate::control;
 use crate::limits;
@@ -62,6 +63,7 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
         shards,
         bound.take_listeners(),
         config.global_max_connections,
+        Arc::new(Pool::new(&Plan::unbounded(), shards)),
     );
     shared.sources().set(config.sources);
     shared.set_tls_max(config.tls_connections_max);

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{ServeError, resources};
 use crate::broker::{Broker, LogKind, Settings};
+use crate::budget::Lease;
 use crate::control::ShardEnd;
 use crate::ids::ShardId;
 use crate::mesh;
@@ -123,7 +124,8 @@ impl Start {
         }) {
             self.warn_unpinned();
         }
-        let brain = Broker::new(self.settings, id, shards, seed(id));
+        let lease = Lease::new(self.config.shared.pool().clone());
+        let brain = Broker::new(self.settings, id, shards, seed(id)).with_lease(lease);
         let shard = match Shard::new(self.config, brain) {
             Ok(shard) => shard,
             Err(error) => {

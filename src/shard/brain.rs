@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::broker::{
     Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Settings, Verdict,
 };
+use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::message::Message;
 
@@ -60,6 +61,10 @@ pub trait Brain {
     fn on_transport_failed(&mut self, conn: ConnId, reason: &str);
     /// What the transport knows of a client, before its first bytes.
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>);
+    /// The thread beside the brain holds so many bytes of an account now.
+    fn charge(&mut self, account: Account, level: u64);
+    /// The end of a turn, for what is to be done once in each.
+    fn settle(&mut self, now_ms: u64);
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -160,6 +165,15 @@ impl Brain for Broker {
 
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>) {
         Broker::on_identified(self, conn, source, user)
+    }
+
+    fn charge(&mut self, account: Account, level: u64) {
+        Broker::charge(self, account, level)
+    }
+
+    #[inline]
+    fn settle(&mut self, now_ms: u64) {
+        Broker::settle(self, now_ms)
     }
 
     fn counters(&mut self) -> &Counters {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::budget::Pool;
 use crate::ids::ShardId;
 use crate::transport;
 
@@ -119,6 +120,7 @@ pub struct Shared {
     /// Of those, the ones that speak TLS.
     tls: Bounded,
     sources: Sources,
+    pool: Arc<Pool>,
     /// By shard; -1 until the shard has been created.
     rings: Box<[AtomicI32]>,
     boards: Box<[Board]>,
@@ -128,13 +130,19 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For `shards` shards. The clock starts here.
-    pub fn new(shards: u8, listeners: Vec<Listener>, connections_max: Option<u32>) -> Arc<Self> {
+    /// For `shards` shards, with so much memory. The clock starts here.
+    pub fn new(
+        shards: u8,
+        listeners: Vec<Listener>,
+        connections_max: Option<u32>,
+        pool: Arc<Pool>,
+    ) -> Arc<Self> {
         Arc::new(Shared {
             listeners: RwLock::new(listeners.into_iter().map(Arc::new).collect()),
             open: Bounded::new(connections_max),
             tls: Bounded::new(None),
             sources: Sources::default(),
+            pool,
             rings: (0..shards).map(|_| AtomicI32::new(-1)).collect(),
             boards: (0..shards).map(|_| Board::new()).collect(),
             drained: AtomicU32::new(0),
@@ -191,6 +199,11 @@ impl Shared {
     /// Connections by source address; without bounds until they are set.
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// What memory may be used for.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// One shard's figures. Panics when there is no such shard.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::broker::{
     CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Settings, Verdict,
 };
+use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
 use crate::mqtt::message::{Message, NEVER};
@@ -390,6 +391,10 @@ impl Brain for Puppet {
         let mut seen = self.seen.lock().unwrap();
         seen.identified.push((conn, source, user));
     }
+
+    fn charge(&mut self, _account: Account, _level: u64) {}
+
+    fn settle(&mut self, _now_ms: u64) {}
 
     fn counters(&mut self) -> &Counters {
         &self.counters

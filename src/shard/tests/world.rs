@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::brain::{Puppet, Seen};
+use crate::budget::{self, Pool};
 use crate::config::SourceBounds;
 use crate::ids::ShardId;
 use crate::limits;
@@ -91,7 +92,8 @@ impl World {
         }
         let address = socket.local_addr().unwrap();
         let listener = Listener::new([socket], plan.listener_max);
-        let shared = Shared::new(plan.shards, vec![listener], plan.connections_max);
+        let pool = Arc::new(Pool::new(&budget::Plan::unbounded(), plan.shards));
+        let shared = Shared::new(plan.shards, vec![listener], plan.connections_max, pool);
         shared.sources().set(plan.sources);
         let ready = Arc::new(Barrier::new(usize::from(plan.shards)));
         let (log_to, log) = bounded(100_000);
