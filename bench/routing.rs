@@ -151,6 +151,7 @@ fn retained(count: u32) {
             retain: true,
             expires_at_ms: NEVER,
             origin: 0,
+            holders: Default::default(),
         })
     };
     let messages: Vec<_> = (0..count).map(message).collect();

@@ -189,8 +189,14 @@ pub const QUEUED_BYTES_MAX: u64 = 64 << 20;
 /// Entries up to which an emptied queue keeps its memory.
 pub const QUEUE_CAPACITY_KEPT: usize = 64;
 
-/// Bytes of incomplete packets that a shard holds for all its connections together.
-pub const PARTIAL_BYTES_MAX: usize = 512 << 20;
+/// Bytes of an incomplete packet up to which it has its place as long as its account has any, and from which on its
+/// memory grows by a quarter at a time.
+pub const PARTIAL_BYTES_LARGE: usize = 64 << 10;
+
+/// Milliseconds that a packet may take to come, and the bytes a second that it has to bring when they are over.
+pub const PACKET_MS_MAX: u64 = 60_000;
+/// Bytes a second, on average since then.
+pub const PACKET_BYTES_PER_S_MIN: u64 = 1024;
 
 /// Bytes pending for a connection that its own requests have caused (answers cannot be dropped) before it is closed.
 pub const CONTROL_BYTES_MAX: u32 = 2 * OUTBOUND_BYTES_MAX;
@@ -413,6 +419,34 @@ pub const BUDGET_SHARE_RETAINED: u64 = 110;
 pub const LEASE_BYTES_MAX: u64 = 256 << 10;
 /// Bytes that it leases at least.
 pub const LEASE_BYTES_MIN: u64 = 4 << 10;
+
+/// Milliseconds between two looks at what is short, while something is; until the next one the bounds stay as they are.
+pub const PRESSURE_LOOK_MS: u64 = 100;
+
+/// Bytes pending for a connection when memory is short.
+pub const OUTBOUND_BYTES_SHRUNK: u32 = 1 << 20;
+/// Bytes pending for a connection when memory is very short, and however little there is: what a healthy client takes in
+/// a few turns.
+pub const OUTBOUND_BYTES_MIN: u32 = 64 << 10;
+/// Bytes that may wait for a session however little memory there is, as long as the account has any.
+pub const BACKLOG_BYTES_MIN: u64 = 4 << 10;
+/// Bytes that a queue is taken to grow by for one more message: it doubles now and then.
+pub const BACKLOG_ENTRY_BYTES: u64 = 64;
+/// Bytes below which nobody is closed for what it holds.
+pub const SHED_BYTES_MIN: u64 = 16 << 10;
+/// Bytes that a connection and a session need, beside names and a will.
+pub const CONNECTION_BYTES: u64 = 512;
+/// Bytes that the kernel needs for an idle connection.
+pub const SOCKET_BYTES: u64 = 5 << 10;
+/// Bytes that a subscription needs, beside its filter: nodes of the tree, an entry.
+pub const SUBSCRIPTION_BYTES: u64 = 512;
+/// Bytes that a retained message needs beside itself: nodes of the tree, its place in the table.
+pub const RETAINED_BYTES: u64 = 256;
+
+/// Milliseconds between two times that free memory is given back after a peak; it costs a millisecond or so.
+pub const TRIM_MS: u64 = 10_000;
+/// The same while memory is short.
+pub const TRIM_SHORT_MS: u64 = 1000;
 
 /// One holder may have what is free of an account divided by this: one alone comes to a third of the account, four to
 /// two thirds together.

@@ -64,6 +64,20 @@ impl<T> Table<T> {
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
+    /// Gives the chunks at the end back in which `is_free` holds for every element; returns how many elements are left.
+    pub fn trim(&mut self, is_free: impl Fn(usize, &T) -> bool) -> usize {
+        while let Some(last) = self.chunks.last() {
+            let first = (self.chunks.len() - 1) * CHUNK;
+            let mut elements = last.iter().enumerate();
+            if !elements.all(|(index, element)| is_free(first + index, element)) {
+                break;
+            }
+            self.len -= last.len();
+            self.chunks.pop();
+        }
+        self.len
+    }
+
     /// All elements, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
@@ -114,5 +128,21 @@ mod tests {
             (table[256], table.get(999), table.get(1000)),
             (257, Some(&1000), None)
         );
+    }
+
+    #[test]
+    fn chunks_at_the_end_are_given_back() {
+        let mut table = Table::new();
+        for number in 0..1000 {
+            table.push(number);
+        }
+        let before = table.memory();
+        assert_eq!(table.trim(|_, &number| number > 300), 512);
+        assert!(table.memory() < before && table.get(511).is_some());
+        table.push(7);
+        assert_eq!((table.len(), table[512]), (513, 7));
+        assert_eq!(table.trim(|_, _| true), 0);
+        table.push(1);
+        assert_eq!(table[0], 1);
     }
 }

@@ -11,10 +11,11 @@ use hashbrown::HashTable;
 use super::access::Rights;
 use super::counters::Counters;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
+use super::partial::Partial;
 use super::quotas::{Reading, RefusalLines};
 use super::settings::{ListenerSettings, LogKind, Settings};
 use super::timers::{Owner, Timers, tick, tick_after};
-use crate::budget::Lease;
+use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::Version;
@@ -51,8 +52,7 @@ pub const NONE: u32 = u32::MAX;
 /// A connection.
 pub struct Conn {
     /// The start of a packet. In a box, because a connection without one should be small.
-    #[allow(clippy::box_collection)]
-    pub partial: Option<Box<Vec<u8>>>,
+    pub partial: Option<Box<Partial>>,
     /// Topic aliases of both directions; absent while there are none.
     pub aliases: Option<Box<Aliases>>,
     /// Bytes of the largest packet that the client takes.
@@ -169,15 +169,21 @@ pub struct Clients {
     pub shard: ShardId,
     pub shards: u8,
     pub conns: Table<Conn>,
-    free_conns: Vec<u32>,
+    pub free_conns: Vec<u32>,
     pub hot: Table<Hot>,
     pub sessions: Table<Option<Session>>,
-    free_sessions: Vec<u32>,
+    pub free_sessions: Vec<u32>,
     index: HashTable<u32>,
     hasher: FixedState,
     pub out: Outbound,
     /// What this shard may hold, and holds, in memory.
     pub lease: Lease,
+    /// Bytes that may be pending for a connection: fewer as memory becomes short.
+    pub outbound_max: u32,
+    /// Bytes that may wait for a session.
+    pub backlog_max: u64,
+    /// Whether publishers have to wait, because memory is short.
+    pub slows: bool,
     pub counters: Counters,
     pub effects: VecDeque<Effect>,
     pub timers: Timers,
@@ -192,8 +198,6 @@ pub struct Clients {
     pub rights: Option<Box<Rights>>,
     /// Lines about what is refused to clients.
     pub refusal_lines: RefusalLines,
-    /// Bytes of packets that have not been received whole.
-    pub partial_bytes: usize,
     serials: u64,
 }
 
@@ -213,6 +217,9 @@ impl Clients {
             hasher: FixedState::with_seed(seed),
             out: Outbound::new(),
             lease: Lease::unbounded(),
+            outbound_max: limits::OUTBOUND_BYTES_MAX,
+            backlog_max: u64::MAX,
+            slows: false,
             counters: Counters::default(),
             effects: VecDeque::new(),
             timers: Timers::default(),
@@ -221,7 +228,6 @@ impl Clients {
             replies_to: ConnId(NONE),
             overflowing: Vec::new(),
             refusal_lines: RefusalLines::default(),
-            partial_bytes: 0,
             serials: 0,
         }
     }
@@ -250,6 +256,7 @@ impl Clients {
     pub fn free_conn(&mut self, conn: ConnId) {
         self.out.close(conn);
         self.drop_partial(conn);
+        self.drop_aliases(conn);
         let entry = &mut self.conns[conn.index()];
         if entry.stage != Stage::Free {
             *entry = Conn::free();
@@ -260,7 +267,15 @@ impl Clients {
     /// Forgets what was received of an incomplete packet.
     pub fn drop_partial(&mut self, conn: ConnId) {
         if let Some(partial) = self.conns[conn.index()].partial.take() {
-            self.partial_bytes -= partial.capacity();
+            self.lease.give(Account::Packets, partial.memory() as u64);
+        }
+    }
+
+    /// Forgets the topic aliases of a connection.
+    pub fn drop_aliases(&mut self, conn: ConnId) {
+        if let Some(aliases) = self.conns[conn.index()].aliases.take() {
+            self.lease
+                .give(Account::Connections, aliases.memory() as u64);
         }
     }
 
@@ -310,6 +325,8 @@ impl Clients {
         self.serials += 1;
         let serial = u64::from(self.shard.0) << 56 | self.serials;
         let session = Session::new(client_id.into(), serial);
+        self.lease
+            .force(Account::Connections, session.memory() as u64);
         let index = match self.free_sessions.pop() {
             Some(index) => {
                 self.sessions[index as usize] = Some(session);
@@ -338,12 +355,28 @@ impl Clients {
         if let Some(rights) = &mut self.rights {
             rights.leave(session);
         }
+        self.lease.give(Account::Connections, taken.memory() as u64);
         let hash = self.hash(&taken.client_id);
         if let Ok(entry) = self.index.find_entry(hash, |&index| index == session.0) {
             entry.remove();
         }
         self.free_sessions.push(session.0);
         Some(taken)
+    }
+
+    /// Bytes of the table of names.
+    pub fn index_memory(&self) -> usize {
+        self.index.allocation_size()
+    }
+
+    /// Gives memory back after many sessions have ended.
+    pub fn shrink_index(&mut self) {
+        let (sessions, hasher) = (&self.sessions, &self.hasher);
+        self.index.shrink_to_fit(|&index| {
+            sessions[index as usize]
+                .as_ref()
+                .map_or(0, |session| hasher.hash_one(&*session.client_id))
+        });
     }
 
     /// Sessions that exist.

@@ -12,6 +12,7 @@ use super::effect::{CloseCause, CloseHow};
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use super::timers::tick;
+use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
@@ -160,7 +161,7 @@ impl Broker {
             return;
         };
         self.clients.conns[conn.index()].session = NONE;
-        self.clients.conns[conn.index()].aliases = None;
+        self.clients.drop_aliases(conn);
         self.clients.hot[session.index()].conn = NONE;
         self.clients.hot[session.index()].flags &= !HOT_REPLAYING;
         self.clients.counters.clients_connected -= 1;
@@ -172,9 +173,14 @@ impl Broker {
         let will_delay_s = match &entry.will {
             Some(will) if with_will => Some(will.delay_s),
             _ => {
-                entry.will = None;
+                let taken = entry.will.take().map_or(0, |will| will.memory());
+                let lease = &mut self.clients.lease;
+                lease.give(Account::Connections, taken as u64);
                 None
             }
+        };
+        let Some(entry) = self.clients.session(session) else {
+            return;
         };
         if entry.expiry_s == 0 {
             return self.end_session(now_ms, session);
@@ -203,6 +209,8 @@ impl Broker {
         let Some(will) = entry.will.take() else {
             return;
         };
+        let lease = &mut self.clients.lease;
+        lease.give(Account::Connections, will.memory() as u64);
         let Will {
             message, expiry_s, ..
         } = *will;
@@ -237,6 +245,8 @@ impl Broker {
             for message in flow.held() {
                 self.clients.unstore(message);
             }
+            let lease = &mut self.clients.lease;
+            lease.give(Account::Backlog, flow.charged() as u64);
         }
     }
 }

@@ -75,6 +75,24 @@ counters! {
     protocol_errors,
     /// Connections closed because they took no byte for too long.
     stalled,
+    /// Connections closed because there was no memory for a packet that had not come whole.
+    packets_refused,
+    /// Connections closed because a packet came too slowly.
+    packets_too_slow,
+    /// CONNECTs refused because memory was short.
+    connects_refused,
+    /// Subscriptions refused because memory was short.
+    subscriptions_short,
+    /// Retained messages that were not kept because memory was short.
+    retained_refused,
+    /// Messages dropped for one session each because memory was short.
+    backlog_refused,
+    /// Connections closed, and sessions that were away emptied, because memory was short.
+    shed,
+    /// Times that a publisher was made to wait because memory was short.
+    publish_slowed,
+    /// Times that free memory was given back to the system.
+    trims,
     /// Level: bytes queued for sockets.
     outbound_bytes,
 }

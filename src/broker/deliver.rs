@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 use super::clients::{Clients, HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
 use super::effect::MeshMessage;
 use super::outgoing::{Frame, Outgoing, Variant, expiry_left};
-use super::{Broker, owner_of_topic};
+use super::{Broker, accounts, owner_of_topic};
+use crate::budget::Account;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -189,9 +190,8 @@ impl Clients {
         }
         let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
         let flow = entry.flow.get_or_insert_default();
-        let has_room = self.out.pending(conn) < limits::OUTBOUND_BYTES_MAX
-            && flow.has_room(&bounds)
-            && flow.has_id();
+        let has_room =
+            self.out.pending(conn) < self.outbound_max && flow.has_room(&bounds) && flow.has_id();
         if flow.queued() > 0 || !has_room {
             return self.enqueue(session, bits, origin, message.owned());
         }
@@ -250,10 +250,10 @@ impl Clients {
             return self.send_numbered(session, ConnId(hot.conn), bits, origin, message);
         }
         if let Some(message) = &kept {
-            self.counters.stored_messages += 1;
-            self.counters.stored_bytes += message.cost() as u64;
+            accounts::store(&mut self.lease, &mut self.counters, message);
         }
         flow.sent(id, frame.order, variant.qos, bits, origin, kept);
+        accounts::charge_flow(&mut self.lease, flow);
         self.push_frame(ConnId(hot.conn), frame, message.payload.len());
     }
 
@@ -282,11 +282,11 @@ impl Clients {
         self.order += 1;
         let kept = keeps.then(|| message.owned());
         if let Some(message) = &kept {
-            self.counters.stored_messages += 1;
-            self.counters.stored_bytes += message.cost() as u64;
+            accounts::store(&mut self.lease, &mut self.counters, message);
         }
         flow_of(&mut self.sessions[session.index()], |flow| {
             flow.sent(id, self.order, (bits & 3) as u8, bits, origin, kept);
+            accounts::charge_flow(&mut self.lease, flow);
         });
         self.send_private(conn, bits, PacketId::new(id), false, message);
     }
@@ -300,26 +300,28 @@ impl Clients {
         message: Arc<Message>,
     ) {
         let bounds = self.bounds(None);
-        let cost = message.cost() as u64;
+        if !self.has_backlog_room(session, &message) {
+            self.counters.publish_dropped += 1;
+            self.counters.backlog_refused += 1;
+            return;
+        }
         let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
             return;
         };
         let flow = entry.flow.get_or_insert_default();
-        if flow.enqueue(
-            Delivery {
-                message,
-                bits,
-                origin,
-            },
-            &bounds,
-        ) == Queued::Full
-        {
+        let delivery = Delivery {
+            message: message.clone(),
+            bits,
+            origin,
+        };
+        if flow.enqueue(delivery, &bounds) == Queued::Full {
+            accounts::charge_flow(&mut self.lease, flow);
             self.counters.publish_dropped += 1;
             return;
         }
         let holds_qos0 = flow.holds_qos0();
-        self.counters.stored_messages += 1;
-        self.counters.stored_bytes += cost;
+        accounts::charge_flow(&mut self.lease, flow);
+        accounts::store(&mut self.lease, &mut self.counters, &message);
         if holds_qos0 {
             self.hot[session.index()].flags |= HOT_REPLAYING;
         }
@@ -371,14 +373,17 @@ impl Clients {
         let mut topic = self.unmounted(conn, message.topic);
         let entry = &mut self.conns[conn.index()];
         let (mut topic_alias, mut sets_alias) = (None, None);
-        if let Some(aliases) = &mut entry.aliases
-            && let Some((alias, known)) = aliases.outbound.of(topic)
-        {
-            topic_alias = Some(alias);
-            match known {
-                true => topic = "",
-                false => sets_alias = Some(topic),
+        if let Some(aliases) = &mut entry.aliases {
+            let before = aliases.memory();
+            if let Some((alias, known)) = aliases.outbound.of(topic) {
+                topic_alias = Some(alias);
+                match known {
+                    true => topic = "",
+                    false => sets_alias = Some(topic),
+                }
             }
+            let after = aliases.memory();
+            self.lease.change(Account::Connections, before, after);
         }
         let ids = [bits >> 4];
         let mut head = PublishHead {
@@ -399,7 +404,8 @@ impl Clients {
             && let Some(aliases) = &mut entry.aliases
         {
             // The message is within the limit, but not with the alias beside the topic.
-            aliases.outbound.forget(topic);
+            self.lease
+                .give(Account::Connections, aliases.forget(topic) as u64);
             (head.topic_alias, sets_alias) = (None, None);
         }
         let frame = message.write(&mut self.out, &head, 0);
@@ -409,7 +415,8 @@ impl Clients {
                 if let (false, Some(topic)) = (is_sent, sets_alias)
                     && let Some(aliases) = &mut self.conns[conn.index()].aliases
                 {
-                    aliases.outbound.forget(topic);
+                    self.lease
+                        .give(Account::Connections, aliases.forget(topic) as u64);
                 }
             }
             Some(_) => self.push_frame(conn, frame, message.payload.len()),
@@ -421,12 +428,11 @@ impl Clients {
     #[inline]
     fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
         let pending = self.out.pending(conn);
-        if pending > 0
-            && u64::from(pending) + u64::from(frame.len()) > u64::from(limits::OUTBOUND_BYTES_MAX)
+        if pending > 0 && u64::from(pending) + u64::from(frame.len()) > u64::from(self.outbound_max)
         {
-            let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
+            let dropped = self.out.drop_oldest(conn, self.outbound_max / 2);
             self.counters.publish_dropped += dropped.messages;
-            if self.out.pending(conn) > limits::OUTBOUND_BYTES_MAX {
+            if self.out.pending(conn) > self.outbound_max {
                 self.counters.publish_dropped += 1;
                 return false;
             }
@@ -476,7 +482,7 @@ impl Clients {
             let Some(front) = flow.front() else { break };
             let has_window = front.qos() == 0 || (flow.has_room(&bounds) && flow.has_id());
             if !has_window || self.out.pending(conn) >= limits::PUMP_BYTES_MAX {
-                return;
+                return accounts::charge_flow(&mut self.lease, flow);
             }
             let Some(delivery) = flow.pop() else { return };
             self.unstore(&delivery.message);
@@ -494,12 +500,9 @@ impl Clients {
             }
         }
         self.hot[session.index()].flags &= !HOT_REPLAYING;
-    }
-
-    /// A message is no longer held for a session.
-    pub fn unstore(&mut self, message: &Message) {
-        self.counters.stored_messages -= 1;
-        self.counters.stored_bytes -= message.cost() as u64;
+        flow_of(&mut self.sessions[session.index()], |flow| {
+            accounts::charge_flow(&mut self.lease, flow);
+        });
     }
 }
 

@@ -31,6 +31,8 @@ mod on_subscribe;
 mod on_timers;
 mod on_verified;
 mod outgoing;
+mod partial;
+mod pressure;
 mod quotas;
 mod replay;
 mod reply;
@@ -57,6 +59,7 @@ use on_drain::Drain;
 use on_identified::{Identities, PeerName};
 use on_verified::Verifying;
 use outgoing::Outgoing;
+use pressure::Pressure;
 use quotas::Rates;
 use replay::Replays;
 use std::hash::BuildHasher;
@@ -115,6 +118,7 @@ pub struct Broker {
     /// How fast clients publish; absent without a bound.
     rates: Option<Box<Rates>>,
     identities: Identities,
+    pressure: Pressure,
 }
 
 impl Broker {
@@ -136,6 +140,7 @@ impl Broker {
             drain: Drain::default(),
             verifying: Verifying::new(),
             identities: Identities::default(),
+            pressure: Pressure::default(),
         }
     }
 

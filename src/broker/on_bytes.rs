@@ -91,19 +91,6 @@ impl Broker {
         }
     }
 
-    /// Keeps the start of a packet. Memory grows with what has come, not with what the length field announces.
-    fn keep_partial(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let partial = self.clients.conns[conn.index()]
-            .partial
-            .get_or_insert_default();
-        let before = partial.capacity();
-        partial.extend_from_slice(bytes);
-        self.clients.partial_bytes += partial.capacity() - before;
-        if self.clients.partial_bytes > limits::PARTIAL_BYTES_MAX {
-            self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
-        }
-    }
-
     /// Adds to the packet that was begun; handles it when it is whole. Returns the bytes behind it.
     fn complete_partial<'a>(&mut self, now_ms: u64, conn: ConnId, bytes: &'a [u8]) -> &'a [u8] {
         let mut rest = bytes;
@@ -112,6 +99,7 @@ impl Broker {
             let Some(partial) = &self.clients.conns[conn.index()].partial else {
                 return rest;
             };
+            let partial = &partial.bytes;
             let first = partial.first().copied().unwrap_or_default();
             let (status, len) = (mqtt::frame(partial, max), partial.len());
             let missing = match status {
@@ -120,10 +108,9 @@ impl Broker {
                     return &[];
                 }
                 Ok(FrameStatus::Complete(frame)) => {
-                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
+                    let Some(partial) = self.clients.take_partial(conn) else {
                         return rest;
                     };
-                    self.clients.partial_bytes -= partial.capacity();
                     self.packet(now_ms, conn, &partial, &frame, rest);
                     return rest;
                 }
@@ -132,10 +119,9 @@ impl Broker {
                 }) => total - len,
                 Ok(FrameStatus::Incomplete { total_len: None }) => 1,
                 Err(error) => {
-                    let Some(partial) = self.clients.conns[conn.index()].partial.take() else {
+                    let Some(partial) = self.clients.take_partial(conn) else {
                         return &[];
                     };
-                    self.clients.partial_bytes -= partial.capacity();
                     self.on_bad_packet(now_ms, conn, &partial, error);
                     return &[];
                 }

@@ -12,9 +12,10 @@ use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use super::timers::tick;
 use super::{Broker, home};
+use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
-use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
     Version, connect_version_hint,
@@ -46,6 +47,10 @@ impl Broker {
         }
         if let Err(reason) = self.check_connect(conn, &connect) {
             return self.refuse(now_ms, conn, reason);
+        }
+        if self.is_short_for_connect(&connect) {
+            self.clients.counters.connects_refused += 1;
+            return self.refuse(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
         }
         let (client_id, is_assigned) = self.client_id(conn, &connect);
         let shard = home(&client_id, self.clients.shards);
@@ -279,8 +284,10 @@ impl Broker {
         // MQTT 5, 3.1.3.2.2: a client that is back before its will was due takes it back, whatever it asks for next.
         if let Some(entry) = self.clients.session(session)
             && !connect.clean_start
+            && let Some(will) = entry.will.take()
         {
-            entry.will = None;
+            let lease = &mut self.clients.lease;
+            lease.give(Account::Connections, will.memory() as u64);
         }
     }
 
@@ -309,7 +316,10 @@ impl Broker {
             .topic_alias_maximum
             .min(listener.max_topic_alias_broker);
         if entry.alias_max > 0 {
-            entry.aliases = Some(Box::new(Aliases::new(entry.alias_max)));
+            let aliases = Box::new(Aliases::new(entry.alias_max));
+            let memory = aliases.memory() as u64;
+            entry.aliases = Some(aliases);
+            self.clients.lease.force(Account::Connections, memory);
             self.clients.out.keep_aliases(conn);
         }
         let is_private = entry.packet_bytes_max != u32::MAX
@@ -341,7 +351,11 @@ impl Broker {
         if let Some(entry) = self.clients.session(session) {
             entry.expiry_s = expiry_s;
             entry.ends_at_ms = u64::MAX;
+            let before = entry.memory();
             entry.will = will(connect, &listener.mount_point, entry.serial);
+            let after = entry.memory();
+            let lease = &mut self.clients.lease;
+            lease.change(Account::Connections, before, after);
         }
         let counters = &mut self.clients.counters;
         counters.clients_disconnected -= 1;
@@ -518,6 +532,7 @@ fn will(connect: &Connect<'_>, mount_point: &str, origin: u64) -> Option<Box<Wil
         retain: will.retain,
         expires_at_ms: NEVER,
         origin,
+        holders: Holders::default(),
     };
     Some(Box::new(Will {
         message: Arc::new(message),

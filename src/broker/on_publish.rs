@@ -3,10 +3,11 @@
 use super::Broker;
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
+use crate::budget::Account;
 use crate::ids::ConnId;
 use crate::mqtt::message::NEVER;
 use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version};
-use crate::session::Aliases;
+use crate::session::{Aliases, Session};
 
 impl Broker {
     /// PUBLISH has come from a client.
@@ -61,10 +62,18 @@ impl Broker {
         }
         if !publish.topic.is_empty() {
             let entry = &mut self.clients.conns[conn.index()];
+            let before = entry.aliases.as_ref().map_or(0, |aliases| aliases.memory());
             let aliases = entry
                 .aliases
                 .get_or_insert_with(|| Box::new(Aliases::new(0)));
             aliases.inbound.set(alias, publish.topic);
+            let after = aliases.memory();
+            self.clients
+                .lease
+                .change(Account::Connections, before, after);
+            if after > before && self.clients.lease.room(Account::Connections) == 0 {
+                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            }
             return self.publish_mounted(now_ms, conn, publish, publish.topic);
         }
         let aliases = self.clients.conns[conn.index()].aliases.as_ref();
@@ -117,13 +126,14 @@ impl Broker {
         else {
             return;
         };
-        let inbound = &mut session.rare().inbound;
-        if inbound.contains(id.get()) {
+        let inbound = session.rare.as_ref().map(|rare| &rare.inbound);
+        if inbound.is_some_and(|inbound| inbound.contains(id.get())) {
             return self
                 .clients
                 .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
         }
-        if is_v5 && inbound.len() >= usize::from(max) {
+        let open = inbound.map_or(0, |inbound| inbound.len());
+        if is_v5 && open >= usize::from(max) {
             return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
         }
         if let Err(reason) = self.may_publish(conn, publish, topic) {
@@ -139,12 +149,9 @@ impl Broker {
     }
 
     fn note_inbound(&mut self, conn: ConnId, id: PacketId) {
-        if let Some(session) = self
-            .clients
-            .session_of(conn)
-            .and_then(|session| self.clients.session(session))
-        {
-            session.rare().inbound.insert(id.get());
+        if let Some(session) = self.clients.session_of(conn) {
+            let note = |entry: &mut Session| entry.rare().inbound.insert(id.get());
+            self.clients.change_session(session, note);
         }
     }
 

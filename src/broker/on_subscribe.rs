@@ -13,7 +13,7 @@ use crate::mqtt::{
     Version, topic,
 };
 use crate::routing::{Entry, EntryOptions, Target};
-use crate::session::SharedSubscription;
+use crate::session::{Session, SharedSubscription};
 
 /// A SUBSCRIBE that has not been answered yet.
 pub struct PendingSubscribe {
@@ -105,6 +105,7 @@ impl Broker {
             let inner = format!("{mount_point}{inner}");
             self.pending_subscribe(ticket, |pending| pending.steps += 1);
             self.join_shared(now_ms, session, group, &inner, entry, ticket);
+            self.charge_subscriptions();
             return Ok(());
         }
         let filter = if mount_point.is_empty() {
@@ -119,9 +120,9 @@ impl Broker {
         );
         if is_new {
             self.clients.counters.subscriptions += 1;
-            if let Some(session) = self.clients.session(session) {
-                session.subscriptions.push(id);
-            }
+            self.clients
+                .change_session(session, |entry| entry.subscriptions.push(id));
+            self.charge_subscriptions();
         }
         let wants_retained =
             options.retain_handling == 0 || (options.retain_handling == 1 && is_new);
@@ -148,7 +149,9 @@ impl Broker {
         }
         let reason = ReasonCode::QUOTA_EXCEEDED;
         let is_too_many = self.is_one_too_many(session, conn, filter);
-        is_too_many.then(|| {
+        let is_short = self.is_short_for_filter(filter) && !self.has_filter(session, conn, filter);
+        self.clients.counters.subscriptions_short += u64::from(is_short);
+        (is_too_many || is_short).then(|| {
             self.note_refused_subscription(now_ms, conn, filter, reason);
             reason
         })
@@ -169,13 +172,16 @@ impl Broker {
             Some(_) => shared >= limits::SHARED_SUBSCRIPTIONS_MAX,
             None => plain >= limits::SUBSCRIPTIONS_MAX,
         };
-        if !is_full {
-            return false;
-        }
+        is_full && !self.has_filter(session, conn, filter)
+    }
+
+    /// Whether a session has this subscription already, as its client names it.
+    fn has_filter(&mut self, session: SessionId, conn: ConnId, filter: &str) -> bool {
+        let share = topic::share(filter);
         let mount_point = &self.clients.listener(conn).mount_point;
         let Some(Ok((group, inner))) = share else {
             let filter = format!("{mount_point}{filter}");
-            return !self.has_subscribed(session, &filter);
+            return self.has_subscribed(session, &filter);
         };
         let inner = format!("{mount_point}{inner}");
         let rare = self
@@ -183,7 +189,7 @@ impl Broker {
             .session(session)
             .and_then(|entry| entry.rare.as_ref());
         let mut shared = rare.into_iter().flat_map(|rare| &rare.shared);
-        !shared.any(|known| *known.group == *group && *known.filter == *inner)
+        shared.any(|known| *known.group == *group && *known.filter == *inner)
     }
 
     /// Whether a session has a subscription to a filter, not a shared one.
@@ -286,9 +292,8 @@ impl Broker {
         if !self.unsubscribe_filter(id, Target::Session(session)) {
             return false;
         }
-        if let Some(entry) = self.clients.session(session) {
-            entry.subscriptions.remove(id);
-        }
+        self.clients
+            .change_session(session, |entry| entry.subscriptions.remove(id));
         true
     }
 
@@ -299,19 +304,18 @@ impl Broker {
         group: &str,
         filter: &str,
     ) -> bool {
-        let Some(entry) = self.clients.session(session) else {
-            return false;
-        };
-        let Some(rare) = &mut entry.rare else {
-            return false;
-        };
-        let shared = &mut rare.shared;
         let is_it = |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
-        let Some(index) = shared.iter().position(is_it) else {
+        let leave = |entry: &mut Session| {
+            let rare = entry.rare.as_mut()?;
+            let index = rare.shared.iter().position(is_it)?;
+            rare.has_left = true;
+            let subscription = rare.shared.swap_remove(index);
+            rare.text_bytes -= subscription.group.len() + subscription.filter.len();
+            Some(subscription)
+        };
+        let Some(subscription) = self.clients.change_session(session, leave).flatten() else {
             return false;
         };
-        let subscription = shared.swap_remove(index);
-        rare.has_left = true;
         self.leave_group(now_ms, session, subscription);
         true
     }

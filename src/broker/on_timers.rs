@@ -5,6 +5,7 @@ use super::clients::Stage;
 use super::effect::CloseHow;
 use super::settings::LogKind;
 use super::timers::{Owner, TICK_MS};
+use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
@@ -12,10 +13,13 @@ use crate::mqtt::ReasonCode;
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
-        let sweep = (self.clients.out.in_flight() > 0).then_some(self.drain.next_stall_sweep_ms);
+        let is_swept =
+            self.clients.out.in_flight() > 0 || self.clients.lease.held(Account::Packets) > 0;
+        let sweep = is_swept.then_some(self.drain.next_stall_sweep_ms);
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
         let lookup = self.replays.next_lookup_ms();
-        [self.clients.timers.next_ms(), sweep, retained, lookup]
+        let look = self.next_pressure_look_ms();
+        [self.clients.timers.next_ms(), sweep, retained, lookup, look]
             .into_iter()
             .flatten()
             .min()
@@ -36,6 +40,7 @@ impl Broker {
         if now_ms >= self.drain.next_stall_sweep_ms {
             self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
             self.close_stalled(now_ms);
+            self.close_slow_packets(now_ms);
         }
         if now_ms >= self.replays.next_sweep_ms {
             self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;

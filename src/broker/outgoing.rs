@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::limits::PAYLOAD_REFERENCE_BYTES_MIN;
-use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::mqtt::{PacketId, PublishHead, QoS, Version};
 use crate::outbound::{Outbound, Range};
 use crate::session::SHARED_ID_BIT;
@@ -138,6 +138,7 @@ impl<'a> Outgoing<'a> {
             retain: self.retain,
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
+            holders: Holders::default(),
         });
         self.owned = Some(message.clone());
         message

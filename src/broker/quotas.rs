@@ -267,10 +267,8 @@ impl Broker {
         } else if now_ms > ended_ms + limits::HELD_AFTER_END_MS {
             return self.end_held(now_ms, conn, before);
         }
-        let held = entry.partial.take();
         self.clients.replies_to = conn;
-        if let Some(held) = held {
-            self.clients.partial_bytes -= held.capacity();
+        if let Some(held) = self.clients.take_partial(conn) {
             self.packets(now_ms, conn, &held);
         }
         self.clients.flush_replies();
@@ -298,8 +296,7 @@ impl Broker {
     pub(super) fn drop_held(&mut self, now_ms: u64, conn: ConnId) {
         let entry = &mut self.clients.conns[conn.index()];
         entry.reading = Reading::Dropping;
-        if let Some(held) = entry.partial.take() {
-            self.clients.partial_bytes -= held.capacity();
+        if let Some(held) = self.clients.take_partial(conn) {
             self.packets(now_ms, conn, &held);
         }
         self.clients.conns[conn.index()].reading = Reading::On;

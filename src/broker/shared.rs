@@ -12,7 +12,7 @@ use crate::ids::{GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;
 use crate::routing::{Entry, EntryOptions, Member, Target};
-use crate::session::{Delivery, Origin, Rare, SharedSubscription};
+use crate::session::{Delivery, Origin, Rare, Session, SharedSubscription};
 
 fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
     if shards == 1 {
@@ -33,21 +33,24 @@ impl Broker {
         options: EntryOptions,
         ticket: u32,
     ) {
-        let Some(entry) = self.clients.session(session) else {
+        let join = |entry: &mut Session| {
+            let rare = entry.rare();
+            let is_it =
+                |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
+            let is_new = !rare.shared.iter().any(is_it);
+            if is_new {
+                rare.shared.push(SharedSubscription {
+                    group: group.into(),
+                    filter: filter.into(),
+                });
+                rare.text_bytes += group.len() + filter.len();
+            }
+            (entry.serial, is_new)
+        };
+        let Some((serial, is_new)) = self.clients.change_session(session, join) else {
             return;
         };
-        let serial = entry.serial;
-        let shared = &mut entry.rare().shared;
-        if !shared
-            .iter()
-            .any(|known| *known.group == *group && *known.filter == *filter)
-        {
-            shared.push(SharedSubscription {
-                group: group.into(),
-                filter: filter.into(),
-            });
-            self.clients.counters.shared_subscriptions += 1;
-        }
+        self.clients.counters.shared_subscriptions += u64::from(is_new);
         let message = SharedMessage::Join {
             group: group.into(),
             filter: filter.into(),
@@ -80,19 +83,20 @@ impl Broker {
     /// A client has gone: it leaves its shared subscriptions if the session `ends`, else it is only away. What waits
     /// for it goes back to be given to other members; so does what is in flight, if the session ends.
     pub(super) fn leave_shared(&mut self, now_ms: u64, session: SessionId, ends: bool) {
-        let Some(entry) = self.clients.session(session) else {
-            return;
-        };
-        let subscriptions = match &mut entry.rare {
-            Some(rare) if ends => std::mem::take(&mut rare.shared),
+        let leave = |entry: &mut Session| match &mut entry.rare {
+            Some(rare) if ends => rare.take_shared(),
             Some(rare) => rare.shared.clone(),
             None => Vec::new(),
         };
-        let taken = entry
-            .flow
-            .as_mut()
-            .map(|flow| flow.take_shared(ends))
-            .unwrap_or_default();
+        let Some(subscriptions) = self.clients.change_session(session, leave) else {
+            return;
+        };
+        let flow = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_mut());
+        let taken = flow.map(|flow| flow.take_shared(ends)).unwrap_or_default();
+        self.clients.charge_flow_of(session);
         for subscription in subscriptions {
             if ends {
                 self.leave_group(now_ms, session, subscription);

@@ -71,6 +71,11 @@ impl Timers {
         self.heap = deadlines.into();
     }
 
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.heap.capacity() * size_of::<Reverse<(u32, u32)>>()
+    }
+
     /// How many deadlines there are, stale ones too.
     #[cfg(test)]
     pub fn len(&self) -> usize {

@@ -75,6 +75,16 @@ impl Lease {
         }
     }
 
+    /// What takes memory of an account has changed its size.
+    #[inline]
+    pub fn change(&mut self, account: Account, before: usize, after: usize) {
+        if after > before {
+            self.force(account, (after - before) as u64);
+        } else if after < before {
+            self.give(account, (before - after) as u64);
+        }
+    }
+
     /// Whether an account has room for so many bytes more.
     #[inline]
     pub fn has_room(&self, account: Account, bytes: u64) -> bool {

@@ -17,7 +17,7 @@ use glommio::timer;
 use crate::broker::Counters;
 use crate::ids::ShardId;
 use crate::limits;
-use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
@@ -249,6 +249,7 @@ fn message(name: &str, value: &str) -> Message {
         retain: true,
         expires_at_ms: NEVER,
         origin: 0,
+        holders: Holders::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! An application message that outlives the turn in which it was received, or crosses to another shard.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
 
 /// Never expires.
@@ -23,7 +25,48 @@ pub struct Message {
     pub expires_at_ms: u64,
     /// Who published it, for No Local (MQTT-3.8.3-3): a number that is unique to a session across shards; 0 for the broker.
     pub origin: u64,
+    /// How many sessions hold it.
+    pub holders: Holders,
 }
+
+/// How many sessions, on any shard, hold a message, so that it is charged once. A copy of a message starts with none, and
+/// two messages are equal whoever holds them.
+#[derive(Debug, Default)]
+pub struct Holders(AtomicU32);
+
+impl Holders {
+    /// One more; true if it is the first.
+    #[inline]
+    pub fn enter(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// One fewer; true if it was the last.
+    #[inline]
+    pub fn leave(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Clone for Holders {
+    fn clone(&self) -> Self {
+        Holders::default()
+    }
+}
+
+impl PartialEq for Holders {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Holders {}
 
 impl Message {
     /// Bytes that this message holds: what a queue that references it is charged.

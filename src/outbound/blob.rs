@@ -5,6 +5,7 @@
 //! again until no range refers to the segment.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use bytes::Bytes;
@@ -41,6 +42,8 @@ struct Blob {
     users: u32,
     /// Whether it has been pushed out of the window: nothing may refer to it for long.
     evicted: bool,
+    /// A segment outside of the window that is kept, because copies for those who need it would be larger.
+    pinned: bool,
 }
 
 /// One piece of the log.
@@ -98,6 +101,8 @@ pub struct Blobs {
     position: usize,
     /// Segments with users, in the order in which they were filled.
     filled: Vec<u32>,
+    /// Pinned segments.
+    pinned: VecDeque<u32>,
     /// Segments without users, ready to become the head; the last one used is the warmest.
     ready: Vec<u32>,
     /// Blobs without users that ranges of the current event may still refer to.
@@ -115,6 +120,7 @@ impl Blobs {
             head: 0,
             position: 0,
             filled: Vec::new(),
+            pinned: VecDeque::new(),
             ready: Vec::new(),
             held: Vec::new(),
             extra: 0,
@@ -181,6 +187,7 @@ impl Blobs {
             memory,
             users: 0,
             evicted: false,
+            pinned: false,
         };
         match self.free.pop() {
             Some(index) => {
@@ -224,6 +231,10 @@ impl Blobs {
         let is_segment = matches!(self.blobs[index as usize].memory, Memory::Segment(_));
         if is_segment {
             self.filled.retain(|&segment| segment != index);
+            if self.blobs[index as usize].pinned {
+                self.blobs[index as usize].pinned = false;
+                self.pinned.retain(|&segment| segment != index);
+            }
         }
         self.held.push(index);
     }
@@ -319,6 +330,49 @@ impl Blobs {
             .find(|&index| !self.blobs[index as usize].evicted)?;
         self.blobs[oldest as usize].evicted = true;
         Some(BlobId(oldest))
+    }
+
+    /// Keeps a segment that was to be freed.
+    pub fn pin(&mut self, blob: BlobId) {
+        let entry = &mut self.blobs[blob.0 as usize];
+        (entry.evicted, entry.pinned) = (false, true);
+        self.filled.retain(|&segment| segment != blob.0);
+        self.pinned.push_back(blob.0);
+    }
+
+    /// A pinned segment, for a look at whether it is still worth it; each in its turn.
+    pub fn next_pinned(&mut self) -> Option<BlobId> {
+        let index = self.pinned.pop_front()?;
+        self.pinned.push_back(index);
+        Some(BlobId(index))
+    }
+
+    /// How many segments are pinned.
+    pub fn pinned(&self) -> usize {
+        self.pinned.len()
+    }
+
+    /// A pinned segment is to be freed after all.
+    pub fn unpin(&mut self, blob: BlobId) {
+        let entry = &mut self.blobs[blob.0 as usize];
+        (entry.evicted, entry.pinned) = (true, false);
+        self.pinned.retain(|&segment| segment != blob.0);
+    }
+
+    /// Whether a blob is kept for those who refer to it only, and would not be there otherwise.
+    pub fn is_extra(&self, blob: BlobId) -> bool {
+        let entry = &self.blobs[blob.0 as usize];
+        entry.pinned || !matches!(entry.memory, Memory::Segment(_))
+    }
+
+    /// Gives up segments that are kept for reuse.
+    pub fn trim(&mut self) {
+        while let Some(index) = self.ready.pop() {
+            self.segments -= 1;
+            self.release(index);
+        }
+        self.ready.shrink_to_fit();
+        self.held.shrink_to_fit();
     }
 
     /// Whether a blob has been pushed out of the window.

@@ -69,6 +69,10 @@ pub struct Outbound {
     pending: u64,
     /// How many sends are in flight.
     in_flight: usize,
+    /// Bytes up to which one connection may get copies of its own when it lags behind the window.
+    private_max: u32,
+    /// What that has cost in messages since `take_dropped`.
+    dropped: Dropped,
 }
 
 impl Default for Outbound {
@@ -88,6 +92,8 @@ impl Outbound {
             spare: Vec::new(),
             pending: 0,
             in_flight: 0,
+            private_max: limits::OUTBOUND_BYTES_MAX,
+            dropped: Dropped::default(),
         }
     }
 
@@ -296,7 +302,7 @@ impl Outbound {
             self.keep_spare(list);
         }
         if was_cancelled {
-            self.make_private(conn, |blobs, range| blobs.is_evicted(range.blob));
+            self.rescue(conn, |blobs, range| blobs.is_evicted(range.blob));
         }
         if !self.queues[index].is_empty() {
             self.mark_dirty(conn);
@@ -351,23 +357,92 @@ impl Outbound {
     fn make_room(&mut self, len: usize) {
         self.blobs.rotate(len);
         while let Some(oldest) = self.blobs.evict() {
-            for index in 0..self.queues.len() {
-                if !self.queues[index]
-                    .ranges()
-                    .any(|range| range.blob == oldest)
-                {
-                    continue;
-                }
-                let conn = ConnId(index as u32);
-                self.make_private(conn, |_, range| range.blob == oldest);
-                let still = self.queues[index]
-                    .ranges()
-                    .any(|range| range.blob == oldest);
-                if still && self.queues[index].cancel() {
-                    self.cancel.push(conn);
-                }
+            match self.wanted_of(oldest) >= limits::SEGMENT_BYTES {
+                true => self.blobs.pin(oldest),
+                false => self.clear_segment(oldest),
             }
         }
+        if let Some(pinned) = self.blobs.next_pinned() {
+            self.look_at_pinned(pinned);
+        }
+    }
+
+    /// Frees a pinned segment that few need by now.
+    fn look_at_pinned(&mut self, pinned: BlobId) {
+        if self.wanted_of(pinned) < limits::SEGMENT_BYTES / 2 {
+            self.blobs.unpin(pinned);
+            self.clear_segment(pinned);
+        }
+    }
+
+    /// Bytes that queues refer to in a blob, each for itself: what copies of them would take.
+    fn wanted_of(&self, blob: BlobId) -> usize {
+        let ranges = self.queues.iter().flat_map(|queue| queue.ranges());
+        ranges
+            .filter(|range| range.blob == blob)
+            .map(|range| range.len as usize)
+            .sum()
+    }
+
+    /// Gives those who refer to a segment copies of their own, or asks to cancel the sends that do.
+    fn clear_segment(&mut self, segment: BlobId) {
+        for index in 0..self.queues.len() {
+            let refers = |queue: &Queue| queue.ranges().any(|range| range.blob == segment);
+            if !refers(&self.queues[index]) {
+                continue;
+            }
+            let conn = ConnId(index as u32);
+            self.rescue(conn, |_, range| range.blob == segment);
+            if refers(&self.queues[index]) && self.queues[index].cancel() {
+                self.cancel.push(conn);
+            }
+        }
+    }
+
+    /// As `make_private`, but for what is above the bound on copies: of that the oldest goes.
+    fn rescue(&mut self, conn: ConnId, chosen: impl Fn(&Blobs, &Range) -> bool) {
+        let queue = &self.queues[conn.index()];
+        let (_, rest) = split(&queue.ranges().collect::<Vec<_>>(), queue.in_flight());
+        let wanted: u32 = rest
+            .iter()
+            .filter(|range| chosen(&self.blobs, range))
+            .map(|range| range.len)
+            .sum();
+        if wanted > self.private_max {
+            let dropped = self.drop_oldest(conn, self.private_max);
+            self.dropped.messages += dropped.messages;
+            self.dropped.bytes += dropped.bytes;
+        }
+        self.make_private(conn, chosen);
+    }
+
+    /// Sets how many bytes of copies one connection may have.
+    pub fn set_private_max(&mut self, bytes: u32) {
+        self.private_max = bytes;
+    }
+
+    /// What was dropped because copies of it would have been too much, since the last call.
+    pub fn take_dropped(&mut self) -> Dropped {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Bytes that are kept for a connection alone, or for few: what would be free without it, or a part of that.
+    pub fn own_bytes(&self, conn: ConnId) -> u64 {
+        let ranges = self.queues[conn.index()].ranges();
+        let own = ranges.filter(|range| self.blobs.is_extra(range.blob));
+        own.map(|range| u64::from(range.len)).sum()
+    }
+
+    /// Gives up what is kept for reuse, and segments that few need.
+    pub fn trim(&mut self) {
+        for _ in 0..self.blobs.pinned() {
+            if let Some(pinned) = self.blobs.next_pinned() {
+                self.look_at_pinned(pinned);
+            }
+        }
+        self.blobs.trim();
+        self.spare = Vec::new();
+        self.dirty.shrink_to_fit();
     }
 
     /// Copies those ranges of a connection that are not in flight and for which `chosen` holds to memory of its own.

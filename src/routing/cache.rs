@@ -115,6 +115,15 @@ impl MatchCache {
         self.ages[usize::from(scope)] += 1;
     }
 
+    /// Forgets everything, and gives the memory back.
+    pub(super) fn clear(&mut self) {
+        self.tags = vec![[0; WAYS]; SETS_MIN];
+        self.slots = std::iter::repeat_with(Slot::default)
+            .take(SETS_MIN * WAYS)
+            .collect();
+        self.heap = 0;
+    }
+
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
         self.heap

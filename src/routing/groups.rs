@@ -55,9 +55,15 @@ pub struct Groups {
     names: HashTable<u32>,
     positions: HashTable<Position>,
     hasher: FixedState,
+    /// Bytes of heap of all groups.
+    heap: usize,
 }
 
 impl Group {
+    fn heap(&self) -> usize {
+        self.group.len() + self.filter.len() + self.members.capacity() * size_of::<Member>()
+    }
+
     /// Its members: first those whose clients are connected, then those that are away.
     pub fn members(&self) -> &[Member] {
         &self.members
@@ -82,7 +88,18 @@ impl Groups {
             names: HashTable::new(),
             positions: HashTable::new(),
             hasher: FixedState::with_seed(seed),
+            heap: 0,
         }
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.heap
+            + self.groups.capacity() * size_of::<Group>()
+            + self.free.capacity() * size_of::<u32>()
+            + self.names.allocation_size()
+            + self.positions.allocation_size()
     }
 
     /// Adds a member, or replaces that of the same shard and session; also says whether the group is new.
@@ -96,10 +113,13 @@ impl Groups {
             return (id, known.is_none());
         }
         let at = self.groups[id.0 as usize].members.len();
-        self.groups[id.0 as usize].members.push(Member {
+        let group = &mut self.groups[id.0 as usize];
+        let before = group.heap();
+        group.members.push(Member {
             online: false,
             ..member
         });
+        self.heap += group.heap() - before;
         self.add_position(Position {
             group: id.0,
             member: at as u32,
@@ -220,6 +240,7 @@ impl Groups {
             online: 0,
             turn: 0,
         };
+        self.heap += new.heap();
         let rests = self.free.len() <= limits::GROUP_IDS_RESTING;
         let vacant = if rests { None } else { self.free.pop_front() };
         let id = match vacant {
@@ -250,6 +271,7 @@ impl Groups {
             turn: 0,
         };
         let group = std::mem::replace(&mut self.groups[id.0 as usize], vacant);
+        self.heap -= group.heap();
         let hash = name_hash(&self.hasher, &group.group, &group.filter);
         if let Ok(found) = self.names.find_entry(hash, |&other| other == id.0) {
             found.remove();

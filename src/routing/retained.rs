@@ -157,6 +157,13 @@ impl Retained {
         removed
     }
 
+    /// Gives memory back that is only kept for growth.
+    pub fn trim(&mut self) {
+        let (tree, hasher) = (&self.tree, &self.hasher);
+        self.topics
+            .shrink_to_fit(|&node| topic_hash(tree, hasher, node));
+    }
+
     /// Messages.
     pub fn len(&self) -> usize {
         self.topics.len()

@@ -175,6 +175,11 @@ impl Subscriptions {
         self.len == 0
     }
 
+    /// Forgets the matches that are remembered.
+    pub fn forget_matches(&mut self) {
+        self.cache.clear();
+    }
+
     /// Bytes of memory, all in.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.tree.memory() + self.lists.memory() + self.cache.memory()

@@ -22,12 +22,32 @@ impl Aliases {
             outbound: OutboundAliases::new(outbound_max),
         }
     }
+
+    /// The message that would have told the client the latest alias was not sent. Returns the bytes that are free then.
+    pub fn forget(&mut self, topic: &str) -> usize {
+        let before = self.memory();
+        self.outbound.forget(topic);
+        before - self.memory()
+    }
+
+    /// Bytes of memory, its own included.
+    pub fn memory(&self) -> usize {
+        let inbound = &self.inbound;
+        let outbound = &self.outbound;
+        size_of::<Self>()
+            + inbound.topics.capacity() * size_of::<Option<Box<str>>>()
+            + inbound.text_bytes
+            + outbound.aliases.allocation_size()
+            + outbound.text_bytes
+    }
 }
 
 /// Aliases that the client has set.
 #[derive(Debug, Default)]
 pub struct InboundAliases {
     topics: Vec<Option<Box<str>>>,
+    /// Bytes of the topics.
+    text_bytes: usize,
 }
 
 impl InboundAliases {
@@ -38,7 +58,9 @@ impl InboundAliases {
             self.topics.resize(index + 1, None);
         }
         if self.topics[index].as_deref() != Some(topic) {
-            self.topics[index] = Some(topic.into());
+            let before = self.topics[index].replace(topic.into());
+            self.text_bytes += topic.len();
+            self.text_bytes -= before.map_or(0, |before| before.len());
         }
     }
 
@@ -53,6 +75,8 @@ impl InboundAliases {
 pub struct OutboundAliases {
     aliases: HashMap<Box<str>, u16, FixedState>,
     max: u16,
+    /// Bytes of the topics.
+    text_bytes: usize,
 }
 
 impl OutboundAliases {
@@ -61,6 +85,7 @@ impl OutboundAliases {
         OutboundAliases {
             aliases: HashMap::with_hasher(FixedState::with_seed(0)),
             max,
+            text_bytes: 0,
         }
     }
 
@@ -74,11 +99,14 @@ impl OutboundAliases {
             return None;
         }
         self.aliases.insert(topic.into(), next as u16);
+        self.text_bytes += topic.len();
         Some((next as u16, false))
     }
 
     /// The message that would have told the client the latest alias was not sent.
     pub fn forget(&mut self, topic: &str) {
-        self.aliases.remove(topic);
+        if self.aliases.remove(topic).is_some() {
+            self.text_bytes -= topic.len();
+        }
     }
 }

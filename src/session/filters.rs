@@ -38,6 +38,16 @@ impl Filters {
         }
     }
 
+    /// Bytes of memory beside itself.
+    pub fn memory(&self) -> usize {
+        match self {
+            Filters::None | Filters::One(_) => 0,
+            Filters::Many(filters) => {
+                size_of::<Vec<FilterId>>() + filters.capacity() * size_of::<FilterId>()
+            }
+        }
+    }
+
     /// All of them.
     pub fn as_slice(&self) -> &[FilterId] {
         match self {

@@ -108,6 +108,8 @@ pub struct Flow {
     /// Retained messages in the queue: they do not count towards the bound on messages, and keep QoS 0 messages
     /// behind them.
     replaying: u32,
+    /// Bytes of memory that have been charged to the account.
+    charged: usize,
 }
 
 impl Flow {
@@ -131,6 +133,38 @@ impl Flow {
     /// How many messages wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Bytes of memory, without the messages.
+    #[inline]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.own.memory()
+            + self.shared.memory()
+            + self.queue.capacity() * size_of::<Delivery>()
+            + self.later.capacity() * size_of::<u16>()
+    }
+
+    /// Whether other memory is used than has been charged.
+    #[inline]
+    pub fn is_uncharged(&self) -> bool {
+        self.memory() != self.charged
+    }
+
+    /// Notes that what is used now has been charged; returns what was before.
+    pub fn charge(&mut self) -> usize {
+        let memory = self.memory();
+        std::mem::replace(&mut self.charged, memory)
+    }
+
+    /// What has been charged.
+    pub fn charged(&self) -> usize {
+        self.charged
+    }
+
+    /// Payload bytes of the messages that wait, those of a replay apart.
+    pub fn queued_bytes(&self) -> u64 {
+        self.queue_bytes
     }
 
     /// Whether one more message with QoS above 0 may be sent.
@@ -275,6 +309,12 @@ impl Flow {
             self.queue = VecDeque::new();
         }
         Some(delivery)
+    }
+
+    /// Takes everything that waits.
+    pub fn clear_queue(&mut self) -> VecDeque<Delivery> {
+        (self.queue_bytes, self.waiting_qos0, self.replaying) = (0, 0, 0);
+        std::mem::take(&mut self.queue)
     }
 
     /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,

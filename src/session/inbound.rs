@@ -39,6 +39,11 @@ impl Inbound {
         }
     }
 
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.ids.capacity() * size_of::<u16>()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ids.len()

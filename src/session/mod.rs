@@ -38,6 +38,13 @@ pub struct Will {
     pub expiry_s: Option<u32>,
 }
 
+impl Will {
+    /// Bytes of memory, its own included.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.message.cost()
+    }
+}
+
 /// A shared subscription of a session.
 #[derive(Clone, Debug)]
 pub struct SharedSubscription {
@@ -58,6 +65,27 @@ pub struct Rare {
     pub inbound: Inbound,
     /// Filters, and options, of subscriptions whose retained messages are still to be fetched.
     pub replays: VecDeque<(Box<str>, EntryOptions)>,
+    /// Bytes of the names and filters of these.
+    pub text_bytes: usize,
+}
+
+impl Rare {
+    /// Takes the shared subscriptions out.
+    pub fn take_shared(&mut self) -> Vec<SharedSubscription> {
+        let shared = std::mem::take(&mut self.shared);
+        let text = |one: &SharedSubscription| one.group.len() + one.filter.len();
+        self.text_bytes -= shared.iter().map(text).sum::<usize>();
+        shared
+    }
+
+    /// Bytes of memory, its own included.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.shared.capacity() * size_of::<SharedSubscription>()
+            + self.inbound.memory()
+            + self.replays.capacity() * size_of::<(Box<str>, EntryOptions)>()
+            + self.text_bytes
+    }
 }
 
 /// The state of one client.
@@ -97,6 +125,15 @@ impl Session {
             will: None,
             timer_at: 0,
         }
+    }
+
+    /// Bytes of memory beside itself, but for what waits and is in flight.
+    pub fn memory(&self) -> usize {
+        let will = self.will.as_ref();
+        self.client_id.len()
+            + self.subscriptions.memory()
+            + self.rare.as_ref().map_or(0, |rare| rare.memory())
+            + will.map_or(0, |will| will.memory())
     }
 
     /// Whether it outlives its connection, so that what is in flight has to be kept for another one.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::window::{Progress, Window, next_private};
 use super::*;
 use crate::ids::{GroupId, ShardId};
-use crate::mqtt::message::NEVER;
+use crate::mqtt::message::{Holders, NEVER};
 
 fn message(payload: usize) -> Arc<Message> {
     Arc::new(Message {
@@ -19,6 +19,7 @@ fn message(payload: usize) -> Arc<Message> {
         retain: false,
         expires_at_ms: NEVER,
         origin: 0,
+        holders: Holders::default(),
     })
 }
 

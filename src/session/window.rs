@@ -90,6 +90,12 @@ impl Window {
         self.entries.len()
     }
 
+    /// Bytes of memory, without the messages.
+    #[inline]
+    pub fn memory(&self) -> usize {
+        self.entries.capacity() * size_of::<InFlight>()
+    }
+
     /// Whether none is in flight.
     pub fn is_empty(&self) -> bool {
         self.live == 0

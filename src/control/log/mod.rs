@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use crate::broker::{LogKind, LogMask};
 use crate::config::{Log as Configured, LogDestination};
 use crate::limits;
-use crate::mqtt::message::Message;
+use crate::mqtt::message::{Holders, Message};
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
 use format::Rate;
 use sockets::Datagrams;
@@ -253,6 +253,7 @@ impl Publisher {
             retain: false,
             expires_at_ms: self.shared.now_ms() + limits::LOG_TOPIC_EXPIRY_MS,
             origin: 0,
+            holders: Holders::default(),
         };
         // A shard that takes no more commands loses the line.
         let _ = self.shard.send(ShardCommand::Publish(message));

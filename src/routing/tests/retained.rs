@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::matches;
 use super::subscriptions::{filter, topic};
-use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::routing::Retained;
 
 fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
@@ -20,6 +20,7 @@ fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
         retain: true,
         expires_at_ms,
         origin: 0,
+        holders: Holders::default(),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::broker::{
 use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
-use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::outbound::Slice;
 use crate::shard::Brain;
 
@@ -205,6 +205,7 @@ pub fn message(payload: impl Into<Bytes>) -> Message {
         retain: false,
         expires_at_ms: NEVER,
         origin: 0,
+        holders: Holders::default(),
     }
 }
 
@@ -394,7 +395,9 @@ impl Brain for Puppet {
 
     fn charge(&mut self, _account: Account, _level: u64) {}
 
-    fn settle(&mut self, _now_ms: u64) {}
+    fn settle(&mut self, _now_ms: u64) -> bool {
+        false
+    }
 
     fn counters(&mut self) -> &Counters {
         &self.counters

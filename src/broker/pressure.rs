@@ -1,0 +1,242 @@
+//! What a shard does as memory becomes short (`budget::Rung`), and after a peak.
+//!
+//! Bounds fall by themselves as an account fills (`Lease::threshold`); here is what is done to those that are above them
+//! already. Every measure is counted. Nothing is done to anybody while nothing is short.
+
+use super::Broker;
+use super::clients::{Clients, Stage};
+use super::effect::CloseHow;
+use super::settings::LogKind;
+use crate::budget::{Account, Rung};
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
+
+/// What was seen at the last look.
+#[derive(Default)]
+pub struct Pressure {
+    rung: Rung,
+    next_look_ms: u64,
+    /// Bytes of tables that have been charged.
+    pub tables: usize,
+    /// The most that was held since memory was last given back, and when that was.
+    peak: u64,
+    trimmed_ms: u64,
+}
+
+impl Pressure {
+    /// The step of the ladder that was stood on at the last look.
+    pub fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// When to look again although the step is the same.
+    pub fn next_look_ms(&self) -> u64 {
+        self.next_look_ms
+    }
+}
+
+/// What counts towards a peak: what is given back to the allocator when it falls.
+const PEAKS: [Account; 6] = [
+    Account::Connections,
+    Account::Packets,
+    Account::Outbound,
+    Account::Backlog,
+    Account::Subscriptions,
+    Account::Retained,
+];
+
+impl Broker {
+    /// When a look is due, if one is needed although nothing happens.
+    pub(super) fn next_pressure_look_ms(&self) -> Option<u64> {
+        let is_peaky = self.held() < self.pressure.peak / 4 * 3;
+        (self.pressure.rung > Rung::Calm || is_peaky || self.is_overdrawn())
+            .then_some(self.pressure.next_look_ms)
+    }
+
+    fn held(&self) -> u64 {
+        let held = PEAKS.map(|account| self.clients.lease.held(account).max(0) as u64);
+        held.iter().sum()
+    }
+
+    /// Whether more is held in queues than their account has.
+    fn is_overdrawn(&self) -> bool {
+        let pool = self.clients.lease.pool();
+        pool.free(Account::Outbound) < 0 && self.clients.lease.held(Account::Outbound) > 0
+    }
+
+    /// Looks at what is short: sets the bounds that hold until the next look, and deals with those above them. True if free
+    /// memory is to be given back to the system.
+    pub(super) fn look(&mut self, now_ms: u64, rung: Rung) -> bool {
+        let before = std::mem::replace(&mut self.pressure.rung, rung);
+        self.pressure.next_look_ms = now_ms + limits::PRESSURE_LOOK_MS;
+        self.clients.set_bounds(rung);
+        if rung >= Rung::Shrink || self.is_overdrawn() {
+            self.shorten_queues(now_ms);
+        }
+        if rung >= Rung::Shed || self.is_overdrawn() {
+            self.shed_heaviest(now_ms);
+        }
+        if before >= Rung::Slow && rung < Rung::Slow {
+            // Those who waited go on at their own deadlines, which are near.
+            self.clients.slows = false;
+        }
+        self.wants_trim(now_ms, before, rung)
+    }
+
+    /// Whether there is memory to be given back: at the first step of the ladder, and after a peak.
+    fn wants_trim(&mut self, now_ms: u64, before: Rung, rung: Rung) -> bool {
+        let held = self.held();
+        self.pressure.peak = self.pressure.peak.max(held);
+        let since_ms = now_ms.saturating_sub(self.pressure.trimmed_ms);
+        let climbs = rung > before && rung >= Rung::Trim;
+        let stays = rung >= Rung::Trim && since_ms >= limits::TRIM_SHORT_MS;
+        let fell = held < self.pressure.peak / 4 * 3 && since_ms >= limits::TRIM_MS;
+        if !(climbs || stays || fell) {
+            return false;
+        }
+        self.pressure.trimmed_ms = now_ms;
+        self.pressure.peak = held;
+        self.clients.counters.trims += 1;
+        self.trim(rung);
+        true
+    }
+
+    /// Gives up what is only kept for reuse, and under pressure what is only remembered.
+    fn trim(&mut self, rung: Rung) {
+        self.clients.trim();
+        self.routing.retained.trim();
+        if rung >= Rung::Trim {
+            self.routing.subscriptions.forget_matches();
+        }
+    }
+
+    /// Brings queues that are longer than their bound down to it, as their policy has it.
+    fn shorten_queues(&mut self, now_ms: u64) {
+        let max = self.clients.outbound_max;
+        for index in 0..self.clients.out.len() {
+            let conn = ConnId(index as u32);
+            if self.clients.out.pending(conn) > max {
+                let dropped = self.clients.out.drop_oldest(conn, max / 2);
+                self.clients.counters.publish_dropped += dropped.messages;
+            }
+        }
+        self.end_event(now_ms);
+    }
+
+    /// Closes the connection that holds most, or empties the session that is away and holds most, whichever is more.
+    fn shed_heaviest(&mut self, now_ms: u64) {
+        let away = self.heaviest_away();
+        match self.heaviest_connection() {
+            Some((bytes, conn)) if away.is_none_or(|(most, _)| bytes >= most) => {
+                self.shed_connection(now_ms, conn, bytes);
+            }
+            _ => {
+                if let Some((bytes, session)) = away {
+                    self.shed_backlog(session, bytes);
+                }
+            }
+        }
+    }
+
+    fn heaviest_connection(&self) -> Option<(u64, ConnId)> {
+        let clients = &self.clients;
+        let weight = |(index, entry): (usize, &super::clients::Conn)| {
+            let conn = ConnId(index as u32);
+            let partial = entry.partial.as_ref().map_or(0, |partial| partial.memory());
+            let session = clients.session_of(conn);
+            let waiting = session.map_or(0, |session| clients.waiting_bytes(session));
+            let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
+            (entry.stage == Stage::Established).then_some((bytes, conn))
+        };
+        let all = clients.conns.iter().enumerate().filter_map(weight);
+        all.max_by_key(|&(bytes, _)| bytes)
+            .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
+    }
+
+    fn heaviest_away(&self) -> Option<(u64, SessionId)> {
+        let clients = &self.clients;
+        let away = clients
+            .session_ids()
+            .filter(|&session| clients.conn_of(session).is_none());
+        away.map(|session| (clients.waiting_bytes(session), session))
+            .max_by_key(|&(bytes, _)| bytes)
+            .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
+    }
+
+    fn shed_connection(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
+        self.clients.counters.shed += 1;
+        self.clients.log_client(LogKind::Warning, conn, |client| {
+            format!("Client {client} holds {bytes} bytes while memory is short, closing.")
+        });
+        // Whoever takes nothing does not take a goodbye either, and what waits for it is what has to go.
+        if self.clients.out.pending(conn) == 0 {
+            return self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+        }
+        self.detach(now_ms, conn, true);
+        self.shut(now_ms, conn, CloseHow::Now);
+    }
+
+    fn shed_backlog(&mut self, session: SessionId, bytes: u64) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let client_id = entry.client_id.clone();
+        let flow = entry.flow.as_mut();
+        let taken = flow.map(|flow| flow.clear_queue()).unwrap_or_default();
+        let counters = &mut self.clients.counters;
+        counters.shed += 1;
+        counters.publish_dropped += taken.len() as u64;
+        counters.backlog_refused += taken.len() as u64;
+        for delivery in &taken {
+            self.clients.unstore(&delivery.message);
+        }
+        self.clients.charge_flow_of(session);
+        self.clients.log(LogKind::Warning, || {
+            format!(
+                "{} messages ({bytes} bytes) that waited for {client_id} are dropped: memory is short.",
+                taken.len()
+            )
+        });
+    }
+}
+
+impl Clients {
+    /// Bytes that wait, or are in flight, for a session.
+    fn waiting_bytes(&self, session: SessionId) -> u64 {
+        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let flow = entry.and_then(|entry| entry.flow.as_ref());
+        flow.map_or(0, |flow| flow.queued_bytes() + flow.charged() as u64)
+    }
+
+    /// Sets the bounds that hold until the next look.
+    fn set_bounds(&mut self, rung: Rung) {
+        let (by_rung, divisor) = match rung {
+            Rung::Calm | Rung::Trim => (limits::OUTBOUND_BYTES_MAX, 1),
+            Rung::Shrink | Rung::Refuse | Rung::Slow => (limits::OUTBOUND_BYTES_SHRUNK, 4),
+            Rung::Drop | Rung::Shed => (limits::OUTBOUND_BYTES_MIN, 16),
+        };
+        let by_account = self.lease.threshold(Account::Outbound);
+        let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
+        self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
+        let backlog = self.lease.threshold(Account::Backlog) / divisor;
+        self.backlog_max = backlog.max(limits::BACKLOG_BYTES_MIN);
+        self.out.set_private_max(self.outbound_max);
+        self.slows = rung >= Rung::Slow;
+    }
+
+    /// Gives up what is only kept for reuse.
+    fn trim(&mut self) {
+        self.out.trim();
+        let live = self.conns.trim(|_, entry| entry.stage == Stage::Free);
+        self.free_conns.retain(|&index| (index as usize) < live);
+        self.free_conns.shrink_to_fit();
+        let live = self.sessions.trim(|_, entry| entry.is_none());
+        self.hot.trim(|index, _| index >= live);
+        self.free_sessions.retain(|&index| (index as usize) < live);
+        self.free_sessions.shrink_to_fit();
+        self.shrink_index();
+        self.effects.shrink_to_fit();
+        self.replies.shrink_to_fit();
+    }
+}
