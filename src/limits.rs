@@ -142,9 +142,6 @@ pub const HANDSHAKE_THREADS_MAX: usize = 4;
 /// Bytes that a TLS connection is counted with: some 5.2 KiB when it is idle, and records that are not whole now and then.
 pub const TLS_CONNECTION_BYTES: u64 = 10 << 10;
 
-/// Bytes for TLS connections where tls_memory_limit does not say otherwise: 52,428 of them.
-pub const TLS_MEMORY_BYTES: u64 = 512 << 20;
-
 /// Bytes of a PROXY header: version 1 has 107 at most, version 2 may carry what the proxy knows besides.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 
@@ -386,7 +383,20 @@ pub const LOGGED_FILTER_CHARS: usize = 100;
 
 /// Bytes of the program itself: code, stacks, log, and what does not grow with clients. Some 12 MB are resident at the
 /// start with two shards.
-pub const PROGRAM_BYTES: u64 = 40 << 20;
+pub const PROGRAM_BYTES: u64 = 24 << 20;
+
+/// Bytes that the program is charged with at least: it grows to that in its first minutes.
+pub const PROGRAM_BYTES_MIN: u64 = 12 << 20;
+
+/// Kernel memory of an idle TCP connection, in bytes: its socket, and what a ring keeps of it.
+pub const SOCKET_BYTES: u64 = 5 << 10;
+
+/// Bytes that are left to others where memory_limit is not set: the kernel's own tables, whoever looks after the host.
+pub const MEMORY_RESERVE_BYTES: u64 = 64 << 20;
+/// The same as a part of what there is, and the greater of both counts.
+pub const MEMORY_RESERVE_DIVISOR: u64 = 16;
+/// But not more than this part, so that a small host can have a broker at all.
+pub const MEMORY_RESERVE_DIVISOR_MAX: u64 = 4;
 
 /// Bytes that every account has at least: below, a broker is not worth starting.
 pub const BUDGET_ACCOUNT_BYTES_MIN: u64 = 2 << 20;
@@ -438,6 +448,43 @@ pub const RUNG_DOWN_MS: u64 = 1000;
 /// Bytes of messages that wait in front of the mesh's rings, or lie in them, per shard, before the shard takes no more
 /// input.
 pub const MESH_WAITING_BYTES_MAX: u64 = 8 << 20;
+/// The same where memory is little; between the two it is what the account has for each shard.
+pub const MESH_WAITING_BYTES_MIN: u64 = 1 << 20;
+
+/// What is taken for the limit where nothing tells how much memory there is.
+pub const MEMORY_UNKNOWN_BYTES: u64 = 1 << 30;
+
+/// The mesh has this part at most of what is left when all accounts have their least.
+pub const MESH_SHARE_DIVISOR: u64 = 16;
+
+/// Milliseconds between two looks at how much memory is used. At 1 GB a second that comes in and stays, 100 MB, which is
+/// what is left above the last step of the ladder with a limit of 2 GB.
+pub const MEMORY_LOOK_MS: u64 = 100;
+
+/// Looks from one reading of the files that take long (what can be reclaimed, limits, what the machine has) to the next
+/// while less than `MEMORY_CLOSE` is used: one a second.
+pub const MEMORY_LOOKS_PER_READING: u32 = 10;
+
+/// Thousandths of a limit from which on each look reads all files.
+pub const MEMORY_CLOSE: u64 = 600;
+
+/// Thousandths of a control group's limit from which on its events count: below, the page cache alone makes them.
+pub const MEMORY_EVENTS_FROM: u64 = 600;
+
+/// Milliseconds for which an event of a control group (`high`, `max`, or `failcnt`) asks for the measures of Shrink.
+pub const MEMORY_EVENTS_MS: u64 = 5000;
+
+/// Hundredths of the time in which some task stood still for want of memory, over ten seconds (PSI), from which on
+/// caches are emptied, and from which on queues are made shorter.
+pub const MEMORY_STALL_TRIM: u64 = 10;
+/// See above.
+pub const MEMORY_STALL_SHRINK: u64 = 30;
+
+/// Control groups that are looked at: the process's own and those above it that have a limit, innermost first.
+pub const MEMORY_GROUPS_MAX: usize = 3;
+
+/// Log lines a minute about steps of the ladder: going up and down once is twelve.
+pub const RUNG_LINES_PER_MINUTE: u32 = 30;
 
 // --- load ---
 

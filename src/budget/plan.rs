@@ -16,6 +16,29 @@ pub struct Wishes {
     pub sizes: [Option<u64>; Account::COUNT],
 }
 
+impl Wishes {
+    /// Shards that have others to send to.
+    fn meshed(&self) -> u64 {
+        match self.shards {
+            1 => 0,
+            shards => u64::from(shards),
+        }
+    }
+
+    /// What accounts have whatever the limit is: those that somebody has given a size, and those that do not grow.
+    fn fixed(&self) -> [u64; Account::COUNT] {
+        let mut limits = [0; Account::COUNT];
+        limits[Account::Program as usize] = limits::PROGRAM_BYTES;
+        limits[Account::Buffers as usize] = self.shard_bytes * u64::from(self.shards);
+        limits[Account::Mesh as usize] =
+            self.mesh_bytes + limits::MESH_WAITING_BYTES_MIN * self.meshed();
+        for (limit, size) in limits.iter_mut().zip(self.sizes) {
+            *limit = size.unwrap_or(*limit);
+        }
+        limits
+    }
+}
+
 /// The limit, and what each account may hold of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -39,35 +62,26 @@ const SHARES: [(Account, u64); 8] = [
 impl Plan {
     /// Splits a limit. `Err` has the least limit that these wishes need, if this one is below it.
     pub fn split(total: u64, wishes: &Wishes) -> Result<Plan, u64> {
-        let mut limits = [0; Account::COUNT];
-        let fixed = [
-            (Account::Program, limits::PROGRAM_BYTES),
-            (
-                Account::Buffers,
-                wishes.shard_bytes * u64::from(wishes.shards),
-            ),
-            (
-                Account::Mesh,
-                wishes.mesh_bytes + limits::MESH_WAITING_BYTES_MAX * u64::from(wishes.shards),
-            ),
-        ];
-        for (account, bytes) in fixed {
-            limits[account as usize] = bytes;
-        }
-        for (limit, size) in limits.iter_mut().zip(wishes.sizes) {
-            *limit = size.unwrap_or(*limit);
-        }
-        let taken: u64 = limits.iter().sum();
+        let mut limits = wishes.fixed();
         let shared: Vec<(Account, u64)> = SHARES
             .into_iter()
             .filter(|(account, _)| wishes.sizes[*account as usize].is_none())
             .collect();
-        let least = taken + shared.len() as u64 * limits::BUDGET_ACCOUNT_BYTES_MIN;
+        let least = limits.iter().fold(
+            shared.len() as u64 * limits::BUDGET_ACCOUNT_BYTES_MIN,
+            |sum, limit| sum.saturating_add(*limit),
+        );
         if total < least {
             return Err(least);
         }
+        let mut rest = total - least;
+        if wishes.sizes[Account::Mesh as usize].is_none() {
+            let span = limits::MESH_WAITING_BYTES_MAX - limits::MESH_WAITING_BYTES_MIN;
+            let waiting = (span * wishes.meshed()).min(rest / limits::MESH_SHARE_DIVISOR);
+            limits[Account::Mesh as usize] += waiting;
+            rest -= waiting;
+        }
         let shares: u64 = shared.iter().map(|(_, share)| share).sum();
-        let rest = total - least;
         for (account, share) in shared {
             limits[account as usize] = limits::BUDGET_ACCOUNT_BYTES_MIN
                 + rest / shares * share
