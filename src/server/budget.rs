@@ -144,10 +144,15 @@ fn limit(config: &Config, given: Option<&Gift>) -> (u64, String) {
     }
 }
 
+/// The most that the limit should be where so much is given.
+pub fn most(given: u64) -> u64 {
+    given - memory::reserve(given)
+}
+
 /// What to warn of when a limit is configured.
 pub fn warning(config: &Config, given: Option<&Gift>) -> Option<String> {
     let (limit, gift) = (config.memory.limit?, given?);
-    let most = gift.bytes - memory::reserve(gift.bytes);
+    let most = most(gift.bytes);
     (limit > most).then(|| {
         format!(
             "memory_limit is {}, and {}: with more than {} the kernel may end the broker.",
