@@ -139,8 +139,9 @@ impl Control {
         });
         self.executor.run(async {
             let on_signals = glommio::spawn_local(on_signals);
-            let sys = sys.map(glommio::spawn_local);
+            // Before the others, which show what it has seen.
             let watch = glommio::spawn_local(watch);
+            let sys = sys.map(glommio::spawn_local);
             let watchdog = watchdog.map(glommio::spawn_local);
             until_end.await;
             stop.close();
