@@ -32,7 +32,7 @@ pub enum ShardCommand {
     Reload(Arc<Settings>, Sender<ShardId>),
     /// Accept from the listeners that there are now; answered when that is begun.
     Listen(Sender<ShardId>),
-    /// Memory is shorter or less short than before; the brain sees how much at the end of its turn. Only wakes.
+    /// Memory is short, or has been until now; the brain sees how much at the end of its turn. Only wakes.
     Pressure,
     /// A thread has worked on a handshake.
     Shaken(Box<Shaken>),

@@ -1,7 +1,7 @@
 //! How much memory is used, looked at ten times a second, and the step of the ladder that follows from it.
 //!
-//! Owns the readings and the ladder; takes no measure itself: shards do, when they see the step in the pool. A shard that
-//! sleeps is woken when it changes.
+//! Owns the readings and the ladder; takes no measure itself: shards do, when they see the step in the pool. Those that
+//! sleep are woken for that.
 
 mod groups;
 mod reading;
@@ -263,26 +263,37 @@ pub(super) async fn watch(
     let started = Instant::now();
     loop {
         let now_ms = started.elapsed().as_millis() as u64;
-        let step = {
+        let (step, is_calm) = {
             let mut monitor = monitor.borrow_mut();
             let whole = monitor.wants_whole();
             let reading = reader.look(whole);
-            monitor.update(now_ms, reading, shared.connections().into())
+            let step = monitor.update(now_ms, reading, shared.connections().into());
+            (step, monitor.ladder.rung() == Rung::Calm)
         };
+        if step.is_some() || !is_calm {
+            wake(&shards);
+        }
         for text in reader.take_failed() {
             let text = format!("Memory: goes on without {text}.");
             log.write(LogKind::Warning, text);
         }
-        if let Some(step) = step {
-            for shard in &shards {
-                // One whose queue is full has a turn anyway.
-                let _ = shard.send(ShardCommand::Pressure);
-            }
-            if let Some(line) = step.line {
-                log.write(kind(step.rung), line);
-            }
+        if let Some(Step {
+            rung,
+            line: Some(line),
+        }) = step
+        {
+            log.write(kind(rung), line);
         }
         timer::sleep(Duration::from_millis(limits::MEMORY_LOOK_MS)).await;
+    }
+}
+
+/// Gives every shard a turn, in which it sees the step and does what it asks for. Above the ground that is at every look: a
+/// shard on which nothing happens has measures to take too, and some take one after the other.
+fn wake(shards: &[ShardHandle]) {
+    for shard in shards {
+        // One whose queue is full has a turn anyway.
+        let _ = shard.send(ShardCommand::Pressure);
     }
 }
 
