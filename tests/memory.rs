@@ -165,6 +165,19 @@ fn a_limit_that_does_not_suffice_is_an_error() {
     );
 }
 
+/// The thresholds that the documentation names are those of the program.
+#[test]
+fn the_ladder_is_documented() {
+    let readme = include_str!("../README.md");
+    for rung in firehose::budget::Rung::ALL.into_iter().skip(1) {
+        let row = format!("| `{}` | {} % |", rung.name(), rung.threshold() / 10);
+        assert!(readme.contains(&row), "{row}");
+    }
+    for name in ACCOUNTS {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
 /// A table that is as small as the documentation says that it may be.
 #[test]
 fn a_small_broker_serves() {
