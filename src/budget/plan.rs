@@ -25,6 +25,16 @@ impl Wishes {
         }
     }
 
+    /// Bytes of an account that shares what is left, at least.
+    fn least(&self, account: Account) -> u64 {
+        let segments = match account {
+            // Each shard has one segment in hand and may need another before that is free.
+            Account::Outbound => 2 * limits::SEGMENT_BYTES as u64 * u64::from(self.shards),
+            _ => 0,
+        };
+        segments.max(limits::BUDGET_ACCOUNT_BYTES_MIN)
+    }
+
     /// What accounts have whatever the limit is: those that somebody has given a size, and those that do not grow.
     fn fixed(&self) -> [u64; Account::COUNT] {
         let mut limits = [0; Account::COUNT];
@@ -33,7 +43,8 @@ impl Wishes {
         limits[Account::Mesh as usize] =
             self.mesh_bytes + limits::MESH_WAITING_BYTES_MIN * self.meshed();
         for (limit, size) in limits.iter_mut().zip(self.sizes) {
-            *limit = size.unwrap_or(*limit);
+            // What does not grow does not shrink either.
+            *limit = size.unwrap_or(*limit).max(*limit);
         }
         limits
     }
@@ -67,14 +78,13 @@ impl Plan {
             .into_iter()
             .filter(|(account, _)| wishes.sizes[*account as usize].is_none())
             .collect();
-        let least = limits.iter().fold(
-            shared.len() as u64 * limits::BUDGET_ACCOUNT_BYTES_MIN,
-            |sum, limit| sum.saturating_add(*limit),
-        );
-        if total < least {
-            return Err(least);
+        let least = |account| wishes.least(account);
+        let all = shared.iter().map(|(account, _)| least(*account));
+        let needed = limits.into_iter().chain(all).fold(0, u64::saturating_add);
+        if total < needed {
+            return Err(needed);
         }
-        let mut rest = total - least;
+        let mut rest = total - needed;
         if wishes.sizes[Account::Mesh as usize].is_none() {
             let span = limits::MESH_WAITING_BYTES_MAX - limits::MESH_WAITING_BYTES_MIN;
             let waiting = (span * wishes.meshed()).min(rest / limits::MESH_SHARE_DIVISOR);
@@ -83,9 +93,8 @@ impl Plan {
         }
         let shares: u64 = shared.iter().map(|(_, share)| share).sum();
         for (account, share) in shared {
-            limits[account as usize] = limits::BUDGET_ACCOUNT_BYTES_MIN
-                + rest / shares * share
-                + rest % shares * share / shares;
+            limits[account as usize] =
+                least(account) + rest / shares * share + rest % shares * share / shares;
         }
         Ok(Plan { total, limits })
     }

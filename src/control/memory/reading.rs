@@ -74,7 +74,7 @@ impl Source {
 }
 
 /// One control group's files.
-struct Watched {
+pub(super) struct Watched {
     group: Group,
     usage: Source,
     stat: Source,
@@ -190,7 +190,7 @@ impl Reader {
 }
 
 impl Watched {
-    fn open(group: Group) -> Watched {
+    pub(super) fn open(group: Group) -> Watched {
         let names = group.names();
         Watched {
             usage: Source::open(group.file(names.usage)),
@@ -209,7 +209,11 @@ impl Watched {
     }
 
     /// Reads what changes slowly; returns the bytes in sockets, where they are told.
-    fn read_whole(&mut self, buffer: &mut [u8], failed: &mut Vec<String>) -> Option<u64> {
+    pub(super) fn read_whole(
+        &mut self,
+        buffer: &mut [u8],
+        failed: &mut Vec<String>,
+    ) -> Option<u64> {
         let limits = self.limits.iter_mut();
         self.limit = limits
             .filter_map(|source| groups::limit_in(source.read(buffer, failed)?))
@@ -225,7 +229,7 @@ impl Watched {
     }
 
     /// Its level, if it has a limit.
-    fn level(&mut self, buffer: &mut [u8], failed: &mut Vec<String>) -> Option<Level> {
+    pub(super) fn level(&mut self, buffer: &mut [u8], failed: &mut Vec<String>) -> Option<Level> {
         let limit = self.limit?;
         let usage: u64 = self.usage.read(buffer, failed)?.trim().parse().ok()?;
         Some(Level {

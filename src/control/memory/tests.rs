@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::groups::{self, Group, Version};
-use super::reading::{resident_in, waiting_in};
+use super::reading::{Watched, resident_in, waiting_in};
 use super::*;
 use crate::budget::Plan;
 
@@ -138,6 +138,44 @@ fn files_of_the_process_are_read() {
     assert_eq!(groups::stalled(text), Some(12));
     assert_eq!(groups::stalled(""), None);
     assert!(resident() > 1 << 20);
+}
+
+#[test]
+fn the_files_of_a_group_are_read_again_and_again() {
+    let folder = std::env::temp_dir().join(format!("firehose-group-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write("memory.current", "1000000\n");
+    write("memory.max", "4000000\n");
+    write("memory.high", "max\n");
+    write("memory.events", "low 0\nhigh 1\nmax 2\n");
+    write(
+        "memory.stat",
+        "anon 100\nfile 300000\nsock 8192\ninactive_file 100000\nactive_file 200000\n",
+    );
+    let mut watched = Watched::open(Group {
+        version: Version::V2,
+        folder: folder.to_str().unwrap().into(),
+    });
+    let (mut buffer, mut failed) = ([0; 4096], Vec::new());
+    // Its limit is not known before everything has been read once.
+    assert_eq!(watched.level(&mut buffer, &mut failed), None);
+    assert_eq!(watched.read_whole(&mut buffer, &mut failed), Some(8192));
+    let mut expected = Level {
+        usage: 700_000,
+        limit: 4_000_000,
+        events: 3,
+    };
+    assert_eq!(watched.level(&mut buffer, &mut failed), Some(expected));
+    write("memory.current", "2000000\n");
+    write("memory.high", "3000000\n");
+    expected.usage = 1_700_000;
+    assert_eq!(watched.level(&mut buffer, &mut failed), Some(expected));
+    watched.read_whole(&mut buffer, &mut failed);
+    expected.limit = 3_000_000;
+    assert_eq!(watched.level(&mut buffer, &mut failed), Some(expected));
+    assert_eq!(failed, [""; 0]);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 fn monitor(total: u64) -> Monitor {
