@@ -130,7 +130,7 @@ impl Budget {
 fn limit(config: &Config, given: Option<&Gift>) -> (u64, String) {
     match (config.memory.limit, given) {
         (Some(limit), None) => (limit, "by memory_limit".into()),
-        (Some(limit), Some(gift)) => (limit, format!("by memory_limit ({})", gift.giver)),
+        (Some(limit), Some(gift)) => (limit, format!("by memory_limit; {}", gift.giver)),
         (None, Some(gift)) => {
             let reserve = memory::reserve(gift.bytes);
             let (giver, left) = (&gift.giver, size_text(reserve));
@@ -249,7 +249,7 @@ mod tests {
         let budget = Budget::new(&config(Some(2 << 30)), shape(2), Some(&gift(4 << 30))).unwrap();
         assert_eq!(
             budget.headline(),
-            "Memory: 2.0 GiB, by memory_limit (somebody has some)."
+            "Memory: 2.0 GiB, by memory_limit; somebody has some."
         );
         let lines = budget.lines();
         assert_eq!(lines.len(), Account::COUNT);
