@@ -33,7 +33,10 @@ fn exit_codes_follow_what_is_found() {
     let (code, text) = check(&["-c", file, "--shards", "1"]);
     assert!(matches!(code, Some(0 | 1)), "{code:?} {text}");
     assert!(!text.contains('\x1b'), "no colour in a pipe");
-    let (code, text) = check(&["-c", file, "--shards", "1", "--memory", "1K", "--json"]);
+    let (code, text) = check(&["-c", file, "--shards", "1", "--memory", "1K"]);
+    assert_eq!(code, Some(3), "{text}");
+    let more = ["--memory", "64M", "--connections", "20000", "--json"];
+    let (code, text) = check(&[&["-c", file, "--shards", "1"], &more[..]].concat());
     assert_eq!(code, Some(1), "{text}");
     let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
     let memory = findings.as_array().unwrap().iter();

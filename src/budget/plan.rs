@@ -16,6 +16,40 @@ pub struct Wishes {
     pub sizes: [Option<u64>; Account::COUNT],
 }
 
+impl Wishes {
+    /// Shards that have others to send to.
+    fn meshed(&self) -> u64 {
+        match self.shards {
+            1 => 0,
+            shards => u64::from(shards),
+        }
+    }
+
+    /// Bytes of an account that shares what is left, at least.
+    fn least(&self, account: Account) -> u64 {
+        let segments = match account {
+            // Each shard has one segment in hand and may need another before that is free.
+            Account::Outbound => 2 * limits::SEGMENT_BYTES as u64 * u64::from(self.shards),
+            _ => 0,
+        };
+        segments.max(limits::BUDGET_ACCOUNT_BYTES_MIN)
+    }
+
+    /// What accounts have whatever the limit is: those that somebody has given a size, and those that do not grow.
+    fn fixed(&self) -> [u64; Account::COUNT] {
+        let mut limits = [0; Account::COUNT];
+        limits[Account::Program as usize] = limits::PROGRAM_BYTES;
+        limits[Account::Buffers as usize] = self.shard_bytes * u64::from(self.shards);
+        limits[Account::Mesh as usize] =
+            self.mesh_bytes + limits::MESH_WAITING_BYTES_MIN * self.meshed();
+        for (limit, size) in limits.iter_mut().zip(self.sizes) {
+            // What does not grow does not shrink either.
+            *limit = size.unwrap_or(*limit).max(*limit);
+        }
+        limits
+    }
+}
+
 /// The limit, and what each account may hold of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -39,39 +73,28 @@ const SHARES: [(Account, u64); 8] = [
 impl Plan {
     /// Splits a limit. `Err` has the least limit that these wishes need, if this one is below it.
     pub fn split(total: u64, wishes: &Wishes) -> Result<Plan, u64> {
-        let mut limits = [0; Account::COUNT];
-        let fixed = [
-            (Account::Program, limits::PROGRAM_BYTES),
-            (
-                Account::Buffers,
-                wishes.shard_bytes * u64::from(wishes.shards),
-            ),
-            (
-                Account::Mesh,
-                wishes.mesh_bytes + limits::MESH_WAITING_BYTES_MAX * u64::from(wishes.shards),
-            ),
-        ];
-        for (account, bytes) in fixed {
-            limits[account as usize] = bytes;
-        }
-        for (limit, size) in limits.iter_mut().zip(wishes.sizes) {
-            *limit = size.unwrap_or(*limit);
-        }
-        let taken: u64 = limits.iter().sum();
+        let mut limits = wishes.fixed();
         let shared: Vec<(Account, u64)> = SHARES
             .into_iter()
             .filter(|(account, _)| wishes.sizes[*account as usize].is_none())
             .collect();
-        let least = taken + shared.len() as u64 * limits::BUDGET_ACCOUNT_BYTES_MIN;
-        if total < least {
-            return Err(least);
+        let least = |account| wishes.least(account);
+        let all = shared.iter().map(|(account, _)| least(*account));
+        let needed = limits.into_iter().chain(all).fold(0, u64::saturating_add);
+        if total < needed {
+            return Err(needed);
+        }
+        let mut rest = total - needed;
+        if wishes.sizes[Account::Mesh as usize].is_none() {
+            let span = limits::MESH_WAITING_BYTES_MAX - limits::MESH_WAITING_BYTES_MIN;
+            let waiting = (span * wishes.meshed()).min(rest / limits::MESH_SHARE_DIVISOR);
+            limits[Account::Mesh as usize] += waiting;
+            rest -= waiting;
         }
         let shares: u64 = shared.iter().map(|(_, share)| share).sum();
-        let rest = total - least;
         for (account, share) in shared {
-            limits[account as usize] = limits::BUDGET_ACCOUNT_BYTES_MIN
-                + rest / shares * share
-                + rest % shares * share / shares;
+            limits[account as usize] =
+                least(account) + rest / shares * share + rest % shares * share / shares;
         }
         Ok(Plan { total, limits })
     }

@@ -16,6 +16,7 @@ struct Place {
 /// See the module. Shared by all shards and the control thread.
 pub struct Pool {
     places: [Place; Account::COUNT],
+    total: AtomicU64,
     rung: AtomicU8,
     /// The least that is leased at once.
     pieces: [i64; Account::COUNT],
@@ -33,6 +34,7 @@ impl Pool {
                 limit: AtomicU64::new(plan.limit(account)),
                 free: AtomicI64::new(plan.limit(account) as i64),
             }),
+            total: AtomicU64::new(plan.total),
             rung: AtomicU8::new(Rung::Calm as u8),
             pieces: Account::ALL.map(piece),
         }
@@ -40,6 +42,7 @@ impl Pool {
 
     /// Goes by another plan from here on; what is held stays held.
     pub fn set_plan(&self, plan: &Plan) {
+        self.total.store(plan.total, Ordering::Relaxed);
         for (place, account) in self.places.iter().zip(Account::ALL) {
             let limit = plan.limit(account);
             let before = place.limit.swap(limit, Ordering::Relaxed);
@@ -47,6 +50,11 @@ impl Pool {
                 .free
                 .fetch_add(limit as i64 - before as i64, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes of all accounts together.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     /// Bytes that an account may hold.

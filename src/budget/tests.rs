@@ -43,6 +43,38 @@ fn what_somebody_has_set_is_kept_and_the_rest_shared() {
 }
 
 #[test]
+fn what_shards_need_is_there() {
+    let mut before = 0;
+    for shards in [1, 2, 8, 64] {
+        let least = Plan::split(0, &wishes(shards)).unwrap_err();
+        assert!(least > before);
+        before = least;
+        let plan = Plan::split(least, &wishes(shards)).unwrap();
+        assert_eq!(sum(&plan), least);
+        assert!(plan.limit(Account::Outbound) >= u64::from(shards) << 21);
+        let meshed = if shards == 1 { 0 } else { u64::from(shards) };
+        let waiting = |plan: &Plan| plan.limit(Account::Mesh) - (1 << 20);
+        assert_eq!(waiting(&plan), meshed * limits::MESH_WAITING_BYTES_MIN);
+        let plan = Plan::split(64 << 30, &wishes(shards)).unwrap();
+        assert_eq!(waiting(&plan), meshed * limits::MESH_WAITING_BYTES_MAX);
+    }
+    assert!(Plan::split(0, &wishes(1)).unwrap_err() < 64 << 20);
+}
+
+#[test]
+fn sizes_without_measure_are_too_much() {
+    let mut wishes = wishes(1);
+    wishes.sizes = [Some(u64::MAX >> 1); Account::COUNT];
+    assert_eq!(Plan::split(1 << 40, &wishes), Err(u64::MAX));
+    wishes.sizes = [Some(0); Account::COUNT];
+    let plan = Plan::split(1 << 30, &wishes).unwrap();
+    assert_eq!(plan.limit(Account::Backlog), 0);
+    // What does not grow is there whatever somebody wishes.
+    assert_eq!(plan.limit(Account::Program), limits::PROGRAM_BYTES);
+    assert_eq!(sum(&plan), limits::PROGRAM_BYTES + (2 << 20) + (1 << 20));
+}
+
+#[test]
 fn accounts_have_names() {
     for account in Account::ALL {
         assert_eq!(Account::by_name(account.name()), Some(account));

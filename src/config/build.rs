@@ -301,6 +301,10 @@ impl Builder {
         };
         let headers = self.globals.websocket_headers;
         let mut config = self.globals.config;
+        config
+            .memory
+            .check()
+            .map_err(|misdeed| ConfigError { at: None, misdeed })?;
         config.local_only = !self.remote;
         if config.local_only {
             let mut draft = self.default.unwrap_or_default();

@@ -15,9 +15,10 @@ use super::{Config, Socket};
 const ORIGIN_COLUMN: usize = 48;
 
 /// Options whose lines add up; of the others the last one counts.
-const ADDING_UP: [&str; 4] = [
+const ADDING_UP: [&str; 5] = [
     "log_dest",
     "log_type",
+    "memory_account",
     "websockets_origin",
     "tls_certificate",
 ];

@@ -102,6 +102,10 @@ pub enum Misdeed {
     },
     /// The option may be given once.
     Duplicate { name: &'static str },
+    /// The option may be given once for each value.
+    Twice { name: &'static str, value: String },
+    /// The accounts that have a size are larger together than the limit on memory.
+    AccountsAboveLimit { sum: String, limit: String },
     /// The option has to stand elsewhere.
     Misplaced {
         name: &'static str,
@@ -163,6 +167,12 @@ impl fmt::Display for Misdeed {
             }
             Misdeed::Invalid { name, value, rule } => write!(f, "{name}: `{value}`: {rule}"),
             Misdeed::Duplicate { name } => write!(f, "{name}: given twice"),
+            Misdeed::Twice { name, value } => write!(f, "{name}: {value} is given twice"),
+            Misdeed::AccountsAboveLimit { sum, limit } => write!(
+                f,
+                "memory_account: the accounts come to {sum}, more than memory_limit has ({limit}); \
+                 raise the limit or make accounts smaller"
+            ),
             Misdeed::Misplaced { name, rule } => write!(f, "{name}: {rule}"),
             Misdeed::NotYet { what } => write!(f, "{what}: not supported yet"),
             Misdeed::WouldOpen { name } => write!(

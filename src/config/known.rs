@@ -92,7 +92,6 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     // The process.
     ("enable_control_api", Unsupported),
     ("global_max_clients", Unsupported),
-    ("memory_limit", Unsupported),
     ("retain_expiry_interval", Unsupported),
     ("retry_interval", Obsolete),
     // Bridges.

@@ -16,6 +16,7 @@ mod effective;
 mod error;
 mod known;
 mod line;
+mod memory;
 mod option;
 mod options;
 mod structure;
@@ -28,6 +29,7 @@ mod transport;
 pub use cpus::CpuList;
 pub use effective::Effective;
 pub use error::{ConfigError, Location, Misdeed, Warning};
+pub use memory::{Memory, size, size_text};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -57,8 +59,8 @@ pub struct Config {
     pub local_only: bool,
     /// Connections on all listeners together; `None`: no bound but that of descriptors.
     pub global_max_connections: Option<u32>,
-    /// TLS connections, which cost more memory than others (`tls_memory_limit`).
-    pub tls_connections_max: u32,
+    /// What memory may be used for.
+    pub memory: Memory,
     /// What one source address may do.
     pub sources: SourceBounds,
     /// Whether `TCP_NODELAY` is set on client sockets.
@@ -82,11 +84,6 @@ pub struct SourceBounds {
     pub rate: u32,
     /// Whether they hold for loopback addresses too. Not as a rule: a proxy on this host has all its clients there.
     pub local: bool,
-}
-
-/// TLS connections that have room in so many bytes.
-fn tls_connections(bytes: u64) -> u32 {
-    u32::try_from(bytes / limits::TLS_CONNECTION_BYTES).unwrap_or(u32::MAX)
 }
 
 impl Default for SourceBounds {
@@ -194,7 +191,7 @@ impl Default for Config {
             sockets: Vec::new(),
             local_only: true,
             global_max_connections: None,
-            tls_connections_max: tls_connections(limits::TLS_MEMORY_BYTES),
+            memory: Memory::default(),
             sources: SourceBounds::default(),
             set_tcp_nodelay: false,
             pid_file: None,

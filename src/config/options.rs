@@ -1,8 +1,8 @@
 //! The options: one entry each, with its name, default, range and the field that it sets.
 //!
 //! Names, units, ranges and defaults are those of mosquitto.conf(5) in 2.0 and 2.1; where the two differ, the wider
-//! range is taken. `shards`, `cpu_list`, `log_format` and
-//! `log_lines_per_second` are our own.
+//! range is taken. `shards`, `cpu_list`, `memory_account`,
+//! `log_format` and `log_lines_per_second` are our own.
 
 use super::access;
 use super::bounds::{check_retain_source, rate};
@@ -11,7 +11,7 @@ use super::error::Misdeed;
 use super::line::{self, Line};
 use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
 use super::{LogDestination, SocketDomain};
-use super::{tls, transport};
+use super::{memory, tls, transport};
 use crate::broker::{LogKind, LogMask};
 use crate::limits;
 use crate::mqtt::topic;
@@ -108,7 +108,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("enable_proxy_protocol", "", Other(transport::proxy_protocol)),
 
     // TLS.
-    global("tls_memory_limit", "536870912", Number { min: 0, max: i64::MAX, set: |g, v| g.config.tls_connections_max = super::tls_connections(v as u64) }),
+    global("tls_memory_limit", "", Other(memory::tls_limit)),
     listener("certfile", "", Text(|l, v| put(&mut l.tls.certfile, v))),
     listener("keyfile", "", Text(|l, v| put(&mut l.tls.keyfile, v))),
     listener("tls_certificate", "", Other(tls::certificate)),
@@ -152,6 +152,10 @@ pub(super) static OPTIONS: &[Opt] = &[
     global("check_retain_source", "false", Other(check_retain_source)),
     global("allow_duplicate_messages", "true", Boolean(|g, v| g.config.settings.allow_duplicate_messages = v)),
     global("upgrade_outgoing_qos", "false", Boolean(|g, v| g.config.settings.upgrade_outgoing_qos = v)),
+
+    // Memory.
+    global("memory_limit", "0", Other(memory::limit)),
+    global("memory_account", "", Other(memory::account)),
 
     // The process.
     global("sys_interval", "10", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.sys_interval = v as u32 }),

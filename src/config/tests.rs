@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 mod effective;
+mod memory;
 mod misdeeds;
 mod transport;
 

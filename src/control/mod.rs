@@ -6,6 +6,7 @@
 
 mod load;
 mod log;
+pub mod memory;
 pub mod notify;
 mod pid_file;
 mod reports;
@@ -18,6 +19,7 @@ pub use log::LogWriter;
 pub use pid_file::PidFile;
 pub use signals::Signals;
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
 use log::Log;
+use memory::Monitor;
 use reports::Reports;
 use signals::Wanted;
 use sys::Sys;
@@ -123,15 +126,27 @@ impl Control {
         let on_signals = handle_signals(self.signals, self.reload, shards.clone(), log.clone());
         let until_end = watch_shards(self.ends, shards.clone(), log.clone());
         let watchdog = notify::watchdog_interval().map(|half| keep_watch(shards.clone(), half));
-        let sys = (interval_s > 0)
-            .then(|| publish_sys(Sys::new(self.shared, shards.clone()), shards, interval_s));
+        let monitor = Rc::new(RefCell::new(Monitor::new(self.shared.pool().clone())));
+        let watch = memory::watch(
+            monitor.clone(),
+            self.shared.clone(),
+            shards.clone(),
+            log.clone(),
+        );
+        let sys = (interval_s > 0).then(|| {
+            let sys = Sys::new(self.shared, shards.clone(), monitor);
+            publish_sys(sys, shards, interval_s)
+        });
         self.executor.run(async {
             let on_signals = glommio::spawn_local(on_signals);
+            // Before the others, which show what it has seen.
+            let watch = glommio::spawn_local(watch);
             let sys = sys.map(glommio::spawn_local);
             let watchdog = watchdog.map(glommio::spawn_local);
             until_end.await;
             stop.close();
             on_signals.await;
+            watch.cancel().await;
             if let Some(sys) = sys {
                 sys.cancel().await;
             }

@@ -1,13 +1,15 @@
 //! `$SYS`: the counters of all shards as retained messages, under Mosquitto's names (mosquitto(8)), and ours below
-//! `$SYS/broker/firehose/`: every counter and metric, of all shards together and of each under `shard/N/`, and how long
-//! the turns of each took.
+//! `$SYS/broker/firehose/`: every counter and metric, of all shards together and of each under `shard/N/`, how long
+//! the turns of each took, and under `memory/` what memory is used for.
 //!
 //! Where Mosquitto 2.0 differs: its values are gone after 60 seconds without a change (here they stay), an average is
 //! only published anew when it has moved by 0.01 (here when its text has changed), and it publishes every
 //! `sys_interval` + 1 seconds. Its PUBLISH counts leave out those with QoS 2 and retained ones. Its heap is what it allocated; here it is the memory that the process holds.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::fs;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
+use super::memory::Monitor;
 use super::reports::Turns;
 
 /// A name below `$SYS/broker/`, and what it shows.
@@ -93,6 +96,7 @@ const HEAP: [(&str, &str); 2] = [("heap/current", "VmRSS"), ("heap/maximum", "Vm
 pub struct Sys {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
+    memory: Rc<RefCell<Monitor>>,
     loads: Vec<Load>,
     /// What was published last, so that only what has changed is published again.
     last: HashMap<String, String>,
@@ -104,11 +108,16 @@ pub struct Sys {
 }
 
 impl Sys {
-    /// For these shards.
-    pub fn new(shared: Arc<Shared>, shards: Vec<ShardHandle>) -> Self {
+    /// For these shards and their memory.
+    pub fn new(
+        shared: Arc<Shared>,
+        shards: Vec<ShardHandle>,
+        memory: Rc<RefCell<Monitor>>,
+    ) -> Self {
         Sys {
             shared,
             shards,
+            memory,
             loads: vec![Load::default(); LOADS.len()],
             last: HashMap::new(),
             queue: VecDeque::new(),
@@ -154,6 +163,10 @@ impl Sys {
             if let Some(bytes) = status_bytes(&status, field) {
                 self.set(name, bytes.to_string());
             }
+        }
+        let memory = self.memory.borrow().values();
+        for (name, value) in memory {
+            self.set(&format!("firehose/memory/{name}"), value);
         }
         for (index, (name, value)) in LOADS.iter().enumerate() {
             self.loads[index].update(value(&counters), interval.as_secs_f64());

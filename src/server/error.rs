@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::config::size_text;
 use crate::shard::ShardError;
 
 /// A failure that ends the program with exit code 3.
@@ -27,6 +28,13 @@ pub enum ServeError {
     Cpu(u16),
     /// Fewer open files than the connections that are asked for need.
     OpenFiles { limit: u64, wanted: u64 },
+    /// The memory that there is does not suffice for the accounts' least sizes.
+    Memory {
+        limit: u64,
+        origin: String,
+        least: u64,
+        shards: u8,
+    },
     /// A thread could not be started.
     Thread(io::Error),
     /// The channel for commands to a shard could not be made.
@@ -88,6 +96,18 @@ impl fmt::Display for ServeError {
             ServeError::OpenFiles { limit, wanted } => write!(
                 f,
                 "the limit on open files is {limit}, too low for {wanted} connections; raise it (LimitNOFILE=, ulimit -n) or lower max_connections"
+            ),
+            ServeError::Memory {
+                limit,
+                origin,
+                least,
+                shards,
+            } => write!(
+                f,
+                "the limit on memory is {} ({origin}), too low: {shards} {} and the accounts need at least {}; raise memory_limit, run fewer shards or make a memory_account smaller",
+                size_text(*limit),
+                if *shards == 1 { "shard" } else { "shards" },
+                size_text(*least),
             ),
             ServeError::Thread(source) => write!(
                 f,

@@ -5,6 +5,7 @@
 //! the cause and the cure, and exit code 3. The calling thread becomes the control thread.
 
 mod activation;
+pub(crate) mod budget;
 mod error;
 mod handshakes;
 mod listen;
@@ -20,12 +21,13 @@ pub use error::ServeError;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::broker::LogMask;
-use crate::budget::{Plan, Pool};
+use crate::broker::{LogKind, LogMask};
+use crate::budget::Pool;
 use crate::config::{Config, Load};
 use crate::control;
 use crate::limits;
-use crate::shard::Shared;
+use crate::shard::{LogLine, Shared};
+use budget::{Budget, Shape};
 use reload::Reloader;
 
 /// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
@@ -50,6 +52,9 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     let shards = resources::shards(config.shards, cpus.len());
     let mut bound = listen::bind(&config)?;
     resources::check_open_files(&config, shards)?;
+    let shape = Shape::new(shards);
+    let given = control::memory::given();
+    let budget = Budget::new(&config, shape, given.as_ref())?;
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
     let ready = ready_line(&bound.names(), shards, &cpus);
@@ -63,26 +68,41 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
         shards,
         bound.take_listeners(),
         config.global_max_connections,
-        Arc::new(Pool::new(&Plan::unbounded(), shards)),
+        Arc::new(Pool::new(&budget.plan, shards)),
     );
     shared.sources().set(config.sources);
-    shared.set_tls_max(config.tls_connections_max);
+    shared.set_tls_max(budget.tls_connections());
     let checks = passwords::start().map_err(ServeError::Thread)?;
     let handshakes = handshakes::start(shards).map_err(ServeError::Thread)?;
     let mut threads = threads::create(&threads::Plan {
         settings: &Arc::new(settings.clone()),
         shared: &shared,
         cpus: &cpus,
-        descriptors: resources::descriptors(&config),
+        descriptors: budget.descriptors,
         log: &log,
         checks: Some(&checks),
         handshakes: &handshakes,
     })?;
+    let fixed = budget.charge(shared.pool());
+    if wanted.has(LogKind::Information) {
+        tell_of_memory(&config, &budget, given.as_ref(), &log);
+    }
     drop((log, checks, handshakes));
     let sys_interval_s = config.settings.sys_interval;
     let pid_path = config.pid_file.clone();
     let handles = threads.handles.clone();
-    let mut reloader = Reloader::new(load, config, settings, shared.clone(), handles);
+    let shape = Shape {
+        descriptors: Some(budget.descriptors),
+        ..shape
+    };
+    let mut reloader = Reloader::new(
+        load,
+        (config, budget),
+        shape,
+        settings,
+        shared.clone(),
+        handles,
+    );
     let control = control::Control::new(control::Parts {
         ready,
         signals,
@@ -100,8 +120,24 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     threads.go();
     control.run();
     let ended = threads.join();
-    drop(pid_file);
+    drop((pid_file, fixed));
     ended
+}
+
+/// Puts the table of accounts into the log.
+fn tell_of_memory(
+    config: &Config,
+    budget: &Budget,
+    given: Option<&control::memory::Gift>,
+    log: &crossbeam_channel::Sender<LogLine>,
+) {
+    let warning = budget::warning(config, given).map(|text| (LogKind::Warning, text));
+    let table = std::iter::once(budget.headline()).chain(budget.lines());
+    let lines = table.map(|text| (LogKind::Information, text));
+    for (kind, text) in lines.chain(warning) {
+        // There is room for many more at the start.
+        let _ = log.try_send(LogLine { kind, text });
+    }
 }
 
 /// What is printed when connections are accepted: listeners and shards.

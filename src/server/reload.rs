@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use super::budget::{Budget, Shape};
 use super::listen::Bound;
 use crate::broker::{ListenerSettings, LogMask, Settings};
 use crate::config::{Config, Load, Socket};
+use crate::control::memory;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{ShardCommand, ShardHandle, Shared};
@@ -20,6 +22,8 @@ pub struct Reloader {
     load: Load,
     /// What holds now.
     config: Config,
+    budget: Budget,
+    shape: Shape,
     /// By number; `None` for one that is gone. The numbers are those of `settings`.
     slots: Vec<Option<Socket>>,
     settings: Settings,
@@ -30,10 +34,12 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// `settings` are those that the shards were made with, `config` is what they come from.
+    /// `settings` are those that the shards were made with, `config` is what they come from; budget and shape are what
+    /// the accounts were made from.
     pub fn new(
         load: Load,
-        config: Config,
+        (config, budget): (Config, Budget),
+        shape: Shape,
         settings: Settings,
         shared: Arc<Shared>,
         shards: Vec<ShardHandle>,
@@ -42,6 +48,8 @@ impl Reloader {
             load,
             slots: config.sockets.iter().cloned().map(Some).collect(),
             config,
+            budget,
+            shape,
             settings,
             shared,
             shards,
@@ -55,6 +63,8 @@ impl Reloader {
     /// Why nothing has changed.
     pub fn reload(&mut self) -> Result<Vec<String>, String> {
         let (config, mut lines) = (self.load)()?;
+        let budget = Budget::new(&config, self.shape, memory::given().as_ref())
+            .map_err(|error| error.to_string())?;
         let places = self.places(&config);
         let is_again = |(index, place): &(usize, &usize)| places[..*index].contains(place);
         if let Some((index, _)) = places.iter().enumerate().find(is_again) {
@@ -72,6 +82,13 @@ impl Reloader {
         let settings = self.arranged(&config, &places);
         lines.extend(needs_restart(&self.config, &config));
         lines.extend(self.changes(&config, &places, &settings));
+        if budget != self.budget {
+            lines.push(budget.headline());
+            lines.extend(budget.lines());
+        }
+        self.shared.pool().set_plan(&budget.plan);
+        self.shared.set_tls_max(budget.tls_connections());
+        self.budget = budget;
         self.apply(&config, &places, fresh, &settings, &mut lines)?;
         (self.config, self.settings) = (config, settings);
         Ok(lines)
@@ -144,7 +161,7 @@ impl Reloader {
         if without(&self.settings) != without(settings)
             || old.global_max_connections != new.global_max_connections
             || old.sources != new.sources
-            || old.tls_connections_max != new.tls_connections_max
+            || old.memory != new.memory
         {
             lines.push("Settings of the broker have changed.".into());
         }
@@ -230,7 +247,6 @@ impl Reloader {
         self.bound.keep_paths(fresh);
         self.shared.set_max(config.global_max_connections);
         self.shared.sources().set(config.sources);
-        self.shared.set_tls_max(config.tls_connections_max);
         self.tell(ShardCommand::Listen)
     }
 

@@ -32,6 +32,8 @@ pub enum ShardCommand {
     Reload(Arc<Settings>, Sender<ShardId>),
     /// Accept from the listeners that there are now; answered when that is begun.
     Listen(Sender<ShardId>),
+    /// Memory is short, or has been until now; the brain sees how much at the end of its turn. Only wakes.
+    Pressure,
     /// A thread has worked on a handshake.
     Shaken(Box<Shaken>),
     /// End: tell the clients, send what is queued, close everything. Never lost.
@@ -177,6 +179,7 @@ impl<B: Brain> Shard<B> {
                     let _ = done.try_send(self.id);
                 }
                 ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
+                ShardCommand::Pressure => {}
                 ShardCommand::Drain => self.begin_drain()?,
                 ShardCommand::Report(to) => {
                     let _ = to.try_send(ShardReport {

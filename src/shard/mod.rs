@@ -245,6 +245,19 @@ fn receive_buffer_plan(incremental: bool) -> BufferPlan {
     }
 }
 
+/// Bytes of what a shard has from the start, its own and the kernel's: ring and file table, receive buffers (few where
+/// receives share them), places of sends and completions.
+pub fn fixed_bytes(descriptors: u32, few_buffers: bool) -> u64 {
+    // io_uring_sqe with its index, io_uring_cqe, a pointer in the file table (linux/io_uring.h, io_uring/rsrc.c).
+    let ring = 68 * u64::from(limits::RING_SUBMISSIONS)
+        + 16 * u64::from(limits::RING_COMPLETIONS)
+        + 8 * u64::from(descriptors);
+    let plan = receive_buffer_plan(few_buffers);
+    let buffers = (plan.bytes + 16) * usize::from(plan.count);
+    let completions = limits::COMPLETIONS_PER_TURN_MAX * size_of::<Completion>();
+    ring + (buffers + completions + SendArena::BYTES) as u64
+}
+
 /// The limit on open files, which bounds the file table too.
 fn open_files_max() -> u32 {
     let mut limit = libc::rlimit {

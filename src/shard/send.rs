@@ -23,6 +23,10 @@ const _: () =
     assert!(std::mem::offset_of!(Slice, len) == std::mem::offset_of!(libc::iovec, iov_len));
 
 impl SendArena {
+    /// Bytes of both.
+    pub(super) const BYTES: usize =
+        SEND_ARENA_SLICES * size_of::<Slice>() + SEND_ARENA_HEADERS * size_of::<libc::msghdr>();
+
     pub(super) fn new() -> Self {
         SendArena {
             slices: Vec::with_capacity(SEND_ARENA_SLICES),

@@ -1,17 +1,14 @@
 //! The checks: facts and wishes to findings. No file is read here but through `Host`.
 
 use super::facts::Host;
+use super::memory;
 use super::report::{Finding, Severity};
 use crate::config::{Config, LogDestination};
 use crate::limits;
+use crate::server::budget::Shape;
 use crate::server::resources;
 use crate::uring::RingError;
 
-/// User memory of a connection with a subscription, in bytes: 385 to 450 are measured for idle ones (perf/2026-11-23-broker,
-/// perf/2026-11-23-side-by-side), and some more for those with traffic.
-pub(super) const USER_BYTES: u64 = 1024;
-/// Kernel memory of an idle TCP socket with its file, in bytes: an estimate, not measured.
-pub(super) const KERNEL_BYTES: u64 = 4096;
 /// Locked memory below which the control thread's executor does not start, in bytes.
 pub(super) const MEMLOCK_BYTES: u64 = 512 << 10;
 
@@ -23,8 +20,8 @@ const LIMITS_FILE: &str = "50-firehose.limits.conf";
 pub(super) struct Wish {
     pub connections: u64,
     pub shards: u8,
-    /// Bytes for the connections; `None`: what the host has.
-    pub memory: Option<u64>,
+    /// What memory is split for.
+    pub shape: Shape,
     /// Slots of each ring's file table.
     pub files: u32,
 }
@@ -64,8 +61,7 @@ pub(super) fn all(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding>
             .iter()
             .filter_map(|sysctl| setting(host, sysctl, wish)),
     );
-    findings.extend(tcp_mem(host, wish));
-    findings.extend(memory(host, wish));
+    findings.extend(memory::findings(host, config, wish));
     findings.push(cpus(host, wish));
     findings.extend(information(host));
     findings.extend(listeners(host, config));
@@ -77,7 +73,7 @@ fn number(host: &dyn Host, path: &str) -> Option<u64> {
     host.read(path)?.parse().ok()
 }
 
-fn grade(good: bool, otherwise: Severity) -> Severity {
+pub(super) fn grade(good: bool, otherwise: Severity) -> Severity {
     if good { Severity::Ok } else { otherwise }
 }
 
@@ -191,67 +187,13 @@ fn setting(host: &dyn Host, sysctl: &Sysctl, wish: &Wish) -> Option<Finding> {
 }
 
 /// Bytes that the smallest buffers of a connection take, both directions.
-fn buffer_bytes(host: &dyn Host) -> u64 {
+pub(super) fn buffer_bytes(host: &dyn Host) -> u64 {
     let least = |name: &str| {
         let text = host.read(&format!("/proc/sys/net/ipv4/{name}"));
         text.and_then(|text| text.split_whitespace().next()?.parse().ok())
             .unwrap_or(4096)
     };
     least("tcp_rmem") + least("tcp_wmem")
-}
-
-fn tcp_mem(host: &dyn Host, wish: &Wish) -> Option<Finding> {
-    let pages: u64 = host
-        .read("/proc/sys/net/ipv4/tcp_mem")?
-        .split_whitespace()
-        .nth(2)?
-        .parse()
-        .ok()?;
-    let wanted = (wish.connections * buffer_bytes(host)).div_ceil(4096);
-    Some(Finding {
-        id: "net.ipv4.tcp_mem",
-        severity: grade(pages >= wanted, Severity::Missing),
-        found: format!("{pages} pages at most"),
-        wanted: format!("at least {wanted}"),
-        why: "With less the kernel drops data of connections that each fill their smallest buffers.",
-        file: None,
-    })
-}
-
-fn memory(host: &dyn Host, wish: &Wish) -> Option<Finding> {
-    let available = || {
-        let text = host.read("/proc/meminfo")?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        line.split_whitespace()
-            .next()?
-            .parse::<u64>()
-            .ok()
-            .map(|kib| kib * 1024)
-    };
-    let cgroup = number(host, "/sys/fs/cgroup/memory.max")
-        .or_else(|| number(host, "/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    let has = wish
-        .memory
-        .into_iter()
-        .chain(available())
-        .chain(cgroup)
-        .min()?;
-    let each = USER_BYTES + KERNEL_BYTES + buffer_bytes(host);
-    let wanted = wish.connections * each;
-    Some(Finding {
-        id: "memory",
-        severity: grade(has >= wanted, Severity::Missing),
-        found: format!("{} MiB", has >> 20),
-        wanted: format!(
-            "{} MiB: {} connections of {each} bytes",
-            wanted.div_ceil(1 << 20),
-            wish.connections
-        ),
-        why: "A connection takes 1 KiB of the broker, about 4 KiB of the kernel and its smallest buffers, if they are full.",
-        file: None,
-    })
 }
 
 fn cpus(host: &dyn Host, wish: &Wish) -> Finding {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod facts;
+mod memory;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use clap::value_parser;
 
 use crate::config::{self, Config};
 use crate::limits::SHARDS_MAX;
+use crate::server::budget::Shape;
 use crate::server::resources;
 
 /// Connections that are wished for where nothing says how many.
@@ -35,7 +37,7 @@ pub(crate) struct Check {
     #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=SHARDS_MAX as i64))]
     shards: Option<u8>,
 
-    /// Memory for the connections, like 512M or 4G [default: what the host has]
+    /// Memory of the broker, like 512M or 4G [default: memory_limit, or what the host gives]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<u64>,
 
@@ -53,18 +55,7 @@ Exit codes:
 
 /// Bytes from `N`, `NK`, `NM` or `NG`.
 fn size(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
-        Some(b'K') => (&text[..text.len() - 1], 10),
-        Some(b'M') => (&text[..text.len() - 1], 20),
-        Some(b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "a size like 512M or 4G".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "too much".to_owned())
+    config::size(text).ok_or_else(|| "a size like 512M or 4G".to_owned())
 }
 
 /// Looks, and says what it found.
@@ -78,6 +69,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
         }
     };
     config.shards = options.shards.or(config.shards);
+    config.memory.limit = options.memory.or(config.memory.limit);
     resources::raise_open_files();
     let cpus = match resources::cpus(config.cpu_list.as_ref()) {
         Ok(cpus) => cpus.len(),
@@ -87,14 +79,16 @@ pub(super) fn check(options: &Check) -> ExitCode {
         }
     };
     let shards = resources::shards(config.shards, cpus);
+    let (budget, _) = memory::budget(&facts::Here, &config, Shape::new(shards));
+    let files = budget.as_ref().map(|budget| budget.descriptors);
     let wish = checks::Wish {
         connections: options
             .connections
             .or_else(|| resources::connections_max(&config))
             .unwrap_or(CONNECTIONS_DEFAULT),
         shards,
-        memory: options.memory,
-        files: resources::descriptors(&config),
+        shape: Shape::new(shards),
+        files: files.unwrap_or_else(|_| resources::descriptors(&config)),
     };
     let findings = checks::all(&facts::Here, &config, &wish);
     if options.json {
@@ -103,6 +97,9 @@ pub(super) fn check(options: &Check) -> ExitCode {
     } else {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         print!("{}", report::table(&findings, colour));
+        if let Ok(budget) = budget {
+            println!("\n{}\n{}", budget.headline(), budget.lines().join("\n"));
+        }
     }
     ExitCode::from(report::exit_code(&findings))
 }

@@ -8,6 +8,7 @@ use super::checks::{self, SYSCTLS, Wish};
 use super::facts::Host;
 use super::report::{Finding, Severity, exit_code, table};
 use crate::config::{Config, Socket};
+use crate::server::budget::Shape;
 use crate::uring::RingError;
 
 #[derive(Default)]
@@ -27,7 +28,11 @@ impl MadeUp {
         let wish = Wish {
             connections: 100_000,
             shards: 4,
-            memory: None,
+            shape: Shape {
+                shards: 4,
+                few_buffers: true,
+                descriptors: None,
+            },
             files: 1000,
         };
         let all = checks::all(self, &Config::default(), &wish);
@@ -130,14 +135,30 @@ fn each_check_grades_what_it_finds() {
             "1 2 200000",
             Ok,
         ),
+        ("memory", "/proc/meminfo", "MemTotal: 2097152 kB", Missing),
+        ("memory", "/proc/meminfo", "MemTotal: 3145728 kB", Ok),
+        ("memory_limit", "/proc/meminfo", "MemTotal: 65536 kB", Fatal),
+        ("memory_limit", "/proc/meminfo", "MemTotal: 262144 kB", Ok),
         (
-            "memory",
+            "memory.available",
             "/proc/meminfo",
-            "MemAvailable: 1048576 kB",
-            Missing,
+            "MemTotal: 2097152 kB\nMemAvailable: 1048576 kB",
+            Advice,
         ),
-        ("memory", "/proc/meminfo", "MemAvailable: 2097152 kB", Ok),
-        ("memory", "/sys/fs/cgroup/memory.max", "1000000", Missing),
+        ("swap", "/proc/meminfo", "SwapTotal:       1024 kB", Advice),
+        ("swap", "/proc/meminfo", "SwapTotal:       0 kB", Ok),
+        (
+            "vm.overcommit_memory",
+            "/proc/sys/vm/overcommit_memory",
+            "2",
+            Advice,
+        ),
+        (
+            "vm.overcommit_memory",
+            "/proc/sys/vm/overcommit_memory",
+            "0",
+            Ok,
+        ),
         (
             "cpus",
             "/proc/self/status",
@@ -161,7 +182,7 @@ fn each_check_grades_what_it_finds() {
 #[test]
 fn a_host_without_files_is_no_failure() {
     let bare = MadeUp::default();
-    assert_eq!(bare.finding("memory"), None);
+    assert_eq!(bare.finding("memory_limit").unwrap().severity, Severity::Ok);
     assert_eq!(bare.finding("kernel").unwrap().severity, Severity::Advice);
     let strict = MadeUp {
         forbidden: true,
@@ -202,4 +223,45 @@ fn sizes_are_read() {
     assert_eq!(super::size("7"), Ok(7));
     assert!(super::size("").is_err() && super::size("G").is_err());
     assert!(super::size("99999999999G").is_err());
+}
+
+#[test]
+fn a_limit_above_what_there_is_is_named() {
+    let group = "/sys/fs/cgroup/firehose";
+    let host = MadeUp::default()
+        .with("/proc/meminfo", "MemTotal: 16777216 kB")
+        .with("/proc/self/cgroup", "0::/firehose")
+        .with(
+            "/proc/self/mountinfo",
+            "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+        )
+        .with(&format!("{group}/memory.current"), "1")
+        .with(&format!("{group}/memory.max"), "2147483648");
+    let shape = Shape {
+        shards: 1,
+        few_buffers: true,
+        descriptors: None,
+    };
+    let wish = Wish {
+        connections: 10_000,
+        shards: 1,
+        shape,
+        files: 1000,
+    };
+    for (limit, tls, expected) in [
+        (1920 << 20, 100 << 20, [Severity::Ok, Severity::Ok]),
+        (
+            (1920 << 20) + 1,
+            1 << 30,
+            [Severity::Missing, Severity::Missing],
+        ),
+    ] {
+        let mut config = Config::default();
+        config.memory.limit = Some(limit);
+        config.memory.tls = Some(tls);
+        let all = checks::all(&host, &config, &wish);
+        let graded = ["memory_limit", "tls_memory_limit"]
+            .map(|id| all.iter().find(|f| f.id == id).unwrap().severity);
+        assert_eq!(graded, expected, "{all:?}");
+    }
 }

@@ -47,6 +47,7 @@ fn what_is_printed_gives_the_same_settings() {
         "allow_anonymous false\nlistener 1\nlistener_allow_anonymous true\nlistener_auto_id_prefix q\nlistener 2\n",
         "listener 80\nprotocol websockets\nwebsockets_origin a\nwebsockets_origin b\nenable_proxy_protocol 2\n",
         "accept_protocol_versions 3, 5\nmax_keepalive 0x10\npersistent_client_expiration 2h\nmax_publish_rate 5/s\n",
+        "memory_limit 2G\nmemory_account retained 512M\nmemory_account backlog 64M # few\ntls_memory_limit 1M\n",
         "shards 3\ncpu_list 1-2,7\npid_file /run/a b.pid\nlog_timestamp_format %Y # %m\nmax_packet_size 0x100\n",
     ] {
         let (config, _) = read(text).unwrap();

@@ -1,0 +1,189 @@
+//! The memory budget of a broker that runs: the table in its log, `$SYS`, a reload, and limits that are too small.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Instant;
+
+use support::client::Client;
+use support::{Folder, PATIENCE, Program, Server, free_port};
+
+const ACCOUNTS: [&str; 11] = [
+    "program",
+    "sockets",
+    "buffers",
+    "connections",
+    "transports",
+    "packets",
+    "outbound",
+    "backlog",
+    "subscriptions",
+    "retained",
+    "mesh",
+];
+
+const RUNGS: [&str; 7] = ["calm", "trim", "shrink", "refuse", "slow", "drop", "shed"];
+
+fn lines(text: &[&str]) -> Vec<String> {
+    text.iter().map(|line| line.to_string()).collect()
+}
+
+fn start(shards: u32, text: &[&str]) -> Server {
+    Server::start(&Program::Firehose { shards }, &lines(text))
+}
+
+/// Values below `$SYS/broker/firehose/memory/`, once `is_enough` of them are there.
+fn values(
+    server: &Server,
+    is_enough: impl Fn(&BTreeMap<String, String>) -> bool,
+) -> BTreeMap<String, String> {
+    let mut client = Client::connect(server.address(), 4, "looks", true, None);
+    let prefix = "$SYS/broker/firehose/memory/";
+    client.subscribe(&format!("{prefix}#"));
+    let mut values = BTreeMap::new();
+    let started = Instant::now();
+    while !is_enough(&values) {
+        assert!(started.elapsed() < PATIENCE, "{values:#?}");
+        let packet = client.packet().unwrap();
+        assert_eq!(packet[0] & 0xf6, 0x32, "QoS 1: {packet:?}");
+        client.acknowledge(&packet);
+        let text = String::from_utf8_lossy(&packet);
+        let (_, rest) = text.split_once(prefix).unwrap();
+        // Behind the topic stand two bytes of packet identifier, and the payload.
+        let topic_end = packet.len() - rest.len();
+        let topic_len = usize::from(packet[topic_end - prefix.len() - 1]);
+        let (name, rest) = rest.split_at(topic_len - prefix.len());
+        values.insert(name.to_string(), rest[2..].to_string());
+    }
+    values
+}
+
+/// The lines of the table in the log, by account: the size as shown.
+fn table(log: &str) -> BTreeMap<String, String> {
+    let rows = log.lines().filter_map(|line| line.split_once("Memory:   "));
+    rows.map(|(_, row)| {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(words.len(), 5, "{row}");
+        (words[0].to_string(), words[1..3].join(" "))
+    })
+    .collect()
+}
+
+#[test]
+fn the_table_is_in_the_log_and_in_sys() {
+    let server = start(
+        1,
+        &[
+            "memory_limit 96M",
+            "memory_account retained 10M",
+            "sys_interval 1",
+        ],
+    );
+    let log = server.log();
+    assert!(log.contains("Memory: 96.0 MiB, by memory_limit"), "{log}");
+    let table = table(&log);
+    assert_eq!(table.len(), ACCOUNTS.len(), "{log}");
+    assert_eq!(table["retained"], "10.0 MiB");
+
+    let wanted = 7 + 2 * ACCOUNTS.len() + 2 * RUNGS.len();
+    let values = values(&server, |values| values.len() >= wanted);
+    let number = |name: &str| -> u64 { values[name].parse().unwrap() };
+    let limit = 96 << 20;
+    assert_eq!(number("limit"), limit);
+    assert_eq!(number("account/retained/limit"), 10 << 20);
+    let sum: u64 = ACCOUNTS
+        .iter()
+        .map(|name| number(&format!("account/{name}/limit")))
+        .sum();
+    assert!(sum <= limit && limit - sum < 16, "{sum}");
+    assert!(ACCOUNTS.iter().all(|name| table.contains_key(*name)));
+    assert!(number("account/program/used") > 1 << 20);
+    assert_eq!(
+        number("account/buffers/used"),
+        number("account/buffers/limit")
+    );
+    assert!((1 << 20..limit).contains(&number("resident")));
+    assert!((1 << 20..limit).contains(&number("used")));
+    assert!(RUNGS.contains(&&*values["rung"]));
+    for rung in RUNGS {
+        number(&format!("rung/{rung}/entered"));
+        number(&format!("rung/{rung}/seconds"));
+    }
+}
+
+#[test]
+fn a_reload_splits_anew() {
+    let server = start(2, &["memory_limit 256M", "sys_interval 1"]);
+    let log = server.reconfigure(&lines(&[
+        "memory_limit 512M",
+        "memory_account backlog 100M",
+        "sys_interval 1",
+    ]));
+    assert!(log.contains("Memory: 512 MiB, by memory_limit"), "{log}");
+    assert_eq!(table(&log)["backlog"], "100 MiB");
+    values(&server, |values| {
+        values
+            .get("limit")
+            .is_some_and(|bytes| *bytes == (512 << 20).to_string())
+            && values
+                .get("account/backlog/limit")
+                .is_some_and(|bytes| *bytes == (100 << 20).to_string())
+    });
+    let log = server.reconfigure(&lines(&["memory_limit 8M"]));
+    assert!(
+        log.contains("the configuration stays as it was: the limit on memory is 8.0 MiB"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_limit_that_does_not_suffice_is_an_error() {
+    let folder = Folder::new("memory");
+    let serve = |text: &str| {
+        let text = format!("listener {} 127.0.0.1\n{text}\n", free_port());
+        let file = folder.write("firehose.conf", &text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        command.args(["serve", "--shards", "1", "-c"]).arg(file);
+        support::run(&mut command)
+    };
+    let ended = serve("memory_limit 16M");
+    assert_eq!(ended.code, Some(3));
+    assert!(
+        ended
+            .stderr
+            .contains("the limit on memory is 16.0 MiB (by memory_limit"),
+        "{}",
+        ended.stderr
+    );
+    let ended = serve("memory_limit 100M\nmemory_account backlog 200M");
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("the accounts come to 200 MiB"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// The thresholds that the documentation names are those of the program.
+#[test]
+fn the_ladder_is_documented() {
+    let readme = include_str!("../README.md");
+    for rung in firehose::budget::Rung::ALL.into_iter().skip(1) {
+        let row = format!("| `{}` | {} % |", rung.name(), rung.threshold() / 10);
+        assert!(readme.contains(&row), "{row}");
+    }
+    for name in ACCOUNTS {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+/// A table that is as small as the documentation says that it may be.
+#[test]
+fn a_small_broker_serves() {
+    let server = start(1, &["memory_limit 64M", "sys_interval 0"]);
+    let mut client = Client::connect(server.address(), 5, "small", true, None);
+    client.subscribe("a");
+    client.ping();
+    client.disconnect();
+}
