@@ -3,6 +3,10 @@
 //! Bounds that an operator may set are in the configuration; what stands here are the defaults behind it and the
 //! bounds that nobody should need to set. Relations that the code relies on are asserted at compile time.
 
+mod thread;
+
+pub use thread::*;
+
 /// Shards in one process. A shard is named by one byte, and `routing::Entry` keeps room for 256 of them.
 pub const SHARDS_MAX: usize = 64;
 

@@ -24,7 +24,7 @@ mod loom_tests;
 mod tests;
 
 use crate::ids::ShardId;
-use crate::limits::{MESH_DRAIN_MAX, SHARDS_MAX};
+use crate::limits::SHARDS_MAX;
 use ring::{Consumer, Producer};
 use sync::{Arc, AtomicBool, Line, Ordering, fence};
 
@@ -147,15 +147,15 @@ impl<T> Port<T> {
         }
     }
 
-    /// Takes what has arrived, in order per source, at most `MESH_DRAIN_MAX` per source and call. Returns how many.
-    /// What is left makes `prepare_sleep` say no.
+    /// Takes what has arrived, in order per source, at most `max` per source. Returns how many. What is left makes
+    /// `prepare_sleep` say no.
     #[inline]
-    pub fn drain(&mut self, mut take: impl FnMut(ShardId, T)) -> usize {
+    pub fn drain(&mut self, max: usize, mut take: impl FnMut(ShardId, T)) -> usize {
         let mut total = 0;
         for (from, consumer) in self.incoming.iter_mut().enumerate() {
             let Some(consumer) = consumer else { continue };
             let from = ShardId(from as u8);
-            let count = consumer.drain(MESH_DRAIN_MAX, |message| take(from, message));
+            let count = consumer.drain(max, |message| take(from, message));
             if count > 0 {
                 self.freed.insert(from);
                 total += count;

@@ -49,7 +49,7 @@ pub(super) struct Acceptor {
     // Each is boxed and stays where it is while it is in flight: the kernel knows its address.
     #[allow(clippy::vec_box)]
     operations: Vec<Box<AcceptOperation>>,
-    /// Until when those that failed for want of resources rest.
+    /// Until when those that failed for want of resources, or that were one too many for the shard's turns, rest.
     paused_until_ms: Option<u64>,
     in_flight: usize,
 }
@@ -185,8 +185,20 @@ impl<B: Brain> Shard<B> {
             return self.on_accept_failed(index, listener, -completion.result);
         }
         let address = peer_address(&operation.address);
-        self.arm_accept(index)?;
+        match self.overload.is_too_much() {
+            true => self.rest_accepts(),
+            false => self.arm_accept(index)?,
+        }
         self.welcome(completion.result as u32, Peer { address, listener })
+    }
+
+    /// There is too much to do for those who are here: the others wait in the kernel's queue for a while.
+    #[cold]
+    fn rest_accepts(&mut self) {
+        if self.acceptor.paused_until_ms.is_none() {
+            self.acceptor.paused_until_ms = Some(self.now_ms + limits::ACCEPT_PAUSE_MS);
+            self.metrics.add(Metric::AcceptsPaused, 1);
+        }
     }
 
     /// Takes a connection in, if the bounds allow it.

@@ -2,6 +2,7 @@
 //! shard for that).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::ids::ShardId;
 use crate::limits;
@@ -92,16 +93,30 @@ impl<B: Brain> Shard<B> {
         }
     }
 
-    /// Handles what has arrived from other shards.
+    /// Handles what has arrived from other shards, a slice of each at a time, for as long as a turn may work.
     pub(super) fn drain_mesh(&mut self) -> Result<(), ShardError> {
         let now_ms = self.now_ms;
         let brain = &mut self.brain;
         // Connections are few beside messages and need all of `self`: they are kept for after the drain.
         let arrivals = &mut self.arrivals;
-        self.mesh.port.drain(|from, message| match message {
-            ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
-            other => arrivals.push((from, other)),
-        });
+        for slice in 0..limits::MESH_DRAIN_MAX / limits::MESH_DRAIN_SLICE {
+            let count =
+                self.mesh
+                    .port
+                    .drain(limits::MESH_DRAIN_SLICE, |from, message| match message {
+                        ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
+                        other => arrivals.push((from, other)),
+                    });
+            if count < limits::MESH_DRAIN_SLICE {
+                break;
+            }
+            if slice == 0 {
+                self.overload.begin(Instant::now());
+            } else if self.overload.look() {
+                self.overload.leave();
+                break;
+            }
+        }
         if self.arrivals.is_empty() {
             return Ok(());
         }

@@ -31,6 +31,10 @@ metrics! {
     AcceptFailed = "accept_failed",
     /// Turns.
     Turns = "turns",
+    /// Turns that had worked for as long as one may, and left completions or messages to the next.
+    OverloadedTurns = "overloaded_turns",
+    /// How often accepts have rested because turns were long.
+    AcceptsPaused = "accepts_paused",
     /// Completions handled.
     Completions = "completions",
     /// Receives that brought bytes.

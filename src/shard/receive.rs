@@ -2,6 +2,7 @@
 
 use crate::broker::CloseCause;
 use crate::ids::ConnId;
+use crate::limits;
 use crate::uring::{Completion, Filled, Op, ReceiveFailure, ops};
 
 use super::connections::Flags;
@@ -12,13 +13,18 @@ impl<B: Brain> Shard<B> {
     /// Arms receives for the connections that want one. To be called when the effects of the events that led here
     /// have been carried out: a connection that moves away must not receive any more.
     pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
-        if self.buffers.any_lent() {
-            self.to_arm.append(&mut self.starved);
-        }
+        let most = usize::from(self.buffers.lent()) * limits::STARVED_PER_BUFFER;
+        let fed = self.starved.len().min(most);
+        self.to_arm.extend(self.starved.drain(..fed));
         let mut to_arm = std::mem::take(&mut self.to_arm);
         let result = to_arm.drain(..).try_for_each(|conn| self.arm_receive(conn));
         self.to_arm = to_arm;
         result
+    }
+
+    /// Whether connections that found no buffer are still to be received from, and there are buffers.
+    pub(super) fn can_feed_starved(&self) -> bool {
+        !self.starved.is_empty() && self.buffers.lent() > 0
     }
 
     /// Looks at every connection for whether it is to be received from.
@@ -125,7 +131,7 @@ impl<B: Brain> Shard<B> {
             ReceiveFailure::Cancelled | ReceiveFailure::Again => self.to_arm.push(conn),
             ReceiveFailure::NoBuffers => {
                 self.metrics.add(Metric::Starved, 1);
-                self.starved.push(conn);
+                self.starved.push_back(conn);
             }
             ReceiveFailure::Broken(errno) => self.on_broken(conn, errno)?,
         }

@@ -9,18 +9,19 @@ use super::{Brain, Metric, Shard, ShardError};
 
 impl<B: Brain> Shard<B> {
     /// One turn. `since` is when the one before ended; returns when this one did. Sleeps only when there is nothing
-    /// to do; handles a bounded number of completions and mesh messages, so that no one waits for long.
+    /// to do; handles completions and mesh messages for a bounded time, so that no one waits for long.
     pub(super) fn turn(&mut self, since: Instant) -> Result<Instant, ShardError> {
+        self.completions.drain(..std::mem::take(&mut self.handled));
         self.ring
             .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
-        let started = if self.completions.is_empty() {
+        let started = if self.completions.is_empty() && !self.can_feed_starved() {
             self.sleep(since)?
         } else {
             since
         };
         self.now_ms = self.shared.ms_at(started);
 
-        self.handle_completions()?;
+        self.handle_completions(started)?;
         self.drain_mesh()?;
         if self
             .brain
@@ -56,6 +57,8 @@ impl<B: Brain> Shard<B> {
         }
         let ended = Instant::now();
         self.metrics.add(Metric::Turns, 1);
+        let left_work = self.overload.end(ended - started);
+        self.metrics.add(Metric::OverloadedTurns, left_work.into());
         self.turn_ns
             .saturating_record((ended - started).as_nanos() as u64);
         Ok(ended)
@@ -93,15 +96,22 @@ impl<B: Brain> Shard<B> {
         .min()
     }
 
-    fn handle_completions(&mut self) -> Result<(), ShardError> {
-        let mut completions = std::mem::take(&mut self.completions);
-        self.metrics
-            .add(Metric::Completions, completions.len() as u64);
-        let result = completions
-            .drain(..)
-            .try_for_each(|completion| self.handle(completion));
-        self.completions = completions;
-        result
+    /// Handles completions in their order, until all are handled or the turn has worked enough: then the others are
+    /// the first of the next turn.
+    fn handle_completions(&mut self, started: Instant) -> Result<(), ShardError> {
+        self.overload.begin(started);
+        let mut is_enough = false;
+        while !is_enough && let Some(&completion) = self.completions.get(self.handled) {
+            self.handled += 1;
+            self.handle(completion)?;
+            is_enough = completion.user_data.op() == Some(Op::Receive)
+                && self.overload.received(completion.result.max(0) as usize);
+        }
+        self.metrics.add(Metric::Completions, self.handled as u64);
+        if self.handled < self.completions.len() {
+            self.overload.leave();
+        }
+        Ok(())
     }
 
     #[inline]

@@ -4,6 +4,7 @@ mod brain;
 mod closing;
 mod limits;
 mod moving;
+mod overload;
 mod streams;
 mod with_broker;
 mod world;

@@ -1,0 +1,27 @@
+//! Bounds of the thread of a shard: the work of one turn, what is accepted when turns are long, what lies in front of
+//! the mesh. Part of `limits`, like every bound.
+
+/// Milliseconds that a turn handles completions for before it goes on with the rest of what there is to do: the others
+/// keep their order and are handled in the next turn. As long again may be taken by messages of other shards.
+pub const TURN_WORK_MS: u64 = 10;
+
+/// Received bytes after which a turn looks at the clock: 64 small PUBLISH packets, which to 1000 subscribers are some
+/// 1.5 ms.
+pub const TURN_LOOK_BYTES: usize = 4096;
+
+/// Bytes that every receive counts as beside those that it brought: the clock is read once in 16 small ones, which is
+/// two nanoseconds each.
+pub const TURN_RECEIVE_BYTES: usize = 256;
+
+/// Messages taken from one mesh ring between two looks at the clock.
+pub const MESH_DRAIN_SLICE: usize = 16;
+
+/// Milliseconds from which on a turn is long: accepts rest for `ACCEPT_PAUSE_MS` after it.
+pub const TURN_LONG_MS: u64 = 50;
+
+/// Turns in a row that had to leave completions to the next one from which on accepts rest too.
+pub const TURNS_OVERLOADED_MAX: u32 = 8;
+
+/// Connections whose receive found no buffer that are received from again for each buffer that the kernel has: with
+/// more, most of them would find none again.
+pub const STARVED_PER_BUFFER: usize = 16;
