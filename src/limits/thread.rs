@@ -24,4 +24,4 @@ pub const TURNS_OVERLOADED_MAX: u32 = 8;
 
 /// Connections whose receive found no buffer that are received from again for each buffer that the kernel has: with
 /// more, most of them would find none again.
-pub const STARVED_PER_BUFFER: usize = 16;
+pub const STARVED_PER_BUFFER: usize = 4;

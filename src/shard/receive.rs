@@ -13,13 +13,28 @@ impl<B: Brain> Shard<B> {
     /// Arms receives for the connections that want one. To be called when the effects of the events that led here
     /// have been carried out: a connection that moves away must not receive any more.
     pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
-        let most = usize::from(self.buffers.lent()) * limits::STARVED_PER_BUFFER;
-        let fed = self.starved.len().min(most);
-        self.to_arm.extend(self.starved.drain(..fed));
+        if self.can_feed_starved() {
+            self.feed_starved()?;
+        }
         let mut to_arm = std::mem::take(&mut self.to_arm);
-        let result = to_arm.drain(..).try_for_each(|conn| self.arm_receive(conn));
+        let result = to_arm
+            .drain(..)
+            .try_for_each(|conn| self.arm_receive(conn, false));
         self.to_arm = to_arm;
         result
+    }
+
+    /// Receives once from connections that found no buffer, before others do: a multishot receive of one that floods
+    /// takes all buffers at once, and those behind it would never have any.
+    #[cold]
+    fn feed_starved(&mut self) -> Result<(), ShardError> {
+        let most = usize::from(self.buffers.lent()) * limits::STARVED_PER_BUFFER;
+        for _ in 0..self.starved.len().min(most) {
+            if let Some(conn) = self.starved.pop_front() {
+                self.arm_receive(conn, true)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether connections that found no buffer are still to be received from, and there are buffers.
@@ -32,7 +47,7 @@ impl<B: Brain> Shard<B> {
         self.to_arm.extend(self.connections.numbers());
     }
 
-    fn arm_receive(&mut self, conn: ConnId) -> Result<(), ShardError> {
+    fn arm_receive(&mut self, conn: ConnId, once: bool) -> Result<(), ShardError> {
         let idle = Flags::RECEIVING
             .or(Flags::EOF)
             .or(Flags::CLOSING)
@@ -51,7 +66,7 @@ impl<B: Brain> Shard<B> {
         let user_data = entry.user_data(Op::Receive, conn);
         // What a connection that is being flushed still receives is thrown away: it does not move any more.
         let stays = entry.flags.has(Flags::FLUSHING) || self.brain.is_established(conn);
-        let receive = if stays {
+        let receive = if stays && !once {
             ops::receive_multishot
         } else {
             ops::receive_once
