@@ -63,8 +63,9 @@ pub trait Brain {
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>);
     /// The thread beside the brain holds so many bytes of an account now.
     fn charge(&mut self, account: Account, level: u64);
-    /// The end of a turn, for what is to be done once in each.
-    fn settle(&mut self, now_ms: u64);
+    /// The end of a turn, for what is to be done once in each. Returns whether free memory is to be given back to the
+    /// system now.
+    fn settle(&mut self, now_ms: u64) -> bool;
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -172,7 +173,7 @@ impl Brain for Broker {
     }
 
     #[inline]
-    fn settle(&mut self, now_ms: u64) {
+    fn settle(&mut self, now_ms: u64) -> bool {
         Broker::settle(self, now_ms)
     }
 

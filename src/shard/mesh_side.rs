@@ -73,6 +73,13 @@ impl MeshSide {
         }
     }
 
+    /// Gives back the memory of a queue that was long.
+    pub(super) fn shrink(&mut self) {
+        for waiting in &mut self.waiting {
+            waiting.shrink_to_fit();
+        }
+    }
+
     /// Announces that the shard is about to sleep; false when it must not, because something has arrived.
     pub(super) fn prepare_sleep(&mut self) -> bool {
         self.port.prepare_sleep()

@@ -69,6 +69,8 @@ metrics! {
     TransportFailed = "transport_failed",
     /// Connections given up because too many handshakes were waiting.
     HandshakesRefused = "handshakes_refused",
+    /// How often free memory was given back to the system.
+    MemoryGivenBack = "memory_given_back",
     /// Log lines dropped.
     LogDropped = "log_dropped",
 }

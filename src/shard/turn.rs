@@ -46,7 +46,9 @@ impl<B: Brain> Shard<B> {
         // Gathering may have made the brain change its mind about a connection.
         self.run_effects()?;
         self.check_flushing()?;
-        self.brain.settle(self.now_ms);
+        if self.brain.settle(self.now_ms) {
+            self.give_memory_back();
+        }
         self.flush_mesh()?;
         if self.ring.has_queued() {
             self.ring.poll()?;

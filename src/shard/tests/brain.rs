@@ -59,6 +59,8 @@ pub struct Puppet {
     drained_at: Option<u64>,
     /// Bytes per slice of a send.
     slice_bytes: usize,
+    /// Whether free memory is to be given back.
+    gives_back: bool,
     pub seen: Arc<Mutex<Seen>>,
 }
 
@@ -74,6 +76,7 @@ impl Puppet {
             deadline: None,
             drained_at: None,
             slice_bytes,
+            gives_back: false,
             seen: Arc::default(),
         }
     }
@@ -155,6 +158,7 @@ impl Puppet {
                     }
                 }
             }
+            "free" => self.gives_back = true,
             "stay" => self.clients[conn.index()].stays = true,
             "kill" => self.close(conn, CloseHow::Now),
             // Flushes, but gives up after so many milliseconds.
@@ -394,7 +398,9 @@ impl Brain for Puppet {
 
     fn charge(&mut self, _account: Account, _level: u64) {}
 
-    fn settle(&mut self, _now_ms: u64) {}
+    fn settle(&mut self, _now_ms: u64) -> bool {
+        std::mem::take(&mut self.gives_back)
+    }
 
     fn counters(&mut self) -> &Counters {
         &self.counters

@@ -62,6 +62,15 @@ fn connections_wait_for_a_while_behind_a_long_turn() {
 }
 
 #[test]
+fn free_memory_goes_back_when_the_brain_says_so() {
+    let world = World::new(Plan::default());
+    let mut client = world.established();
+    client.say("free\necho done");
+    assert_eq!(client.line(), "done");
+    world.end();
+}
+
+#[test]
 fn a_drain_that_comes_while_completions_wait_ends() {
     let world = World::new(Plan::default());
     let mut clients: Vec<_> = (0..40).map(|_| world.established()).collect();
