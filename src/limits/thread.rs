@@ -25,3 +25,17 @@ pub const TURNS_OVERLOADED_MAX: u32 = 8;
 /// Connections whose receive found no buffer that are received from again for each buffer that the kernel has: with
 /// more, most of them would find none again.
 pub const STARVED_PER_BUFFER: usize = 4;
+
+/// Bytes of the state of a TLS connection whose handshake is over: 4.5 KB of private memory were measured, with its
+/// connection and session.
+pub const TLS_STATE_BYTES: u64 = 5 << 10;
+
+/// What is kept of the account for TLS and WebSocket for bytes on their way out: the account divided by this. Beyond
+/// the rest nobody may begin a handshake, or have more received of a record that is not whole.
+pub const TRANSPORTS_RESERVE_DIVISOR: u64 = 8;
+
+/// Bytes of MQTT in one send of a connection with TLS or WebSocket when half of that reserve is used up.
+pub const TRANSPORT_SEND_BYTES_SHORT: usize = 4 << 10;
+
+/// Bytes of the kernel for a connection with nothing in it: the socket, its file and what epoll-less waiting takes.
+pub const SOCKET_BYTES: u64 = 5 << 10;

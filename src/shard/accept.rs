@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::broker::{LogKind, Peer};
+use crate::budget::{Account, Rung};
 use crate::limits;
 use crate::transport::Plan;
 use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
@@ -207,6 +208,12 @@ impl<B: Brain> Shard<B> {
             return self.close_slot(slot);
         }
         let plan = self.transport_plan(peer.listener);
+        let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
+        if !self.has_memory_for(is_tls) {
+            self.metrics.add(Metric::RefusedForMemory, 1);
+            self.note_full(Full::Memory, peer);
+            return self.close_slot(slot);
+        }
         // Behind a proxy the address is known later: `admit_source_late`.
         let is_proxied = plan.as_ref().is_some_and(|plan| plan.proxy);
         let Some(counted) = (match is_proxied {
@@ -215,7 +222,6 @@ impl<B: Brain> Shard<B> {
         }) else {
             return self.close_slot(slot);
         };
-        let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
         if let Err(full) = self.shared.admit(peer.listener, is_tls) {
             if counted {
                 let sources = self.shared.sources();
@@ -237,6 +243,16 @@ impl<B: Brain> Shard<B> {
         Ok(())
     }
 
+    /// Whether there is memory for one more connection. One that could be refused in MQTT's words is let in for that;
+    /// behind TLS these words would cost a handshake.
+    fn has_memory_for(&self, is_tls: bool) -> bool {
+        let pool = self.shared.pool();
+        let rung = pool.rung();
+        let has_socket = pool.free(Account::Sockets) > limits::SOCKET_BYTES as i64;
+        let has_transport = !is_tls || (rung < Rung::Refuse && self.has_room_for_transports());
+        rung < Rung::Shed && has_socket && has_transport
+    }
+
     /// What connections of a listener speak below MQTT, if anything.
     fn transport_plan(&self, listener: u16) -> Option<Arc<Plan>> {
         let listener = self.shared.listener(listener)?;
@@ -251,6 +267,7 @@ impl<B: Brain> Shard<B> {
             Full::Listener => "max_connections",
             Full::Broker => "global_max_connections",
             Full::Tls => "tls_memory_limit",
+            Full::Memory => "memory_limit",
         };
         if self.shared.sources().may_say_now(self.now_ms) {
             let address = peer.address;

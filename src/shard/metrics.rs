@@ -27,6 +27,8 @@ metrics! {
     Refused = "refused",
     /// Those of them that were one too many of their source address, at once or in a time.
     RefusedByAddress = "refused_by_address",
+    /// Those of them for which there was no memory.
+    RefusedForMemory = "refused_for_memory",
     /// Accepts that failed.
     AcceptFailed = "accept_failed",
     /// Turns.
@@ -67,6 +69,8 @@ metrics! {
     TlsResumed = "tls_resumed",
     /// Connections given up because they broke the rules of their transport.
     TransportFailed = "transport_failed",
+    /// Connections given up because there was no memory left for what TLS and WebSocket hold.
+    TransportsRefused = "transports_refused",
     /// Connections given up because too many handshakes were waiting.
     HandshakesRefused = "handshakes_refused",
     /// How often free memory was given back to the system.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::budget::Account;
 use crate::limits;
 use crate::uring::{Completion, Op};
 
@@ -46,6 +47,7 @@ impl<B: Brain> Shard<B> {
         // Gathering may have made the brain change its mind about a connection.
         self.run_effects()?;
         self.check_flushing()?;
+        self.charge();
         if self.brain.settle(self.now_ms) {
             self.give_memory_back();
         }
@@ -64,6 +66,15 @@ impl<B: Brain> Shard<B> {
         self.turn_ns
             .saturating_record((ended - started).as_nanos() as u64);
         Ok(ended)
+    }
+
+    /// Tells what the thread holds beside the brain.
+    #[inline]
+    fn charge(&mut self) {
+        let sockets = self.connections.open() as u64 * limits::SOCKET_BYTES;
+        self.brain.charge(Account::Sockets, sockets);
+        self.brain
+            .charge(Account::Transports, self.transports.charge());
     }
 
     /// Waits for a completion, a wake-up or the next deadline; returns when it woke.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::broker::{
     CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Settings, Verdict,
 };
-use crate::budget::Account;
+use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
 use crate::mqtt::message::{Message, NEVER};
@@ -61,6 +61,7 @@ pub struct Puppet {
     slice_bytes: usize,
     /// Whether free memory is to be given back.
     gives_back: bool,
+    lease: Lease,
     pub seen: Arc<Mutex<Seen>>,
 }
 
@@ -77,8 +78,14 @@ impl Puppet {
             drained_at: None,
             slice_bytes,
             gives_back: false,
+            lease: Lease::unbounded(),
             seen: Arc::default(),
         }
+    }
+
+    pub fn with_lease(mut self, lease: Lease) -> Self {
+        self.lease = lease;
+        self
     }
 
     fn open(&mut self, peer: Peer) -> ConnId {
@@ -396,7 +403,9 @@ impl Brain for Puppet {
         seen.identified.push((conn, source, user));
     }
 
-    fn charge(&mut self, _account: Account, _level: u64) {}
+    fn charge(&mut self, account: Account, level: u64) {
+        self.lease.set(account, level);
+    }
 
     fn settle(&mut self, _now_ms: u64) -> bool {
         std::mem::take(&mut self.gives_back)

@@ -3,6 +3,7 @@
 mod brain;
 mod closing;
 mod limits;
+mod memory;
 mod moving;
 mod overload;
 mod streams;
