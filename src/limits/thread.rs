@@ -39,3 +39,6 @@ pub const TRANSPORT_SEND_BYTES_SHORT: usize = 4 << 10;
 
 /// Bytes of the kernel for a connection with nothing in it: the socket, its file and what epoll-less waiting takes.
 pub const SOCKET_BYTES: u64 = 5 << 10;
+
+/// Milliseconds after which a shard that takes no input, because too many bytes lie in the mesh's rings, looks again.
+pub const MESH_POLL_MS: u64 = 1;

@@ -155,3 +155,35 @@ fn a_producer_that_waits_for_slots_is_woken() {
         assert_eq!(b.drain(MESH_DRAIN_MAX, |_, _| ()), 1);
     });
 }
+
+#[test]
+fn bytes_never_count_for_less_than_what_is_there() {
+    loom::model(|| {
+        let (mut a, mut b) = two::<usize>(2);
+        let taken = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let seen = Arc::clone(&taken);
+        let consumer = thread::spawn(move || {
+            let mut count = 0;
+            for _ in 0..2 {
+                b.drain_bytes(MESH_DRAIN_MAX, |_, bytes| {
+                    count += bytes;
+                    // Before the ring says so.
+                    seen.store(count, O::SeqCst);
+                    bytes
+                });
+            }
+            b
+        });
+        let mut sent = 0;
+        for bytes in [1, 20] {
+            sent += bytes;
+            a.send_bytes(ShardId(1), bytes, bytes).unwrap();
+            let _ = a.flush();
+            let counted = a.bytes();
+            assert!(counted <= sent && counted >= sent - taken.load(O::SeqCst));
+        }
+        let mut b = consumer.join().unwrap();
+        b.drain_bytes(MESH_DRAIN_MAX, |_, bytes| bytes);
+        assert_eq!(a.bytes(), 0);
+    });
+}

@@ -93,9 +93,15 @@ impl<T> Port<T> {
     /// tries again after `awake`; it is woken for that when slots become free.
     #[inline]
     pub fn send(&mut self, to: ShardId, message: T) -> Result<(), T> {
+        self.send_bytes(to, message, 0)
+    }
+
+    /// As `send`, for a message that counts as so many bytes until it is taken by `drain_bytes`.
+    #[inline]
+    pub fn send_bytes(&mut self, to: ShardId, message: T, bytes: usize) -> Result<(), T> {
         match self.outgoing.get_mut(to.index()) {
             Some(Some(producer)) => {
-                producer.push(message)?;
+                producer.push(message, bytes)?;
                 self.unpublished.insert(to);
                 Ok(())
             }
@@ -151,6 +157,15 @@ impl<T> Port<T> {
     /// `prepare_sleep` say no.
     #[inline]
     pub fn drain(&mut self, max: usize, mut take: impl FnMut(ShardId, T)) -> usize {
+        self.drain_bytes(max, |from, message| {
+            take(from, message);
+            0
+        })
+    }
+
+    /// As `drain`; `take` returns the bytes as which its message was sent.
+    #[inline]
+    pub fn drain_bytes(&mut self, max: usize, mut take: impl FnMut(ShardId, T) -> usize) -> usize {
         let mut total = 0;
         for (from, consumer) in self.incoming.iter_mut().enumerate() {
             let Some(consumer) = consumer else { continue };
@@ -162,6 +177,12 @@ impl<T> Port<T> {
             }
         }
         total
+    }
+
+    /// Bytes of the messages that were sent and not taken, over all targets, as far as these have said so.
+    pub fn bytes(&mut self) -> usize {
+        let rings = self.outgoing.iter_mut().flatten();
+        rings.map(Producer::bytes).sum()
     }
 
     /// Announces that this thread is about to wait. `true`: it may, and every reason to wake it will make another

@@ -114,12 +114,37 @@ fn elements_that_nobody_took_are_dropped_once() {
         "not published"
     );
     let mut kept = vec![];
-    ports[1].incoming[0]
-        .as_mut()
-        .map(|consumer| consumer.drain(1, |taken| kept.push(taken)));
+    ports[1].incoming[0].as_mut().map(|consumer| {
+        consumer.drain(1, |taken| {
+            kept.push(taken);
+            0
+        })
+    });
     assert_eq!(Arc::strong_count(&element), 5);
     drop(ports);
     assert_eq!(Arc::strong_count(&element), 2);
+}
+
+#[test]
+fn bytes_count_until_they_are_taken() {
+    let mut ports = grid::<usize>(3, 4);
+    for (to, bytes) in [(1, 10), (2, 200), (1, 3000)] {
+        assert!(ports[0].send_bytes(ShardId(to), bytes, bytes).is_ok());
+    }
+    assert_eq!(ports[0].bytes(), 3210);
+    let _ = ports[0].flush();
+    assert_eq!(ports[1].drain_bytes(1, |_, bytes| bytes), 1);
+    assert_eq!(ports[0].bytes(), 3200);
+    for (port, left) in [(2, 3000), (1, 0)] {
+        ports[port].drain_bytes(4, |_, bytes| bytes);
+        assert_eq!(ports[0].bytes(), left);
+    }
+    // One that finds no room does not count.
+    for _ in 0..4 {
+        assert!(ports[0].send_bytes(ShardId(1), 5, 5).is_ok());
+    }
+    assert_eq!(ports[0].send_bytes(ShardId(1), 5, 5), Err(5));
+    assert_eq!(ports[0].bytes(), 20);
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl<B: Brain> Shard<B> {
         self.brain.charge(Account::Sockets, sockets);
         self.brain
             .charge(Account::Transports, self.transports.charge());
+        self.brain.charge(Account::Mesh, self.mesh.bytes());
     }
 
     /// Waits for a completion, a wake-up or the next deadline; returns when it woke.
@@ -99,10 +100,16 @@ impl<B: Brain> Shard<B> {
         let draining = self
             .drain_until_ms
             .map(|_| self.now_ms + limits::DRAIN_POLL_MS);
+        // Who takes something out of a ring that is not full wakes nobody for it.
+        let congested = self
+            .mesh
+            .congested()
+            .then_some(self.now_ms + limits::MESH_POLL_MS);
         [
             self.brain.next_deadline(),
             self.acceptor.paused_until_ms(),
             draining,
+            congested,
         ]
         .into_iter()
         .flatten()
