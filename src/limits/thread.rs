@@ -37,8 +37,36 @@ pub const TRANSPORTS_RESERVE_DIVISOR: u64 = 8;
 /// Bytes of MQTT in one send of a connection with TLS or WebSocket when half of that reserve is used up.
 pub const TRANSPORT_SEND_BYTES_SHORT: usize = 4 << 10;
 
-/// Bytes of the kernel for a connection with nothing in it: the socket, its file and what epoll-less waiting takes.
-pub const SOCKET_BYTES: u64 = 5 << 10;
+// What sockets cost was measured on Linux 6.18 over loopback: perf/2026-11-24-sockets.
+
+/// Bytes of the kernel for a connection with nothing in it: the socket, its file, and the receive that waits. 3.6 to
+/// 3.9 KB were measured.
+pub const SOCKET_BYTES: u64 = 4 << 10;
+
+/// Bytes for each connection from which on all is left to the kernel, whose own bounds are no higher as a rule.
+pub const SOCKET_SHARE_AMPLE: u64 = 8 << 20;
+
+/// Bytes for each connection below which its buffers are bounded in both directions: there the kernel's tuning, which
+/// goes to megabytes, would let a few use up what all have.
+pub const SOCKET_SHARE_SMALL: u64 = 64 << 10;
+
+/// Bytes in a socket that have not been sent, at least: a turn's output for a subscriber should go with one send.
+pub const SOCKET_NOTSENT_MIN: u32 = 16 << 10;
+
+/// Bytes in a socket that have not been sent, at most: more does not make a connection faster.
+pub const SOCKET_NOTSENT_MAX: u32 = 256 << 10;
+
+/// Bytes that a full socket holds above those: the packet that went beyond, and the kernel's own of each.
+pub const SOCKET_SEND_OVERHEAD: u64 = 56 << 10;
+
+/// Bytes of a full socket that the kernel has tuned (tcp_wmem).
+pub const SOCKET_SEND_TUNED: u64 = 4 << 20;
+
+/// SO_SNDBUF where the share is small: half of it would let one packet of loopback at a time through, which stalls.
+pub const SOCKET_SEND_BYTES: u32 = 128 << 10;
+
+/// SO_RCVBUF at least, of which the kernel takes twice as much: some packets of a network with large ones.
+pub const SOCKET_RECEIVE_MIN: u32 = 16 << 10;
 
 /// Milliseconds after which a shard that takes no input, because too many bytes lie in the mesh's rings, looks again.
 pub const MESH_POLL_MS: u64 = 1;

@@ -11,6 +11,7 @@ mod listen;
 mod passwords;
 mod reload;
 pub(crate) mod resources;
+pub mod sockets;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::broker::LogMask;
-use crate::budget::{Plan, Pool};
+use crate::budget::{Account, Plan, Pool};
 use crate::config::{Config, Load};
 use crate::control;
 use crate::limits;
@@ -48,7 +49,10 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let cpus = resources::cpus(config.cpu_list.as_ref())?;
     let shards = resources::shards(config.shards, cpus.len());
-    let mut bound = listen::bind(&config)?;
+    let plan = Plan::unbounded();
+    let connections = resources::connections_possible(&config, shards);
+    let buffers = sockets::Buffers::choose(plan.limit(Account::Sockets), connections);
+    let mut bound = listen::bind(&config, buffers)?;
     resources::check_open_files(&config, shards)?;
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
@@ -63,7 +67,7 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
         shards,
         bound.take_listeners(),
         config.global_max_connections,
-        Arc::new(Pool::new(&Plan::unbounded(), shards)),
+        Arc::new(Pool::new(&plan, shards)),
     );
     shared.sources().set(config.sources);
     shared.set_tls_max(config.tls_connections_max);
