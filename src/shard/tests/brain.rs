@@ -193,6 +193,15 @@ impl Puppet {
                     self.effects.push_back(Effect::Mesh { to, message });
                 }
             }
+            // A megabyte for a shard.
+            "load" => {
+                let message = MeshMessage::Publish {
+                    message: Arc::new(message(vec![0; 1 << 20])),
+                    retain_seq: 0,
+                };
+                let to = ShardId(number as u8);
+                self.effects.push_back(Effect::Mesh { to, message });
+            }
             "log" => self.effects.push_back(Effect::Log {
                 kind: LogKind::Notice,
                 text: rest.into(),

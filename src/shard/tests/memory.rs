@@ -180,3 +180,58 @@ fn requests_that_nobody_finishes_are_given_up_before_the_account_is_full() {
     eventually("none", || world.shared.connections() == 0);
     world.end();
 }
+
+/// Shard 1 sleeps; what is for it fills the mesh by bytes long before the number of messages would.
+#[test]
+fn messages_of_many_bytes_hold_up_those_who_send_them() {
+    const MESSAGES: usize = 300;
+    let world = World::new(Plan {
+        shards: 2,
+        memory: Some(budget::Plan::even(1 << 30)),
+        ..Plan::default()
+    });
+    let at = |shard: usize| {
+        let mut client = world.connect();
+        client.say(&format!("go {shard}\nhello\necho in"));
+        assert_eq!(client.line(), "in");
+        client
+    };
+    let (mut sender, mut sleeper) = (at(0), at(1));
+    sleeper.say("nap 500");
+    let writer = std::thread::spawn(move || {
+        for _ in 0..MESSAGES {
+            // Each megabyte is asked for by 32 KiB, so that a buffer has one such wish at most.
+            sender.say(&format!("load 1\necho {}", "x".repeat(32 << 10)));
+        }
+        sender
+    });
+    let mut most = 0;
+    while world
+        .shared
+        .board(crate::ids::ShardId(0))
+        .metrics()
+        .get(Metric::MeshCongested)
+        == 0
+    {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for _ in 0..200 {
+        most = most.max(leased(&world, Account::Mesh));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let bound = limits::MESH_WAITING_BYTES_MAX;
+    // What the receive buffers had in them is still taken.
+    let above = (2 * u64::from(limits::RECV_BUFFERS) + 2) << 20;
+    assert!(most > bound && most < bound + above, "{most}");
+    let mut sender = writer.join().unwrap();
+    for _ in 0..MESSAGES {
+        sender.line();
+    }
+    eventually("all there", || {
+        world.seen(|seen| seen.publishes.len())[1] == MESSAGES
+    });
+    eventually("nothing left", || {
+        leased(&world, Account::Mesh) <= 2 * limits::LEASE_BYTES_MAX
+    });
+    world.end();
+}
