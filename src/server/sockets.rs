@@ -20,10 +20,13 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// For so many connections at most with so many bytes for all of them: what is left for each beside its socket goes
-    /// to what waits to be sent, two parts, and to what waits to be read, one part.
+    /// For so many connections at most with so many bytes for all of them, of which some may be full at once: what is
+    /// left for each of these goes to what waits to be sent, two parts, and to what waits to be read, one part.
     pub fn choose(account_bytes: u64, connections: u64) -> Buffers {
-        let each = (account_bytes / connections.max(1)).saturating_sub(limits::SOCKET_BYTES);
+        let connections = connections.max(1);
+        let rest = account_bytes.saturating_sub(connections.saturating_mul(limits::SOCKET_BYTES));
+        let full = connections.div_ceil(limits::SOCKET_FULL_DIVISOR);
+        let each = rest / full;
         if each >= limits::SOCKET_SHARE_AMPLE {
             return Buffers::default();
         }
@@ -120,14 +123,15 @@ mod tests {
             let buffers = Buffers::choose(500 * MIB, connections);
             assert_eq!((buffers.send, buffers.receive), (None, None));
             let all = buffers.unread_bytes() * connections;
-            assert!(all <= 500 * MIB, "{connections}: {buffers}");
+            let full = all / limits::SOCKET_FULL_DIVISOR;
+            assert!(full <= 500 * MIB, "{connections}: {buffers}");
         }
     }
 
     #[test]
     fn the_more_connections_the_less_for_each() {
-        let mut before = Buffers::choose(500 * MIB, 100);
-        for connections in [300, 1000, 3000, 10_000, 20_000, 100_000, 1 << 20, u64::MAX] {
+        let mut before = Buffers::choose(500 * MIB, 300);
+        for connections in [1000, 3000, 10_000, 20_000, 100_000, 1 << 20, u64::MAX] {
             let buffers = Buffers::choose(500 * MIB, connections);
             assert!(buffers.notsent <= before.notsent, "{connections}");
             assert!(buffers.notsent >= Some(limits::SOCKET_NOTSENT_MIN));

@@ -24,6 +24,15 @@ impl<B: Brain> Shard<B> {
         result
     }
 
+    /// A receive is over that brought bytes. While others have found no buffer, the next one is behind theirs.
+    #[inline]
+    fn receive_again(&mut self, conn: ConnId) {
+        match self.starved.is_empty() {
+            true => self.to_arm.push(conn),
+            false => self.starved.push_back(conn),
+        }
+    }
+
     /// Receives once from connections that found no buffer, before others do: a multishot receive of one that floods
     /// takes all buffers at once, and those behind it would never have any.
     #[cold]
@@ -124,7 +133,7 @@ impl<B: Brain> Shard<B> {
                 handover.received.extend_from_slice(bytes);
             }
             if !completion.more() {
-                self.to_arm.push(conn);
+                self.receive_again(conn);
             }
         } else {
             self.on_receive_ended(conn, completion)?;
