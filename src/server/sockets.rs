@@ -20,8 +20,8 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// For so many connections at most with so many bytes for all of them, of which some may be full at once: what is
-    /// left for each of these goes to what waits to be sent, two parts, and to what waits to be read, one part.
+    /// For so many connections at most with so many bytes for all of them, of which some may be full at once: of what is
+    /// left for each of these two thirds are for what waits to be sent, the rest for what waits to be read.
     pub fn choose(account_bytes: u64, connections: u64) -> Buffers {
         let connections = connections.max(1);
         let rest = account_bytes.saturating_sub(connections.saturating_mul(limits::SOCKET_BYTES));
@@ -35,11 +35,9 @@ impl Buffers {
         let unsent = (each * 2 / 3).saturating_sub(limits::SOCKET_SEND_OVERHEAD);
         let notsent = power_below(unsent.clamp(least, most));
         let is_small = each < limits::SOCKET_SHARE_SMALL;
-        // The kernel counts twice as much as it is asked for.
-        let unread = u64::from(limits::SOCKET_RECEIVE_MIN).max(each / 3 / 2);
         Buffers {
             send: is_small.then_some(limits::SOCKET_SEND_BYTES),
-            receive: is_small.then_some(power_below(unread)),
+            receive: is_small.then_some(limits::SOCKET_RECEIVE_BYTES),
             notsent: Some(notsent),
         }
     }
