@@ -61,7 +61,7 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 /// Bytes of a receive buffer that the kernel fills bit by bit (Linux 6.15 and newer): small receives share one, large
 /// ones have room.
 pub const RECV_BUFFER_BYTES: usize = 32 * 1024;
-/// How many of them a shard has (a power of two): 1 MiB, which bounds what one turn receives and stays in the cache.
+/// How many of them a shard has (a power of two): 512 KiB, which bounds what one turn receives and stays in the cache.
 pub const RECV_BUFFERS: u16 = 16;
 
 /// Bytes of a receive buffer where each receive takes a whole one (older kernels).
