@@ -73,3 +73,7 @@ pub const SOCKET_RECEIVE_BYTES: u32 = 16 << 10;
 
 /// Milliseconds after which a shard that takes no input, because too many bytes lie in the mesh's rings, looks again.
 pub const MESH_POLL_MS: u64 = 1;
+
+/// Milliseconds after which a shard that sleeps looks whether the others have taken what it sent, so that the account of
+/// the mesh does not stand at what is long gone.
+pub const MESH_LOOK_MS: u64 = 100;

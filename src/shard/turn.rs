@@ -101,15 +101,16 @@ impl<B: Brain> Shard<B> {
             .drain_until_ms
             .map(|_| self.now_ms + limits::DRAIN_POLL_MS);
         // Who takes something out of a ring that is not full wakes nobody for it.
-        let congested = self
-            .mesh
-            .congested()
-            .then_some(self.now_ms + limits::MESH_POLL_MS);
+        let mesh = match (self.mesh.congested(), self.mesh.bytes()) {
+            (true, _) => Some(self.now_ms + limits::MESH_POLL_MS),
+            (false, 0) => None,
+            (false, _) => Some(self.now_ms + limits::MESH_LOOK_MS),
+        };
         [
             self.brain.next_deadline(),
             self.acceptor.paused_until_ms(),
             draining,
-            congested,
+            mesh,
         ]
         .into_iter()
         .flatten()
