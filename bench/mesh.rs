@@ -8,7 +8,7 @@ use std::hint::{black_box, spin_loop};
 use std::time::Instant;
 
 use firehose::ids::ShardId;
-use firehose::limits::MESH_SLOTS;
+use firehose::limits::{MESH_DRAIN_MAX, MESH_SLOTS};
 use firehose::mesh::grid;
 
 /// As large as a message between shards.
@@ -39,7 +39,7 @@ fn mesh_one_thread(batch: usize) {
             let _ = black_box(ports[0].send(TARGET, element(round + n)));
         }
         let _ = black_box(ports[0].flush());
-        ports[1].drain(|_, message| {
+        ports[1].drain(MESH_DRAIN_MAX, |_, message| {
             black_box(message);
         });
         let _ = black_box(ports[1].flush());
@@ -96,7 +96,7 @@ fn mesh_two_threads(batch: usize) {
     let reader = std::thread::spawn(move || {
         let mut got = 0;
         while got < MESSAGES / batch * batch {
-            let count = to.drain(|_, message| {
+            let count = to.drain(MESH_DRAIN_MAX, |_, message| {
                 black_box(message);
             });
             let _ = black_box(to.flush());

@@ -8,6 +8,10 @@ mod load;
 
 pub use load::*;
 
+mod thread;
+
+pub use thread::*;
+
 /// Shards in one process. A shard is named by one byte, and `routing::Entry` keeps room for 256 of them.
 pub const SHARDS_MAX: usize = 64;
 
@@ -62,7 +66,7 @@ pub const DRAIN_MS_MAX: u64 = 5_000;
 /// Bytes of a receive buffer that the kernel fills bit by bit (Linux 6.15 and newer): small receives share one, large
 /// ones have room.
 pub const RECV_BUFFER_BYTES: usize = 32 * 1024;
-/// How many of them a shard has (a power of two): 1 MiB, which bounds what one turn receives and stays in the cache.
+/// How many of them a shard has (a power of two): 512 KiB, which bounds what one turn receives and stays in the cache.
 pub const RECV_BUFFERS: u16 = 16;
 
 /// Bytes of a receive buffer where each receive takes a whole one (older kernels).
@@ -399,9 +403,6 @@ pub const PROGRAM_BYTES: u64 = 24 << 20;
 /// Bytes that the program is charged with at least: it grows to that in its first minutes.
 pub const PROGRAM_BYTES_MIN: u64 = 12 << 20;
 
-/// Kernel memory of an idle TCP connection, in bytes: its socket, and what a ring keeps of it.
-pub const SOCKET_BYTES: u64 = 5 << 10;
-
 /// Bytes that are left to others where memory_limit is not set: the kernel's own tables, whoever looks after the host.
 pub const MEMORY_RESERVE_BYTES: u64 = 64 << 20;
 /// The same as a part of what there is, and the greater of both counts.
@@ -451,8 +452,6 @@ pub const BACKLOG_ENTRY_BYTES: u64 = 64;
 pub const SHED_BYTES_MIN: u64 = 16 << 10;
 /// Bytes that a connection and a session need, beside names and a will.
 pub const CONNECTION_BYTES: u64 = 512;
-/// Bytes that the kernel needs for an idle connection.
-pub const SOCKET_BYTES: u64 = 5 << 10;
 /// Bytes that a subscription needs, beside its filter: nodes of the tree, an entry.
 pub const SUBSCRIPTION_BYTES: u64 = 512;
 /// Bytes that a retained message needs beside itself: nodes of the tree, its place in the table.

@@ -6,6 +6,7 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 use super::*;
+use crate::limits::MESH_DRAIN_MAX;
 
 /// What a thread waits on, in place of its io_uring.
 #[derive(Clone)]
@@ -51,10 +52,10 @@ fn elements_arrive_in_order_and_are_freed() {
             refused
         });
         let mut got = vec![];
-        b.drain(|_, value| got.push(*value));
-        b.drain(|_, value| got.push(*value));
+        b.drain(MESH_DRAIN_MAX, |_, value| got.push(*value));
+        b.drain(MESH_DRAIN_MAX, |_, value| got.push(*value));
         let refused = sender.join().unwrap();
-        b.drain(|_, value| got.push(*value));
+        b.drain(MESH_DRAIN_MAX, |_, value| got.push(*value));
         assert_eq!(got.len() as u32 + refused, 3);
         assert!(got.is_sorted());
     });
@@ -76,7 +77,7 @@ fn no_wake_up_is_lost() {
         });
         let mut got = vec![];
         while got.len() < 2 {
-            b.drain(|_, value| got.push(value));
+            b.drain(MESH_DRAIN_MAX, |_, value| got.push(value));
             let _ = b.flush();
             if got.len() < 2 && b.prepare_sleep() {
                 bell.wait();
@@ -118,7 +119,7 @@ fn two_senders_wake_a_sleeper_once() {
             .map(|sender| sender.join().unwrap())
             .sum();
         assert_eq!(wakes, 1);
-        assert_eq!(sleeper.drain(|_, _| ()), 2);
+        assert_eq!(sleeper.drain(MESH_DRAIN_MAX, |_, _| ()), 2);
     });
 }
 
@@ -145,12 +146,36 @@ fn a_producer_that_waits_for_slots_is_woken() {
             let _ = a.flush();
             seen.store(true, O::Relaxed);
         });
-        assert_eq!(b.drain(|_, _| ()), 1);
+        assert_eq!(b.drain(MESH_DRAIN_MAX, |_, _| ()), 1);
         for _ in b.flush() {
             ringer.ring();
         }
         producer.join().unwrap();
         assert!(done.load(O::Relaxed));
-        assert_eq!(b.drain(|_, _| ()), 1);
+        assert_eq!(b.drain(MESH_DRAIN_MAX, |_, _| ()), 1);
+    });
+}
+
+#[test]
+fn bytes_count_until_they_are_taken() {
+    loom::model(|| {
+        let (mut a, mut b) = two::<usize>(2);
+        let consumer = thread::spawn(move || {
+            for _ in 0..2 {
+                b.drain_bytes(MESH_DRAIN_MAX, |_, bytes| bytes);
+            }
+            b
+        });
+        let mut sent = 0;
+        for bytes in [1, 20] {
+            sent += bytes;
+            a.send_bytes(ShardId(1), bytes, bytes).unwrap();
+            let _ = a.flush();
+            // Whatever has been taken: never more than there was, which a wrapped difference would be.
+            assert!(a.bytes() <= sent);
+        }
+        let mut b = consumer.join().unwrap();
+        b.drain_bytes(MESH_DRAIN_MAX, |_, bytes| bytes);
+        assert_eq!(a.bytes(), 0);
     });
 }

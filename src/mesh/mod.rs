@@ -24,7 +24,7 @@ mod loom_tests;
 mod tests;
 
 use crate::ids::ShardId;
-use crate::limits::{MESH_DRAIN_MAX, SHARDS_MAX};
+use crate::limits::SHARDS_MAX;
 use ring::{Consumer, Producer};
 use sync::{Arc, AtomicBool, Line, Ordering, fence};
 
@@ -93,9 +93,15 @@ impl<T> Port<T> {
     /// tries again after `awake`; it is woken for that when slots become free.
     #[inline]
     pub fn send(&mut self, to: ShardId, message: T) -> Result<(), T> {
+        self.send_bytes(to, message, 0)
+    }
+
+    /// As `send`, for a message that counts as so many bytes until it is taken by `drain_bytes`.
+    #[inline]
+    pub fn send_bytes(&mut self, to: ShardId, message: T, bytes: usize) -> Result<(), T> {
         match self.outgoing.get_mut(to.index()) {
             Some(Some(producer)) => {
-                producer.push(message)?;
+                producer.push(message, bytes)?;
                 self.unpublished.insert(to);
                 Ok(())
             }
@@ -147,21 +153,36 @@ impl<T> Port<T> {
         }
     }
 
-    /// Takes what has arrived, in order per source, at most `MESH_DRAIN_MAX` per source and call. Returns how many.
-    /// What is left makes `prepare_sleep` say no.
+    /// Takes what has arrived, in order per source, at most `max` per source. Returns how many. What is left makes
+    /// `prepare_sleep` say no.
     #[inline]
-    pub fn drain(&mut self, mut take: impl FnMut(ShardId, T)) -> usize {
+    pub fn drain(&mut self, max: usize, mut take: impl FnMut(ShardId, T)) -> usize {
+        self.drain_bytes(max, |from, message| {
+            take(from, message);
+            0
+        })
+    }
+
+    /// As `drain`; `take` returns the bytes as which its message was sent.
+    #[inline]
+    pub fn drain_bytes(&mut self, max: usize, mut take: impl FnMut(ShardId, T) -> usize) -> usize {
         let mut total = 0;
         for (from, consumer) in self.incoming.iter_mut().enumerate() {
             let Some(consumer) = consumer else { continue };
             let from = ShardId(from as u8);
-            let count = consumer.drain(MESH_DRAIN_MAX, |message| take(from, message));
+            let count = consumer.drain(max, |message| take(from, message));
             if count > 0 {
                 self.freed.insert(from);
                 total += count;
             }
         }
         total
+    }
+
+    /// Bytes of the messages that were sent and not taken, over all targets, as far as these have said so.
+    pub fn bytes(&mut self) -> usize {
+        let rings = self.outgoing.iter_mut().flatten();
+        rings.map(Producer::bytes).sum()
     }
 
     /// Announces that this thread is about to wait. `true`: it may, and every reason to wake it will make another

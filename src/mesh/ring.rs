@@ -23,7 +23,10 @@ pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
             tail: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
         }),
-        read: Line(AtomicUsize::new(0)),
+        read: Line(Read {
+            head: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }),
         slots: (0..capacity)
             .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
             .collect(),
@@ -34,6 +37,8 @@ pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
         published: 0,
         head: 0,
         starved: false,
+        bytes: 0,
+        bytes_read: 0,
     };
     (
         producer,
@@ -41,6 +46,7 @@ pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
             shared,
             head: 0,
             released: 0,
+            bytes: 0,
         },
     )
 }
@@ -52,10 +58,17 @@ struct Written {
     starved: AtomicBool,
 }
 
+/// What the consumer writes.
+struct Read {
+    /// Its `head`.
+    head: AtomicUsize,
+    /// Bytes of all elements that it has taken (wrapping): a figure, which orders nothing.
+    bytes: AtomicUsize,
+}
+
 struct Shared<T> {
     written: Line<Written>,
-    /// The consumer's `head`.
-    read: Line<AtomicUsize>,
+    read: Line<Read>,
     slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
 }
 
@@ -76,7 +89,7 @@ impl<T> Shared<T> {
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         let tail = self.written.tail.load(Ordering::Relaxed);
-        let mut head = self.read.load(Ordering::Relaxed);
+        let mut head = self.read.head.load(Ordering::Relaxed);
         while head != tail {
             // SAFETY: both sides are gone (`&mut self`, and their drops have published their counters), so that
             // `head..tail` are exactly the elements that nobody has taken.
@@ -94,16 +107,21 @@ pub(super) struct Producer<T> {
     tail: usize,
     /// The last value stored to `Shared::written.tail`.
     published: usize,
-    /// The last value read from `Shared::read`: never ahead of it.
+    /// The last value read from `Read::head`: never ahead of it.
     head: usize,
     /// The last value stored to `Shared::written.starved`.
     starved: bool,
+    /// Bytes of all elements pushed (wrapping).
+    bytes: usize,
+    /// The last value read from `Read::bytes`.
+    bytes_read: usize,
 }
 
 impl<T> Producer<T> {
-    /// Writes an element that the consumer sees after the next `publish`; gives it back when the ring is full.
+    /// Writes an element of so many bytes that the consumer sees after the next `publish`; gives it back when the ring
+    /// is full.
     #[inline]
-    pub(super) fn push(&mut self, value: T) -> Result<(), T> {
+    pub(super) fn push(&mut self, value: T, bytes: usize) -> Result<(), T> {
         if self.tail.wrapping_sub(self.head) == self.shared.slots.len() && !self.refresh() {
             return Err(value);
         }
@@ -113,13 +131,24 @@ impl<T> Producer<T> {
             (*slot).write(value);
         });
         self.tail = self.tail.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(bytes);
         Ok(())
+    }
+
+    /// Bytes of the elements that the consumer has not taken, as far as it has said so.
+    #[inline]
+    pub(super) fn bytes(&mut self) -> usize {
+        // Where all were taken nothing is read of the other side's line.
+        if self.bytes_read != self.bytes {
+            self.bytes_read = self.shared.read.bytes.load(Ordering::Relaxed);
+        }
+        self.bytes.wrapping_sub(self.bytes_read)
     }
 
     /// Looks for slots that the consumer has given back; asks it to report them when there are none.
     #[cold]
     fn refresh(&mut self) -> bool {
-        self.head = self.shared.read.load(Ordering::Acquire);
+        self.head = self.shared.read.head.load(Ordering::Acquire);
         let full = self.tail.wrapping_sub(self.head) == self.shared.slots.len();
         if full != self.starved {
             self.starved = full;
@@ -144,7 +173,7 @@ impl<T> Producer<T> {
         self.starved
             && self
                 .tail
-                .wrapping_sub(self.shared.read.load(Ordering::Acquire))
+                .wrapping_sub(self.shared.read.head.load(Ordering::Acquire))
                 < self.shared.slots.len()
     }
 }
@@ -160,15 +189,17 @@ pub(super) struct Consumer<T> {
     shared: Arc<Shared<T>>,
     /// The next element to take.
     head: usize,
-    /// The last value stored to `Shared::read`.
+    /// The last value stored to `Read::head`.
     released: usize,
+    /// Bytes of all elements taken (wrapping).
+    bytes: usize,
 }
 
 impl<T> Consumer<T> {
     /// Takes at most `max` of the elements that are visible now, in order, and gives their slots back with one release
-    /// store. Returns how many.
+    /// store. `take` returns the bytes with which its element was pushed. Returns how many.
     #[inline]
-    pub(super) fn drain(&mut self, max: usize, mut take: impl FnMut(T)) -> usize {
+    pub(super) fn drain(&mut self, max: usize, mut take: impl FnMut(T) -> usize) -> usize {
         let tail = self.shared.written.tail.load(Ordering::Acquire);
         let count = tail.wrapping_sub(self.head).min(max);
         for _ in 0..count {
@@ -179,7 +210,7 @@ impl<T> Consumer<T> {
                 .slot(self.head)
                 .with(|slot| unsafe { (*slot).assume_init_read() });
             self.head = self.head.wrapping_add(1);
-            take(value);
+            self.bytes = self.bytes.wrapping_add(take(value));
         }
         self.release();
         count
@@ -188,7 +219,8 @@ impl<T> Consumer<T> {
     fn release(&mut self) {
         if self.released != self.head {
             self.released = self.head;
-            self.shared.read.store(self.head, Ordering::Release);
+            self.shared.read.bytes.store(self.bytes, Ordering::Relaxed);
+            self.shared.read.head.store(self.head, Ordering::Release);
         }
     }
 

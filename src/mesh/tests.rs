@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::thread;
 
 use super::*;
+use crate::limits::MESH_DRAIN_MAX;
 
 #[test]
 fn nothing_is_visible_before_flush() {
     let mut ports = grid::<u32>(2, 4);
     assert_eq!(ports[0].send(ShardId(1), 7), Ok(()));
-    assert_eq!(ports[1].drain(|_, _| ()), 0);
+    assert_eq!(ports[1].drain(MESH_DRAIN_MAX, |_, _| ()), 0);
     assert!(ports[0].flush().is_empty());
     let mut got = vec![];
-    assert_eq!(ports[1].drain(|from, value| got.push((from, value))), 1);
+    assert_eq!(
+        ports[1].drain(MESH_DRAIN_MAX, |from, value| got.push((from, value))),
+        1
+    );
     assert_eq!(got, [(ShardId(0), 7)]);
 }
 
@@ -24,7 +28,7 @@ fn a_full_ring_gives_the_message_back() {
     }
     assert_eq!(ports[0].send(ShardId(1), 4), Err(4));
     let _ = ports[0].flush();
-    assert_eq!(ports[1].drain(|_, _| ()), 4);
+    assert_eq!(ports[1].drain(MESH_DRAIN_MAX, |_, _| ()), 4);
     assert_eq!(ports[0].send(ShardId(1), 4), Ok(()));
 }
 
@@ -48,7 +52,7 @@ fn a_sleeper_is_woken_once() {
         !ports[2].prepare_sleep(),
         "undrained messages keep it awake"
     );
-    assert_eq!(ports[2].drain(|_, _| ()), 3);
+    assert_eq!(ports[2].drain(MESH_DRAIN_MAX, |_, _| ()), 3);
     assert!(ports[2].flush().is_empty());
     assert!(ports[2].prepare_sleep());
 }
@@ -69,7 +73,7 @@ fn a_producer_that_lacked_slots_is_woken_when_there_are_some() {
     assert_eq!(ports[0].send(ShardId(1), 2), Err(2));
     let _ = ports[0].flush();
     assert!(ports[0].prepare_sleep());
-    assert_eq!(ports[1].drain(|_, _| ()), 2);
+    assert_eq!(ports[1].drain(MESH_DRAIN_MAX, |_, _| ()), 2);
     assert!(ports[1].flush().contains(ShardId(0)));
     ports[0].awake();
     assert!(!ports[0].prepare_sleep(), "there is room for what it keeps");
@@ -86,11 +90,14 @@ fn a_drain_is_bounded_per_source() {
         assert!(ports[0].send(ShardId(1), value).is_ok());
     }
     let _ = ports[0].flush();
-    assert_eq!(ports[1].drain(|_, _| ()), MESH_DRAIN_MAX);
+    assert_eq!(ports[1].drain(MESH_DRAIN_MAX, |_, _| ()), MESH_DRAIN_MAX);
     let _ = ports[1].flush();
     assert!(!ports[1].prepare_sleep());
     let mut rest = vec![];
-    assert_eq!(ports[1].drain(|_, value| rest.push(value)), 1);
+    assert_eq!(
+        ports[1].drain(MESH_DRAIN_MAX, |_, value| rest.push(value)),
+        1
+    );
     assert_eq!(rest, [MESH_DRAIN_MAX]);
 }
 
@@ -107,12 +114,37 @@ fn elements_that_nobody_took_are_dropped_once() {
         "not published"
     );
     let mut kept = vec![];
-    ports[1].incoming[0]
-        .as_mut()
-        .map(|consumer| consumer.drain(1, |taken| kept.push(taken)));
+    ports[1].incoming[0].as_mut().map(|consumer| {
+        consumer.drain(1, |taken| {
+            kept.push(taken);
+            0
+        })
+    });
     assert_eq!(Arc::strong_count(&element), 5);
     drop(ports);
     assert_eq!(Arc::strong_count(&element), 2);
+}
+
+#[test]
+fn bytes_count_until_they_are_taken() {
+    let mut ports = grid::<usize>(3, 4);
+    for (to, bytes) in [(1, 10), (2, 200), (1, 3000)] {
+        assert!(ports[0].send_bytes(ShardId(to), bytes, bytes).is_ok());
+    }
+    assert_eq!(ports[0].bytes(), 3210);
+    let _ = ports[0].flush();
+    assert_eq!(ports[1].drain_bytes(1, |_, bytes| bytes), 1);
+    assert_eq!(ports[0].bytes(), 3200);
+    for (port, left) in [(2, 3000), (1, 0)] {
+        ports[port].drain_bytes(4, |_, bytes| bytes);
+        assert_eq!(ports[0].bytes(), left);
+    }
+    // One that finds no room does not count.
+    for _ in 0..4 {
+        assert!(ports[0].send_bytes(ShardId(1), 5, 5).is_ok());
+    }
+    assert_eq!(ports[0].send_bytes(ShardId(1), 5, 5), Err(5));
+    assert_eq!(ports[0].bytes(), 20);
 }
 
 #[test]
@@ -125,10 +157,10 @@ fn a_panic_while_draining_loses_only_what_was_taken() {
     let _ = ports[0].flush();
     let port = &mut ports[1];
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        port.drain(|_, _| panic!("on purpose"))
+        port.drain(MESH_DRAIN_MAX, |_, _| panic!("on purpose"))
     }));
     assert!(caught.is_err());
-    assert_eq!(ports[1].drain(|_, _| ()), 2);
+    assert_eq!(ports[1].drain(MESH_DRAIN_MAX, |_, _| ()), 2);
     drop(ports);
     assert_eq!(Arc::strong_count(&element), 1);
 }
@@ -150,7 +182,7 @@ fn a_ring_of_sleepers_passes_everything_on_in_order() {
                 let next = ShardId(((port.id().index() + 1) % SHARDS) as u8);
                 let (mut sent, mut received) = (0, 0);
                 while sent < MESSAGES || received < MESSAGES {
-                    port.drain(|_, value| {
+                    port.drain(MESH_DRAIN_MAX, |_, value| {
                         assert_eq!(value, received);
                         received += 1;
                     });

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ServeError;
 use super::activation::{Activated, Found};
+use super::sockets::Buffers;
 use crate::config::{Config, Socket as Configured, SocketDomain};
 use crate::limits;
 use crate::shard::Listener;
@@ -56,7 +57,7 @@ impl Drop for Bound {
 }
 
 /// A Unix domain socket. One that a broker has left behind, and that nobody listens at, gives way.
-fn local(configured: &Configured, path: &Path) -> Result<Listener, ServeError> {
+fn local(configured: &Configured, path: &Path, buffers: &Buffers) -> Result<Listener, ServeError> {
     let failed = |source| ServeError::Listen {
         place: path.display().to_string(),
         at: configured.at.as_ref().map(ToString::to_string),
@@ -69,6 +70,7 @@ fn local(configured: &Configured, path: &Path) -> Result<Listener, ServeError> {
     }
     let bind = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        buffers.set_local(&socket)?;
         socket.bind(&SockAddr::unix(path)?)?;
         socket.listen(limits::LISTEN_BACKLOG)?;
         Ok(OwnedFd::from(socket))
@@ -79,12 +81,25 @@ fn local(configured: &Configured, path: &Path) -> Result<Listener, ServeError> {
     Ok(listener)
 }
 
+/// What all listening sockets are set to, and their connections inherit.
+#[derive(Clone, Copy)]
+pub struct Inherited {
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+    /// Bounds of buffers.
+    pub buffers: Buffers,
+}
+
 /// Binds all listeners of the configuration, or takes those that were passed in.
-pub fn bind(config: &Config) -> Result<Bound, ServeError> {
+pub fn bind(config: &Config, buffers: Buffers) -> Result<Bound, ServeError> {
     let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
+    let inherited = Inherited {
+        nodelay: config.set_tcp_nodelay,
+        buffers,
+    };
     for configured in &config.sockets {
-        bound.add(configured, config.set_tcp_nodelay, &mut activated)?;
+        bound.add(configured, inherited, &mut activated)?;
     }
     activated.finish()?;
     Ok(bound)
@@ -92,26 +107,30 @@ pub fn bind(config: &Config) -> Result<Bound, ServeError> {
 
 impl Bound {
     /// Binds one more listener, while the broker runs.
-    pub fn add_late(&mut self, configured: &Configured, nodelay: bool) -> Result<(), ServeError> {
-        self.add(configured, nodelay, &mut Activated::default())
+    pub fn add_late(
+        &mut self,
+        configured: &Configured,
+        inherited: Inherited,
+    ) -> Result<(), ServeError> {
+        self.add(configured, inherited, &mut Activated::default())
     }
 
     fn add(
         &mut self,
         configured: &Configured,
-        nodelay: bool,
+        inherited: Inherited,
         activated: &mut Activated,
     ) -> Result<(), ServeError> {
         let listener = match &configured.path {
             None => Listener::new(
-                self.sockets(configured, nodelay, activated)?,
+                self.sockets(configured, inherited, activated)?,
                 configured.max_connections,
             ),
             Some(path) => match activated.take_path(path) {
                 // One that is passed in has a path that is the service manager's to remove.
                 Some(socket) => Listener::new([OwnedFd::from(socket)], configured.max_connections),
                 None => {
-                    let listener = local(configured, path)?;
+                    let listener = local(configured, path, &inherited.buffers)?;
                     self.paths.push(path.clone());
                     listener
                 }
@@ -126,16 +145,16 @@ impl Bound {
     fn sockets(
         &mut self,
         configured: &Configured,
-        nodelay: bool,
+        inherited: Inherited,
         activated: &mut Activated,
     ) -> Result<Vec<OwnedFd>, ServeError> {
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
         for address in addresses(configured)? {
-            let listening = match activated.take(address, nodelay) {
+            let listening = match activated.take(address, inherited.nodelay) {
                 Ok(Found::Covered) => continue,
-                Ok(Found::Socket(socket)) => Ok(socket),
-                Ok(Found::Nothing) => listen_patiently(configured, address, nodelay),
+                Ok(Found::Socket(socket)) => inherited.buffers.set(&socket).map(|()| socket),
+                Ok(Found::Nothing) => listen_patiently(configured, address, inherited),
                 Err(error) => Err(error),
             };
             match listening {
@@ -211,20 +230,24 @@ fn addresses(configured: &Configured) -> Result<Vec<SocketAddr>, ServeError> {
 fn listen_patiently(
     configured: &Configured,
     address: SocketAddr,
-    nodelay: bool,
+    inherited: Inherited,
 ) -> io::Result<Socket> {
     for _ in 0..limits::LISTEN_ATTEMPTS {
-        match listen(configured, address, nodelay) {
+        match listen(configured, address, inherited) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 std::thread::sleep(Duration::from_millis(limits::LISTEN_PAUSE_MS));
             }
             result => return result,
         }
     }
-    listen(configured, address, nodelay)
+    listen(configured, address, inherited)
 }
 
-fn listen(configured: &Configured, address: SocketAddr, nodelay: bool) -> io::Result<Socket> {
+fn listen(
+    configured: &Configured,
+    address: SocketAddr,
+    inherited: Inherited,
+) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -238,10 +261,11 @@ fn listen(configured: &Configured, address: SocketAddr, nodelay: bool) -> io::Re
     if let Some(interface) = &configured.interface {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
-    if nodelay {
-        // Connections inherit it.
+    // Connections inherit these.
+    if inherited.nodelay {
         socket.set_tcp_nodelay(true)?;
     }
+    inherited.buffers.set(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(limits::LISTEN_BACKLOG)?;
     Ok(socket)

@@ -12,6 +12,7 @@ mod listen;
 mod passwords;
 mod reload;
 pub(crate) mod resources;
+pub mod sockets;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::broker::{LogKind, LogMask};
-use crate::budget::Pool;
+use crate::budget::{Account, Pool};
 use crate::config::{Config, Load};
 use crate::control;
 use crate::limits;
@@ -50,11 +51,13 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let cpus = resources::cpus(config.cpu_list.as_ref())?;
     let shards = resources::shards(config.shards, cpus.len());
-    let mut bound = listen::bind(&config)?;
-    resources::check_open_files(&config, shards)?;
     let shape = Shape::new(shards);
     let given = control::memory::given();
     let budget = Budget::new(&config, shape, given.as_ref())?;
+    let connections = resources::connections_possible(&config, shards);
+    let buffers = sockets::Buffers::choose(budget.plan.limit(Account::Sockets), connections);
+    let mut bound = listen::bind(&config, buffers)?;
+    resources::check_open_files(&config, shards)?;
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
     let ready = ready_line(&bound.names(), shards, &cpus);

@@ -9,8 +9,11 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 
 use super::budget::{Budget, Shape};
-use super::listen::Bound;
+use super::listen::{Bound, Inherited};
+use super::resources;
+use super::sockets::Buffers;
 use crate::broker::{ListenerSettings, LogMask, Settings};
+use crate::budget::Account;
 use crate::config::{Config, Load, Socket};
 use crate::control::memory;
 use crate::ids::ShardId;
@@ -75,7 +78,7 @@ impl Reloader {
         for (socket, place) in config.sockets.iter().zip(&places) {
             if self.slots.get(*place).is_none_or(Option::is_none) {
                 fresh
-                    .add_late(socket, config.set_tcp_nodelay)
+                    .add_late(socket, self.inherited(&config))
                     .map_err(|error| error.to_string())?;
             }
         }
@@ -92,6 +95,16 @@ impl Reloader {
         self.apply(&config, &places, fresh, &settings, &mut lines)?;
         (self.config, self.settings) = (config, settings);
         Ok(lines)
+    }
+
+    /// What new listening sockets are set to.
+    fn inherited(&self, config: &Config) -> Inherited {
+        let bytes = self.shared.pool().limit(Account::Sockets);
+        let connections = resources::connections_possible(config, self.shared.shards());
+        Inherited {
+            nodelay: config.set_tcp_nodelay,
+            buffers: Buffers::choose(bytes, connections),
+        }
     }
 
     /// The number of each configured listener: its own if it is there already, else that of one that is gone and that

@@ -28,6 +28,15 @@ pub fn connections_max(config: &Config) -> Option<u64> {
     listeners.into_iter().chain(global).min()
 }
 
+/// The most connections that there can be: what the configuration allows, or what the limit on open files does.
+pub fn connections_possible(config: &Config, shards: u8) -> u64 {
+    let table = open_files().map_or(u64::from(limits::DIRECT_DESCRIPTORS_MAX), |limit| {
+        limit.min(limits::DIRECT_DESCRIPTORS_MAX.into())
+    });
+    let most = table * u64::from(shards);
+    connections_max(config).map_or(most, |wanted| wanted.min(most))
+}
+
 /// Whether the connections that the configuration asks for can be had.
 pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
     let Some(wanted) = connections_max(config) else {

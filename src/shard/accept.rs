@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use crate::broker::{LogKind, Peer};
+use crate::budget::{Account, Rung};
 use crate::limits;
 use crate::transport::Plan;
 use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
@@ -49,7 +50,7 @@ pub(super) struct Acceptor {
     // Each is boxed and stays where it is while it is in flight: the kernel knows its address.
     #[allow(clippy::vec_box)]
     operations: Vec<Box<AcceptOperation>>,
-    /// Until when those that failed for want of resources rest.
+    /// Until when those that failed for want of resources, or that were one too many for the shard's turns, rest.
     paused_until_ms: Option<u64>,
     in_flight: usize,
 }
@@ -185,8 +186,20 @@ impl<B: Brain> Shard<B> {
             return self.on_accept_failed(index, listener, -completion.result);
         }
         let address = peer_address(&operation.address);
-        self.arm_accept(index)?;
+        match self.overload.is_too_much() {
+            true => self.rest_accepts(),
+            false => self.arm_accept(index)?,
+        }
         self.welcome(completion.result as u32, Peer { address, listener })
+    }
+
+    /// There is too much to do for those who are here: the others wait in the kernel's queue for a while.
+    #[cold]
+    fn rest_accepts(&mut self) {
+        if self.acceptor.paused_until_ms.is_none() {
+            self.acceptor.paused_until_ms = Some(self.now_ms + limits::ACCEPT_PAUSE_MS);
+            self.metrics.add(Metric::AcceptsPaused, 1);
+        }
     }
 
     /// Takes a connection in, if the bounds allow it.
@@ -195,6 +208,12 @@ impl<B: Brain> Shard<B> {
             return self.close_slot(slot);
         }
         let plan = self.transport_plan(peer.listener);
+        let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
+        if !self.has_memory_for(is_tls) {
+            self.metrics.add(Metric::RefusedForMemory, 1);
+            self.note_full(Full::Memory, peer);
+            return self.close_slot(slot);
+        }
         // Behind a proxy the address is known later: `admit_source_late`.
         let is_proxied = plan.as_ref().is_some_and(|plan| plan.proxy);
         let Some(counted) = (match is_proxied {
@@ -203,7 +222,6 @@ impl<B: Brain> Shard<B> {
         }) else {
             return self.close_slot(slot);
         };
-        let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
         if let Err(full) = self.shared.admit(peer.listener, is_tls) {
             if counted {
                 let sources = self.shared.sources();
@@ -225,6 +243,16 @@ impl<B: Brain> Shard<B> {
         Ok(())
     }
 
+    /// Whether there is memory for one more connection. One that could be refused in MQTT's words is let in for that;
+    /// behind TLS these words would cost a handshake.
+    fn has_memory_for(&self, is_tls: bool) -> bool {
+        let pool = self.shared.pool();
+        let rung = pool.rung();
+        let has_socket = pool.free(Account::Sockets) > limits::SOCKET_BYTES as i64;
+        let has_transport = !is_tls || (rung < Rung::Refuse && self.has_room_for_transports());
+        rung < Rung::Shed && has_socket && has_transport
+    }
+
     /// What connections of a listener speak below MQTT, if anything.
     fn transport_plan(&self, listener: u16) -> Option<Arc<Plan>> {
         let listener = self.shared.listener(listener)?;
@@ -239,6 +267,7 @@ impl<B: Brain> Shard<B> {
             Full::Listener => "max_connections",
             Full::Broker => "global_max_connections",
             Full::Tls => "tls_memory_limit",
+            Full::Memory => "memory_limit",
         };
         if self.shared.sources().may_say_now(self.now_ms) {
             let address = peer.address;

@@ -6,7 +6,7 @@
 
 use std::collections::hash_map::Entry;
 
-use crate::broker::{Handover, LogKind, MeshMessage};
+use crate::broker::{Handover, LogKind, MeshMessage, SharedMessage};
 use crate::ids::{ConnId, ShardId};
 use crate::transport::Transport;
 use crate::uring::{Completion, Op, UserData, ops};
@@ -33,6 +33,36 @@ pub enum ShardMessage {
         /// Of the `Adopt` that was.
         ticket: u32,
     },
+}
+
+impl ShardMessage {
+    /// Bytes that it holds on its way; the same at both ends. What is small counts for nothing.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            ShardMessage::Mesh(message) => bytes(message),
+            ShardMessage::Adopt { handover, .. } => handover.received.len(),
+            ShardMessage::AdoptFailed { .. } => 0,
+        }
+    }
+}
+
+#[inline]
+fn bytes(message: &MeshMessage) -> usize {
+    match message {
+        MeshMessage::Publish { message, .. } | MeshMessage::RetainStore { message, .. } => {
+            message.cost()
+        }
+        // The messages are retained ones, which count there.
+        MeshMessage::RetainReply { messages, .. } => size_of_val(&messages[..]),
+        MeshMessage::Shared(shared) => match &**shared {
+            SharedMessage::Deliver { message, .. } | SharedMessage::Return { message, .. } => {
+                message.cost()
+            }
+            _ => 0,
+        },
+        _ => 0,
+    }
 }
 
 /// A connection that moves away.

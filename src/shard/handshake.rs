@@ -24,6 +24,8 @@ pub struct Handshake {
     generation: u32,
     transport: Box<Transport>,
     bytes: Vec<u8>,
+    /// What they are counted with until they come back.
+    cost: u64,
     reply: ShardHandle,
 }
 
@@ -33,6 +35,7 @@ pub struct Shaken {
     /// The connection's number may be another's by now.
     generation: u32,
     transport: Box<Transport>,
+    cost: u64,
     /// MQTT bytes that came behind the handshake.
     plain: Vec<u8>,
     result: Result<Progress, Failure>,
@@ -61,6 +64,7 @@ impl Handshake {
             conn: self.conn,
             generation: self.generation,
             transport: self.transport,
+            cost: self.cost,
             plain,
             result,
         };
@@ -90,16 +94,19 @@ impl<B: Brain> Shard<B> {
         ) else {
             return Ok(());
         };
+        let cost = transport.counted + bytes.len() as u64;
         let handshake = Handshake {
             conn,
             generation: entry.generation,
             transport,
             bytes,
+            cost,
             reply: handshakes.reply.clone(),
         };
         match handshakes.queue.try_send(handshake) {
             Ok(()) => {
                 entry.flags.set(Flags::AWAY);
+                self.transports.lend(cost);
                 Ok(())
             }
             Err(error) => {
@@ -118,9 +125,11 @@ impl<B: Brain> Shard<B> {
             conn,
             generation,
             transport,
+            cost,
             plain,
             result,
         } = shaken;
+        self.transports.lent_back(cost);
         let Some(entry) = self
             .connections
             .get(conn)

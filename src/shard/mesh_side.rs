@@ -2,6 +2,7 @@
 //! shard for that).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::ids::ShardId;
 use crate::limits;
@@ -18,6 +19,10 @@ pub(super) struct MeshSide {
     waiting: Box<[VecDeque<ShardMessage>]>,
     /// Over all targets.
     waiting_len: usize,
+    /// Bytes of the messages that wait.
+    waiting_bytes: usize,
+    /// Bytes of those in the rings that nobody has taken, as of the last look, and of those sent since.
+    ring_bytes: usize,
 }
 
 impl MeshSide {
@@ -26,6 +31,8 @@ impl MeshSide {
             port,
             waiting: (0..shards).map(|_| VecDeque::new()).collect(),
             waiting_len: 0,
+            waiting_bytes: 0,
+            ring_bytes: 0,
         }
     }
 
@@ -37,22 +44,41 @@ impl MeshSide {
     /// Whether so much waits that no more input should be taken.
     #[inline]
     pub(super) fn congested(&self) -> bool {
-        self.waiting_len > limits::MESH_WAITING_MAX
+        self.waiting_len > limits::MESH_WAITING_MAX || self.bytes() > limits::MESH_WAITING_BYTES_MAX
+    }
+
+    /// Bytes of messages on their way to other shards: in front of the rings and in them.
+    #[inline]
+    pub(super) fn bytes(&self) -> u64 {
+        (self.waiting_bytes + self.ring_bytes) as u64
+    }
+
+    /// Looks what the others have taken.
+    #[inline]
+    fn look(&mut self) {
+        if self.ring_bytes > 0 {
+            self.ring_bytes = self.port.bytes();
+        }
     }
 
     /// Sends, or lets wait; true when it has to wait.
     #[inline]
     fn send(&mut self, to: ShardId, message: ShardMessage) -> bool {
+        let bytes = message.bytes();
         let waiting = &mut self.waiting[to.index()];
         let message = match waiting.is_empty() {
-            true => match self.port.send(to, message) {
-                Ok(()) => return false,
+            true => match self.port.send_bytes(to, message, bytes) {
+                Ok(()) => {
+                    self.ring_bytes += bytes;
+                    return false;
+                }
                 Err(message) => message,
             },
             false => message,
         };
         waiting.push_back(message);
         self.waiting_len += 1;
+        self.waiting_bytes += bytes;
         true
     }
 
@@ -63,12 +89,23 @@ impl MeshSide {
         }
         for (index, waiting) in self.waiting.iter_mut().enumerate() {
             while let Some(message) = waiting.pop_front() {
-                if let Err(message) = self.port.send(ShardId(index as u8), message) {
+                let bytes = message.bytes();
+                let to = ShardId(index as u8);
+                if let Err(message) = self.port.send_bytes(to, message, bytes) {
                     waiting.push_front(message);
                     break;
                 }
                 self.waiting_len -= 1;
+                self.waiting_bytes -= bytes;
+                self.ring_bytes += bytes;
             }
+        }
+    }
+
+    /// Gives back the memory of a queue that was long.
+    pub(super) fn shrink(&mut self) {
+        for waiting in &mut self.waiting {
+            waiting.shrink_to_fit();
         }
     }
 
@@ -92,16 +129,32 @@ impl<B: Brain> Shard<B> {
         }
     }
 
-    /// Handles what has arrived from other shards.
+    /// Handles what has arrived from other shards, a slice of each at a time, for as long as a turn may work.
     pub(super) fn drain_mesh(&mut self) -> Result<(), ShardError> {
         let now_ms = self.now_ms;
         let brain = &mut self.brain;
         // Connections are few beside messages and need all of `self`: they are kept for after the drain.
         let arrivals = &mut self.arrivals;
-        self.mesh.port.drain(|from, message| match message {
-            ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
-            other => arrivals.push((from, other)),
-        });
+        for slice in 0..limits::MESH_DRAIN_MAX / limits::MESH_DRAIN_SLICE {
+            let port = &mut self.mesh.port;
+            let count = port.drain_bytes(limits::MESH_DRAIN_SLICE, |from, message| {
+                let bytes = message.bytes();
+                match message {
+                    ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
+                    other => arrivals.push((from, other)),
+                }
+                bytes
+            });
+            if count < limits::MESH_DRAIN_SLICE {
+                break;
+            }
+            if slice == 0 {
+                self.overload.begin(Instant::now());
+            } else if self.overload.look() {
+                self.overload.leave();
+                break;
+            }
+        }
         if self.arrivals.is_empty() {
             return Ok(());
         }
@@ -124,6 +177,7 @@ impl<B: Brain> Shard<B> {
     /// Publishes what was sent and wakes the shards that sleep.
     pub(super) fn flush_mesh(&mut self) -> Result<(), ShardError> {
         self.mesh.retry();
+        self.mesh.look();
         for to in self.mesh.port.flush() {
             self.wake(to)?;
         }

@@ -27,10 +27,16 @@ metrics! {
     Refused = "refused",
     /// Those of them that were one too many of their source address, at once or in a time.
     RefusedByAddress = "refused_by_address",
+    /// Those of them for which there was no memory.
+    RefusedForMemory = "refused_for_memory",
     /// Accepts that failed.
     AcceptFailed = "accept_failed",
     /// Turns.
     Turns = "turns",
+    /// Turns that had worked for as long as one may, and left completions or messages to the next.
+    OverloadedTurns = "overloaded_turns",
+    /// How often accepts have rested because turns were long.
+    AcceptsPaused = "accepts_paused",
     /// Completions handled.
     Completions = "completions",
     /// Receives that brought bytes.
@@ -63,8 +69,12 @@ metrics! {
     TlsResumed = "tls_resumed",
     /// Connections given up because they broke the rules of their transport.
     TransportFailed = "transport_failed",
+    /// Connections given up because there was no memory left for what TLS and WebSocket hold.
+    TransportsRefused = "transports_refused",
     /// Connections given up because too many handshakes were waiting.
     HandshakesRefused = "handshakes_refused",
+    /// How often free memory was given back to the system.
+    MemoryGivenBack = "memory_given_back",
     /// Log lines dropped.
     LogDropped = "log_dropped",
 }

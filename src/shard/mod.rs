@@ -24,8 +24,10 @@ mod error;
 mod handover;
 mod handshake;
 mod inherited;
+mod memory;
 mod mesh_side;
 mod metrics;
+mod overload;
 mod receive;
 mod send;
 mod shared;
@@ -37,7 +39,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,6 +69,7 @@ use command::CommandReader;
 use connections::Connections;
 use handover::{Adoption, Departure};
 use mesh_side::MeshSide;
+use overload::Overload;
 use send::SendArena;
 use transports::Transports;
 
@@ -129,12 +132,16 @@ pub struct Shard<B: Brain> {
     /// Whether the others know that this shard has nothing left.
     drained: bool,
 
-    /// The completions of this turn.
+    /// The completions of this turn, and in front of them those that the turn before left.
     completions: Vec<Completion>,
+    /// How many of them have been handled.
+    handled: usize,
+    /// How long the turns take.
+    overload: Overload,
     /// Connections that want a receive armed.
     to_arm: Vec<ConnId>,
     /// Connections whose receive found no buffer.
-    starved: Vec<ConnId>,
+    starved: VecDeque<ConnId>,
     /// Buffers that are kept from the kernel while the mesh is congested.
     withheld: Vec<u16>,
     /// Connections to be flushed that may have come to the end of it.
@@ -189,8 +196,10 @@ impl<B: Brain> Shard<B> {
             drain_until_ms: None,
             drained: false,
             completions: Vec::with_capacity(limits::COMPLETIONS_PER_TURN_MAX),
+            handled: 0,
+            overload: Overload::new(Instant::now()),
             to_arm: Vec::new(),
-            starved: Vec::new(),
+            starved: VecDeque::new(),
             withheld: Vec::new(),
             flushing: Vec::new(),
             giving: HashMap::new(),

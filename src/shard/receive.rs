@@ -2,6 +2,7 @@
 
 use crate::broker::CloseCause;
 use crate::ids::ConnId;
+use crate::limits;
 use crate::uring::{Completion, Filled, Op, ReceiveFailure, ops};
 
 use super::connections::Flags;
@@ -12,13 +13,42 @@ impl<B: Brain> Shard<B> {
     /// Arms receives for the connections that want one. To be called when the effects of the events that led here
     /// have been carried out: a connection that moves away must not receive any more.
     pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
-        if self.buffers.any_lent() {
-            self.to_arm.append(&mut self.starved);
+        if self.can_feed_starved() {
+            self.feed_starved()?;
         }
         let mut to_arm = std::mem::take(&mut self.to_arm);
-        let result = to_arm.drain(..).try_for_each(|conn| self.arm_receive(conn));
+        let result = to_arm
+            .drain(..)
+            .try_for_each(|conn| self.arm_receive(conn, false));
         self.to_arm = to_arm;
         result
+    }
+
+    /// A receive is over that brought bytes. While others have found no buffer, the next one is behind theirs.
+    #[inline]
+    fn receive_again(&mut self, conn: ConnId) {
+        match self.starved.is_empty() {
+            true => self.to_arm.push(conn),
+            false => self.starved.push_back(conn),
+        }
+    }
+
+    /// Receives once from connections that found no buffer, before others do: a multishot receive of one that floods
+    /// takes all buffers at once, and those behind it would never have any.
+    #[cold]
+    fn feed_starved(&mut self) -> Result<(), ShardError> {
+        let most = usize::from(self.buffers.lent()) * limits::STARVED_PER_BUFFER;
+        for _ in 0..self.starved.len().min(most) {
+            if let Some(conn) = self.starved.pop_front() {
+                self.arm_receive(conn, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether connections that found no buffer are still to be received from, and there are buffers.
+    pub(super) fn can_feed_starved(&self) -> bool {
+        !self.starved.is_empty() && self.buffers.lent() > 0
     }
 
     /// Looks at every connection for whether it is to be received from.
@@ -26,7 +56,7 @@ impl<B: Brain> Shard<B> {
         self.to_arm.extend(self.connections.numbers());
     }
 
-    fn arm_receive(&mut self, conn: ConnId) -> Result<(), ShardError> {
+    fn arm_receive(&mut self, conn: ConnId, once: bool) -> Result<(), ShardError> {
         let idle = Flags::RECEIVING
             .or(Flags::EOF)
             .or(Flags::CLOSING)
@@ -45,7 +75,7 @@ impl<B: Brain> Shard<B> {
         let user_data = entry.user_data(Op::Receive, conn);
         // What a connection that is being flushed still receives is thrown away: it does not move any more.
         let stays = entry.flags.has(Flags::FLUSHING) || self.brain.is_established(conn);
-        let receive = if stays {
+        let receive = if stays && !once {
             ops::receive_multishot
         } else {
             ops::receive_once
@@ -103,7 +133,7 @@ impl<B: Brain> Shard<B> {
                 handover.received.extend_from_slice(bytes);
             }
             if !completion.more() {
-                self.to_arm.push(conn);
+                self.receive_again(conn);
             }
         } else {
             self.on_receive_ended(conn, completion)?;
@@ -125,7 +155,7 @@ impl<B: Brain> Shard<B> {
             ReceiveFailure::Cancelled | ReceiveFailure::Again => self.to_arm.push(conn),
             ReceiveFailure::NoBuffers => {
                 self.metrics.add(Metric::Starved, 1);
-                self.starved.push(conn);
+                self.starved.push_back(conn);
             }
             ReceiveFailure::Broken(errno) => self.on_broken(conn, errno)?,
         }

@@ -111,6 +111,7 @@ pub(super) enum Full {
     Listener,
     Broker,
     Tls,
+    Memory,
 }
 
 /// What all shards see.

@@ -4,6 +4,7 @@
 //! hears that they are sent when all of that output is, so that what waits for a slow peer counts as in flight.
 
 use crate::broker::CloseCause;
+use crate::budget::{Account, Pool};
 use crate::ids::ConnId;
 use crate::limits;
 use crate::outbound::Slice;
@@ -11,7 +12,7 @@ use crate::table::Table;
 use crate::transport::{Failure, Plan, Progress, Transport};
 use crate::uring::{Filled, Op, ops};
 
-use super::connections::Flags;
+use super::connections::{Connection, Flags};
 use super::handover::Departure;
 use super::{Brain, Metric, Shard, ShardError};
 
@@ -23,6 +24,12 @@ pub(super) struct Transports {
     /// MQTT bytes of one receive.
     plain: Vec<u8>,
     slices: Vec<Slice>,
+    /// What all of them cost: the sum of their `counted`, and what is lent.
+    cost: u64,
+    /// Of that, what is with threads that work on handshakes.
+    lent: u64,
+    /// What was last charged to the account.
+    charged: u64,
 }
 
 impl Transports {
@@ -32,22 +39,78 @@ impl Transports {
             waiting: Vec::new(),
             plain: Vec::new(),
             slices: Vec::new(),
+            cost: 0,
+            lent: 0,
+            charged: 0,
         }
     }
 
-    pub fn get(&mut self, conn: ConnId) -> Option<&mut Transport> {
-        self.entries.get_mut(conn.index())?.as_deref_mut()
+    pub fn get(&self, conn: ConnId) -> Option<&Transport> {
+        self.entries.get(conn.index())?.as_deref()
     }
 
-    pub fn put(&mut self, conn: ConnId, transport: Box<Transport>) {
+    /// Has something done to one, and counts what it costs anew.
+    pub fn change<R>(
+        &mut self,
+        conn: ConnId,
+        change: impl FnOnce(&mut Transport) -> R,
+    ) -> Option<R> {
+        let transport = self.entries.get_mut(conn.index())?.as_deref_mut()?;
+        let result = change(transport);
+        let cost = transport.cost();
+        self.cost = self.cost - transport.counted + cost;
+        transport.counted = cost;
+        Some(result)
+    }
+
+    pub fn put(&mut self, conn: ConnId, mut transport: Box<Transport>) {
         while self.entries.len() <= conn.index() {
             self.entries.push(None);
         }
+        transport.counted = transport.cost();
+        self.cost += transport.counted;
         self.entries[conn.index()] = Some(transport);
     }
 
     pub fn take(&mut self, conn: ConnId) -> Option<Box<Transport>> {
-        self.entries.get_mut(conn.index())?.take()
+        let transport = self.entries.get_mut(conn.index())?.take()?;
+        self.cost -= transport.counted;
+        Some(transport)
+    }
+
+    /// One is with a thread that works on its handshake, and still counts.
+    pub fn lend(&mut self, cost: u64) {
+        self.cost += cost;
+        self.lent += cost;
+    }
+
+    /// It has come back.
+    pub fn lent_back(&mut self, cost: u64) {
+        self.cost -= cost;
+        self.lent -= cost;
+    }
+
+    /// What all of them cost, in bytes, for the account.
+    pub fn charge(&mut self) -> u64 {
+        #[cfg(test)]
+        self.check();
+        self.charged = self.cost;
+        self.cost
+    }
+
+    /// Bytes that the account has room for; below zero where more is held than there is.
+    pub fn room(&self, pool: &Pool) -> i64 {
+        pool.free(Account::Transports) - (self.cost as i64 - self.charged as i64)
+    }
+
+    /// Compares the sum with what they cost one by one.
+    #[cfg(test)]
+    fn check(&self) {
+        let counted: u64 = (0..self.entries.len())
+            .filter_map(|index| self.get(ConnId(index as u32)))
+            .map(Transport::cost)
+            .sum();
+        assert_eq!(self.cost, counted + self.lent);
     }
 
     /// A connection is to have its output sent.
@@ -114,14 +177,19 @@ impl<B: Brain> Shard<B> {
         let mut plain = std::mem::take(&mut self.transports.plain);
         let (brain, now_ms) = (&mut self.brain, self.now_ms);
         let bytes = self.buffers.bytes_mut(filled);
-        let Some(transport) = self.transports.get(conn) else {
-            return Ok(());
+        let before = self.transports.cost;
+        let received = self
+            .transports
+            .change(conn, |transport| match brain.is_established(conn) {
+                true => transport.receive(bytes, &mut |mqtt| brain.on_bytes(now_ms, conn, mqtt)),
+                false => transport.receive(bytes, &mut |mqtt| plain.extend_from_slice(mqtt)),
+            });
+        let has_grown = self.transports.cost > before;
+        let result = match received {
+            Some(_) if has_grown && !self.has_room_for_transports() => self.run_short(conn),
+            Some(result) => self.on_transport_received(conn, result, &plain),
+            None => Ok(()),
         };
-        let result = match brain.is_established(conn) {
-            true => transport.receive(bytes, &mut |mqtt| brain.on_bytes(now_ms, conn, mqtt)),
-            false => transport.receive(bytes, &mut |mqtt| plain.extend_from_slice(mqtt)),
-        };
-        let result = self.on_transport_received(conn, result, &plain);
         plain.clear();
         plain.shrink_to(limits::TRANSPORT_SEND_BYTES_MAX);
         self.transports.plain = plain;
@@ -135,11 +203,12 @@ impl<B: Brain> Shard<B> {
         result: Result<Progress, Failure>,
         plain: &[u8],
     ) -> Result<(), ShardError> {
-        let Some(transport) = self.transports.get(conn) else {
+        let look = |transport: &mut Transport| (transport.identity(), transport.tls());
+        let Some((identity, tls)) = self.transports.change(conn, look) else {
             return Ok(());
         };
-        if let Some(identity) = transport.identity() {
-            if let Some(tls) = transport.tls() {
+        if let Some(identity) = identity {
+            if let Some(tls) = tls {
                 self.metrics.add(Metric::TlsHandshakes, 1);
                 self.metrics.add(Metric::TlsResumed, tls.resumed.into());
             }
@@ -160,11 +229,12 @@ impl<B: Brain> Shard<B> {
                 _ => self.brain.on_bytes(self.now_ms, conn, plain),
             }
         }
-        let Some(transport) = self.transports.get(conn) else {
+        let look = |transport: &mut Transport| (transport.waiting_bytes(), transport.has_output());
+        let Some((waiting, has_output)) = self.transports.change(conn, look) else {
             return Ok(());
         };
-        let flooded = transport.waiting_bytes() > limits::TRANSPORT_ANSWER_BYTES_MAX;
-        if !transport.output().is_empty() {
+        let flooded = waiting > limits::TRANSPORT_ANSWER_BYTES_MAX;
+        if has_output {
             self.transports.wait(conn);
         }
         match result {
@@ -188,26 +258,59 @@ impl<B: Brain> Shard<B> {
         self.tell_end(conn, CloseCause::Transport)
     }
 
+    /// Whether there is memory for more that is received of records, frames and handshakes.
+    pub(super) fn has_room_for_transports(&self) -> bool {
+        let pool = self.shared.pool();
+        let reserve = pool.limit(Account::Transports) / limits::TRANSPORTS_RESERVE_DIVISOR;
+        self.transports.room(pool) > reserve as i64
+    }
+
+    /// Bytes of MQTT that may be packed at once; `None` when there is no memory for any.
+    fn pack_bytes(&self) -> Option<usize> {
+        let pool = self.shared.pool();
+        let reserve = pool.limit(Account::Transports) / limits::TRANSPORTS_RESERVE_DIVISOR;
+        match self.transports.room(pool) {
+            ..=0 => None,
+            room if room < reserve as i64 / 2 => Some(limits::TRANSPORT_SEND_BYTES_SHORT),
+            _ => Some(limits::TRANSPORT_SEND_BYTES_MAX),
+        }
+    }
+
+    /// The transport wants memory, and there is none.
+    #[cold]
+    fn run_short(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        self.metrics.add(Metric::TransportsRefused, 1);
+        let reason = "no memory is left for TLS and WebSocket (budget account transports)";
+        self.brain.on_transport_failed(conn, reason);
+        self.tell_end(conn, CloseCause::Transport)?;
+        // Without a goodbye: that would want memory too. What it has is free now, unless a send reads it.
+        let is_sending = |entry: &mut Connection| entry.flags.has(Flags::SENDING);
+        if !self.connections.get(conn).is_some_and(is_sending) {
+            drop(self.transports.take(conn));
+        }
+        self.close_now(conn)
+    }
+
     /// Sends the transport's output; when there is none, packs what the brain has.
     pub(super) fn start_transport_send(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let Some(transport) = self.transports.get(conn) else {
-            return Ok(());
-        };
-        if transport.output().is_empty() && transport.is_ready() {
+        let is_free = |transport: &Transport| !transport.has_output() && transport.is_ready();
+        if self.transports.get(conn).is_some_and(is_free) {
             self.pack(conn)?;
         }
-        let (Some(transport), Some(entry)) =
-            (self.transports.get(conn), self.connections.get(conn))
-        else {
+        let lend =
+            |transport: &mut Transport| (transport.output().as_ptr(), transport.output().len());
+        let (Some((output, len)), Some(entry)) = (
+            self.transports.change(conn, lend),
+            self.connections.get(conn),
+        ) else {
             return Ok(());
         };
-        let output = transport.output();
-        if output.is_empty() {
+        if len == 0 {
             return Ok(());
         }
-        let len = output.len().min(i32::MAX as usize) as u32;
+        let len = len.min(i32::MAX as usize) as u32;
         let user_data = entry.user_data(Op::Send, conn);
-        let submission = ops::send(entry.slot, output.as_ptr(), len, user_data);
+        let submission = ops::send(entry.slot, output, len, user_data);
         entry.flags.set(Flags::SENDING);
         entry.in_flight += 1;
         self.metrics.add(Metric::Sends, 1);
@@ -219,24 +322,26 @@ impl<B: Brain> Shard<B> {
 
     /// Packs what the brain has for a connection whose transport has nothing to send.
     fn pack(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        let Some(max) = self.pack_bytes() else {
+            return self.run_short(conn);
+        };
         let mut slices = std::mem::take(&mut self.transports.slices);
         slices.clear();
-        let max = limits::TRANSPORT_SEND_BYTES_MAX;
         let bytes = self.brain.gather(self.now_ms, conn, max, &mut slices);
         let parts: smallvec::SmallVec<[&[u8]; 16]> = slices
             .iter()
             // SAFETY: the brain leaves the bytes untouched until `on_sent`, which comes after this function.
             .map(|slice| unsafe { std::slice::from_raw_parts(slice.base, slice.len) })
             .collect();
-        let packed = match self.transports.get(conn) {
-            Some(transport) if bytes > 0 => {
+        let packed = match bytes {
+            0 => None,
+            _ => self.transports.change(conn, |transport| {
                 transport.gathered = bytes;
                 transport.pack(&parts)
-            }
-            _ => Ok(()),
+            }),
         };
         self.transports.slices = slices;
-        if let Err(failure) = packed {
+        if let Some(Err(failure)) = packed {
             self.return_memory(conn)?;
             self.on_transport_failed(conn, &failure)?;
         }
@@ -245,14 +350,16 @@ impl<B: Brain> Shard<B> {
 
     /// A send of a transport's output is over.
     pub(super) fn on_transport_sent(&mut self, conn: ConnId, written: usize, has_failed: bool) {
-        let Some(transport) = self.transports.get(conn) else {
+        let sent = self.transports.change(conn, |transport| {
+            let is_over = transport.took(written) || has_failed;
+            let gathered = match is_over {
+                true => std::mem::take(&mut transport.gathered),
+                false => 0,
+            };
+            (is_over, transport.has_output(), gathered)
+        });
+        let Some((is_over, rest, gathered)) = sent else {
             return;
-        };
-        let is_over = transport.took(written) || has_failed;
-        let rest = !transport.output().is_empty();
-        let gathered = match is_over {
-            true => std::mem::take(&mut transport.gathered),
-            false => 0,
         };
         if gathered > 0 {
             self.brain.on_sent(self.now_ms, conn, gathered);
@@ -278,8 +385,8 @@ impl<B: Brain> Shard<B> {
         }
         let gathered = self
             .transports
-            .get(conn)
-            .map_or(0, |transport| std::mem::take(&mut transport.gathered));
+            .change(conn, |transport| std::mem::take(&mut transport.gathered))
+            .unwrap_or(0);
         if gathered > 0 {
             self.brain.on_sent(self.now_ms, conn, gathered);
         }
@@ -289,11 +396,11 @@ impl<B: Brain> Shard<B> {
     /// The end of a connection that has nothing else left to send is announced to the peer, once; true while that is
     /// under way.
     pub(super) fn says_goodbye(&mut self, conn: ConnId) -> Result<bool, ShardError> {
-        let Some(transport) = self.transports.get(conn) else {
-            return Ok(false);
-        };
-        transport.close();
-        if transport.output().is_empty() {
+        let has_output = self.transports.change(conn, |transport| {
+            transport.close();
+            transport.has_output()
+        });
+        if has_output != Some(true) {
             return Ok(false);
         }
         self.start_transport_send(conn)?;

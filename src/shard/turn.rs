@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::budget::Account;
 use crate::limits;
 use crate::uring::{Completion, Op};
 
@@ -9,18 +10,19 @@ use super::{Brain, Metric, Shard, ShardError};
 
 impl<B: Brain> Shard<B> {
     /// One turn. `since` is when the one before ended; returns when this one did. Sleeps only when there is nothing
-    /// to do; handles a bounded number of completions and mesh messages, so that no one waits for long.
+    /// to do; handles completions and mesh messages for a bounded time, so that no one waits for long.
     pub(super) fn turn(&mut self, since: Instant) -> Result<Instant, ShardError> {
+        self.completions.drain(..std::mem::take(&mut self.handled));
         self.ring
             .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
-        let started = if self.completions.is_empty() {
+        let started = if self.completions.is_empty() && !self.can_feed_starved() {
             self.sleep(since)?
         } else {
             since
         };
         self.now_ms = self.shared.ms_at(started);
 
-        self.handle_completions()?;
+        self.handle_completions(started)?;
         self.drain_mesh()?;
         if self
             .brain
@@ -45,7 +47,10 @@ impl<B: Brain> Shard<B> {
         // Gathering may have made the brain change its mind about a connection.
         self.run_effects()?;
         self.check_flushing()?;
-        self.brain.settle(self.now_ms);
+        self.charge();
+        if self.brain.settle(self.now_ms) {
+            self.give_memory_back();
+        }
         self.flush_mesh()?;
         if self.ring.has_queued() {
             self.ring.poll()?;
@@ -56,9 +61,21 @@ impl<B: Brain> Shard<B> {
         }
         let ended = Instant::now();
         self.metrics.add(Metric::Turns, 1);
+        let left_work = self.overload.end(ended - started);
+        self.metrics.add(Metric::OverloadedTurns, left_work.into());
         self.turn_ns
             .saturating_record((ended - started).as_nanos() as u64);
         Ok(ended)
+    }
+
+    /// Tells what the thread holds beside the brain.
+    #[inline]
+    fn charge(&mut self) {
+        let sockets = self.connections.open() as u64 * limits::SOCKET_BYTES;
+        self.brain.charge(Account::Sockets, sockets);
+        self.brain
+            .charge(Account::Transports, self.transports.charge());
+        self.brain.charge(Account::Mesh, self.mesh.bytes());
     }
 
     /// Waits for a completion, a wake-up or the next deadline; returns when it woke.
@@ -83,25 +100,39 @@ impl<B: Brain> Shard<B> {
         let draining = self
             .drain_until_ms
             .map(|_| self.now_ms + limits::DRAIN_POLL_MS);
+        // Who takes something out of a ring that is not full wakes nobody for it.
+        let mesh = match (self.mesh.congested(), self.mesh.bytes()) {
+            (true, _) => Some(self.now_ms + limits::MESH_POLL_MS),
+            (false, 0) => None,
+            (false, _) => Some(self.now_ms + limits::MESH_LOOK_MS),
+        };
         [
             self.brain.next_deadline(),
             self.acceptor.paused_until_ms(),
             draining,
+            mesh,
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    fn handle_completions(&mut self) -> Result<(), ShardError> {
-        let mut completions = std::mem::take(&mut self.completions);
-        self.metrics
-            .add(Metric::Completions, completions.len() as u64);
-        let result = completions
-            .drain(..)
-            .try_for_each(|completion| self.handle(completion));
-        self.completions = completions;
-        result
+    /// Handles completions in their order, until all are handled or the turn has worked enough: then the others are
+    /// the first of the next turn.
+    fn handle_completions(&mut self, started: Instant) -> Result<(), ShardError> {
+        self.overload.begin(started);
+        let mut is_enough = false;
+        while !is_enough && let Some(&completion) = self.completions.get(self.handled) {
+            self.handled += 1;
+            self.handle(completion)?;
+            is_enough = completion.user_data.op() == Some(Op::Receive)
+                && self.overload.received(completion.result.max(0) as usize);
+        }
+        self.metrics.add(Metric::Completions, self.handled as u64);
+        if self.handled < self.completions.len() {
+            self.overload.leave();
+        }
+        Ok(())
     }
 
     #[inline]

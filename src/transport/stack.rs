@@ -57,6 +57,8 @@ pub struct Transport {
     next: Vec<u8>,
     /// Bytes of MQTT in `sending` that the brain waits to hear of.
     pub gathered: usize,
+    /// Bytes that it was last counted with; kept here for who counts.
+    pub counted: u64,
 }
 
 impl Transport {
@@ -80,6 +82,7 @@ impl Transport {
             taken: 0,
             next: Vec::new(),
             gathered: 0,
+            counted: 0,
         })
     }
 
@@ -199,6 +202,11 @@ impl Transport {
         &self.sending[self.taken..]
     }
 
+    /// Whether anything is to be sent.
+    pub fn has_output(&self) -> bool {
+        self.taken < self.sending.len() || !self.next.is_empty()
+    }
+
     /// So many bytes of the output have been sent; returns whether all of what `output` returned has.
     pub fn took(&mut self, bytes: usize) -> bool {
         self.taken = (self.taken + bytes).min(self.sending.len());
@@ -241,7 +249,18 @@ impl Transport {
             .as_ref()
             .map_or(0, |layer| layer.held_bytes());
         let tls = self.tls.as_ref().map_or(0, |tls| tls.held_bytes());
-        self.sending.capacity() + self.next.capacity() + websocket + tls
+        let proxy = self.proxy.as_ref().map_or(0, |header| header.held_bytes());
+        self.sending.capacity() + self.next.capacity() + websocket + tls + proxy
+    }
+
+    /// Bytes that it costs: what is held, and its state. Cheap to ask.
+    pub fn cost(&self) -> u64 {
+        let tls = self.tls.as_ref().map_or(0, |tls| tls.state_bytes());
+        let websocket = self
+            .websocket
+            .as_ref()
+            .map_or(0, |_| size_of::<WebSocket>());
+        (size_of::<Self>() + websocket + self.held_bytes()) as u64 + tls
     }
 
     /// Bytes that wait behind those being sent.

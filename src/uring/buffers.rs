@@ -124,9 +124,9 @@ impl ReceiveBuffers {
         self.group
     }
 
-    /// Whether the kernel has any buffer left.
-    pub fn any_lent(&self) -> bool {
-        self.lent > 0
+    /// Buffers that the kernel has, as far as completions of receives have been taken note of.
+    pub fn lent(&self) -> u16 {
+        self.lent
     }
 
     /// Takes note of a receive's completion; `None` when it brought no buffer, or one that cannot be. To be called

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::broker::{
     CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Settings, Verdict,
 };
-use crate::budget::Account;
+use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
 use crate::mqtt::message::{Holders, Message, NEVER};
@@ -59,6 +59,9 @@ pub struct Puppet {
     drained_at: Option<u64>,
     /// Bytes per slice of a send.
     slice_bytes: usize,
+    /// Whether free memory is to be given back.
+    gives_back: bool,
+    lease: Lease,
     pub seen: Arc<Mutex<Seen>>,
 }
 
@@ -74,8 +77,15 @@ impl Puppet {
             deadline: None,
             drained_at: None,
             slice_bytes,
+            gives_back: false,
+            lease: Lease::unbounded(),
             seen: Arc::default(),
         }
+    }
+
+    pub fn with_lease(mut self, lease: Lease) -> Self {
+        self.lease = lease;
+        self
     }
 
     fn open(&mut self, peer: Peer) -> ConnId {
@@ -155,6 +165,7 @@ impl Puppet {
                     }
                 }
             }
+            "free" => self.gives_back = true,
             "stay" => self.clients[conn.index()].stays = true,
             "kill" => self.close(conn, CloseHow::Now),
             // Flushes, but gives up after so many milliseconds.
@@ -181,6 +192,15 @@ impl Puppet {
                     };
                     self.effects.push_back(Effect::Mesh { to, message });
                 }
+            }
+            // A megabyte for a shard.
+            "load" => {
+                let message = MeshMessage::Publish {
+                    message: Arc::new(message(vec![0; 1 << 20])),
+                    retain_seq: 0,
+                };
+                let to = ShardId(number as u8);
+                self.effects.push_back(Effect::Mesh { to, message });
             }
             "log" => self.effects.push_back(Effect::Log {
                 kind: LogKind::Notice,
@@ -393,10 +413,12 @@ impl Brain for Puppet {
         seen.identified.push((conn, source, user));
     }
 
-    fn charge(&mut self, _account: Account, _level: u64) {}
+    fn charge(&mut self, account: Account, level: u64) {
+        self.lease.set(account, level);
+    }
 
     fn settle(&mut self, _now_ms: u64) -> bool {
-        false
+        std::mem::take(&mut self.gives_back)
     }
 
     fn counters(&mut self) -> &Counters {

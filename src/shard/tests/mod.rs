@@ -3,7 +3,9 @@
 mod brain;
 mod closing;
 mod limits;
+mod memory;
 mod moving;
+mod overload;
 mod streams;
 mod with_broker;
 mod world;

@@ -6,11 +6,9 @@ use super::world::{Client, Plan, World, eventually};
 use crate::broker::{Broker, Settings};
 use crate::shard::Metric;
 
-const SHARDS: u8 = 2;
-
-fn world(slots: usize) -> World {
+pub fn world(shards: u8, slots: usize) -> World {
     let plan = Plan {
-        shards: SHARDS,
+        shards,
         descriptors: 4000,
         mesh_slots: slots,
         ..Plan::default()
@@ -18,7 +16,7 @@ fn world(slots: usize) -> World {
     let settings = Arc::new(Settings::default());
     World::with(plan, |id| {
         let settings = settings.clone();
-        move || Broker::new(settings, id, SHARDS, 7)
+        move || Broker::new(settings, id, shards, 7)
     })
 }
 
@@ -40,7 +38,7 @@ fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
 }
 
-fn connect(world: &World, id: &str) -> Client {
+pub fn connect(world: &World, id: &str) -> Client {
     let mut client = world.connect();
     let body = [b"\0\x04MQTT\x04\x02\0\0".as_slice(), &text(id)].concat();
     client.write(&packet(0x10, &body));
@@ -48,19 +46,19 @@ fn connect(world: &World, id: &str) -> Client {
     client
 }
 
-fn subscribe(client: &mut Client, filter: &str, qos: u8) {
+pub fn subscribe(client: &mut Client, filter: &str, qos: u8) {
     let body = [&[0, 1], text(filter).as_slice(), &[qos]].concat();
     client.write(&packet(0x82, &body));
     assert_eq!(client.bytes(5), [0x90, 3, 0, 1, qos]);
 }
 
-fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+pub fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
     packet(0x30, &[text(topic).as_slice(), payload].concat())
 }
 
 #[test]
 fn clients_of_all_shards_get_every_message_in_order() {
-    let world = world(64);
+    let world = world(2, 64);
     let mut subscribers: Vec<_> = (0..40)
         .map(|n| {
             let mut client = connect(&world, &format!("subscriber {n}"));
@@ -90,7 +88,7 @@ fn clients_of_all_shards_get_every_message_in_order() {
 
 #[test]
 fn a_large_message_reaches_slow_readers() {
-    let world = world(64);
+    let world = world(2, 64);
     let mut subscribers: Vec<_> = (0..8)
         .map(|n| {
             let mut client = connect(&world, &format!("subscriber {n}"));
@@ -112,7 +110,7 @@ fn a_large_message_reaches_slow_readers() {
 
 #[test]
 fn a_second_connection_with_the_same_client_identifier_ends_the_first() {
-    let world = world(64);
+    let world = world(2, 64);
     let mut clients: Vec<_> = (0..10).map(|n| connect(&world, &format!("c{n}"))).collect();
     let again: Vec<_> = (0..10).map(|n| connect(&world, &format!("c{n}"))).collect();
     for client in &mut clients {
@@ -124,7 +122,7 @@ fn a_second_connection_with_the_same_client_identifier_ends_the_first() {
 
 #[test]
 fn clients_that_stay_connected_are_told_of_the_end() {
-    let world = world(64);
+    let world = world(2, 64);
     let clients: Vec<_> = (0..50).map(|n| connect(&world, &format!("c{n}"))).collect();
     let readers: Vec<_> = clients
         .into_iter()

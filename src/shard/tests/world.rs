@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::brain::{Puppet, Seen};
-use crate::budget::{self, Pool};
+use crate::budget::{self, Lease, Pool};
 use crate::config::SourceBounds;
 use crate::ids::ShardId;
 use crate::limits;
@@ -19,6 +19,7 @@ use crate::shard::{
     Brain, Listener, LogLine, Metric, Shard, ShardCommand, ShardConfig, ShardHandle, ShardReport,
     Shared, commands,
 };
+use crate::transport;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,6 +36,9 @@ pub struct Plan {
     pub sources: SourceBounds,
     /// Bytes of the send buffer that connections inherit; 0 leaves it to the kernel.
     pub send_buffer: i32,
+    /// What memory there is; without, any amount.
+    pub memory: Option<budget::Plan>,
+    pub transport: transport::Plan,
 }
 
 impl Default for Plan {
@@ -48,8 +52,15 @@ impl Default for Plan {
             mesh_slots: limits::MESH_SLOTS,
             sources: SourceBounds::default(),
             send_buffer: 0,
+            memory: None,
+            transport: transport::Plan::default(),
         }
     }
+}
+
+fn pool(plan: &Plan) -> Arc<Pool> {
+    let memory = plan.memory.unwrap_or_else(budget::Plan::unbounded);
+    Arc::new(Pool::new(&memory, plan.shards))
 }
 
 pub struct World {
@@ -63,13 +74,14 @@ pub struct World {
 
 impl World {
     pub fn new(plan: Plan) -> World {
+        let pool = pool(&plan);
         let brains: Vec<Puppet> = (0..plan.shards)
             .map(|id| Puppet::new(ShardId(id), plan.slice_bytes))
             .collect();
         let seen = brains.iter().map(|brain| brain.seen.clone()).collect();
         let mut brains = brains.into_iter();
-        let mut world = World::with(plan, |_| {
-            let brain = brains.next().unwrap();
+        let mut world = World::with_pool(plan, pool.clone(), |_| {
+            let brain = brains.next().unwrap().with_lease(Lease::new(pool.clone()));
             move || brain
         });
         world.seen = seen;
@@ -79,6 +91,15 @@ impl World {
     /// With brains that are made in the threads of their shards.
     pub fn with<B: Brain, M: FnOnce() -> B + Send + 'static>(
         plan: Plan,
+        make: impl FnMut(ShardId) -> M,
+    ) -> World {
+        let pool = pool(&plan);
+        World::with_pool(plan, pool, make)
+    }
+
+    fn with_pool<B: Brain, M: FnOnce() -> B + Send + 'static>(
+        plan: Plan,
+        pool: Arc<Pool>,
         mut make: impl FnMut(ShardId) -> M,
     ) -> World {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,7 +113,7 @@ impl World {
         }
         let address = socket.local_addr().unwrap();
         let listener = Listener::new([socket], plan.listener_max);
-        let pool = Arc::new(Pool::new(&budget::Plan::unbounded(), plan.shards));
+        listener.set_transport(plan.transport.clone());
         let shared = Shared::new(plan.shards, vec![listener], plan.connections_max, pool);
         shared.sources().set(plan.sources);
         let ready = Arc::new(Barrier::new(usize::from(plan.shards)));

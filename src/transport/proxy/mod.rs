@@ -37,6 +37,11 @@ impl Header {
         Header::default()
     }
 
+    /// Bytes held of a header that is not whole.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Takes bytes. When the header is whole: how many of these bytes belonged to it, and the client's address, unless
     /// the proxy speaks for itself (LOCAL) or does not know (UNKNOWN).
     ///

@@ -17,6 +17,7 @@ pub use server::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Serv
 
 use std::sync::Arc;
 
+use crate::limits;
 use rustls::HandshakeKind;
 use rustls::server::UnbufferedServerConnection;
 
@@ -167,6 +168,14 @@ impl Tls {
             version: version.map_or(String::new(), |version| format!("{version:?}")),
             suite: suite.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
+    }
+
+    /// Bytes of its state and rustls': more while the handshake goes on.
+    pub fn state_bytes(&self) -> u64 {
+        match self.is_handshaking() {
+            true => limits::TLS_CONNECTION_BYTES,
+            false => limits::TLS_STATE_BYTES,
         }
     }
 

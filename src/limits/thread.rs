@@ -1,0 +1,80 @@
+//! Bounds of the thread of a shard: the work of one turn, what is accepted when turns are long, what lies in front of
+//! the mesh. Part of `limits`, like every bound.
+
+/// Milliseconds that a turn handles completions for before it goes on with the rest of what there is to do: the others
+/// keep their order and are handled in the next turn. As long again may be taken by messages of other shards.
+pub const TURN_WORK_MS: u64 = 10;
+
+/// Received bytes after which a turn looks at the clock: 64 small PUBLISH packets, which to 1000 subscribers are some
+/// 1.5 ms.
+pub const TURN_LOOK_BYTES: usize = 4096;
+
+/// Bytes that every receive counts as beside those that it brought: the clock is read once in 16 small ones, which is
+/// two nanoseconds each.
+pub const TURN_RECEIVE_BYTES: usize = 256;
+
+/// Messages taken from one mesh ring between two looks at the clock.
+pub const MESH_DRAIN_SLICE: usize = 16;
+
+/// Milliseconds from which on a turn is long: accepts rest for `ACCEPT_PAUSE_MS` after it.
+pub const TURN_LONG_MS: u64 = 50;
+
+/// Turns in a row that had to leave completions to the next one from which on accepts rest too.
+pub const TURNS_OVERLOADED_MAX: u32 = 8;
+
+/// Connections whose receive found no buffer that are received from again for each buffer that the kernel has. With 4
+/// of them, and 2,000 publishers of 1 KB, two of three found none again; with one, one in 35.
+pub const STARVED_PER_BUFFER: usize = 1;
+
+/// Bytes of the state of a TLS connection whose handshake is over: 4.5 KB of private memory were measured, with its
+/// connection and session.
+pub const TLS_STATE_BYTES: u64 = 5 << 10;
+
+/// What is kept of the account for TLS and WebSocket for bytes on their way out: the account divided by this. Beyond
+/// the rest nobody may begin a handshake, or have more received of a record that is not whole.
+pub const TRANSPORTS_RESERVE_DIVISOR: u64 = 8;
+
+/// Bytes of MQTT in one send of a connection with TLS or WebSocket when half of that reserve is used up.
+pub const TRANSPORT_SEND_BYTES_SHORT: usize = 4 << 10;
+
+// What sockets cost was measured on Linux 6.18 over loopback: perf/2026-11-24-sockets.
+
+/// Bytes of the kernel for a connection with nothing in it: the socket, its file, and the receive that waits. 3.6 to
+/// 3.9 KB were measured.
+pub const SOCKET_BYTES: u64 = 4 << 10;
+
+/// Connections divided by those of them that the budget lets be full at once. When more are, measured memory rises and
+/// the ladder ends some.
+pub const SOCKET_FULL_DIVISOR: u64 = 8;
+
+/// Bytes for each connection from which on all is left to the kernel, whose own bounds are no higher as a rule.
+pub const SOCKET_SHARE_AMPLE: u64 = 8 << 20;
+
+/// Bytes for each connection below which its buffers are bounded in both directions: there the kernel's tuning, which
+/// goes to megabytes, would let a few use up what all have.
+pub const SOCKET_SHARE_SMALL: u64 = 48 << 10;
+
+/// Bytes in a socket that have not been sent, at least: a turn's output for a subscriber should go with one send.
+pub const SOCKET_NOTSENT_MIN: u32 = 16 << 10;
+
+/// Bytes in a socket that have not been sent, at most: more does not make a connection faster.
+pub const SOCKET_NOTSENT_MAX: u32 = 256 << 10;
+
+/// Bytes that a full socket holds above those: the packet that went beyond, and the kernel's own of each.
+pub const SOCKET_SEND_OVERHEAD: u64 = 56 << 10;
+
+/// Bytes of a full socket that the kernel has tuned (tcp_wmem).
+pub const SOCKET_SEND_TUNED: u64 = 4 << 20;
+
+/// SO_SNDBUF where the share is small: half of it would let one packet of loopback at a time through, which stalls.
+pub const SOCKET_SEND_BYTES: u32 = 128 << 10;
+
+/// SO_RCVBUF where the share is small. The kernel doubles it: 28 KiB were measured, and 270 MB/s got through.
+pub const SOCKET_RECEIVE_BYTES: u32 = 16 << 10;
+
+/// Milliseconds after which a shard that takes no input, because too many bytes lie in the mesh's rings, looks again.
+pub const MESH_POLL_MS: u64 = 1;
+
+/// Milliseconds after which a shard that sleeps looks whether the others have taken what it sent, so that the account of
+/// the mesh does not stand at what is long gone.
+pub const MESH_LOOK_MS: u64 = 100;
