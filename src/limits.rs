@@ -303,22 +303,30 @@ pub const SUBSCRIPTIONS_MAX: usize = 1 << 16;
 /// Shared subscriptions of one session: their names are compared one after the other.
 pub const SHARED_SUBSCRIPTIONS_MAX: usize = 1024;
 
-/// Retained messages that wait for one client up to which those of its next subscription are fetched: 16 bytes each.
-/// The last fetch may go beyond by as many as there are.
-pub const REPLAY_MESSAGES_MAX: usize = 1 << 16;
+/// Retained messages that are fetched at once for a subscription, over all shards: a page. They wait for the client as
+/// references of 24 bytes; the next page is fetched when less than half of one waits.
+pub const REPLAY_PAGE_MESSAGES: usize = 1024;
 
-/// Subscriptions of one client whose retained messages are asked for at other shards at the same time.
+/// Nodes of the tree that are visited for a page, before the whole store is looked through instead: 1 or 2 ms.
+pub const REPLAY_PAGE_NODES: usize = 1 << 15;
+
+/// Places of the store that are looked through for a page: about as long.
+pub const REPLAY_PAGE_SLOTS: usize = 1 << 14;
+
+/// Subscriptions of one client whose retained messages are asked for at the same time: a page each. Those of one that
+/// has more than a page follow one page after the other.
 pub const REPLAY_QUESTIONS_MAX: u8 = 8;
 
 /// Subscriptions of one client whose retained messages are still to be fetched, before it is closed.
 pub const REPLAYS_WAITING_MAX: usize = 2 * SUBSCRIPTIONS_MAX;
 
-/// Nodes of the tree of retained messages that a shard visits in a millisecond for subscriptions with wildcards, on
+/// Nodes and places of retained messages that a shard looks at in a millisecond for subscriptions with wildcards, on
 /// average: a third of its time at most. Who subscribes waits; who publishes does not.
 pub const LOOKUP_NODES_PER_MS: usize = 10_000;
 
-/// Nodes that may be visited at once: those of the last filter are visited whatever their number.
+/// Nodes that may be visited at once: the last page may go beyond.
 pub const LOOKUP_NODES_BURST: usize = 100_000;
+const _: () = assert!(REPLAY_PAGE_NODES + REPLAY_PAGE_SLOTS <= LOOKUP_NODES_BURST);
 
 /// Stale deadlines that a shard keeps beside as many as it has connections and sessions, before it looks for them.
 pub const TIMERS_STALE_MIN: usize = 4096;

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::mqtt::message::Message;
 use crate::mqtt::{PacketId, PublishHead, QoS, Version};
 use crate::outbound::Range;
-use crate::routing::{Entry, EntryOptions, Target};
+use crate::routing::{Entry, EntryOptions, Store, Target};
 use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
 
 impl Broker {
@@ -83,16 +83,16 @@ impl Broker {
         }
     }
 
-    /// Stores a retained message at its owner. Returns the number of the store towards another shard, else 0.
+    /// Stores a retained message at its owner. Returns the number of the store.
     fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
         let owner = owner_of_topic(message.topic, self.clients.shards);
         self.replays.note_live(message.topic);
         let owned = message.owned();
-        if owner == self.clients.shard {
-            self.store_retained(now_ms, owned);
-            return 0;
-        }
         let seq = self.replays.next_store(owner);
+        if owner == self.clients.shard {
+            self.store_retained(now_ms, owned, Store::new(owner, seq));
+            return seq;
+        }
         self.clients.mesh(
             owner,
             MeshMessage::RetainStore {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::access::Passwords;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
+use crate::routing::Cursor;
 
 use super::settings::LogKind;
 
@@ -144,11 +145,8 @@ pub enum MeshMessage {
     RetainStore { message: Arc<Message>, seq: u64 },
     /// Which retained messages match? To be answered when the stores that the asker knows of have arrived.
     RetainQuery(Box<RetainQuery>),
-    /// The answer.
-    RetainReply {
-        ticket: u32,
-        messages: Vec<Arc<Message>>,
-    },
+    /// The answer: a page of them.
+    RetainReply(Box<RetainReply>),
     /// About a shared subscription.
     Shared(Box<SharedMessage>),
     /// The broker ends, and the sender's wills are out.
@@ -162,6 +160,17 @@ pub struct RetainQuery {
     pub filter: Box<str>,
     /// By shard: the number of the last store of that shard towards this owner that the asker knows of.
     pub seen: Box<[u64]>,
+    /// Where to go on. Without numbers of its own it leaves out what is later than `seen`.
+    pub from: Cursor,
+}
+
+/// See [`MeshMessage::RetainReply`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct RetainReply {
+    pub ticket: u32,
+    pub messages: Vec<Arc<Message>>,
+    /// Where to go on; `None` if that was all.
+    pub next: Option<Cursor>,
 }
 
 /// What the owner of a shared subscription and the homes of its members tell one another.

@@ -31,9 +31,7 @@ impl Broker {
                 self.on_retain_store(now_ms, from, message, seq)
             }
             MeshMessage::RetainQuery(query) => self.on_retain_query(now_ms, from, *query),
-            MeshMessage::RetainReply { ticket, messages } => {
-                self.on_retain_reply(now_ms, ticket, messages)
-            }
+            MeshMessage::RetainReply(reply) => self.on_retain_reply(now_ms, from, *reply),
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),
             MeshMessage::Draining => self.on_draining(now_ms),
         }

@@ -292,8 +292,12 @@ impl Broker {
         if !self.unsubscribe_filter(id, Target::Session(session)) {
             return false;
         }
-        self.clients
-            .change_session(session, |entry| entry.subscriptions.remove(id));
+        self.clients.change_session(session, |entry| {
+            entry.subscriptions.remove(id);
+            if let Some(rare) = &mut entry.rare {
+                rare.replays.end(filter);
+            }
+        });
         true
     }
 

@@ -18,7 +18,7 @@ mod tree;
 
 pub use entry::{Entry, EntryOptions, Target};
 pub use groups::{Group, Groups, Member};
-pub use retained::Retained;
+pub use retained::{Cursor, Page, PageBounds, Retained, Store};
 pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod alias;
 mod filters;
 mod flow;
 mod inbound;
+mod replay;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -14,13 +15,12 @@ pub use alias::{Aliases, InboundAliases, OutboundAliases};
 pub use filters::Filters;
 pub use flow::{Bounds, Delivery, Flow, Origin, Queued};
 pub use inbound::Inbound;
+pub use replay::{Replay, Replays, Rest};
 pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::mqtt::message::Message;
-use crate::routing::EntryOptions;
 
 /// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
 pub const EXPIRY_NEVER: u32 = u32::MAX;
@@ -63,9 +63,9 @@ pub struct Rare {
     pub has_left: bool,
     /// QoS 2 from the client.
     pub inbound: Inbound,
-    /// Filters, and options, of subscriptions whose retained messages are still to be fetched.
-    pub replays: VecDeque<(Box<str>, EntryOptions)>,
-    /// Bytes of the names and filters of these.
+    /// Subscriptions whose retained messages are still to be fetched; those that have been begun are in front.
+    pub replays: Replays,
+    /// Bytes of the names and filters of the shared subscriptions.
     pub text_bytes: usize,
 }
 
@@ -83,9 +83,10 @@ impl Rare {
         size_of::<Self>()
             + self.shared.capacity() * size_of::<SharedSubscription>()
             + self.inbound.memory()
-            + self.replays.capacity() * size_of::<(Box<str>, EntryOptions)>()
+            + self.replays.memory()
             + self.text_bytes
     }
+}
 }
 
 /// The state of one client.

@@ -54,10 +54,11 @@ fn topics_noted_for_questions_are_forgotten_with_them() {
             }
         }
         while open.len() > 1 {
-            let reply = MeshMessage::RetainReply {
+            let reply = MeshMessage::RetainReply(Box::new(RetainReply {
                 ticket: open.remove(0),
                 messages: Vec::new(),
-            };
+                next: None,
+            }));
             world.broker.on_mesh(world.now_ms, ShardId(1), reply);
         }
         assert_eq!(open.len(), 1);

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 
 use super::matches;
 use super::subscriptions::{filter, topic};
+use crate::ids::ShardId;
 use crate::mqtt::message::{Holders, Message, NEVER};
-use crate::routing::Retained;
+use crate::routing::{Cursor, PageBounds, Retained, Store};
 
 fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
     Arc::new(Message {
@@ -24,19 +25,30 @@ fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
     })
 }
 
+const LARGE: PageBounds = PageBounds {
+    messages: 100_000,
+    nodes: 100_000,
+    slots: 100_000,
+};
+
+/// By whom and when does not matter.
+const ANY: Store = Store::FIRST;
+
+fn name(message: &Message) -> String {
+    String::from_utf8_lossy(&message.topic).into_owned()
+}
+
 fn found(retained: &Retained, filter: &str, now_ms: u64) -> Vec<String> {
-    let mut out = Vec::new();
-    retained.matching(filter, now_ms, &mut out);
-    out.iter()
-        .map(|message| String::from_utf8_lossy(&message.topic).into_owned())
-        .collect()
+    let page = retained.page(filter, Cursor::default(), now_ms, &LARGE);
+    assert!(page.next.is_none());
+    page.messages.iter().map(|message| name(message)).collect()
 }
 
 #[test]
 fn a_filter_finds_topics_in_tree_order() {
     let mut retained = Retained::new(1);
     for topic in ["b/2", "$SYS/x", "a", "b/1", "b", "b/2/z", "b/3"] {
-        retained.set(message(topic, "", NEVER));
+        retained.set(message(topic, "", NEVER), ANY);
     }
     assert_eq!(
         found(&retained, "#", 0),
@@ -59,11 +71,8 @@ fn a_filter_finds_topics_in_tree_order() {
 fn what_has_expired_is_not_found_and_is_swept_a_bounded_number_at_a_time() {
     let mut retained = Retained::new(1);
     for id in 0..100 {
-        retained.set(message(
-            &format!("t/{id}"),
-            "",
-            if id % 2 == 0 { 1000 } else { NEVER },
-        ));
+        let expires_at_ms = if id % 2 == 0 { 1000 } else { NEVER };
+        retained.set(message(&format!("t/{id}"), "", expires_at_ms), ANY);
     }
     assert_eq!(found(&retained, "t/+", 999).len(), 100);
     assert_eq!(found(&retained, "t/+", 1000).len(), 50);
@@ -84,11 +93,8 @@ fn names_that_have_gone_leave_no_text_behind() {
     let mut memory = Vec::new();
     for round in 0..4 {
         for id in 0..5000 {
-            retained.set(message(
-                &format!("some/level/with/a/name/of/round/{round}/{id}"),
-                "",
-                NEVER,
-            ));
+            let topic = format!("some/level/with/a/name/of/round/{round}/{id}");
+            retained.set(message(&topic, "", NEVER), ANY);
         }
         memory.push(retained.memory());
         for id in 0..5000 {
@@ -128,7 +134,7 @@ fn check(real: &mut Retained, model: &mut Model, step: Step) {
     match step {
         Step::Set(topic, payload, at) => {
             let message = message(&topic, &payload, at);
-            assert_eq!(real.set(message.clone()), model.insert(topic, message));
+            assert_eq!(real.set(message.clone(), ANY), model.insert(topic, message));
         }
         Step::Remove(topic) => {
             assert_eq!(real.get(&topic), model.get(&topic));
@@ -170,5 +176,203 @@ proptest! {
             prop_assert!(real.remove(topic).is_some());
         }
         prop_assert_eq!(real.in_use(), (0, 0));
+    }
+}
+
+/// All pages of a filter: how many, what they found, and what they looked at.
+fn pages(retained: &Retained, filter: &str, bounds: &PageBounds) -> (usize, Vec<String>, usize) {
+    let (mut count, mut names, mut visited) = (0, Vec::new(), 0);
+    let mut cursor = Some(Cursor::default());
+    while let Some(from) = cursor {
+        let page = retained.page(filter, from, 0, bounds);
+        assert!(page.messages.len() <= bounds.messages);
+        assert!(page.visited <= bounds.nodes + bounds.slots);
+        names.extend(page.messages.iter().map(|message| name(message)));
+        visited += page.visited;
+        cursor = page.next;
+        count += 1;
+    }
+    (count, names, visited)
+}
+
+#[test]
+fn a_large_store_is_found_a_page_at_a_time_and_costs_little_more_than_at_once() {
+    let mut retained = Retained::new(1);
+    for id in 0..50_000 {
+        retained.set(message(&format!("b/{}/{id}", id % 10), "", NEVER), ANY);
+        retained.set(message(&format!("$SYS/{id}"), "", NEVER), ANY);
+    }
+    let bounds = PageBounds {
+        messages: 1000,
+        nodes: 20_000,
+        slots: 10_000,
+    };
+    for (filter, matching, visited_max) in [
+        ("#", 50_000_usize, 220_000),
+        ("+/+/+", 50_000, 220_000),
+        ("b/3/#", 5000, 40_000),
+        ("b/+/7", 1, 220_000),
+        ("b/3/+", 5000, 40_000),
+        ("$SYS/+", 50_000, 220_000),
+        ("b/+/nothing", 0, 0),
+        ("b/7/7", 1, 4),
+    ] {
+        let (count, mut names, visited) = pages(&retained, filter, &bounds);
+        assert!(visited <= visited_max, "{filter}: {visited}");
+        assert!(count >= matching.div_ceil(1000), "{filter}: {count}");
+        assert!(names.iter().all(|name| matches(filter, name)));
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), matching, "{filter}");
+    }
+}
+
+/// A flat topic with very many children is not gone through before the bound is noticed.
+#[test]
+fn a_walk_that_is_given_up_ends_at_once() {
+    let mut retained = Retained::new(1);
+    for id in 0..10_000 {
+        retained.set(message(&format!("t/{id}"), "", NEVER), ANY);
+    }
+    let bounds = PageBounds {
+        messages: 10,
+        nodes: 50,
+        slots: 20,
+    };
+    let page = retained.page("+/+", Cursor::default(), 0, &bounds);
+    assert_eq!((page.messages.len(), page.visited), (10, 50 + 12));
+    assert_eq!(page.messages[0].topic, "t/0");
+}
+
+#[test]
+fn what_is_stored_after_the_question_is_left_out_and_the_rest_stays_where_it_is() {
+    let mut retained = Retained::new(1);
+    for id in 0..10 {
+        let store = Store::new(ShardId(id % 2), 1 + u64::from(id / 2));
+        retained.set(message(&format!("t/{id}"), "old", NEVER), store);
+    }
+    let bounds = PageBounds {
+        messages: 3,
+        nodes: 100,
+        slots: 100,
+    };
+    let from = Cursor::default().knowing([5, 5].into());
+    let first = retained.page("#", from, 0, &bounds);
+    let mut names: Vec<String> = first.messages.iter().map(|message| name(message)).collect();
+    assert_eq!(names, ["t/0", "t/1", "t/2"]);
+    // One that has been handed over, one that has not, one that is new in a slot that has been used before.
+    retained.set(message("t/1", "new", NEVER), Store::new(ShardId(1), 6));
+    retained.set(message("t/4", "new", NEVER), Store::new(ShardId(0), 6));
+    retained.remove("t/6");
+    retained.set(message("t/new", "new", NEVER), Store::new(ShardId(1), 7));
+    let mut cursor = first.next;
+    while let Some(from) = cursor {
+        let page = retained.page("#", from, 0, &bounds);
+        names.extend(page.messages.iter().map(|message| name(message)));
+        cursor = page.next;
+    }
+    let expected = ["t/0", "t/1", "t/2", "t/3", "t/5", "t/7", "t/8", "t/9"];
+    assert_eq!(names, expected);
+    // Whoever comes back gets what is there.
+    let again = first_page_renewed(&retained);
+    assert_eq!(again, ["t/0", "t/1", "t/2"]);
+}
+
+fn first_page_renewed(retained: &Retained) -> Vec<String> {
+    let from = Cursor::default().knowing([0, 0].into());
+    let bounds = PageBounds {
+        messages: 3,
+        ..LARGE
+    };
+    assert!(
+        retained
+            .page("#", from.clone(), 0, &bounds)
+            .messages
+            .is_empty()
+    );
+    let page = retained.page("#", from.renewed(), 0, &bounds);
+    page.messages.iter().map(|message| name(message)).collect()
+}
+
+/// A question whose pages are taken while the store changes.
+struct Asked {
+    filter: String,
+    cursor: Cursor,
+    /// What was there, is still the same, and has not come.
+    missing: Vec<Arc<Message>>,
+}
+
+impl Asked {
+    fn next(mut self, real: &Retained, model: &Model, now: u64) -> Option<Asked> {
+        let bounds = PageBounds {
+            messages: 2,
+            nodes: 10,
+            slots: 3,
+        };
+        let page = real.page(&self.filter, self.cursor, now, &bounds);
+        for message in &page.messages {
+            let current = &model[&name(message)];
+            assert!(Arc::ptr_eq(current, message), "what is stored comes");
+            let is_it = |other: &Arc<Message>| Arc::ptr_eq(other, message);
+            let index = self.missing.iter().position(is_it);
+            self.missing.remove(index.expect("comes once"));
+        }
+        let Some(cursor) = page.next else {
+            for message in self.missing {
+                let current = model.get(&name(&message));
+                let is_there = current.is_some_and(|current| Arc::ptr_eq(current, &message));
+                assert!(!is_there || message.expires_at_ms <= now, "{message:?}");
+            }
+            return None;
+        };
+        Some(Asked { cursor, ..self })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn pages_are_exact_whatever_happens_between_them(
+        seed: u64,
+        steps in prop::collection::vec((step(), 0..3u8, 0..4usize), 1..300),
+    ) {
+        let (mut real, mut model) = (Retained::new(seed), Model::new());
+        let mut asked: Vec<Asked> = Vec::new();
+        let mut now = 0;
+        for (number, (step, shard, pages)) in (1..).zip(steps) {
+            match step {
+                Step::Set(topic, payload, at) => {
+                    let message = message(&topic, &payload, at);
+                    real.set(message.clone(), Store::new(ShardId(shard), number));
+                    model.insert(topic, message);
+                }
+                Step::Remove(topic) => {
+                    real.remove(&topic);
+                    model.remove(&topic);
+                }
+                Step::Match(filter, _) => {
+                    let wanted = |message: &&Arc<Message>| {
+                        message.expires_at_ms > now && matches(&filter, &name(message))
+                    };
+                    let missing = model.values().filter(wanted).cloned().collect();
+                    let cursor = Cursor::default().knowing([number; 3].into());
+                    asked.push(Asked { filter, cursor, missing });
+                }
+                Step::Sweep(at) => {
+                    now = now.max(at);
+                    real.sweep(now, 3);
+                }
+            }
+            for _ in 0..pages.min(asked.len()) {
+                let one = asked.remove(0);
+                model.retain(|topic, _| real.get(topic).is_some());
+                asked.extend(one.next(&real, &model, now));
+            }
+        }
+        while let Some(one) = asked.pop() {
+            model.retain(|topic, _| real.get(topic).is_some());
+            asked.extend(one.next(&real, &model, now));
+        }
     }
 }

@@ -1,28 +1,33 @@
 //! The retained messages (MQTT 5, 3.3.1.3) of the topics that one shard owns.
 //!
-//! A topic is found by its whole name in `topics`, and by a filter through the tree, whose nodes link their children
-//! in the order of their first message, so that the order of what a filter finds depends on nothing but the calls
-//! that were made.
+//! A topic is found by its whole name in `topics`, and by a filter a page at a time (`page.rs`). The nodes of the tree
+//! link their children in the order of their first message, so that the order of what a filter finds depends on
+//! nothing but the calls that were made. The messages are beside the tree, by the number of their topic's node, where
+//! they can be looked through one after the other; a message stays in its slot as long as it is stored.
 //!
-//! Invariants: `topics` has exactly the nodes with a message; every leaf has a message; the children of a node form a
-//! ring that starts at `first_child`; `bytes` is the sum of the messages' costs.
+//! Invariants: `topics` has exactly the nodes with a message; `kept` has a place for every node; every leaf has a
+//! message; the children of a node form a ring that starts at `first_child`; `bytes` is the sum of the messages'
+//! costs.
+
+mod page;
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 
-use super::symbols::Symbol;
 use super::tree::{NONE, ROOT, Tree, levels};
+use crate::ids::ShardId;
 use crate::mqtt::message::Message;
+use crate::table::Table;
+pub use page::{Cursor, Page, PageBounds};
 
+/// What a node of the tree is linked to.
 struct Topic {
     first_child: u32,
     next: u32,
     previous: u32,
-    message: Option<Arc<Message>>,
 }
 
 impl Default for Topic {
@@ -31,22 +36,49 @@ impl Default for Topic {
             first_child: NONE,
             next: NONE,
             previous: NONE,
-            message: None,
         }
     }
 }
 
-/// One level of a filter.
-#[derive(Clone, Copy)]
-enum Step {
-    Name(Symbol),
-    Any,
-    Rest,
+/// The shard that a message was published on, and which of that shard's stores at this owner it was.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Store(u64);
+
+/// Bits of the number of a store: a million a second for 2,000 years.
+const NUMBER_BITS: u32 = 56;
+
+impl Store {
+    /// The first one of the first shard.
+    #[cfg(test)]
+    pub const FIRST: Store = Store(1);
+
+    /// The store with this number, counted from 1 by the shard.
+    pub fn new(shard: ShardId, number: u64) -> Store {
+        Store(u64::from(shard.0) << NUMBER_BITS | number & ((1 << NUMBER_BITS) - 1))
+    }
+
+    /// Whether it is among the stores that somebody knows of: by shard, the number of the last one.
+    #[inline]
+    fn is_in(self, known: &[u64]) -> bool {
+        let number = self.0 & ((1 << NUMBER_BITS) - 1);
+        known
+            .get((self.0 >> NUMBER_BITS) as usize)
+            .is_none_or(|&last| number <= last)
+    }
+}
+
+/// What a slot of the tree keeps.
+#[derive(Default)]
+struct Kept {
+    message: Option<Arc<Message>>,
+    store: Store,
 }
 
 /// The retained messages of one shard.
 pub struct Retained {
     tree: Tree<Topic>,
+    /// By the number of a node.
+    kept: Table<Kept>,
     topics: HashTable<u32>,
     hasher: FixedState,
     bytes: usize,
@@ -58,6 +90,7 @@ impl Retained {
     pub fn new(seed: u64) -> Retained {
         Retained {
             tree: Tree::new(seed),
+            kept: Table::new(),
             topics: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             bytes: 0,
@@ -65,12 +98,14 @@ impl Retained {
         }
     }
 
-    /// Stores a message as its topic's; returns the one it replaces (MQTT-3.3.1-5).
-    pub fn set(&mut self, message: Arc<Message>) -> Option<Arc<Message>> {
+    /// Stores a message as its topic's, with where it came from; returns the one it replaces (MQTT-3.3.1-5).
+    pub fn set(&mut self, message: Arc<Message>, store: Store) -> Option<Arc<Message>> {
         self.bytes += message.cost();
         let hash = hash(&self.hasher, &message.topic);
         if let Some(node) = self.node_of(hash, &message.topic) {
-            let old = self.tree.node_mut(node).value.message.replace(message);
+            let kept = &mut self.kept[node as usize];
+            kept.store = store;
+            let old = kept.message.replace(message);
             self.bytes -= old.as_ref().map_or(0, |old| old.cost());
             return old;
         }
@@ -82,10 +117,16 @@ impl Retained {
             }
             node = child;
         }
-        self.tree.node_mut(node).value.message = Some(message);
-        let (tree, hasher) = (&self.tree, &self.hasher);
+        while self.kept.len() < self.tree.slots() as usize {
+            self.kept.push(Kept::default());
+        }
+        self.kept[node as usize] = Kept {
+            message: Some(message),
+            store,
+        };
+        let (kept, hasher) = (&self.kept, &self.hasher);
         self.topics
-            .insert_unique(hash, node, |&node| topic_hash(tree, hasher, node));
+            .insert_unique(hash, node, |&node| topic_hash(kept, hasher, node));
         None
     }
 
@@ -98,44 +139,7 @@ impl Retained {
     /// The message of a topic, also when it has expired.
     pub fn get(&self, topic: &str) -> Option<&Arc<Message>> {
         let node = self.node_of(hash(&self.hasher, topic.as_bytes()), topic.as_bytes())?;
-        self.tree.node(node).value.message.as_ref()
-    }
-
-    /// Appends the messages whose topics match a filter and that have not expired (MQTT-3.3.2-5), topics in tree
-    /// order. A filter that starts with a wildcard does not match topics that start with `$` (MQTT-4.7.2-1).
-    /// Returns how many nodes it has visited.
-    pub fn matching(&self, filter: &str, now_ms: u64, out: &mut Vec<Arc<Message>>) -> usize {
-        let mut steps: SmallVec<[Step; 16]> = SmallVec::new();
-        for level in levels(filter.as_bytes()) {
-            steps.push(match level {
-                b"+" => Step::Any,
-                b"#" => Step::Rest,
-                _ => match self.tree.symbol(level) {
-                    Some(symbol) => Step::Name(symbol),
-                    None => return 0,
-                },
-            });
-        }
-        let mut ahead: SmallVec<[(u32, u32); 16]> = SmallVec::new();
-        ahead.push((ROOT, 0));
-        let mut visited = 0;
-        while let Some((node, depth)) = ahead.pop() {
-            visited += 1;
-            match steps.get(depth as usize) {
-                None => self.take(node, now_ms, out),
-                Some(&Step::Name(symbol)) => ahead.extend(
-                    self.tree
-                        .child(node, symbol)
-                        .map(|child| (child, depth + 1)),
-                ),
-                Some(Step::Any) => self.push_children(node, depth + 1, &mut ahead),
-                Some(Step::Rest) => {
-                    self.take(node, now_ms, out);
-                    self.push_children(node, depth, &mut ahead);
-                }
-            }
-        }
-        visited
+        self.message(node)
     }
 
     /// Removes what has expired among the next `budget` places, going round; returns how many messages went.
@@ -147,8 +151,7 @@ impl Retained {
             } else {
                 0
             };
-            let node = self.tree.living(self.swept);
-            let message = node.and_then(|node| node.value.message.as_ref());
+            let message = self.message(self.swept);
             if message.is_some_and(|message| message.expires_at_ms <= now_ms) {
                 self.remove_node(self.swept);
                 removed += 1;
@@ -181,7 +184,7 @@ impl Retained {
 
     /// Bytes of memory beside the messages.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.tree.memory() + self.topics.allocation_size()
+        size_of::<Self>() + self.tree.memory() + self.kept.memory() + self.topics.allocation_size()
     }
 
     /// Nodes and names in use, for the tests that none is left behind.
@@ -192,54 +195,30 @@ impl Retained {
 
     fn node_of(&self, hash: u64, topic: &[u8]) -> Option<u32> {
         self.topics
-            .find(hash, |&node| topic_of(&self.tree, node) == topic)
+            .find(hash, |&node| topic_of(&self.kept, node) == topic)
             .copied()
     }
 
-    fn take(&self, node: u32, now_ms: u64, out: &mut Vec<Arc<Message>>) {
-        let message = self.tree.node(node).value.message.as_ref();
-        out.extend(
-            message
-                .filter(|message| message.expires_at_ms > now_ms)
-                .cloned(),
-        );
-    }
-
-    /// Pushes the children that a wildcard matches, the first one last, so that it is looked at first.
-    fn push_children(&self, node: u32, depth: u32, ahead: &mut SmallVec<[(u32, u32); 16]>) {
-        let first = self.tree.node(node).value.first_child;
-        if first == NONE {
-            return;
-        }
-        let mut child = first;
-        loop {
-            child = self.tree.node(child).value.previous;
-            if node != ROOT || self.tree.level(child).first() != Some(&b'$') {
-                ahead.push((child, depth));
-            }
-            if child == first {
-                return;
-            }
-        }
+    /// What a slot keeps; whether there is such a slot is not asked.
+    #[inline]
+    fn message(&self, slot: u32) -> Option<&Arc<Message>> {
+        self.kept.get(slot as usize)?.message.as_ref()
     }
 
     fn remove_node(&mut self, node: u32) -> Option<Arc<Message>> {
-        let hash = topic_hash(&self.tree, &self.hasher, node);
+        let hash = topic_hash(&self.kept, &self.hasher, node);
         if let Ok(found) = self.topics.find_entry(hash, |&other| other == node) {
             found.remove();
         }
-        let message = self.tree.node_mut(node).value.message.take()?;
+        let message = self.kept[node as usize].message.take()?;
         self.bytes -= message.cost();
         let mut at = node;
-        while at != ROOT
-            && !self.tree.node(at).has_children()
-            && self.tree.node(at).value.message.is_none()
-        {
+        while at != ROOT && !self.tree.node(at).has_children() && self.message(at).is_none() {
             self.unlink(at);
             at = self.tree.remove_leaf(at);
         }
-        let (tree, hasher) = (&self.tree, &self.hasher);
-        super::shrink_table(&mut self.topics, |&node| topic_hash(tree, hasher, node));
+        let (kept, hasher) = (&self.kept, &self.hasher);
+        super::shrink_table(&mut self.topics, |&node| topic_hash(kept, hasher, node));
         Some(message)
     }
 
@@ -273,16 +252,13 @@ impl Retained {
 }
 
 /// The name of a topic that has a message.
-fn topic_of(tree: &Tree<Topic>, node: u32) -> &[u8] {
-    tree.node(node)
-        .value
-        .message
-        .as_ref()
-        .map_or(&[], |message| &message.topic)
+fn topic_of(kept: &Table<Kept>, node: u32) -> &[u8] {
+    let message = kept[node as usize].message.as_ref();
+    message.map_or(&[], |message| &message.topic)
 }
 
-fn topic_hash(tree: &Tree<Topic>, hasher: &FixedState, node: u32) -> u64 {
-    hash(hasher, topic_of(tree, node))
+fn topic_hash(kept: &Table<Kept>, hasher: &FixedState, node: u32) -> u64 {
+    hash(hasher, topic_of(kept, node))
 }
 
 #[inline]
