@@ -150,6 +150,13 @@ impl Broker {
         self
     }
 
+    /// The same, with other pages of retained messages.
+    #[cfg(test)]
+    pub fn with_pages(mut self, page: crate::routing::PageBounds) -> Broker {
+        self.replays.set_page(page);
+        self
+    }
+
     /// A connection has been accepted.
     pub fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId {
         self.clients.counters.connections_accepted += 1;

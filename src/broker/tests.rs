@@ -3,6 +3,7 @@
 mod hostile;
 mod passwords;
 mod quotas;
+mod replay;
 mod resend;
 mod shards;
 mod slow;

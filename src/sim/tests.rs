@@ -108,13 +108,16 @@ fn check_retained(world: &mut World, reached: &[bool]) {
         world.seen.clear();
         world.subscribe_to(client, &[("#", 0)]);
         world.settle();
-        answers.push(
-            world
-                .seen
-                .iter()
-                .filter(|(name, _)| !name.starts_with("w/"))
-                .cloned()
-                .collect(),
+        let told = world
+            .seen
+            .iter()
+            .filter(|(name, _)| !name.starts_with("w/"));
+        let told: Vec<_> = told.cloned().collect();
+        answers.push(told.iter().cloned().collect());
+        assert_eq!(
+            answers[index].len(),
+            told.len(),
+            "each comes once: {told:?}"
         );
         world.goodbye(client);
         world.settle();

@@ -10,6 +10,7 @@ use super::oracle::{Oracle, Published, Session, Subscribed};
 use crate::broker::{Broker, MeshMessage, Quotas, Settings};
 use crate::ids::ShardId;
 use crate::mqtt::Version;
+use crate::routing::PageBounds;
 
 const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
 const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
@@ -49,8 +50,16 @@ impl World {
             ..Settings::default()
         };
         let settings = Arc::new(settings);
+        // In most worlds what is retained is more than a page.
+        let page = PageBounds {
+            messages: [1, 2, 3, 1000][(seed / 3 % 4) as usize],
+            nodes: [2, 5, 1000][(seed / 7 % 3) as usize],
+            slots: [1, 3][(seed / 5 % 2) as usize],
+        };
         let brokers = (0..shards)
-            .map(|shard| Broker::new(settings.clone(), ShardId(shard), shards, seed))
+            .map(|shard| {
+                Broker::new(settings.clone(), ShardId(shard), shards, seed).with_pages(page)
+            })
             .collect();
         let mesh = (0..shards)
             .map(|_| (0..shards).map(|_| VecDeque::new()).collect())

@@ -146,13 +146,7 @@ impl Broker {
     }
 
     /// The retained message of one topic that this shard owns.
-    fn replay_one(
-        &mut self,
-        now_ms: u64,
-        session: SessionId,
-        topic: &str,
-        options: EntryOptions,
-    ) {
+    fn replay_one(&mut self, now_ms: u64, session: SessionId, topic: &str, options: EntryOptions) {
         let message = self.routing.retained.get(topic);
         let message = message.filter(|message| message.expires_at_ms > now_ms);
         if let Some(message) = message.cloned() {

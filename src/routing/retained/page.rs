@@ -98,13 +98,7 @@ impl Retained {
     /// The next messages whose topics match a filter and that have not expired (MQTT-3.3.2-5). A filter that starts with
     /// a wildcard does not match topics that start with `$` (MQTT-4.7.2-1). What fits into one page comes in tree order,
     /// else in the order of slots.
-    pub fn page(
-        &self,
-        filter: &str,
-        mut from: Cursor,
-        now_ms: u64,
-        bounds: &PageBounds,
-    ) -> Page {
+    pub fn page(&self, filter: &str, mut from: Cursor, now_ms: u64, bounds: &PageBounds) -> Page {
         let mut visited = 0;
         if !from.scans {
             let mut found = Vec::new();
