@@ -393,3 +393,151 @@ fn check_two(all: &[Message], page: usize) {
     }
     assert_eq!(changed, 100);
 }
+
+fn message(topic: &str, payload: &'static str) -> Arc<crate::mqtt::message::Message> {
+    Arc::new(crate::mqtt::message::Message {
+        topic: topic.to_string().into(),
+        payload: payload.into(),
+        properties: "".into(),
+        qos: 0,
+        retain: true,
+        expires_at_ms: crate::mqtt::message::NEVER,
+        origin: 1,
+    })
+}
+
+/// The first or the last of three shards, and a topic that the last one owns.
+fn one_of_three(shard: u8) -> (World, String) {
+    let broker = Broker::new(Arc::new(Settings::default()), ShardId(shard), 3, 7);
+    let now_ms = 1000;
+    let topics = (0..).map(|number| format!("t/{number}"));
+    let topic = topics
+        .into_iter()
+        .find(|topic| owner_of_topic(topic, 3) == ShardId(2));
+    (World { broker, now_ms }, topic.unwrap())
+}
+
+fn sent(world: &mut World) -> Vec<(ShardId, MeshMessage)> {
+    let effects = std::iter::from_fn(|| world.broker.next_effect());
+    let of = |effect| match effect {
+        Effect::Mesh { to, message } => Some((to, message)),
+        _ => None,
+    };
+    effects.filter_map(of).collect()
+}
+
+/// What the third shard is asked.
+fn asked(world: &mut World) -> Option<RetainQuery> {
+    let query = |(to, message)| match message {
+        MeshMessage::RetainQuery(query) if to == ShardId(2) => Some(*query),
+        _ => None,
+    };
+    sent(world).into_iter().find_map(query)
+}
+
+/// Each page is a question of its own: the owner must have what has passed the asker by then, however late it is there.
+#[test]
+fn the_next_page_waits_for_the_stores_that_have_passed_the_asker() {
+    let (mut asker, topic) = one_of_three(0);
+    let mut ids = (0..).map(|number| format!("c{number}"));
+    let id = ids.find(|id| home(id, 3) == ShardId(0)).unwrap();
+    let conn = asker.connect(&id, Version::V311);
+    let bytes = subscribe_packet(&["#"], Version::V311, QoS::AtMostOnce);
+    asker.broker.on_bytes(1000, conn, &bytes);
+    for (to, message) in sent(&mut asker) {
+        if let MeshMessage::Interest { ticket, .. } = message {
+            let stored = [0, 0, 4].into();
+            let ack = MeshMessage::InterestAck { ticket, stored };
+            asker.broker.on_mesh(1000, to, ack);
+        }
+    }
+    let first = asked(&mut asker).unwrap();
+    assert_eq!(*first.seen, [0, 4, 4]);
+    let live = MeshMessage::Publish {
+        message: message(&topic, "new"),
+        retain_seq: 5,
+    };
+    let cursor = first.from.knowing(first.seen);
+    let reply = |ticket, messages, next| {
+        let reply = RetainReply {
+            ticket,
+            messages,
+            next,
+        };
+        MeshMessage::RetainReply(Box::new(reply))
+    };
+    let ticket = first.ticket;
+    asker.broker.on_mesh(1000, ShardId(1), live);
+    let old = vec![message(&topic, "old"), message("t/other", "old")];
+    let page = reply(ticket, old, Some(cursor.clone()));
+    asker.broker.on_mesh(1000, ShardId(2), page);
+    let empty = reply(ticket, Vec::new(), None);
+    asker.broker.on_mesh(1000, ShardId(1), empty);
+    let second = asked(&mut asker).unwrap();
+    assert_eq!((&*second.seen, &second.from), (&[0, 5, 4][..], &cursor));
+    let told = messages(&asker.output(conn));
+    let told: Vec<_> = told
+        .iter()
+        .map(|(topic, _, live)| (&topic[..], *live))
+        .collect();
+    assert_eq!(told, [(&topic[..], false), ("t/other", true)]);
+
+    // And the owner, who has not got it.
+    let (mut owner, _) = one_of_three(2);
+    let old = MeshMessage::RetainStore {
+        message: message(&topic, "old"),
+        seq: 4,
+    };
+    owner.broker.on_mesh(1000, ShardId(1), old);
+    let query = MeshMessage::RetainQuery(Box::new(second));
+    owner.broker.on_mesh(1000, ShardId(0), query);
+    assert!(sent(&mut owner).is_empty());
+    let new = MeshMessage::RetainStore {
+        message: message(&topic, "new"),
+        seq: 5,
+    };
+    owner.broker.on_mesh(1000, ShardId(1), new);
+    let answers = sent(&mut owner);
+    assert!(
+        matches!(&answers[..], [(ShardId(0), MeshMessage::RetainReply(reply))]
+        if reply.messages.is_empty() && reply.next.is_none())
+    );
+}
+
+/// The answer comes when the client has gone, and with another connection it is asked again.
+#[test]
+fn what_is_answered_to_a_client_that_is_away_is_asked_again() {
+    let (mut asker, topic) = one_of_three(0);
+    let mut ids = (0..).map(|number| format!("c{number}"));
+    let id = ids.find(|id| home(id, 3) == ShardId(0)).unwrap();
+    let conn = asker.resume(&id, false);
+    let bytes = subscribe_packet(&[&topic], Version::V311, QoS::AtLeastOnce);
+    asker.broker.on_bytes(1000, conn, &bytes);
+    for (to, message) in sent(&mut asker) {
+        if let MeshMessage::Interest { ticket, .. } = message {
+            let stored = [0, 0, 0].into();
+            let ack = MeshMessage::InterestAck { ticket, stored };
+            asker.broker.on_mesh(1000, to, ack);
+        }
+    }
+    let first = asked(&mut asker).unwrap();
+    asker.broker.on_eof(1000, conn, CloseCause::Error(104));
+    asker.broker.on_closed(1000, conn);
+    let answer = |ticket| {
+        MeshMessage::RetainReply(Box::new(RetainReply {
+            ticket,
+            messages: vec![message(&topic, "x")],
+            next: None,
+        }))
+    };
+    asker.broker.on_mesh(1000, ShardId(2), answer(first.ticket));
+    assert_eq!((asker.replays(&id), asker.waiting(&id)), ((1, 0), 0));
+    let conn = asker.resume(&id, false);
+    let second = asked(&mut asker).unwrap();
+    asker
+        .broker
+        .on_mesh(1000, ShardId(2), answer(second.ticket));
+    let told = asker.output(conn);
+    assert!(told.ends_with(b"x"), "{told:?}");
+    assert_eq!(asker.replays(&id), (0, 0));
+}
