@@ -8,10 +8,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use firehose::ids::SessionId;
-use firehose::limits::MATCH_CACHE_TOPICS;
+use firehose::ids::{SessionId, ShardId};
+use firehose::limits::{
+    MATCH_CACHE_TOPICS, REPLAY_PAGE_MESSAGES, REPLAY_PAGE_NODES, REPLAY_PAGE_SLOTS,
+};
 use firehose::mqtt::message::{Message, NEVER};
-use firehose::routing::{Entry, EntryOptions, FilterId, Retained, Subscriptions, Target};
+use firehose::routing::{
+    Cursor, Entry, EntryOptions, FilterId, PageBounds, Retained, Store, Subscriptions, Target,
+};
 use smallvec::SmallVec;
 
 #[global_allocator]
@@ -156,9 +160,10 @@ fn retained(count: u32) {
     };
     let messages: Vec<_> = (0..count).map(message).collect();
     let mut retained = Retained::new(SEED);
+    let store = Store::new(ShardId(0), 1);
     let started = Instant::now();
     for message in &messages {
-        retained.set(message.clone());
+        retained.set(message.clone(), store);
     }
     report("set, new", started, messages.len());
     println!(
@@ -167,22 +172,34 @@ fn retained(count: u32) {
     );
     best("set, again", messages.len(), || {
         for message in &messages {
-            black_box(retained.set(message.clone()));
+            black_box(retained.set(message.clone(), store));
         }
     });
-    let mut out = Vec::new();
     for filter in ["#", "site/+/device/+/state"] {
         best(&format!("{filter}, per message"), messages.len(), || {
-            out.clear();
-            retained.matching(filter, 0, &mut out);
+            all_pages(&retained, filter);
         });
     }
     best("site/7/device/00000007/+", 1000, || {
         for _ in 0..1000 {
-            out.clear();
-            retained.matching(black_box("site/7/device/00000007/+"), 0, &mut out);
+            all_pages(&retained, black_box("site/7/device/00000007/+"));
         }
     });
+}
+
+/// Every page of a filter, one after the other.
+fn all_pages(retained: &Retained, filter: &str) {
+    let bounds = PageBounds {
+        messages: REPLAY_PAGE_MESSAGES,
+        nodes: REPLAY_PAGE_NODES,
+        slots: REPLAY_PAGE_SLOTS,
+    };
+    let mut cursor = Some(Cursor::default());
+    while let Some(from) = cursor {
+        let page = retained.page(filter, from, 0, &bounds);
+        cursor = page.next;
+        black_box(page.messages);
+    }
 }
 
 fn matched(

@@ -304,14 +304,14 @@ pub const SUBSCRIPTIONS_MAX: usize = 1 << 16;
 pub const SHARED_SUBSCRIPTIONS_MAX: usize = 1024;
 
 /// Retained messages that are fetched at once for a subscription, over all shards: a page. They wait for the client as
-/// references of 24 bytes; the next page is fetched when less than half of one waits.
+/// references of 16 bytes; the next page is fetched when less than half of one waits.
 pub const REPLAY_PAGE_MESSAGES: usize = 1024;
 
-/// Nodes of the tree that are visited for a page, before the whole store is looked through instead: 1 or 2 ms.
-pub const REPLAY_PAGE_NODES: usize = 1 << 15;
+/// Nodes of the tree that are visited for a page, before the whole store is looked through instead: about 1 ms.
+pub const REPLAY_PAGE_NODES: usize = 1 << 13;
 
 /// Places of the store that are looked through for a page: about as long.
-pub const REPLAY_PAGE_SLOTS: usize = 1 << 14;
+pub const REPLAY_PAGE_SLOTS: usize = 1 << 13;
 
 /// Subscriptions of one client whose retained messages are asked for at the same time: a page each. Those of one that
 /// has more than a page follow one page after the other.
@@ -325,7 +325,7 @@ pub const REPLAYS_WAITING_MAX: usize = 2 * SUBSCRIPTIONS_MAX;
 pub const LOOKUP_NODES_PER_MS: usize = 10_000;
 
 /// Nodes that may be visited at once: the last page may go beyond.
-pub const LOOKUP_NODES_BURST: usize = 100_000;
+pub const LOOKUP_NODES_BURST: usize = 1 << 15;
 const _: () = assert!(REPLAY_PAGE_NODES + REPLAY_PAGE_SLOTS <= LOOKUP_NODES_BURST);
 
 /// Stale deadlines that a shard keeps beside as many as it has connections and sessions, before it looks for them.

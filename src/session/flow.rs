@@ -105,8 +105,8 @@ pub struct Flow {
     later: VecDeque<u16>,
     /// QoS 0 messages in the queue that are not retained ones: later ones wait behind them.
     waiting_qos0: u32,
-    /// Retained messages in the queue: they do not count towards the bound on messages, and keep QoS 0 messages
-    /// behind them.
+    /// Retained messages in the queue: they do not count towards the bound on messages, because they are fetched a page
+    /// at a time, and keep QoS 0 messages behind them.
     replaying: u32,
     /// Bytes of memory that have been charged to the account.
     charged: usize,
