@@ -69,6 +69,7 @@ impl Broker {
         }
         let done = flow.complete(id.get());
         let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
+        let waits = waits || entry.has_replays();
         if let Some(message) = done.and_then(|entry| entry.message) {
             self.clients.unstore(&message);
         }
@@ -87,14 +88,14 @@ impl Broker {
         let Some(session) = self.clients.session_of(conn) else {
             return;
         };
-        let Some(flow) = self
-            .clients
-            .session(session)
-            .and_then(|entry| entry.flow.as_ref())
-        else {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(flow) = entry.flow.as_ref() else {
             return;
         };
         let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
+        let waits = waits || entry.has_replays();
         if self.clients.out.pending(conn) >= limits::PUMP_BYTES_MAX {
             return;
         }

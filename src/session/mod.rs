@@ -87,7 +87,6 @@ impl Rare {
             + self.text_bytes
     }
 }
-}
 
 /// The state of one client.
 pub struct Session {
@@ -140,6 +139,13 @@ impl Session {
     /// Whether it outlives its connection, so that what is in flight has to be kept for another one.
     pub fn is_durable(&self) -> bool {
         self.expiry_s > 0
+    }
+
+    /// Whether retained messages are still to be fetched for it.
+    #[inline]
+    pub fn has_replays(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| !rare.replays.is_empty())
     }
 
     /// What few sessions have, made on its first use.

@@ -162,9 +162,9 @@ impl Retained {
 
     /// Gives memory back that is only kept for growth.
     pub fn trim(&mut self) {
-        let (tree, hasher) = (&self.tree, &self.hasher);
+        let (kept, hasher) = (&self.kept, &self.hasher);
         self.topics
-            .shrink_to_fit(|&node| topic_hash(tree, hasher, node));
+            .shrink_to_fit(|&node| topic_hash(kept, hasher, node));
     }
 
     /// Messages.

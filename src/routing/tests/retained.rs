@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use super::matches;
 use super::subscriptions::{filter, topic};
 use crate::ids::ShardId;
-use crate::ids::ShardId;
 use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::routing::{Cursor, PageBounds, Retained, Store};
 
