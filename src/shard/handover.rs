@@ -54,7 +54,7 @@ fn bytes(message: &MeshMessage) -> usize {
             message.cost()
         }
         // The messages are retained ones, which count there.
-        MeshMessage::RetainReply { messages, .. } => size_of_val(&messages[..]),
+        MeshMessage::RetainReply(reply) => size_of_val(&reply.messages[..]),
         MeshMessage::Shared(shared) => match &**shared {
             SharedMessage::Deliver { message, .. } | SharedMessage::Return { message, .. } => {
                 message.cost()
