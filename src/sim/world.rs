@@ -8,6 +8,7 @@ use super::client::Client;
 use super::link::Link;
 use super::oracle::{Oracle, Published, Session, Subscribed};
 use crate::broker::{Broker, MeshMessage, Quotas, Settings};
+use crate::budget::{Account, Lease, Plan, Pool};
 use crate::ids::ShardId;
 use crate::mqtt::Version;
 use crate::routing::PageBounds;
@@ -15,6 +16,12 @@ use crate::routing::PageBounds;
 const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
 const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
 const SHARED: &str = "$share/g/s/#";
+
+/// Bytes of each account: far more than these worlds need.
+const POOL_BYTES: u64 = 1 << 30;
+
+/// Steps between two looks at the accounts: a look costs as much as everything that is held.
+const AUDIT_STEPS: u64 = 16;
 
 /// See the module.
 pub struct World {
@@ -29,6 +36,7 @@ pub struct World {
     pub oracle: Oracle,
     pub faults: bool,
     slow_mesh: bool,
+    pool: Arc<Pool>,
     wills: u32,
     /// Whether a member of the shared group ever left.
     pub member_left: bool,
@@ -50,6 +58,7 @@ impl World {
             ..Settings::default()
         };
         let settings = Arc::new(settings);
+        let pool = Arc::new(Pool::new(&Plan::even(POOL_BYTES), shards));
         // In most worlds what is retained is more than a page.
         let page = PageBounds {
             messages: [1, 2, 3, 1000][(seed / 3 % 4) as usize],
@@ -58,7 +67,9 @@ impl World {
         };
         let brokers = (0..shards)
             .map(|shard| {
-                Broker::new(settings.clone(), ShardId(shard), shards, seed).with_pages(page)
+                Broker::new(settings.clone(), ShardId(shard), shards, seed)
+                    .with_pages(page)
+                    .with_lease(Lease::new(pool.clone()))
             })
             .collect();
         let mesh = (0..shards)
@@ -76,6 +87,7 @@ impl World {
             oracle: Oracle::default(),
             faults: false,
             slow_mesh: seed.is_multiple_of(3),
+            pool,
             wills: 0,
             member_left: false,
             seen: Vec::new(),
@@ -116,13 +128,43 @@ impl World {
     /// Some steps with faults.
     pub fn run(&mut self, steps: u64) {
         self.faults = true;
-        for _ in 0..steps {
+        for step in 0..steps {
             self.act();
             for _ in 0..1 + self.rng.below(4) {
                 self.move_something();
             }
+            if step % AUDIT_STEPS == 0 {
+                self.audit();
+            }
         }
         self.faults = false;
+    }
+
+    /// The accounts say what is held, and no more is leased than there is.
+    pub fn audit(&mut self) {
+        let mut held = [0; Account::COUNT];
+        let mut charged = [0; Account::COUNT];
+        let mut messages = BTreeMap::new();
+        for broker in &mut self.brokers {
+            broker.settle(self.now_ms);
+            let audit = broker.audit();
+            for account in Account::ALL {
+                held[account as usize] += audit.held[account as usize];
+                charged[account as usize] += audit.charged[account as usize];
+            }
+            messages.extend(audit.messages);
+        }
+        held[Account::Backlog as usize] += messages.values().sum::<i64>();
+        for account in Account::ALL {
+            let name = account.name();
+            assert_eq!(charged[account as usize], held[account as usize], "{name}");
+            let leased = self.pool.leased(account) as i64;
+            assert!(
+                leased >= held[account as usize],
+                "{name}: {leased} are leased"
+            );
+            assert!(self.pool.free(account) >= 0, "{name} is overdrawn");
+        }
     }
 
     /// Lets everything run empty.
