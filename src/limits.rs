@@ -447,6 +447,9 @@ pub const LEASE_BYTES_MIN: u64 = 4 << 10;
 /// Milliseconds between two looks at what is short, while something is; until the next one the bounds stay as they are.
 pub const PRESSURE_LOOK_MS: u64 = 100;
 
+/// Milliseconds that a publisher is not read from at a time when memory is short.
+pub const SLOW_MS: u64 = 100;
+
 /// Bytes pending for a connection when memory is short.
 pub const OUTBOUND_BYTES_SHRUNK: u32 = 1 << 20;
 /// Bytes pending for a connection when memory is very short, and however little there is: what a healthy client takes in

@@ -91,6 +91,9 @@ impl Broker {
         if self.clients.settings.quotas.is_too_much(topic) {
             return self.refuse_topic(now_ms, conn, publish);
         }
+        if publish.retain && self.refuses_retained(now_ms, conn, publish, topic) {
+            return;
+        }
         match publish.packet_id {
             None => {
                 if self.may_publish(conn, publish, topic).is_ok() {

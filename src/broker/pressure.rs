@@ -74,7 +74,8 @@ impl Broker {
         if rung >= Rung::Shrink || self.is_overdrawn() {
             self.shorten_queues(now_ms);
         }
-        if rung >= Rung::Shed || self.is_overdrawn() {
+        let level = self.clients.lease.pool().level();
+        if level >= limits::RUNG_SHED || self.is_overdrawn() {
             self.shed_heaviest(now_ms);
         }
         if before >= Rung::Slow && rung < Rung::Slow {

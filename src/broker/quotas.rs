@@ -197,28 +197,33 @@ impl Broker {
     /// Whether this packet has to wait because its client publishes too fast; then it is held from here on.
     #[inline]
     pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
-        self.rates.is_some()
+        (self.rates.is_some() || self.clients.slows)
             && first >> 4 == PacketType::Publish.first() >> 4
             && self.is_too_fast(now_ms, conn)
     }
 
     fn is_too_fast(&mut self, now_ms: u64, conn: ConnId) -> bool {
         let entry = &mut self.clients.conns[conn.index()];
-        let (Some(rates), Stage::Established) = (&mut self.rates, entry.stage) else {
-            return false;
-        };
-        if entry.reading == Reading::Dropping {
+        if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return false;
         }
-        let Err(wait_ms) = rates.take(conn, now_ms) else {
+        let was_on = entry.reading == Reading::On;
+        let rates = self.rates.as_mut();
+        let by_rate = rates.and_then(|rates| rates.take(conn, now_ms).err());
+        // What was held goes on after a while although memory is still short: slower, not stopped.
+        let is_slowed = was_on && self.clients.slows;
+        let Some(wait_ms) = by_rate.or(is_slowed.then_some(limits::SLOW_MS)) else {
             return false;
         };
-        let was_on = entry.reading == Reading::On;
         entry.reading = Reading::Held;
         // No earlier than the next tick: what comes together is handled together.
         self.clients.arm_conn(conn, now_ms + wait_ms.max(TICK_MS));
         if was_on {
             self.clients.effects.push_back(Effect::Pause { conn });
+        }
+        if was_on && by_rate.is_none() {
+            self.clients.counters.publish_slowed += 1;
+        } else if was_on {
             self.clients.counters.publish_paused += 1;
             self.clients.log_refusal(now_ms, conn, |client| {
                 format!("{client} publishes too fast and has to wait (max_publish_rate).")
@@ -230,8 +235,7 @@ impl Broker {
     /// Whether this packet is a message of a connection that ends, which is dropped.
     #[inline]
     pub(super) fn is_dropped(&mut self, conn: ConnId, first: u8) -> bool {
-        let is_dropped = self.rates.is_some()
-            && first >> 4 == PacketType::Publish.first() >> 4
+        let is_dropped = first >> 4 == PacketType::Publish.first() >> 4
             && self.clients.conns[conn.index()].reading == Reading::Dropping;
         self.clients.counters.publish_dropped += u64::from(is_dropped);
         is_dropped

@@ -1,6 +1,6 @@
 //! What is free of each account: the one place that shards share.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::{Account, Plan, Rung};
 use crate::limits;
@@ -18,6 +18,8 @@ pub struct Pool {
     places: [Place; Account::COUNT],
     total: AtomicU64,
     rung: AtomicU8,
+    /// Thousandths of the limit that are used.
+    level: AtomicU32,
     /// The least that is leased at once.
     pieces: [i64; Account::COUNT],
 }
@@ -36,6 +38,7 @@ impl Pool {
             }),
             total: AtomicU64::new(plan.total),
             rung: AtomicU8::new(Rung::Calm as u8),
+            level: AtomicU32::new(0),
             pieces: Account::ALL.map(piece),
         }
     }
@@ -82,6 +85,18 @@ impl Pool {
     /// Sets it. The control thread does.
     pub fn set_rung(&self, rung: Rung) {
         self.rung.store(rung as u8, Ordering::Relaxed);
+    }
+
+    /// Thousandths of the limit that are used, as last measured: a step of the ladder is stood on a while longer than
+    /// there is need for what it does.
+    pub fn level(&self) -> u64 {
+        self.level.load(Ordering::Relaxed).into()
+    }
+
+    /// Sets it. The control thread does.
+    pub fn set_level(&self, permille: u64) {
+        let permille = u32::try_from(permille).unwrap_or(u32::MAX);
+        self.level.store(permille, Ordering::Relaxed);
     }
 
     /// The least that is leased of an account at once.

@@ -20,6 +20,7 @@ use hashbrown::HashMap;
 
 use super::effect::RetainQuery;
 use super::{Broker, owner_of_topic};
+use crate::budget::{Account, Rung};
 use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -175,9 +176,31 @@ impl Broker {
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
         if message.payload.is_empty() || message.expires_at_ms <= now_ms {
             self.routing.retained.remove(topic);
-        } else {
+        } else if self.has_retained_room(topic, message.cost()) {
             self.routing.retained.set(message, store);
+        } else {
+            // What was known of the topic is no longer true.
+            self.routing.retained.remove(topic);
+            self.clients.counters.retained_refused += 1;
         }
+        self.charge_retained();
+    }
+
+    /// Whether a retained message has room: in the place of one that is no smaller there always is.
+    pub(super) fn has_retained_room(&self, topic: &str, cost: usize) -> bool {
+        let before = self
+            .routing
+            .retained
+            .get(topic)
+            .map(|message| message.cost());
+        let lease = &self.clients.lease;
+        let more = match before {
+            Some(before) if before >= cost => return true,
+            Some(before) => (cost - before) as u64,
+            None if lease.rung() >= Rung::Refuse => return false,
+            None => (cost + topic.len()) as u64 + limits::RETAINED_BYTES,
+        };
+        lease.has_room(Account::Retained, more)
     }
 
     /// A store has come from another shard.

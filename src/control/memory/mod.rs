@@ -171,6 +171,7 @@ impl Monitor {
         if !is_other {
             return None;
         }
+        self.pool.set_level(self.level.permille);
         self.pool.set_rung(rung);
         self.entered[rung as usize] += 1;
         let line = self
