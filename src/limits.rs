@@ -447,6 +447,10 @@ pub const LEASE_BYTES_MIN: u64 = 4 << 10;
 /// Milliseconds between two looks at what is short, while something is; until the next one the bounds stay as they are.
 pub const PRESSURE_LOOK_MS: u64 = 100;
 
+/// Bytes pending for a connection above which only the newest message of each topic waits for it, where its policy is
+/// `latest`.
+pub const LATEST_BYTES_MAX: u32 = 64 << 10;
+
 /// Milliseconds that a publisher is not read from at a time when memory is short.
 pub const SLOW_MS: u64 = 100;
 

@@ -20,7 +20,7 @@ use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::Version;
 use crate::outbound::Outbound;
-use crate::session::{Aliases, Bounds, Session};
+use crate::session::{Aliases, Bounds, Session, SlowPolicy};
 use crate::table::Table;
 use std::hash::BuildHasher;
 
@@ -76,6 +76,8 @@ pub struct Conn {
     pub stage: Stage,
     /// Whether its packets are handled as they come.
     pub reading: Reading,
+    /// What happens when it is too slow.
+    pub policy: Option<SlowPolicy>,
     /// Whether nobody has vouched for who it is.
     pub is_anonymous: bool,
     /// Whether it wants reason strings and user properties with its answers (MQTT 5, 3.1.2.11.7).
@@ -101,6 +103,7 @@ impl Conn {
             version: Version::V311,
             stage: Stage::Free,
             reading: Reading::On,
+            policy: None,
             is_anonymous: true,
             wants_problems: true,
         }

@@ -75,6 +75,10 @@ counters! {
     protocol_errors,
     /// Connections closed because they took no byte for too long.
     stalled,
+    /// Of the messages dropped, those whose place a newer one of their topic took.
+    publish_replaced,
+    /// Connections closed because their policy wants that when they are slow.
+    clients_slow,
     /// Connections closed because there was no memory for a packet that had not come whole.
     packets_refused,
     /// Connections closed because a packet came too slowly.

@@ -182,7 +182,8 @@ impl Clients {
             return;
         };
         if qos == 0 {
-            let waits = entry.flow.as_ref().is_some_and(|flow| flow.holds_qos0());
+            let waits = entry.flow.as_ref().is_some_and(|flow| flow.holds_qos0())
+                || self.wants_latest(conn);
             return match waits {
                 true => self.enqueue(session, bits, origin, message.owned()),
                 false => self.send_private(conn, bits, None, false, message),
@@ -314,13 +315,18 @@ impl Clients {
             bits,
             origin,
         };
-        if flow.enqueue(delivery, &bounds) == Queued::Full {
-            accounts::charge_flow(&mut self.lease, flow);
-            self.counters.publish_dropped += 1;
-            return;
-        }
-        let holds_qos0 = flow.holds_qos0();
+        let queued = flow.enqueue(delivery, &bounds);
         accounts::charge_flow(&mut self.lease, flow);
+        let holds_qos0 = flow.holds_qos0();
+        match queued {
+            Queued::Yes => {}
+            Queued::Full => return self.on_full_queue(session, bits, origin, message),
+            Queued::Replaced(older) => {
+                self.counters.publish_replaced += 1;
+                self.counters.publish_dropped += 1;
+                self.unstore(&older);
+            }
+        }
         accounts::store(&mut self.lease, &mut self.counters, &message);
         if holds_qos0 {
             self.hot[session.index()].flags |= HOT_REPLAYING;
@@ -430,10 +436,7 @@ impl Clients {
         let pending = self.out.pending(conn);
         if pending > 0 && u64::from(pending) + u64::from(frame.len()) > u64::from(self.outbound_max)
         {
-            let dropped = self.out.drop_oldest(conn, self.outbound_max / 2);
-            self.counters.publish_dropped += dropped.messages;
-            if self.out.pending(conn) > self.outbound_max {
-                self.counters.publish_dropped += 1;
+            if !self.makes_room(conn) {
                 return false;
             }
         }
@@ -472,6 +475,7 @@ impl Clients {
             return;
         };
         let bounds = self.bounds(Some(conn));
+        let pending_max = self.pump_bytes_max(conn);
         loop {
             let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
                 return;
@@ -481,7 +485,7 @@ impl Clients {
             };
             let Some(front) = flow.front() else { break };
             let has_window = front.qos() == 0 || (flow.has_room(&bounds) && flow.has_id());
-            if !has_window || self.out.pending(conn) >= limits::PUMP_BYTES_MAX {
+            if !has_window || self.out.pending(conn) >= pending_max {
                 return accounts::charge_flow(&mut self.lease, flow);
             }
             let Some(delivery) = flow.pop() else { return };

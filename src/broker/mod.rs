@@ -38,6 +38,7 @@ mod replay;
 mod reply;
 mod settings;
 mod shared;
+mod slow;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -20,7 +20,7 @@ use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
     Version, connect_version_hint,
 };
-use crate::session::{Aliases, EXPIRY_NEVER, InFlight, Progress, Will};
+use crate::session::{Aliases, EXPIRY_NEVER, InFlight, Progress, SlowPolicy, Will};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -307,6 +307,8 @@ impl Broker {
         entry.version = connect.version;
         entry.is_anonymous = is_anonymous;
         entry.session = session.0;
+        let policy = listener.slow_policy_for(user_name(connect));
+        entry.policy = policy;
         entry.keep_alive_s = keep_alive_s;
         entry.active_at = tick(now_ms);
         entry.packet_bytes_max = properties.maximum_packet_size.unwrap_or(u32::MAX);
@@ -324,6 +326,7 @@ impl Broker {
         }
         let is_private = entry.packet_bytes_max != u32::MAX
             || entry.alias_max > 0
+            || policy == Some(SlowPolicy::Latest)
             || !listener.mount_point.is_empty();
         let is_v5 = connect.version == Version::V5;
         let is_replaying = self
@@ -350,12 +353,16 @@ impl Broker {
         };
         if let Some(entry) = self.clients.session(session) {
             entry.expiry_s = expiry_s;
+            if policy.is_some() || entry.flow.is_some() {
+                entry.flow.get_or_insert_default().set_policy(policy);
+            }
             entry.ends_at_ms = u64::MAX;
             let before = entry.memory();
             entry.will = will(connect, &listener.mount_point, entry.serial);
             let after = entry.memory();
             let lease = &mut self.clients.lease;
             lease.change(Account::Connections, before, after);
+            self.clients.charge_flow_of(session);
         }
         let counters = &mut self.clients.counters;
         counters.clients_disconnected -= 1;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Acl, Passwords};
 use crate::limits;
+use crate::session::SlowPolicy;
 
 /// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +106,21 @@ pub struct ListenerSettings {
     pub identity_from_certificate: bool,
     /// Whether the listener has been taken away by a reload: nobody comes in by it any more.
     pub is_closed: bool,
+    /// What happens to messages for its clients when they are too slow.
+    pub slow_policy: Option<SlowPolicy>,
+    /// The same, for those who have one of these user names.
+    pub slow_policy_of: Vec<(Box<str>, SlowPolicy)>,
     /// Whether an end is announced in the terms of the transport, which takes a moment (WebSocket).
     pub says_goodbye: bool,
+}
+
+impl ListenerSettings {
+    /// What happens to messages for a client of this user name when it is too slow; the last line about it counts.
+    pub fn slow_policy_for(&self, user: Option<&str>) -> Option<SlowPolicy> {
+        let mut named = self.slow_policy_of.iter().rev();
+        let own = named.find(|(name, _)| Some(&**name) == user);
+        own.map(|(_, policy)| *policy).or(self.slow_policy)
+    }
 }
 
 /// The kinds of log line, as in mosquitto.conf's `log_type`.
@@ -155,6 +169,8 @@ impl Default for ListenerSettings {
             max_topic_alias_broker: 10,
             clientid_prefix: String::new(),
             mount_point: String::new(),
+            slow_policy: None,
+            slow_policy_of: Vec::new(),
             use_username_as_clientid: false,
             passwords: None,
             acl: None,

@@ -2,8 +2,9 @@
 
 use super::error::Misdeed;
 use super::line::{self, Line};
-use super::option::{Globals, Note};
+use super::option::{Globals, ListenerDraft, Note};
 use crate::limits;
+use crate::session::SlowPolicy;
 
 /// A number a second, `N` or `N/s`; 0 is no bound.
 pub(super) fn rate(
@@ -40,4 +41,28 @@ pub(super) fn check_retain_source(
          delivered; what has been kept stays after the rules have changed"
             .into()
     }))
+}
+
+/// `slow_consumer_policy POLICY` for the clients of a listener, `slow_consumer_policy POLICY USERNAME` for those of them
+/// with this user name.
+pub(super) fn slow_consumer_policy(
+    draft: &mut ListenerDraft,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let text = line.text(name)?;
+    let (word, user) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let known = SlowPolicy::ALL.iter().find(|(known, _)| *known == word);
+    let Some(&(_, policy)) = known else {
+        return Err(Misdeed::NotOneOf {
+            name,
+            value: word.into(),
+            choices: "drop_oldest, drop_newest, disconnect or latest".into(),
+        });
+    };
+    match user.trim() {
+        "" => draft.settings.slow_policy = Some(policy),
+        user => draft.settings.slow_policy_of.push((user.into(), policy)),
+    }
+    Ok(None)
 }

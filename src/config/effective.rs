@@ -15,16 +15,22 @@ use super::{Config, Socket};
 const ORIGIN_COLUMN: usize = 48;
 
 /// Options whose lines add up; of the others the last one counts.
-const ADDING_UP: [&str; 5] = [
+const ADDING_UP: [&str; 6] = [
     "log_dest",
     "log_type",
     "memory_account",
+    "slow_consumer_policy",
     "websockets_origin",
     "tls_certificate",
 ];
 
 /// Options with a form of their own whose value runs to the end of the line.
-const TEXTS: [&str; 3] = ["password_file", "acl_file", "log_dest"];
+const TEXTS: [&str; 4] = [
+    "password_file",
+    "acl_file",
+    "log_dest",
+    "slow_consumer_policy",
+];
 
 /// Options that make listeners; they are told as `listener`.
 const STRUCTURE: [&str; 3] = ["listener", "port", "bind_address"];

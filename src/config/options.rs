@@ -5,7 +5,7 @@
 //! `log_format` and `log_lines_per_second` are our own.
 
 use super::access;
-use super::bounds::{check_retain_source, rate};
+use super::bounds::{check_retain_source, rate, slow_consumer_policy};
 use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
@@ -128,6 +128,8 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("maximum_qos", "2", Number { min: 0, max: 2, set: |l, v| l.settings.max_qos = v as u8 }),
     listener("max_topic_alias", "10", Number { min: 0, max: 65_535, set: |l, v| l.settings.max_topic_alias = v as u16 }),
     listener("max_topic_alias_broker", "10", Number { min: 0, max: 65_535, set: |l, v| l.settings.max_topic_alias_broker = v as u16 }),
+
+    listener("slow_consumer_policy", "", Other(slow_consumer_policy)),
 
     // What one client may ask for.
     global("max_subscriptions_per_client", "0", Number { min: 0, max: limits::SUBSCRIPTIONS_MAX as i64, set: |g, v| g.config.settings.quotas.subscriptions = v as u32 }),

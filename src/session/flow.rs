@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::latest::Latest;
+use super::policy::SlowPolicy;
 use super::window::{InFlight, Progress, SHARED_ID_BIT, Window, next_private};
 use crate::ids::{GroupId, ShardId};
 use crate::limits;
@@ -84,10 +86,12 @@ pub struct Bounds {
 }
 
 /// Whether a message found a place in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Queued {
     /// It did.
     Yes,
+    /// It took the place of this older one of its topic.
+    Replaced(Arc<Message>),
     /// A bound was reached.
     Full,
 }
@@ -110,6 +114,10 @@ pub struct Flow {
     replaying: u32,
     /// Bytes of memory that have been charged to the account.
     charged: usize,
+    /// What is done when too much waits.
+    policy: Option<SlowPolicy>,
+    /// Where each topic waits, if newer messages replace older ones.
+    latest: Option<Box<Latest>>,
 }
 
 impl Flow {
@@ -143,6 +151,7 @@ impl Flow {
             + self.shared.memory()
             + self.queue.capacity() * size_of::<Delivery>()
             + self.later.capacity() * size_of::<u16>()
+            + self.latest.as_ref().map_or(0, |latest| latest.memory())
     }
 
     /// Whether other memory is used than has been charged.
@@ -267,7 +276,22 @@ impl Flow {
         message
     }
 
-    /// Puts a message behind the others, if the bounds allow it.
+    /// From here on messages that wait are dealt with like this.
+    pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
+        self.policy = policy;
+        let wants_latest = policy == Some(SlowPolicy::Latest);
+        if wants_latest != self.latest.is_some() {
+            self.latest = wants_latest.then(Box::default);
+            self.index_anew();
+        }
+    }
+
+    /// What is done when too much waits.
+    pub fn policy(&self) -> Option<SlowPolicy> {
+        self.policy
+    }
+
+    /// Puts a message behind the others, or in the place of an older one, if the bounds allow it.
     pub fn enqueue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
         let bytes = delivery.message.payload.len() as u64;
         let bytes_max = if bounds.queued_bytes == 0 {
@@ -278,6 +302,9 @@ impl Flow {
         if delivery.origin == Origin::RETAINED {
             self.replaying += 1;
         } else {
+            if let Some(index) = self.older(&delivery) {
+                return self.replace(index, delivery);
+            }
             let waiting = self.queue.len() - self.replaying as usize;
             let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
             if is_full || (self.queue_bytes + bytes > bytes_max && waiting > 0) {
@@ -287,7 +314,53 @@ impl Flow {
             self.waiting_qos0 += u32::from(delivery.qos() == 0);
         }
         self.queue.push_back(delivery);
+        self.note_last();
         Queued::Yes
+    }
+
+    /// Where an older message waits whose place this one may take: of the same topic, and delivered in the same way.
+    fn older(&self, delivery: &Delivery) -> Option<usize> {
+        let latest = self.latest.as_ref()?;
+        if delivery.origin != Origin::ORDINARY {
+            return None;
+        }
+        let key = latest.key(&delivery.message.topic, delivery.bits);
+        latest.find(key, |index| {
+            let known = &self.queue[index];
+            known.bits == delivery.bits && known.message.topic == delivery.message.topic
+        })
+    }
+
+    fn replace(&mut self, index: usize, delivery: Delivery) -> Queued {
+        let bytes = delivery.message.payload.len() as u64;
+        let older = std::mem::replace(&mut self.queue[index], delivery);
+        self.queue_bytes = self.queue_bytes + bytes - older.message.payload.len() as u64;
+        Queued::Replaced(older.message)
+    }
+
+    /// Notes what has just been put at the end.
+    fn note_last(&mut self) {
+        if let (Some(latest), Some(last)) = (&mut self.latest, self.queue.back()) {
+            // What is not to be replaced has a key that nothing is looked for with.
+            let key = latest.key(&last.message.topic, last.bits);
+            if last.origin == Origin::ORDINARY {
+                latest.put(key, self.queue.len());
+            }
+        }
+    }
+
+    /// Notes all places anew, after messages have been taken out between others.
+    fn index_anew(&mut self) {
+        let Some(latest) = &mut self.latest else {
+            return;
+        };
+        latest.clear();
+        for (index, delivery) in self.queue.iter().enumerate() {
+            if delivery.origin == Origin::ORDINARY {
+                let key = latest.key(&delivery.message.topic, delivery.bits);
+                latest.put(key, index + 1);
+            }
+        }
     }
 
     /// What is next in the queue.
@@ -299,6 +372,9 @@ impl Flow {
     /// Takes what is next in the queue.
     pub fn pop(&mut self) -> Option<Delivery> {
         let delivery = self.queue.pop_front()?;
+        if let Some(latest) = &mut self.latest {
+            latest.leave(latest.key(&delivery.message.topic, delivery.bits));
+        }
         if delivery.origin == Origin::RETAINED {
             self.replaying -= 1;
         } else {
@@ -314,7 +390,9 @@ impl Flow {
     /// Takes everything that waits.
     pub fn clear_queue(&mut self) -> VecDeque<Delivery> {
         (self.queue_bytes, self.waiting_qos0, self.replaying) = (0, 0, 0);
-        std::mem::take(&mut self.queue)
+        let queue = std::mem::take(&mut self.queue);
+        self.index_anew();
+        queue
     }
 
     /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,
@@ -391,6 +469,7 @@ impl Flow {
                 self.queue.push_back(delivery);
             }
         }
+        self.index_anew();
         taken
     }
 

@@ -6,6 +6,8 @@ mod alias;
 mod filters;
 mod flow;
 mod inbound;
+mod latest;
+mod policy;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,7 @@ pub use alias::{Aliases, InboundAliases, OutboundAliases};
 pub use filters::Filters;
 pub use flow::{Bounds, Delivery, Flow, Origin, Queued};
 pub use inbound::Inbound;
+pub use policy::SlowPolicy;
 pub use replay::{Replay, Replays, Rest};
 pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
 

@@ -1,0 +1,91 @@
+//! Clients that do not take messages as fast as they come: what their policy makes of that (`slow_consumer_policy`).
+//!
+//! QoS 0 messages wait in the connection's output, up to a bound that falls as memory becomes short; others, and all
+//! where only the newest of each topic is wanted, wait with the session.
+
+use std::sync::Arc;
+
+use super::clients::{Clients, NONE};
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::message::Message;
+use crate::session::{Origin, SlowPolicy};
+
+impl Clients {
+    /// Whether a connection lags so far behind that only the newest message of each topic is to wait for it.
+    pub fn wants_latest(&self, conn: ConnId) -> bool {
+        self.conns[conn.index()].policy == Some(SlowPolicy::Latest)
+            && self.out.pending(conn) > limits::LATEST_BYTES_MAX
+    }
+
+    /// Bytes pending for a connection up to which what waits with its session follows.
+    pub fn pump_bytes_max(&self, conn: ConnId) -> u32 {
+        match self.conns[conn.index()].policy {
+            Some(SlowPolicy::Latest) => limits::LATEST_BYTES_MAX,
+            _ => limits::PUMP_BYTES_MAX,
+        }
+    }
+
+    /// Too much is pending for a connection: whether there is room for one more message after what its policy does.
+    #[cold]
+    pub fn makes_room(&mut self, conn: ConnId) -> bool {
+        let makes_room = match self.conns[conn.index()].policy {
+            None | Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
+                let dropped = self.out.drop_oldest(conn, self.outbound_max / 2);
+                self.counters.publish_dropped += dropped.messages;
+                self.out.pending(conn) <= self.outbound_max
+            }
+            Some(SlowPolicy::DropNewest) => false,
+            Some(SlowPolicy::Disconnect) => {
+                self.end_slow(conn);
+                false
+            }
+        };
+        self.counters.publish_dropped += u64::from(!makes_room);
+        makes_room
+    }
+
+    /// A session's queue is full: what its policy does with a message.
+    #[cold]
+    pub fn on_full_queue(
+        &mut self,
+        session: SessionId,
+        bits: u32,
+        origin: Origin,
+        message: Arc<Message>,
+    ) {
+        self.counters.publish_dropped += 1;
+        let entry = self.sessions.get_mut(session.index());
+        let flow = entry
+            .and_then(Option::as_mut)
+            .and_then(|entry| entry.flow.as_mut());
+        let Some(flow) = flow else { return };
+        match flow.policy() {
+            None | Some(SlowPolicy::DropNewest) => {}
+            Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
+                // The oldest makes room: one that is retained, or belongs to a group, is not given up for another.
+                let goes = |front: &crate::session::Delivery| front.origin == Origin::ORDINARY;
+                let Some(oldest) = flow.front().filter(|front| goes(front)).cloned() else {
+                    return;
+                };
+                flow.pop();
+                self.unstore(&oldest.message);
+                self.enqueue(session, bits, origin, message);
+            }
+            Some(SlowPolicy::Disconnect) => {
+                let conn = self.hot[session.index()].conn;
+                if conn != NONE {
+                    self.end_slow(ConnId(conn));
+                }
+            }
+        }
+    }
+
+    /// Ends a connection for being slow, with the event at hand.
+    fn end_slow(&mut self, conn: ConnId) {
+        if !self.overflowing.contains(&conn) {
+            self.counters.clients_slow += 1;
+            self.overflowing.push(conn);
+        }
+    }
+}
