@@ -103,7 +103,8 @@ class Cgroup:
             "files": files,
             "under_oom": oom.get("under_oom", 0),
             "oom_kills": oom.get("oom_kill", 0),
-            "limit_hits": _number(self.path / "memory.failcnt"),
+            # With equal limits the kernel counts at that of memory and swap first.
+            "limit_hits": _number(self.path / "memory.failcnt") + _number(self.path / "memory.memsw.failcnt"),
             "tcp_limit_hits": _number(self.path / "memory.kmem.tcp.failcnt"),
         }
 
