@@ -89,7 +89,17 @@ class Broker:
             fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         except (OSError, IndexError):
             return {}
-        return {"rss": resident, "cpu": (int(fields[11]) + int(fields[12])) / TICK}
+        return {"rss": resident, "cpu": (int(fields[11]) + int(fields[12])) / TICK, "cpu_wait": self._waited()}
+
+    def _waited(self):
+        """Seconds that its threads were ready and had no CPU, together: other programs' doing, not its own."""
+        waited = 0
+        for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            try:
+                waited += int(task.read_text().split()[1])
+            except (OSError, IndexError):
+                pass
+        return waited / 1e9
 
     def stop(self):
         """Ends it, if need be by force, and says how it ended: None when that was we."""

@@ -59,7 +59,8 @@ def common_checks(context, facts):
     quiet, during = facts["latency"]["quiet"]["p99"], facts["latency"]["attack"]["p99"]
     factor = getattr(context.attack, "P99_FACTOR", None)
     floor = getattr(context.attack, "P99_FLOOR_US", 1000)
-    shown = f"p99 {millis(quiet)} ms quiet, {millis(during)} ms in the attack, {millis(facts['latency']['after']['p99'])} ms after"
+    shown = f"p99 {millis(quiet)} ms quiet, {millis(during)} ms in the attack, {millis(facts['latency']['after']['p99'])} ms after" \
+        f" (the broker waited {facts['cpu_wait_s']['attack']} s for a CPU in the attack)"
     if factor:
         held = quiet is not None and during is not None and during <= max(factor * quiet, floor)
         out.append((f"healthy p99 within {factor} times the quiet one's", held, shown))
@@ -89,8 +90,15 @@ def gather(context):
         "tcp": {"before": level(before, "tcp"), "after": level(after, "tcp")},
         "kernel": {"before": level(before, "kernel"), "after": level(after, "kernel")},
         "latency": {phase: latencies(context, phase) for phase in ("quiet", "attack", "after")},
+        "cpu_wait_s": {phase: waited(recorder.within(phase)) for phase in ("quiet", "attack", "after")},
         "died_after_s": recorder.died and round(recorder.died - (recorder.span("attack") or [recorder.died])[0], 1),
     }
+
+
+def waited(rows):
+    """Seconds in which the broker had work and no CPU: where this is much, latency says little about the broker."""
+    values = [row["cpu_wait"] for row in rows if "cpu_wait" in row]
+    return round(values[-1] - values[0], 2) if values else None
 
 
 def rate(samples, name):
@@ -115,7 +123,7 @@ def picture(context, title):
     seconds = sorted(context.healthy_result.get("seconds", {}).items())
     health = [("p50", [(second + 0.5, quantile(counts, 0.5) / 1000) for second, counts in seconds]),
               ("p99", [(second + 0.5, quantile(counts, 0.99) / 1000) for second, counts in seconds])]
-    cpu = [("broker", [(t, value) for t, value in rate(samples, "cpu")])]
+    cpu = [("broker", rate(samples, "cpu")), ("broker waits for a CPU", rate(samples, "cpu_wait"))]
     panels = [("memory, MiB", memory, [("limit", context.limit / 2**20)]), ("attackers, a second", rates, []),
               ("healthy clients: latency, ms", health, []), ("CPUs busy", cpu, [])]
     phases = [phase for phase in recorder.phases if phase[0] != "start"]
