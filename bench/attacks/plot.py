@@ -77,5 +77,5 @@ def _panel(panel, top, x, inner, begin, span):
         out.append(f'<text x="{LEFT + inner + 10}" y="{top + 14 + 16 * at}" fill="{colour}">{escape(name)}</text>')
     for at, (name, level) in enumerate(levels):
         out.append(f'<line x1="{LEFT}" x2="{LEFT + inner}" y1="{y(level):.1f}" y2="{y(level):.1f}" stroke="#c00" stroke-dasharray="6 4"/>')
-        out.append(f'<text x="{LEFT + inner + 10}" y="{y(level) + 4:.1f}" fill="#c00">{escape(name)}</text>')
+        out.append(f'<text x="{LEFT + inner - 4}" y="{y(level) - 4:.1f}" text-anchor="end" fill="#c00">{escape(name)}</text>')
     return out

@@ -9,6 +9,7 @@ import mqtt
 SAMPLE_S = 0.25
 FILTERS = ["$SYS/broker/firehose/#", "$SYS/broker/clients/#", "$SYS/broker/messages/#", "$SYS/broker/publish/#",
            "$SYS/broker/retained messages/#", "$SYS/broker/subscriptions/#", "$SYS/broker/heap/#"]
+RUNGS = (b"calm", b"trim", b"shrink", b"refuse", b"slow", b"drop", b"shed")  # of the ladder, as numbers from 0
 LEFT_OUT = ("/shard/", "/load/", "/turn")
 
 
@@ -104,7 +105,7 @@ class Sys(threading.Thread):
             if any(part in name for part in LEFT_OUT):
                 continue
             try:
-                value = float(raw) if b"." in raw else int(raw)
+                value = RUNGS.index(raw) if raw in RUNGS else float(raw) if b"." in raw else int(raw)
             except ValueError:
                 continue
             name = name.removeprefix("$SYS/broker/")

@@ -13,6 +13,8 @@ from healthy import quantile
 BACK_FACTOR = 1.10  # memory after an attack, times that before
 BACK_FLOOR = 4 << 20  # what the kernel's slabs and the allocator's caches come and go by
 LEVEL_S = 5  # seconds at the end of a phase that its level is taken from
+MEMORY = "firehose/memory/"
+LINES_MAX = 9
 RATES = ("offered", "acked", "rejected", "received", "filters", "attempts", "refused")
 
 
@@ -66,6 +68,8 @@ def common_checks(context, facts):
         out.append((f"healthy p99 within {factor} times the quiet one's", held, shown))
     else:
         out.append(("healthy p99 (no bound asked)", None, shown))
+    if facts["rungs"]:
+        out.append(("rungs of the ladder taken (how often)", None, ", ".join(f"{name} {n}" for name, n in facts["rungs"].items())))
     before, after = facts["memory"]["before"], facts["memory"]["after"]
     if before and after and alive:
         held = after <= max(before * BACK_FACTOR, before + BACK_FLOOR)
@@ -90,6 +94,8 @@ def gather(context):
         "tcp": {"before": level(before, "tcp"), "after": level(after, "tcp")},
         "kernel": {"before": level(before, "kernel"), "after": level(after, "kernel")},
         "latency": {phase: latencies(context, phase) for phase in ("quiet", "attack", "after")},
+        "rungs": {name.split("/")[-2]: value for name, value in recorder.sys.latest.items()
+                  if name.startswith(MEMORY + "rung/") and name.endswith("/entered") and value},
         "cpu_wait_s": {phase: waited(recorder.within(phase)) for phase in ("quiet", "attack", "after")},
         "died_after_s": recorder.died and round(recorder.died - (recorder.span("attack") or [recorder.died])[0], 1),
     }
@@ -126,8 +132,32 @@ def picture(context, title):
     cpu = [("broker", rate(samples, "cpu")), ("broker waits for a CPU", rate(samples, "cpu_wait"))]
     panels = [("memory, MiB", memory, [("limit", context.limit / 2**20)]), ("attackers, a second", rates, []),
               ("healthy clients: latency, ms", health, []), ("CPUs busy", cpu, [])]
+    panels[1:1] = _of_sys(recorder)
     phases = [phase for phase in recorder.phases if phase[0] != "start"]
     return plot.chart(title, panels, phases, samples[0]["t"], samples[-1]["t"])
+
+
+def _of_sys(recorder):
+    """Panels of what the broker says itself below firehose/memory/: bytes of the largest accounts, and its rung."""
+    series = collections.defaultdict(list)
+    for when, changed in recorder.sys.changes:
+        for name, value in changed.items():
+            if name.startswith(MEMORY):
+                series[name.removeprefix(MEMORY)].append((when, value))
+    for points in series.values():  # changes only are known: a level holds until the next
+        points[1:] = [point for last, this in zip(points, points[1:]) for point in ((this[0], last[1]), this)]
+        points.append((recorder.samples[-1]["t"], points[-1][1]))
+    panels = []
+    shown = lambda name: name == "used" or name.endswith("/used")
+    bytes_held = {name.removesuffix("/used").removeprefix("account/"): points for name, points in series.items()
+                  if shown(name) and max(value for _, value in points) > 1 << 20}
+    largest = sorted(bytes_held, key=lambda name: -max(value for _, value in bytes_held[name]))[:LINES_MAX]
+    if largest:
+        panels.append(("the broker's own account (firehose/memory/), MiB",
+                       [(name, [(t, value / 2**20) for t, value in bytes_held[name]]) for name in largest], []))
+    if "rung" in series:
+        panels.append(("rung of the ladder: trim 1, shrink 2, refuse 3, slow 4, drop 5, shed 6", [("rung", series["rung"])], []))
+    return panels
 
 
 def write(context, failure):
