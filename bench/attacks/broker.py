@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 
+from workers import die_with_parent
+
 START_MAX_S = 15
 STOP_MAX_S = 20
 TICK = os.sysconf("SC_CLK_TCK")
@@ -42,6 +44,7 @@ class Broker:
         self.command = command
 
         def inside():
+            die_with_parent()
             group.join()
             os.sched_setaffinity(0, cpus)
             hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -12,6 +12,7 @@ CONNECT_S = 10
 IP_BIND_ADDRESS_NO_PORT = 24
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 RECEIVE_BYTES = 1 << 18
+AHEAD = 24  # of four processes less than the 100 that Mosquitto lets the kernel queue: beyond, connecting takes a second
 
 
 def new_socket(source, receive_bytes=None):
@@ -76,7 +77,7 @@ class Fleet:
         self.waiting += 1
         return client
 
-    def open_all(self, number, opening, version=mqtt.V3, ahead=256, receive_bytes=None):
+    def open_all(self, number, opening, version=mqtt.V3, ahead=AHEAD, receive_bytes=None):
         """Opens clients 0 to number with the bytes that `opening(index)` gives, and waits for their answers a while."""
         for index in range(number):
             if self.worker.over:

@@ -101,7 +101,8 @@ def run(context):
         result["readers"] = context.spawn(read, READERS, seconds=span).result(span + 20)
         context.event(f"slow readers of #: {result['readers']}")
     if context.broker.alive():
-        span = max(seconds - (time.monotonic() - begun), seconds * 0.25)
+        # All of it, so that memory can come back.
+        span = max(seconds - (time.monotonic() - begun), 2 * offered.get("seconds", 0))
         cleared = context.spawn(offer, 0, offered.get("offered_to", 0), b"", "clear", seconds=span).result(span + 20)
         cleared.pop("kept", None)
         result["cleared"] = cleared
