@@ -97,13 +97,15 @@ class Cgroup:
         files = stat.get("cache", 0) - stat.get("shmem", 0)
         return {
             "usage": usage,
+            # The kernel's own maximum sees what lies between two samples, but not TCP buffers.
+            "peak": _number(self.path / "memory.max_usage_in_bytes"),
             "level": usage - files,
             "kernel": _number(self.path / "memory.kmem.usage_in_bytes"),
             "tcp": tcp,
             "files": files,
             "under_oom": oom.get("under_oom", 0),
             "oom_kills": oom.get("oom_kill", 0),
-            # With equal limits the kernel counts at that of memory and swap first.
+            # With equal limits the kernel counts at that of memory and swap first; some kernels count nothing.
             "limit_hits": _number(self.path / "memory.failcnt") + _number(self.path / "memory.memsw.failcnt"),
             "tcp_limit_hits": _number(self.path / "memory.kmem.tcp.failcnt"),
         }
@@ -116,6 +118,7 @@ class Cgroup:
         files = stat.get("file", 0) - stat.get("shmem", 0)
         return {
             "usage": usage,
+            "peak": _number(self.path / "memory.peak"),
             "level": usage - files,
             "kernel": stat.get("kernel", sum(stat.get(part, 0) for part in parts)),
             "tcp": stat.get("sock", 0),

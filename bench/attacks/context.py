@@ -89,7 +89,11 @@ class Context:
         self.phase("quiet")
         self.sleep(options.quiet)
         self.phase("attack")
-        self.result = attack.run(self) or {}
+        try:
+            self.result = attack.run(self) or {}
+        except OSError as error:  # as a rule the broker has died under it
+            self.result = {"interrupted": str(error)}
+            self.event(f"interrupted: {error}")
         self.phase("after")
         if self.broker.alive():
             self.sleep(options.after)

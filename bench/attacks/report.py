@@ -51,8 +51,9 @@ def common_checks(context, facts):
     alive = context.recorder.died is None and kills == 0
     told = "yes" if alive else f"{context.broker.cause}, {kills} kills by the kernel"
     out = [("alive", alive, told)]
+    hits = f"; the limit was hit {facts['limit_hits']} times" if facts["limit_hits"] else ""
     out.append(("within the limit", facts["peak"] <= context.limit,
-                f"{mib(facts['peak'])} MiB at most of {mib(context.limit)}; the limit was hit {facts['limit_hits']} times"))
+                f"{mib(facts['peak'])} MiB at most of {mib(context.limit)}{hits}"))
     lost = healthy.get("failed") or f"{healthy.get('lost')} lost, {healthy.get('repeated')} repeated, " \
         f"{healthy.get('unpublished')} not taken, {len(healthy.get('closed', []))} closed, of {healthy.get('delivered'):,}"
     good = not healthy.get("failed") and not healthy.get("lost") and not healthy.get("repeated") \
@@ -87,7 +88,7 @@ def gather(context):
     column = lambda name: max((row.get(name, 0) for row in samples), default=0)
     before, after = recorder.within("quiet", LEVEL_S), recorder.within("after", LEVEL_S)
     return {
-        "peak": column("usage"), "rss_peak": column("rss"), "kernel_peak": column("kernel"), "tcp_peak": column("tcp"),
+        "peak": max(column("usage"), column("peak")), "rss_peak": column("rss"), "kernel_peak": column("kernel"), "tcp_peak": column("tcp"),
         "limit_hits": column("limit_hits"), "tcp_limit_hits": column("tcp_limit_hits"), "oom_kills": column("oom_kills"),
         "memory": {"before": level(before, "level"), "after": level(after, "level")},
         "rss": {"before": level(before, "rss"), "after": level(after, "rss")},
@@ -104,7 +105,7 @@ def gather(context):
 def waited(rows):
     """Seconds in which the broker had work and no CPU: where this is much, latency says little about the broker."""
     values = [row["cpu_wait"] for row in rows if "cpu_wait" in row]
-    return round(values[-1] - values[0], 2) if values else None
+    return round(max(0.0, values[-1] - values[0]), 2) if values else None
 
 
 def rate(samples, name):

@@ -73,7 +73,10 @@ def run(context):
         seconds = min(seconds, max(10.0, until - time.monotonic()))
         part = Part(context, attack, seconds, chance.randrange(1 << 30))
         context.event(f"{len(parts) + 1}: {attack.NAME} for {seconds:.0f} s")
-        result = attack.run(part) or {}
+        try:
+            result = attack.run(part) or {}
+        except OSError as error:
+            result = {"interrupted": str(error)}
         for task in context.tasks:
             task.kill()
         context.tasks.clear()
