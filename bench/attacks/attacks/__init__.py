@@ -1,0 +1,7 @@
+"""The attacks by name. Each module has NAME, SECONDS, SHARDS, HEALTHY (subscribers, messages a second), `run(context)`
+that attacks and returns what it saw, and `checks(context, result)`: what must hold beyond what must always hold, as
+(what, whether it held or None for a figure without a bound, in words)."""
+
+from attacks import absent, announced, crowd, random_order, retained, stalled, storm, subscriptions
+
+ALL = {attack.NAME: attack for attack in (stalled, absent, crowd, retained, announced, storm, subscriptions, random_order)}
