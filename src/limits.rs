@@ -474,6 +474,8 @@ pub const RETAINED_BYTES: u64 = 256;
 
 /// Milliseconds between two times that free memory is given back after a peak; it costs a millisecond or so.
 pub const TRIM_MS: u64 = 10_000;
+/// Places in the tables of connections and sessions that have to be free more before they are looked through.
+pub const TRIM_PLACES_MIN: usize = 2048;
 /// The same while memory is short.
 pub const TRIM_SHORT_MS: u64 = 1000;
 

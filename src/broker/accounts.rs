@@ -107,7 +107,7 @@ impl Broker {
     }
 
     /// Brings levels to their accounts.
-    fn charge_levels(&mut self) {
+    pub(super) fn charge_levels(&mut self) {
         let dropped = self.clients.out.take_dropped();
         self.clients.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;

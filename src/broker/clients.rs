@@ -62,9 +62,9 @@ pub struct Conn {
     pub active_at: u32,
     /// The live deadline in the heap, in ticks; 0 for none.
     pub timer_at: u32,
+    /// An IPv4 address as IPv6 maps it; real ones of that form are told as IPv4 when they are accepted.
     address: [u8; 16],
     port: u16,
-    is_v4: bool,
     pub listener: u16,
     /// Seconds; 0 for none.
     pub keep_alive_s: u16,
@@ -95,7 +95,6 @@ impl Conn {
             timer_at: 0,
             address: [0; 16],
             port: 0,
-            is_v4: true,
             listener: 0,
             keep_alive_s: 0,
             in_flight_max: u16::MAX,
@@ -111,12 +110,7 @@ impl Conn {
 
     /// Who it is.
     pub fn peer(&self) -> Peer {
-        let [a, b, c, d, ..] = self.address;
-        let ip = if self.is_v4 {
-            IpAddr::from([a, b, c, d])
-        } else {
-            IpAddr::from(self.address)
-        };
+        let ip = IpAddr::from(self.address).to_canonical();
         Peer {
             address: SocketAddr::new(ip, self.port),
             listener: self.listener,
@@ -124,11 +118,10 @@ impl Conn {
     }
 
     pub fn set_peer(&mut self, peer: Peer) {
-        match peer.address.ip() {
-            IpAddr::V4(ip) => self.address[..4].copy_from_slice(&ip.octets()),
-            IpAddr::V6(ip) => self.address = ip.octets(),
-        }
-        self.is_v4 = peer.address.is_ipv4();
+        self.address = match peer.address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        };
         self.port = peer.address.port();
         self.listener = peer.listener;
     }
@@ -405,14 +398,23 @@ impl Clients {
         self.timers.add(at, owner);
         let owners = self.conns.len() + self.sessions.len();
         if self.timers.is_bloated(owners) {
-            let (conns, sessions) = (&self.conns, &self.sessions);
-            self.timers.retain(|at, owner| match owner {
-                Owner::Conn(conn) => conns[conn.index()].timer_at == at,
-                Owner::Session(session) => sessions[session.index()]
-                    .as_ref()
-                    .is_some_and(|entry| entry.timer_at == at),
-            });
+            self.forget_stale_timers();
         }
+    }
+
+    /// Forgets deadlines that mean nothing any more.
+    pub fn forget_stale_timers(&mut self) {
+        let (conns, sessions) = (&self.conns, &self.sessions);
+        self.timers.retain(|at, owner| match owner {
+            Owner::Conn(conn) => {
+                let entry = conns.get(conn.index());
+                entry.is_some_and(|entry| entry.timer_at == at)
+            }
+            Owner::Session(session) => {
+                let entry = sessions.get(session.index()).and_then(Option::as_ref);
+                entry.is_some_and(|entry| entry.timer_at == at)
+            }
+        });
     }
 
     /// Makes sure that the session's deadline comes up at this moment or before.

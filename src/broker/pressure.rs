@@ -22,6 +22,8 @@ pub struct Pressure {
     /// The most that was held since memory was last given back, and when that was.
     peak: u64,
     trimmed_ms: u64,
+    /// Places in tables that were free when memory was last given back, but could not be.
+    free: usize,
 }
 
 impl Pressure {
@@ -49,9 +51,16 @@ const PEAKS: [Account; 6] = [
 impl Broker {
     /// When a look is due, if one is needed although nothing happens.
     pub(super) fn next_pressure_look_ms(&self) -> Option<u64> {
-        let is_peaky = self.held() < self.pressure.peak / 4 * 3;
-        (self.pressure.rung > Rung::Calm || is_peaky || self.is_overdrawn())
+        (self.pressure.rung > Rung::Calm || self.has_fallen() || self.is_overdrawn())
             .then_some(self.pressure.next_look_ms)
+    }
+
+    /// Whether much less is held than was at the peak.
+    fn has_fallen(&self) -> bool {
+        let free = self.clients.free_places();
+        let more = free.saturating_sub(self.pressure.free);
+        self.held() < self.pressure.peak / 4 * 3
+            || more > limits::TRIM_PLACES_MIN.max(self.clients.conns.len() / 4)
     }
 
     fn held(&self) -> u64 {
@@ -87,19 +96,20 @@ impl Broker {
 
     /// Whether there is memory to be given back: at the first step of the ladder, and after a peak.
     fn wants_trim(&mut self, now_ms: u64, before: Rung, rung: Rung) -> bool {
-        let held = self.held();
-        self.pressure.peak = self.pressure.peak.max(held);
+        self.pressure.peak = self.pressure.peak.max(self.held());
         let since_ms = now_ms.saturating_sub(self.pressure.trimmed_ms);
         let climbs = rung > before && rung >= Rung::Trim;
         let stays = rung >= Rung::Trim && since_ms >= limits::TRIM_SHORT_MS;
-        let fell = held < self.pressure.peak / 4 * 3 && since_ms >= limits::TRIM_MS;
+        let fell = since_ms >= limits::TRIM_MS && self.has_fallen();
         if !(climbs || stays || fell) {
             return false;
         }
         self.pressure.trimmed_ms = now_ms;
-        self.pressure.peak = held;
         self.clients.counters.trims += 1;
         self.trim(rung);
+        self.charge_levels();
+        self.pressure.peak = self.held();
+        self.pressure.free = self.clients.free_places();
         true
     }
 
@@ -226,6 +236,11 @@ impl Clients {
         self.slows = rung >= Rung::Slow;
     }
 
+    /// Places in tables that nobody has.
+    fn free_places(&self) -> usize {
+        self.free_conns.len() + self.free_sessions.len()
+    }
+
     /// Gives up what is only kept for reuse.
     fn trim(&mut self) {
         self.out.trim();
@@ -236,6 +251,7 @@ impl Clients {
         self.hot.trim(|index, _| index >= live);
         self.free_sessions.retain(|&index| (index as usize) < live);
         self.free_sessions.shrink_to_fit();
+        self.forget_stale_timers();
         self.shrink_index();
         self.effects.shrink_to_fit();
         self.replies.shrink_to_fit();

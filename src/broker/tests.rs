@@ -1,6 +1,7 @@
 //! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
 
 mod hostile;
+mod memory;
 mod passwords;
 mod quotas;
 mod replay;
