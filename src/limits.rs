@@ -451,6 +451,15 @@ pub const PRESSURE_LOOK_MS: u64 = 100;
 /// `latest`.
 pub const LATEST_BYTES_MAX: u32 = 64 << 10;
 
+/// Clients that lag most which are shown.
+pub const SLOWEST_SHOWN: usize = 10;
+/// Seconds without progress from which on a client counts as lagging.
+pub const LAG_SECONDS_MIN: u32 = 1;
+/// Bytes waiting from which on it does although it makes progress.
+pub const LAG_BYTES_MIN: u64 = 256 << 10;
+/// Packets that are looked at for how many wait.
+pub const LAG_PACKETS_SEEN: u64 = 256;
+
 /// Milliseconds that a publisher is not read from at a time when memory is short.
 pub const SLOW_MS: u64 = 100;
 

@@ -46,6 +46,7 @@ mod timers;
 pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
+pub use slow::Lag;
 
 use std::net::IpAddr;
 use std::sync::Arc;

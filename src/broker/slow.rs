@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::clients::{Clients, NONE};
+use super::Broker;
+use super::clients::{Clients, NONE, Stage};
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -87,5 +88,76 @@ impl Clients {
             self.counters.clients_slow += 1;
             self.overflowing.push(conn);
         }
+    }
+}
+
+/// A client that lags, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Its client identifier.
+    pub client: Box<str>,
+    /// Bytes that wait for it: in its output and with its session.
+    pub bytes: u64,
+    /// Messages that wait for it; of those in its output as many as its first ones make likely.
+    pub messages: u64,
+    /// Seconds since its socket has taken something, while it has more to take.
+    pub seconds: u32,
+    /// What happens when it is too slow; empty without a policy of its own.
+    pub policy: &'static str,
+}
+
+impl Broker {
+    /// The clients of this shard that lag most, by bytes: at most `limits::SLOWEST_SHOWN`, and nobody who is only busy.
+    pub fn slowest(&self, now_ms: u64) -> Vec<Lag> {
+        let clients = &self.clients;
+        let now_s = (now_ms / 1000) as u32;
+        let mut found: Vec<(u64, u32, SessionId, ConnId)> = Vec::new();
+        for (index, entry) in clients.conns.iter().enumerate() {
+            let conn = ConnId(index as u32);
+            let Some(session) = clients.session_of(conn) else {
+                continue;
+            };
+            let waiting = clients.session_bytes(session);
+            let bytes = u64::from(clients.out.pending(conn)) + waiting;
+            let since_s = clients.out.in_flight_since(conn).unwrap_or(now_s);
+            let seconds = now_s.saturating_sub(since_s);
+            let lags = seconds >= limits::LAG_SECONDS_MIN || bytes >= limits::LAG_BYTES_MIN;
+            if bytes == 0 || !lags || entry.stage != Stage::Established {
+                continue;
+            }
+            found.push((bytes, seconds, session, conn));
+            if found.len() >= 2 * limits::SLOWEST_SHOWN {
+                keep_most(&mut found);
+            }
+        }
+        keep_most(&mut found);
+        let lag = |&(bytes, seconds, session, conn): &(u64, u32, SessionId, ConnId)| {
+            let entry = clients.sessions.get(session.index())?.as_ref()?;
+            let queued = entry.flow.as_ref().map_or(0, |flow| flow.queued());
+            let policy = clients.conns[conn.index()].policy;
+            Some(Lag {
+                client: entry.client_id.clone(),
+                bytes,
+                messages: clients.out.packets(conn) + queued as u64,
+                seconds,
+                policy: policy.map_or("", SlowPolicy::name),
+            })
+        };
+        found.iter().filter_map(lag).collect()
+    }
+}
+
+/// Keeps those with most bytes, in that order.
+fn keep_most(found: &mut Vec<(u64, u32, SessionId, ConnId)>) {
+    found.sort_by_key(|&(bytes, ..)| std::cmp::Reverse(bytes));
+    found.truncate(limits::SLOWEST_SHOWN);
+}
+
+impl Clients {
+    /// Payload bytes that wait with a session.
+    fn session_bytes(&self, session: SessionId) -> u64 {
+        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let flow = entry.and_then(|entry| entry.flow.as_ref());
+        flow.map_or(0, |flow| flow.queued_bytes())
     }
 }

@@ -11,6 +11,7 @@ pub mod notify;
 mod pid_file;
 mod reports;
 mod signals;
+mod slowest;
 mod sys;
 #[cfg(test)]
 mod tests;
@@ -200,6 +201,7 @@ async fn handle_signals(
                 reload = again;
                 notify::ready(&tell_of_reload(&log, result));
             }
+            Some(Wanted::Slowest) => slowest::tell(&log, &slowest::slowest(&shards).await),
             None => return,
         }
     }
@@ -278,6 +280,7 @@ async fn publish_sys(mut sys: Sys, shards: Vec<ShardHandle>, interval_s: u32) {
         reports.collect();
         reports.ask(&shards);
         timer::sleep(Duration::from_millis(limits::REPORT_MS)).await;
+        sys.set_slowest(&slowest::slowest(&shards).await);
         sys.set_values(elapsed, &reports.collect());
     }
 }

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT end the broker (the second one at once), SIGHUP reopens log files.
+//! Signals: SIGTERM and SIGINT end the broker (the second one at once), SIGHUP reopens log files,
+//! SIGUSR2 asks for the slowest clients.
 
 use std::io;
 
@@ -12,6 +13,8 @@ pub enum Wanted {
     End,
     /// Reopen log files.
     Reopen,
+    /// Tell of the slowest clients.
+    Slowest,
 }
 
 /// The signals that the broker handles, caught from here on.
@@ -21,7 +24,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them. SIGUSR1 and SIGUSR2, which Mosquitto uses, are caught so that they end nothing.
+    /// Catches them. SIGUSR1, which Mosquitto uses, is caught so that it ends nothing.
     pub fn register() -> io::Result<Self> {
         let registered = Registered::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
         Ok(Signals {
@@ -46,6 +49,7 @@ impl Signals {
                     return (self, Some(Wanted::End));
                 }
                 SIGHUP => return (self, Some(Wanted::Reopen)),
+                SIGUSR2 => return (self, Some(Wanted::Slowest)),
                 _ => {}
             }
         }

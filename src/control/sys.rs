@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use glommio::timer;
 
-use crate::broker::Counters;
+use crate::broker::{Counters, Lag};
 use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, NEVER};
@@ -25,6 +25,7 @@ use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 use super::load::{Load, MINUTES};
 use super::memory::Monitor;
 use super::reports::Turns;
+use super::slowest;
 
 /// A name below `$SYS/broker/`, and what it shows.
 type Reading = (&'static str, fn(&Counters) -> u64);
@@ -219,6 +220,16 @@ impl Sys {
         for (name, sum) in names.iter().zip(sums) {
             if !name.ends_with("_maximum") {
                 self.set(&format!("firehose/{name}"), sum.to_string());
+            }
+        }
+    }
+
+    /// The clients that lag most.
+    pub fn set_slowest(&mut self, lags: &[Lag]) {
+        for (name, value) in slowest::values(lags) {
+            // Nothing is published about ranks that nobody has had.
+            if !value.is_empty() || self.last.contains_key(&name) {
+                self.set(&name, value);
             }
         }
     }

@@ -498,6 +498,11 @@ impl Outbound {
         self.queues[conn.index()].keep_aliases();
     }
 
+    /// Packets pending for a connection: as many as the length of the first ones makes likely.
+    pub fn packets(&self, conn: ConnId) -> u64 {
+        overflow::packets(&self.blobs, &self.queues[conn.index()])
+    }
+
     /// Drops the oldest QoS 0 messages of a connection until at most `keep` bytes are pending, or no such message is
     /// left. What is in flight, or partly sent, stays.
     pub fn drop_oldest(&mut self, conn: ConnId, keep: u32) -> Dropped {

@@ -7,6 +7,7 @@ use super::blob::Blobs;
 use super::queue::Queue;
 use super::{Dropped, Outbound, Range};
 use crate::ids::ConnId;
+use crate::limits;
 
 /// Walks the packets of a list of ranges.
 struct Walk<'a> {
@@ -110,6 +111,30 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
         position += len;
     }
     position - written
+}
+
+/// See [`Outbound::packets`].
+pub fn packets(blobs: &Blobs, queue: &Queue) -> u64 {
+    let ranges: Vec<Range> = queue.ranges().collect();
+    let mut walk = Walk {
+        blobs,
+        ranges: &ranges,
+        index: 0,
+        offset: 0,
+    };
+    walk.advance(queue.skip(), |_| ());
+    let (mut seen, mut bytes) = (0, 0u64);
+    while seen < limits::LAG_PACKETS_SEEN
+        && let Some((_, len)) = walk.packet()
+    {
+        walk.advance(len, |_| ());
+        (seen, bytes) = (seen + 1, bytes + u64::from(len));
+    }
+    let all = u64::from(queue.pending() - queue.skip());
+    match bytes {
+        0 => 0,
+        _ => (all * seen).div_ceil(bytes),
+    }
 }
 
 /// Whether a packet with this first byte is a PUBLISH with QoS 0.

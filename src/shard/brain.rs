@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::broker::{
-    Broker, CloseCause, Counters, Effect, Handover, MeshMessage, Peer, Settings, Verdict,
+    Broker, CloseCause, Counters, Effect, Handover, Lag, MeshMessage, Peer, Settings, Verdict,
 };
 use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
@@ -65,6 +65,8 @@ pub trait Brain {
     fn charge(&mut self, account: Account, level: u64);
     /// The end of a turn, for what is to be done once in each; true if free memory is to be given back to the system.
     fn settle(&mut self, now_ms: u64) -> bool;
+    /// The clients that lag most.
+    fn slowest(&self, now_ms: u64) -> Vec<Lag>;
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -174,6 +176,10 @@ impl Brain for Broker {
     #[inline]
     fn settle(&mut self, now_ms: u64) -> bool {
         Broker::settle(self, now_ms)
+    }
+
+    fn slowest(&self, now_ms: u64) -> Vec<Lag> {
+        Broker::slowest(self, now_ms)
     }
 
     fn counters(&mut self) -> &Counters {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
-use crate::broker::{Counters, Settings, Verdict};
+use crate::broker::{Counters, Lag, Settings, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -38,6 +38,8 @@ pub enum ShardCommand {
     Shaken(Box<Shaken>),
     /// End: tell the clients, send what is queued, close everything. Never lost.
     Drain,
+    /// Answer with the clients that lag most.
+    Slowest(Sender<Vec<Lag>>),
     /// Answer with a report, unless the channel given here is full.
     Report(Sender<ShardReport>),
 }
@@ -181,6 +183,9 @@ impl<B: Brain> Shard<B> {
                 ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
                 ShardCommand::Pressure => {}
                 ShardCommand::Drain => self.begin_drain()?,
+                ShardCommand::Slowest(to) => {
+                    let _ = to.try_send(self.brain.slowest(self.now_ms));
+                }
                 ShardCommand::Report(to) => {
                     let _ = to.try_send(ShardReport {
                         shard: self.id,

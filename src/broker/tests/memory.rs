@@ -129,7 +129,7 @@ fn a_backlog_stays_within_its_account_and_is_charged_once_for_all() {
 fn retained_messages_beyond_the_account_are_refused_and_known_topics_are_not() {
     let (mut world, pool) = world(4 * MIB);
     let publisher = world.connect("p", Version::V5);
-    let mut offer = |world: &mut World, topic: &str, payload: &[u8]| {
+    let offer = |world: &mut World, topic: &str, payload: &[u8]| {
         world
             .broker
             .on_bytes(world.now_ms, publisher, &retained_v5(topic, payload));

@@ -421,6 +421,10 @@ impl Brain for Puppet {
         std::mem::take(&mut self.gives_back)
     }
 
+    fn slowest(&self, _now_ms: u64) -> Vec<crate::broker::Lag> {
+        Vec::new()
+    }
+
     fn counters(&mut self) -> &Counters {
         &self.counters
     }
