@@ -117,6 +117,7 @@ impl Broker {
     fn trim(&mut self, rung: Rung) {
         self.clients.trim();
         self.routing.retained.trim();
+        self.routing.subscriptions.trim();
         if rung >= Rung::Trim {
             self.routing.subscriptions.forget_matches();
         }

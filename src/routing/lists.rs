@@ -107,6 +107,13 @@ impl Lists {
         Some((removed, last))
     }
 
+    /// Gives places at the end back that nobody has.
+    pub(super) fn trim(&mut self) {
+        let left = self.lists.trim(|_, list| list.entries.is_empty());
+        self.free.retain(|&index| (index as usize) < left);
+        self.free.shrink_to_fit();
+    }
+
     /// Lists in use.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -180,6 +180,12 @@ impl Subscriptions {
         self.cache.clear();
     }
 
+    /// Gives memory back after many filters have gone.
+    pub fn trim(&mut self) {
+        self.tree.trim();
+        self.lists.trim();
+    }
+
     /// Bytes of memory, all in.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.tree.memory() + self.lists.memory() + self.cache.memory()

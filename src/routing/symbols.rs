@@ -148,6 +148,22 @@ impl Symbols {
         self.table.allocation_size() + self.slots.memory() + self.text.capacity()
     }
 
+    /// Gives memory back after many names have gone.
+    pub(super) fn trim(&mut self) {
+        let left = self.slots.trim(|_, slot| slot.refs == 0);
+        self.free = NONE;
+        for index in 0..left as u32 {
+            if self.slots[index as usize].refs == 0 {
+                self.slots[index as usize].low = self.free;
+                self.free = index;
+            }
+        }
+        self.pack();
+        self.table.shrink_to_fit(|&slot| {
+            hash(&self.hasher, &self.text[self.slots[slot as usize].range()])
+        });
+    }
+
     fn place(&mut self, slot: Slot) -> u32 {
         if self.free == NONE {
             self.slots.push(slot);
@@ -165,6 +181,14 @@ impl Symbols {
         if self.dead < 4096 || self.dead < self.text.len() / 2 {
             return;
         }
+        self.pack();
+        let (slots, text, hasher) = (&self.slots, &self.text, &self.hasher);
+        shrink_table(&mut self.table, |&slot| {
+            hash(hasher, &text[slots[slot as usize].range()])
+        });
+    }
+
+    fn pack(&mut self) {
         let mut text = Vec::with_capacity(self.text.len() - self.dead);
         for slot in self.slots.iter_mut().filter(|slot| slot.refs > 0) {
             let range = slot.range();
@@ -173,10 +197,6 @@ impl Symbols {
         }
         self.text = text;
         self.dead = 0;
-        let (slots, text, hasher) = (&self.slots, &self.text, &self.hasher);
-        shrink_table(&mut self.table, |&slot| {
-            hash(hasher, &text[slots[slot as usize].range()])
-        });
     }
 }
 

@@ -233,6 +233,26 @@ impl<V: Default> Tree<V> {
         self.nodes.memory() + self.edges.allocation_size() + self.symbols.memory()
     }
 
+    /// Gives memory back after much has gone: places at the end that are free, and what tables keep for growth. Returns
+    /// how many places are left.
+    pub(super) fn trim(&mut self) -> usize {
+        let left = self.nodes.trim(|_, node| node.children == FREE);
+        self.free = NONE;
+        for index in 0..left as u32 {
+            if self.nodes[index as usize].children == FREE {
+                self.nodes[index as usize].parent = self.free;
+                self.free = index;
+            }
+        }
+        let (nodes, hasher) = (&self.nodes, &self.hasher);
+        self.edges.shrink_to_fit(|&node| {
+            let node = &nodes[node as usize];
+            edge_hash(hasher, node.parent, node.symbol)
+        });
+        self.symbols.trim();
+        left
+    }
+
     fn place(&mut self, node: Node<V>) -> u32 {
         if self.free == NONE {
             self.nodes.push(node);

@@ -110,6 +110,15 @@ impl Client {
         self.send(0x32 | retain as u8, &body);
     }
 
+    /// Publishes with QoS 0.
+    pub fn publish_once(&mut self, topic: &str, payload: &[u8]) {
+        let mut body = Vec::new();
+        string(&mut body, topic);
+        body.extend_from_slice(self.properties());
+        body.extend_from_slice(payload);
+        self.send(0x30, &body);
+    }
+
     /// Acknowledges a PUBLISH of QoS 1 that arrived.
     pub fn acknowledge(&mut self, publish: &[u8]) {
         let topic = publish.iter().skip(1).position(|b| b & 0x80 == 0).unwrap() + 2;

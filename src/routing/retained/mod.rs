@@ -162,6 +162,8 @@ impl Retained {
 
     /// Gives memory back that is only kept for growth.
     pub fn trim(&mut self) {
+        let left = self.tree.trim();
+        self.kept.trim(|node, _| node >= left);
         let (kept, hasher) = (&self.kept, &self.hasher);
         self.topics
             .shrink_to_fit(|&node| topic_hash(kept, hasher, node));

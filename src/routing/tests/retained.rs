@@ -376,3 +376,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn memory_goes_back_when_most_messages_have_gone_and_nothing_is_lost() {
+    let mut retained = Retained::new(7);
+    let store = |number: u64| Store::new(ShardId(0), number);
+    let topic = |number: u64| format!("site/{}/device{number}/state", number % 7);
+    for number in 0..20_000 {
+        retained.set(message(&topic(number), "x", NEVER), store(number));
+    }
+    let full = retained.memory();
+    for number in (0..20_000).filter(|number| *number >= 100 && number % 1000 != 0) {
+        retained.remove(&topic(number));
+    }
+    for _ in 0..2 {
+        retained.trim();
+        assert!(retained.memory() < full);
+        for number in (0..100).chain((1000..20_000).step_by(1000)) {
+            assert!(retained.get(&topic(number)).is_some(), "{number}");
+        }
+    }
+    for number in (1000..20_000).step_by(1000) {
+        retained.remove(&topic(number));
+    }
+    retained.trim();
+    assert!(
+        retained.memory() < full / 20,
+        "{} {full}",
+        retained.memory()
+    );
+    for number in 100..5000 {
+        retained.set(message(&topic(number), "y", NEVER), store(number));
+    }
+    assert_eq!(retained.len(), 5000);
+    assert!((0..5000).all(|number| retained.get(&topic(number)).is_some()));
+}

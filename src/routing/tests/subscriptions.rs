@@ -327,3 +327,42 @@ proptest! {
         prop_assert_eq!(real.in_use(), (0, 0, 0));
     }
 }
+
+#[test]
+fn memory_goes_back_when_most_filters_have_gone_and_the_rest_match() {
+    let mut subscriptions = Subscriptions::new(1);
+    let filter = |number: u32| format!("site/{}/device{number}/+", number % 7);
+    let inserted: Vec<FilterId> = (0..20_000)
+        .map(|number| {
+            subscriptions.insert(&filter(number), session(number));
+            subscriptions
+                .insert(&filter(number), session(number + 1))
+                .filter
+        })
+        .collect();
+    let full = subscriptions.memory();
+    for number in 50..20_000u32 {
+        for session in [number, number + 1] {
+            subscriptions.remove(
+                inserted[number as usize],
+                Target::Session(SessionId(session)),
+            );
+        }
+    }
+    subscriptions.trim();
+    subscriptions.forget_matches();
+    assert!(
+        subscriptions.memory() < full / 20,
+        "{} {full}",
+        subscriptions.memory()
+    );
+    for number in 0..50 {
+        let topic = format!("site/{}/device{number}/x", number % 7);
+        assert_eq!(names(&mut subscriptions, &topic), [filter(number)]);
+    }
+    for number in 50..500 {
+        subscriptions.insert(&filter(number), session(number));
+        let topic = format!("site/{}/device{number}/x", number % 7);
+        assert_eq!(names(&mut subscriptions, &topic), [filter(number)]);
+    }
+}
