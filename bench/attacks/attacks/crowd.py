@@ -63,9 +63,8 @@ def publish(sock, topics):
             return
 
 
-def arrived(context, number, seconds):
-    """Waits until so many messages have come; how long that took, or None."""
-    begun = time.monotonic()
+def arrived(context, number, seconds, begun):
+    """Waits until so many messages have come; how long that took since `begun`, or None."""
     while time.monotonic() - begun < seconds and context.broker.alive():
         if context.counts.totals()["received"] >= number:
             return round(time.monotonic() - begun, 3)
@@ -103,10 +102,12 @@ def run(context):
     context.event(f"bytes a connection: {each}")
     times = []
     for round_number in range(TO_ALL if there else 0):
+        begun = time.monotonic()
         publish(publisher, [COMMON])
-        times.append(arrived(context, there * (round_number + 1), 30))
+        times.append(arrived(context, there * (round_number + 1), 30, begun))
+    begun = time.monotonic()
     publish(publisher, [f"crowd/own/{number}" for number in range(asked)])
-    own_time = arrived(context, there * (TO_ALL + 1), 60)
+    own_time = arrived(context, there * (TO_ALL + 1), 60, begun)
     context.event(f"to all: {times} s; to each: {own_time} s")
     publisher.close()
     for task in tasks:
