@@ -10,6 +10,7 @@ import time
 from workers import die_with_parent
 
 START_MAX_S = 15
+PORTS = 20_000
 STOP_MAX_S = 20
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -25,6 +26,21 @@ log_dest stderr
 MOSQUITTO = "user root\nlog_type error\nlog_type warning\nlog_type notice\n"
 FIREHOSE = "connection_messages false\n"
 # A listener of firehose's accepts from all of 127/8 and loopback has no bound per address unless it is asked for.
+
+
+def listening(port):
+    """Whether somebody listens on the port, found without connecting to it."""
+    tail = f":{port:04X}"
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(tail) and fields[3] == "0A":
+            return True
+    return False
+
+
+def free_port():
+    """A port below those of clients that nobody listens on: one per harness, should two run beside each other."""
+    return next(port for port in range(PORTS + os.getpid() % 10_000, 32_000) if not listening(port))
 
 
 class Broker:
@@ -61,18 +77,10 @@ class Broker:
     def wait_ready(self):
         """Returns when somebody listens on the port."""
         deadline = time.monotonic() + START_MAX_S
-        while not self._listening():
+        while not listening(self.port):
             if not self.alive() or time.monotonic() > deadline:
                 raise RuntimeError(f"the broker does not listen: {self.tail()}")
             time.sleep(0.05)
-
-    def _listening(self):
-        tail = f":{self.port:04X}"
-        for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[1].endswith(tail) and fields[3] == "0A":
-                return True
-        return False
 
     def alive(self):
         """Whether it runs; when it has ended by itself, `cause` says how."""

@@ -8,7 +8,7 @@ import time
 import cgroup
 import healthy
 import workers
-from broker import Broker
+from broker import Broker, free_port, listening
 from recorder import Recorder
 
 LOAD_CPUS = {1}
@@ -25,7 +25,7 @@ class Context:
         self.random = random.Random(options.seed)
         self.counts = workers.Counts()
         self.tasks, self.workers = [], 0
-        self.port = options.port
+        self.port = options.port or free_port()
         self.group = cgroup.Cgroup(self.limit)
         self.how = self.group.how
         self.broker = self.recorder = self.healthy = None
@@ -78,6 +78,8 @@ class Context:
 
     def _run(self):
         attack, options = self.attack, self.options
+        if listening(self.port):
+            raise RuntimeError(f"somebody else listens on port {self.port}: that one would be attacked")
         self.broker = Broker(self.kind, self.program, self.port, self.group, self.folder, attack.SHARDS,
                              getattr(attack, "CONFIG", ""))
         self.broker.wait_ready()

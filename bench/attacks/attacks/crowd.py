@@ -49,22 +49,22 @@ def attend(worker, begin, end):
     return {**state, "connected_at_end": left, "common": common, "own": own, "refusals": fleet.refusals}
 
 
-def publish(context, topics):
+def publish(sock, topics):
     """Publishes to the topics and waits until the broker has taken all."""
-    with socket.create_connection(("127.0.0.1", context.port), 10) as sock:
-        sock.sendall(mqtt.connect("crowd-publisher"))
-        for begin in range(0, len(topics), 500):
-            sock.sendall(b"".join(mqtt.publish(topic, PAYLOAD) for topic in topics[begin : begin + 500]))
-        sock.sendall(mqtt.PING)
-        reader, sent = mqtt.Reader(), time.monotonic()
-        while not any(first >> 4 == mqtt.PINGRESP for first, _ in reader.feed(sock.recv(4096))):
-            pass
-        return time.monotonic() - sent
+    for begin in range(0, len(topics), 500):
+        sock.sendall(b"".join(mqtt.publish(topic, PAYLOAD) for topic in topics[begin : begin + 500]))
+    sock.sendall(mqtt.PING)
+    reader = mqtt.Reader()
+    while True:
+        data = sock.recv(4096)
+        if not data:
+            raise ConnectionError("the publisher was closed")
+        if any(first >> 4 == mqtt.PINGRESP for first, _ in reader.feed(data)):
+            return
 
 
-def arrived(context, number, seconds):
-    """Waits until so many messages have come; how long that took, or None."""
-    begun = time.monotonic()
+def arrived(context, number, seconds, begun):
+    """Waits until so many messages have come; how long that took since `begun`, or None."""
     while time.monotonic() - begun < seconds and context.broker.alive():
         if context.counts.totals()["received"] >= number:
             return round(time.monotonic() - begun, 3)
@@ -80,6 +80,8 @@ def memory(context):
 def run(context):
     asked = context.number(CONNECTIONS)
     edges = [asked * part // PROCESSES for part in range(PROCESSES + 1)]
+    publisher = socket.create_connection(("127.0.0.1", context.port), 10)  # while there is room for it
+    publisher.sendall(mqtt.connect("crowd-publisher"))
     before = memory(context)
     life = context.seconds + 60
     tasks = [context.spawn(attend, begin, end, seconds=life) for begin, end in zip(edges, edges[1:])]
@@ -100,11 +102,14 @@ def run(context):
     context.event(f"bytes a connection: {each}")
     times = []
     for round_number in range(TO_ALL if there else 0):
-        publish(context, [COMMON])
-        times.append(arrived(context, there * (round_number + 1), 30))
-    publish(context, [f"crowd/own/{number}" for number in range(asked)])
-    own_time = arrived(context, there * (TO_ALL + 1), 60)
+        begun = time.monotonic()
+        publish(publisher, [COMMON])
+        times.append(arrived(context, there * (round_number + 1), 30, begun))
+    begun = time.monotonic()
+    publish(publisher, [f"crowd/own/{number}" for number in range(asked)])
+    own_time = arrived(context, there * (TO_ALL + 1), 60, begun)
     context.event(f"to all: {times} s; to each: {own_time} s")
+    publisher.close()
     for task in tasks:
         task.stop()
     results = [task.result(60) for task in tasks]

@@ -65,7 +65,7 @@ def level(context):
 def run(context):
     chance = random.Random(context.seed)
     until, levels, parts, order = time.monotonic() + context.seconds, [level(context)], [], []
-    while context.broker.alive() and (time.monotonic() < until or not parts):
+    while context.broker.alive() and (until - time.monotonic() > EACH_S[0] or not parts):
         if not order:
             order = list(ATTACKS)
             chance.shuffle(order)
