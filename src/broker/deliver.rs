@@ -434,11 +434,10 @@ impl Clients {
     #[inline]
     fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
         let pending = self.out.pending(conn);
-        if pending > 0 && u64::from(pending) + u64::from(frame.len()) > u64::from(self.outbound_max)
-        {
-            if !self.makes_room(conn) {
-                return false;
-            }
+        let is_too_much = pending > 0
+            && u64::from(pending) + u64::from(frame.len()) > u64::from(self.outbound_max);
+        if is_too_much && !self.makes_room(conn) {
+            return false;
         }
         self.push_frame(conn, frame, payload_len);
         true
