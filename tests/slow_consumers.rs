@@ -60,7 +60,7 @@ fn latest_ends_with_the_newest_of_each_topic() {
             of_topic().is_sorted(),
             "never an older one behind a newer one"
         );
-        assert_eq!(of_topic().last(), Some(&(MESSAGES - TOPICS + topic)));
+        assert_eq!(of_topic().next_back(), Some(&(MESSAGES - TOPICS + topic)));
     }
 }
 
