@@ -434,8 +434,10 @@ impl Clients {
     #[inline]
     fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
         let pending = self.out.pending(conn);
-        let is_too_much = pending > 0
-            && u64::from(pending) + u64::from(frame.len()) > u64::from(self.outbound_max);
+        let after = u64::from(pending) + u64::from(frame.len());
+        let is_too_much = after > u64::from(self.outbound_max - self.outbound_max / 4)
+            && pending > 0
+            && after > u64::from(self.outbound_max_of(conn));
         if is_too_much && !self.makes_room(conn) {
             return false;
         }

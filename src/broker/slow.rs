@@ -27,12 +27,20 @@ impl Clients {
         }
     }
 
+    /// Bytes that may be pending for a connection. Those who lag alike do not all reach it with the same message, which would
+    /// hold up everybody else while the queues of all of them are walked.
+    #[inline]
+    pub fn outbound_max_of(&self, conn: ConnId) -> u32 {
+        self.outbound_max - conn.0 % 64 * (self.outbound_max / 256)
+    }
+
     /// Too much is pending for a connection: whether there is room for one more message after what its policy does.
     #[cold]
     pub fn makes_room(&mut self, conn: ConnId) -> bool {
         let makes_room = match self.conns[conn.index()].policy {
             None | Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
-                let dropped = self.out.drop_oldest(conn, self.outbound_max / 2);
+                let max = self.outbound_max_of(conn);
+                let dropped = self.out.drop_oldest(conn, max - max / 8);
                 self.counters.publish_dropped += dropped.messages;
                 self.out.pending(conn) <= self.outbound_max
             }

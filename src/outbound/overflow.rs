@@ -174,10 +174,11 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
     let mut position = queue.skip();
     let mut pending = queue.pending();
     walk.advance(position, |range| add(&mut kept, range));
-    while let Some((first, len)) = walk.packet() {
+    while pending > keep
+        && let Some((first, len)) = walk.packet()
+    {
         let is_last = position + len >= queue.pending();
-        let goes =
-            pending > keep && position >= queue.in_flight() && is_droppable(first) && !is_last;
+        let goes = position >= queue.in_flight() && is_droppable(first) && !is_last;
         if goes && !(queue.keeps_aliases() && walk.sets_alias(len)) {
             walk.advance(len, |_| ());
             dropped.messages += 1;
@@ -189,6 +190,10 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
         position += len;
     }
     if dropped.messages > 0 {
+        // What is kept behind the last one that went is not looked at.
+        walk.advance(queue.pending().saturating_sub(position), |range| {
+            add(&mut kept, range)
+        });
         outbound.pending -= dropped.bytes;
         outbound.rebuild(conn, &ranges, &kept);
     }
