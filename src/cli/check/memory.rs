@@ -100,7 +100,7 @@ fn room(budget: &Budget, wish: &Wish) -> Finding {
             share(Account::Sockets, limits::SOCKET_BYTES),
             share(Account::Connections, USER_BYTES),
         ),
-        why: "An idle connection takes 5 KiB of the kernel and half a KiB of the broker; raise memory_limit or the account (memory_account).",
+        why: "An idle connection takes 4 KiB of the kernel and half a KiB of the broker; raise memory_limit or the account (memory_account).",
         file: None,
     }
 }

@@ -135,7 +135,7 @@ fn each_check_grades_what_it_finds() {
             "1 2 200000",
             Ok,
         ),
-        ("memory", "/proc/meminfo", "MemTotal: 2097152 kB", Missing),
+        ("memory", "/proc/meminfo", "MemTotal: 1048576 kB", Missing),
         ("memory", "/proc/meminfo", "MemTotal: 3145728 kB", Ok),
         ("memory_limit", "/proc/meminfo", "MemTotal: 65536 kB", Fatal),
         ("memory_limit", "/proc/meminfo", "MemTotal: 262144 kB", Ok),
