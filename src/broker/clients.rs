@@ -176,6 +176,8 @@ pub struct Clients {
     pub lease: Lease,
     /// Bytes that may be pending for a connection: fewer as memory becomes short.
     pub outbound_max: u32,
+    /// Bytes that one packet may take.
+    pub packet_memory: u32,
     /// Bytes that may wait for a session.
     pub backlog_max: u64,
     /// Whether publishers have to wait, because memory is short.
@@ -214,6 +216,7 @@ impl Clients {
             out: Outbound::new(),
             lease: Lease::unbounded(),
             outbound_max: limits::OUTBOUND_BYTES_MAX,
+            packet_memory: u32::MAX,
             backlog_max: u64::MAX,
             slows: false,
             counters: Counters::default(),

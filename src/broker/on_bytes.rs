@@ -46,7 +46,7 @@ impl Broker {
 
     /// Bytes of the largest packet that is accepted now: little until the client has been let in.
     fn packet_bytes_max(&self, conn: ConnId) -> u32 {
-        let max = self.clients.settings.max_packet_size;
+        let max = self.clients.packet_bytes_max();
         match self.clients.conns[conn.index()].stage {
             Stage::Established => max,
             _ => max.min(limits::CONNECT_BYTES_MAX),

@@ -398,7 +398,7 @@ impl Broker {
         let settings = &self.clients.settings;
         let keep_alive = self.clients.conns[conn.index()].keep_alive_s;
         let receive_maximum = self.clients.inbound_max();
-        let max_packet_size = settings.max_packet_size;
+        let max_packet_size = self.clients.packet_bytes_max();
         let connack = ConnackOut {
             session_present,
             reason: ReasonCode::SUCCESS,

@@ -44,6 +44,11 @@ impl Partial {
 }
 
 impl Clients {
+    /// Bytes of the largest packet that clients may send: as configured, and no more than one of them may hold.
+    pub fn packet_bytes_max(&self) -> u32 {
+        self.settings.max_packet_size.min(self.packet_memory)
+    }
+
     /// Takes what is kept of a packet.
     pub fn take_partial(&mut self, conn: ConnId) -> Option<Vec<u8>> {
         let partial = self.conns[conn.index()].partial.take()?;

@@ -233,6 +233,11 @@ impl Clients {
         self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
         let backlog = self.lease.threshold(Account::Backlog) / divisor;
         self.backlog_max = backlog.max(limits::BACKLOG_BYTES_MIN);
+        let pool = self.lease.pool();
+        let packets = pool.limit(Account::Packets) / limits::THRESHOLD_DIVISOR;
+        self.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
+        self.out
+            .set_memory(pool.limit(Account::Outbound) / u64::from(self.shards));
         self.out.set_private_max(self.outbound_max);
         self.slows = rung >= Rung::Slow;
     }

@@ -10,7 +10,7 @@ use super::clients::{Clients, NONE, Stage};
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
-use crate::session::{Origin, SlowPolicy};
+use crate::session::{Delivery, Flow, Origin, SlowPolicy};
 
 impl Clients {
     /// Whether a connection lags so far behind that only the newest message of each topic is to wait for it.
@@ -64,22 +64,12 @@ impl Clients {
         message: Arc<Message>,
     ) {
         self.counters.publish_dropped += 1;
-        let entry = self.sessions.get_mut(session.index());
-        let flow = entry
-            .and_then(Option::as_mut)
-            .and_then(|entry| entry.flow.as_mut());
-        let Some(flow) = flow else { return };
-        match flow.policy() {
+        match self.flow_of(session).and_then(|flow| flow.policy()) {
             None | Some(SlowPolicy::DropNewest) => {}
             Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
-                // The oldest makes room: one that is retained, or belongs to a group, is not given up for another.
-                let goes = |front: &crate::session::Delivery| front.origin == Origin::ORDINARY;
-                let Some(oldest) = flow.front().filter(|front| goes(front)).cloned() else {
-                    return;
-                };
-                flow.pop();
-                self.unstore(&oldest.message);
-                self.enqueue(session, bits, origin, message);
+                if self.drop_oldest_waiting(session, message.payload.len() as u64) {
+                    self.enqueue(session, bits, origin, message);
+                }
             }
             Some(SlowPolicy::Disconnect) => {
                 let conn = self.hot[session.index()].conn;
@@ -88,6 +78,32 @@ impl Clients {
                 }
             }
         }
+    }
+
+    /// Drops the oldest messages that wait for a session until one of so many bytes finds a place; false if it does not:
+    /// what is retained, or belongs to a group, is not given up for another.
+    fn drop_oldest_waiting(&mut self, session: SessionId, bytes: u64) -> bool {
+        let bounds = self.bounds(None);
+        let mut dropped = 0;
+        while let Some(flow) = self.flow_of(session)
+            && flow.is_full(bytes, &bounds)
+        {
+            let is_ordinary = |front: &Delivery| front.origin == Origin::ORDINARY;
+            let Some(oldest) = flow.front().is_some_and(is_ordinary).then(|| flow.pop()) else {
+                return false;
+            };
+            if let Some(oldest) = oldest {
+                // The first one is counted in the place of the new one.
+                self.counters.publish_dropped += u64::from(dropped > 0);
+                dropped += 1;
+                self.unstore(&oldest.message);
+            }
+        }
+        true
+    }
+
+    fn flow_of(&mut self, session: SessionId) -> Option<&mut Flow> {
+        self.session(session)?.flow.as_deref_mut()
     }
 
     /// Ends a connection for being slow, with the event at hand.

@@ -103,6 +103,8 @@ pub struct Blobs {
     filled: Vec<u32>,
     /// Pinned segments.
     pinned: VecDeque<u32>,
+    /// How many filled segments are kept before those who lag get copies.
+    window: usize,
     /// Segments without users, ready to become the head; the last one used is the warmest.
     ready: Vec<u32>,
     /// Blobs without users that ranges of the current event may still refer to.
@@ -121,6 +123,7 @@ impl Blobs {
             position: 0,
             filled: Vec::new(),
             pinned: VecDeque::new(),
+            window: SEGMENTS_WINDOW,
             ready: Vec::new(),
             held: Vec::new(),
             extra: 0,
@@ -320,7 +323,7 @@ impl Blobs {
             .iter()
             .filter(|&&index| !self.blobs[index as usize].evicted)
             .count();
-        if live < SEGMENTS_WINDOW {
+        if live < self.window {
             return None;
         }
         let oldest = self
@@ -330,6 +333,11 @@ impl Blobs {
             .find(|&index| !self.blobs[index as usize].evicted)?;
         self.blobs[oldest as usize].evicted = true;
         Some(BlobId(oldest))
+    }
+
+    /// Sets how many filled segments are kept.
+    pub fn set_window(&mut self, segments: usize) {
+        self.window = segments;
     }
 
     /// Keeps a segment that was to be freed.

@@ -416,6 +416,14 @@ impl Outbound {
         self.make_private(conn, chosen);
     }
 
+    /// Sets how much of the log is kept for those who lag before they get copies: half of so many bytes, but not more than
+    /// `limits::SEGMENTS_WINDOW` segments.
+    pub fn set_memory(&mut self, bytes: u64) {
+        let segments = bytes / (2 * limits::SEGMENT_BYTES as u64);
+        let most = limits::SEGMENTS_WINDOW as u64;
+        self.blobs.set_window(segments.clamp(1, most) as usize);
+    }
+
     /// Sets how many bytes of copies one connection may have.
     pub fn set_private_max(&mut self, bytes: u32) {
         self.private_max = bytes;

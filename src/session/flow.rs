@@ -294,20 +294,13 @@ impl Flow {
     /// Puts a message behind the others, or in the place of an older one, if the bounds allow it.
     pub fn enqueue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
         let bytes = delivery.message.payload.len() as u64;
-        let bytes_max = if bounds.queued_bytes == 0 {
-            limits::QUEUED_BYTES_MAX
-        } else {
-            bounds.queued_bytes
-        };
         if delivery.origin == Origin::RETAINED {
             self.replaying += 1;
         } else {
             if let Some(index) = self.older(&delivery) {
                 return self.replace(index, delivery);
             }
-            let waiting = self.queue.len() - self.replaying as usize;
-            let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
-            if is_full || (self.queue_bytes + bytes > bytes_max && waiting > 0) {
+            if self.is_full(bytes, bounds) {
                 return Queued::Full;
             }
             self.queue_bytes += bytes;
@@ -316,6 +309,17 @@ impl Flow {
         self.queue.push_back(delivery);
         self.note_last();
         Queued::Yes
+    }
+
+    /// Whether a message of so many bytes does not find a place.
+    pub fn is_full(&self, bytes: u64, bounds: &Bounds) -> bool {
+        let bytes_max = match bounds.queued_bytes {
+            0 => limits::QUEUED_BYTES_MAX,
+            max => max,
+        };
+        let waiting = self.queue.len() - self.replaying as usize;
+        let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
+        is_full || (self.queue_bytes + bytes > bytes_max && waiting > 0)
     }
 
     /// Where an older message waits whose place this one may take: of the same topic, and delivered in the same way.

@@ -156,7 +156,7 @@ fn retained_messages_beyond_the_account_are_refused_and_known_topics_are_not() {
 
 #[test]
 fn a_packet_that_does_not_come_to_an_end_is_given_up() {
-    let (mut world, _) = world(64 * MIB);
+    let (mut world, _) = world(1024 * MIB);
     let slow = world.connect("slow", Version::V5);
     let steady = world.connect("steady", Version::V5);
     for conn in [slow, steady] {
@@ -396,4 +396,42 @@ mod policies {
         );
         assert_eq!(listener.slow_policy_for(None), Some(SlowPolicy::DropNewest));
     }
+}
+
+/// One large message against many small ones that wait: they go one after the other, however many they are.
+#[test]
+fn many_small_messages_make_room_for_a_large_one() {
+    use crate::session::SlowPolicy;
+    let settings = Settings {
+        max_queued_messages: 0,
+        max_queued_bytes: 1 << 20,
+        ..Settings::default()
+    };
+    let listener = ListenerSettings {
+        slow_policy: Some(SlowPolicy::DropOldest),
+        ..settings.listeners[0].clone()
+    };
+    let mut world = World::new(Settings {
+        listeners: vec![listener],
+        ..settings
+    });
+    let connect = ConnectOut {
+        client_id: "away",
+        clean_start: false,
+        ..ConnectOut::default()
+    };
+    let conn = world.connect_as(&connect, Version::V311);
+    world.output(conn);
+    world.subscribe(conn, Version::V311, "a", QoS::AtLeastOnce);
+    world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00");
+    world.broker.on_closed(world.now_ms, conn);
+    let publisher = world.connect("p", Version::V311);
+    for _ in 0..200_000 {
+        world.publish(publisher, "a", 1, false, b"12345");
+        world.output(publisher);
+    }
+    world.publish(publisher, "a", 1, false, &vec![7; 1 << 20]);
+    let counters = world.broker.counters();
+    assert_eq!(counters.stored_messages, 1);
+    assert_eq!(counters.publish_dropped, 200_000);
 }
