@@ -140,6 +140,8 @@ pub struct Shard<B: Brain> {
     overload: Overload,
     /// Connections that want a receive armed.
     to_arm: Vec<ConnId>,
+    /// Connections that have sent more than one receive could bring.
+    flooding: Vec<ConnId>,
     /// Connections whose receive found no buffer.
     starved: VecDeque<ConnId>,
     /// Buffers that are kept from the kernel while the mesh is congested.
@@ -199,6 +201,7 @@ impl<B: Brain> Shard<B> {
             handled: 0,
             overload: Overload::new(Instant::now()),
             to_arm: Vec::new(),
+            flooding: Vec::new(),
             starved: VecDeque::new(),
             withheld: Vec::new(),
             flushing: Vec::new(),

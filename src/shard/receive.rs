@@ -21,13 +21,20 @@ impl<B: Brain> Shard<B> {
             .drain(..)
             .try_for_each(|conn| self.arm_receive(conn, false));
         self.to_arm = to_arm;
-        result
+        let mut flooding = std::mem::take(&mut self.flooding);
+        let floods = flooding
+            .drain(..)
+            .try_for_each(|conn| self.arm_receive(conn, true));
+        self.flooding = flooding;
+        result.and(floods)
     }
 
-    /// A receive is over that brought bytes. While others have found no buffer, the next one is behind theirs.
+    /// A receive is over that brought bytes. While others have found no buffer, the next one is behind theirs. Who has sent
+    /// more than that is received from once in each turn: with all buffers it would be as far ahead of everybody else.
     #[inline]
-    fn receive_again(&mut self, conn: ConnId) {
+    fn receive_again(&mut self, conn: ConnId, floods: bool) {
         match self.starved.is_empty() {
+            true if floods => self.flooding.push(conn),
             true => self.to_arm.push(conn),
             false => self.starved.push_back(conn),
         }
@@ -133,7 +140,7 @@ impl<B: Brain> Shard<B> {
                 handover.received.extend_from_slice(bytes);
             }
             if !completion.more() {
-                self.receive_again(conn);
+                self.receive_again(conn, completion.leaves_bytes());
             }
         } else {
             self.on_receive_ended(conn, completion)?;

@@ -34,6 +34,12 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Whether the socket has more than this receive brought (IORING_CQE_F_SOCK_NONEMPTY).
+    #[inline]
+    pub fn leaves_bytes(&self) -> bool {
+        cqueue::sock_nonempty(self.flags)
+    }
+
     /// Whether more completions of this submission follow (multishot).
     #[inline]
     pub fn more(&self) -> bool {
