@@ -168,10 +168,11 @@ impl Monitor {
         let since_ms = self.looked_ms.replace(now_ms).unwrap_or(now_ms);
         self.stood_ms[before as usize] += now_ms.saturating_sub(since_ms);
         let (rung, is_other) = self.ladder.update(now_ms, self.level.permille, floor);
+        // Also where the step stays: some measures go by the level, and end before the step does.
+        self.pool.set_level(self.level.permille);
         if !is_other {
             return None;
         }
-        self.pool.set_level(self.level.permille);
         self.pool.set_rung(rung);
         self.entered[rung as usize] += 1;
         let line = self

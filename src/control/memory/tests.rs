@@ -221,6 +221,22 @@ fn the_greatest_level_counts() {
     assert_eq!(permille(&reading), 909);
 }
 
+/// A step is stood on a while longer than there is need; the level is told at every look.
+#[test]
+fn the_level_is_told_although_the_step_stays() {
+    let mut monitor = monitor(1_000_000);
+    monitor.update(0, &resident_of(990_000), 0);
+    assert_eq!(
+        (monitor.pool.rung(), monitor.pool.level()),
+        (Rung::Shed, 990)
+    );
+    monitor.update(100, &resident_of(300_000), 0);
+    assert_eq!(
+        (monitor.pool.rung(), monitor.pool.level()),
+        (Rung::Shed, 300)
+    );
+}
+
 #[test]
 fn steps_are_counted_and_told() {
     let mut monitor = monitor(1_000_000);
