@@ -273,7 +273,7 @@ impl Blobs {
                     if self.ready.contains(&index) || self.head == index {
                         continue;
                     }
-                    if self.ready.len() < SEGMENTS_KEPT {
+                    if self.ready.len() < SEGMENTS_KEPT.min(self.window - 1) {
                         self.ready.push(index);
                     } else {
                         self.segments -= 1;
@@ -337,7 +337,7 @@ impl Blobs {
 
     /// Sets how many filled segments are kept.
     pub fn set_window(&mut self, segments: usize) {
-        self.window = segments;
+        self.window = segments.max(1);
     }
 
     /// Keeps a segment that was to be freed.

@@ -18,7 +18,17 @@ struct Walk<'a> {
     offset: u32,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// From the first byte on.
+    fn new(blobs: &'a Blobs, ranges: &'a [Range]) -> Self {
+        Walk {
+            blobs,
+            ranges,
+            index: 0,
+            offset: 0,
+        }
+    }
+
     /// The byte `ahead` of the position.
     fn byte(&self, ahead: u32) -> Option<u8> {
         let mut offset = self.offset + ahead;
@@ -95,12 +105,7 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
         return queue.skip() - written;
     }
     let ranges: Vec<Range> = queue.ranges().collect();
-    let mut walk = Walk {
-        blobs,
-        ranges: &ranges,
-        index: 0,
-        offset: 0,
-    };
+    let mut walk = Walk::new(blobs, &ranges);
     let mut position = queue.skip();
     walk.advance(position, |_| ());
     while position < written {
@@ -116,12 +121,7 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
 /// See [`Outbound::packets`].
 pub fn packets(blobs: &Blobs, queue: &Queue) -> u64 {
     let ranges: Vec<Range> = queue.ranges().collect();
-    let mut walk = Walk {
-        blobs,
-        ranges: &ranges,
-        index: 0,
-        offset: 0,
-    };
+    let mut walk = Walk::new(blobs, &ranges);
     walk.advance(queue.skip(), |_| ());
     let (mut seen, mut bytes) = (0, 0u64);
     while seen < limits::LAG_PACKETS_SEEN
@@ -164,12 +164,7 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
     }
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut kept: Vec<Range> = Vec::with_capacity(ranges.len());
-    let mut walk = Walk {
-        blobs: &outbound.blobs,
-        ranges: &ranges,
-        index: 0,
-        offset: 0,
-    };
+    let mut walk = Walk::new(&outbound.blobs, &ranges);
     let mut dropped = Dropped::default();
     let mut position = queue.skip();
     let mut pending = queue.pending();

@@ -297,10 +297,14 @@ impl Flow {
         if delivery.origin == Origin::RETAINED {
             self.replaying += 1;
         } else {
-            if let Some(index) = self.older(&delivery) {
+            let older = self.older(&delivery);
+            if let Some(index) = older
+                && self.may_replace(index, bytes, bounds)
+            {
                 return self.replace(index, delivery);
             }
-            if self.is_full(bytes, bounds) {
+            // One that is too large for the place of its older one needs room as any other.
+            if older.is_some() || self.is_full(bytes, bounds) {
                 return Queued::Full;
             }
             self.queue_bytes += bytes;
@@ -313,13 +317,9 @@ impl Flow {
 
     /// Whether a message of so many bytes does not find a place.
     pub fn is_full(&self, bytes: u64, bounds: &Bounds) -> bool {
-        let bytes_max = match bounds.queued_bytes {
-            0 => limits::QUEUED_BYTES_MAX,
-            max => max,
-        };
         let waiting = self.queue.len() - self.replaying as usize;
         let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
-        is_full || (self.queue_bytes + bytes > bytes_max && waiting > 0)
+        is_full || (self.queue_bytes + bytes > bytes_max(bounds) && waiting > 0)
     }
 
     /// Where an older message waits whose place this one may take: of the same topic, and delivered in the same way.
@@ -330,9 +330,17 @@ impl Flow {
         }
         let key = latest.key(&delivery.message.topic, delivery.bits);
         latest.find(key, |index| {
-            let known = &self.queue[index];
-            known.bits == delivery.bits && known.message.topic == delivery.message.topic
+            self.queue.get(index).is_some_and(|known| {
+                known.bits == delivery.bits && known.message.topic == delivery.message.topic
+            })
         })
+    }
+
+    /// Whether a message of so many bytes may take the place of one that waits.
+    fn may_replace(&self, index: usize, bytes: u64, bounds: &Bounds) -> bool {
+        let before = self.queue.get(index);
+        let before = before.map_or(0, |known| known.message.payload.len() as u64);
+        bytes <= before || self.queue_bytes - before + bytes <= bytes_max(bounds)
     }
 
     fn replace(&mut self, index: usize, delivery: Delivery) -> Queued {
@@ -499,5 +507,13 @@ impl Flow {
             .iter()
             .chain(self.shared.iter())
             .map(|entry| entry.id)
+    }
+}
+
+/// Payload bytes that may wait.
+fn bytes_max(bounds: &Bounds) -> u64 {
+    match bounds.queued_bytes {
+        0 => limits::QUEUED_BYTES_MAX,
+        max => max,
     }
 }

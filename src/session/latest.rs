@@ -34,7 +34,7 @@ impl Latest {
 
     /// Where in the queue a message with this key waits for which `is_it` holds.
     pub fn find(&self, key: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        let index = |place: u64| (place - self.left) as usize;
+        let index = |place: u64| place.wrapping_sub(self.left) as usize;
         let found = self
             .places
             .find(key, |&(other, place)| other == key && is_it(index(place)));

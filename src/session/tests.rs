@@ -278,3 +278,30 @@ fn one_slow_message_does_not_make_the_window_grow() {
     }
     assert_eq!(flow.places(), 0);
 }
+
+/// Newer messages take the place of older ones, and are bounded as all that wait.
+#[test]
+fn the_newest_of_a_topic_waits_within_the_bounds() {
+    let mut flow = Flow::default();
+    flow.set_policy(Some(SlowPolicy::Latest));
+    let delivery = |payload| Delivery {
+        message: message(payload),
+        bits: Delivery::pack(1, false, 0),
+        origin: Origin::ORDINARY,
+    };
+    let bounds = Bounds {
+        queued_bytes: 100,
+        ..bounds(1, 0)
+    };
+    assert_eq!(flow.enqueue(delivery(10), &bounds), Queued::Yes);
+    let replaced = flow.enqueue(delivery(90), &bounds);
+    assert!(matches!(replaced, Queued::Replaced(older) if older.payload.len() == 10));
+    assert_eq!((flow.queued(), flow.queued_bytes()), (1, 90));
+    assert_eq!(flow.enqueue(delivery(101), &bounds), Queued::Full);
+    assert_eq!(flow.queued_bytes(), 90);
+    assert_eq!(
+        flow.pop().map(|taken| taken.message.payload.len()),
+        Some(90)
+    );
+    assert_eq!(flow.enqueue(delivery(101), &bounds), Queued::Yes);
+}
