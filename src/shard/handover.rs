@@ -59,9 +59,14 @@ fn bytes(message: &MeshMessage) -> usize {
             SharedMessage::Deliver { message, .. } | SharedMessage::Return { message, .. } => {
                 message.cost()
             }
-            _ => 0,
+            SharedMessage::Join { group, filter, .. }
+            | SharedMessage::Leave { group, filter, .. }
+            | SharedMessage::Online { group, filter, .. } => group.len() + filter.len(),
+            SharedMessage::Joined { .. } => 0,
         },
-        _ => 0,
+        MeshMessage::Interest { filter, .. } => filter.len(),
+        MeshMessage::RetainQuery(query) => query.filter.len(),
+        MeshMessage::InterestAck { .. } | MeshMessage::Draining => 0,
     }
 }
 

@@ -23,16 +23,19 @@ pub(super) struct MeshSide {
     waiting_bytes: usize,
     /// Bytes of those in the rings that nobody has taken, as of the last look, and of those sent since.
     ring_bytes: usize,
+    /// Bytes of both from which on no more input should be taken.
+    bytes_max: u64,
 }
 
 impl MeshSide {
-    pub(super) fn new(port: Port<ShardMessage>, shards: u8) -> Self {
+    pub(super) fn new(port: Port<ShardMessage>, shards: u8, bytes_max: u64) -> Self {
         MeshSide {
             port,
             waiting: (0..shards).map(|_| VecDeque::new()).collect(),
             waiting_len: 0,
             waiting_bytes: 0,
             ring_bytes: 0,
+            bytes_max,
         }
     }
 
@@ -44,7 +47,7 @@ impl MeshSide {
     /// Whether so much waits that no more input should be taken.
     #[inline]
     pub(super) fn congested(&self) -> bool {
-        self.waiting_len > limits::MESH_WAITING_MAX || self.bytes() > limits::MESH_WAITING_BYTES_MAX
+        self.waiting_len > limits::MESH_WAITING_MAX || self.bytes() > self.bytes_max
     }
 
     /// Bytes of messages on their way to other shards: in front of the rings and in them.

@@ -47,6 +47,7 @@ use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
 
 use crate::broker::LogKind;
+use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mesh::Port;
@@ -191,7 +192,7 @@ impl<B: Brain> Shard<B> {
             acceptor: Acceptor::new(&shared),
             commands: CommandReader::new(inbox),
             arena: SendArena::new(),
-            mesh: MeshSide::new(port, shared.shards()),
+            mesh: MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared)),
             connections: Connections::new(),
             now_ms: shared.now_ms(),
             published_ms: 0,
@@ -255,6 +256,15 @@ fn receive_buffer_plan(incremental: bool) -> BufferPlan {
         bytes,
         incremental,
     }
+}
+
+/// Bytes on their way to other shards from which on a shard takes no more input: its part of the account.
+fn mesh_bytes_max(shared: &Shared) -> u64 {
+    let part = shared.pool().limit(Account::Mesh) / u64::from(shared.shards());
+    part.clamp(
+        limits::MESH_WAITING_BYTES_MIN,
+        limits::MESH_WAITING_BYTES_MAX,
+    )
 }
 
 /// Bytes of what a shard has from the start, its own and the kernel's: ring and file table, receive buffers (few where
