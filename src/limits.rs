@@ -468,6 +468,12 @@ pub const OUTBOUND_BYTES_SHRUNK: u32 = 1 << 20;
 /// Bytes pending for a connection when memory is very short, and however little there is: what a healthy client takes in
 /// a few turns.
 pub const OUTBOUND_BYTES_MIN: u32 = 64 << 10;
+/// Bounds that connections with the same backlog have, a 256th of the whole apart: so many of them are shortened one after
+/// the other.
+pub const OUTBOUND_BOUNDS: u32 = 64;
+/// By what part of its bound a queue is shortened that has reached it.
+pub const OUTBOUND_SHORTENED_DIVISOR: u32 = 8;
+
 /// Bytes that may wait for a session however little memory there is, as long as the account has any.
 pub const BACKLOG_BYTES_MIN: u64 = 4 << 10;
 /// Bytes that a queue is taken to grow by for one more message: it doubles now and then.
@@ -491,6 +497,11 @@ pub const TRIM_SHORT_MS: u64 = 1000;
 /// One holder may have what is free of an account divided by this: one alone comes to a third of the account, four to
 /// two thirds together.
 pub const THRESHOLD_DIVISOR: u64 = 2;
+
+/// The largest packet that clients may send is the account of packets divided by this: with the quarter by which its memory
+/// grows ahead it stays below what one holder may have of an account that is free.
+pub const PACKET_DIVISOR: u64 = 4;
+const _: () = assert!(5 * (THRESHOLD_DIVISOR + 1) <= 4 * PACKET_DIVISOR);
 
 /// Thousandths of the limit on memory from which on caches are emptied.
 pub const RUNG_TRIM: u64 = 700;
@@ -543,6 +554,9 @@ pub const MEMORY_EVENTS_MS: u64 = 5000;
 pub const MEMORY_STALL_TRIM: u64 = 10;
 /// See above.
 pub const MEMORY_STALL_SHRINK: u64 = 30;
+
+/// Bytes of the longest file that is read for that: memory.stat, or /proc/meminfo.
+pub const MEMORY_TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// Control groups that are looked at: the process's own and those above it that have a limit, innermost first.
 pub const MEMORY_GROUPS_MAX: usize = 3;

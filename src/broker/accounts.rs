@@ -10,7 +10,7 @@ use crate::budget::{Account, Lease, Rung};
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
-use crate::mqtt::{AckKind, Connect, Publish, QoS, ReasonCode, Version};
+use crate::mqtt::{Connect, Publish, Version};
 use crate::session::{Flow, Session};
 
 /// A session holds a message from here on.
@@ -149,34 +149,23 @@ impl Broker {
             || !lease.has_room(Account::Sockets, limits::SOCKET_BYTES)
     }
 
-    /// Whether a message is not accepted because there is no memory to retain it; answered then. Only who can be told is
-    /// refused: the messages of others are passed on, and not retained. Where another shard owns the topic, it decides.
-    pub(super) fn refuses_retained(
-        &mut self,
-        now_ms: u64,
+    /// Whether a message is not accepted because there is no memory to retain it. Only who can be told is refused: the
+    /// messages of others are passed on, and not retained. Where another shard owns the topic, it decides.
+    pub(super) fn is_short_to_retain(
+        &self,
         conn: ConnId,
         publish: &Publish<'_>,
         topic: &str,
     ) -> bool {
-        let Some(id) = publish.packet_id.filter(|_| !publish.payload.is_empty()) else {
-            return false;
-        };
-        let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
-        let is_own = owner_of_topic(topic, self.clients.shards) == self.clients.shard;
-        let cost = size_of::<Message>() + topic.len() + publish.payload.len();
-        if !is_v5 || !is_own || self.has_retained_room(topic, cost) {
-            return false;
-        }
-        let kind = match publish.qos {
-            QoS::AtLeastOnce => AckKind::Puback,
-            _ => AckKind::Pubrec,
-        };
-        self.clients.counters.retained_refused += 1;
-        self.clients.log_refusal(now_ms, conn, |client| {
-            format!("{client} may not retain a message: no memory is left for it.")
-        });
-        self.clients.ack(conn, kind, id, ReasonCode::QUOTA_EXCEEDED);
-        true
+        let cost = size_of::<Message>()
+            + topic.len()
+            + publish.payload.len()
+            + publish.properties.forwardable_len();
+        publish.packet_id.is_some()
+            && !publish.payload.is_empty()
+            && self.clients.conns[conn.index()].version == Version::V5
+            && owner_of_topic(topic, self.clients.shards) == self.clients.shard
+            && !self.has_retained_room(topic, cost)
     }
 
     /// Whether memory is too short for a new filter.
@@ -227,6 +216,7 @@ impl Broker {
                     .map(|message| (place(message), message.cost() as i64)),
             );
         }
+        add(Account::Connections, self.replays.charged());
         add(Account::Connections, clients.tables());
         add(Account::Outbound, clients.out.memory());
         add(

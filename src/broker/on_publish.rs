@@ -91,9 +91,6 @@ impl Broker {
         if self.clients.settings.quotas.is_too_much(topic) {
             return self.refuse_topic(now_ms, conn, publish);
         }
-        if publish.retain && self.refuses_retained(now_ms, conn, publish, topic) {
-            return;
-        }
         match publish.packet_id {
             None => {
                 if self.may_publish(conn, publish, topic).is_ok() {
@@ -175,6 +172,10 @@ impl Broker {
         if is_broker_topic(topic) || !session.is_some_and(may) {
             self.clients.note_denied(conn, publish, topic);
             return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if publish.retain && self.is_short_to_retain(conn, publish, topic) {
+            self.clients.counters.retained_refused += 1;
+            return Err(ReasonCode::QUOTA_EXCEEDED);
         }
         Ok(())
     }

@@ -234,7 +234,7 @@ impl Clients {
         let backlog = self.lease.threshold(Account::Backlog) / divisor;
         self.backlog_max = backlog.max(limits::BACKLOG_BYTES_MIN);
         let pool = self.lease.pool();
-        let packets = pool.limit(Account::Packets) / limits::THRESHOLD_DIVISOR;
+        let packets = pool.limit(Account::Packets) / limits::PACKET_DIVISOR;
         self.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
         self.out
             .set_memory(pool.limit(Account::Outbound) / u64::from(self.shards));

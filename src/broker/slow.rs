@@ -31,7 +31,8 @@ impl Clients {
     /// hold up everybody else while the queues of all of them are walked.
     #[inline]
     pub fn outbound_max_of(&self, conn: ConnId) -> u32 {
-        self.outbound_max - conn.0 % 64 * (self.outbound_max / 256)
+        let step = self.outbound_max / (4 * limits::OUTBOUND_BOUNDS);
+        self.outbound_max - conn.0 % limits::OUTBOUND_BOUNDS * step
     }
 
     /// Too much is pending for a connection: whether there is room for one more message after what its policy does.
@@ -40,7 +41,9 @@ impl Clients {
         let makes_room = match self.conns[conn.index()].policy {
             None | Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
                 let max = self.outbound_max_of(conn);
-                let dropped = self.out.drop_oldest(conn, max - max / 8);
+                let dropped = self
+                    .out
+                    .drop_oldest(conn, max - max / limits::OUTBOUND_SHORTENED_DIVISOR);
                 self.counters.publish_dropped += dropped.messages;
                 self.out.pending(conn) <= self.outbound_max
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::super::clients::NONE;
 use super::super::effect::{MeshMessage, RetainQuery, RetainReply};
 use super::{Broker, has_wildcard, owner_of_topic};
+use crate::budget::Account;
 use crate::ids::{SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
@@ -31,6 +32,8 @@ pub struct Question {
     from: Cursor,
     /// What is left for later.
     rest: Box<Rest>,
+    /// Bytes that are charged for it: its filter, here and on its way to the owners.
+    pub charged: usize,
 }
 
 impl Broker {
@@ -49,13 +52,17 @@ impl Broker {
                 rest: None,
             };
             let may_replay = self.may_replay(session);
+            // Here, in a question, and on its way to each owner.
+            let bytes = replay.filter.len() * (1 + usize::from(self.clients.shards));
+            let lease = &self.clients.lease;
+            let has_room = lease.has_room(Account::Connections, bytes as u64);
             let Some(entry) = self.clients.session(session) else {
                 return;
             };
             let waiting = entry.rare.as_ref().map_or(0, |rare| rare.replays.len());
-            if waiting == 0 && may_replay {
+            if waiting == 0 && may_replay && has_room {
                 self.replay(now_ms, session, replay);
-            } else if waiting < limits::REPLAYS_WAITING_MAX {
+            } else if waiting < limits::REPLAYS_WAITING_MAX && has_room {
                 self.clients
                     .change_session(session, |entry| entry.rare().replays.push(replay));
             } else if let Some(conn) = self.clients.conn_of(session) {
@@ -171,6 +178,9 @@ impl Broker {
         let own = self.clients.shard;
         let ticket = self.interests.next_ticket();
         self.clients.hot[session.index()].asking += 1;
+        let charged = replay.filter.len() * (1 + owners.len());
+        let lease = &mut self.clients.lease;
+        lease.force(Account::Connections, charged as u64);
         let question = Question {
             session,
             serial,
@@ -180,6 +190,7 @@ impl Broker {
             asked_at: self.replays.live_count,
             from: from.renewed(),
             rest,
+            charged,
         };
         self.replays.open.insert(ticket, question);
         for &owner in owners {
@@ -240,6 +251,9 @@ impl Broker {
         question.missing -= 1;
         let is_last = question.missing == 0;
         let done = is_last.then(|| self.replays.open.remove(&ticket)).flatten();
+        let charged = done.as_ref().map_or(0, |done| done.charged);
+        let lease = &mut self.clients.lease;
+        lease.give(Account::Connections, charged as u64);
         self.replays.leave_out_older(&mut messages, asked_at);
         self.replays.clear_live();
         let entry = self.clients.session(session);

@@ -47,6 +47,20 @@ impl World {
         closed
     }
 
+    /// A durable session that is subscribed to this topic with QoS 1, and away.
+    fn away(&mut self, id: &str, topic: &str) {
+        let connect = ConnectOut {
+            client_id: id,
+            clean_start: false,
+            ..ConnectOut::default()
+        };
+        let conn = self.connect_as(&connect, Version::V311);
+        self.output(conn);
+        self.subscribe(conn, Version::V311, topic, QoS::AtLeastOnce);
+        self.broker.on_bytes(self.now_ms, conn, b"\xe0\x00");
+        self.broker.on_closed(self.now_ms, conn);
+    }
+
     fn try_connect(&mut self, id: &str, version: Version) -> u8 {
         let conn = self.broker.on_accept(self.now_ms, peer());
         let mut bytes = Vec::new();
@@ -92,16 +106,7 @@ fn who_comes_when_memory_is_short_is_told_so() {
 fn a_backlog_stays_within_its_account_and_is_charged_once_for_all() {
     let (mut world, pool) = world(8 * MIB);
     for index in 0..100 {
-        let connect = ConnectOut {
-            client_id: &format!("away{index}"),
-            clean_start: false,
-            ..ConnectOut::default()
-        };
-        let conn = world.connect_as(&connect, Version::V311);
-        world.output(conn);
-        world.subscribe(conn, Version::V311, "a", QoS::AtLeastOnce);
-        world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00");
-        world.broker.on_closed(world.now_ms, conn);
+        world.away(&format!("away{index}"), "a");
     }
     let publisher = world.connect("p", Version::V311);
     for _ in 0..1000 {
@@ -415,16 +420,7 @@ fn many_small_messages_make_room_for_a_large_one() {
         listeners: vec![listener],
         ..settings
     });
-    let connect = ConnectOut {
-        client_id: "away",
-        clean_start: false,
-        ..ConnectOut::default()
-    };
-    let conn = world.connect_as(&connect, Version::V311);
-    world.output(conn);
-    world.subscribe(conn, Version::V311, "a", QoS::AtLeastOnce);
-    world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00");
-    world.broker.on_closed(world.now_ms, conn);
+    world.away("away", "a");
     let publisher = world.connect("p", Version::V311);
     for _ in 0..200_000 {
         world.publish(publisher, "a", 1, false, b"12345");
@@ -434,4 +430,69 @@ fn many_small_messages_make_room_for_a_large_one() {
     let counters = world.broker.counters();
     assert_eq!(counters.stored_messages, 1);
     assert_eq!(counters.publish_dropped, 200_000);
+}
+
+/// What CONNACK announces is kept, as long as nobody else has begun a packet.
+#[test]
+fn a_packet_of_the_announced_size_gets_through() {
+    let (mut world, _) = world(8 * MIB);
+    world.turn(1);
+    let max = world.broker.clients.packet_bytes_max();
+    assert!(u64::from(max) < 8 * MIB && u64::from(max) >= MIB, "{max}");
+    let reader = world.connect("r", Version::V311);
+    world.subscribe(reader, Version::V311, "a", QoS::AtMostOnce);
+    let publisher = world.connect("p", Version::V311);
+    let packet = publish("a", 0, false, &vec![7; max as usize - 7]);
+    assert_eq!(packet.len(), max as usize);
+    for piece in packet.chunks(30_000) {
+        world.broker.on_bytes(world.now_ms, publisher, piece);
+    }
+    assert!(world.broker.is_established(publisher));
+    assert_eq!(world.output(reader), packet);
+}
+
+/// The same filter again and again, with the messages that are retained for it: what waits for that is bounded.
+#[test]
+fn questions_about_retained_messages_are_bounded_by_memory() {
+    let (mut world, pool) = world(2 * MIB);
+    let store = world.connect("store", Version::V311);
+    for number in 0..5000 {
+        world.publish(store, &format!("t/{number}"), 0, true, b"x");
+    }
+    let greedy = world.connect("greedy", Version::V311);
+    let long = format!("+/{}", "x".repeat(50_000));
+    let bytes = subscribe_packet(&["#", &long], Version::V311, QoS::AtMostOnce);
+    let mut rounds = 0;
+    while world.broker.is_established(greedy) && rounds < 1000 {
+        world.broker.on_bytes(world.now_ms, greedy, &bytes);
+        world.turn(1);
+        assert!(pool.leased(Account::Connections) < 3 * MIB);
+        rounds += 1;
+    }
+    assert!(rounds < 1000, "closed when there is no room");
+}
+
+#[test]
+fn a_small_account_of_output_is_not_overdrawn_by_the_log_alone() {
+    let (mut world, pool) = world(3 * MIB);
+    world.turn(100);
+    let readers: Vec<ConnId> = (0..4)
+        .map(|index| {
+            let conn = world.connect(&format!("r{index}"), Version::V311);
+            world.subscribe(conn, Version::V311, "#", QoS::AtMostOnce);
+            conn
+        })
+        .collect();
+    let publisher = world.connect("p", Version::V311);
+    for round in 0..10_000 {
+        world.publish(publisher, "a", 0, false, &[7; 1000]);
+        if round % 10 == 0 {
+            for &reader in &readers {
+                world.output(reader);
+            }
+        }
+        world.turn(1);
+        assert!(pool.free(Account::Outbound) >= 0);
+    }
+    assert_eq!(world.broker.counters().shed, 0);
 }

@@ -8,9 +8,6 @@ use std::os::unix::fs::FileExt;
 use super::groups::{self, Gift, Group, Version, field};
 use crate::limits;
 
-/// Bytes of the longest of the files.
-const TEXT_BYTES_MAX: usize = 16 << 10;
-
 /// What one look found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -122,7 +119,7 @@ impl Reader {
             |(index, group): &(usize, Group)| *index == 0 || group.limit(&read).is_some();
         let groups = found.clone().into_iter().enumerate().filter(is_watched);
         let mut reader = Reader {
-            buffer: vec![0; TEXT_BYTES_MAX].into_boxed_slice(),
+            buffer: vec![0; limits::MEMORY_TEXT_BYTES_MAX].into_boxed_slice(),
             resident: Source::open("/proc/self/statm"),
             groups: groups
                 .take(limits::MEMORY_GROUPS_MAX)
