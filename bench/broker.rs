@@ -1,6 +1,7 @@
 //! The brain of one shard without sockets: nanoseconds of user code per delivery, for fan-outs and pairs.
 //!
-//! `cargo bench --bench broker`. Repeatable instruction counts: `valgrind --tool=callgrind target/release/deps/broker-*`.
+//! `cargo bench --bench broker`, or `-- 'pairs, 256 B, QoS 0'` for those whose name has that in it. Repeatable instruction
+//! counts: `valgrind --tool=callgrind target/release/deps/broker-*`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -37,6 +38,10 @@ impl World {
     }
 
     fn client(&mut self, id: &str, filter: Option<(&str, QoS)>) -> ConnId {
+        self.connect(id, true, filter)
+    }
+
+    fn connect(&mut self, id: &str, clean_start: bool, filter: Option<(&str, QoS)>) -> ConnId {
         let address = "127.0.0.1:40000".parse().unwrap();
         let conn = self.broker.on_accept(
             0,
@@ -48,7 +53,7 @@ impl World {
         let mut bytes = Vec::new();
         ConnectOut {
             client_id: id,
-            clean_start: true,
+            clean_start,
             ..ConnectOut::default()
         }
         .encode(VERSION, &mut bytes);
@@ -147,7 +152,19 @@ fn acks(bytes: &[u8], kind: AckKind, first: u8, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a measurement was asked for: all are, or those with the words given in their names (`cargo bench` itself passes
+/// `--bench`).
+fn is_wanted(name: &str) -> bool {
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"));
+    words.all(|word| name.contains(&word))
+}
+
 fn report(name: &str, rounds: usize, per_round: usize, mut round: impl FnMut()) {
+    if !is_wanted(name) {
+        return;
+    }
     (0..rounds / 10 + 1).for_each(|_| round());
     let start = Instant::now();
     (0..rounds).for_each(|_| round());
@@ -243,6 +260,31 @@ fn pairs(payload: usize, qos: QoS, window: usize) {
     );
 }
 
+/// A message is put into the queues of sessions whose clients are away: what `limits::TURN_QUEUED_DELIVERIES` goes by.
+fn away(sessions: usize, payload: usize) {
+    let name = format!("queue 1 -> {sessions} that are away, {payload} B");
+    if !is_wanted(&name) {
+        return;
+    }
+    let mut world = World::new();
+    for index in 0..sessions {
+        let conn = world.connect(
+            &format!("a{index}"),
+            false,
+            Some(("bench/t", QoS::AtLeastOnce)),
+        );
+        world.broker.on_bytes(0, conn, b"\xe0\x00");
+        world.send_all();
+        world.broker.on_closed(0, conn);
+    }
+    let publisher = world.client("p", None);
+    let bytes = publishes("bench/t", payload, QoS::AtLeastOnce, 1);
+    report(&name, 50, sessions, || {
+        world.broker.on_bytes(0, publisher, &bytes);
+        black_box(world.send_all());
+    });
+}
+
 fn main() {
     println!(
         "user time of the brain (QoS 1 and 2: with the clients' part of making acknowledgements)"
@@ -254,5 +296,8 @@ fn main() {
     fan_out(100, 1024, QoS::AtLeastOnce, 64);
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
         pairs(256, qos, 64);
+    }
+    for sessions in [1000, 50_000] {
+        away(sessions, 64);
     }
 }

@@ -54,6 +54,9 @@ pub const OUTBOUND_BYTES_MAX: u32 = 4 << 20;
 /// Milliseconds that a connection with queued output may go without taking a byte before it is closed.
 pub const STALL_MS_MAX: u64 = 60_000;
 
+/// Connections of a shard, at a time, that are let in only to be told in CONNACK that they come too fast from their address.
+pub const TURNED_AWAY_MAX: usize = 100;
+
 /// Milliseconds from accept to a complete CONNECT.
 pub const CONNECT_MS_MAX: u64 = 30_000;
 
@@ -172,6 +175,12 @@ pub const DRAIN_POLL_MS: u64 = 5;
 
 /// Milliseconds between two publications of a busy shard's counters.
 pub const BOARD_MS: u64 = 50;
+
+/// Messages that a turn delivers before those who publish have to wait for the next one: at some 25 ns each, 25 ms, in which
+/// the sends that follow are still few for what they carry.
+pub const TURN_DELIVERIES_MAX: u64 = 1_000_000;
+/// What it counts for to put a message into a session's queue: 35 to 70 ns (`bench/broker.rs`).
+pub const TURN_QUEUED_DELIVERIES: u64 = 3;
 
 /// Nanoseconds that the histogram of turns can hold: 60 seconds.
 pub const TURN_NS_MAX: u64 = 60_000_000_000;
@@ -476,6 +485,8 @@ pub const OUTBOUND_SHORTENED_DIVISOR: u32 = 8;
 
 /// Bytes that may wait for a session however little memory there is, as long as the account has any.
 pub const BACKLOG_BYTES_MIN: u64 = 4 << 10;
+/// Sessions whose clients are away leave this part of the account to those whose clients are there.
+pub const BACKLOG_PRESENT_DIVISOR: u64 = 8;
 /// Bytes that a queue is taken to grow by for one more message: it doubles now and then.
 pub const BACKLOG_ENTRY_BYTES: u64 = 64;
 /// Bytes below which nobody is closed for what it holds.
@@ -484,6 +495,11 @@ pub const SHED_BYTES_MIN: u64 = 16 << 10;
 pub const CONNECTION_BYTES: u64 = 512;
 /// Bytes that a subscription needs, beside its filter: nodes of the tree, an entry.
 pub const SUBSCRIPTION_BYTES: u64 = 512;
+/// While less than this part of the account for retained messages is free, shards that own topics are asked before a message
+/// is taken: what is under way to them may fill it.
+pub const RETAIN_ASK_DIVISOR: u64 = 8;
+/// Milliseconds after which a message that nobody has answered for is refused.
+pub const RETAIN_ASK_MS: u64 = 1000;
 /// Bytes that a retained message needs beside itself: nodes of the tree, its place in the table.
 pub const RETAINED_BYTES: u64 = 256;
 
@@ -535,6 +551,17 @@ pub const MESH_SHARE_DIVISOR: u64 = 16;
 /// Milliseconds between two looks at how much memory is used. At 1 GB a second that comes in and stays, 100 MB, which is
 /// what is left above the last step of the ladder with a limit of 2 GB.
 pub const MEMORY_LOOK_MS: u64 = 100;
+
+/// What the process holds has fallen when it is less than at its peak by this part of it, and by so many bytes.
+pub const FALL_DIVISOR: u64 = 8;
+/// See `FALL_DIVISOR`.
+pub const FALL_BYTES_MIN: u64 = 1 << 20;
+/// How often all threads give free memory back after a fall: once more for what was still under way between them.
+pub const GIVE_BACK_TIMES: u32 = 2;
+/// Milliseconds from a fall to the first time.
+pub const GIVE_BACK_SOON_MS: u64 = 2000;
+/// Milliseconds between two times.
+pub const GIVE_BACK_MS: u64 = 10_000;
 
 /// Looks from one reading of the files that take long (what can be reclaimed, limits, what the machine has) to the next
 /// while less than `MEMORY_CLOSE` is used: one a second.

@@ -151,6 +151,35 @@ fn connections_that_come_too_fast_are_closed_before_they_say_anything() {
 }
 
 #[test]
+fn some_of_those_that_come_too_fast_are_told_so() {
+    let server = start(&[
+        "max_connections_per_address 0",
+        "max_connection_rate_per_address 1/s",
+        "limit_local_addresses true",
+    ]);
+    let answer = |connect: &[u8]| {
+        let mut stream = socket(server.address(), BAD);
+        let mut answer = Vec::new();
+        let sent = stream.write_all(connect);
+        let read = sent.and_then(|()| stream.read_to_end(&mut answer));
+        assert!(read.is_ok() || answer.is_empty(), "{read:?}");
+        answer
+    };
+    let burst: Vec<TcpStream> = (0..30).map(|_| socket(server.address(), BAD)).collect();
+    let v311 = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
+    let v5 = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00";
+    assert_eq!(answer(v311), [0x20, 2, 0, 3]);
+    assert_eq!(answer(v5)[..4], [0x20, 3, 0, 0x9f]);
+    // Those who say nothing are a bounded number; beyond it nobody is told.
+    let silent: Vec<TcpStream> = (0..250).map(|_| socket(server.address(), BAD)).collect();
+    let started = Instant::now();
+    while !answer(v5).is_empty() {
+        assert!(started.elapsed() < PATIENCE, "everybody is let in");
+    }
+    drop((burst, silent));
+}
+
+#[test]
 fn this_hosts_own_addresses_are_not_limited_unless_asked_for() {
     let server = start(&[
         "max_connections_per_address 1",

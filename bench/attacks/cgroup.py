@@ -41,6 +41,15 @@ def _number(path):
         return 0
 
 
+def can_be_made():
+    """Whether there is a hierarchy that counts memory, and groups can be made in it."""
+    try:
+        Cgroup(64 << 20).close()
+    except (OSError, SystemExit):
+        return False
+    return True
+
+
 class Cgroup:
     """A group; `with` removes it."""
 

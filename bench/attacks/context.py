@@ -7,12 +7,14 @@ import time
 
 import cgroup
 import healthy
+import warm
 import workers
 from broker import Broker, free_port, listening
 from recorder import Recorder
 
 LOAD_CPUS = {1}
 HEALTHY_S = 60
+WARM_S = 30
 
 
 class Context:
@@ -88,6 +90,8 @@ class Context:
         self.recorder.start()
         pipe = self._start_healthy()
         self.recorder.counts = self.counts
+        self.spawn(warm.job, seconds=WARM_S).result(WARM_S)
+        self.tasks.clear()
         self.phase("quiet")
         self.sleep(options.quiet)
         self.phase("attack")

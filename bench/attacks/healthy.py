@@ -92,7 +92,7 @@ class Healthy:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._answer(sock, mqtt.SUBACK)
         sock.setblocking(False)
-        self.subscribers[sock.fileno()] = [sock, index, 0, mqtt.Reader(), set()]
+        self.subscribers[sock.fileno()] = [sock, index, 0, mqtt.Reader(), set(), -1]
         self.epoll.register(sock, select.EPOLLIN)
 
     def run(self):
@@ -205,6 +205,9 @@ class Healthy:
         self.seconds[stamp // 10**9][bucket(micros)] += 1
         self.result["delivered"] += 1
         self.worker.count("received")
+        if number < one[5] and number >= one[2] and number not in one[4]:
+            self.result["out_of_order"] += 1
+        one[5] = max(one[5], number)
         if number == one[2]:
             one[2] += 1
             while one[4] and one[2] in one[4]:
@@ -214,7 +217,6 @@ class Healthy:
             self.result["repeated"] += 1
         else:  # a gap: it is known at the end whether it was filled
             one[4].add(number)
-            self.result["out_of_order"] += 1
 
     def _send_acks(self, one, answers):
         answers = self.acks.pop(one[1], (one, b""))[1] + answers

@@ -103,7 +103,10 @@ def start(job, worker, pipe, stop, cpus, urgent, *args):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.sched_setaffinity(0, cpus)
         if urgent:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            try:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            except PermissionError:
+                os.setpriority(os.PRIO_PROCESS, 0, -20)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         here.close()

@@ -3,6 +3,7 @@
 //! A message that waits for many sessions is charged once, with the first of them; what each of them needs to refer to it is
 //! charged with its queue.
 
+use super::asking::{can_be_told, retained_cost};
 use super::clients::Clients;
 use super::counters::Counters;
 use super::{Broker, owner_of_topic};
@@ -10,7 +11,7 @@ use crate::budget::{Account, Lease, Rung};
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
-use crate::mqtt::{Connect, Publish, Version};
+use crate::mqtt::{Connect, Publish};
 use crate::session::{Flow, Session};
 
 /// A session holds a message from here on.
@@ -55,7 +56,9 @@ impl Clients {
         }
     }
 
-    /// Whether one more message may wait for a session: what is free bounds what each of them may have.
+    /// Whether one more message may wait for a session: what is free bounds what each of them may have. Of the account a part
+    /// is kept for those whose clients are there: their queues are short and soon empty, and no stranger's absence may
+    /// cost them a message.
     pub fn has_backlog_room(&self, session: SessionId, message: &Message) -> bool {
         let cost = match message.holders.is_empty() {
             true => message.cost() as u64,
@@ -64,10 +67,12 @@ impl Clients {
         let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
         let flow = entry.and_then(|entry| entry.flow.as_ref());
         let waiting = flow.map_or(0, |flow| flow.queued_bytes() + flow.charged() as u64);
-        waiting <= self.backlog_max
-            && self
-                .lease
-                .has_room(Account::Backlog, cost + limits::BACKLOG_ENTRY_BYTES)
+        let kept = match self.conn_of(session) {
+            Some(_) => 0,
+            None => self.lease.pool().limit(Account::Backlog) / limits::BACKLOG_PRESENT_DIVISOR,
+        };
+        let wanted = cost + limits::BACKLOG_ENTRY_BYTES + kept;
+        waiting <= self.backlog_max && self.lease.has_room(Account::Backlog, wanted)
     }
 
     /// Changes what a session holds besides messages, and charges the difference.
@@ -99,6 +104,7 @@ impl Broker {
     /// free memory is to be given back to the system now.
     pub fn settle(&mut self, now_ms: u64) -> bool {
         self.charge_levels();
+        self.begin_turn();
         let rung = self.clients.lease.rung();
         match rung != self.pressure.rung() || now_ms >= self.pressure.next_look_ms() {
             true => self.look(now_ms, rung),
@@ -111,7 +117,7 @@ impl Broker {
         let dropped = self.clients.out.take_dropped();
         self.clients.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;
-        let tables = self.clients.tables();
+        let tables = self.clients.tables() + self.asking.memory();
         self.clients.lease.set(Account::Outbound, outbound);
         let before = std::mem::replace(&mut self.pressure.tables, tables);
         self.clients
@@ -150,22 +156,17 @@ impl Broker {
     }
 
     /// Whether a message is not accepted because there is no memory to retain it. Only who can be told is refused: the
-    /// messages of others are passed on, and not retained. Where another shard owns the topic, it decides.
+    /// messages of others are passed on, and not retained. Where another shard owns the topic, it decides (`asking`).
     pub(super) fn is_short_to_retain(
         &self,
         conn: ConnId,
         publish: &Publish<'_>,
         topic: &str,
     ) -> bool {
-        let cost = size_of::<Message>()
-            + topic.len()
-            + publish.payload.len()
-            + publish.properties.forwardable_len();
-        publish.packet_id.is_some()
-            && !publish.payload.is_empty()
-            && self.clients.conns[conn.index()].version == Version::V5
+        let cost = retained_cost(topic, publish);
+        can_be_told(self.clients.conns[conn.index()].version, publish)
             && owner_of_topic(topic, self.clients.shards) == self.clients.shard
-            && !self.has_retained_room(topic, cost)
+            && self.retained_room(topic, cost).is_none()
     }
 
     /// Whether memory is too short for a new filter.
@@ -217,7 +218,10 @@ impl Broker {
             );
         }
         add(Account::Connections, self.replays.charged());
-        add(Account::Connections, clients.tables());
+        add(
+            Account::Connections,
+            clients.tables() + self.asking.memory(),
+        );
         add(Account::Outbound, clients.out.memory());
         add(
             Account::Subscriptions,

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 
 use super::access::Rights;
 use super::counters::Counters;
+use super::cut::Turn;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
 use super::partial::Partial;
 use super::quotas::{Reading, RefusalLines};
@@ -176,10 +177,14 @@ pub struct Clients {
     pub lease: Lease,
     /// Bytes that may be pending for a connection: fewer as memory becomes short.
     pub outbound_max: u32,
+    /// Up to so many nobody is near a bound of that kind.
+    pub outbound_near: u32,
     /// Bytes that one packet may take.
     pub packet_memory: u32,
     /// Bytes that may wait for a session.
     pub backlog_max: u64,
+    /// What the turn may deliver.
+    pub turn: Turn,
     /// Whether publishers have to wait, because memory is short.
     pub slows: bool,
     pub counters: Counters,
@@ -216,8 +221,10 @@ impl Clients {
             out: Outbound::new(),
             lease: Lease::unbounded(),
             outbound_max: limits::OUTBOUND_BYTES_MAX,
+            outbound_near: limits::OUTBOUND_BYTES_MAX / 4 * 3,
             packet_memory: u32::MAX,
             backlog_max: u64::MAX,
+            turn: Turn::default(),
             slows: false,
             counters: Counters::default(),
             effects: VecDeque::new(),
@@ -233,6 +240,11 @@ impl Clients {
 
     /// A new connection.
     pub fn open(&mut self, now_ms: u64, peer: Peer) -> ConnId {
+        if self.free_conns.is_empty()
+            && let Some(places) = self.conns.refill(Conn::free)
+        {
+            self.free_conns.extend(places.rev());
+        }
         let index = match self.free_conns.pop() {
             Some(index) => index,
             None => {
@@ -278,6 +290,12 @@ impl Clients {
         }
     }
 
+    /// How far a connection is; also of a number that nobody has.
+    pub fn stage(&self, conn: ConnId) -> Stage {
+        let entry = self.conns.get(conn.index());
+        entry.map_or(Stage::Free, |entry| entry.stage)
+    }
+
     /// The settings of the listener that a connection came in by.
     pub fn listener(&self, conn: ConnId) -> &ListenerSettings {
         &self.settings.listeners[usize::from(self.conns[conn.index()].listener)]
@@ -293,7 +311,7 @@ impl Clients {
     /// The connection of a session.
     #[inline]
     pub fn conn_of(&self, session: SessionId) -> Option<ConnId> {
-        let conn = self.hot[session.index()].conn;
+        let conn = self.hot.get(session.index())?.conn;
         (conn != NONE).then_some(ConnId(conn))
     }
 
@@ -326,6 +344,11 @@ impl Clients {
         let session = Session::new(client_id.into(), serial);
         self.lease
             .force(Account::Connections, session.memory() as u64);
+        if self.free_sessions.is_empty()
+            && let Some(places) = self.sessions.refill(|| None)
+        {
+            self.free_sessions.extend(places.rev());
+        }
         let index = match self.free_sessions.pop() {
             Some(index) => {
                 self.sessions[index as usize] = Some(session);
@@ -333,10 +356,10 @@ impl Clients {
             }
             None => {
                 self.sessions.push(Some(session));
-                self.hot.push(Hot::AWAY);
                 (self.sessions.len() - 1) as u32
             }
         };
+        self.hot.ensure(index as usize, || Hot::AWAY);
         self.hot[index as usize] = Hot::AWAY;
         let hash = self.hash(client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);
@@ -383,7 +406,7 @@ impl Clients {
         let exists = |(index, session): (usize, &Option<Session>)| {
             session.is_some().then_some(SessionId(index as u32))
         };
-        self.sessions.iter().enumerate().filter_map(exists)
+        self.sessions.indexed().filter_map(exists)
     }
 
     /// Makes sure that the connection's deadline comes up at this moment or before.

@@ -23,6 +23,7 @@ use crate::session::{EXPIRY_NEVER, Will};
 impl Broker {
     /// The peer has closed the connection, or it broke.
     pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
+        self.finish_cut(now_ms, conn);
         if self.ends_later(now_ms, conn, cause) {
             return;
         }

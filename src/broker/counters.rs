@@ -89,12 +89,16 @@ counters! {
     subscriptions_short,
     /// Retained messages that were not kept because memory was short.
     retained_refused,
+    /// Times that the shard that owns a topic was asked whether it has room for a retained message.
+    retained_asked,
     /// Messages dropped for one session each because memory was short.
     backlog_refused,
     /// Connections closed, and sessions that were away emptied, because memory was short.
     shed,
     /// Times that a publisher was made to wait because memory was short.
     publish_slowed,
+    /// Times that a publisher was made to wait for the next turn, because the one at hand had delivered what it may.
+    publish_cut,
     /// Times that free memory was given back to the system.
     trims,
     /// Level: bytes queued for sockets.

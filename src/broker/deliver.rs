@@ -90,14 +90,16 @@ impl Broker {
         let owned = message.owned();
         let seq = self.replays.next_store(owner);
         if owner == self.clients.shard {
-            self.store_retained(now_ms, owned, Store::new(owner, seq));
+            self.store_retained(now_ms, owned, Store::new(owner, seq), false);
             return seq;
         }
+        let promised = self.asking.take_granted();
         self.clients.mesh(
             owner,
             MeshMessage::RetainStore {
                 message: owned,
                 seq,
+                promised,
             },
         );
         seq
@@ -300,6 +302,7 @@ impl Clients {
         origin: Origin,
         message: Arc<Message>,
     ) {
+        self.turn.count_queued();
         let bounds = self.bounds(None);
         if !self.has_backlog_room(session, &message) {
             self.counters.publish_dropped += 1;
@@ -433,25 +436,32 @@ impl Clients {
     /// this one that went.
     #[inline]
     fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
-        let pending = self.out.pending(conn);
-        let after = u64::from(pending) + u64::from(frame.len());
-        let is_too_much = after > u64::from(self.outbound_max - self.outbound_max / 4)
-            && pending > 0
-            && after > u64::from(self.outbound_max_of(conn));
-        if is_too_much && !self.makes_room(conn) {
-            return false;
+        let is_far = self
+            .out
+            .push_below(conn, frame.head, frame.len(), self.outbound_near);
+        if !is_far {
+            if !self.has_room_for(conn, frame.len()) {
+                return false;
+            }
+            self.out.push(conn, frame.head);
         }
-        self.push_frame(conn, frame, payload_len);
+        self.note_pushed(conn, frame.payload, payload_len);
         true
     }
 
     #[inline]
     fn push_frame(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+        self.out.push(conn, frame.head);
+        self.note_pushed(conn, frame.payload, payload_len);
+    }
+
+    /// The head of a message, or all of it, has been queued: the rest follows.
+    #[inline]
+    fn note_pushed(&mut self, conn: ConnId, payload: Option<Range>, payload_len: usize) {
         self.counters.packets_sent += 1;
         self.counters.publish_sent += 1;
         self.counters.publish_bytes_sent += payload_len as u64;
-        self.out.push(conn, frame.head);
-        if let Some(payload) = frame.payload {
+        if let Some(payload) = payload {
             self.out.push(conn, payload);
         }
     }

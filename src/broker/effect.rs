@@ -142,7 +142,22 @@ pub enum MeshMessage {
     /// sender's store numbers by owner, so that a retained query that follows misses none of them.
     InterestAck { ticket: u32, stored: Box<[u64]> },
     /// Store this as the retained message of its topic (an empty payload removes it); numbered per sender and owner.
-    RetainStore { message: Arc<Message>, seq: u64 },
+    /// `promised`: bytes that the receiver has promised for it, 0 if it was not asked.
+    RetainStore {
+        message: Arc<Message>,
+        seq: u64,
+        promised: u32,
+    },
+    /// Is there room for this retained message?
+    RetainAsk(Box<RetainAsk>),
+    /// The answer: bytes that are promised for it until it comes or they are released; 0 if there is no room.
+    RetainAnswer {
+        ticket: u32,
+        conn: ConnId,
+        promised: u32,
+    },
+    /// What was promised is not needed.
+    RetainRelease { promised: u32 },
     /// Which retained messages match? To be answered when the stores that the asker knows of have arrived.
     RetainQuery(Box<RetainQuery>),
     /// The answer: a page of them.
@@ -151,6 +166,17 @@ pub enum MeshMessage {
     Shared(Box<SharedMessage>),
     /// The broker ends, and the sender's wills are out.
     Draining,
+}
+
+/// See [`MeshMessage::RetainAsk`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct RetainAsk {
+    pub ticket: u32,
+    /// Whose message it is, for the answer.
+    pub conn: ConnId,
+    pub topic: Box<str>,
+    /// What the message takes, in bytes.
+    pub cost: usize,
 }
 
 /// See [`MeshMessage::RetainQuery`].

@@ -49,6 +49,13 @@ impl Default for Interests {
 }
 
 impl Interests {
+    /// Gives memory back after many announcements at once.
+    pub fn trim(&mut self) {
+        self.announcements.shrink_to_fit();
+        self.under_way.shrink_to_fit();
+        self.subscribes.shrink_to_fit();
+    }
+
     /// A number for a question to other shards.
     pub fn next_ticket(&mut self) -> u32 {
         self.tickets = self.tickets.wrapping_add(1);

@@ -12,9 +12,11 @@
 
 mod access;
 mod accounts;
+mod asking;
 mod clients;
 mod close;
 mod counters;
+mod cut;
 mod deliver;
 mod deliver_once;
 mod effect;
@@ -42,12 +44,14 @@ mod slow;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod turned_away;
 
 pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
 pub use slow::Lag;
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -55,6 +59,7 @@ use crate::budget::Lease;
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
+use asking::Asking;
 use clients::{Clients, Stage};
 use interest::Interests;
 use on_drain::Drain;
@@ -65,6 +70,7 @@ use pressure::Pressure;
 use quotas::Rates;
 use replay::Replays;
 use std::hash::BuildHasher;
+use turned_away::TurnedAway;
 
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
@@ -121,6 +127,10 @@ pub struct Broker {
     rates: Option<Box<Rates>>,
     identities: Identities,
     pressure: Pressure,
+    /// Connections that go on in the next turn.
+    cut: VecDeque<ConnId>,
+    turned_away: TurnedAway,
+    asking: Asking,
 }
 
 impl Broker {
@@ -143,6 +153,9 @@ impl Broker {
             verifying: Verifying::new(),
             identities: Identities::default(),
             pressure: Pressure::default(),
+            cut: VecDeque::new(),
+            turned_away: TurnedAway::default(),
+            asking: Asking::default(),
         }
     }
 
@@ -196,6 +209,9 @@ impl Broker {
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
         self.verifying.forget(conn);
+        self.turned_away.take(conn);
+        self.forget_cut(conn);
+        self.end_asking(conn, true);
         if let Some(rates) = &mut self.rates {
             rates.forget(conn);
         }

@@ -3,6 +3,7 @@
 use super::Broker;
 use super::clients::{NONE, Stage};
 use super::effect::CloseHow;
+use super::quotas::Reading;
 use super::settings::LogKind;
 use super::timers::tick;
 use crate::ids::ConnId;
@@ -55,32 +56,26 @@ impl Broker {
 
     /// Handles all whole packets and keeps the rest.
     pub(super) fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some(&first) = rest.first()
-            && self.is_reading(conn)
-        {
-            if self.clients.conns[conn.index()].stage == Stage::Connecting
-                && first != PacketType::Connect.first()
-            {
-                // MQTT-3.1.0-1: whoever does not begin with CONNECT speaks something else; its length means nothing.
-                let speaks = match first {
-                    0x16 => "TLS on a port without it",
-                    b'G' | b'P' | b'H' | b'O' => "HTTP, or WebSocket, on a port for MQTT",
-                    _ => "no MQTT",
-                };
-                self.clients.log_client(LogKind::Notice, conn, |client| {
-                    format!("Client {client} disconnected: it speaks {speaks}.")
-                });
-                self.clients.counters.protocol_errors += 1;
-                return self.shut(now_ms, conn, CloseHow::Now);
-            }
-            match mqtt::frame(rest, self.packet_bytes_max(conn)) {
+        let (mut rest, mut begun) = (bytes, bytes);
+        while let Some(&first) = rest.first() {
+            let entry = &self.clients.conns[conn.index()];
+            let (stage, reading) = (entry.stage, entry.reading);
+            let max = match stage {
+                Stage::Established if !reading.is_held() => self.clients.packet_bytes_max(),
+                Stage::Connecting if first != PacketType::Connect.first() => {
+                    return self.on_no_connect(now_ms, conn, first);
+                }
+                Stage::Connecting => self.packet_bytes_max(conn),
+                _ => break,
+            };
+            match mqtt::frame(rest, max) {
                 Ok(FrameStatus::Complete(_)) if self.must_wait(now_ms, conn, first) => {
                     return self.keep_partial(now_ms, conn, rest);
                 }
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, after) = rest.split_at(frame.total_len);
-                    if !self.is_dropped(conn, first) {
+                    begun = rest;
+                    if reading != Reading::Dropping || !self.is_dropped(first) {
                         self.packet(now_ms, conn, packet, &frame, after);
                     }
                     rest = after;
@@ -89,6 +84,25 @@ impl Broker {
                 Err(error) => return self.on_bad_packet(now_ms, conn, rest, error),
             }
         }
+        if self.is_held(conn) {
+            // The last packet is to be handled later.
+            self.keep_partial(now_ms, conn, begun);
+        }
+    }
+
+    /// The first byte is not that of CONNECT (MQTT-3.1.0-1): this is something else, and its length means nothing.
+    #[cold]
+    fn on_no_connect(&mut self, now_ms: u64, conn: ConnId, first: u8) {
+        let speaks = match first {
+            0x16 => "TLS on a port without it",
+            b'G' | b'P' | b'H' | b'O' => "HTTP, or WebSocket, on a port for MQTT",
+            _ => "no MQTT",
+        };
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client {client} disconnected: it speaks {speaks}.")
+        });
+        self.clients.counters.protocol_errors += 1;
+        self.shut(now_ms, conn, CloseHow::Now);
     }
 
     /// Adds to the packet that was begun; handles it when it is whole. Returns the bytes behind it.
@@ -112,6 +126,11 @@ impl Broker {
                         return rest;
                     };
                     self.packet(now_ms, conn, &partial, &frame, rest);
+                    if self.is_held(conn) {
+                        self.keep_partial(now_ms, conn, &partial);
+                        self.keep_partial(now_ms, conn, rest);
+                        return &[];
+                    }
                     return rest;
                 }
                 Ok(FrameStatus::Incomplete {
@@ -142,20 +161,22 @@ impl Broker {
         if entry.stage == Stage::Connecting {
             return self.on_first_packet(now_ms, conn, packet, frame, after);
         }
-        match mqtt::decode(entry.version, packet, frame) {
-            Ok(Packet::Publish(publish)) => self.on_client_publish(now_ms, conn, &publish),
+        // Looked at where it was decoded: a copy would be of fields that have just been written, which takes longer.
+        let decoded = mqtt::decode(entry.version, packet, frame);
+        match &decoded {
+            Ok(Packet::Publish(publish)) => self.on_client_publish(now_ms, conn, publish),
             Ok(Packet::Puback(ack)) => self.on_puback(now_ms, conn, ack.packet_id),
             Ok(Packet::Pubrec(ack)) => self.on_pubrec(now_ms, conn, ack.packet_id, ack.reason),
             Ok(Packet::Pubrel(ack)) => self.on_pubrel(now_ms, conn, ack.packet_id),
             Ok(Packet::Pubcomp(ack)) => self.on_pubcomp(now_ms, conn, ack.packet_id),
-            Ok(Packet::Subscribe(subscribe)) => self.on_subscribe(now_ms, conn, &subscribe),
-            Ok(Packet::Unsubscribe(unsubscribe)) => self.on_unsubscribe(now_ms, conn, &unsubscribe),
+            Ok(Packet::Subscribe(subscribe)) => self.on_subscribe(now_ms, conn, subscribe),
+            Ok(Packet::Unsubscribe(unsubscribe)) => self.on_unsubscribe(now_ms, conn, unsubscribe),
             Ok(Packet::Pingreq) => self.clients.reply(conn, mqtt::encode_pingresp),
-            Ok(Packet::Disconnect(disconnect)) => self.on_disconnect(now_ms, conn, &disconnect),
+            Ok(Packet::Disconnect(disconnect)) => self.on_disconnect(now_ms, conn, disconnect),
             // AUTH without an authentication method in CONNECT (MQTT-4.12.0-1), a second CONNECT (MQTT-3.1.0-2), and
             // packets that only a server sends.
             Ok(_) => self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR),
-            Err(error) => self.on_bad_packet(now_ms, conn, packet, error),
+            Err(error) => self.on_bad_packet(now_ms, conn, packet, *error),
         }
     }
 

@@ -48,6 +48,9 @@ impl Broker {
         if let Err(reason) = self.check_connect(conn, &connect) {
             return self.refuse(now_ms, conn, reason);
         }
+        if let Some(reason) = self.turned_away.take(conn) {
+            return self.refuse(now_ms, conn, reason);
+        }
         if self.is_short_for_connect(&connect) {
             self.clients.counters.connects_refused += 1;
             return self.refuse(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
@@ -268,12 +271,11 @@ impl Broker {
 
     /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
     fn take_over(&mut self, now_ms: u64, session: SessionId, connect: &Connect<'_>) {
-        if let Some(old) = self
-            .clients
-            .conn_of(session)
-            .filter(|&old| self.is_held(old))
-        {
-            self.drop_held(now_ms, old);
+        if let Some(old) = self.clients.conn_of(session) {
+            self.finish_cut(now_ms, old);
+            if self.is_held(old) {
+                self.drop_held(now_ms, old);
+            }
         }
         if let Some(old) = self.clients.conn_of(session) {
             self.clients.log_client(LogKind::Notice, old, |client| {

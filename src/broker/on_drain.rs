@@ -29,6 +29,9 @@ impl Broker {
             return;
         }
         self.drain.draining = true;
+        while let Some(&conn) = self.cut.front() {
+            self.finish_cut(now_ms, conn);
+        }
         let sessions: Vec<SessionId> = self.clients.session_ids().collect();
         for session in sessions {
             self.publish_will(now_ms, session);
@@ -67,7 +70,7 @@ impl Broker {
         self.drain.said_goodbye = true;
         for index in 0..self.clients.conns.len() {
             let conn = ConnId(index as u32);
-            match self.clients.conns[index].stage {
+            match self.clients.stage(conn) {
                 Stage::Established => {
                     self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN)
                 }

@@ -27,9 +27,18 @@ impl Broker {
             MeshMessage::InterestAck { ticket, stored } => {
                 self.on_interest_ack(now_ms, from, ticket, &stored)
             }
-            MeshMessage::RetainStore { message, seq } => {
-                self.on_retain_store(now_ms, from, message, seq)
-            }
+            MeshMessage::RetainStore {
+                message,
+                seq,
+                promised,
+            } => self.on_retain_store(now_ms, from, message, seq, promised),
+            MeshMessage::RetainAsk(ask) => self.on_retain_ask(from, *ask),
+            MeshMessage::RetainAnswer {
+                ticket,
+                conn,
+                promised,
+            } => self.on_retain_answer(now_ms, from, ticket, conn, promised),
+            MeshMessage::RetainRelease { promised } => self.asking.settle(promised),
             MeshMessage::RetainQuery(query) => self.on_retain_query(now_ms, from, *query),
             MeshMessage::RetainReply(reply) => self.on_retain_reply(now_ms, from, *reply),
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),

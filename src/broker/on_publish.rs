@@ -91,6 +91,9 @@ impl Broker {
         if self.clients.settings.quotas.is_too_much(topic) {
             return self.refuse_topic(now_ms, conn, publish);
         }
+        if publish.retain && self.waits_for_owner(now_ms, conn, publish, topic) {
+            return;
+        }
         match publish.packet_id {
             None => {
                 if self.may_publish(conn, publish, topic).is_ok() {
@@ -149,9 +152,24 @@ impl Broker {
     }
 
     fn note_inbound(&mut self, conn: ConnId, id: PacketId) {
-        if let Some(session) = self.clients.session_of(conn) {
-            let note = |entry: &mut Session| entry.rare().inbound.insert(id.get());
-            self.clients.change_session(session, note);
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let known = self.clients.session(session);
+        match known.and_then(|entry| entry.rare.as_mut()) {
+            // Only the set changes: the rest need not be counted.
+            Some(rare) => {
+                let before = rare.inbound.memory();
+                rare.inbound.insert(id.get());
+                let after = rare.inbound.memory();
+                self.clients
+                    .lease
+                    .change(Account::Connections, before, after);
+            }
+            None => {
+                let note = |entry: &mut Session| entry.rare().inbound.insert(id.get());
+                self.clients.change_session(session, note);
+            }
         }
     }
 
@@ -173,7 +191,10 @@ impl Broker {
             self.clients.note_denied(conn, publish, topic);
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
-        if publish.retain && self.is_short_to_retain(conn, publish, topic) {
+        if publish.retain
+            && (self.is_refused_by_owner(conn, topic))
+                .unwrap_or_else(|| self.is_short_to_retain(conn, publish, topic))
+        {
             self.clients.counters.retained_refused += 1;
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }

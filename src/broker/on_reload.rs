@@ -29,7 +29,7 @@ impl Broker {
         }
         for index in 0..self.clients.conns.len() {
             let conn = ConnId(index as u32);
-            match self.clients.conns[index].stage {
+            match self.clients.stage(conn) {
                 Stage::Established => {
                     if let Some(reason) = self.reason_to_go(conn, &old) {
                         self.disconnect(now_ms, conn, reason);

@@ -13,6 +13,9 @@ use crate::mqtt::ReasonCode;
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
+        if !self.cut.is_empty() {
+            return Some(0);
+        }
         let is_swept =
             self.clients.out.in_flight() > 0 || self.clients.lease.held(Account::Packets) > 0;
         let sweep = is_swept.then_some(self.drain.next_stall_sweep_ms);
@@ -36,6 +39,7 @@ impl Broker {
                 Owner::Session(session) => self.on_session_timer(now_ms, session, at),
             }
         }
+        self.go_on(now_ms);
         self.run_lookups(now_ms);
         if now_ms >= self.drain.next_stall_sweep_ms {
             self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
@@ -139,7 +143,7 @@ impl Broker {
                 .out
                 .in_flight_since(conn)
                 .is_some_and(|since_s| since_s < since_max_s);
-            if !is_stalled || self.clients.conns[index].stage != Stage::Established {
+            if !is_stalled || self.clients.stage(conn) != Stage::Established {
                 continue;
             }
             self.clients.counters.stalled += 1;

@@ -106,7 +106,9 @@ impl Broker {
             return;
         }
         for index in 0..self.clients.conns.len() {
-            let entry = &self.clients.conns[index];
+            let Some(entry) = self.clients.conns.get(index) else {
+                continue;
+            };
             let conn = ConnId(index as u32);
             let is_slow = entry.stage == Stage::Established
                 && (entry.partial.as_ref()).is_some_and(|partial| partial.is_too_slow(now_ms));

@@ -106,21 +106,21 @@ impl Broker {
         }
         self.pressure.trimmed_ms = now_ms;
         self.clients.counters.trims += 1;
-        self.trim(rung);
-        self.charge_levels();
+        self.trim();
         self.pressure.peak = self.held();
         self.pressure.free = self.clients.free_places();
         true
     }
 
-    /// Gives up what is only kept for reuse, and under pressure what is only remembered.
-    fn trim(&mut self, rung: Rung) {
+    /// Gives up what is only kept for reuse, and what is only remembered: after a peak it is of others than come now.
+    pub fn trim(&mut self) {
         self.clients.trim();
         self.routing.retained.trim();
         self.routing.subscriptions.trim();
-        if rung >= Rung::Trim {
-            self.routing.subscriptions.forget_matches();
-        }
+        self.routing.subscriptions.forget_matches();
+        self.interests.trim();
+        self.asking.trim();
+        self.charge_levels();
     }
 
     /// Brings queues that are longer than their bound down to it, as their policy has it.
@@ -128,7 +128,8 @@ impl Broker {
         let max = self.clients.outbound_max;
         for index in 0..self.clients.out.len() {
             let conn = ConnId(index as u32);
-            if self.clients.out.pending(conn) > max {
+            let is_there = self.clients.stage(conn) != Stage::Free;
+            if is_there && self.clients.out.pending(conn) > max {
                 let dropped = self.clients.out.drop_oldest(conn, max / 2);
                 self.clients.counters.publish_dropped += dropped.messages;
             }
@@ -161,7 +162,7 @@ impl Broker {
             let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
             (entry.stage == Stage::Established).then_some((bytes, conn))
         };
-        let all = clients.conns.iter().enumerate().filter_map(weight);
+        let all = clients.conns.indexed().filter_map(weight);
         all.max_by_key(|&(bytes, _)| bytes)
             .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
     }
@@ -231,6 +232,8 @@ impl Clients {
         let by_account = self.lease.threshold(Account::Outbound);
         let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
         self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
+        // Below what `outbound_max_of` gives to anybody.
+        self.outbound_near = self.outbound_max / 4 * 3;
         let backlog = self.lease.threshold(Account::Backlog) / divisor;
         self.backlog_max = backlog.max(limits::BACKLOG_BYTES_MIN);
         let pool = self.lease.pool();
@@ -249,13 +252,17 @@ impl Clients {
 
     /// Gives up what is only kept for reuse.
     fn trim(&mut self) {
-        self.out.trim();
-        let live = self.conns.trim(|_, entry| entry.stage == Stage::Free);
-        self.free_conns.retain(|&index| (index as usize) < live);
+        self.conns.trim(|_, entry| entry.stage == Stage::Free);
+        let conns = &self.conns;
+        self.free_conns
+            .retain(|&index| conns.get(index as usize).is_some());
         self.free_conns.shrink_to_fit();
-        let live = self.sessions.trim(|_, entry| entry.is_none());
-        self.hot.trim(|index, _| index >= live);
-        self.free_sessions.retain(|&index| (index as usize) < live);
+        self.out.trim(|conn| conns.get(conn.index()).is_some());
+        self.sessions.trim(|_, entry| entry.is_none());
+        let sessions = &self.sessions;
+        self.hot.trim(|index, _| sessions.get(index).is_none());
+        self.free_sessions
+            .retain(|&index| sessions.get(index as usize).is_some());
         self.free_sessions.shrink_to_fit();
         self.forget_stale_timers();
         self.shrink_index();

@@ -4,7 +4,8 @@
 //! makes it wait. What was received of it already is kept with the start of an incomplete packet. When its peer closes
 //! meanwhile, it is caught up with for `limits::HELD_AFTER_END_MS`.
 //!
-//! Invariant: a connection that is held has a deadline at which it goes on.
+//! Invariant: a connection that is held has a deadline at which it goes on, or is in the list of those that go on in the
+//! next turn (`cut`).
 
 use super::Broker;
 use super::clients::{Clients, NONE, Stage};
@@ -32,6 +33,14 @@ pub enum Reading {
     Catching,
     /// What was kept is being handled, but for its messages: the connection ends.
     Dropping,
+}
+
+impl Reading {
+    /// Whether what comes is kept.
+    #[inline]
+    pub fn is_held(self) -> bool {
+        matches!(self, Reading::Held | Reading::HeldToEnd { .. })
+    }
 }
 
 /// How fast each client publishes: by connection, when its bucket of tokens is full again, in microseconds.
@@ -194,15 +203,22 @@ impl Broker {
         });
     }
 
-    /// Whether this packet has to wait because its client publishes too fast; then it is held from here on.
+    /// Whether this packet has to wait because its client publishes too fast, or the turn is full; then it is held from here
+    /// on.
     #[inline]
     pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
-        (self.rates.is_some() || self.clients.slows)
+        (self.rates.is_some() || self.clients.slows || self.is_turn_full())
             && first >> 4 == PacketType::Publish.first() >> 4
             && self.is_too_fast(now_ms, conn)
     }
 
     fn is_too_fast(&mut self, now_ms: u64, conn: ConnId) -> bool {
+        if self.is_turn_full() {
+            return self.cut(conn);
+        }
+        if self.asking.is_answered(conn) {
+            return false; // it has waited already
+        }
         let entry = &mut self.clients.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return false;
@@ -232,11 +248,10 @@ impl Broker {
         true
     }
 
-    /// Whether this packet is a message of a connection that ends, which is dropped.
-    #[inline]
-    pub(super) fn is_dropped(&mut self, conn: ConnId, first: u8) -> bool {
-        let is_dropped = first >> 4 == PacketType::Publish.first() >> 4
-            && self.clients.conns[conn.index()].reading == Reading::Dropping;
+    /// A packet of a connection that ends: whether it is a message, which is dropped.
+    #[cold]
+    pub(super) fn is_dropped(&mut self, first: u8) -> bool {
+        let is_dropped = first >> 4 == PacketType::Publish.first() >> 4;
         self.clients.counters.publish_dropped += u64::from(is_dropped);
         is_dropped
     }
@@ -245,8 +260,7 @@ impl Broker {
     #[inline]
     pub(super) fn is_held(&self, conn: ConnId) -> bool {
         let entry = &self.clients.conns[conn.index()];
-        let is_held = matches!(entry.reading, Reading::Held | Reading::HeldToEnd { .. });
-        is_held && entry.stage == Stage::Established
+        entry.reading.is_held() && entry.stage == Stage::Established
     }
 
     /// The peer of a connection has closed its side: true if that is to be told again when it has been caught up with.
@@ -277,6 +291,7 @@ impl Broker {
         }
         self.clients.flush_replies();
         self.clients.replies_to = ConnId(NONE);
+        self.end_asking(conn, false);
         let entry = &mut self.clients.conns[conn.index()];
         if entry.reading == Reading::Held {
             entry.reading = before;

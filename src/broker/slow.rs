@@ -29,15 +29,21 @@ impl Clients {
 
     /// Bytes that may be pending for a connection. Those who lag alike do not all reach it with the same message, which would
     /// hold up everybody else while the queues of all of them are walked.
-    #[inline]
     pub fn outbound_max_of(&self, conn: ConnId) -> u32 {
         let step = self.outbound_max / (4 * limits::OUTBOUND_BOUNDS);
         self.outbound_max - conn.0 % limits::OUTBOUND_BOUNDS * step
     }
 
-    /// Too much is pending for a connection: whether there is room for one more message after what its policy does.
+    /// Much is pending for a connection: whether there is room for so many bytes more, after what its policy does.
     #[cold]
-    pub fn makes_room(&mut self, conn: ConnId) -> bool {
+    pub fn has_room_for(&mut self, conn: ConnId, len: u32) -> bool {
+        let pending = self.out.pending(conn);
+        let after = u64::from(pending) + u64::from(len);
+        pending == 0 || after <= u64::from(self.outbound_max_of(conn)) || self.makes_room(conn)
+    }
+
+    /// Too much is pending for a connection: whether there is room for one more message after what its policy does.
+    fn makes_room(&mut self, conn: ConnId) -> bool {
         let makes_room = match self.conns[conn.index()].policy {
             None | Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
                 let max = self.outbound_max_of(conn);
@@ -139,7 +145,7 @@ impl Broker {
         let clients = &self.clients;
         let now_s = (now_ms / 1000) as u32;
         let mut found: Vec<(u64, u32, SessionId, ConnId)> = Vec::new();
-        for (index, entry) in clients.conns.iter().enumerate() {
+        for (index, entry) in clients.conns.indexed() {
             let conn = ConnId(index as u32);
             let Some(session) = clients.session_of(conn) else {
                 continue;

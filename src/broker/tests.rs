@@ -1,5 +1,7 @@
 //! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
 
+mod asking;
+mod cut;
 mod hostile;
 mod memory;
 mod passwords;

@@ -99,9 +99,7 @@ impl Outbound {
 
     /// Makes an empty queue for a new connection.
     pub fn open(&mut self, conn: ConnId) {
-        while self.queues.len() <= conn.index() {
-            self.queues.push(Queue::default());
-        }
+        self.queues.ensure(conn.index(), Queue::default);
         debug_assert!(self.queues[conn.index()].is_empty());
     }
 
@@ -156,12 +154,30 @@ impl Outbound {
     pub fn push(&mut self, conn: ConnId, range: Range) -> u32 {
         let queue = &mut self.queues[conn.index()];
         self.pending += u64::from(range.len);
-        if queue.append(range) {
-            let pending = queue.pending();
-            self.mark_dirty(conn);
-            return pending;
+        if !queue.append(range) {
+            return self.push_new(conn, range);
         }
-        self.push_new(conn, range)
+        if queue.becomes_dirty() {
+            self.dirty.push(conn);
+        }
+        queue.pending()
+    }
+
+    /// As `push`, if with `len` more bytes at most `max` are pending for the connection. Otherwise nothing is queued, and the
+    /// answer is false.
+    #[inline]
+    pub fn push_below(&mut self, conn: ConnId, range: Range, len: u32, max: u32) -> bool {
+        let queue = &mut self.queues[conn.index()];
+        if u64::from(queue.pending()) + u64::from(len) > u64::from(max) {
+            return false;
+        }
+        self.pending += u64::from(range.len);
+        if !queue.append(range) {
+            self.push_new(conn, range);
+        } else if queue.becomes_dirty() {
+            self.dirty.push(conn);
+        }
+        true
     }
 
     /// The part of `push` that adds a range to the list.
@@ -316,11 +332,11 @@ impl Outbound {
 
     /// Seconds (of `gather`'s clock) since which a connection's send in flight has made no progress.
     pub fn in_flight_since(&self, conn: ConnId) -> Option<u32> {
-        let queue = &self.queues[conn.index()];
+        let queue = self.queues.get(conn.index())?;
         (queue.in_flight() > 0).then(|| queue.since_s())
     }
 
-    /// How many queues there are: connections have smaller numbers.
+    /// Connections with a queue have smaller numbers.
     pub fn len(&self) -> usize {
         self.queues.len()
     }
@@ -388,7 +404,7 @@ impl Outbound {
     fn clear_segment(&mut self, segment: BlobId) {
         for index in 0..self.queues.len() {
             let refers = |queue: &Queue| queue.ranges().any(|range| range.blob == segment);
-            if !refers(&self.queues[index]) {
+            if !self.queues.get(index).is_some_and(refers) {
                 continue;
             }
             let conn = ConnId(index as u32);
@@ -441,8 +457,11 @@ impl Outbound {
         own.map(|range| u64::from(range.len)).sum()
     }
 
-    /// Gives up what is kept for reuse, and segments that few need.
-    pub fn trim(&mut self) {
+    /// Gives up what is kept for reuse, segments that few need, and queues of connections that there are not.
+    pub fn trim(&mut self, is_there: impl Fn(ConnId) -> bool) {
+        self.queues.trim(|index, queue| {
+            !is_there(ConnId(index as u32)) && queue.is_empty() && !queue.is_dirty()
+        });
         for _ in 0..self.blobs.pinned() {
             if let Some(pinned) = self.blobs.next_pinned() {
                 self.look_at_pinned(pinned);

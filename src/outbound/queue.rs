@@ -181,6 +181,11 @@ impl Queue {
         becomes
     }
 
+    /// Whether it may be in the list of dirty ones.
+    pub fn is_dirty(&self) -> bool {
+        self.flags & DIRTY != 0
+    }
+
     /// Takes the mark off; true if there was one and there is something to send.
     pub fn take_dirty(&mut self) -> bool {
         let was = self.flags & DIRTY != 0;

@@ -49,6 +49,11 @@ impl Lists {
             index: None,
         };
         self.heap += list.heap();
+        if self.free.is_empty()
+            && let Some(places) = self.lists.refill(List::default)
+        {
+            self.free.extend(places.rev());
+        }
         match self.free.pop() {
             Some(vacant) => {
                 self.lists[vacant as usize] = list;
@@ -109,15 +114,17 @@ impl Lists {
 
     /// Gives places at the end back that nobody has.
     pub(super) fn trim(&mut self) {
-        let left = self.lists.trim(|_, list| list.entries.is_empty());
-        self.free.retain(|&index| (index as usize) < left);
+        self.lists.trim(|_, list| list.entries.is_empty());
+        let lists = &self.lists;
+        self.free
+            .retain(|&index| lists.get(index as usize).is_some());
         self.free.shrink_to_fit();
     }
 
     /// Lists in use.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lists.len() - self.free.len()
+        self.lists.iter().count() - self.free.len()
     }
 
     /// Bytes of heap.

@@ -4,6 +4,7 @@
 //! are never released; `dead` is the number of bytes in `text` that no living slot refers to.
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -42,8 +43,16 @@ impl Slot {
         }
     }
 
+    fn vacant() -> Slot {
+        Slot {
+            low: NONE,
+            high: 0,
+            refs: 0,
+        }
+    }
+
     #[inline]
-    fn range(&self) -> std::ops::Range<usize> {
+    fn range(&self) -> Range<usize> {
         let place = u64::from(self.high) << 32 | u64::from(self.low);
         let offset = (place & ((1 << (64 - LEN_BITS)) - 1)) as usize;
         offset..offset + (place >> (64 - LEN_BITS)) as usize
@@ -150,21 +159,36 @@ impl Symbols {
 
     /// Gives memory back after many names have gone.
     pub(super) fn trim(&mut self) {
-        let left = self.slots.trim(|_, slot| slot.refs == 0);
+        self.slots.trim(|_, slot| slot.refs == 0);
         self.free = NONE;
-        for index in 0..left as u32 {
-            if self.slots[index as usize].refs == 0 {
-                self.slots[index as usize].low = self.free;
-                self.free = index;
-            }
+        self.thread(0..self.slots.len() as u32);
+        if self.dead > 0 {
+            self.pack();
         }
-        self.pack();
         self.table.shrink_to_fit(|&slot| {
             hash(&self.hasher, &self.text[self.slots[slot as usize].range()])
         });
     }
 
+    /// Puts the free ones of these slots in front of the list of free slots, the lowest first.
+    fn thread(&mut self, slots: Range<u32>) {
+        for index in slots.rev() {
+            let free = self.free;
+            if let Some(slot) = self.slots.get_mut(index as usize)
+                && slot.refs == 0
+            {
+                slot.low = free;
+                self.free = index;
+            }
+        }
+    }
+
     fn place(&mut self, slot: Slot) -> u32 {
+        if self.free == NONE
+            && let Some(slots) = self.slots.refill(Slot::vacant)
+        {
+            self.thread(slots);
+        }
         if self.free == NONE {
             self.slots.push(slot);
             return self.slots.len() as u32 - 1;

@@ -9,6 +9,7 @@
 //! as they have neither value nor child.
 
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -35,6 +36,18 @@ pub(super) struct Node<V> {
     symbol: Symbol,
     children: u32,
     pub(super) value: V,
+}
+
+impl<V: Default> Node<V> {
+    /// A free place, the last one of its list.
+    fn vacant() -> Node<V> {
+        Node {
+            parent: NONE,
+            symbol: HASH,
+            children: FREE,
+            value: V::default(),
+        }
+    }
 }
 
 impl<V> Node<V> {
@@ -177,9 +190,7 @@ impl<V: Default> Tree<V> {
         self.symbols.release(symbol);
         self.nodes[node as usize] = Node {
             parent: self.free,
-            symbol: HASH,
-            children: FREE,
-            value: V::default(),
+            ..Node::vacant()
         };
         self.free = node;
         let (nodes, hasher) = (&self.nodes, &self.hasher);
@@ -233,27 +244,39 @@ impl<V: Default> Tree<V> {
         self.nodes.memory() + self.edges.allocation_size() + self.symbols.memory()
     }
 
-    /// Gives memory back after much has gone: places at the end that are free, and what tables keep for growth. Returns
-    /// how many places are left.
-    pub(super) fn trim(&mut self) -> usize {
-        let left = self.nodes.trim(|_, node| node.children == FREE);
+    /// Gives memory back after much has gone: places that are free, where many are beside each other, and what tables
+    /// keep for growth.
+    pub(super) fn trim(&mut self) {
+        self.nodes.trim(|_, node| node.children == FREE);
         self.free = NONE;
-        for index in 0..left as u32 {
-            if self.nodes[index as usize].children == FREE {
-                self.nodes[index as usize].parent = self.free;
-                self.free = index;
-            }
-        }
+        self.thread(0..self.slots());
         let (nodes, hasher) = (&self.nodes, &self.hasher);
         self.edges.shrink_to_fit(|&node| {
             let node = &nodes[node as usize];
             edge_hash(hasher, node.parent, node.symbol)
         });
         self.symbols.trim();
-        left
+    }
+
+    /// Puts the free ones of these places in front of the list of free places, the lowest first.
+    fn thread(&mut self, places: Range<u32>) {
+        for index in places.rev() {
+            let free = self.free;
+            if let Some(node) = self.nodes.get_mut(index as usize)
+                && node.children == FREE
+            {
+                node.parent = free;
+                self.free = index;
+            }
+        }
     }
 
     fn place(&mut self, node: Node<V>) -> u32 {
+        if self.free == NONE
+            && let Some(places) = self.nodes.refill(Node::vacant)
+        {
+            self.thread(places);
+        }
         if self.free == NONE {
             self.nodes.push(node);
             return self.nodes.len() as u32 - 1;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::broker::{LogKind, Peer};
 use crate::budget::{Account, Rung};
 use crate::limits;
+use crate::mqtt::ReasonCode;
 use crate::transport::Plan;
 use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
 
@@ -216,11 +217,13 @@ impl<B: Brain> Shard<B> {
         }
         // Behind a proxy the address is known later: `admit_source_late`.
         let is_proxied = plan.as_ref().is_some_and(|plan| plan.proxy);
-        let Some(counted) = (match is_proxied {
-            true => Some(false),
-            false => self.admit_source(peer.address.ip()),
-        }) else {
-            return self.close_slot(slot);
+        let (counted, refusal) = match is_proxied {
+            true => (false, None),
+            false => match self.admit_source(peer.address.ip()) {
+                Ok(counted) => (counted, None),
+                Err(reason) if plan.is_none() && self.is_told(reason) => (false, Some(reason)),
+                Err(_) => return self.close_slot(slot),
+            },
         };
         if let Err(full) = self.shared.admit(peer.listener, is_tls) {
             if counted {
@@ -232,6 +235,9 @@ impl<B: Brain> Shard<B> {
         }
         self.metrics.add(Metric::Accepted, 1);
         let conn = self.brain.on_accept(self.now_ms, peer);
+        if let Some(reason) = refusal {
+            self.brain.turn_away(conn, reason);
+        }
         self.connections.insert(conn, slot, peer.listener);
         if let Some(entry) = self.connections.get(conn).filter(|_| counted) {
             entry.flags.set(Flags::COUNTED);
@@ -241,6 +247,14 @@ impl<B: Brain> Shard<B> {
         }
         self.to_arm.push(conn);
         Ok(())
+    }
+
+    /// Whether a connection that is refused for this reason is let in to be told so: some of those that come too fast, while
+    /// there is memory for others.
+    fn is_told(&self, reason: ReasonCode) -> bool {
+        reason == ReasonCode::CONNECTION_RATE_EXCEEDED
+            && self.shared.pool().rung() < Rung::Refuse
+            && self.brain.may_turn_away()
     }
 
     /// Whether there is memory for one more connection. One that could be refused in MQTT's words is let in for that;

@@ -9,6 +9,7 @@ use crate::broker::{
 };
 use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
+use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 
 use crate::outbound::Slice;
@@ -63,8 +64,14 @@ pub trait Brain {
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>);
     /// The thread beside the brain holds so many bytes of an account now.
     fn charge(&mut self, account: Account, level: u64);
+    /// Whether one more connection may be let in only to be told why it is refused.
+    fn may_turn_away(&self) -> bool;
+    /// A connection that has just been accepted is one of those.
+    fn turn_away(&mut self, conn: ConnId, reason: ReasonCode);
     /// The end of a turn, for what is to be done once in each; true if free memory is to be given back to the system.
     fn settle(&mut self, now_ms: u64) -> bool;
+    /// Gives up what is only kept for reuse, so that it can be given back to the system.
+    fn trim(&mut self);
     /// The clients that lag most.
     fn slowest(&self, now_ms: u64) -> Vec<Lag>;
     /// What it has counted.
@@ -173,9 +180,21 @@ impl Brain for Broker {
         Broker::charge(self, account, level)
     }
 
+    fn may_turn_away(&self) -> bool {
+        Broker::may_turn_away(self)
+    }
+
+    fn turn_away(&mut self, conn: ConnId, reason: ReasonCode) {
+        Broker::turn_away(self, conn, reason)
+    }
+
     #[inline]
     fn settle(&mut self, now_ms: u64) -> bool {
         Broker::settle(self, now_ms)
+    }
+
+    fn trim(&mut self) {
+        Broker::trim(self)
     }
 
     fn slowest(&self, now_ms: u64) -> Vec<Lag> {

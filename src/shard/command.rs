@@ -34,6 +34,8 @@ pub enum ShardCommand {
     Listen(Sender<ShardId>),
     /// Memory is short, or has been until now; the brain sees how much at the end of its turn. Only wakes.
     Pressure,
+    /// Much less is held than was: give back what is free.
+    GiveBack,
     /// A thread has worked on a handshake.
     Shaken(Box<Shaken>),
     /// End: tell the clients, send what is queued, close everything. Never lost.
@@ -182,6 +184,10 @@ impl<B: Brain> Shard<B> {
                 }
                 ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
                 ShardCommand::Pressure => {}
+                ShardCommand::GiveBack => {
+                    self.brain.trim();
+                    self.give_memory_back();
+                }
                 ShardCommand::Drain => self.begin_drain()?,
                 ShardCommand::Slowest(to) => {
                     let _ = to.try_send(self.brain.slowest(self.now_ms));

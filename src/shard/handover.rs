@@ -66,7 +66,11 @@ fn bytes(message: &MeshMessage) -> usize {
         },
         MeshMessage::Interest { filter, .. } => filter.len(),
         MeshMessage::RetainQuery(query) => query.filter.len(),
-        MeshMessage::InterestAck { .. } | MeshMessage::Draining => 0,
+        MeshMessage::RetainAsk(ask) => ask.topic.len(),
+        MeshMessage::InterestAck { .. }
+        | MeshMessage::RetainAnswer { .. }
+        | MeshMessage::RetainRelease { .. }
+        | MeshMessage::Draining => 0,
     }
 }
 

@@ -9,12 +9,12 @@ impl<B: Brain> Shard<B> {
     pub(super) fn give_memory_back(&mut self) {
         self.mesh.shrink();
         self.metrics.add(Metric::MemoryGivenBack, 1);
-        collect();
+        give_free_memory_back();
     }
 }
 
 /// Has the allocator give back the pages of this thread that hold nothing, and all that is free in its arenas.
-fn collect() {
+pub fn give_free_memory_back() {
     // SAFETY: looks at the heap of the calling thread, and takes nothing that is in use.
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
@@ -24,7 +24,7 @@ mod tests {
     use std::alloc::{GlobalAlloc, Layout};
     use std::time::Instant;
 
-    use super::collect;
+    use super::give_free_memory_back;
 
     /// Of these addresses, those that have memory behind them.
     fn resident(blocks: &[*mut u8]) -> usize {
@@ -57,7 +57,7 @@ mod tests {
         }
         println!("{} KiB stay after they are freed", resident(&blocks));
         let start = Instant::now();
-        collect();
+        give_free_memory_back();
         let took = start.elapsed();
         let left = resident(&blocks);
         println!("{left} of {BLOCKS} KiB left after {took:?}");

@@ -60,6 +60,7 @@ pub use error::ShardError;
 pub use handover::ShardMessage;
 pub use handshake::{Handshake, Handshakes, Shaken};
 pub use inherited::inherited;
+pub use memory::give_free_memory_back;
 pub use metrics::{Metric, Metrics};
 pub use shared::{Listener, Shared};
 pub use sources::{Refused, Sources};

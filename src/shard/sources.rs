@@ -1,5 +1,5 @@
 //! Connections by source address: how many each has open, and how fast new ones come. What is too much is closed right
-//! after the accept, before a byte is read and before TLS.
+//! after the accept, before a byte is read and before TLS; some of those that come too fast are told so.
 //!
 //! One table for all shards, in stripes with a lock each, touched only when a connection is accepted and when it is
 //! closed; not at all while no bound is set, and not for this host's own addresses unless that is asked for.
@@ -19,12 +19,15 @@ use crate::broker::LogKind;
 use crate::config::SourceBounds;
 use crate::ids::ConnId;
 use crate::limits;
+use crate::mqtt::ReasonCode;
 
 use super::connections::Flags;
 use super::{Brain, Metric, Shard};
 
 /// Locks that the table is divided by (a power of two).
 const STRIPES: usize = 64;
+/// The option that bounds how fast connections come.
+const RATE: &str = "max_connection_rate_per_address";
 /// Addresses from which on a stripe looks for those that it can forget.
 const STRIPE_SOURCES: usize = limits::SOURCES_IDLE_MAX / STRIPES;
 
@@ -255,7 +258,7 @@ impl Entry {
             let burst = u64::from(rate) * limits::SOURCE_BURST_S;
             let from = self.full_at_us.max(now_us);
             if from - now_us > (burst - 1) * interval {
-                return Err("max_connection_rate_per_address");
+                return Err(RATE);
             }
             self.full_at_us = from + interval;
         }
@@ -265,11 +268,11 @@ impl Entry {
 }
 
 impl<B: Brain> Shard<B> {
-    /// Asks whether a connection from this address may come in: `None` if not (that is counted and logged), otherwise
-    /// whether it is counted, for `Flags::COUNTED`.
-    pub(super) fn admit_source(&mut self, address: IpAddr) -> Option<bool> {
+    /// Asks whether a connection from this address may come in, and if so whether it is counted, for `Flags::COUNTED`.
+    /// The error, which has been counted and logged, is why not.
+    pub(super) fn admit_source(&mut self, address: IpAddr) -> Result<bool, ReasonCode> {
         let Refused { option, say } = match self.shared.sources().admit(address, self.now_ms) {
-            Ok(counted) => return Some(counted),
+            Ok(counted) => return Ok(counted),
             Err(refused) => refused,
         };
         self.metrics.add(Metric::Refused, 1);
@@ -283,7 +286,10 @@ impl<B: Brain> Shard<B> {
                 format!("Client connection from {address} denied: {option} exceeded{times}.");
             self.log(LogKind::Notice, text);
         }
-        None
+        Err(match option {
+            RATE => ReasonCode::CONNECTION_RATE_EXCEEDED,
+            _ => ReasonCode::QUOTA_EXCEEDED,
+        })
     }
 
     /// The same for a connection whose address is known only now (the PROXY header has been read and the brain knows
@@ -293,10 +299,10 @@ impl<B: Brain> Shard<B> {
             return true;
         };
         let counted = self.admit_source(address);
-        if let (Some(true), Some(entry)) = (counted, self.connections.get(conn)) {
+        if let (Ok(true), Some(entry)) = (counted, self.connections.get(conn)) {
             entry.flags.set(Flags::COUNTED);
         }
-        counted.is_some()
+        counted.is_ok()
     }
 
     /// A connection ends here: its address has one less. To be called while the brain knows it.

@@ -65,10 +65,13 @@ impl World {
             nodes: [2, 5, 1000][(seed / 7 % 3) as usize],
             slots: [1, 3][(seed / 5 % 2) as usize],
         };
+        // In most worlds publishers have to wait for the next turn now and then.
+        let deliveries = [2, 10, 1000][(seed / 2 % 3) as usize];
         let brokers = (0..shards)
             .map(|shard| {
                 Broker::new(settings.clone(), ShardId(shard), shards, seed)
                     .with_pages(page)
+                    .with_turns_of(deliveries)
                     .with_lease(Lease::new(pool.clone()))
             })
             .collect();
@@ -134,6 +137,8 @@ impl World {
                 self.move_something();
             }
             if step % AUDIT_STEPS == 0 {
+                let one = step / AUDIT_STEPS % self.brokers.len() as u64;
+                self.brokers[one as usize].trim();
                 self.audit();
             }
         }
@@ -184,6 +189,8 @@ impl World {
                 }
             }
             moved |= self.move_all_mesh();
+            // Who was cut off in a turn goes on in the next.
+            moved |= (self.brokers.iter()).any(|broker| broker.next_deadline() == Some(0));
             idle = if moved { 0 } else { idle + 1 };
             self.pass(200);
         }

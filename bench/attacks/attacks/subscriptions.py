@@ -130,7 +130,7 @@ def run(context):
     during.stop()
     meanwhile = during.result(40)
     context.event(f"{context.counts.totals()['filters']} of {asked} filters answered in {ready} s; probes {meanwhile}")
-    after = context.spawn(probe, seconds=10).result(40)
+    after = context.spawn(probe, seconds=min(10, context.seconds / 3)).result(40)
     count = context.sys("subscriptions/count")
     context.event(f"probes with the filters there: {after}; {count} subscriptions")
     for task in tasks:

@@ -215,7 +215,8 @@ impl Broker {
             return false;
         };
         let session = question.session;
-        let entry = self.clients.sessions[session.index()].as_ref();
+        let entry = self.clients.sessions.get(session.index());
+        let entry = entry.and_then(Option::as_ref);
         entry.is_some_and(|entry| entry.serial == question.serial)
             && self.has_subscribed(session, &question.filter)
     }
@@ -238,8 +239,9 @@ impl Broker {
         };
         let session = question.session;
         let (serial, options, asked_at) = (question.serial, question.options, question.asked_at);
-        let hot = &self.clients.hot[session.index()];
-        if hot.conn == NONE || hot.epoch != question.rest.epoch {
+        // The session may be gone, and its place too.
+        let hot = self.clients.hot.get(session.index());
+        if hot.is_none_or(|hot| hot.conn == NONE || hot.epoch != question.rest.epoch) {
             // What the client has missed in between may be newer: asked for again when it is there.
             next = Some(question.from.clone());
             messages.clear();

@@ -63,7 +63,7 @@ fn has_wildcard(filter: &str) -> bool {
     filter.contains(['+', '#'])
 }
 
-fn topic_hash(topic: &str) -> u64 {
+pub(super) fn topic_hash(topic: &str) -> u64 {
     FixedState::with_seed(1).hash_one(topic)
 }
 
@@ -179,11 +179,18 @@ impl Replays {
 
 impl Broker {
     /// Stores or, with an empty payload, removes a retained message of a topic that this shard owns (MQTT-3.3.1-5, -6).
-    pub(super) fn store_retained(&mut self, now_ms: u64, message: Arc<Message>, store: Store) {
+    /// With a promise there is room for it.
+    pub(super) fn store_retained(
+        &mut self,
+        now_ms: u64,
+        message: Arc<Message>,
+        store: Store,
+        is_promised: bool,
+    ) {
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
         if message.payload.is_empty() || message.expires_at_ms <= now_ms {
             self.routing.retained.remove(topic);
-        } else if self.has_retained_room(topic, message.cost()) {
+        } else if is_promised || self.retained_room(topic, message.cost()).is_some() {
             self.routing.retained.set(message, store);
         } else {
             // What was known of the topic is no longer true.
@@ -193,8 +200,9 @@ impl Broker {
         self.charge_retained();
     }
 
-    /// Whether a retained message has room: in the place of one that is no smaller there always is.
-    pub(super) fn has_retained_room(&self, topic: &str, cost: usize) -> bool {
+    /// Bytes more that a retained message takes, if there is room for it beside what was promised: in the place of one that is
+    /// no smaller there always is.
+    pub(super) fn retained_room(&self, topic: &str, cost: usize) -> Option<u64> {
         let before = self
             .routing
             .retained
@@ -202,14 +210,16 @@ impl Broker {
             .map(|message| message.cost());
         let lease = &self.clients.lease;
         let more = match before {
-            Some(before) if before >= cost => return true,
+            Some(before) if before >= cost => return Some(0),
             Some(before) => (cost - before) as u64,
             // What the broker says of itself is little, and looked at when memory is short.
-            None if is_broker_topic(topic) => return true,
-            None if lease.rung() >= Rung::Refuse => return false,
+            None if is_broker_topic(topic) => return Some(0),
+            None if lease.rung() >= Rung::Refuse => return None,
             None => (cost + topic.len()) as u64 + limits::RETAINED_BYTES,
         };
-        lease.has_room(Account::Retained, more)
+        lease
+            .has_room(Account::Retained, more + self.asking.promised())
+            .then_some(more)
     }
 
     /// A store has come from another shard.
@@ -219,8 +229,10 @@ impl Broker {
         from: ShardId,
         message: Arc<Message>,
         seq: u64,
+        promised: u32,
     ) {
-        self.store_retained(now_ms, message, Store::new(from, seq));
+        self.asking.settle(promised);
+        self.store_retained(now_ms, message, Store::new(from, seq), promised > 0);
         self.replays.applied[from.index()] = seq;
         self.look_up_held(now_ms);
     }

@@ -130,6 +130,51 @@ fn a_backlog_stays_within_its_account_and_is_charged_once_for_all() {
     assert!(world.broker.counters().backlog_refused > 0);
 }
 
+/// A client whose window is full for a moment, while the sessions of others have filled the account.
+#[test]
+fn who_is_there_has_a_place_in_its_queue_when_those_who_are_away_have_filled_theirs() {
+    let (mut world, pool) = world(8 * MIB);
+    let here = world.connect("here", Version::V311);
+    world.subscribe(here, Version::V311, "b", QoS::AtLeastOnce);
+    let publisher = world.connect("p", Version::V311);
+    for index in 0..100 {
+        world.away(&format!("away{index}"), "a");
+    }
+    let mut refused = 0;
+    while refused == 0 || world.broker.counters().backlog_refused > refused {
+        refused = world.broker.counters().backlog_refused;
+        world.publish(publisher, "a", 1, false, &[7; 1000]);
+        world.output(publisher);
+        assert!(pool.leased(Account::Backlog) <= 9 * MIB);
+        if refused > 10_000 {
+            break;
+        }
+    }
+    assert!(refused > 0);
+    // Twice as many as may be in flight to it, before it acknowledges any.
+    let before = world.broker.counters().backlog_refused;
+    for number in 0..40u8 {
+        world.publish(publisher, "b", 1, false, &[number; 256]);
+    }
+    assert_eq!(world.broker.counters().backlog_refused, before);
+    let mut came = Vec::new();
+    loop {
+        let (mut acks, out) = (Vec::new(), world.output(here));
+        super::slow::packets(Version::V311, &out, |packet| {
+            if let crate::mqtt::Packet::Publish(publish) = packet {
+                came.push(publish.payload[0]);
+                acks.extend_from_slice(&[0x40, 2]);
+                acks.extend_from_slice(&publish.packet_id.unwrap().get().to_be_bytes());
+            }
+        });
+        if acks.is_empty() {
+            break;
+        }
+        world.broker.on_bytes(world.now_ms, here, &acks);
+    }
+    assert!(came.into_iter().eq(0..40));
+}
+
 #[test]
 fn retained_messages_beyond_the_account_are_refused_and_known_topics_are_not() {
     let (mut world, pool) = world(4 * MIB);
@@ -307,6 +352,34 @@ fn memory_is_given_back_after_a_peak() {
     let after = pool.leased(Account::Connections);
     assert!(after <= before + MIB, "{before} {after}");
     assert!(!world.turn(20_000), "once");
+}
+
+/// What one client has that stays is not all that there was.
+#[test]
+fn memory_is_given_back_although_the_last_one_stays() {
+    let (mut world, pool) = world(64 * MIB);
+    let before = pool.leased(Account::Connections);
+    let conns: Vec<ConnId> = (0..20_000)
+        .map(|index| world.connect(&format!("c{index}"), Version::V311))
+        .collect();
+    let (&last, others) = conns.split_last().unwrap();
+    world.subscribe(last, Version::V311, "t", QoS::AtMostOnce);
+    for &conn in others {
+        world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00");
+        world.broker.on_closed(world.now_ms, conn);
+    }
+    assert!((0..60).any(|_| world.turn(1000)));
+    let after = pool.leased(Account::Connections);
+    assert!(after <= before + MIB, "{before} {after}");
+    let publisher = world.connect("p", Version::V311);
+    world
+        .broker
+        .on_bytes(world.now_ms, publisher, &publish("t", 0, false, b"x"));
+    assert!(world.output(last).ends_with(b"x"));
+    for index in 0..1000 {
+        world.connect(&format!("n{index}"), Version::V311);
+    }
+    world.turn(1000);
 }
 
 mod policies {

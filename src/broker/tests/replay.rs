@@ -436,6 +436,29 @@ fn asked(world: &mut World) -> Option<RetainQuery> {
     sent(world).into_iter().find_map(query)
 }
 
+/// A client subscribes, all know of it, and the third shard is asked.
+fn asks(asker: &mut World, conn: ConnId, topic: &str) -> RetainQuery {
+    let bytes = subscribe_packet(&[topic], Version::V311, QoS::AtLeastOnce);
+    asker.broker.on_bytes(1000, conn, &bytes);
+    for (to, message) in sent(asker) {
+        if let MeshMessage::Interest { ticket, .. } = message {
+            let stored = [0, 0, 0].into();
+            let ack = MeshMessage::InterestAck { ticket, stored };
+            asker.broker.on_mesh(1000, to, ack);
+        }
+    }
+    asked(asker).unwrap()
+}
+
+/// The one message of a topic.
+fn answer(ticket: u32, topic: &str) -> MeshMessage {
+    MeshMessage::RetainReply(Box::new(RetainReply {
+        ticket,
+        messages: vec![message(topic, "x")],
+        next: None,
+    }))
+}
+
 /// Each page is a question of its own: the owner must have what has passed the asker by then, however late it is there.
 #[test]
 fn the_next_page_waits_for_the_stores_that_have_passed_the_asker() {
@@ -488,6 +511,7 @@ fn the_next_page_waits_for_the_stores_that_have_passed_the_asker() {
     let old = MeshMessage::RetainStore {
         message: message(&topic, "old"),
         seq: 4,
+        promised: 0,
     };
     owner.broker.on_mesh(1000, ShardId(1), old);
     let query = MeshMessage::RetainQuery(Box::new(second));
@@ -496,6 +520,7 @@ fn the_next_page_waits_for_the_stores_that_have_passed_the_asker() {
     let new = MeshMessage::RetainStore {
         message: message(&topic, "new"),
         seq: 5,
+        promised: 0,
     };
     owner.broker.on_mesh(1000, ShardId(1), new);
     let answers = sent(&mut owner);
@@ -505,6 +530,24 @@ fn the_next_page_waits_for_the_stores_that_have_passed_the_asker() {
     );
 }
 
+/// The answer comes when the session has ended, and its place in the tables is given back.
+#[test]
+fn what_is_answered_to_a_session_that_has_ended_finds_nobody() {
+    let (mut asker, topic) = one_of_three(0);
+    let mut ids = (0..).map(|number| format!("c{number}"));
+    let id = ids.find(|id| home(id, 3) == ShardId(0)).unwrap();
+    let conn = asker.connect(&id, Version::V311);
+    let question = asks(&mut asker, conn, &topic);
+    asker.broker.on_eof(1000, conn, CloseCause::Error(104));
+    asker.broker.on_closed(1000, conn);
+    sent(&mut asker);
+    asker.broker.trim();
+    asker
+        .broker
+        .on_mesh(1000, ShardId(2), answer(question.ticket, &topic));
+    assert!(sent(&mut asker).is_empty());
+}
+
 /// The answer comes when the client has gone, and with another connection it is asked again.
 #[test]
 fn what_is_answered_to_a_client_that_is_away_is_asked_again() {
@@ -512,32 +555,18 @@ fn what_is_answered_to_a_client_that_is_away_is_asked_again() {
     let mut ids = (0..).map(|number| format!("c{number}"));
     let id = ids.find(|id| home(id, 3) == ShardId(0)).unwrap();
     let conn = asker.resume(&id, false);
-    let bytes = subscribe_packet(&[&topic], Version::V311, QoS::AtLeastOnce);
-    asker.broker.on_bytes(1000, conn, &bytes);
-    for (to, message) in sent(&mut asker) {
-        if let MeshMessage::Interest { ticket, .. } = message {
-            let stored = [0, 0, 0].into();
-            let ack = MeshMessage::InterestAck { ticket, stored };
-            asker.broker.on_mesh(1000, to, ack);
-        }
-    }
-    let first = asked(&mut asker).unwrap();
+    let first = asks(&mut asker, conn, &topic);
     asker.broker.on_eof(1000, conn, CloseCause::Error(104));
     asker.broker.on_closed(1000, conn);
-    let answer = |ticket| {
-        MeshMessage::RetainReply(Box::new(RetainReply {
-            ticket,
-            messages: vec![message(&topic, "x")],
-            next: None,
-        }))
-    };
-    asker.broker.on_mesh(1000, ShardId(2), answer(first.ticket));
+    asker
+        .broker
+        .on_mesh(1000, ShardId(2), answer(first.ticket, &topic));
     assert_eq!((asker.replays(&id), asker.waiting(&id)), ((1, 0), 0));
     let conn = asker.resume(&id, false);
     let second = asked(&mut asker).unwrap();
     asker
         .broker
-        .on_mesh(1000, ShardId(2), answer(second.ticket));
+        .on_mesh(1000, ShardId(2), answer(second.ticket, &topic));
     let told = asker.output(conn);
     assert!(told.ends_with(b"x"), "{told:?}");
     assert_eq!(asker.replays(&id), (0, 0));

@@ -3,6 +3,7 @@
 //! Owns the readings and the ladder; takes no measure itself: shards do, when they see the step in the pool. Those that
 //! sleep are woken for that.
 
+mod falls;
 mod groups;
 mod reading;
 #[cfg(test)]
@@ -24,7 +25,8 @@ use crate::broker::LogKind;
 use crate::budget::{Account, Ladder, Lease, Pool, Rung};
 use crate::config::size_text;
 use crate::limits;
-use crate::shard::{ShardCommand, ShardHandle, Shared};
+use crate::shard::{ShardCommand, ShardHandle, Shared, give_free_memory_back};
+use falls::Falls;
 use reading::{Level, Reader, Reading, Waiting};
 
 /// See the module.
@@ -48,6 +50,7 @@ pub struct Monitor {
     entered: [u64; Rung::ALL.len()],
     stood_ms: [u64; Rung::ALL.len()],
     lines: Lines,
+    falls: Falls,
 }
 
 /// What a look came to.
@@ -92,6 +95,7 @@ impl Monitor {
             entered: [0; _],
             stood_ms: [0; _],
             lines: Lines::default(),
+            falls: Falls::default(),
         }
     }
 
@@ -140,6 +144,11 @@ impl Monitor {
         };
         let floor = self.floor(now_ms, reading);
         self.step(now_ms, floor)
+    }
+
+    /// Whether everybody is to give free memory back, as of the last look.
+    fn gives_back(&mut self, now_ms: u64) -> bool {
+        self.falls.look(now_ms, self.level.leased)
     }
 
     /// The step that the system asks for, whatever the level.
@@ -265,15 +274,20 @@ pub(super) async fn watch(
     let started = Instant::now();
     loop {
         let now_ms = started.elapsed().as_millis() as u64;
-        let (step, is_calm) = {
+        let (step, is_calm, gives_back) = {
             let mut monitor = monitor.borrow_mut();
             let whole = monitor.wants_whole();
             let reading = reader.look(whole);
             let step = monitor.update(now_ms, reading, shared.connections().into());
-            (step, monitor.ladder.rung() == Rung::Calm)
+            let is_calm = monitor.ladder.rung() == Rung::Calm;
+            (step, is_calm, monitor.gives_back(now_ms))
         };
         if step.is_some() || !is_calm {
-            wake(&shards);
+            tell(&shards, || ShardCommand::Pressure);
+        }
+        if gives_back {
+            tell(&shards, || ShardCommand::GiveBack);
+            give_free_memory_back();
         }
         for text in reader.take_failed() {
             let text = format!("Memory: goes on without {text}.");
@@ -292,10 +306,10 @@ pub(super) async fn watch(
 
 /// Gives every shard a turn, in which it sees the step and does what it asks for. Above the ground that is at every look: a
 /// shard on which nothing happens has measures to take too, and some take one after the other.
-fn wake(shards: &[ShardHandle]) {
+fn tell(shards: &[ShardHandle], command: impl Fn() -> ShardCommand) {
     for shard in shards {
-        // One whose queue is full has a turn anyway.
-        let _ = shard.send(ShardCommand::Pressure);
+        // One whose queue is full has a turn anyway, and much in its hands.
+        let _ = shard.send(command());
     }
 }
 

@@ -5,7 +5,7 @@
 //! nothing but the calls that were made. The messages are beside the tree, by the number of their topic's node, where
 //! they can be looked through one after the other; a message stays in its slot as long as it is stored.
 //!
-//! Invariants: `topics` has exactly the nodes with a message; `kept` has a place for every node; every leaf has a
+//! Invariants: `topics` has exactly the nodes with a message; `kept` has a place for each of them; every leaf has a
 //! message; the children of a node form a ring that starts at `first_child`; `bytes` is the sum of the messages'
 //! costs.
 
@@ -117,9 +117,7 @@ impl Retained {
             }
             node = child;
         }
-        while self.kept.len() < self.tree.slots() as usize {
-            self.kept.push(Kept::default());
-        }
+        self.kept.ensure(node as usize, Kept::default);
         self.kept[node as usize] = Kept {
             message: Some(message),
             store,
@@ -162,8 +160,8 @@ impl Retained {
 
     /// Gives memory back that is only kept for growth.
     pub fn trim(&mut self) {
-        let left = self.tree.trim();
-        self.kept.trim(|node, _| node >= left);
+        self.tree.trim();
+        self.kept.trim(|_, kept| kept.message.is_none());
         let (kept, hasher) = (&self.kept, &self.hasher);
         self.topics
             .shrink_to_fit(|&node| topic_hash(kept, hasher, node));

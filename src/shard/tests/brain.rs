@@ -417,9 +417,17 @@ impl Brain for Puppet {
         self.lease.set(account, level);
     }
 
+    fn may_turn_away(&self) -> bool {
+        false
+    }
+
+    fn turn_away(&mut self, _conn: ConnId, _reason: crate::mqtt::ReasonCode) {}
+
     fn settle(&mut self, _now_ms: u64) -> bool {
         std::mem::take(&mut self.gives_back)
     }
+
+    fn trim(&mut self) {}
 
     fn slowest(&self, _now_ms: u64) -> Vec<crate::broker::Lag> {
         Vec::new()

@@ -1,0 +1,129 @@
+//! What one turn delivers is bounded: a client whose messages go to very many is cut off in the middle of what was
+//! received of it, and goes on in the next turn. Meanwhile it is held, as one that publishes too fast is (`quotas`).
+//!
+//! A receive brings some hundred small messages. To twenty thousand subscribers they would be a turn of 200 ms, in which
+//! nobody else is served; to a hundred thousand sessions that are away it would be seconds.
+
+use super::Broker;
+use super::clients::Stage;
+use super::effect::Effect;
+use super::quotas::Reading;
+use crate::ids::ConnId;
+use crate::limits;
+
+/// See the module.
+pub struct Turn {
+    /// Deliveries that a turn may make.
+    most: u64,
+    /// The count of deliveries at which the turn at hand is full; far away until the first turn has ended.
+    pub full_at: u64,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn {
+            most: limits::TURN_DELIVERIES_MAX,
+            full_at: u64::MAX,
+        }
+    }
+}
+
+impl Turn {
+    /// A message is put into a queue, which takes as long as some deliveries: the turn is full so much earlier.
+    #[inline]
+    pub fn count_queued(&mut self) {
+        self.full_at = self.full_at.saturating_sub(limits::TURN_QUEUED_DELIVERIES);
+    }
+}
+
+impl Broker {
+    /// The same, with another bound on what a turn delivers.
+    #[cfg(test)]
+    pub fn with_turns_of(mut self, deliveries: u64) -> Broker {
+        self.clients.turn.most = deliveries;
+        self
+    }
+
+    /// A turn has ended, and another one begins.
+    #[inline]
+    pub(super) fn begin_turn(&mut self) {
+        let turn = &mut self.clients.turn;
+        turn.full_at = self.clients.counters.publish_sent + turn.most;
+    }
+
+    /// Whether the turn has delivered what it may.
+    #[inline]
+    pub(super) fn is_turn_full(&self) -> bool {
+        self.clients.counters.publish_sent >= self.clients.turn.full_at
+    }
+
+    /// A connection has to wait for the next turn; what was received of it is kept. False if it is not to wait.
+    #[cold]
+    pub(super) fn cut(&mut self, conn: ConnId) -> bool {
+        let entry = &mut self.clients.conns[conn.index()];
+        if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
+            return false;
+        }
+        if entry.reading == Reading::On {
+            self.clients.counters.publish_cut += 1;
+            self.clients.effects.push_back(Effect::Pause { conn });
+        }
+        self.clients.conns[conn.index()].reading = Reading::Held;
+        self.cut.push_back(conn);
+        true
+    }
+
+    /// A connection ends, or the broker does: what was received of one that was cut off is handled now, however much it is.
+    pub(super) fn finish_cut(&mut self, now_ms: u64, conn: ConnId) {
+        let Some(at) = self.cut.iter().position(|&other| other == conn) else {
+            return;
+        };
+        self.cut.remove(at);
+        if !self.is_held(conn) {
+            return;
+        }
+        let full_at = std::mem::replace(&mut self.clients.turn.full_at, u64::MAX);
+        let before = std::mem::replace(
+            &mut self.clients.conns[conn.index()].reading,
+            Reading::Catching,
+        );
+        if let Some(held) = self.clients.take_partial(conn) {
+            self.packets(now_ms, conn, &held);
+        }
+        let reading = &mut self.clients.conns[conn.index()].reading;
+        *reading = match *reading {
+            // It is too fast as well, or memory is short: as it was.
+            Reading::Held => before,
+            _ => Reading::On,
+        };
+        self.clients.turn.full_at = full_at;
+    }
+
+    /// A connection is no more: the list has none that are not there.
+    #[inline]
+    pub(super) fn forget_cut(&mut self, conn: ConnId) {
+        if !self.cut.is_empty() {
+            self.cut.retain(|&other| other != conn);
+        }
+    }
+
+    /// Those who were cut off go on, one after the other, until the turn is full. However much others have delivered in it,
+    /// something is left for them.
+    pub(super) fn go_on(&mut self, now_ms: u64) {
+        if self.cut.is_empty() {
+            return;
+        }
+        let least = self.clients.counters.publish_sent + self.clients.turn.most.div_ceil(4);
+        self.clients.turn.full_at = self.clients.turn.full_at.max(least);
+        for _ in 0..self.cut.len() {
+            if self.is_turn_full() {
+                return;
+            }
+            if let Some(conn) = self.cut.pop_front()
+                && self.is_held(conn)
+            {
+                self.catch_up(now_ms, conn);
+            }
+        }
+    }
+}
