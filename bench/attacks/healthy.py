@@ -168,7 +168,7 @@ class Healthy:
                 return self._lost_publisher(f"DISCONNECT {body.hex()}")
 
     def _deliveries(self, one):
-        sock, index, _, reader, _ = one
+        sock, index, _, reader, *_ = one
         try:
             data, control, _, _ = sock.recvmsg(65536, 64)
         except BlockingIOError:
