@@ -61,8 +61,10 @@ class Context:
         self.say(what)
 
     def sleep(self, seconds):
-        """Waits, unless the broker ends before; whether it lives."""
+        """Waits, unless the broker ends before; whether it lives. Without the healthy clients nothing is measured any more."""
         until = time.monotonic() + seconds
+        if self.healthy and not self.healthy.process.is_alive():
+            raise RuntimeError("the process of the healthy clients has ended")
         while time.monotonic() < until and self.broker.alive():
             time.sleep(min(0.2, max(0.0, until - time.monotonic())))
         return self.broker.alive()

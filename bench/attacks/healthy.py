@@ -6,6 +6,7 @@ counts from when the message was due: a broker that does not read its publisher 
 """
 
 import collections
+import dataclasses
 import gc
 import select
 import socket
@@ -50,6 +51,18 @@ def quantile(counts, share):
     return None
 
 
+@dataclasses.dataclass(slots=True)
+class Subscriber:
+    """A connection, and which messages it has."""
+
+    sock: socket.socket
+    index: int
+    reader: mqtt.Reader
+    below: int = 0  # all messages below this number have come
+    beyond: set = dataclasses.field(default_factory=set)  # and these behind a gap
+    highest: int = -1
+
+
 class Healthy:
     """The process's whole state."""
 
@@ -92,7 +105,7 @@ class Healthy:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._answer(sock, mqtt.SUBACK)
         sock.setblocking(False)
-        self.subscribers[sock.fileno()] = [sock, index, 0, mqtt.Reader(), set(), -1]
+        self.subscribers[sock.fileno()] = Subscriber(sock, index, mqtt.Reader())
         self.epoll.register(sock, select.EPOLLIN)
 
     def run(self):
@@ -116,7 +129,7 @@ class Healthy:
                 timeout = max(0.0, start + number / self.rate - time.time())
             else:
                 self._publish()
-                complete = not self.held and all(one[2] >= number for one in self.subscribers.values())
+                complete = not self.held and all(one.below >= number for one in self.subscribers.values())
                 if complete or now > stopping + DRAIN_S:
                     break
                 timeout = 0.1
@@ -168,7 +181,7 @@ class Healthy:
                 return self._lost_publisher(f"DISCONNECT {body.hex()}")
 
     def _deliveries(self, one):
-        sock, index, _, reader, *_ = one
+        sock = one.sock
         try:
             data, control, _, _ = sock.recvmsg(65536, 64)
         except BlockingIOError:
@@ -177,10 +190,10 @@ class Healthy:
             data, control = b"", []
             self.result["failed"] = str(error)
         if not data:
-            self.result["closed"].append([time.time(), f"subscriber {index}", "closed by the broker"])
+            self.result["closed"].append([time.time(), f"subscriber {one.index}", "closed by the broker"])
             self.epoll.unregister(sock)
             del self.subscribers[sock.fileno()]
-            self.result["lost_subscribers"] = self.result.get("lost_subscribers", []) + [one[2]]
+            self.result["lost_subscribers"] = self.result.get("lost_subscribers", []) + [one.below]
             sock.close()
             return
         if control:
@@ -189,7 +202,7 @@ class Healthy:
         else:
             arrived = time.time_ns()
         answers = b""
-        for first, body in reader.feed(data):
+        for first, body in one.reader.feed(data):
             if first >> 4 != mqtt.PUBLISH:
                 continue
             at = 2 + len(TOPIC)
@@ -205,29 +218,30 @@ class Healthy:
         self.seconds[stamp // 10**9][bucket(micros)] += 1
         self.result["delivered"] += 1
         self.worker.count("received")
-        if number < one[5] and number >= one[2] and number not in one[4]:
-            self.result["out_of_order"] += 1
-        one[5] = max(one[5], number)
-        if number == one[2]:
-            one[2] += 1
-            while one[4] and one[2] in one[4]:
-                one[4].discard(one[2])
-                one[2] += 1
-        elif number < one[2] or number in one[4]:
+        is_new = number >= one.below and number not in one.beyond
+        if not is_new:
             self.result["repeated"] += 1
-        else:  # a gap: it is known at the end whether it was filled
-            one[4].add(number)
+        elif number < one.highest:
+            self.result["out_of_order"] += 1
+        one.highest = max(one.highest, number)
+        if number == one.below:
+            one.below += 1
+            while one.below in one.beyond:
+                one.beyond.discard(one.below)
+                one.below += 1
+        elif is_new:  # a gap: it is known at the end whether it was filled
+            one.beyond.add(number)
 
     def _send_acks(self, one, answers):
-        answers = self.acks.pop(one[1], (one, b""))[1] + answers
+        answers = self.acks.pop(one.index, (one, b""))[1] + answers
         try:
-            sent = one[0].send(answers)
+            sent = one.sock.send(answers)
         except BlockingIOError:
             sent = 0
         except OSError:
             return
         if sent < len(answers):
-            self.acks[one[1]] = (one, answers[sent:])
+            self.acks[one.index] = (one, answers[sent:])
 
     def _retry(self):
         for index in list(self.acks):
@@ -235,7 +249,7 @@ class Healthy:
             self._send_acks(one, answers)
 
     def _end(self, number):
-        lost = sum(number - one[2] - len(one[4]) for one in self.subscribers.values())
+        lost = sum(number - one.below - len(one.beyond) for one in self.subscribers.values())
         lost += sum(number - seen for seen in self.result.pop("lost_subscribers", []))
         self.result["lost"] = lost
         self.result["unpublished"] = len(self.held)

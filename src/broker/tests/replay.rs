@@ -436,17 +436,22 @@ fn asked(world: &mut World) -> Option<RetainQuery> {
     sent(world).into_iter().find_map(query)
 }
 
-/// A client subscribes, all know of it, and the third shard is asked.
-fn asks(asker: &mut World, conn: ConnId, topic: &str) -> RetainQuery {
-    let bytes = subscribe_packet(&[topic], Version::V311, QoS::AtLeastOnce);
-    asker.broker.on_bytes(1000, conn, &bytes);
+/// The other shards have the filters that they are told of, and have stored so much.
+fn acknowledge(asker: &mut World, stored: [u64; 3]) {
     for (to, message) in sent(asker) {
         if let MeshMessage::Interest { ticket, .. } = message {
-            let stored = [0, 0, 0].into();
+            let stored = stored.into();
             let ack = MeshMessage::InterestAck { ticket, stored };
             asker.broker.on_mesh(1000, to, ack);
         }
     }
+}
+
+/// A client subscribes, all know of it, and the third shard is asked.
+fn asks(asker: &mut World, conn: ConnId, topic: &str) -> RetainQuery {
+    let bytes = subscribe_packet(&[topic], Version::V311, QoS::AtLeastOnce);
+    asker.broker.on_bytes(1000, conn, &bytes);
+    acknowledge(asker, [0, 0, 0]);
     asked(asker).unwrap()
 }
 
@@ -468,13 +473,7 @@ fn the_next_page_waits_for_the_stores_that_have_passed_the_asker() {
     let conn = asker.connect(&id, Version::V311);
     let bytes = subscribe_packet(&["#"], Version::V311, QoS::AtMostOnce);
     asker.broker.on_bytes(1000, conn, &bytes);
-    for (to, message) in sent(&mut asker) {
-        if let MeshMessage::Interest { ticket, .. } = message {
-            let stored = [0, 0, 4].into();
-            let ack = MeshMessage::InterestAck { ticket, stored };
-            asker.broker.on_mesh(1000, to, ack);
-        }
-    }
+    acknowledge(&mut asker, [0, 0, 4]);
     let first = asked(&mut asker).unwrap();
     assert_eq!(*first.seen, [0, 4, 4]);
     let live = MeshMessage::Publish {
