@@ -112,14 +112,16 @@ fn each<T: Copy + Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + 
     });
 }
 
-/// What is timed may be disturbed by whatever else runs on the machine: it has to be right once in a few attempts.
+/// What is timed may be disturbed by whatever else runs on the machine: it has to be right once in a few attempts, which
+/// are ever further apart so that the disturbance may end.
 fn undisturbed(attempt: impl Fn() -> Result<(), String>) {
     let mut why = String::new();
-    for _ in 0..5 {
+    for number in 0..6 {
         match attempt() {
             Ok(()) => return,
             Err(text) => why = text,
         }
+        std::thread::sleep(Duration::from_secs(number));
     }
     panic!("{why}");
 }
