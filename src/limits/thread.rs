@@ -57,8 +57,9 @@ pub const SOCKET_SHARE_SMALL: u64 = 48 << 10;
 /// Bytes in a socket that have not been sent, at least: a turn's output for a subscriber should go with one send.
 pub const SOCKET_NOTSENT_MIN: u32 = 16 << 10;
 
-/// Bytes in a socket that have not been sent, at most: more does not make a connection faster.
-pub const SOCKET_NOTSENT_MAX: u32 = 256 << 10;
+/// Bytes in a socket that have not been sent, at most: more does not make a connection faster. 256 KiB did make 100 subscribers
+/// with half a megabyte outstanding each 15 % dearer (perf/2026-11-24-memory-compare).
+pub const SOCKET_NOTSENT_MAX: u32 = 1 << 20;
 
 /// Bytes that a full socket holds above those: the packet that went beyond, and the kernel's own of each.
 pub const SOCKET_SEND_OVERHEAD: u64 = 56 << 10;
