@@ -182,6 +182,10 @@ pub const TURN_DELIVERIES_MAX: u64 = 1_000_000;
 /// What it counts for to put a message into a session's queue: 35 to 70 ns (`bench/broker.rs`).
 pub const TURN_QUEUED_DELIVERIES: u64 = 3;
 
+/// Messages that what one receive brought is delivered as, from which on its connection is received from once a turn if it has
+/// more: some 250 µs, which all receive buffers together would make 4 ms of.
+pub const FLOOD_DELIVERIES: u64 = 10_000;
+
 /// Nanoseconds that the histogram of turns can hold: 60 seconds.
 pub const TURN_NS_MAX: u64 = 60_000_000_000;
 

@@ -360,10 +360,16 @@ impl Clients {
     }
 
     /// The topic as the clients of a connection's listener know it.
+    ///
+    /// An empty mount point is not compared with: it lies nowhere, and a comparison of no bytes there is a masked load from a
+    /// page that is not mapped, which costs 60 ns where the C library uses AVX-512 (perf/2026-11-28-pairs).
+    #[inline]
     fn unmounted<'a>(&self, conn: ConnId, topic: &'a str) -> &'a str {
-        topic
-            .strip_prefix(self.listener(conn).mount_point.as_str())
-            .unwrap_or(topic)
+        let mount_point = self.listener(conn).mount_point.as_str();
+        match mount_point.is_empty() {
+            true => topic,
+            false => topic.strip_prefix(mount_point).unwrap_or(topic),
+        }
     }
 
     /// Sends in an encoding of the connection's own.

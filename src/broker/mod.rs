@@ -280,6 +280,12 @@ impl Broker {
         self.clients.out.gathered_into(conn, out);
     }
 
+    /// Messages that have been delivered.
+    #[inline]
+    pub fn delivered(&self) -> u64 {
+        self.clients.counters.publish_sent
+    }
+
     /// What has been counted.
     pub fn counters(&mut self) -> &Counters {
         let counters = &mut self.clients.counters;

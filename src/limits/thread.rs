@@ -22,9 +22,13 @@ pub const TURN_LONG_MS: u64 = 50;
 /// Turns in a row that had to leave completions to the next one from which on accepts rest too.
 pub const TURNS_OVERLOADED_MAX: u32 = 8;
 
-/// Connections whose receive found no buffer that are received from again for each buffer that the kernel has. With 4
-/// of them, and 2,000 publishers of 1 KB, two of three found none again; with one, one in 35.
-pub const STARVED_PER_BUFFER: usize = 1;
+/// Connections that found no receive buffer, for each buffer that the kernel has, up to which all of them are received from
+/// again at once. Of more than that, one for each buffer: with 4 of them, and 2,000 publishers of 1 KB, two of three found none
+/// again; with one, one in 35.
+pub const STARVED_FEW_PER_BUFFER: usize = 2;
+
+/// Bytes that one connection has received in a row, two buffers, from which on it is why there is none left.
+pub const FLOOD_BYTES: usize = 2 * super::RECV_BUFFER_BYTES;
 
 /// Bytes of the state of a TLS connection whose handshake is over: 4.5 KB of private memory were measured, with its
 /// connection and session.

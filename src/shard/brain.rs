@@ -72,6 +72,8 @@ pub trait Brain {
     fn settle(&mut self, now_ms: u64) -> bool;
     /// Gives up what is only kept for reuse, so that it can be given back to the system.
     fn trim(&mut self);
+    /// Messages that it has delivered: what a receive was followed by.
+    fn delivered(&self) -> u64;
     /// The clients that lag most.
     fn slowest(&self, now_ms: u64) -> Vec<Lag>;
     /// What it has counted.
@@ -195,6 +197,11 @@ impl Brain for Broker {
 
     fn trim(&mut self) {
         Broker::trim(self)
+    }
+
+    #[inline]
+    fn delivered(&self) -> u64 {
+        Broker::delivered(self)
     }
 
     fn slowest(&self, now_ms: u64) -> Vec<Lag> {

@@ -42,6 +42,8 @@ impl Flags {
     pub const TLS: Flags = Flags(1 << 15);
     /// Counted for its source address.
     pub const COUNTED: Flags = Flags(1 << 16);
+    /// Received so much in a row that no buffer was left.
+    pub const TOOK_BUFFERS: Flags = Flags(1 << 17);
 
     /// On its way out, one way or another.
     pub const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);

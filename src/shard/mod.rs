@@ -142,10 +142,12 @@ pub struct Shard<B: Brain> {
     overload: Overload,
     /// Connections that want a receive armed.
     to_arm: Vec<ConnId>,
-    /// Connections that have sent more than one receive could bring.
+    /// Connections that have sent more than one receive could bring, of what goes to many.
     flooding: Vec<ConnId>,
     /// Connections whose receive found no buffer.
     starved: VecDeque<ConnId>,
+    /// Who was received from last, and how much.
+    run: receive::Run,
     /// Buffers that are kept from the kernel while the mesh is congested.
     withheld: Vec<u16>,
     /// Connections to be flushed that may have come to the end of it.
@@ -205,6 +207,7 @@ impl<B: Brain> Shard<B> {
             to_arm: Vec::new(),
             flooding: Vec::new(),
             starved: VecDeque::new(),
+            run: receive::Run::default(),
             withheld: Vec::new(),
             flushing: Vec::new(),
             giving: HashMap::new(),

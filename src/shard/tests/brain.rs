@@ -429,6 +429,10 @@ impl Brain for Puppet {
 
     fn trim(&mut self) {}
 
+    fn delivered(&self) -> u64 {
+        0
+    }
+
     fn slowest(&self, _now_ms: u64) -> Vec<crate::broker::Lag> {
         Vec::new()
     }
