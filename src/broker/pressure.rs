@@ -118,6 +118,8 @@ impl Broker {
         self.routing.retained.trim();
         self.routing.subscriptions.trim();
         self.routing.subscriptions.forget_matches();
+        self.routing.matched.clear();
+        self.routing.matched.shrink_to_fit();
         self.interests.trim();
         self.asking.trim();
         self.charge_levels();

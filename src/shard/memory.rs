@@ -1,10 +1,15 @@
 //! Memory goes back to the system when a peak is over: the shard's own buffers, and what the allocator keeps for the
 //! thread.
 
+use std::ffi::c_void;
+
+use libmimalloc_sys::{mi_block_visit_fun, mi_heap_area_t, mi_heap_t, mi_theap_t};
+
 use super::{Brain, Metric, Shard};
+use crate::limits;
 
 impl<B: Brain> Shard<B> {
-    /// Gives back what is free. Takes about a millisecond for each 32 MB that go, so that it is not for every turn.
+    /// Gives back what is free: not for every turn.
     #[cold]
     pub(super) fn give_memory_back(&mut self) {
         self.mesh.shrink();
@@ -13,10 +18,120 @@ impl<B: Brain> Shard<B> {
     }
 }
 
-/// Has the allocator give back the pages of this thread that hold nothing, and all that is free in its arenas.
+/// Has the allocator give back what holds nothing: the pages of this thread, large blocks that are free in the others, and all
+/// that is free in its arenas. Takes about a millisecond for each 32 MB that go.
 pub fn give_free_memory_back() {
     // SAFETY: looks at the heap of the calling thread, and takes nothing that is in use.
     unsafe { libmimalloc_sys::mi_collect(true) }
+    if give_free_blocks_back() > 0 {
+        // SAFETY: as above.
+        unsafe { libmimalloc_sys::mi_collect(true) }
+    }
+}
+
+// mimalloc.h has them, libmimalloc-sys does not.
+unsafe extern "C" {
+    fn mi_theap_get_default() -> *mut mi_theap_t;
+    fn mi_theap_visit_blocks(
+        heap: *const mi_theap_t,
+        blocks_too: bool,
+        visitor: mi_block_visit_fun,
+        arg: *mut c_void,
+    ) -> bool;
+}
+
+/// Blocks of one size that are free in pages of which others are in use.
+#[derive(Clone, Copy, Default)]
+struct FreeBlocks {
+    bytes: usize,
+    count: usize,
+}
+
+/// Sizes of blocks that mimalloc has between the least and the largest: four for each doubling.
+const SIZES: usize = 40;
+
+/// The allocator keeps a page of its own, up to 4 MiB, as long as one block in it is in use; what others of its blocks held
+/// at a peak stays resident. They are taken, their memory is given to the system, and they are freed again. Returns how many.
+fn give_free_blocks_back() -> usize {
+    let mut free = [FreeBlocks::default(); SIZES];
+    // SAFETY: visits pages of the calling thread, and allocates nothing meanwhile; `free` is what `note_area` takes it for.
+    unsafe {
+        mi_theap_visit_blocks(
+            mi_theap_get_default(),
+            false,
+            Some(note_area),
+            (&raw mut free).cast(),
+        )
+    };
+    let mut taken: *mut Block = std::ptr::null_mut();
+    let mut count = 0;
+    for FreeBlocks {
+        bytes,
+        count: there,
+    } in free
+    {
+        for _ in 0..there.min(limits::GIVE_BACK_BLOCKS_MAX - count) {
+            // SAFETY: the block is ours until it is freed below, `bytes` long, and aligned for a pointer.
+            unsafe {
+                let block = libmimalloc_sys::mi_malloc(bytes).cast::<Block>();
+                if block.is_null() {
+                    break;
+                }
+                (*block).next = std::mem::replace(&mut taken, block);
+                discard(block.addr() + size_of::<Block>(), block.addr() + bytes);
+            }
+            count += 1;
+        }
+    }
+    while !taken.is_null() {
+        // SAFETY: from the loop above, and not freed yet.
+        unsafe {
+            let block = taken;
+            taken = (*block).next;
+            libmimalloc_sys::mi_free(block.cast());
+        }
+    }
+    count
+}
+
+/// A block that was taken.
+struct Block {
+    next: *mut Block,
+}
+
+/// Gives the whole pages between two addresses to the system. Both must be of memory that nobody wants to read.
+unsafe fn discard(from: usize, to: usize) {
+    let (first, end) = (from.next_multiple_of(PAGE), to & !(PAGE - 1));
+    if first < end {
+        let first = std::ptr::with_exposed_provenance_mut(first);
+        // SAFETY: whole pages of a block that is the caller's, which then reads as zeros.
+        unsafe { libc::madvise(first, end - first.addr(), libc::MADV_DONTNEED) };
+    }
+}
+
+/// Bytes of the system's pages: those of larger ones are not whole, and stay.
+const PAGE: usize = 4096;
+
+/// Counts what is free in one page of the allocator. `arg` is an array of `FreeBlocks`.
+unsafe extern "C" fn note_area(
+    _heap: *const mi_heap_t,
+    area: *const mi_heap_area_t,
+    _block: *mut c_void,
+    bytes: usize,
+    arg: *mut c_void,
+) -> bool {
+    // SAFETY: what `give_free_blocks_back` passes, for the duration of the call.
+    let (area, free) = unsafe { (&*area, &mut *arg.cast::<[FreeBlocks; SIZES]>()) };
+    let known = free
+        .iter_mut()
+        .find(|free| free.bytes == bytes || free.bytes == 0);
+    if bytes >= limits::GIVE_BACK_BLOCK_BYTES_MIN
+        && let Some(free) = known
+    {
+        free.bytes = bytes;
+        free.count += (area.committed / bytes).saturating_sub(area.used);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -62,5 +177,43 @@ mod tests {
         let left = resident(&blocks);
         println!("{left} of {BLOCKS} KiB left after {took:?}");
         assert!(left < BLOCKS / 20, "{left}");
+    }
+
+    #[test]
+    fn large_blocks_that_are_free_beside_one_in_use_go_back() {
+        const BYTES: usize = 32 << 10;
+        let layout = Layout::from_size_align(BYTES, 8).unwrap();
+        // SAFETY: the layout has a size; each block is written within its bounds and freed once, with its layout.
+        let blocks: Vec<*mut u8> = (0..256)
+            .map(|_| unsafe {
+                let block = mimalloc::MiMalloc.alloc(layout);
+                block.write_bytes(1, BYTES);
+                block
+            })
+            .collect();
+        let (kept, freed): (Vec<_>, Vec<_>) =
+            blocks.iter().enumerate().partition(|(at, _)| at % 13 == 0);
+        for &(_, &block) in &freed {
+            // SAFETY: as above.
+            unsafe { mimalloc::MiMalloc.dealloc(block, layout) };
+        }
+        // In the middle: the first page of a block has the allocator's list.
+        let middles: Vec<_> = freed
+            .iter()
+            .map(|(_, block)| block.wrapping_add(BYTES / 2))
+            .collect();
+        let start = Instant::now();
+        give_free_memory_back();
+        println!("took {:?}", start.elapsed());
+        let left = resident(&middles);
+        // Some of what is taken lies where a page was never used yet.
+        assert!(left < freed.len() / 8, "{left}");
+        for &(_, &block) in &kept {
+            // SAFETY: as above; what is in use is untouched.
+            unsafe {
+                assert!((0..BYTES).all(|at| *block.add(at) == 1));
+                mimalloc::MiMalloc.dealloc(block, layout);
+            }
+        }
     }
 }
