@@ -113,6 +113,8 @@ struct Routing {
     groups: Groups,
     /// Filters matched by the message at hand; kept to spare an allocation.
     matched: SmallVec<[FilterId; 8]>,
+    /// When it was last computed anew how many nodes a topic can lead to.
+    tightened_ms: u64,
 }
 
 /// One shard's brain; see the module.
@@ -146,6 +148,7 @@ impl Broker {
                 retained: Retained::new(seed),
                 groups: Groups::new(seed),
                 matched: SmallVec::new(),
+                tightened_ms: 0,
             },
             interests: Interests::default(),
             replays: Replays::new(shards),

@@ -1,6 +1,8 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5, 3.8 and 3.10): into the routing table at once, answered when all shards know,
 //! retained messages behind the answer.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::Broker;
@@ -148,7 +150,8 @@ impl Broker {
             return Some(reason);
         }
         let reason = ReasonCode::QUOTA_EXCEEDED;
-        let is_too_many = self.is_one_too_many(session, conn, filter);
+        let is_too_many =
+            self.is_one_too_many(session, conn, filter) || self.leads_too_far(now_ms, conn, filter);
         let is_short = self.is_short_for_filter(filter) && !self.has_filter(session, conn, filter);
         self.clients.counters.subscriptions_short += u64::from(is_short);
         (is_too_many || is_short).then(|| {
@@ -173,6 +176,29 @@ impl Broker {
             None => plain >= limits::SUBSCRIPTIONS_MAX,
         };
         is_full && !self.has_filter(session, conn, filter)
+    }
+
+    /// Whether with this filter a topic would lead to more nodes of the tree than it may. Other shards have the same filters.
+    fn leads_too_far(&mut self, now_ms: u64, conn: ConnId, filter: &str) -> bool {
+        let max = limits::MATCH_NODES_MAX;
+        let inner = match topic::share(filter) {
+            Some(Ok((_, inner))) => inner,
+            _ => filter,
+        };
+        let mount_point = &self.clients.listener(conn).mount_point;
+        let filter = match mount_point.is_empty() {
+            true => Cow::Borrowed(inner),
+            false => Cow::Owned(format!("{mount_point}{inner}")),
+        };
+        let routing = &mut self.routing;
+        if !routing.subscriptions.reaches_too_far(&filter, max) {
+            return false;
+        }
+        if now_ms < routing.tightened_ms + limits::MATCH_TIGHTEN_MS {
+            return true;
+        }
+        routing.tightened_ms = now_ms;
+        !routing.subscriptions.tighten() || routing.subscriptions.reaches_too_far(&filter, max)
     }
 
     /// Whether a session has this subscription already, as its client names it.

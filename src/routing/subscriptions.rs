@@ -58,9 +58,13 @@ impl Subscriptions {
     /// Adds an entry to a filter (without `$share/GROUP/`), or replaces that of the same target (MQTT-3.8.4-3).
     /// The time it takes does not depend on the number of entries.
     pub fn insert(&mut self, filter: &str, entry: Entry) -> Inserted {
-        let mut node = ROOT;
+        let (mut node, mut made) = (ROOT, 0);
         for level in levels(filter.as_bytes()) {
-            (node, _) = self.tree.child_or_insert(node, level);
+            let (child, is_new) = self.tree.child_or_insert(node, level);
+            (node, made) = (child, made + usize::from(is_new));
+        }
+        if made > 0 {
+            self.tree.note_path(node, made);
         }
         let (replaced, locals_before) = self.add(node, entry);
         if replaced.is_none() {
@@ -165,6 +169,31 @@ impl Subscriptions {
         self.walk(topic.as_bytes(), out);
     }
 
+    /// Nodes of the tree that one topic can lead to, at most.
+    pub fn reach(&self) -> u32 {
+        self.tree.reach()
+    }
+
+    /// Whether with this filter that would be more than now, and more than `max`.
+    pub fn reaches_too_far(&self, filter: &str, max: u32) -> bool {
+        let longest = 1 + filter.bytes().filter(|&byte| byte == b'/').count() as u32;
+        if self.reach().saturating_add(longest) <= max {
+            return false; // as always but under attack: no level adds more than one node
+        }
+        let reach = self.tree.reach_with(filter.as_bytes());
+        reach > max && reach > self.reach()
+    }
+
+    /// Computes anew how far topics can lead, if filters have gone that may have made it more. Takes some 50 ns for each
+    /// node of the tree. Returns whether it did.
+    pub fn tighten(&mut self) -> bool {
+        let is_loose = self.tree.is_loose();
+        if is_loose {
+            self.tree.tighten();
+        }
+        is_loose
+    }
+
     /// Entries of all filters.
     pub fn len(&self) -> usize {
         self.len
@@ -226,12 +255,16 @@ impl Subscriptions {
         self.tree.path(filter, &mut name);
         self.cache.forget(&name);
         self.tree.node_mut(filter).value = Holder::default();
-        let mut node = filter;
+        let (mut node, mut gone) = (filter, None);
         while node != ROOT
             && !self.tree.node(node).has_children()
             && self.tree.node(node).value.is_nothing()
         {
+            gone = Some(self.tree.part(node));
             node = self.tree.remove_leaf(node);
+        }
+        if let Some((symbol, reach)) = gone {
+            self.tree.note_removal(node, symbol, reach);
         }
     }
 

@@ -284,3 +284,64 @@ fn a_second_connect_of_an_unknown_version_is_a_protocol_error() {
     let said = world.output(conn);
     assert_eq!((said[0], said[2]), (0xe0, 0x82), "{said:02x?}");
 }
+
+/// Filters in which `+` and a name stand beside each other double what a topic leads to with each level. What others
+/// subscribe to does not, and goes in; what has gone makes room.
+#[test]
+fn filters_that_branch_too_far_are_refused() {
+    const LEVELS: u32 = 16;
+    let filter = |number: u32| {
+        let levels = (0..LEVELS).map(|bit| if number >> bit & 1 == 0 { "+" } else { "x" });
+        levels.collect::<Vec<_>>().join("/")
+    };
+    let mut world = World::new(Settings::default());
+    let quiet = world.connect("quiet", Version::V5);
+    world.subscribe(quiet, Version::V5, "quiet/#", QoS::AtMostOnce);
+    let attacker = world.connect("attacker", Version::V5);
+    let numbers: Vec<u32> = (0..1 << LEVELS)
+        .step_by(2)
+        .map(|number| number | 1)
+        .collect();
+    let mut refused = 0;
+    for some in numbers.chunks(500) {
+        let filters: Vec<String> = some.iter().map(|&number| filter(number)).collect();
+        let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let bytes = subscribe_packet(&filters, Version::V5, QoS::AtMostOnce);
+        world.broker.on_bytes(world.now_ms, attacker, &bytes);
+        let suback = world.output(attacker);
+        let reasons = &suback[suback.len() - some.len()..];
+        assert!(reasons.iter().all(|&reason| reason == 0 || reason == 0x97));
+        refused += reasons.iter().filter(|&&reason| reason == 0x97).count();
+    }
+    let reach = world.broker.routing.subscriptions.reach();
+    assert!(reach <= limits::MATCH_NODES_MAX, "{reach}");
+    assert!(refused > numbers.len() / 4, "{refused}");
+    assert_eq!(
+        world.broker.counters().subscriptions_refused as usize,
+        refused
+    );
+
+    // Others do not notice, nor does the same subscription made again.
+    let code = |world: &mut World, filter: &str| {
+        let bytes = subscribe_packet(&[filter], Version::V5, QoS::AtMostOnce);
+        world.broker.on_bytes(world.now_ms, quiet, &bytes);
+        world.output(quiet).last().copied()
+    };
+    assert_eq!(code(&mut world, "gerrit/+/nova/#"), Some(0));
+    assert_eq!(code(&mut world, "quiet/#"), Some(0));
+    let mut matched = SmallVec::new();
+    let topic = vec!["x"; LEVELS as usize].join("/");
+    world
+        .broker
+        .routing
+        .subscriptions
+        .matching_once(&topic, &mut matched);
+    assert!(matched.len() > 1000);
+
+    // When the attacker has gone, so has all of it, when it is asked for.
+    world.broker.on_eof(world.now_ms, attacker, CloseCause::Eof);
+    world.now_ms += limits::MATCH_TIGHTEN_MS;
+    for number in (0..1 << 10).map(|number| number << 6) {
+        assert_eq!(code(&mut world, &filter(number)), Some(0));
+    }
+}

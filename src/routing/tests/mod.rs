@@ -1,6 +1,7 @@
 //! The routing structures against models that are too simple to be wrong.
 
 mod groups;
+mod reach;
 mod retained;
 mod subscriptions;
 

@@ -8,6 +8,8 @@
 //! nodes whose parent it is. Who removes the last value of a node removes the node, and then its ancestors as far
 //! as they have neither value nor child.
 
+mod reach;
+
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
@@ -35,6 +37,8 @@ pub(super) struct Node<V> {
     parent: u32,
     symbol: Symbol,
     children: u32,
+    /// See `reach`.
+    reach: u32,
     pub(super) value: V,
 }
 
@@ -45,6 +49,7 @@ impl<V: Default> Node<V> {
             parent: NONE,
             symbol: HASH,
             children: FREE,
+            reach: 1,
             value: V::default(),
         }
     }
@@ -66,7 +71,19 @@ impl<V> Node<V> {
     /// Whether a level other than `#` and `+` follows.
     #[inline]
     pub(super) fn has_names(&self) -> bool {
-        self.children & COUNT_MASK > u32::from(self.has_hash()) + u32::from(self.has_plus())
+        self.names() > 0
+    }
+
+    /// How many do.
+    #[inline]
+    fn names(&self) -> u32 {
+        self.count() - u32::from(self.has_hash()) - u32::from(self.has_plus())
+    }
+
+    /// How many levels follow, wildcards too.
+    #[inline]
+    fn count(&self) -> u32 {
+        self.children & COUNT_MASK
     }
 
     /// Whether any level follows.
@@ -82,6 +99,8 @@ pub(super) struct Tree<V> {
     symbols: Symbols,
     edges: HashTable<u32>,
     free: u32,
+    /// Whether some node's reach may be too much.
+    is_loose: bool,
     hasher: FixedState,
 }
 
@@ -91,6 +110,7 @@ impl<V: Default> Tree<V> {
             parent: NONE,
             symbol: HASH,
             children: 0,
+            reach: 1,
             value: V::default(),
         };
         let mut nodes = Table::new();
@@ -100,6 +120,7 @@ impl<V: Default> Tree<V> {
             symbols: Symbols::new(seed),
             edges: HashTable::new(),
             free: NONE,
+            is_loose: false,
             hasher: FixedState::with_seed(seed),
         }
     }
@@ -164,6 +185,7 @@ impl<V: Default> Tree<V> {
             parent,
             symbol,
             children: 0,
+            reach: 1,
             value: V::default(),
         });
         let (nodes, hasher) = (&self.nodes, &self.hasher);
@@ -175,6 +197,12 @@ impl<V: Default> Tree<V> {
         let above = self.node_mut(parent);
         above.children = (above.children + 1) | wildcard_flag(symbol);
         (child, true)
+    }
+
+    /// The name of a node's own level, and its reach.
+    pub(super) fn part(&self, node: u32) -> (Symbol, u32) {
+        let node = self.node(node);
+        (node.symbol, node.reach)
     }
 
     /// Frees a node that has no child (and is not the root); returns its parent.
