@@ -5,6 +5,7 @@
 //! thread, lock or random number), `uring` and `mesh` know no MQTT, and `shard` is where the two meet.
 
 pub mod ids;
+pub mod index;
 pub mod limits;
 pub mod table;
 

@@ -189,6 +189,10 @@ pub const TURN_DELIVERIES_MAX: u64 = 1_000_000;
 /// What it counts for to put a message into a session's queue: 35 to 70 ns (`bench/broker.rs`).
 pub const TURN_QUEUED_DELIVERIES: u64 = 3;
 
+/// Levels of filters that one turn takes in or out of the tree, some 5 ms, before SUBSCRIBE and UNSUBSCRIBE wait for the
+/// next one.
+pub const TURN_FILTER_LEVELS: u64 = 1 << 14;
+
 /// Messages that what one receive brought is delivered as, from which on its connection is received from once a turn if it has
 /// more: some 250 µs, which all receive buffers together would make 4 ms of.
 pub const FLOOD_DELIVERIES: u64 = 10_000;
@@ -315,6 +319,9 @@ pub const LISTEN_PAUSE_MS: u64 = 25;
 
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE: what is handled at once, so that it must not take long.
 pub const FILTERS_PER_PACKET_MAX: usize = 8192;
+
+/// Levels of all filters in one SUBSCRIBE or UNSUBSCRIBE, as long as some 0.3 µs each: eight levels for each of the filters.
+pub const LEVELS_PER_PACKET_MAX: usize = 8 * FILTERS_PER_PACKET_MAX;
 
 /// Subscriptions of one session, shared ones apart. Taking one back searches through them, and the end of the session
 /// takes all of them back at once.

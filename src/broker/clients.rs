@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
 use super::access::Rights;
 use super::counters::Counters;
@@ -18,6 +17,7 @@ use super::settings::{ListenerSettings, LogKind, Settings};
 use super::timers::{Owner, Timers, tick, tick_after};
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, ShardId};
+use crate::index::Index;
 use crate::limits;
 use crate::mqtt::Version;
 use crate::outbound::Outbound;
@@ -170,7 +170,7 @@ pub struct Clients {
     pub hot: Table<Hot>,
     pub sessions: Table<Option<Session>>,
     pub free_sessions: Vec<u32>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: FixedState,
     pub out: Outbound,
     /// What this shard may hold, and holds, in memory.
@@ -216,7 +216,7 @@ impl Clients {
             hot: Table::new(),
             sessions: Table::new(),
             free_sessions: Vec::new(),
-            index: HashTable::new(),
+            index: Index::new(),
             hasher: FixedState::with_seed(seed),
             out: Outbound::new(),
             lease: Lease::unbounded(),
@@ -327,14 +327,12 @@ impl Clients {
 
     /// The session of a client identifier.
     pub fn find_session(&self, client_id: &str) -> Option<SessionId> {
-        let is_it = |&index: &u32| {
+        let is_it = |index: u32| {
             self.sessions[index as usize]
                 .as_ref()
                 .is_some_and(|session| *session.client_id == *client_id)
         };
-        self.index
-            .find(self.hash(client_id), is_it)
-            .map(|&index| SessionId(index))
+        self.index.find(self.hash(client_id), is_it).map(SessionId)
     }
 
     /// A new session for a client identifier that has none.
@@ -363,11 +361,8 @@ impl Clients {
         self.hot[index as usize] = Hot::AWAY;
         let hash = self.hash(client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);
-        self.index.insert_unique(hash, index, |&index| {
-            sessions[index as usize]
-                .as_ref()
-                .map_or(0, |session| hasher.hash_one(&*session.client_id))
-        });
+        self.index
+            .insert(hash, index, |index| hash_of(sessions, hasher, index));
         SessionId(index)
     }
 
@@ -379,26 +374,22 @@ impl Clients {
         }
         self.lease.give(Account::Connections, taken.memory() as u64);
         let hash = self.hash(&taken.client_id);
-        if let Ok(entry) = self.index.find_entry(hash, |&index| index == session.0) {
-            entry.remove();
-        }
+        let (sessions, hasher) = (&self.sessions, &self.hasher);
+        self.index
+            .remove(hash, session.0, |index| hash_of(sessions, hasher, index));
         self.free_sessions.push(session.0);
         Some(taken)
     }
 
     /// Bytes of the table of names.
     pub fn index_memory(&self) -> usize {
-        self.index.allocation_size()
+        self.index.memory()
     }
 
     /// Gives memory back after many sessions have ended.
     pub fn shrink_index(&mut self) {
         let (sessions, hasher) = (&self.sessions, &self.hasher);
-        self.index.shrink_to_fit(|&index| {
-            sessions[index as usize]
-                .as_ref()
-                .map_or(0, |session| hasher.hash_one(&*session.client_id))
-        });
+        self.index.shrink(|index| hash_of(sessions, hasher, index));
     }
 
     /// Sessions that exist.
@@ -501,4 +492,11 @@ impl Clients {
         self.serials += 1;
         self.hasher.hash_one((self.shard.0, self.serials))
     }
+}
+
+/// The hash of a session's client identifier.
+fn hash_of(sessions: &Table<Option<Session>>, hasher: &FixedState, index: u32) -> u64 {
+    sessions[index as usize]
+        .as_ref()
+        .map_or(0, |session| hasher.hash_one(&*session.client_id))
 }

@@ -99,6 +99,8 @@ counters! {
     publish_slowed,
     /// Times that a publisher was made to wait for the next turn, because the one at hand had delivered what it may.
     publish_cut,
+    /// Times that a subscriber was made to wait for the next turn, because the one at hand had subscribed to what it may.
+    subscribe_cut,
     /// Times that free memory was given back to the system.
     trims,
     /// Level: bytes queued for sockets.

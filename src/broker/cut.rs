@@ -1,8 +1,10 @@
-//! What one turn delivers is bounded: a client whose messages go to very many is cut off in the middle of what was
-//! received of it, and goes on in the next turn. Meanwhile it is held, as one that publishes too fast is (`quotas`).
+//! What one turn delivers, and what it subscribes to, is bounded: a client whose messages go to very many is cut off in the
+//! middle of what was received of it, and goes on in the next turn. Meanwhile it is held, as one that publishes too fast is
+//! (`quotas`).
 //!
 //! A receive brings some hundred small messages. To twenty thousand subscribers they would be a turn of 200 ms, in which
-//! nobody else is served; to a hundred thousand sessions that are away it would be seconds.
+//! nobody else is served; to a hundred thousand sessions that are away it would be seconds. A hundred clients that subscribe
+//! to two hundred filters each at the same time are such a turn too.
 
 use super::Broker;
 use super::clients::Stage;
@@ -10,6 +12,7 @@ use super::effect::Effect;
 use super::quotas::Reading;
 use crate::ids::ConnId;
 use crate::limits;
+use crate::mqtt::PacketType;
 
 /// See the module.
 pub struct Turn {
@@ -17,6 +20,10 @@ pub struct Turn {
     most: u64,
     /// The count of deliveries at which the turn at hand is full; far away until the first turn has ended.
     pub full_at: u64,
+    /// Levels of filters that a turn may take in or out of the tree.
+    most_levels: u64,
+    /// Those that are left of them; the last packet may go beyond.
+    pub levels: u64,
 }
 
 impl Default for Turn {
@@ -24,6 +31,8 @@ impl Default for Turn {
         Turn {
             most: limits::TURN_DELIVERIES_MAX,
             full_at: u64::MAX,
+            most_levels: limits::TURN_FILTER_LEVELS,
+            levels: u64::MAX,
         }
     }
 }
@@ -34,13 +43,19 @@ impl Turn {
     pub fn count_queued(&mut self) {
         self.full_at = self.full_at.saturating_sub(limits::TURN_QUEUED_DELIVERIES);
     }
+
+    /// A filter with so many levels is taken into the tree, or out of it.
+    pub fn count_levels(&mut self, levels: usize) {
+        self.levels = self.levels.saturating_sub(levels as u64);
+    }
 }
 
 impl Broker {
-    /// The same, with another bound on what a turn delivers.
+    /// The same, with another bound on what a turn delivers, and on the levels of filters.
     #[cfg(test)]
     pub fn with_turns_of(mut self, deliveries: u64) -> Broker {
         self.clients.turn.most = deliveries;
+        self.clients.turn.most_levels = deliveries;
         self
     }
 
@@ -49,12 +64,23 @@ impl Broker {
     pub(super) fn begin_turn(&mut self) {
         let turn = &mut self.clients.turn;
         turn.full_at = self.clients.counters.publish_sent + turn.most;
+        turn.levels = turn.most_levels;
     }
 
     /// Whether the turn has delivered what it may.
     #[inline]
     pub(super) fn is_turn_full(&self) -> bool {
         self.clients.counters.publish_sent >= self.clients.turn.full_at
+    }
+
+    /// Whether a packet of this kind has to wait because the turn has subscribed to what it may.
+    #[inline]
+    pub(super) fn has_subscribed_enough(&self, first: u8) -> bool {
+        let subscribes = [PacketType::Subscribe, PacketType::Unsubscribe];
+        self.clients.turn.levels == 0
+            && subscribes
+                .iter()
+                .any(|kind| kind.first() >> 4 == first >> 4)
     }
 
     /// A connection has to wait for the next turn; what was received of it is kept. False if it is not to wait.
@@ -65,7 +91,10 @@ impl Broker {
             return false;
         }
         if entry.reading == Reading::On {
-            self.clients.counters.publish_cut += 1;
+            match self.is_turn_full() {
+                true => self.clients.counters.publish_cut += 1,
+                false => self.clients.counters.subscribe_cut += 1,
+            }
             self.clients.effects.push_back(Effect::Pause { conn });
         }
         self.clients.conns[conn.index()].reading = Reading::Held;
@@ -82,7 +111,9 @@ impl Broker {
         if !self.is_held(conn) {
             return;
         }
-        let full_at = std::mem::replace(&mut self.clients.turn.full_at, u64::MAX);
+        let turn = &mut self.clients.turn;
+        let (full_at, levels) = (turn.full_at, turn.levels);
+        (turn.full_at, turn.levels) = (u64::MAX, u64::MAX);
         let before = std::mem::replace(
             &mut self.clients.conns[conn.index()].reading,
             Reading::Catching,
@@ -96,7 +127,8 @@ impl Broker {
             Reading::Held => before,
             _ => Reading::On,
         };
-        self.clients.turn.full_at = full_at;
+        let turn = &mut self.clients.turn;
+        (turn.full_at, turn.levels) = (full_at, levels);
     }
 
     /// A connection is no more: the list has none that are not there.
@@ -113,15 +145,22 @@ impl Broker {
         if self.cut.is_empty() {
             return;
         }
-        let least = self.clients.counters.publish_sent + self.clients.turn.most.div_ceil(4);
-        self.clients.turn.full_at = self.clients.turn.full_at.max(least);
+        let turn = &mut self.clients.turn;
+        let least = self.clients.counters.publish_sent + turn.most.div_ceil(4);
+        turn.full_at = turn.full_at.max(least);
+        turn.levels = turn.levels.max(turn.most_levels.div_ceil(4));
         for _ in 0..self.cut.len() {
             if self.is_turn_full() {
                 return;
             }
-            if let Some(conn) = self.cut.pop_front()
-                && self.is_held(conn)
-            {
+            let Some(conn) = self.cut.pop_front() else {
+                return;
+            };
+            let partial = self.clients.conns[conn.index()].partial.as_ref();
+            let first = partial.and_then(|partial| partial.bytes.first().copied());
+            if first.is_some_and(|first| self.has_subscribed_enough(first)) {
+                self.cut.push_back(conn);
+            } else if self.is_held(conn) {
                 self.catch_up(now_ms, conn);
             }
         }

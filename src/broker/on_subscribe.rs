@@ -54,8 +54,10 @@ impl Broker {
         };
         self.interests.subscribes.insert(ticket, pending);
         let id = subscribe.subscription_id.unwrap_or(0);
+        let mut levels = 0;
         for (index, (filter, options)) in subscribe.filters().enumerate() {
-            if index == limits::FILTERS_PER_PACKET_MAX {
+            levels += self.count_levels(filter);
+            if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
                 self.interests.subscribes.remove(&ticket);
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
@@ -70,6 +72,13 @@ impl Broker {
             });
         }
         self.subscribe_step_done(now_ms, ticket);
+    }
+
+    /// Takes note of the work that a filter is; returns its levels.
+    fn count_levels(&mut self, filter: &str) -> usize {
+        let levels = 1 + filter.bytes().filter(|&byte| byte == b'/').count();
+        self.clients.turn.count_levels(levels);
+        levels
     }
 
     /// One filter of a SUBSCRIBE.
@@ -277,8 +286,10 @@ impl Broker {
             return;
         };
         let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
+        let mut levels = 0;
         for (index, filter) in unsubscribe.filters().enumerate() {
-            if index == limits::FILTERS_PER_PACKET_MAX {
+            levels += self.count_levels(filter);
+            if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
             let mount_point = &self.clients.listener(conn).mount_point;

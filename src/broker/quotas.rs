@@ -207,9 +207,11 @@ impl Broker {
     /// on.
     #[inline]
     pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
-        (self.rates.is_some() || self.clients.slows || self.is_turn_full())
-            && first >> 4 == PacketType::Publish.first() >> 4
-            && self.is_too_fast(now_ms, conn)
+        if first >> 4 == PacketType::Publish.first() >> 4 {
+            return (self.rates.is_some() || self.clients.slows || self.is_turn_full())
+                && self.is_too_fast(now_ms, conn);
+        }
+        self.has_subscribed_enough(first) && self.cut(conn)
     }
 
     fn is_too_fast(&mut self, now_ms: u64, conn: ConnId) -> bool {

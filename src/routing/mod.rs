@@ -23,10 +23,3 @@ pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};
 
 #[cfg(test)]
 mod tests;
-
-/// Gives memory back when a hash table has lost most of what it held.
-fn shrink_table<T>(table: &mut hashbrown::HashTable<T>, hasher: impl Fn(&T) -> u64) {
-    if table.capacity() > 1024 && table.len() < table.capacity() / 8 {
-        table.shrink_to(table.len() * 2, hasher);
-    }
-}

@@ -7,9 +7,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
-use super::shrink_table;
+use crate::index::Index;
 use crate::table::Table;
 
 /// The name of a level, for as long as it is referenced.
@@ -69,7 +68,7 @@ impl Slot {
 
 /// The names of the levels of one tree.
 pub(super) struct Symbols {
-    table: HashTable<u32>,
+    table: Index,
     slots: Table<Slot>,
     text: Vec<u8>,
     free: u32,
@@ -80,7 +79,7 @@ pub(super) struct Symbols {
 impl Symbols {
     pub(super) fn new(seed: u64) -> Symbols {
         let mut symbols = Symbols {
-            table: HashTable::new(),
+            table: Index::new(),
             slots: Table::new(),
             text: Vec::new(),
             free: NONE,
@@ -97,8 +96,8 @@ impl Symbols {
     pub(super) fn find(&self, name: &[u8]) -> Option<Symbol> {
         let hash = hash(&self.hasher, name);
         self.table
-            .find(hash, |&slot| self.name(Symbol(slot)) == name)
-            .map(|&slot| Symbol(slot))
+            .find(hash, |slot| self.name(Symbol(slot)) == name)
+            .map(Symbol)
     }
 
     /// The symbol of a name, with one more reference to it.
@@ -115,10 +114,9 @@ impl Symbols {
         self.text.extend_from_slice(name);
         let index = self.place(slot);
         let (slots, text, hasher) = (&self.slots, &self.text, &self.hasher);
-        self.table
-            .insert_unique(hash(hasher, name), index, |&other| {
-                hash(hasher, &text[slots[other as usize].range()])
-            });
+        self.table.insert(hash(hasher, name), index, |other| {
+            hash(hasher, &text[slots[other as usize].range()])
+        });
         Symbol(index)
     }
 
@@ -130,10 +128,11 @@ impl Symbols {
             return;
         }
         let range = slot.range();
-        let hash_of = hash(&self.hasher, &self.text[range.clone()]);
-        if let Ok(found) = self.table.find_entry(hash_of, |&other| other == symbol.0) {
-            found.remove();
-        }
+        let (slots, text, hasher) = (&self.slots, &self.text, &self.hasher);
+        self.table
+            .remove(hash(hasher, &text[range.clone()]), symbol.0, |other| {
+                hash(hasher, &text[slots[other as usize].range()])
+            });
         self.slots[symbol.0 as usize].low = self.free;
         self.free = symbol.0;
         self.dead += range.len();
@@ -154,7 +153,7 @@ impl Symbols {
 
     /// Bytes of heap.
     pub(super) fn memory(&self) -> usize {
-        self.table.allocation_size() + self.slots.memory() + self.text.capacity()
+        self.table.memory() + self.slots.memory() + self.text.capacity()
     }
 
     /// Gives memory back after many names have gone.
@@ -165,9 +164,8 @@ impl Symbols {
         if self.dead > 0 {
             self.pack();
         }
-        self.table.shrink_to_fit(|&slot| {
-            hash(&self.hasher, &self.text[self.slots[slot as usize].range()])
-        });
+        self.table
+            .shrink(|slot| hash(&self.hasher, &self.text[self.slots[slot as usize].range()]));
     }
 
     /// Puts the free ones of these slots in front of the list of free slots, the lowest first.
@@ -206,10 +204,6 @@ impl Symbols {
             return;
         }
         self.pack();
-        let (slots, text, hasher) = (&self.slots, &self.text, &self.hasher);
-        shrink_table(&mut self.table, |&slot| {
-            hash(hasher, &text[slots[slot as usize].range()])
-        });
     }
 
     fn pack(&mut self) {

@@ -99,7 +99,8 @@ struct Block {
     next: *mut Block,
 }
 
-/// Gives the whole pages between two addresses to the system. Both must be of memory that nobody wants to read.
+/// Gives the whole pages between two addresses to the system.
+// SAFETY: both must be of one block of the caller's, in which nobody wants to read.
 unsafe fn discard(from: usize, to: usize) {
     let (first, end) = (from.next_multiple_of(PAGE), to & !(PAGE - 1));
     if first < end {

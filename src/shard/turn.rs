@@ -126,7 +126,11 @@ impl<B: Brain> Shard<B> {
             self.handled += 1;
             self.handle(completion)?;
             is_enough = completion.user_data.op() == Some(Op::Receive)
-                && self.overload.received(completion.result.max(0) as usize);
+                && match usize::try_from(completion.result) {
+                    Ok(bytes @ 1..) => self.overload.received(bytes),
+                    // The end of a connection: of a session with many subscriptions, as a rule, some milliseconds.
+                    _ => self.overload.look(),
+                };
         }
         self.metrics.add(Metric::Completions, self.handled as u64);
         if self.handled < self.completions.len() {

@@ -219,3 +219,41 @@ fn who_is_gone_does_not_go_on() {
     assert_ne!(world.broker.next_deadline(), Some(0));
     world.broker.on_drain(world.now_ms);
 }
+
+/// A turn subscribes to what it may; who subscribes to more waits, in its order, while others publish.
+#[test]
+fn subscribing_takes_a_bounded_part_of_a_turn() {
+    let (mut world, _) = world();
+    let subscribers: Vec<ConnId> = (0..4)
+        .map(|index| world.connect(&format!("s{index}"), Version::V5))
+        .collect();
+    let publisher = world.connect("p", Version::V311);
+    world.broker.settle(world.now_ms);
+    let filters: Vec<String> = (0..200).map(|number| format!("a/b/c/d/{number}")).collect();
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let mut bytes = subscribe_packet(&filters, Version::V5, QoS::AtMostOnce);
+    bytes.extend_from_slice(b"\xc0\x00");
+    for &subscriber in &subscribers {
+        world.broker.on_bytes(world.now_ms, subscriber, &bytes);
+    }
+    // One of them is as much as a turn may have, and the rest waits with what came behind.
+    assert_eq!(world.broker.counters().subscribe_cut, 3);
+    assert_eq!(world.output(subscribers[1]), b"");
+    let sent = world.broker.counters().publish_sent;
+    world
+        .broker
+        .on_bytes(world.now_ms, publisher, &numbered("p", 1));
+    assert_eq!(world.broker.counters().publish_sent, sent + READERS as u64);
+    world.broker.settle(world.now_ms);
+    for done in 2..=4 {
+        turn(&mut world);
+        let subscribed = world.broker.counters().subscriptions as usize;
+        assert_eq!(subscribed, READERS + done * filters.len());
+    }
+    assert_eq!(world.broker.next_deadline().filter(|&at| at == 0), None);
+    for subscriber in subscribers {
+        let answers = world.output(subscriber);
+        assert_eq!(answers[0], 0x90, "SUBACK");
+        assert!(answers.ends_with(b"\xd0\x00"), "PINGRESP behind it");
+    }
+}

@@ -15,10 +15,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
 use super::tree::{NONE, ROOT, Tree, levels};
 use crate::ids::ShardId;
+use crate::index::Index;
 use crate::mqtt::message::Message;
 use crate::table::Table;
 pub use page::{Cursor, Page, PageBounds};
@@ -79,7 +79,7 @@ pub struct Retained {
     tree: Tree<Topic>,
     /// By the number of a node.
     kept: Table<Kept>,
-    topics: HashTable<u32>,
+    topics: Index,
     hasher: FixedState,
     bytes: usize,
     swept: u32,
@@ -91,7 +91,7 @@ impl Retained {
         Retained {
             tree: Tree::new(seed),
             kept: Table::new(),
-            topics: HashTable::new(),
+            topics: Index::new(),
             hasher: FixedState::with_seed(seed),
             bytes: 0,
             swept: 0,
@@ -124,7 +124,7 @@ impl Retained {
         };
         let (kept, hasher) = (&self.kept, &self.hasher);
         self.topics
-            .insert_unique(hash, node, |&node| topic_hash(kept, hasher, node));
+            .insert(hash, node, |node| topic_hash(kept, hasher, node));
         None
     }
 
@@ -163,8 +163,7 @@ impl Retained {
         self.tree.trim();
         self.kept.trim(|_, kept| kept.message.is_none());
         let (kept, hasher) = (&self.kept, &self.hasher);
-        self.topics
-            .shrink_to_fit(|&node| topic_hash(kept, hasher, node));
+        self.topics.shrink(|node| topic_hash(kept, hasher, node));
     }
 
     /// Messages.
@@ -184,7 +183,7 @@ impl Retained {
 
     /// Bytes of memory beside the messages.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.tree.memory() + self.kept.memory() + self.topics.allocation_size()
+        size_of::<Self>() + self.tree.memory() + self.kept.memory() + self.topics.memory()
     }
 
     /// Nodes and names in use, for the tests that none is left behind.
@@ -195,8 +194,7 @@ impl Retained {
 
     fn node_of(&self, hash: u64, topic: &[u8]) -> Option<u32> {
         self.topics
-            .find(hash, |&node| topic_of(&self.kept, node) == topic)
-            .copied()
+            .find(hash, |node| topic_of(&self.kept, node) == topic)
     }
 
     /// What a slot keeps; whether there is such a slot is not asked.
@@ -206,10 +204,10 @@ impl Retained {
     }
 
     fn remove_node(&mut self, node: u32) -> Option<Arc<Message>> {
-        let hash = topic_hash(&self.kept, &self.hasher, node);
-        if let Ok(found) = self.topics.find_entry(hash, |&other| other == node) {
-            found.remove();
-        }
+        let (kept, hasher) = (&self.kept, &self.hasher);
+        let hash = topic_hash(kept, hasher, node);
+        self.topics
+            .remove(hash, node, |node| topic_hash(kept, hasher, node));
         let message = self.kept[node as usize].message.take()?;
         self.bytes -= message.cost();
         let mut at = node;
@@ -217,8 +215,6 @@ impl Retained {
             self.unlink(at);
             at = self.tree.remove_leaf(at);
         }
-        let (kept, hasher) = (&self.kept, &self.hasher);
-        super::shrink_table(&mut self.topics, |&node| topic_hash(kept, hasher, node));
         Some(message)
     }
 

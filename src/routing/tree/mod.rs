@@ -14,11 +14,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::shrink_table;
 use super::symbols::{HASH, PLUS, Symbol, Symbols};
+use crate::index::Index;
 use crate::table::Table;
 
 /// The node above all first levels.
@@ -97,7 +96,7 @@ impl<V> Node<V> {
 pub(super) struct Tree<V> {
     nodes: Table<Node<V>>,
     symbols: Symbols,
-    edges: HashTable<u32>,
+    edges: Index,
     free: u32,
     /// Whether some node's reach may be too much.
     is_loose: bool,
@@ -118,7 +117,7 @@ impl<V: Default> Tree<V> {
         Tree {
             nodes,
             symbols: Symbols::new(seed),
-            edges: HashTable::new(),
+            edges: Index::new(),
             free: NONE,
             is_loose: false,
             hasher: FixedState::with_seed(seed),
@@ -160,12 +159,10 @@ impl<V: Default> Tree<V> {
     #[inline]
     pub(super) fn child(&self, parent: u32, symbol: Symbol) -> Option<u32> {
         let hash = edge_hash(&self.hasher, parent, symbol);
-        self.edges
-            .find(hash, |&node| {
-                let node = &self.nodes[node as usize];
-                node.parent == parent && node.symbol == symbol
-            })
-            .copied()
+        self.edges.find(hash, |node| {
+            let node = &self.nodes[node as usize];
+            node.parent == parent && node.symbol == symbol
+        })
     }
 
     /// The node at the end of a path.
@@ -190,7 +187,7 @@ impl<V: Default> Tree<V> {
         });
         let (nodes, hasher) = (&self.nodes, &self.hasher);
         self.edges
-            .insert_unique(edge_hash(hasher, parent, symbol), child, |&node| {
+            .insert(edge_hash(hasher, parent, symbol), child, |node| {
                 let node = &nodes[node as usize];
                 edge_hash(hasher, node.parent, node.symbol)
             });
@@ -209,10 +206,12 @@ impl<V: Default> Tree<V> {
     pub(super) fn remove_leaf(&mut self, node: u32) -> u32 {
         debug_assert!(node != ROOT && !self.node(node).has_children());
         let Node { parent, symbol, .. } = self.nodes[node as usize];
-        let hash = edge_hash(&self.hasher, parent, symbol);
-        if let Ok(found) = self.edges.find_entry(hash, |&other| other == node) {
-            found.remove();
-        }
+        let (nodes, hasher) = (&self.nodes, &self.hasher);
+        self.edges
+            .remove(edge_hash(hasher, parent, symbol), node, |node| {
+                let node = &nodes[node as usize];
+                edge_hash(hasher, node.parent, node.symbol)
+            });
         let above = self.node_mut(parent);
         above.children = (above.children - 1) & !wildcard_flag(symbol);
         self.symbols.release(symbol);
@@ -221,11 +220,6 @@ impl<V: Default> Tree<V> {
             ..Node::vacant()
         };
         self.free = node;
-        let (nodes, hasher) = (&self.nodes, &self.hasher);
-        shrink_table(&mut self.edges, |&node| {
-            let node = &nodes[node as usize];
-            edge_hash(hasher, node.parent, node.symbol)
-        });
         parent
     }
 
@@ -269,7 +263,7 @@ impl<V: Default> Tree<V> {
 
     /// Bytes of heap, without what the values own.
     pub(super) fn memory(&self) -> usize {
-        self.nodes.memory() + self.edges.allocation_size() + self.symbols.memory()
+        self.nodes.memory() + self.edges.memory() + self.symbols.memory()
     }
 
     /// Gives memory back after much has gone: places that are free, where many are beside each other, and what tables
@@ -279,7 +273,7 @@ impl<V: Default> Tree<V> {
         self.free = NONE;
         self.thread(0..self.slots());
         let (nodes, hasher) = (&self.nodes, &self.hasher);
-        self.edges.shrink_to_fit(|&node| {
+        self.edges.shrink(|node| {
             let node = &nodes[node as usize];
             edge_hash(hasher, node.parent, node.symbol)
         });

@@ -1,0 +1,177 @@
+//! A hash table of numbers that never takes long to grow.
+//!
+//! A table of a million entries that doubles moves all of them at once, which with entries that lie all over memory takes a
+//! tenth of a second, in which a shard does nothing else. From `SPLIT_FROM` entries on this one consists of `PARTS` tables,
+//! each of which grows by itself. Knows nothing of what the numbers stand for: whoever asks brings the hash, and a way to tell.
+
+use hashbrown::HashTable;
+
+/// Entries from which on it is split.
+const SPLIT_FROM: usize = if cfg!(test) { 64 } else { 8192 };
+/// Tables then.
+const PARTS: usize = 256;
+/// Entries below which it is made one table again when it gives memory back.
+const JOIN_BELOW: usize = SPLIT_FROM / 4;
+/// Which bits of a hash choose the part: not those that hashbrown uses, the lowest and the highest seven.
+const PART_SHIFT: u32 = 40;
+
+/// See the module.
+#[derive(Default)]
+pub struct Index {
+    /// One, or `PARTS`; none before the first entry.
+    parts: Vec<HashTable<u32>>,
+    len: usize,
+}
+
+impl Index {
+    /// An empty table, without memory.
+    pub fn new() -> Index {
+        Index::default()
+    }
+
+    /// Numbers in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[inline]
+    fn part(&self, hash: u64) -> usize {
+        (hash >> PART_SHIFT) as usize & self.parts.len().wrapping_sub(1)
+    }
+
+    /// The number with this hash that `is_it`.
+    #[inline]
+    pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let part = self.parts.get(self.part(hash))?;
+        part.find(hash, |&number| is_it(number)).copied()
+    }
+
+    /// Adds a number that is not there. `hash_of` gives the hashes of those that are.
+    #[inline]
+    pub fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+        if self.parts.len() <= 1 {
+            self.prepare(&hash_of);
+        }
+        let part = self.part(hash);
+        self.parts[part].insert_unique(hash, number, |&other| hash_of(other));
+        self.len += 1;
+    }
+
+    /// Removes a number; its table is made smaller when most of it is gone. Whether it was there.
+    #[inline]
+    pub fn remove(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) -> bool {
+        let part = self.part(hash);
+        let Some(part) = self.parts.get_mut(part) else {
+            return false;
+        };
+        let Ok(found) = part.find_entry(hash, |&other| other == number) else {
+            return false;
+        };
+        found.remove();
+        self.len -= 1;
+        if part.capacity() > 1024 && part.len() < part.capacity() / 8 {
+            part.shrink_to(part.len() * 2, |&other| hash_of(other));
+        }
+        true
+    }
+
+    /// Gives memory back after many numbers have gone.
+    pub fn shrink(&mut self, hash_of: impl Fn(u32) -> u64) {
+        if self.parts.len() > 1 && self.len < JOIN_BELOW {
+            self.spread(1, &hash_of);
+        }
+        for part in &mut self.parts {
+            part.shrink_to_fit(|&other| hash_of(other));
+        }
+        self.parts.shrink_to_fit();
+    }
+
+    /// Bytes of heap.
+    pub fn memory(&self) -> usize {
+        let tables: usize = self.parts.iter().map(HashTable::allocation_size).sum();
+        tables + self.parts.capacity() * size_of::<HashTable<u32>>()
+    }
+
+    /// Makes the first part, or splits it.
+    fn prepare(&mut self, hash_of: &impl Fn(u32) -> u64) {
+        if self.parts.is_empty() {
+            self.parts.reserve_exact(1);
+            self.parts.push(HashTable::new());
+        } else if self.len >= SPLIT_FROM {
+            self.spread(PARTS, hash_of);
+        }
+    }
+
+    /// Moves all numbers to so many tables.
+    #[cold]
+    fn spread(&mut self, parts: usize, hash_of: &impl Fn(u32) -> u64) {
+        let old = std::mem::take(&mut self.parts);
+        self.parts = std::iter::repeat_with(HashTable::new).take(parts).collect();
+        for number in old.into_iter().flatten() {
+            let hash = hash_of(number);
+            let part = self.part(hash);
+            self.parts[part].insert_unique(hash, number, |&other| hash_of(other));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::hash::BuildHasher;
+
+    use foldhash::fast::FixedState;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hash_of(number: u32) -> u64 {
+        FixedState::with_seed(3).hash_one(number % 5000)
+    }
+
+    proptest! {
+        #[test]
+        fn as_a_set(steps in prop::collection::vec((0..300u32, 0..4u8), 1..2000)) {
+            let (mut index, mut model) = (Index::new(), BTreeSet::new());
+            for (number, kind) in steps {
+                let is_there = model.contains(&number);
+                let found = index.find(hash_of(number), |other| other == number);
+                prop_assert_eq!(found.is_some(), is_there);
+                match kind {
+                    0 | 1 if !is_there => {
+                        index.insert(hash_of(number), number, hash_of);
+                        model.insert(number);
+                    }
+                    2 => prop_assert_eq!(index.remove(hash_of(number), number, hash_of), model.remove(&number)),
+                    3 if number < 5 => index.shrink(hash_of),
+                    _ => {}
+                }
+                prop_assert_eq!(index.len(), model.len());
+            }
+            for &number in &model {
+                prop_assert!(index.remove(hash_of(number), number, hash_of));
+            }
+            prop_assert!(index.is_empty());
+            index.shrink(hash_of);
+            prop_assert!(index.memory() <= 64, "{}", index.memory());
+        }
+    }
+
+    #[test]
+    fn a_large_one_has_no_table_that_takes_long_to_move() {
+        let mut index = Index::new();
+        for number in 0..200_000 {
+            index.insert(FixedState::with_seed(3).hash_one(number), number, |other| {
+                FixedState::with_seed(3).hash_one(other)
+            });
+        }
+        assert_eq!(index.parts.len(), PARTS);
+        let largest = index.parts.iter().map(HashTable::len).max().unwrap();
+        assert!(largest < 2 * 200_000 / PARTS, "{largest}");
+    }
+}
