@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 /// Entries from which on it is split.
 const SPLIT_FROM: usize = if cfg!(test) { 64 } else { 8192 };
 /// Tables then.
-const PARTS: usize = 256;
+const PARTS: usize = 32;
 /// Entries below which it is made one table again when it gives memory back.
 const JOIN_BELOW: usize = SPLIT_FROM / 4;
 /// Which bits of a hash choose the part: not those that hashbrown uses, the lowest and the highest seven.
