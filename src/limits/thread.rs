@@ -23,9 +23,13 @@ pub const TURN_LONG_MS: u64 = 50;
 pub const TURNS_OVERLOADED_MAX: u32 = 8;
 
 /// Connections that found no receive buffer, for each buffer that the kernel has, up to which all of them are received from
-/// again at once. Of more than that, one for each buffer: with 4 of them, and 2,000 publishers of 1 KB, two of three found none
-/// again; with one, one in 35.
+/// again at once, as often as there is something.
 pub const STARVED_FEW_PER_BUFFER: usize = 2;
+
+/// When they are more, so many for each buffer are received from once, at most: acknowledgements of 1000 subscribers are some
+/// 2 KB each. It begins with one: with 4 of them, and 2,000 publishers of 1 KB messages, two of three found none again; with
+/// one, one in 35.
+pub const STARVED_PER_BUFFER_MAX: usize = 32;
 
 /// Bytes that one connection has received in a row, two buffers, from which on it is why there is none left.
 pub const FLOOD_BYTES: usize = 2 * super::RECV_BUFFER_BYTES;

@@ -146,6 +146,10 @@ pub struct Shard<B: Brain> {
     flooding: Vec<ConnId>,
     /// Connections whose receive found no buffer.
     starved: VecDeque<ConnId>,
+    /// How many of them are received from for each buffer, when they are many.
+    feed: usize,
+    /// Whether some found none since that was last done.
+    was_starved: bool,
     /// Who was received from last, and how much.
     run: receive::Run,
     /// Buffers that are kept from the kernel while the mesh is congested.
@@ -207,6 +211,8 @@ impl<B: Brain> Shard<B> {
             to_arm: Vec::new(),
             flooding: Vec::new(),
             starved: VecDeque::new(),
+            feed: 1,
+            was_starved: false,
             run: receive::Run::default(),
             withheld: Vec::new(),
             flushing: Vec::new(),
