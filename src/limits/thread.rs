@@ -66,7 +66,7 @@ pub const SOCKET_SHARE_SMALL: u64 = 48 << 10;
 pub const SOCKET_NOTSENT_MIN: u32 = 16 << 10;
 
 /// Bytes in a socket that have not been sent, at most: more does not make a connection faster. 256 KiB did make 100 subscribers
-/// with half a megabyte outstanding each 15 % dearer (perf/2026-11-24-memory-compare).
+/// with half a megabyte outstanding each 15 % dearer (perf/2026-11-24-sockets).
 pub const SOCKET_NOTSENT_MAX: u32 = 1 << 20;
 
 /// Bytes that a full socket holds above those: the packet that went beyond, and the kernel's own of each.
