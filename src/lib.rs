@@ -7,6 +7,7 @@
 pub mod ids;
 pub mod index;
 pub mod limits;
+pub mod prefetch;
 pub mod table;
 
 pub mod budget;

@@ -101,8 +101,14 @@ pub const SEND_RANGES_MAX: usize = 64;
 /// refused; what people subscribe to leads to a few dozen (`routing/tree/reach.rs`).
 pub const MATCH_NODES_MAX: u32 = 1 << 14;
 
+/// Subscriptions up to which a session may go up to twice that: who has many cannot use up what those need who have few.
+pub const MATCH_RESERVE_SUBSCRIPTIONS: usize = 32;
+
 /// Milliseconds between two times that it is computed anew how many there are, where that might let a filter in.
 pub const MATCH_TIGHTEN_MS: u64 = 10_000;
+
+/// Nodes for each of those milliseconds, where that makes it longer: of 50 ns each they take a thousandth of the time.
+pub const MATCH_TIGHTEN_NODES: u64 = 20;
 
 /// Topic names whose match is remembered, per shard.
 pub const MATCH_CACHE_TOPICS: usize = 16_384;
@@ -188,6 +194,12 @@ pub const BOARD_MS: u64 = 50;
 pub const TURN_DELIVERIES_MAX: u64 = 1_000_000;
 /// What it counts for to put a message into a session's queue: 35 to 70 ns (`bench/broker.rs`).
 pub const TURN_QUEUED_DELIVERIES: u64 = 3;
+
+/// Deliveries that a node counts as that is visited for a match, of a quarter of a microsecond.
+pub const TURN_NODE_DELIVERIES: u64 = 10;
+
+/// Nodes and entries of one match that do not count in a turn, since every message has some.
+pub const TURN_MATCH_FREE: usize = 64;
 
 /// Levels of filters that one turn takes in or out of the tree, some 5 ms, before SUBSCRIBE and UNSUBSCRIBE wait for the
 /// next one.
@@ -316,6 +328,9 @@ pub const REPORT_MS: u64 = 50;
 pub const LISTEN_ATTEMPTS: usize = 10;
 /// Milliseconds between two of them.
 pub const LISTEN_PAUSE_MS: u64 = 25;
+
+/// Subscriptions of a session that are searched in the time that a level of a filter takes.
+pub const FILTERS_SEARCHED_PER_LEVEL: usize = 1000;
 
 /// Filters in one SUBSCRIBE or UNSUBSCRIBE: what is handled at once, so that it must not take long.
 pub const FILTERS_PER_PACKET_MAX: usize = 8192;

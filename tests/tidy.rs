@@ -17,7 +17,7 @@ const LINES_MAX: usize = 600;
 const SANS_IO_TOP: &str = "broker";
 
 /// Folders that may hold `unsafe`, and why.
-const UNSAFE_FOLDERS: [(&str, &str); 5] = [
+const UNSAFE_FOLDERS: [(&str, &str); 6] = [
     (
         "load",
         "a worker's submissions name memory that lives until their completion",
@@ -29,6 +29,10 @@ const UNSAFE_FOLDERS: [(&str, &str); 5] = [
     (
         "outbound",
         "ranges of segments are read by the kernel while the shard appends behind them",
+    ),
+    (
+        "prefetch",
+        "the only instruction of its kind, which a function that is safe wraps",
     ),
     (
         "shard",

@@ -44,6 +44,20 @@ impl Turn {
         self.full_at = self.full_at.saturating_sub(limits::TURN_QUEUED_DELIVERIES);
     }
 
+    /// So many nodes of the tree were visited for a message. Beyond what is usual they count, whether somebody gets it or not.
+    #[inline]
+    pub fn count_match(&mut self, visited: usize) {
+        let beyond = visited.saturating_sub(limits::TURN_MATCH_FREE) as u64;
+        self.full_at = (self.full_at).saturating_sub(beyond * limits::TURN_NODE_DELIVERIES);
+    }
+
+    /// So many entries of several filters matched a message. A session that has many of them gets it once.
+    #[inline]
+    pub fn count_overlap(&mut self, entries: usize) {
+        let beyond = entries.saturating_sub(limits::TURN_MATCH_FREE) as u64;
+        self.full_at = self.full_at.saturating_sub(beyond / 2);
+    }
+
     /// A filter with so many levels is taken into the tree, or out of it.
     pub fn count_levels(&mut self, levels: usize) {
         self.levels = self.levels.saturating_sub(levels as u64);

@@ -31,7 +31,8 @@ impl Broker {
     ) -> bool {
         let mut matched = std::mem::take(&mut self.routing.matched);
         matched.clear();
-        self.routing
+        let visited = self
+            .routing
             .subscriptions
             .matching(message.topic, &mut matched);
         let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
@@ -41,7 +42,9 @@ impl Broker {
             .map(|&filter| subscriptions.entries(filter).len())
             .sum();
         message.shares_ids = entries >= limits::SHARED_IDS_MIN;
+        self.clients.turn.count_match(visited);
         if matched.len() > 1 && !self.clients.settings.allow_duplicate_messages {
+            self.clients.turn.count_overlap(entries);
             self.clients
                 .deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
         } else {

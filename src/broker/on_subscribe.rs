@@ -159,8 +159,8 @@ impl Broker {
             return Some(reason);
         }
         let reason = ReasonCode::QUOTA_EXCEEDED;
-        let is_too_many =
-            self.is_one_too_many(session, conn, filter) || self.leads_too_far(now_ms, conn, filter);
+        let is_too_many = self.is_one_too_many(session, conn, filter)
+            || self.leads_too_far(now_ms, session, conn, filter);
         let is_short = self.is_short_for_filter(filter) && !self.has_filter(session, conn, filter);
         self.clients.counters.subscriptions_short += u64::from(is_short);
         (is_too_many || is_short).then(|| {
@@ -173,12 +173,8 @@ impl Broker {
     /// (MQTT-3.8.4-3).
     fn is_one_too_many(&mut self, session: SessionId, conn: ConnId, filter: &str) -> bool {
         let most = self.clients.settings.quotas.subscriptions as usize;
-        let Some(entry) = self.clients.session(session) else {
-            return false;
-        };
         let share = topic::share(filter);
-        let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
-        let plain = entry.subscriptions.as_slice().len();
+        let (plain, shared) = self.subscriptions_of(session);
         let is_full = match share {
             _ if most > 0 && plain + shared >= most => true,
             Some(_) => shared >= limits::SHARED_SUBSCRIPTIONS_MAX,
@@ -187,9 +183,27 @@ impl Broker {
         is_full && !self.has_filter(session, conn, filter)
     }
 
+    /// How many subscriptions of its own, and shared ones, a session has.
+    fn subscriptions_of(&mut self, session: SessionId) -> (usize, usize) {
+        self.clients.session(session).map_or((0, 0), |entry| {
+            let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
+            (entry.subscriptions.as_slice().len(), shared)
+        })
+    }
+
     /// Whether with this filter a topic would lead to more nodes of the tree than it may. Other shards have the same filters.
-    fn leads_too_far(&mut self, now_ms: u64, conn: ConnId, filter: &str) -> bool {
-        let max = limits::MATCH_NODES_MAX;
+    fn leads_too_far(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        conn: ConnId,
+        filter: &str,
+    ) -> bool {
+        let (plain, shared) = self.subscriptions_of(session);
+        let max = match plain + shared < limits::MATCH_RESERVE_SUBSCRIPTIONS {
+            true => 2 * limits::MATCH_NODES_MAX,
+            false => limits::MATCH_NODES_MAX,
+        };
         let inner = match topic::share(filter) {
             Some(Ok((_, inner))) => inner,
             _ => filter,
@@ -203,11 +217,14 @@ impl Broker {
         if !routing.subscriptions.reaches_too_far(&filter, max) {
             return false;
         }
-        if now_ms < routing.tightened_ms + limits::MATCH_TIGHTEN_MS {
+        let rest = routing.subscriptions.nodes() / limits::MATCH_TIGHTEN_NODES;
+        if now_ms < routing.tightened_ms + limits::MATCH_TIGHTEN_MS.max(rest)
+            || !routing.subscriptions.tighten()
+        {
             return true;
         }
         routing.tightened_ms = now_ms;
-        !routing.subscriptions.tighten() || routing.subscriptions.reaches_too_far(&filter, max)
+        routing.subscriptions.reaches_too_far(&filter, max)
     }
 
     /// Whether a session has this subscription already, as its client names it.
@@ -286,8 +303,11 @@ impl Broker {
             return;
         };
         let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
+        // Each is looked for among those that the session has.
+        let search = self.subscriptions_of(session).0 / limits::FILTERS_SEARCHED_PER_LEVEL;
         let mut levels = 0;
         for (index, filter) in unsubscribe.filters().enumerate() {
+            self.clients.turn.count_levels(search);
             levels += self.count_levels(filter);
             if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);

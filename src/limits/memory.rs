@@ -152,8 +152,8 @@ pub const GIVE_BACK_SOON_MS: u64 = 2000;
 pub const GIVE_BACK_MS: u64 = 10_000;
 /// Bytes of a free block from which on its memory goes back although its neighbours are in use: the first 4 KiB stay.
 pub const GIVE_BACK_BLOCK_BYTES_MIN: usize = 8 << 10;
-/// Such blocks at a time, for a thread: a few milliseconds.
-pub const GIVE_BACK_BLOCKS_MAX: usize = 512;
+/// Such blocks at a time, for a thread: a few milliseconds, and one for each 32 MB of them.
+pub const GIVE_BACK_BLOCKS_MAX: usize = 4096;
 
 /// Looks from one reading of the files that take long (what can be reclaimed, limits, what the machine has) to the next
 /// while less than `MEMORY_CLOSE` is used: one a second.

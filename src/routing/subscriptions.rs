@@ -150,15 +150,19 @@ impl Subscriptions {
     }
 
     /// The filters that match a topic name, each once, instead of what `out` held. Those that start with a wildcard
-    /// do not match topics that start with `$` (MQTT-4.7.2-1).
+    /// do not match topics that start with `$` (MQTT-4.7.2-1). Returns how many nodes were visited for it.
     #[inline]
-    pub fn matching(&mut self, topic: &str, out: &mut SmallVec<[FilterId; 8]>) {
+    pub fn matching(&mut self, topic: &str, out: &mut SmallVec<[FilterId; 8]>) -> usize {
         out.clear();
         match self.cache.get(topic.as_bytes()) {
-            Ok(filters) => out.extend_from_slice(filters),
+            Ok(filters) => {
+                out.extend_from_slice(filters);
+                0
+            }
             Err(miss) => {
-                self.walk(topic.as_bytes(), out);
+                let visited = self.walk(topic.as_bytes(), out);
                 self.cache.put(miss, topic.as_bytes(), out);
+                visited
             }
         }
     }
@@ -192,6 +196,11 @@ impl Subscriptions {
             self.tree.tighten();
         }
         is_loose
+    }
+
+    /// Places of nodes in the tree: what `tighten` looks at.
+    pub fn nodes(&self) -> u64 {
+        self.tree.slots().into()
     }
 
     /// Entries of all filters.
@@ -268,11 +277,12 @@ impl Subscriptions {
         }
     }
 
-    /// Walks the tree level by level, along all nodes that the topic has matched so far.
-    fn walk(&self, topic: &[u8], out: &mut SmallVec<[FilterId; 8]>) {
+    /// Walks the tree level by level, along all nodes that the topic has matched so far. Returns how many those were.
+    fn walk(&self, topic: &[u8], out: &mut SmallVec<[FilterId; 8]>) -> usize {
         let mut frontier: SmallVec<[u32; 32]> = SmallVec::new();
         let mut next: SmallVec<[u32; 32]> = SmallVec::new();
         frontier.push(ROOT);
+        let mut visited = 1;
         let mut wildcards = topic.first() != Some(&b'$');
         for level in levels(topic) {
             let symbol = self
@@ -294,8 +304,9 @@ impl Subscriptions {
                 }
             }
             if next.is_empty() {
-                return;
+                return visited;
             }
+            visited += next.len();
             std::mem::swap(&mut frontier, &mut next);
             next.clear();
             wildcards = true;
@@ -308,6 +319,7 @@ impl Subscriptions {
             // "sport/#" also matches "sport" (MQTT 5, 4.7.1.2).
             self.take_hash(at, node, out);
         }
+        visited
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::Origin;
 use crate::mqtt::message::Message;
+use crate::prefetch::prefetch_for_write;
 
 /// Set in the packet identifiers that sessions share.
 pub const SHARED_ID_BIT: u16 = 0x8000;
@@ -145,12 +146,8 @@ impl Window {
     /// that a message to 1000 sessions waits for memory as often (perf/2026-11-28-window).
     #[inline]
     fn prefetch_next(&self) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(back) = self.entries.back() {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            let next = std::ptr::from_ref(back).wrapping_add(1);
-            // SAFETY: a hint, which reads and writes nothing and cannot fail, wherever `next` lies.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(next.cast()) };
+            prefetch_for_write(std::ptr::from_ref(back).wrapping_add(1));
         }
     }
 

@@ -63,6 +63,8 @@ fn give_free_blocks_back() -> usize {
             (&raw mut free).cast(),
         )
     };
+    // The largest first: they hold the most.
+    free.sort_unstable_by_key(|free| std::cmp::Reverse(free.bytes));
     let mut taken: *mut Block = std::ptr::null_mut();
     let mut count = 0;
     for FreeBlocks {
@@ -123,14 +125,18 @@ unsafe extern "C" fn note_area(
 ) -> bool {
     // SAFETY: what `give_free_blocks_back` passes, for the duration of the call.
     let (area, free) = unsafe { (&*area, &mut *arg.cast::<[FreeBlocks; SIZES]>()) };
+    if bytes < limits::GIVE_BACK_BLOCK_BYTES_MIN {
+        return true;
+    }
+    let count = (area.committed / bytes).saturating_sub(area.used);
     let known = free
         .iter_mut()
         .find(|free| free.bytes == bytes || free.bytes == 0);
-    if bytes >= limits::GIVE_BACK_BLOCK_BYTES_MIN
+    if count > 0
         && let Some(free) = known
     {
         free.bytes = bytes;
-        free.count += (area.committed / bytes).saturating_sub(area.used);
+        free.count += count;
     }
     true
 }

@@ -257,3 +257,37 @@ fn subscribing_takes_a_bounded_part_of_a_turn() {
         assert!(answers.ends_with(b"\xd0\x00"), "PINGRESP behind it");
     }
 }
+
+#[test]
+fn nodes_that_a_message_visits_count_although_nobody_gets_it() {
+    let broker = Broker::new(Arc::new(Settings::default()), ShardId(0), 1, 7);
+    let mut world = World {
+        broker: broker.with_turns_of(TURN),
+        now_ms: 1000,
+    };
+    let attacker = world.connect("attacker", Version::V311);
+    // A topic leads to twice as many nodes with each level, and to none of these filters.
+    let filter = |number: u32| {
+        let levels = (0..8).map(|bit| if number >> bit & 1 == 0 { "+" } else { "x" });
+        levels.chain(["end"]).collect::<Vec<_>>().join("/")
+    };
+    for number in 0..256 {
+        world.subscribe(attacker, Version::V311, &filter(number), QoS::AtMostOnce);
+        turn(&mut world);
+    }
+    let publisher = world.connect("publisher", Version::V311);
+    let before = world.broker.counters().publish_received;
+    let messages: Vec<u8> = (0..20)
+        .flat_map(|number| publish(&format!("x/x/x/x/x/x/x/x/{number}"), 0, false, b"m"))
+        .collect();
+    world.broker.on_bytes(world.now_ms, publisher, &messages);
+    assert_eq!(world.broker.counters().publish_received, before + 1);
+    let mut turns = 0;
+    while world.broker.counters().publish_received < before + 20 {
+        turn(&mut world);
+        turns += 1;
+        assert!(turns <= 20);
+    }
+    assert!(turns >= 10, "{turns}");
+    assert_eq!(world.broker.counters().publish_cut, 1);
+}
