@@ -15,7 +15,10 @@ impl<B: Brain> Shard<B> {
         self.completions.drain(..std::mem::take(&mut self.handled));
         self.ring
             .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
-        let started = if self.completions.is_empty() && !self.can_feed_starved() {
+        let has_nothing = self.completions.is_empty()
+            && !self.can_feed_starved()
+            && !self.can_return_buffers();
+        let started = if has_nothing {
             self.sleep(since)?
         } else {
             since
@@ -83,6 +86,10 @@ impl<B: Brain> Shard<B> {
         if !self.mesh.prepare_sleep() {
             return Ok(since);
         }
+        debug_assert!(
+            self.withheld.is_empty() || self.mesh.congested(),
+            "nobody would wake it to lend the buffers that it has"
+        );
         self.publish();
         let timeout = self.next_wake_ms().map(|at_ms| self.shared.until(at_ms));
         if timeout != Some(Duration::ZERO) {
@@ -158,6 +165,11 @@ impl<B: Brain> Shard<B> {
             None => self.metrics.add(Metric::Stray, 1),
         }
         Ok(())
+    }
+
+    /// Whether buffers are kept for a congestion that is over: the others took what was sent to them after this turn had looked.
+    fn can_return_buffers(&self) -> bool {
+        !self.withheld.is_empty() && !self.mesh.congested()
     }
 
     /// Lends the kernel the buffers that were read, unless the mesh is congested: without buffers the kernel
