@@ -15,9 +15,8 @@ impl<B: Brain> Shard<B> {
         self.completions.drain(..std::mem::take(&mut self.handled));
         self.ring
             .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
-        let has_nothing = self.completions.is_empty()
-            && !self.can_feed_starved()
-            && !self.can_return_buffers();
+        let has_nothing =
+            self.completions.is_empty() && !self.can_feed_starved() && !self.can_return_buffers();
         let started = if has_nothing {
             self.sleep(since)?
         } else {
