@@ -101,7 +101,7 @@ pub const SEND_RANGES_MAX: usize = 64;
 /// refused; what people subscribe to leads to a few dozen (`routing/tree/reach.rs`).
 pub const MATCH_NODES_MAX: u32 = 1 << 14;
 
-/// Subscriptions up to which a session may go up to twice that: who has many cannot use up what those need who have few.
+/// Subscriptions up to which a session may go up to twice that, some 8 ms: who has many cannot use up what those need who have few.
 pub const MATCH_RESERVE_SUBSCRIPTIONS: usize = 32;
 
 /// Milliseconds between two times that it is computed anew how many there are, where that might let a filter in.
