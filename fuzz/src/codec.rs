@@ -108,8 +108,23 @@ fn write(version: Version, packet: &Packet<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// No string that was accepted has a control character or a non-character.
+fn assert_text<'a>(text: &str, mut users: impl Iterator<Item = (&'a str, &'a str)>) {
+    assert!(is_text(text), "{text:?}");
+    assert!(users.all(|(name, value)| is_text(name) && is_text(value)));
+}
+
 fn write_publish(version: Version, publish: &Publish<'_>, out: &mut Vec<u8>) {
     assert!(topic::topic_name_valid(publish.topic) || publish.properties.topic_alias.is_some());
+    assert_text(publish.topic, publish.properties.user_properties());
+    let named = [
+        publish.properties.content_type(),
+        publish.properties.response_topic(),
+    ];
+    named
+        .into_iter()
+        .flatten()
+        .for_each(|text| assert!(is_text(text)));
     assert_eq!(publish.packet_id.is_some(), publish.qos > QoS::AtMostOnce);
     let mut properties = Vec::new();
     publish.properties.forward_into(&mut properties);
@@ -162,6 +177,9 @@ fn write_subscribe(version: Version, subscribe: &Subscribe<'_>, out: &mut Vec<u8
             .iter()
             .all(|(filter, _)| topic::topic_filter_valid(filter))
     );
+    for (filter, _) in &filters {
+        assert_text(filter, subscribe.properties.user_properties());
+    }
     let user_properties: Vec<_> = subscribe.properties.user_properties().collect();
     let out_packet = SubscribeOut {
         packet_id: subscribe.packet_id,
@@ -188,6 +206,8 @@ fn write_unsubscribe(version: Version, unsubscribe: &Unsubscribe<'_>, out: &mut 
 fn write_connect(connect: &Connect<'_>, out: &mut Vec<u8>) {
     let properties = connect.properties;
     let user_properties: Vec<_> = properties.user_properties().collect();
+    assert_text(connect.client_id, user_properties.iter().copied());
+    assert_text(connect.username.unwrap_or_default(), [].into_iter());
     let will_users: Vec<_> = connect
         .will
         .iter()
@@ -197,6 +217,7 @@ fn write_connect(connect: &Connect<'_>, out: &mut Vec<u8>) {
     let will = connect.will.map(|will| {
         let mut forwarded = Vec::new();
         will.forward_into(&mut forwarded);
+        assert_text(will.topic, will_users.iter().copied());
         assert!(forwarded.len() <= will.properties.len());
         let mut will_out = WillOut {
             qos: will.qos,

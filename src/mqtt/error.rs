@@ -50,6 +50,8 @@ decode_errors! {
     TrailingBytes: MALFORMED_PACKET, "MQTT 5, 2.1.4", "bytes are left after the last field";
     Utf8IllFormed: MALFORMED_PACKET, "MQTT-1.5.4-1", "string is not well-formed UTF-8";
     Utf8Nul: MALFORMED_PACKET, "MQTT-1.5.4-2", "string has the character U+0000";
+    Utf8Control: MALFORMED_PACKET, "MQTT 5, 1.5.4", "string has a control character";
+    Utf8NonCharacter: MALFORMED_PACKET, "MQTT 5, 1.5.4", "string has a code point that is no character";
     PacketIdZero: PROTOCOL_ERROR, "MQTT-2.2.1-3", "packet identifier is zero";
     ReasonCodeInvalid: PROTOCOL_ERROR, "MQTT 5, 2.4", "reason code that this packet cannot carry";
     // Properties.

@@ -6,8 +6,8 @@
 //! and the tests.
 //!
 //! Invariants: decoding allocates nothing and never panics, whatever the bytes; a packet is checked once, and what
-//! its accessors give out cannot fail afterwards; what `decode` accepts has no string that is ill-formed, no topic or
-//! filter that is invalid and no property that is out of place. What depends on the state of a connection (the first
+//! its accessors give out cannot fail afterwards; what `decode` accepts has no string that is ill-formed or holds
+//! control characters, no topic or filter that is invalid and no property that is out of place. What depends on the state of a connection (the first
 //! packet is CONNECT, a client does not send CONNACK, an alias is within its maximum, ...) is not decided here.
 
 pub mod message;
@@ -46,6 +46,7 @@ pub use packet::{Packet, decode};
 pub use ping::{encode_pingreq, encode_pingresp};
 pub use property::{Properties, Property, PropertyIter};
 pub use publish::{Publish, PublishHead, PublishProperties};
+pub use read::is_text;
 pub use reason::ReasonCode;
 pub use suback::{Suback, SubackOut};
 pub use subscribe::{Subscribe, SubscribeFilters, SubscribeOptions, SubscribeOut};

@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 
 use super::error::DecodeError;
 use super::property::{self, Allowed, Properties, Property, PropertyIter};
-use super::read::Reader;
+use super::read::{self, Reader};
 use super::topic;
 use super::types::{PacketId, QoS, Version};
 use super::write::{FIELD_BYTES_MAX, packet_len, varint_bytes, varint_len};
@@ -200,18 +200,21 @@ impl<'a> Publish<'a> {
     }
 }
 
-/// A topic name that may be empty. One pass finds what must not be in it: U+0000 (MQTT-1.5.4-2) and wildcards
-/// (MQTT-3.3.2-2).
+/// A topic name that may be empty. One pass finds wildcards (MQTT-3.3.2-2) and whether characters have to be looked at
+/// one by one, which those of ASCII need not be.
 #[inline]
 fn topic_name(bytes: &[u8]) -> Result<&str, DecodeError> {
     let name = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8IllFormed)?;
-    if topic::has_forbidden(name) {
-        let nul = bytes.contains(&0);
-        return Err(if nul {
-            DecodeError::Utf8Nul
-        } else {
-            DecodeError::TopicWildcard
-        });
+    let is_suspect = |byte: u8| topic::is_wildcard(byte) | read::is_odd(byte);
+    // A fold without an early end, so that it is done sixteen bytes at a time.
+    if bytes
+        .iter()
+        .fold(false, |bad, &byte| bad | is_suspect(byte))
+    {
+        read::characters(name)?;
+        if bytes.iter().any(|&byte| topic::is_wildcard(byte)) {
+            return Err(DecodeError::TopicWildcard);
+        }
     }
     if topic::too_deep(name) {
         return Err(DecodeError::TopicTooDeep);

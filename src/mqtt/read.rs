@@ -120,14 +120,40 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Bytes as a string: well-formed, which leaves out surrogates (MQTT-1.5.4-1), and without U+0000 (MQTT-1.5.4-2).
+/// Bytes as a string: well-formed, which leaves out surrogates (MQTT-1.5.4-1), and without what `characters` refuses.
 /// U+FEFF is a character like others and stays (MQTT-1.5.4-3).
 #[inline]
 pub(super) fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8IllFormed)?;
     // A fold without an early end, so that it is done sixteen bytes at a time.
-    if bytes.iter().fold(false, |nul, &byte| nul | (byte == 0)) {
-        return Err(DecodeError::Utf8Nul);
+    if bytes.iter().fold(false, |odd, &byte| odd | is_odd(byte)) {
+        characters(text)?;
     }
     Ok(text)
+}
+
+/// Whether a byte may belong to a character that `characters` refuses: all but the printable ones of ASCII.
+#[inline]
+pub(super) fn is_odd(byte: u8) -> bool {
+    byte.wrapping_sub(b' ') >= 0x7F - b' '
+}
+
+/// Looks at each character: none may be U+0000 (MQTT-1.5.4-2), and none a control character or a non-character, which
+/// a receiver may refuse (MQTT 5, 1.5.4). Clients on libmosquitto do, so that one retained message with a newline in its topic
+/// would make all of them come back for ever.
+#[inline(never)]
+pub(super) fn characters(text: &str) -> Result<(), DecodeError> {
+    text.chars().try_for_each(|letter| match letter {
+        '\0' => Err(DecodeError::Utf8Nul),
+        '\x01'..='\x1F' | '\x7F'..='\u{9F}' => Err(DecodeError::Utf8Control),
+        '\u{FDD0}'..='\u{FDEF}' => Err(DecodeError::Utf8NonCharacter),
+        // The last two of each plane.
+        _ if u32::from(letter) & 0xFFFE == 0xFFFE => Err(DecodeError::Utf8NonCharacter),
+        _ => Ok(()),
+    })
+}
+
+/// Whether a text from elsewhere, such as the name in a certificate, could stand in a packet as a string.
+pub fn is_text(text: &str) -> bool {
+    characters(text).is_ok()
 }

@@ -19,11 +19,18 @@ pub fn topic_name_valid(topic: &str) -> bool {
 
 /// Whether there is a wildcard or U+0000.
 #[inline]
-pub(super) fn has_forbidden(topic: &str) -> bool {
+fn has_forbidden(topic: &str) -> bool {
     // A fold without an early end, so that it is done sixteen bytes at a time.
-    topic.as_bytes().iter().fold(false, |bad, &byte| {
-        bad | (byte == b'+') | (byte == b'#') | (byte == 0)
-    })
+    topic
+        .as_bytes()
+        .iter()
+        .fold(false, |bad, &byte| bad | is_wildcard(byte) | (byte == 0))
+}
+
+/// Whether a byte is a wildcard.
+#[inline]
+pub(super) fn is_wildcard(byte: u8) -> bool {
+    (byte == b'+') | (byte == b'#')
 }
 
 /// Whether this may be subscribed to: `#` only as the whole of the last level (MQTT-4.7.1-1), `+` only as the whole

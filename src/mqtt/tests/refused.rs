@@ -70,6 +70,23 @@ refused! {
     mqtt_1_5_4_2_topic: V311, 0x30, b"\0\x03a\0b" => Utf8Nul;
     mqtt_1_5_4_2_client_id: V311, 0x10, connect4(2, b"\0\x01\0") => Utf8Nul;
     mqtt_1_5_4_2_user_property: V5, 0x30, b"\0\x01a\x07\x26\0\x01\0\0\x01v" => Utf8Nul;
+    mqtt_1_5_4_control_topic: V311, 0x30, b"\0\x03a\nb" => Utf8Control;
+    mqtt_1_5_4_control_delete: V311, 0x30, b"\0\x03a\x7Fb" => Utf8Control;
+    mqtt_1_5_4_control_of_two_bytes: V5, 0x30, b"\0\x04a\xC2\x9Fb\0" => Utf8Control;
+    mqtt_1_5_4_control_before_wildcard: V311, 0x30, b"\0\x03a\t#" => Utf8Control;
+    mqtt_1_5_4_control_filter: V311, 0x82, b"\0\x01\0\x03a/\x1B\0" => Utf8Control;
+    mqtt_1_5_4_control_filter_to_leave: V5, 0xA2, b"\0\x01\0\0\x02a\x01" => Utf8Control;
+    mqtt_1_5_4_control_client_id: V311, 0x10, connect4(2, b"\0\x02c\r") => Utf8Control;
+    mqtt_1_5_4_control_will_topic: V311, 0x10, connect4(6, b"\0\x01c\0\x02w\n\0\0") => Utf8Control;
+    mqtt_1_5_4_control_user_name: V311, 0x10, connect4(0x82, b"\0\x01c\0\x02u\n") => Utf8Control;
+    mqtt_1_5_4_control_user_property: V5, 0x30, b"\0\x01a\x08\x26\0\x01n\0\x02v\n" => Utf8Control;
+    mqtt_1_5_4_control_response_topic: V5, 0x30, b"\0\x01a\x05\x08\0\x02r\n" => Utf8Control;
+    mqtt_1_5_4_control_content_type: V5, 0x30, b"\0\x01a\x05\x03\0\x02t\n" => Utf8Control;
+    mqtt_1_5_4_control_reason_string: V5, 0x40, b"\0\x01\0\x05\x1F\0\x02r\n" => Utf8Control;
+    mqtt_1_5_4_control_authentication_method: V5, 0x10, connect5(2, b"\x05\x15\0\x02m\n\0\0") => Utf8Control;
+    mqtt_1_5_4_non_character_of_the_block: V311, 0x30, b"\0\x03\xEF\xB7\x90" => Utf8NonCharacter;
+    mqtt_1_5_4_non_character_last: V311, 0x30, b"\0\x03\xEF\xBF\xBF" => Utf8NonCharacter;
+    mqtt_1_5_4_non_character_of_a_plane: V5, 0x82, b"\0\x01\0\0\x04\xF0\x9F\xBF\xBE\0" => Utf8NonCharacter;
     mqtt_2_2_1_3_publish: V311, 0x32, b"\0\x01a\0\0" => PacketIdZero;
     mqtt_2_2_1_3_subscribe: V5, 0x82, b"\0\0\0\0\x01a\0" => PacketIdZero;
     mqtt_2_2_1_3_unsubscribe: V311, 0xA2, b"\0\0\0\x01a" => PacketIdZero;
@@ -135,6 +152,47 @@ refused! {
     mqtt_3_8_3_1_retain_handling: V5, 0x82, b"\0\x01\0\0\x01a\x30" => RetainHandlingReserved;
     mqtt_3_8_4_5: V311, 0x90, b"\0\x01" => ReasonCodesMissing;
     mqtt_3_11_3_1: V5, 0xB0, b"\0\x01\0" => ReasonCodesMissing;
+}
+
+/// The code points that libmosquitto's `mosquitto_validate_utf8` refuses, all of them looked at.
+#[test]
+fn mqtt_1_5_4_each_code_point() {
+    for letter in (0..=0x10_FFFF).filter_map(char::from_u32) {
+        let code = u32::from(letter);
+        let refused = code < 0x20
+            || (0x7F..=0x9F).contains(&code)
+            || (0xFDD0..=0xFDEF).contains(&code)
+            || code & 0xFFFF >= 0xFFFE;
+        let mut bytes = [0; 4];
+        let text = letter.encode_utf8(&mut bytes).as_bytes();
+        let body = [&[0, text.len() as u8], text].concat();
+        let publish = framed(0x30, &body);
+        let decoded = decode_one(V311, &publish);
+        let is_wildcard = matches!(letter, '+' | '#');
+        assert_eq!(decoded.is_err(), refused || is_wildcard, "U+{code:04X}");
+        let body = [&[0, 1, 0, text.len() as u8], text, &[0]].concat();
+        let subscribe = framed(0x82, &body);
+        let decoded = decode_one(V311, &subscribe);
+        assert_eq!(decoded.is_err(), refused, "U+{code:04X}");
+    }
+}
+
+/// What a string may be beside: binary data, and characters that only look odd.
+#[test]
+fn mqtt_1_5_4_binary_data_and_other_characters_stay() {
+    let connect = framed(
+        0x10,
+        &connect4(0xC6, b"\0\x01c\0\x01w\0\x01\n\0\x01u\0\x02\0\n"),
+    );
+    assert!(matches!(
+        decode_one(V311, &connect),
+        Ok(Packet::Connect(connect)) if connect.password == Some(b"\0\n")
+    ));
+    let publish = framed(0x30, b"\0\x01a\x05\x09\0\x02\0\n");
+    assert!(decode_one(V5, &publish).is_ok());
+    let topic = "\u{A0}\u{AD}\u{200B}\u{202E}\u{2028}\u{FEFF}\u{E000}\u{FFFD}\u{10FFFD}";
+    let body = [&[0, topic.len() as u8], topic.as_bytes()].concat();
+    assert!(decode_one(V311, &framed(0x30, &body)).is_ok());
 }
 
 #[test]

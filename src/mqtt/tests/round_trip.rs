@@ -38,11 +38,12 @@ fn ids() -> impl Strategy<Value = PacketId> {
 
 /// Any string that MQTT allows, now and then a long one.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![9 => "[^\0]{0,12}", 1 => "[a-z]{100,300}"]
+    let short = "[^\x00-\x1F\x7F-\u{9F}]{0,12}".prop_filter("non-characters", |text| is_text(text));
+    prop_oneof![9 => short, 1 => "[a-z]{100,300}"]
 }
 
 fn topic() -> impl Strategy<Value = String> {
-    "[^\0+#]{1,24}"
+    "[^\x00-\x1F\x7F-\u{9F}+#]{1,24}".prop_filter("non-characters", |text| is_text(text))
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

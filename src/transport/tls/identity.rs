@@ -4,6 +4,7 @@ use x509_parser::asn1_rs::ToDer;
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 use super::server::NamedBy;
+use crate::mqtt;
 
 /// The user name that a certificate (in DER) gives.
 pub(super) fn of(named_by: NamedBy, certificate: &[u8]) -> Option<Box<str>> {
@@ -20,7 +21,8 @@ pub(super) fn of(named_by: NamedBy, certificate: &[u8]) -> Option<Box<str>> {
             .map(String::from),
         _ => Some(rfc2253(subject)),
     };
-    name.filter(|name| !name.is_empty() && !name.contains('\0'))
+    // What no packet could bring is no name here either.
+    name.filter(|name| !name.is_empty() && mqtt::is_text(name))
         .map(String::into_boxed_str)
 }
 
@@ -108,6 +110,25 @@ mod tests {
     use rcgen::{CertificateParams, DnType, DnValue, KeyPair, string::BmpString};
 
     use super::{NamedBy, of};
+
+    #[test]
+    fn a_common_name_that_no_packet_could_bring_is_none() {
+        let key = KeyPair::generate().unwrap();
+        for (common_name, expected) in [
+            ("infra", Some("infra")),
+            ("in\nfra", None),
+            ("a\u{9b}", None),
+        ] {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params
+                .distinguished_name
+                .push(DnType::CommonName, common_name);
+            let certificate = params.self_signed(&key).unwrap();
+            let found = of(NamedBy::CommonName, certificate.der());
+            assert_eq!(found.as_deref(), expected);
+        }
+    }
 
     /// As XN_FLAG_RFC2253; a BMPString, of which OpenSSL makes UTF-8, is left as its DER.
     #[test]
