@@ -196,17 +196,30 @@ fn too_few_open_files_are_refused_with_the_cure() {
     assert!(text.contains("200") && text.contains("5000"), "{text}");
 }
 
+/// The log goes to standard error until a SIGHUP finds that the file can be opened.
 #[test]
-fn a_log_file_that_cannot_be_opened_is_named() {
-    let port = support::free_port();
+fn a_log_file_that_cannot_be_opened_is_named_and_stands_back() {
     let folder = Folder::new("serve");
-    let config = folder.write(
-        "conf",
-        &format!("listener {port} 127.0.0.1\nlog_dest file /nonexistent/log\n"),
+    let path = folder.0.join("not/there/log");
+    let server = start(&[&format!("log_dest file {}", path.display())]);
+    let warning = format!(
+        "warning: the log file cannot be opened, its lines go to standard error: {}",
+        path.display()
     );
-    let text = refused(&firehose(&["serve", "-c", &config.display().to_string()]));
-    assert!(
-        text.contains("/nonexistent/log") && text.contains("log_dest"),
-        "{text}"
-    );
+    assert!(server.log().contains(&warning), "{}", server.log());
+    drop(connect(&server));
+    eventually("lines on standard error", || {
+        server.log().contains(" as s (")
+    });
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    server.signal("HUP");
+    eventually("lines in the file", || read(&path).contains("SIGHUP"));
+    assert!(!server.log().contains("SIGHUP"), "{}", server.log());
+    // It cannot be opened anew, and lines go where they went.
+    std::fs::rename(folder.0.join("not"), folder.0.join("moved")).unwrap();
+    let moved = folder.0.join("moved/there/log");
+    server.signal("HUP");
+    eventually("a word on it", || {
+        read(&moved).contains("cannot be opened anew")
+    });
 }

@@ -60,6 +60,9 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     resources::check_open_files(&config, shards)?;
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let writer = control::LogWriter::open(&config.log).map_err(ServeError::Log)?;
+    for problem in writer.unopened() {
+        eprintln!("firehose: warning: {problem}; see log_dest in the configuration");
+    }
     let ready = ready_line(&bound.names(), shards, &cpus);
     let mut settings = config.settings.clone();
     if config.log.destinations.is_empty() {

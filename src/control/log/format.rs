@@ -67,6 +67,31 @@ pub fn json(kind: LogKind, text: &str) -> String {
     .to_string()
 }
 
+/// How lines look, as configured.
+pub struct Shape {
+    /// Whether a line starts with a time.
+    pub timestamp: bool,
+    /// The time's strftime format; `None`: seconds since 1970.
+    pub time_format: Option<String>,
+    /// Whether a line is a JSON object.
+    pub json: bool,
+}
+
+impl Shape {
+    /// A line, without its end.
+    pub fn line(&self, kind: LogKind, text: &str, now_s: u64) -> String {
+        match (self.json, self.timestamp, &self.time_format) {
+            (true, _, _) => json(kind, text),
+            (_, false, _) => one_line(text),
+            (_, _, None) => format!("{now_s}: {}", one_line(text)),
+            (_, _, Some(format)) => {
+                let time = format_time(format, now_s);
+                format!("{time}: {}", one_line(text))
+            }
+        }
+    }
+}
+
 /// Bounds the lines of each kind in a second, so that whoever is refused again and again fills no disk.
 pub struct Rate {
     /// Lines of one kind in a second; 0: no bound.
@@ -87,6 +112,11 @@ impl Rate {
         }
     }
 
+    /// Whether another second has begun since the last turn.
+    pub fn is_later(&self, second: u64) -> bool {
+        self.second != second
+    }
+
     /// The lines that were left out before this second, told once.
     pub fn turn(&mut self, second: u64) -> Option<u64> {
         if self.second == second {
@@ -95,6 +125,11 @@ impl Rate {
         self.second = second;
         self.written = [0; limits::LOG_KINDS];
         Some(std::mem::take(&mut self.suppressed)).filter(|lines| *lines > 0)
+    }
+
+    /// Whether lines were left out that nobody has been told of.
+    pub fn owes(&self) -> bool {
+        self.suppressed > 0
     }
 
     /// Whether one more line of this kind is written. Errors always are.

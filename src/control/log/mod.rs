@@ -2,54 +2,47 @@
 //! a colon, the text) or as JSON objects, to files, the standard streams, syslog, the journal and topics.
 
 mod format;
+mod output;
+mod sink;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use crate::broker::{LogKind, LogMask};
 use crate::config::{Log as Configured, LogDestination};
+use crate::ids::ShardId;
 use crate::limits;
-use crate::mqtt::message::{Holders, Message};
-use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
-use format::Rate;
-use sockets::Datagrams;
-
-/// Where a line is written.
-enum Output {
-    Stdout,
-    Stderr,
-    File(File, std::path::PathBuf),
-    /// With the facility's number.
-    Syslog(Datagrams, u8),
-    Journal(Datagrams),
-    /// Until there is a shard to publish it, lines are lost to it.
-    Topic(Option<Publisher>),
-}
-
-/// Who publishes lines.
-#[derive(Clone)]
-struct Publisher {
-    shard: ShardHandle,
-    shared: Arc<Shared>,
-}
+use crate::shard::{LogLine, Metric, ShardHandle, Shared};
+use format::{Rate, Shape};
+use output::{Line, Output, Publisher};
 
 /// The destinations, opened.
 pub struct LogWriter {
     outputs: Vec<Output>,
-    timestamp: bool,
-    format: Option<String>,
-    json: bool,
+    shape: Shape,
     rate: Rate,
+    /// Files that could not be opened, each with the reason.
+    unopened: Vec<String>,
+    losses: Losses,
+}
+
+/// Lines that found the way to the writer full.
+#[derive(Default)]
+struct Losses {
+    /// The control thread's.
+    own: Arc<AtomicU64>,
+    /// Who counts those of the shards.
+    shared: Option<Arc<Shared>>,
+    /// Those that were told of.
+    told: u64,
 }
 
 enum Request {
@@ -61,43 +54,53 @@ enum Request {
 pub struct Log {
     requests: Sender<Request>,
     wanted: LogMask,
+    /// Lines that found no room.
+    lost: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-}
-
 impl LogWriter {
-    /// Opens what the configuration names.
+    /// Opens what the configuration names. A file that cannot be opened has standard error in its place until it can.
+    ///
+    /// # Errors
+    /// A standard stream cannot be used.
     pub fn open(configured: &Configured) -> io::Result<Self> {
-        let output = |destination: &LogDestination| match destination {
-            LogDestination::Stdout => Ok(Output::Stdout),
-            LogDestination::Stderr => Ok(Output::Stderr),
-            LogDestination::File(path) => Ok(Output::File(open(path)?, path.clone())),
-            LogDestination::Syslog => Ok(Output::Syslog(Datagrams::syslog(), configured.facility)),
-            LogDestination::Journald => Ok(Output::Journal(Datagrams::journal())),
-            LogDestination::Topic => Ok(Output::Topic(None)),
-        };
-        Ok(LogWriter {
-            outputs: configured
-                .destinations
-                .iter()
-                .map(output)
-                .collect::<io::Result<_>>()?,
-            timestamp: configured.timestamp,
-            format: configured.timestamp_format.clone(),
-            json: configured.json,
+        let mut writer = LogWriter {
+            outputs: Vec::new(),
+            shape: Shape {
+                timestamp: configured.timestamp,
+                time_format: configured.timestamp_format.clone(),
+                json: configured.json,
+            },
             rate: Rate::new(configured.lines_per_second),
-        })
+            unopened: Vec::new(),
+            losses: Losses::default(),
+        };
+        for destination in &configured.destinations {
+            let (output, problem) = Output::open(destination, configured.facility)?;
+            writer.outputs.push(output);
+            if let Some(error) = problem {
+                let text = format!(
+                    "the log file cannot be opened, its lines go to standard error: {error}"
+                );
+                writer.unopened.push(text);
+            }
+        }
+        let has_stderr = configured.destinations.contains(&LogDestination::Stderr);
+        if !writer.unopened.is_empty() && !has_stderr {
+            writer.outputs.push(Output::stand_in()?);
+        }
+        Ok(writer)
+    }
+
+    /// Files that could not be opened, with the reason and what happens instead.
+    pub fn unopened(&self) -> &[String] {
+        &self.unopened
     }
 
     /// Lines for topics are published by this shard.
     pub(super) fn publish_by(&mut self, shard: &ShardHandle, shared: &Arc<Shared>) {
+        self.losses.shared = Some(shared.clone());
         for output in &mut self.outputs {
             if let Output::Topic(publisher) = output {
                 *publisher = Some(Publisher {
@@ -112,10 +115,16 @@ impl LogWriter {
     /// with `Log::finish`.
     pub fn start(mut self, mut lines: Receiver<LogLine>, wanted: LogMask) -> io::Result<Log> {
         let (requests, incoming) = bounded(limits::LOG_LINES);
+        let lost = self.losses.own.clone();
         let thread = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || {
                 loop {
+                    // What is still to be told does not wait for the next line.
+                    let quiet = match self.rate.owes() {
+                        true => after(Duration::from_secs(1)),
+                        false => never(),
+                    };
                     select! {
                         recv(lines) -> line => match line {
                             Ok(line) => self.write(&line),
@@ -123,9 +132,10 @@ impl LogWriter {
                         },
                         recv(incoming) -> request => match request {
                             Ok(Request::Line(line)) => self.write(&line),
-                            Ok(Request::Reopen) => self.reopen(),
+                            Ok(Request::Reopen) => self.reopen(wanted),
                             Err(_) => break,
                         },
+                        recv(quiet) -> _ => self.tell_of_omissions(format::unix_s()),
                     }
                     while let Ok(line) = lines.try_recv() {
                         self.write(&line);
@@ -136,74 +146,81 @@ impl LogWriter {
                 while let Ok(line) = lines.try_recv() {
                     self.write(&line);
                 }
+                let lost = self.losses.turn();
+                self.tell_of_losses(lost, format::unix_s());
             })?;
         Ok(Log {
             requests,
             wanted,
+            lost,
             thread,
         })
     }
 
     fn write(&mut self, line: &LogLine) {
         let now_s = format::unix_s();
-        if let Some(lines) = self.rate.turn(now_s) {
-            let text =
-                format!("{lines} log lines were left out, more than log_lines_per_second allows.");
-            self.put(LogKind::Warning, &text, now_s);
-        }
+        self.tell_of_omissions(now_s);
         if self.rate.admit(line.kind) {
             self.put(line.kind, &line.text, now_s);
         }
     }
 
-    fn put(&mut self, kind: LogKind, text: &str, now_s: u64) {
-        let line = match (self.json, self.timestamp, &self.format) {
-            (true, _, _) => format::json(kind, text),
-            (_, false, _) => format::one_line(text),
-            (_, _, None) => format!("{now_s}: {}", format::one_line(text)),
-            (_, _, Some(format)) => {
-                let time = format::format_time(format, now_s);
-                format!("{time}: {}", format::one_line(text))
-            }
-        };
-        let terminated = format!("{line}\n");
-        for output in &mut self.outputs {
-            // A log that cannot be written to must not end the broker.
-            let _ = match output {
-                Output::Stdout => io::stdout().lock().write_all(terminated.as_bytes()),
-                Output::Stderr => io::stderr().lock().write_all(terminated.as_bytes()),
-                Output::File(file, _) => file.write_all(terminated.as_bytes()),
-                Output::Syslog(socket, facility) => {
-                    let time = format::format_time("%b %e %H:%M:%S", now_s);
-                    let datagram = sockets::syslog_datagram(*facility, kind, &time, &line);
-                    socket.send(&datagram)
-                }
-                // The journal has its own time.
-                Output::Journal(socket) => {
-                    let text = match self.json {
-                        true => line.clone(),
-                        false => format::one_line(text),
-                    };
-                    socket.send(&sockets::journal_datagram(kind, &text))
-                }
-                Output::Topic(publisher) => {
-                    if let (Some(publisher), Some(topic)) = (publisher, topic(kind)) {
-                        publisher.publish(topic, &line);
-                    }
-                    Ok(())
-                }
-            };
+    /// Says, once a second at most, how many lines are missing.
+    fn tell_of_omissions(&mut self, now_s: u64) {
+        if !self.rate.is_later(now_s) {
+            return;
+        }
+        if let Some(lines) = self.rate.turn(now_s) {
+            let text =
+                format!("{lines} log lines were left out, more than log_lines_per_second allows.");
+            self.put(LogKind::Warning, &text, now_s);
+        }
+        let lost = self.losses.turn();
+        self.tell_of_losses(lost, now_s);
+    }
+
+    fn tell_of_losses(&mut self, lost: u64, now_s: u64) {
+        if lost > 0 {
+            let text = output::loss(lost, "the writer could not keep up");
+            self.put(LogKind::Warning, &text, now_s);
         }
     }
 
-    fn reopen(&mut self) {
+    fn put(&mut self, kind: LogKind, text: &str, now_s: u64) {
         for output in &mut self.outputs {
-            if let Output::File(file, path) = output
-                && let Ok(opened) = open(path)
-            {
-                *file = opened;
+            output.write(&self.shape, &Line { kind, text, now_s });
+        }
+    }
+
+    fn reopen(&mut self, wanted: LogMask) {
+        let mut problems = Vec::new();
+        for output in &mut self.outputs {
+            if let Err(error) = output.reopen() {
+                problems.push(format!(
+                    "The log file cannot be opened anew, lines go where they went: {error}"
+                ));
             }
         }
+        let is_well = problems.is_empty();
+        self.outputs
+            .retain(|output| !(is_well && matches!(output, Output::StandIn(_))));
+        for text in problems.iter().filter(|_| wanted.has(LogKind::Warning)) {
+            self.put(LogKind::Warning, text, format::unix_s());
+        }
+    }
+}
+
+impl Losses {
+    /// Lines that were lost since the last turn.
+    fn turn(&mut self) -> u64 {
+        let of_shards = self.shared.iter().flat_map(|shared| {
+            let boards = (0..shared.shards()).map(|shard| shared.board(ShardId(shard)));
+            boards.map(|board| board.metrics().get(Metric::LogDropped))
+        });
+        let all = self.own.load(Ordering::Relaxed) + of_shards.sum::<u64>();
+        let lost = all.saturating_sub(self.told);
+        self.told += lost;
+        lost
     }
 }
 
@@ -212,7 +229,9 @@ impl Log {
     pub fn write(&self, kind: LogKind, text: String) {
         if self.wanted.has(kind) {
             let line = Request::Line(LogLine { kind, text });
-            let _ = self.requests.try_send(line);
+            if self.requests.try_send(line).is_err() {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -225,37 +244,5 @@ impl Log {
     pub fn finish(self) {
         drop(self.requests);
         let _ = self.thread.join();
-    }
-}
-
-/// Where a kind of line is published, as Mosquitto does; debug and internal lines are not: publishing would cause more.
-fn topic(kind: LogKind) -> Option<&'static str> {
-    match kind {
-        LogKind::Error => Some("$SYS/broker/log/E"),
-        LogKind::Warning => Some("$SYS/broker/log/W"),
-        LogKind::Notice => Some("$SYS/broker/log/N"),
-        LogKind::Information => Some("$SYS/broker/log/I"),
-        LogKind::Subscribe => Some("$SYS/broker/log/M/subscribe"),
-        LogKind::Unsubscribe => Some("$SYS/broker/log/M/unsubscribe"),
-        LogKind::Websockets => Some("$SYS/broker/log/WS"),
-        LogKind::Debug | LogKind::Internal => None,
-    }
-}
-
-impl Publisher {
-    /// QoS 2, not retained, gone after 20 seconds: as Mosquitto.
-    fn publish(&self, topic: &'static str, line: &str) {
-        let message = Message {
-            topic: Bytes::from_static(topic.as_bytes()),
-            payload: Bytes::copy_from_slice(line.as_bytes()),
-            properties: Bytes::new(),
-            qos: 2,
-            retain: false,
-            expires_at_ms: self.shared.now_ms() + limits::LOG_TOPIC_EXPIRY_MS,
-            origin: 0,
-            holders: Holders::default(),
-        };
-        // A shard that takes no more commands loses the line.
-        let _ = self.shard.send(ShardCommand::Publish(message));
     }
 }

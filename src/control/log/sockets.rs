@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use super::output::loss;
 use crate::broker::LogKind;
 use crate::limits;
 
@@ -19,25 +20,50 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 pub struct Datagrams {
     path: &'static str,
     socket: Option<UnixDatagram>,
+    /// Lines that were not taken since the last one that was, and why the last of them was not.
+    lost: u64,
+    why: String,
 }
 
 impl Datagrams {
     pub fn syslog() -> Self {
-        Datagrams {
-            path: SYSLOG,
-            socket: None,
-        }
+        Datagrams::at(SYSLOG)
     }
 
     pub fn journal() -> Self {
+        Datagrams::at(JOURNAL)
+    }
+
+    fn at(path: &'static str) -> Self {
         Datagrams {
-            path: JOURNAL,
+            path,
             socket: None,
+            lost: 0,
+            why: String::new(),
+        }
+    }
+
+    /// Sends a line, and before it a word on those that were lost. `datagram` gives each its form.
+    pub fn deliver(
+        &mut self,
+        kind: LogKind,
+        text: &str,
+        datagram: impl Fn(LogKind, &str) -> Vec<u8>,
+    ) {
+        if self.lost > 0 {
+            let loss = loss(self.lost, &self.why);
+            if self.send(&datagram(LogKind::Warning, &loss)).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if let Err(error) = self.send(&datagram(kind, text)) {
+            self.lost += 1;
+            self.why = error.to_string();
         }
     }
 
     /// Sends one datagram; a daemon that was restarted since gets it by a new connection.
-    pub fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         if let Some(socket) = &self.socket
             && socket.send(datagram).is_ok()
         {

@@ -50,10 +50,10 @@ fn datagrams_are_as_daemons_read_them() {
 
 #[test]
 fn lines_that_publishing_causes_are_not_published() {
-    assert_eq!(topic(LogKind::Debug), None);
-    assert_eq!(topic(LogKind::Internal), None);
+    assert_eq!(output::topic(LogKind::Debug), None);
+    assert_eq!(output::topic(LogKind::Internal), None);
     assert_eq!(
-        topic(LogKind::Subscribe),
+        output::topic(LogKind::Subscribe),
         Some("$SYS/broker/log/M/subscribe")
     );
 }

@@ -1,0 +1,172 @@
+//! One destination of log lines: what a line looks like there, and what is said of those that it did not take.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::format::{self, Shape};
+use super::sink::Sink;
+use super::sockets::{self, Datagrams};
+use crate::broker::LogKind;
+use crate::config::LogDestination;
+use crate::limits;
+use crate::mqtt::message::{Holders, Message};
+use crate::shard::{ShardCommand, ShardHandle, Shared};
+
+/// Where lines are written.
+pub enum Output {
+    /// Standard output or standard error.
+    Stream(Sink),
+    /// Standard error in the place of a file that could not be opened, until it can be.
+    StandIn(Sink),
+    /// `None`: it could not be opened yet.
+    File(Option<Sink>, PathBuf),
+    /// With the facility's number.
+    Syslog(Datagrams, u8),
+    Journal(Datagrams),
+    /// Until there is a shard to publish it, lines are lost to it.
+    Topic(Option<Publisher>),
+}
+
+/// A line in all its shapes.
+pub struct Line<'a> {
+    pub kind: LogKind,
+    pub text: &'a str,
+    /// Whole seconds since 1970.
+    pub now_s: u64,
+}
+
+/// What is said where lines are missing.
+pub fn loss(lost: u64, why: &str) -> String {
+    let lines = if lost == 1 { "line is" } else { "lines are" };
+    format!("{lost} log {lines} lost: {why}.")
+}
+
+impl Output {
+    /// Opens a destination; a file that cannot be opened is one that has not been opened yet, with the reason beside it.
+    ///
+    /// # Errors
+    /// A standard stream cannot be used.
+    pub fn open(
+        destination: &LogDestination,
+        facility: u8,
+    ) -> io::Result<(Output, Option<io::Error>)> {
+        Ok(match destination {
+            LogDestination::Stdout => (Output::Stream(stream(io::stdout())?), None),
+            LogDestination::Stderr => (Output::Stream(stream(io::stderr())?), None),
+            LogDestination::File(path) => match Sink::open(path) {
+                Ok(sink) => (Output::File(Some(sink), path.clone()), None),
+                Err(error) => (Output::File(None, path.clone()), Some(error)),
+            },
+            LogDestination::Syslog => (Output::Syslog(Datagrams::syslog(), facility), None),
+            LogDestination::Journald => (Output::Journal(Datagrams::journal()), None),
+            LogDestination::Topic => (Output::Topic(None), None),
+        })
+    }
+
+    /// Standard error in the place of a file.
+    ///
+    /// # Errors
+    /// Standard error cannot be used.
+    pub fn stand_in() -> io::Result<Output> {
+        stream(io::stderr()).map(Output::StandIn)
+    }
+
+    /// Writes a line. What cannot be written is counted, and said when something can be again.
+    pub fn write(&mut self, shape: &Shape, line: &Line<'_>) {
+        match self {
+            Output::Stream(sink) | Output::StandIn(sink) | Output::File(Some(sink), _) => {
+                let terminated = shape.line(line.kind, line.text, line.now_s) + "\n";
+                sink.write(terminated.as_bytes(), |lost, why| {
+                    let text = loss(lost, &why.to_string());
+                    shape.line(LogKind::Warning, &text, line.now_s) + "\n"
+                });
+            }
+            Output::File(None, _) => {}
+            Output::Syslog(socket, facility) => {
+                let time = format::format_time("%b %e %H:%M:%S", line.now_s);
+                socket.deliver(line.kind, line.text, |kind, text| {
+                    let text = shape.line(kind, text, line.now_s);
+                    sockets::syslog_datagram(*facility, kind, &time, &text)
+                });
+            }
+            // The journal has its own time.
+            Output::Journal(socket) => socket.deliver(line.kind, line.text, |kind, text| {
+                let text = match shape.json {
+                    true => format::json(kind, text),
+                    false => format::one_line(text),
+                };
+                sockets::journal_datagram(kind, &text)
+            }),
+            Output::Topic(publisher) => {
+                if let (Some(publisher), Some(topic)) = (publisher, topic(line.kind)) {
+                    publisher.publish(topic, &shape.line(line.kind, line.text, line.now_s));
+                }
+            }
+        }
+    }
+
+    /// Opens a file anew, after it has been rotated. One that cannot be is written to as before.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; the error names it.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        if let Output::File(sink, path) = self {
+            let opened = Sink::open(path)?;
+            match sink {
+                Some(sink) => sink.replace(opened),
+                None => *sink = Some(opened),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A standard stream, past the buffer that the standard library keeps for it: that would write what was refused again.
+fn stream(stream: impl AsFd) -> io::Result<Sink> {
+    let descriptor = stream.as_fd().try_clone_to_owned()?;
+    Ok(Sink::new(File::from(descriptor)))
+}
+
+/// Where a kind of line is published, as Mosquitto does; debug and internal lines are not: publishing would cause more.
+pub fn topic(kind: LogKind) -> Option<&'static str> {
+    match kind {
+        LogKind::Error => Some("$SYS/broker/log/E"),
+        LogKind::Warning => Some("$SYS/broker/log/W"),
+        LogKind::Notice => Some("$SYS/broker/log/N"),
+        LogKind::Information => Some("$SYS/broker/log/I"),
+        LogKind::Subscribe => Some("$SYS/broker/log/M/subscribe"),
+        LogKind::Unsubscribe => Some("$SYS/broker/log/M/unsubscribe"),
+        LogKind::Websockets => Some("$SYS/broker/log/WS"),
+        LogKind::Debug | LogKind::Internal => None,
+    }
+}
+
+/// Who publishes lines.
+#[derive(Clone)]
+pub struct Publisher {
+    pub shard: ShardHandle,
+    pub shared: Arc<Shared>,
+}
+
+impl Publisher {
+    /// QoS 2, not retained, gone after 20 seconds: as Mosquitto.
+    fn publish(&self, topic: &'static str, line: &str) {
+        let message = Message {
+            topic: Bytes::from_static(topic.as_bytes()),
+            payload: Bytes::copy_from_slice(line.as_bytes()),
+            properties: Bytes::new(),
+            qos: 2,
+            retain: false,
+            expires_at_ms: self.shared.now_ms() + limits::LOG_TOPIC_EXPIRY_MS,
+            origin: 0,
+            holders: Holders::default(),
+        };
+        // A shard that takes no more commands loses the line.
+        let _ = self.shard.send(ShardCommand::Publish(message));
+    }
+}
