@@ -151,6 +151,10 @@ pub const SEND_ARENA_HEADERS: usize = 1024;
 /// socket takes nothing. Four TLS records of the greatest size.
 pub const TRANSPORT_SEND_BYTES_MAX: usize = 64 << 10;
 
+/// The same where each packet has a TLS record of its own, of which each adds some 30 bytes: packets of two bytes make 16
+/// times as much of it.
+pub const TRANSPORT_SEND_BYTES_SPLIT: usize = 16 << 10;
+
 /// Bytes of answers of a transport (pongs, TLS alerts) that wait for a peer that does not take them, before it is closed.
 pub const TRANSPORT_ANSWER_BYTES_MAX: usize = 256 << 10;
 

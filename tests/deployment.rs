@@ -139,7 +139,8 @@ fn mqtt_js_speaks_websocket_plain_and_secure() {
     let mut command = Command::new(which("node").unwrap());
     command.arg("tests/clients/mqtt_js_secure.js");
     command.arg(deployment.certificates.path("ca.crt"));
-    command.args([deployment.ws, deployment.wss].map(|port| port.to_string()));
+    let ports = [deployment.ws, deployment.wss, deployment.server.port];
+    command.args(ports.map(|port| port.to_string()));
     let modules = package.ancestors().nth(2).unwrap();
     let done = run(command.env("NODE_MODULES", modules));
     let log = deployment.server.log();

@@ -8,7 +8,7 @@ mod certificates;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use certificates::Certificates;
@@ -251,4 +251,45 @@ fn mosquitto_starts_with_the_sample() {
     let log = std::fs::read_to_string(folder.0.join("mosquitto.log")).unwrap_or_default();
     assert_eq!(done.code, Some(124), "{}{}{log}", done.stdout, done.stderr);
     assert!(!log.contains("Error"), "{log}");
+}
+
+/// How many of a burst of messages reach a client that reads one packet for each time that its socket is ready.
+fn read_one_by_one(tls: &Tls, version: u8, messages: u32) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/one_packet.py");
+    let mut child = Command::new("python3")
+        .arg(script)
+        .arg(tls.certificates.path("ca.crt"))
+        .args([tls.port.to_string(), version.to_string()])
+        .args([messages.to_string(), "3".into()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = support::lines(child.stdout.take().unwrap());
+    let next = || lines.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(next(), "ready");
+    let mut publisher = Client::connect(tls.server.address(), 4, "publisher", true, None);
+    publisher.publish_burst("burst", b"hello", messages);
+    let seen = next();
+    assert!(support::wait_for(&mut child).is_some_and(|status| status.success()));
+    seen
+}
+
+#[test]
+fn a_client_that_reads_one_packet_at_a_time_gets_all() {
+    if which("python3").is_none() {
+        return skipped("python3");
+    }
+    let Some(tls) = Tls::start("") else {
+        return;
+    };
+    assert_eq!(read_one_by_one(&tls, 4, 200), "200");
+    let Some(tls) = Tls::start("tls_records packet") else {
+        return;
+    };
+    assert_eq!(read_one_by_one(&tls, 5, 200), "200");
+    // What the option is for: together in a record, most of them are not seen.
+    let Some(tls) = Tls::start("tls_records full") else {
+        return;
+    };
+    assert_ne!(read_one_by_one(&tls, 4, 200), "200");
 }

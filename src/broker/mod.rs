@@ -57,6 +57,7 @@ use std::sync::Arc;
 
 use crate::budget::Lease;
 use crate::ids::{ConnId, ShardId};
+use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
 use asking::Asking;
@@ -281,6 +282,20 @@ impl Broker {
     /// Copies what `gather` has marked as in flight.
     pub fn gathered_into(&self, conn: ConnId, out: &mut Vec<u8>) {
         self.clients.out.gathered_into(conn, out);
+    }
+
+    /// Whether packets for a connection must not share a TLS record.
+    pub fn splits(&self, conn: ConnId) -> bool {
+        match self.clients.listener(conn).records {
+            Records::Full => false,
+            Records::ByVersion => self.clients.conns[conn.index()].version != Version::V5,
+            Records::Packet => true,
+        }
+    }
+
+    /// Appends the lengths of the packets that `gather` has marked as in flight; the first and the last may be parts of one.
+    pub fn parts(&self, conn: ConnId, parts: &mut Vec<u32>) {
+        self.clients.out.parts(conn, parts);
     }
 
     /// Messages that have been delivered.

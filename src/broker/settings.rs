@@ -112,6 +112,23 @@ pub struct ListenerSettings {
     pub slow_policy_of: Vec<(Box<str>, SlowPolicy)>,
     /// Whether an end is announced in the terms of the transport, which takes a moment (WebSocket).
     pub says_goodbye: bool,
+    /// What lies together in a TLS record.
+    pub records: Records,
+}
+
+/// How MQTT packets are put into TLS records (`tls_records`).
+///
+/// A TLS library decrypts a record whole. A client that waits for its socket, and then reads one packet, does not hear of
+/// the others in the same record until more comes: Ruby's `mqtt` is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Records {
+    /// As many packets as fit. Also where there is no TLS.
+    #[default]
+    Full,
+    /// One packet a record for clients of MQTT 3.1 and 3.1.1, as many as fit for those of MQTT 5.
+    ByVersion,
+    /// One packet a record.
+    Packet,
 }
 
 impl ListenerSettings {
@@ -178,6 +195,7 @@ impl Default for ListenerSettings {
             identity_from_certificate: false,
             is_closed: false,
             says_goodbye: false,
+            records: Records::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::line::Line;
 use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
 use super::options::OPTIONS;
 use super::suggest;
-use super::{Config, PORT_DEFAULT};
+use super::{Config, PORT_DEFAULT, transport};
 use crate::broker::ListenerSettings;
 use crate::limits::WEBSOCKET_HEADERS_BYTES;
 use crate::transport::websocket;
@@ -362,6 +362,10 @@ impl ListenerDraft {
             at: at.clone(),
             misdeed,
         })?;
+        self.settings.records = match self.records {
+            Some(records) if server.is_some() => records,
+            _ => transport::records_by_default(server.is_some(), self.websocket),
+        };
         self.socket.transport.tls = server;
         self.settings.identity_from_certificate = self.tls.by_identity || self.tls.by_subject;
         if let Some(at) = at {

@@ -36,11 +36,12 @@ const TEXTS: [&str; 4] = [
 const STRUCTURE: [&str; 3] = ["listener", "port", "bind_address"];
 
 /// Options that say nothing about a listener without TLS.
-const TLS_ONLY: [&str; 4] = [
+const TLS_ONLY: [&str; 5] = [
     "require_certificate",
     "use_identity_as_username",
     "use_subject_as_username",
     "tls_version",
+    "tls_records",
 ];
 
 /// What `log_type` is where it is not configured.

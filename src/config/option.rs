@@ -8,7 +8,7 @@ use super::line::{self, Line};
 use super::tls::TlsDraft;
 use super::{Config, LogDestination, Socket};
 use crate::access::{Acl, Passwords};
-use crate::broker::{ListenerSettings, LogMask};
+use crate::broker::{ListenerSettings, LogMask, Records};
 
 /// One option; `options::OPTIONS` holds all of them.
 pub(super) struct Opt {
@@ -91,6 +91,8 @@ pub(super) struct ListenerDraft {
     pub websocket: bool,
     /// `websockets_origin`, several times.
     pub origins: Vec<String>,
+    /// `tls_records`, other than `auto`.
+    pub records: Option<Records>,
 }
 
 /// Options of a listener that are otherwise taken from the broker's.

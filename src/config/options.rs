@@ -121,6 +121,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("tls_version", "tlsv1.2", Other(tls::version)),
     listener("ciphers", "", Text(|l, v| put(&mut l.tls.ciphers, v))),
     listener("ciphers_tls1.3", "", Text(|l, v| put(&mut l.tls.ciphers_v13, v))),
+    listener("tls_records", "auto", Other(transport::records)),
     listener("tls_alpn", "", Text(|l, v| put(&mut l.tls.alpn, v))),
 
     // What a listener grants.

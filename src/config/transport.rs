@@ -3,6 +3,7 @@
 use super::error::Misdeed;
 use super::line::Line;
 use super::option::{ListenerDraft, Note};
+use crate::broker::Records;
 
 /// `websockets_origin ORIGIN`: one that pages may have; several lines add up.
 pub(super) fn origin(
@@ -12,6 +13,35 @@ pub(super) fn origin(
 ) -> Result<Note, Misdeed> {
     draft.origins.push(line.word(name)?.into());
     Ok(None)
+}
+
+/// `tls_records auto|packet|full`: whether MQTT packets share a TLS record.
+pub(super) fn records(
+    draft: &mut ListenerDraft,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    draft.records = match line.word(name)? {
+        "auto" => None,
+        "packet" => Some(Records::Packet),
+        "full" => Some(Records::Full),
+        other => {
+            return Err(Misdeed::NotOneOf {
+                name,
+                value: other.into(),
+                choices: "auto, packet, full".into(),
+            });
+        }
+    };
+    Ok(None)
+}
+
+/// What holds where no line says it. Libraries for WebSocket read a record whole, so that nothing waits in it.
+pub(super) fn records_by_default(has_tls: bool, has_websocket: bool) -> Records {
+    match has_tls && !has_websocket {
+        true => Records::ByVersion,
+        false => Records::Full,
+    }
 }
 
 /// `enable_proxy_protocol VERSION`: 1 or 2, or `true` (as HAProxy's `send-proxy` and `send-proxy-v2`). Either version

@@ -530,6 +530,12 @@ impl Outbound {
         overflow::packets(&self.blobs, &self.queues[conn.index()])
     }
 
+    /// Appends the lengths of the packets that are in flight for a connection, in order: the first may be the rest of one,
+    /// the last the beginning of one. Their sum is what `gather` has returned.
+    pub fn parts(&self, conn: ConnId, parts: &mut Vec<u32>) {
+        overflow::parts(&self.blobs, &self.queues[conn.index()], parts);
+    }
+
     /// Drops the oldest QoS 0 messages of a connection until at most `keep` bytes are pending, or no such message is
     /// left. What is in flight, or partly sent, stays.
     pub fn drop_oldest(&mut self, conn: ConnId, keep: u32) -> Dropped {

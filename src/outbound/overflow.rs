@@ -118,6 +118,26 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
     position - written
 }
 
+/// See [`Outbound::parts`].
+pub fn parts(blobs: &Blobs, queue: &Queue, parts: &mut Vec<u32>) {
+    let in_flight = queue.in_flight();
+    let ranges: Vec<Range> = queue.ranges().collect();
+    let mut walk = Walk::new(blobs, &ranges);
+    let mut part = queue.skip();
+    let mut position = 0;
+    while position < in_flight {
+        if part == 0 {
+            // What cannot be read as packets is left together.
+            part = walk.packet().map_or(in_flight, |(_, len)| len);
+        }
+        walk.advance(part, |_| ());
+        let here = part.min(in_flight - position);
+        parts.push(here);
+        position += here;
+        part = 0;
+    }
+}
+
 /// See [`Outbound::packets`].
 pub fn packets(blobs: &Blobs, queue: &Queue) -> u64 {
     let ranges: Vec<Range> = queue.ranges().collect();

@@ -25,6 +25,8 @@ struct Model {
     queued: Vec<Vec<u8>>,
     received: Vec<Vec<u8>>,
     in_flight: Vec<usize>,
+    /// Where packets end in what was queued; none once some were dropped.
+    ends: Vec<Vec<usize>>,
 }
 
 impl Model {
@@ -36,6 +38,7 @@ impl Model {
             queued: vec![vec![]; conns],
             received: vec![vec![]; conns],
             in_flight: vec![0; conns],
+            ends: vec![vec![]; conns],
         }
     }
 
@@ -47,6 +50,7 @@ impl Model {
         for &conn in conns {
             self.out.push(ConnId(conn as u32), range);
             self.queued[conn].extend_from_slice(packet);
+            self.ends[conn].push(self.queued[conn].len());
         }
         self.out.settle();
         self.serve_cancels();
@@ -61,15 +65,37 @@ impl Model {
 
     fn gather(&mut self, conn: usize) {
         if self.in_flight[conn] == 0 {
-            self.in_flight[conn] = self.out.gather(
-                ConnId(conn as u32),
-                0,
-                limits::SEND_BYTES_MAX,
-                &mut Vec::new(),
-            );
+            let max = match conn {
+                3 => limits::TRANSPORT_SEND_BYTES_SPLIT,
+                _ => limits::SEND_BYTES_MAX,
+            };
+            self.in_flight[conn] = self
+                .out
+                .gather(ConnId(conn as u32), 0, max, &mut Vec::new());
+            self.check_parts(conn);
             self.out.settle();
             self.serve_cancels();
         }
+    }
+
+    /// What is in flight is told packet by packet.
+    fn check_parts(&self, conn: usize) {
+        if self.ends[conn].is_empty() {
+            return;
+        }
+        let mut parts = Vec::new();
+        self.out.parts(ConnId(conn as u32), &mut parts);
+        let start = self.received[conn].len();
+        let end = start + self.in_flight[conn];
+        let within = |at: &&usize| (start + 1..end).contains(*at);
+        let mut expected: Vec<usize> = self.ends[conn].iter().filter(within).copied().collect();
+        expected.extend((end > start).then_some(end));
+        let mut at = start;
+        let got = parts.iter().map(|&part| {
+            at += part as usize;
+            at
+        });
+        assert_eq!(got.collect::<Vec<_>>(), expected);
     }
 
     fn sent(&mut self, conn: usize, written: usize) {
@@ -166,6 +192,7 @@ proptest! {
         let before = model.out.pending(ConnId(0));
         let dropped = model.out.drop_oldest(ConnId(0), keep);
         prop_assert_eq!(u64::from(before), u64::from(model.out.pending(ConnId(0))) + dropped.bytes);
+        model.ends[0].clear();
         if model.in_flight[0] > 0 {
             model.sent(0, 100);
         }

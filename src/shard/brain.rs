@@ -56,6 +56,10 @@ pub trait Brain {
     /// Appends where the next bytes to send are, at most `limits::SEND_RANGES_MAX` places and `max` bytes, valid and
     /// unchanged until `on_sent`; returns how many bytes that is.
     fn gather(&mut self, now_ms: u64, conn: ConnId, max: usize, slices: &mut Vec<Slice>) -> usize;
+    /// Whether packets for the connection must not share a TLS record.
+    fn splits(&self, conn: ConnId) -> bool;
+    /// Appends the lengths of the packets that `gather` has pointed at; the first and the last may be parts of one.
+    fn parts(&self, conn: ConnId, parts: &mut Vec<u32>);
     /// The send in flight goes on, and is not over.
     fn on_progress(&mut self, now_ms: u64, conn: ConnId);
     /// The transport cannot go on, for this reason; `on_eof` follows.
@@ -164,6 +168,14 @@ impl Brain for Broker {
     #[inline]
     fn gather(&mut self, now_ms: u64, conn: ConnId, max: usize, slices: &mut Vec<Slice>) -> usize {
         Broker::gather(self, now_ms, conn, max, slices)
+    }
+
+    fn splits(&self, conn: ConnId) -> bool {
+        Broker::splits(self, conn)
+    }
+
+    fn parts(&self, conn: ConnId, parts: &mut Vec<u32>) {
+        Broker::parts(self, conn, parts)
     }
 
     fn on_progress(&mut self, now_ms: u64, conn: ConnId) {

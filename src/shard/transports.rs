@@ -24,6 +24,8 @@ pub(super) struct Transports {
     /// MQTT bytes of one receive.
     plain: Vec<u8>,
     slices: Vec<Slice>,
+    /// Lengths of packets, where they do not share a record.
+    parts: Vec<u32>,
     /// What all of them cost: the sum of their `counted`, and what is lent.
     cost: u64,
     /// Of that, what is with threads that work on handshakes.
@@ -39,6 +41,7 @@ impl Transports {
             waiting: Vec::new(),
             plain: Vec::new(),
             slices: Vec::new(),
+            parts: Vec::new(),
             cost: 0,
             lent: 0,
             charged: 0,
@@ -322,12 +325,21 @@ impl<B: Brain> Shard<B> {
 
     /// Packs what the brain has for a connection whose transport has nothing to send.
     fn pack(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let Some(max) = self.pack_bytes() else {
+        let Some(mut max) = self.pack_bytes() else {
             return self.run_short(conn);
         };
+        let splits = self.brain.splits(conn);
+        if splits {
+            max = max.min(limits::TRANSPORT_SEND_BYTES_SPLIT);
+        }
         let mut slices = std::mem::take(&mut self.transports.slices);
         slices.clear();
         let bytes = self.brain.gather(self.now_ms, conn, max, &mut slices);
+        let mut lengths = std::mem::take(&mut self.transports.parts);
+        lengths.clear();
+        if splits {
+            self.brain.parts(conn, &mut lengths);
+        }
         let parts: smallvec::SmallVec<[&[u8]; 16]> = slices
             .iter()
             // SAFETY: the brain leaves the bytes untouched until `on_sent`, which comes after this function.
@@ -337,10 +349,11 @@ impl<B: Brain> Shard<B> {
             0 => None,
             _ => self.transports.change(conn, |transport| {
                 transport.gathered = bytes;
-                transport.pack(&parts)
+                transport.pack(&parts, &lengths)
             }),
         };
         self.transports.slices = slices;
+        self.transports.parts = lengths;
         if let Some(Err(failure)) = packed {
             self.return_memory(conn)?;
             self.on_transport_failed(conn, &failure)?;

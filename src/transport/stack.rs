@@ -163,11 +163,29 @@ impl Transport {
         (!tls.is_handshaking()).then(|| tls.summary())
     }
 
-    /// Adds these bytes of MQTT to the output: as one WebSocket frame, as few TLS records.
+    /// Adds these bytes of MQTT to the output: as one WebSocket frame, as few TLS records. With `parts`, lengths that add up
+    /// to them, no record and no frame has bytes of two parts.
     ///
     /// # Errors
     /// TLS cannot go on (a connection's keys are used up).
-    pub fn pack(&mut self, mqtt: &[&[u8]]) -> Result<(), Failure> {
+    pub fn pack(&mut self, mqtt: &[&[u8]], parts: &[u32]) -> Result<(), Failure> {
+        match (&mut self.tls, &self.websocket, parts) {
+            (_, _, []) => self.pack_together(mqtt),
+            (Some(tls), None, parts) => Ok(tls.send_parts(mqtt, parts, &mut self.next)?),
+            (Some(tls), Some(_), parts) => {
+                let (framed, parts) = frames(mqtt, parts);
+                Ok(tls.send_parts(&[&framed], &parts, &mut self.next)?)
+            }
+            (None, Some(_), parts) => {
+                let (framed, _) = frames(mqtt, parts);
+                self.next.extend_from_slice(&framed);
+                Ok(())
+            }
+            (None, None, _) => self.pack_together(mqtt),
+        }
+    }
+
+    fn pack_together(&mut self, mqtt: &[&[u8]]) -> Result<(), Failure> {
         let bytes = mqtt.iter().map(|slice| slice.len()).sum();
         let header = WebSocket::header(bytes);
         let header = match self.websocket {
@@ -274,6 +292,23 @@ impl fmt::Debug for Transport {
         let (tls, websocket) = (self.tls.is_some(), self.websocket.is_some());
         write!(f, "Transport {{ tls: {tls}, websocket: {websocket} }}")
     }
+}
+
+/// A WebSocket frame for each part, and their lengths.
+fn frames(mqtt: &[&[u8]], parts: &[u32]) -> (Vec<u8>, Vec<u32>) {
+    let mqtt = mqtt.concat();
+    let mut framed = Vec::with_capacity(mqtt.len() + parts.len() * size_of::<websocket::Header>());
+    let mut lengths = Vec::with_capacity(parts.len());
+    let mut rest = &mqtt[..];
+    for &part in parts {
+        let (part, after) = rest.split_at_checked(part as usize).unwrap_or((rest, &[]));
+        let start = framed.len();
+        framed.extend_from_slice(WebSocket::header(part.len()).as_ref());
+        framed.extend_from_slice(part);
+        lengths.push((framed.len() - start) as u32);
+        rest = after;
+    }
+    (framed, lengths)
 }
 
 /// What lies above TLS.

@@ -58,6 +58,22 @@ impl Client {
     }
 
     fn send(&mut self, first: u8, body: &[u8]) {
+        self.stream
+            .write_all(&Client::packet_of(first, body))
+            .unwrap();
+    }
+
+    /// Publishes a message so many times with QoS 0, all in one write.
+    pub fn publish_burst(&mut self, topic: &str, payload: &[u8], messages: u32) {
+        let mut body = Vec::new();
+        string(&mut body, topic);
+        body.extend_from_slice(self.properties());
+        body.extend_from_slice(payload);
+        let packets = Client::packet_of(0x30, &body).repeat(messages as usize);
+        self.stream.write_all(&packets).unwrap();
+    }
+
+    fn packet_of(first: u8, body: &[u8]) -> Vec<u8> {
         let mut packet = vec![first];
         let mut rest = body.len();
         loop {
@@ -69,7 +85,7 @@ impl Client {
             }
         }
         packet.extend_from_slice(body);
-        self.stream.write_all(&packet).unwrap();
+        packet
     }
 
     fn properties(&self) -> &'static [u8] {

@@ -382,6 +382,12 @@ impl Brain for Puppet {
         Some(conn)
     }
 
+    fn splits(&self, _conn: ConnId) -> bool {
+        false
+    }
+
+    fn parts(&self, _conn: ConnId, _parts: &mut Vec<u32>) {}
+
     fn gather(&mut self, _now_ms: u64, conn: ConnId, max: usize, slices: &mut Vec<Slice>) -> usize {
         let client = &mut self.clients[conn.index()];
         assert!(!client.sending);

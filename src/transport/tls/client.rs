@@ -180,7 +180,8 @@ impl Client {
     /// # Errors
     /// The handshake is not over, or the keys are used up.
     pub fn send(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        pump::send(&mut self.connection, &mut self.kept, plain, out)
+        let whole = [plain.len() as u32];
+        pump::send(&mut self.connection, &mut self.kept, plain, &whole, out)
     }
 
     /// Announces the end.

@@ -132,6 +132,20 @@ impl Tls {
     /// # Errors
     /// The handshake is not over, or the keys are used up.
     pub fn send(&mut self, plain: &[&[u8]], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let bytes: usize = plain.iter().map(|slice| slice.len()).sum();
+        self.send_parts(plain, &[bytes as u32], out)
+    }
+
+    /// Encrypts to the end of `out`. `parts` are lengths that add up to what there is; no record has bytes of two of them.
+    ///
+    /// # Errors
+    /// The handshake is not over, or the keys are used up.
+    pub fn send_parts(
+        &mut self,
+        plain: &[&[u8]],
+        parts: &[u32],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let joined;
         if self.has_failed {
             return Err(Failure::new("TLS has failed before"));
@@ -143,7 +157,7 @@ impl Tls {
                 &joined[..]
             }
         };
-        pump::send(&mut self.connection, &mut self.kept, plain, out)
+        pump::send(&mut self.connection, &mut self.kept, plain, parts, out)
             .map_err(|error| Failure::new(&error))
     }
 

@@ -131,21 +131,32 @@ fn last_words<M: Machine>(machine: &mut M, mut rest: &mut [u8], out: &mut Vec<u8
     }
 }
 
-/// Encrypts, in as few records as possible, to the end of `out`. `kept` is what was received and not used.
+/// Encrypts to the end of `out`: each of `parts`, lengths that add up to what `plain` has, in as few records as possible,
+/// and none of them with bytes of two parts. `kept` is what was received and not used.
 pub(super) fn send<M: Machine>(
     machine: &mut M,
     kept: &mut Vec<u8>,
     plain: &[u8],
+    parts: &[u32],
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
+    let room = |bytes: usize| bytes + bytes.div_ceil(RECORD_BYTES).max(1) * RECORD_OVERHEAD;
     when_writable(machine, kept, out, |traffic, out| {
-        let records = plain.len().div_ceil(RECORD_BYTES).max(1);
-        fit(out, plain.len() + records * RECORD_OVERHEAD, |room| {
-            traffic
-                .encrypt(plain, room)
-                .map_err(|error| (required(&error), error))
-        })
-        .map_err(|error| format!("TLS cannot send: {error}"))
+        let wanted = parts.iter().map(|&part| room(part as usize)).sum();
+        // Exactly: how much is charged is what is there.
+        out.reserve_exact(wanted);
+        let mut rest = plain;
+        for &part in parts {
+            let (plain, after) = rest.split_at_checked(part as usize).unwrap_or((rest, &[]));
+            rest = after;
+            fit(out, room(plain.len()), |room| {
+                traffic
+                    .encrypt(plain, room)
+                    .map_err(|error| (required(&error), error))
+            })
+            .map_err(|error| format!("TLS cannot send: {error}"))?;
+        }
+        Ok(())
     })
 }
 

@@ -176,7 +176,7 @@ fn talk(server: &Arc<Server>, config: &Arc<rustls::ClientConfig>, name: &str, si
         if !end.peer.connection.is_handshaking() && !said && end.refusal.is_none() {
             said = true;
             let Peer { connection, kept } = &mut end.peer;
-            pump::send(connection, kept, b"hello", &mut to_server).unwrap();
+            pump::send(connection, kept, b"hello", &[5], &mut to_server).unwrap();
         }
         if to_server.is_empty() || end.failure.is_some() {
             break;
@@ -459,7 +459,7 @@ fn talk_badly(
         }
         if !peer.connection.is_handshaking() && round < 4 {
             let Peer { connection, kept } = &mut peer;
-            let _ = pump::send(connection, kept, b"hello", &mut to_server);
+            let _ = pump::send(connection, kept, b"hello", &[5], &mut to_server);
         }
     }
     tls.close(&mut Vec::new());
@@ -481,5 +481,52 @@ proptest::proptest! {
             ..material(ca)
         });
         talk_badly(&server, &peer_plan(&ca.pem, Some(own)), at, by, size);
+    }
+}
+
+/// Lengths of the records of a stream.
+fn records(mut bytes: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some((header, rest)) = bytes.split_at_checked(5) {
+        let len = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        lengths.push(len);
+        bytes = &rest[len..];
+    }
+    assert!(bytes.is_empty());
+    lengths
+}
+
+#[test]
+fn parts_share_no_record() {
+    let authority = Authority::new("ca");
+    let server = server(material(&authority));
+    let mut end = talk(
+        &server,
+        &peer_plan(&authority.pem, None),
+        "localhost",
+        1 << 16,
+    );
+    let plain: Vec<u8> = (0..40_000).map(|at| at as u8).collect();
+    let (mut out, slices) = (Vec::new(), [&plain[..7], &plain[7..]]);
+    end.tls.send(&slices, &mut out).unwrap();
+    assert_eq!(records(&out).len(), 3);
+    let together = std::mem::take(&mut out);
+    end.tls
+        .send_parts(&slices, &[2, 10, 20_000, 19_988], &mut out)
+        .unwrap();
+    let overhead = records(&together)[0] - (1 << 14);
+    let payloads = records(&out).into_iter().map(|len| len - overhead);
+    let expected = [
+        2,
+        10,
+        1 << 14,
+        20_000 - (1 << 14),
+        1 << 14,
+        19_988 - (1 << 14),
+    ];
+    assert_eq!(payloads.collect::<Vec<_>>(), expected);
+    for sent in [together, out] {
+        let got = end.peer.receive(&sent, &mut Vec::new()).unwrap();
+        assert!(got == plain);
     }
 }
