@@ -100,13 +100,15 @@ impl Outbound {
     /// Makes an empty queue for a new connection.
     pub fn open(&mut self, conn: ConnId) {
         self.queues.ensure(conn.index(), Queue::default);
-        debug_assert!(self.queues[conn.index()].is_empty());
+        debug_assert!(self.queues[conn.index()].is_new());
     }
 
-    /// Forgets what is queued for a connection. Nothing of it may be in flight any more.
+    /// Forgets everything of a connection. Nothing of it may be in flight any more; where something is all the same, as in a
+    /// caller's error, it is no longer: the number's next owner begins with nothing.
     pub fn close(&mut self, conn: ConnId) {
         let queue = &mut self.queues[conn.index()];
         debug_assert_eq!(queue.in_flight(), 0);
+        self.in_flight -= usize::from(queue.in_flight() > 0);
         self.pending -= u64::from(queue.pending());
         let blobs = &mut self.blobs;
         if let Some(list) = queue.clear(|range| blobs.leave(range.blob)) {

@@ -59,6 +59,13 @@ impl Queue {
         self.pending == 0
     }
 
+    /// Whether nothing is left of an earlier owner.
+    pub fn is_new(&self) -> bool {
+        self.len() == 0
+            && (self.pending, self.in_flight, self.skip) == (0, 0, 0)
+            && self.flags & !DIRTY == 0
+    }
+
     pub fn pending(&self) -> u32 {
         self.pending
     }
@@ -247,12 +254,14 @@ impl Queue {
         self.flags |= ALIASES;
     }
 
-    /// Back to the state of a queue that was never used.
+    /// Back to the state of a queue that was never used, but for the mark of being in the list of dirty ones: there it finds an
+    /// empty queue, or a new owner's output, and both are fine.
     pub fn clear(&mut self, leave: impl FnMut(Range)) -> Option<List> {
         let list = self.consume(self.pending, leave);
-        self.skip = 0;
-        // A mark that is left in the list of dirty ones finds an empty queue, or a new owner's output: both are fine.
-        self.flags &= DIRTY;
+        *self = Queue {
+            flags: self.flags & DIRTY,
+            ..Queue::default()
+        };
         list
     }
 }

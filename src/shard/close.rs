@@ -188,11 +188,6 @@ impl<B: Brain> Shard<B> {
         if !flags.has(Flags::GIVEN) {
             self.shared.release(listener, flags.has(Flags::TLS));
         }
-        if flags.has(Flags::TRANSPORT) {
-            drop(self.transports.take(conn));
-        }
-        self.release_source(conn);
-        self.connections.remove(conn);
-        self.brain.on_closed(self.now_ms, conn);
+        self.end(conn);
     }
 }

@@ -44,6 +44,8 @@ impl Flags {
     pub const COUNTED: Flags = Flags(1 << 16);
     /// Received so much in a row that no buffer was left.
     pub const TOOK_BUFFERS: Flags = Flags(1 << 17);
+    /// The brain has lent bytes and waits to hear what became of them (`loans.rs`).
+    pub const LENT: Flags = Flags(1 << 18);
 
     /// On its way out, one way or another.
     pub const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);

@@ -128,6 +128,9 @@ impl<B: Brain> Shard<B> {
         let theirs = UserData::new(Op::Given, u32::from(self.id.0), ticket);
         let submission = ops::give(ring, entry.slot, theirs, entry.user_data(Op::Give, conn));
         entry.in_flight += 1;
+        // What is packed goes with the transport.
+        let packed = self.transports.take_packed(conn);
+        self.repay(conn, packed);
         let transport = self.transports.take(conn);
         self.giving.insert(conn, Departure::UnderWay(to, ticket));
         let adopt = ShardMessage::Adopt {

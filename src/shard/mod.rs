@@ -24,6 +24,7 @@ mod error;
 mod handover;
 mod handshake;
 mod inherited;
+mod loans;
 mod memory;
 mod mesh_side;
 mod metrics;

@@ -27,6 +27,11 @@ impl Run {
         (self.conn, self.bytes) = (Some(conn), before + bytes);
     }
 
+    /// The next connection with this number has received nothing yet.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.conn.take_if(|last| *last == conn);
+    }
+
     fn is_flood_of(&self, conn: ConnId) -> bool {
         self.conn == Some(conn) && self.bytes >= limits::FLOOD_BYTES
     }

@@ -114,7 +114,7 @@ impl<B: Brain> Shard<B> {
             }
             _ => ops::send_vectored(entry.slot, self.arena.header(first), user_data),
         };
-        entry.flags.set(Flags::SENDING);
+        entry.flags.set(Flags::SENDING.or(Flags::LENT));
         entry.in_flight += 1;
         self.metrics.add(Metric::Sends, 1);
         // SAFETY: the bytes belong to the brain, which leaves them untouched until `on_sent`, called by this send's
@@ -135,9 +135,9 @@ impl<B: Brain> Shard<B> {
         let leaving = entry.flags.has(Flags::LEAVING);
         let written = completion.result.max(0) as usize;
         if entry.flags.has(Flags::TRANSPORT) {
-            self.on_transport_sent(conn, written, completion.result < 0);
+            self.on_transport_sent(conn, written);
         } else {
-            self.brain.on_sent(self.now_ms, conn, written);
+            self.repay(conn, written);
         }
         if completion.result < 0 {
             self.on_send_failed(conn, -completion.result)?;

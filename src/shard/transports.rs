@@ -16,9 +16,20 @@ use super::connections::{Connection, Flags};
 use super::handover::Departure;
 use super::{Brain, Metric, Shard, ShardError};
 
+/// What is kept for one connection.
+#[derive(Default)]
+struct Place {
+    /// Elsewhere while a thread works on its handshake.
+    transport: Option<Box<Transport>>,
+    /// Bytes of the brain that its output was made of, and that are still lent.
+    packed: usize,
+    /// Bytes of its output that the socket took while it was elsewhere.
+    taken: usize,
+}
+
 /// By connection. Empty, and nothing is looked up, where all listeners are plain.
 pub(super) struct Transports {
-    entries: Table<Option<Box<Transport>>>,
+    places: Table<Place>,
     /// Connections whose transport has output; some of them have none any more, or are there twice.
     waiting: Vec<ConnId>,
     /// MQTT bytes of one receive.
@@ -37,7 +48,7 @@ pub(super) struct Transports {
 impl Transports {
     pub fn new() -> Self {
         Transports {
-            entries: Table::new(),
+            places: Table::new(),
             waiting: Vec::new(),
             plain: Vec::new(),
             slices: Vec::new(),
@@ -49,7 +60,7 @@ impl Transports {
     }
 
     pub fn get(&self, conn: ConnId) -> Option<&Transport> {
-        self.entries.get(conn.index())?.as_deref()
+        self.places.get(conn.index())?.transport.as_deref()
     }
 
     /// Has something done to one, and counts what it costs anew.
@@ -58,7 +69,8 @@ impl Transports {
         conn: ConnId,
         change: impl FnOnce(&mut Transport) -> R,
     ) -> Option<R> {
-        let transport = self.entries.get_mut(conn.index())?.as_deref_mut()?;
+        let place = self.places.get_mut(conn.index())?;
+        let transport = place.transport.as_deref_mut()?;
         let result = change(transport);
         let cost = transport.cost();
         self.cost = self.cost - transport.counted + cost;
@@ -67,18 +79,46 @@ impl Transports {
     }
 
     pub fn put(&mut self, conn: ConnId, mut transport: Box<Transport>) {
-        while self.entries.len() <= conn.index() {
-            self.entries.push(None);
-        }
+        self.places.ensure(conn.index(), Place::default);
+        let place = &mut self.places[conn.index()];
+        transport.took(std::mem::take(&mut place.taken));
         transport.counted = transport.cost();
         self.cost += transport.counted;
-        self.entries[conn.index()] = Some(transport);
+        place.transport = Some(transport);
     }
 
     pub fn take(&mut self, conn: ConnId) -> Option<Box<Transport>> {
-        let transport = self.entries.get_mut(conn.index())?.take()?;
+        let transport = self.places.get_mut(conn.index())?.transport.take()?;
         self.cost -= transport.counted;
         Some(transport)
+    }
+
+    /// The connection has ended: the next with its number begins with nothing.
+    pub fn forget(&mut self, conn: ConnId) {
+        drop(self.take(conn));
+        if let Some(place) = self.places.get_mut(conn.index()) {
+            *place = Place::default();
+        }
+    }
+
+    /// So many bytes of the brain's are in the output now.
+    fn set_packed(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(place) = self.places.get_mut(conn.index()) {
+            place.packed = bytes;
+        }
+    }
+
+    /// The bytes of the brain that its output was made of, when it is to hear of them.
+    pub fn take_packed(&mut self, conn: ConnId) -> usize {
+        let place = self.places.get_mut(conn.index());
+        place.map_or(0, |place| std::mem::take(&mut place.packed))
+    }
+
+    /// The socket has taken so many bytes of output that a thread has with it.
+    fn took_meanwhile(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(place) = self.places.get_mut(conn.index()) {
+            place.taken += bytes;
+        }
     }
 
     /// One is with a thread that works on its handshake, and still counts.
@@ -109,7 +149,7 @@ impl Transports {
     /// Compares the sum with what they cost one by one.
     #[cfg(test)]
     fn check(&self) {
-        let counted: u64 = (0..self.entries.len())
+        let counted: u64 = (0..self.places.len())
             .filter_map(|index| self.get(ConnId(index as u32)))
             .map(Transport::cost)
             .sum();
@@ -345,12 +385,17 @@ impl<B: Brain> Shard<B> {
             // SAFETY: the brain leaves the bytes untouched until `on_sent`, which comes after this function.
             .map(|slice| unsafe { std::slice::from_raw_parts(slice.base, slice.len) })
             .collect();
+        if bytes > 0
+            && let Some(entry) = self.connections.get(conn)
+        {
+            entry.flags.set(Flags::LENT);
+            self.transports.set_packed(conn, bytes);
+        }
         let packed = match bytes {
             0 => None,
-            _ => self.transports.change(conn, |transport| {
-                transport.gathered = bytes;
-                transport.pack(&parts, &lengths)
-            }),
+            _ => self
+                .transports
+                .change(conn, |transport| transport.pack(&parts, &lengths)),
         };
         self.transports.slices = slices;
         self.transports.parts = lengths;
@@ -361,27 +406,25 @@ impl<B: Brain> Shard<B> {
         Ok(())
     }
 
-    /// A send of a transport's output is over.
-    pub(super) fn on_transport_sent(&mut self, conn: ConnId, written: usize, has_failed: bool) {
+    /// A send of a transport's output is over, and the socket took so much of it. What it did not take is sent again, and
+    /// lent until then, or until the connection ends.
+    pub(super) fn on_transport_sent(&mut self, conn: ConnId, written: usize) {
         let sent = self.transports.change(conn, |transport| {
-            let is_over = transport.took(written) || has_failed;
-            let gathered = match is_over {
-                true => std::mem::take(&mut transport.gathered),
-                false => 0,
-            };
-            (is_over, transport.has_output(), gathered)
+            (transport.took(written), transport.has_output())
         });
-        let Some((is_over, rest, gathered)) = sent else {
-            return;
+        let Some((is_over, rest)) = sent else {
+            return self.transports.took_meanwhile(conn, written);
         };
-        if gathered > 0 {
-            self.brain.on_sent(self.now_ms, conn, gathered);
-        } else if written > 0 && !is_over {
+        let mut was_lent = false;
+        if is_over {
+            let packed = self.transports.take_packed(conn);
+            was_lent = self.repay(conn, packed);
+        } else if written > 0 {
             self.brain.on_progress(self.now_ms, conn);
         }
         // The brain may have asked to send while an answer of the transport's own was under way, and is not told of the
         // end of that: it is asked again.
-        let was_answer = is_over && gathered == 0 && !has_failed;
+        let was_answer = is_over && !was_lent;
         if rest || was_answer {
             self.transports.wait(conn);
         }
@@ -396,13 +439,8 @@ impl<B: Brain> Shard<B> {
         if !has_transport {
             return self.cancel_send(conn);
         }
-        let gathered = self
-            .transports
-            .change(conn, |transport| std::mem::take(&mut transport.gathered))
-            .unwrap_or(0);
-        if gathered > 0 {
-            self.brain.on_sent(self.now_ms, conn, gathered);
-        }
+        let packed = self.transports.take_packed(conn);
+        self.repay(conn, packed);
         Ok(())
     }
 

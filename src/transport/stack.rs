@@ -55,8 +55,6 @@ pub struct Transport {
     taken: usize,
     /// What follows.
     next: Vec<u8>,
-    /// Bytes of MQTT in `sending` that the brain waits to hear of.
-    pub gathered: usize,
     /// Bytes that it was last counted with; kept here for who counts.
     pub counted: u64,
 }
@@ -81,7 +79,6 @@ impl Transport {
             sending: Vec::new(),
             taken: 0,
             next: Vec::new(),
-            gathered: 0,
             counted: 0,
         })
     }

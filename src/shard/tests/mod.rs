@@ -6,6 +6,8 @@ mod limits;
 mod memory;
 mod moving;
 mod overload;
+mod short_sends;
 mod streams;
+mod wires;
 mod with_broker;
 mod world;
