@@ -61,7 +61,7 @@ impl Queue {
 
     /// Whether nothing is left of an earlier owner.
     pub fn is_new(&self) -> bool {
-        self.len() == 0
+        self.first.len == 0
             && (self.pending, self.in_flight, self.skip) == (0, 0, 0)
             && self.flags & !DIRTY == 0
     }
