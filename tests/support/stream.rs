@@ -1,0 +1,186 @@
+//! A client over any transport that does not mind how its connection ends.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use firehose::transport::{tls, websocket};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::support::PATIENCE;
+
+/// What lies between socket and MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Plain,
+    Tls,
+    WebSocket,
+    Both,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 4] = [Kind::Plain, Kind::Tls, Kind::WebSocket, Kind::Both];
+}
+
+/// One connection. What fails after the handshakes is not told: the other side may have ended.
+pub struct Stream {
+    socket: TcpStream,
+    tls: Option<tls::Client>,
+    websocket: Option<websocket::Client>,
+}
+
+impl Stream {
+    /// Connects and has the handshakes done; `None` when the other side does not let it. With a receive buffer of so many
+    /// bytes, where one is given.
+    pub fn connect(kind: Kind, to: SocketAddr, receive_buffer: Option<usize>) -> Option<Stream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes).ok()?;
+        }
+        socket.connect_timeout(&to.into(), PATIENCE).ok()?;
+        socket.set_tcp_nodelay(true).ok()?;
+        let mut stream = Stream {
+            socket: socket.into(),
+            tls: None,
+            websocket: None,
+        };
+        let mut out = Vec::new();
+        if matches!(kind, Kind::Tls | Kind::Both) {
+            let verify = tls::Verify::Nothing;
+            let plan = tls::ClientPlan::new("localhost", verify, tls::Minimum::V12, false).ok()?;
+            stream.tls = Some(tls::Client::new(&plan, &mut out).ok()?);
+            stream.socket.write_all(&out).ok()?;
+            stream.wait(|stream| stream.tls.as_ref().is_some_and(|tls| !tls.is_handshaking()))?;
+        }
+        if matches!(kind, Kind::WebSocket | Kind::Both) {
+            out.clear();
+            stream.websocket = Some(websocket::Client::new("localhost", &mut out));
+            stream.send_below(&out)?;
+            stream.wait(|stream| {
+                let websocket = stream.websocket.as_ref();
+                websocket.is_some_and(|websocket| websocket.is_open())
+            })?;
+        }
+        Some(stream)
+    }
+
+    fn wait(&mut self, is_so: impl Fn(&Stream) -> bool) -> Option<()> {
+        self.socket.set_read_timeout(Some(PATIENCE)).ok()?;
+        while !is_so(self) {
+            self.read(16 << 10)?;
+        }
+        Some(())
+    }
+
+    /// Sends a packet, as far as the socket takes it within a while.
+    pub fn send(&mut self, packet: &[u8]) {
+        let mut framed = Vec::new();
+        match &self.websocket {
+            Some(websocket) => websocket.send([1, 2, 3, 4], packet, &mut framed),
+            None => framed.extend_from_slice(packet),
+        }
+        self.send_below(&framed);
+    }
+
+    fn send_below(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut out = Vec::new();
+        match &mut self.tls {
+            Some(tls) => tls.send(bytes, &mut out).ok()?,
+            None => out.extend_from_slice(bytes),
+        }
+        let patience = Some(Duration::from_millis(500));
+        self.socket.set_write_timeout(patience).ok()?;
+        self.socket.write_all(&out).ok()
+    }
+
+    /// Reads once, at most so many bytes; `None` at the end, whatever it is.
+    fn read(&mut self, max: usize) -> Option<()> {
+        let mut bytes = vec![0; max];
+        let len = self.socket.read(&mut bytes).ok().filter(|len| *len > 0)?;
+        let (mut out, mut plain) = (Vec::new(), Vec::new());
+        match &mut self.tls {
+            Some(tls) => drop(tls.receive(&mut bytes[..len], &mut out, &mut plain).ok()?),
+            None => plain.extend_from_slice(&bytes[..len]),
+        }
+        if !out.is_empty() {
+            self.socket.write_all(&out).ok()?;
+        }
+        if let Some(websocket) = &mut self.websocket {
+            websocket
+                .receive(&mut plain, &mut Vec::new(), &mut |_| {})
+                .ok()?;
+        }
+        Some(())
+    }
+
+    /// Reads for a while, so many bytes at a time.
+    pub fn read_for(&mut self, time: Duration, max: usize) {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let is_over = left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err();
+            if is_over || self.read(max).is_none() {
+                return;
+            }
+        }
+    }
+
+    pub fn half_close(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    pub fn reset_on_close(&self) {
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Announces the end in the terms of its transport.
+    pub fn say_goodbye(&mut self) {
+        let mut frame = Vec::new();
+        if let Some(websocket) = &self.websocket {
+            websocket.close(&mut frame);
+            self.send_below(&frame);
+        }
+        let mut out = Vec::new();
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut out);
+        }
+        let _ = self.socket.write_all(&out);
+    }
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
+}
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    let mut rest = body.len();
+    loop {
+        let low = (rest % 128) as u8;
+        rest /= 128;
+        packet.push(if rest > 0 { low | 0x80 } else { low });
+        if rest == 0 {
+            break;
+        }
+    }
+    packet.extend_from_slice(body);
+    packet
+}
+
+/// CONNECT of MQTT 3.1.1, with a session that ends with the connection.
+pub fn connect_packet(id: &str) -> Vec<u8> {
+    packet(
+        0x10,
+        &[b"\0\x04MQTT\x04\x02\0\x3c", &string(id)[..]].concat(),
+    )
+}
+
+/// SUBSCRIBE with QoS 0.
+pub fn subscribe_packet(filter: &str) -> Vec<u8> {
+    packet(0x82, &[&[0, 1], &string(filter)[..], &[0]].concat())
+}
+
+/// PUBLISH with QoS 0.
+pub fn publish_packet(topic: &str, payload: &[u8]) -> Vec<u8> {
+    packet(0x30, &[&string(topic)[..], payload].concat())
+}
