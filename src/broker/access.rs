@@ -17,6 +17,23 @@ use super::settings::{LogKind, Settings};
 use crate::access::{self, Acl, Answer, Client, Decisions, Judgement};
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::Publish;
+use crate::mqtt::message::Message;
+
+/// Whether there are rules for a session from here on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    pub is_guarded: bool,
+    /// They are others than those that held so far, so that what was offered to it by those may not be its to read.
+    pub has_changed: bool,
+}
+
+impl Joined {
+    /// There are none.
+    pub const FREE: Joined = Joined {
+        is_guarded: false,
+        has_changed: false,
+    };
+}
 
 /// What all sessions of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +55,7 @@ struct Group {
 
 /// See the module.
 pub struct Rights {
+    /// The last one is nobody's, and denies everything.
     acls: Vec<Arc<Acl>>,
     /// By listener.
     of_listener: Vec<Option<u16>>,
@@ -52,12 +70,14 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// `None` if no listener has an ACL file.
-    pub fn new(settings: &Settings, seed: u64) -> Option<Box<Rights>> {
+    /// `None` if no listener has an ACL file. Rules that are equal to some of `old` are these, whatever file they are from.
+    pub fn new(settings: &Settings, seed: u64, old: Option<&Rights>) -> Option<Box<Rights>> {
+        let old = old.map_or(&[][..], |old| &old.acls);
         let mut acls: Vec<Arc<Acl>> = Vec::new();
         let mut of_listener = Vec::new();
         for listener in &settings.listeners {
             let index = listener.acl.as_ref().map(|acl| {
+                let acl = old.iter().find(|old| old == &acl).unwrap_or(acl);
                 let known = acls.iter().position(|other| Arc::ptr_eq(other, acl));
                 known.unwrap_or_else(|| {
                     acls.push(acl.clone());
@@ -67,6 +87,7 @@ impl Rights {
             of_listener.push(index);
         }
         (!acls.is_empty()).then(|| {
+            acls.push(Arc::default());
             Box::new(Rights {
                 acls,
                 of_listener,
@@ -81,24 +102,35 @@ impl Rights {
         })
     }
 
-    /// A client has been let in: the rules of its listener and user name hold for its session from here on. Returns
-    /// whether there are any.
+    /// The rules of this listener and user name hold for a session from here on; without a listener it may do nothing.
     pub fn join(
         &mut self,
         session: SessionId,
-        listener: u16,
+        listener: Option<u16>,
         user: Option<&str>,
         client_id: &str,
-    ) -> bool {
-        self.leave(session);
-        let Some(Some(acl)) = self.of_listener.get(usize::from(listener)).copied() else {
-            return false;
+    ) -> Joined {
+        let acl = match listener {
+            Some(listener) => self.of_listener.get(usize::from(listener)).copied(),
+            None => Some(Some((self.acls.len() - 1) as u16)),
+        };
+        let Some(Some(acl)) = acl else {
+            self.leave(session);
+            return Joined::FREE;
         };
         let key = Key {
             acl,
             user: user.map(Box::from),
             with_patterns: self.acls[usize::from(acl)].suits_patterns(user, client_id),
         };
+        let joined = Joined {
+            is_guarded: true,
+            has_changed: self.key(session) != Some(&key),
+        };
+        if !joined.has_changed {
+            return joined;
+        }
+        self.leave(session);
         let group = match self.index.get(&key) {
             Some(&group) => group,
             None => self.new_group(key),
@@ -108,7 +140,22 @@ impl Rights {
             self.group_of.resize(session.index() + 1, NONE);
         }
         self.group_of[session.index()] = group;
-        true
+        joined
+    }
+
+    /// Whether the same rules hold for a session as before, of those with which a reload found it.
+    pub fn agrees(&self, old: Option<&Rights>, session: SessionId) -> bool {
+        let rules = |rights: &Rights| {
+            let key = rights.key(session)?;
+            let acl = Arc::as_ptr(&rights.acls[usize::from(key.acl)]);
+            Some((acl, key.user.clone(), key.with_patterns))
+        };
+        rules(self) == old.and_then(rules)
+    }
+
+    fn key(&self, session: SessionId) -> Option<&Key> {
+        let group = *self.group_of.get(session.index())?;
+        Some(&self.groups.get(group as usize)?.key)
     }
 
     fn new_group(&mut self, key: Key) -> u32 {
@@ -132,15 +179,6 @@ impl Rights {
         };
         self.index.insert(key, index);
         index
-    }
-
-    /// By which listener, as far as that matters, and under which user name rules hold for a session.
-    pub fn held_for(&self, session: SessionId) -> Option<(u16, Option<Box<str>>)> {
-        let group = *self.group_of.get(session.index())?;
-        let key = &self.groups.get(group as usize)?.key;
-        let is_its = |acl: &Option<u16>| *acl == Some(key.acl);
-        let listener = self.of_listener.iter().position(is_its)?;
-        Some((listener as u16, key.user.clone()))
     }
 
     /// A session ends.
@@ -225,6 +263,13 @@ impl Clients {
         self.rights.is_none() || self.may(session, access::Access::Write, topic, &mut 0)
     }
 
+    /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
+    #[cold]
+    pub fn may_still_read(&mut self, session: SessionId, message: &Message) -> bool {
+        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        self.may_read(session, topic, &mut 0)
+    }
+
     fn may(
         &mut self,
         session: SessionId,
@@ -276,7 +321,7 @@ mod tests {
             listeners: listeners.collect(),
             ..Settings::default()
         };
-        Rights::new(&settings, 1)
+        Rights::new(&settings, 1, None)
     }
 
     fn may(rights: &mut Rights, session: u32, access: access::Access, topic: &str) -> bool {
@@ -295,10 +340,20 @@ mod tests {
     fn sessions_of_one_user_name_are_one_group() {
         let mut rights = rights(&[Some("topic read #\n"), None]).unwrap();
         for session in 0..100 {
-            assert!(rights.join(SessionId(session), 0, None, "c"));
+            let joined = rights.join(SessionId(session), Some(0), None, "c");
+            assert!(joined.is_guarded && joined.has_changed);
         }
-        assert!(rights.join(SessionId(100), 0, Some("u"), "c"));
-        assert!(!rights.join(SessionId(101), 1, Some("u"), "c"));
+        assert!(!rights.join(SessionId(7), Some(0), None, "c").has_changed);
+        assert!(
+            rights
+                .join(SessionId(100), Some(0), Some("u"), "c")
+                .is_guarded
+        );
+        assert!(
+            !rights
+                .join(SessionId(101), Some(1), Some("u"), "c")
+                .is_guarded
+        );
         assert_eq!((rights.groups.len(), rights.index.len()), (2, 2));
         assert!(may(&mut rights, 7, access::Access::Read, "t"));
         assert!(!may(&mut rights, 7, access::Access::Write, "t"));
@@ -314,25 +369,25 @@ mod tests {
     #[test]
     fn a_group_that_takes_the_place_of_another_inherits_nothing() {
         let mut rights = rights(&[Some("user u\ntopic read t\nuser v\n")]).unwrap();
-        rights.join(SessionId(0), 0, Some("u"), "c");
+        rights.join(SessionId(0), Some(0), Some("u"), "c");
         assert!(may(&mut rights, 0, access::Access::Read, "t"));
         rights.leave(SessionId(0));
-        rights.join(SessionId(1), 0, Some("v"), "c");
+        rights.join(SessionId(1), Some(0), Some("v"), "c");
         assert_eq!(rights.groups.len(), 1);
         assert!(!may(&mut rights, 1, access::Access::Read, "t"));
         // The same session comes back under another name.
-        rights.join(SessionId(1), 0, Some("u"), "c");
+        rights.join(SessionId(1), Some(0), Some("u"), "c");
         assert!(may(&mut rights, 1, access::Access::Read, "t"));
-        rights.join(SessionId(1), 0, Some("v"), "c");
+        rights.join(SessionId(1), Some(0), Some("v"), "c");
         assert!(!may(&mut rights, 1, access::Access::Read, "t"));
     }
 
     #[test]
     fn with_a_client_id_in_a_pattern_each_session_is_asked_for_itself() {
         let mut rights = rights(&[Some("pattern read of/%c\ntopic read all\n")]).unwrap();
-        rights.join(SessionId(1), 0, None, "c1");
-        rights.join(SessionId(2), 0, None, "c2");
-        rights.join(SessionId(3), 0, None, "#");
+        rights.join(SessionId(1), Some(0), None, "c1");
+        rights.join(SessionId(2), Some(0), None, "c2");
+        rights.join(SessionId(3), Some(0), None, "#");
         assert_eq!(rights.index.len(), 2, "patterns are not for the third");
         for (session, topic, expected) in [
             (1, "of/c1", true),

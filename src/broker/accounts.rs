@@ -96,6 +96,7 @@ impl Clients {
             + self.sessions.memory()
             + self.index_memory()
             + self.timers.memory()
+            + self.absent.memory()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+use super::absent::Absent;
 use super::access::Rights;
 use super::counters::Counters;
 use super::cut::Turn;
@@ -20,8 +21,9 @@ use crate::ids::{ConnId, SessionId, ShardId};
 use crate::index::Index;
 use crate::limits;
 use crate::mqtt::Version;
+use crate::mqtt::message::Message;
 use crate::outbound::Outbound;
-use crate::session::{Aliases, Bounds, Session, SlowPolicy};
+use crate::session::{Aliases, Bounds, Origin, Session, SlowPolicy};
 use crate::table::Table;
 use std::hash::BuildHasher;
 
@@ -197,8 +199,12 @@ pub struct Clients {
     pub replies_to: ConnId,
     /// Connections whose answers have grown past every bound; ended with the event.
     pub overflowing: Vec<ConnId>,
+    /// Messages of shared subscriptions that their members may not read any more; given to others with the event.
+    pub passed_over: Vec<(SessionId, Origin, Arc<Message>)>,
     /// What clients may do; absent without an ACL file.
     pub rights: Option<Box<Rights>>,
+    /// Whose the sessions are whose clients are away.
+    pub absent: Absent,
     /// Lines about what is refused to clients.
     pub refusal_lines: RefusalLines,
     serials: u64,
@@ -207,7 +213,8 @@ pub struct Clients {
 impl Clients {
     pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Self {
         Clients {
-            rights: Rights::new(&settings, seed),
+            rights: Rights::new(&settings, seed, None),
+            absent: Absent::new(seed),
             settings,
             shard,
             shards,
@@ -233,6 +240,7 @@ impl Clients {
             replies: Vec::new(),
             replies_to: ConnId(NONE),
             overflowing: Vec::new(),
+            passed_over: Vec::new(),
             refusal_lines: RefusalLines::default(),
             serials: 0,
         }
@@ -372,6 +380,7 @@ impl Clients {
         if let Some(rights) = &mut self.rights {
             rights.leave(session);
         }
+        self.absent.forget(session);
         self.lease.give(Account::Connections, taken.memory() as u64);
         let hash = self.hash(&taken.client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);

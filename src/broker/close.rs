@@ -64,6 +64,11 @@ impl Broker {
                 self.shut(now_ms, conn, CloseHow::Now);
             }
         }
+        if !self.clients.passed_over.is_empty() {
+            for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
+                self.return_shared(now_ms, origin, session, message);
+            }
+        }
         self.clients.out.settle();
     }
 
@@ -195,6 +200,9 @@ impl Broker {
             will.due_ms = now_ms + u64::from(delay_s) * 1000;
         }
         let next_ms = entry.next_deadline_ms();
+        let user = self.identities.name(conn);
+        let name = self.clients.listener(conn).name.clone();
+        self.clients.absent.keep(session, user, &name);
         self.leave_shared(now_ms, session, false);
         if will_delay_s == Some(0) {
             self.publish_will(now_ms, session);

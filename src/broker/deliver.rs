@@ -508,9 +508,14 @@ impl Clients {
             if !has_window || self.out.pending(conn) >= pending_max {
                 return accounts::charge_flow(&mut self.lease, flow);
             }
+            let is_doubted = flow.has_doubted();
             let Some(delivery) = flow.pop() else { return };
             self.unstore(&delivery.message);
             let message = &delivery.message;
+            if is_doubted && !self.may_still_read(session, message) {
+                self.pass_over(session, &delivery);
+                continue;
+            }
             if message.expires_at_ms <= now_ms {
                 self.counters.publish_dropped += 1;
                 continue;
@@ -527,6 +532,17 @@ impl Clients {
         flow_of(&mut self.sessions[session.index()], |flow| {
             accounts::charge_flow(&mut self.lease, flow);
         });
+    }
+}
+
+impl Clients {
+    /// A message that waited for a session is not for it: one of a shared subscription is for another member.
+    #[cold]
+    fn pass_over(&mut self, session: SessionId, delivery: &Delivery) {
+        if delivery.origin.group().is_some() {
+            let message = delivery.message.clone();
+            self.passed_over.push((session, delivery.origin, message));
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
+mod absent;
 mod access;
 mod accounts;
 mod asking;

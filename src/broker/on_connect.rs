@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::access::Joined;
 use super::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::on_identified::PeerName;
@@ -20,7 +21,7 @@ use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
     Version, connect_version_hint,
 };
-use crate::session::{Aliases, EXPIRY_NEVER, InFlight, Progress, SlowPolicy, Will};
+use crate::session::{Aliases, EXPIRY_NEVER, Flow, InFlight, Progress, SlowPolicy, Will};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -336,9 +337,12 @@ impl Broker {
             .session(session)
             .and_then(|entry| entry.flow.as_ref())
             .is_some_and(|flow| flow.holds_qos0());
-        let guarded = self.guard(conn, session, connect);
+        let joined = self.guard(conn, session, connect);
+        if joined.has_changed {
+            self.clients.doubt(session);
+        }
         let flags = (u8::from(is_v5) * HOT_V5)
-            | (u8::from(guarded) * HOT_GUARDED)
+            | (u8::from(joined.is_guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
         let hot = &mut self.clients.hot[session.index()];
@@ -373,9 +377,10 @@ impl Broker {
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
     }
 
-    /// From here on the rules of its listener and user name hold for the session. Returns whether there are any.
-    fn guard(&mut self, conn: ConnId, session: SessionId, connect: &Connect<'_>) -> bool {
-        let listener = self.clients.conns[conn.index()].listener;
+    /// From here on the rules of its listener and user name hold for the session.
+    fn guard(&mut self, conn: ConnId, session: SessionId, connect: &Connect<'_>) -> Joined {
+        let listener = Some(self.clients.conns[conn.index()].listener);
+        self.clients.absent.forget(session);
         let entry = self
             .clients
             .sessions
@@ -385,7 +390,7 @@ impl Broker {
             (Some(rights), Some(entry)) => {
                 rights.join(session, listener, user_name(connect), &entry.client_id)
             }
-            _ => false,
+            _ => Joined::FREE,
         }
     }
 
@@ -467,13 +472,16 @@ impl Broker {
         let Some(id) = PacketId::new(entry.id) else {
             return;
         };
-        match (entry.progress, entry.message) {
+        match (entry.progress, entry.message.clone()) {
             (Progress::Pubcomp, _) => {
                 self.clients
                     .ack(conn, AckKind::Pubrel, id, ReasonCode::SUCCESS);
                 self.clients.flush_replies();
             }
             (_, Some(message)) => {
+                if !self.may_send_again(now_ms, session, &entry, &message) {
+                    return self.forget_in_flight(session, id);
+                }
                 let mut outgoing = Outgoing::shared(&message, now_ms);
                 if !self.clients.fits(conn, entry.bits, &outgoing) {
                     // MQTT-3.1.2-25: as if it had been completed.
@@ -487,6 +495,26 @@ impl Broker {
             // Sent while the session was not to outlive its connection: there is nothing to send again.
             (_, None) => self.forget_in_flight(session, id),
         }
+    }
+
+    /// Whether a message that was in flight is still the session's to read. If not it is as if it had been completed:
+    /// what came by a shared subscription is for others.
+    fn may_send_again(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        entry: &InFlight,
+        message: &Arc<Message>,
+    ) -> bool {
+        let is_doubted = |flow: &Flow| flow.is_doubted(entry.order);
+        let known = self.clients.session(session);
+        let flow = known.and_then(|entry| entry.flow.as_deref());
+        if !flow.is_some_and(is_doubted) || self.clients.may_still_read(session, message) {
+            return true;
+        }
+        self.clients.unstore(message);
+        self.return_shared(now_ms, entry.origin, session, message.clone());
+        false
     }
 
     fn forget_in_flight(&mut self, session: SessionId, id: PacketId) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::access::Rights;
-use super::clients::{HOT_GUARDED, NONE, Stage};
+use super::clients::{Clients, HOT_GUARDED, NONE, Stage};
 use super::quotas::Rates;
 use super::settings::Settings;
 use crate::ids::{ConnId, SessionId};
@@ -18,7 +18,7 @@ impl Broker {
     /// end or in the place of one that nobody refers to.
     pub fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>) {
         let seed = self.clients.next_unique();
-        let rights = Rights::new(&settings, seed);
+        let rights = Rights::new(&settings, seed, self.clients.rights.as_deref());
         let old = std::mem::replace(&mut self.clients.settings, settings);
         if old.quotas != self.clients.settings.quotas {
             self.rates = Rates::new(&self.clients.settings.quotas);
@@ -44,28 +44,35 @@ impl Broker {
     }
 
     /// The rules that hold for a session now. One whose client is away keeps its user name, and has the rules that the
-    /// listener has now by which it was last here, as far as rules held for it before.
+    /// listener has now by which it was last here.
     fn guard_anew(&mut self, session: SessionId, old: Option<&Rights>) {
-        let Some(Some(entry)) = self.clients.sessions.get(session.index()) else {
+        let clients = &mut self.clients;
+        let Some(Some(entry)) = clients.sessions.get(session.index()) else {
             return;
         };
-        let hot = &mut self.clients.hot[session.index()];
-        let (listener, user) = match hot.conn {
-            NONE => old
-                .and_then(|old| old.held_for(session))
-                .unwrap_or_default(),
-            conn => {
-                let conn = ConnId(conn);
-                let user = self.identities.name(conn).map(Box::from);
-                (self.clients.conns[conn.index()].listener, user)
+        let (listener, user) = match clients.conn_of(session) {
+            Some(conn) => {
+                let listener = clients.conns[conn.index()].listener;
+                (Some(listener), self.identities.name(conn))
             }
+            None => match clients.absent.owner(session) {
+                Some((user, name)) => (clients.settings.listener_named(name), user),
+                None => (None, None),
+            },
         };
-        let is_guarded = self.clients.rights.as_mut().is_some_and(|rights| {
-            rights.join(session, listener, user.as_deref(), &entry.client_id)
-        });
-        match is_guarded {
+        let Some(rights) = &mut clients.rights else {
+            clients.hot[session.index()].flags &= !HOT_GUARDED;
+            return;
+        };
+        let joined = rights.join(session, listener, user, &entry.client_id);
+        let agrees = rights.agrees(old, session);
+        let hot = &mut clients.hot[session.index()];
+        match joined.is_guarded {
             true => hot.flags |= HOT_GUARDED,
             false => hot.flags &= !HOT_GUARDED,
+        }
+        if joined.is_guarded && !agrees {
+            clients.doubt(session);
         }
     }
 
@@ -113,5 +120,15 @@ impl Broker {
         self.packets(now_ms, conn, &bytes);
         self.clients.flush_replies();
         self.clients.replies_to = ConnId(NONE);
+    }
+}
+
+impl Clients {
+    /// Other rules hold for a session: what was offered to it so far is asked about again before it is sent.
+    pub(super) fn doubt(&mut self, session: SessionId) {
+        let order = self.order;
+        if let Some(flow) = self.session(session).and_then(|entry| entry.flow.as_mut()) {
+            flow.doubt(order);
+        }
     }
 }

@@ -266,6 +266,7 @@ impl Clients {
         self.free_sessions
             .retain(|&index| sessions.get(index as usize).is_some());
         self.free_sessions.shrink_to_fit();
+        self.absent.trim();
         self.forget_stale_timers();
         self.shrink_index();
         self.effects.shrink_to_fit();

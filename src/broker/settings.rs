@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Acl, Passwords};
 use crate::limits;
+use crate::mqtt::author::ListenerName;
 use crate::session::SlowPolicy;
 
 /// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
@@ -76,6 +77,8 @@ impl Default for Quotas {
 /// What one listener grants to its clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerSettings {
+    /// Where it listens; no two that are open have the same.
+    pub name: Arc<ListenerName>,
     /// The port, for log lines.
     pub port: u16,
     /// Whether clients without a user name are let in.
@@ -131,6 +134,18 @@ pub enum Records {
     Packet,
 }
 
+impl Settings {
+    /// The number of the listener with this name; of one that is open, if there are several.
+    pub fn listener_named(&self, name: &ListenerName) -> Option<u16> {
+        let find = |is_closed: bool| {
+            let mut listeners = self.listeners.iter();
+            listeners
+                .position(|listener| listener.is_closed == is_closed && *listener.name == *name)
+        };
+        find(false).or_else(|| find(true)).map(|index| index as u16)
+    }
+}
+
 impl ListenerSettings {
     /// What happens to messages for a client of this user name when it is too slow; the last line about it counts.
     pub fn slow_policy_for(&self, user: Option<&str>) -> Option<SlowPolicy> {
@@ -177,6 +192,7 @@ impl LogMask {
 impl Default for ListenerSettings {
     fn default() -> Self {
         ListenerSettings {
+            name: Arc::default(),
             port: 1883,
             allow_anonymous: true,
             allow_zero_length_clientid: true,

@@ -182,7 +182,7 @@ impl Broker {
     }
 
     /// Gives a message back to the owner of the shared subscription that it came by.
-    fn return_shared(
+    pub(super) fn return_shared(
         &mut self,
         now_ms: u64,
         origin: Origin,

@@ -8,6 +8,7 @@ mod passwords;
 mod quotas;
 mod replay;
 mod resend;
+mod rights;
 mod shards;
 mod slow;
 

@@ -320,6 +320,7 @@ impl Builder {
                     .push(draft.granted(&security, false));
                 config.sockets.push(draft.socket);
             }
+            config.name_listeners();
         }
         Ok((config, self.warnings))
     }

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use crate::broker::{ListenerSettings, Settings};
 use crate::limits;
+use crate::mqtt::author::ListenerName;
 use crate::transport::Plan;
 
 /// The port that is listened on when nothing else is said.
@@ -254,6 +255,35 @@ impl Config {
                 ..socket.clone()
             });
         }
+        self.name_listeners();
+    }
+
+    /// Gives the listeners the names of their sockets.
+    fn name_listeners(&mut self) {
+        for (listener, socket) in self.settings.listeners.iter_mut().zip(&self.sockets) {
+            listener.name = ListenerName::new(socket.name());
+        }
+    }
+}
+
+impl Socket {
+    /// What tells it from every other one: where it listens, and on what.
+    pub fn name(&self) -> String {
+        let Socket { port, .. } = self;
+        if let Some(path) = &self.path {
+            return path.display().to_string();
+        }
+        let domain = match self.domain {
+            SocketDomain::Any => "",
+            SocketDomain::V4 => " ipv4",
+            SocketDomain::V6 => " ipv6",
+        };
+        let interface = self.interface.as_ref().map(|name| format!(" {name}"));
+        format!(
+            "{}:{port}{domain}{}",
+            self.address.as_deref().unwrap_or("*"),
+            interface.unwrap_or_default()
+        )
     }
 }
 

@@ -107,8 +107,8 @@ impl Reloader {
         }
     }
 
-    /// The number of each configured listener: its own if it is there already, else that of one that is gone and that
-    /// nobody refers to, else a new one.
+    /// The number of each configured listener: its own if it is there already, or was, else that of one that is gone and
+    /// that neither connections nor sessions whose clients are away refer to, else a new one.
     fn places(&self, config: &Config) -> Vec<usize> {
         let listeners = self.shared.listeners();
         let mut taken: Vec<bool> = self.slots.iter().map(Option::is_some).collect();
@@ -122,9 +122,23 @@ impl Reloader {
             .iter()
             .map(|socket| {
                 known(socket).unwrap_or_else(|| {
-                    let is_idle = |index: &usize| listeners[*index].connections() == 0;
-                    let free = (0..listeners.len()).find(|index| !taken[*index] && is_idle(index));
-                    let place = free.unwrap_or(taken.len());
+                    let is_free =
+                        |index: &usize| !taken[*index] && listeners[*index].connections() == 0;
+                    let names = self
+                        .settings
+                        .listeners
+                        .iter()
+                        .map(|listener| &listener.name);
+                    let closed = || {
+                        names
+                            .clone()
+                            .enumerate()
+                            .filter(|(index, _)| is_free(index))
+                    };
+                    // What comes back has its own number again.
+                    let own = closed().find(|(_, name)| name.text() == socket.name());
+                    let other = || closed().find(|(_, name)| !name.is_referred_to());
+                    let place = own.or_else(other).map_or(taken.len(), |(index, _)| index);
                     match taken.get_mut(place) {
                         Some(is_taken) => *is_taken = true,
                         None => taken.push(true),
@@ -149,9 +163,13 @@ impl Reloader {
             let stays = self.slots.get(place).is_some_and(Option::is_some);
             match listeners.get_mut(place) {
                 Some(old) => {
-                    // Its clients have subscribed below the old one.
+                    // Its clients have subscribed below the old one, and refer to it by its name.
                     let mount_point = std::mem::take(&mut old.mount_point);
+                    let name = old.name.clone();
                     old.clone_from(listener);
+                    if old.name == name {
+                        old.name = name;
+                    }
                     if stays {
                         old.mount_point = mount_point;
                     }

@@ -96,6 +96,15 @@ pub enum Queued {
     Full,
 }
 
+/// What was offered to a session by other rules than hold now, so that the right to read is asked when it is sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubted {
+    /// In flight: those up to this count of frames.
+    order: u64,
+    /// Waiting: at most so many in front.
+    queued: usize,
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Flow {
@@ -116,6 +125,8 @@ pub struct Flow {
     charged: usize,
     /// What is done when too much waits.
     policy: Option<SlowPolicy>,
+    /// What was offered by other rules than hold now.
+    doubted: Doubted,
     /// Where each topic waits, if newer messages replace older ones.
     latest: Option<Box<Latest>>,
 }
@@ -375,6 +386,25 @@ impl Flow {
         }
     }
 
+    /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.
+    pub fn doubt(&mut self, order: u64) {
+        self.doubted = Doubted {
+            order,
+            queued: self.queue.len(),
+        };
+    }
+
+    /// Whether what is next in the queue was offered by other rules.
+    #[inline]
+    pub fn has_doubted(&self) -> bool {
+        self.doubted.queued > 0
+    }
+
+    /// Whether a message in flight was offered by other rules.
+    pub fn is_doubted(&self, order: u64) -> bool {
+        order <= self.doubted.order
+    }
+
     /// What is next in the queue.
     #[inline]
     pub fn front(&self) -> Option<&Delivery> {
@@ -384,6 +414,7 @@ impl Flow {
     /// Takes what is next in the queue.
     pub fn pop(&mut self) -> Option<Delivery> {
         let delivery = self.queue.pop_front()?;
+        self.doubted.queued = self.doubted.queued.saturating_sub(1);
         if let Some(latest) = &mut self.latest {
             latest.leave(latest.key(&delivery.message.topic, delivery.bits));
         }

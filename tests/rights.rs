@@ -1,0 +1,129 @@
+//! What a client may read is asked when it is sent: with mosquitto's clients, that go away and come back as another, while
+//! files and listeners change.
+
+mod support;
+
+use std::process::Command;
+
+use support::mosquitto::{is_there, publish};
+use support::{Folder, Server, free_port, program, run};
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.trim().into()).collect()
+}
+
+/// Runs mosquitto_sub with a session that lasts, to its end.
+fn subscriber(port: u16, arguments: &[&str]) -> Vec<String> {
+    let mut command = Command::new("mosquitto_sub");
+    let port = port.to_string();
+    command.args(["-h", "127.0.0.1", "-p", &port, "-V", "mqttv311"]);
+    command.args(["-c", "-i", "s", "-q", "1", "-t", "#", "-W", "20"]);
+    let done = run(command.args(arguments));
+    assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.stderr);
+    lines(&done.stdout)
+}
+
+fn subscribe(port: u16, who: &[&str]) {
+    subscriber(port, &[who, &["-E"]].concat());
+}
+
+/// The topics of what waits for the session, up to one that ends with `end`.
+fn waiting(port: u16, who: &[&str], count: &str) -> Vec<String> {
+    subscriber(port, &[who, &["-F", "%t", "-C", count]].concat())
+}
+
+fn publish_all(server: &Server, topics: &[&str]) {
+    for topic in topics {
+        let arguments = ["-u", "infra", "-q", "1", "-t", topic, "-m", "x"];
+        publish(server, "3.1.1", &arguments);
+    }
+}
+
+const INFRA: [&str; 2] = ["-u", "infra"];
+
+#[test]
+fn who_comes_back_as_another_gets_what_that_one_may_read() {
+    if !is_there() {
+        return;
+    }
+    for shards in [1, 2] {
+        let rules = "acl: topic read pub/#\nacl: user infra\nacl: topic readwrite #";
+        let server = Server::start(&program(shards), &lines(rules));
+        subscribe(server.port, &INFRA);
+        publish_all(&server, &["secret/1", "pub/1", "secret/2", "pub/end"]);
+        let seen = waiting(server.port, &[], "2");
+        assert_eq!(seen, ["pub/1", "pub/end"]);
+    }
+}
+
+#[test]
+fn a_right_that_a_reload_takes_away_is_gone_for_what_waits() {
+    if !is_there() {
+        return;
+    }
+    for shards in [1, 2] {
+        let rules = "acl: user infra\nacl: topic readwrite #";
+        let server = Server::start(&program(shards), &lines(rules));
+        subscribe(server.port, &INFRA);
+        publish_all(&server, &["secret/1", "pub/1", "secret/2", "pub/end"]);
+        let fewer = "acl: user infra\nacl: topic write #\nacl: topic read pub/#";
+        let log = server.reconfigure(&lines(fewer));
+        assert!(log.contains("has other ACL."), "{log}");
+        let seen = waiting(server.port, &INFRA, "2");
+        assert_eq!(seen, ["pub/1", "pub/end"]);
+    }
+}
+
+#[test]
+fn what_is_acknowledged_while_the_file_is_out_and_back_arrives() {
+    if !is_there() {
+        return;
+    }
+    for shards in [1, 2] {
+        let rules = lines("acl: user infra\nacl: topic readwrite #");
+        let server = Server::start(&program(shards), &rules);
+        subscribe(server.port, &INFRA);
+        server.reconfigure(&[]);
+        publish_all(&server, &["without"]);
+        server.reconfigure(&rules);
+        publish_all(&server, &["with"]);
+        assert_eq!(waiting(server.port, &INFRA, "2"), ["without", "with"]);
+    }
+}
+
+/// With one listener, with two, without the second, with another in its place, and with the second again.
+#[test]
+fn a_session_that_is_away_keeps_the_rules_of_its_listener() {
+    if !is_there() {
+        return;
+    }
+    let folder = Folder::new("rights");
+    let narrow = folder.write("narrow", "topic read pub/#\n");
+    let open = folder.write("open", "topic readwrite #\n");
+    for shards in [1, 2] {
+        let (second, third) = (free_port(), free_port());
+        let listener = |port: u16, acl: &std::path::Path| {
+            format!(
+                "listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {}",
+                acl.display()
+            )
+        };
+        let config = |more: &str| lines(&format!("per_listener_settings true\n{more}"));
+        let original = config(&listener(second, &narrow));
+        let server = Server::start(&program(shards), &original);
+        subscribe(second, &[]);
+        let topics = ["secret/x", "pub/x"];
+        server.reconfigure(&config(""));
+        publish_all(&server, &topics);
+        server.reconfigure(&config(&listener(third, &open)));
+        publish_all(&server, &topics);
+        // Its own again, beside the other.
+        let both = format!("{}\n{}", listener(third, &open), listener(second, &narrow));
+        server.reconfigure(&config(&both));
+        publish_all(&server, &topics);
+        server.reconfigure(&original);
+        publish_all(&server, &["secret/end", "pub/end"]);
+        let seen = waiting(second, &[], "4");
+        assert_eq!(seen, ["pub/x", "pub/x", "pub/x", "pub/end"]);
+    }
+}
