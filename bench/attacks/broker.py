@@ -52,7 +52,7 @@ class Broker:
         self.log = folder / "broker.log"
         extra = MOSQUITTO if kind == "mosquitto" else FIREHOSE
         self.config.write_text(COMMON.format(port=port) + extra + (more if kind == "firehose" else ""))
-        cpus = set(range(shards)) if kind == "firehose" else {0}
+        cpus = set(range(min(shards, os.cpu_count()))) if kind == "firehose" else {0}
         command = [str(program), "-c", str(self.config)]
         if kind == "firehose":
             names = ",".join(map(str, sorted(cpus)))

@@ -6,10 +6,12 @@ import random
 import time
 
 import cgroup
+import flows
 import healthy
 import warm
 import workers
 from broker import Broker, free_port, listening
+from doors import Doors
 from recorder import Recorder
 
 LOAD_CPUS = {1}
@@ -32,6 +34,7 @@ class Context:
         self.how = self.group.how
         self.broker = self.recorder = self.healthy = None
         self.healthy_result, self.result = {}, {}
+        self.flows = self.flows_result = None
         self.program = program
 
     def number(self, full):
@@ -84,8 +87,12 @@ class Context:
         attack, options = self.attack, self.options
         if listening(self.port):
             raise RuntimeError(f"somebody else listens on port {self.port}: that one would be attacked")
-        self.broker = Broker(self.kind, self.program, self.port, self.group, self.folder, attack.SHARDS,
-                             getattr(attack, "CONFIG", ""))
+        more, doors = getattr(attack, "CONFIG", ""), None
+        if options.flows and self.kind == "firehose":
+            doors = Doors(self.folder, self.port)
+            more += doors.lines()
+        shards = options.shards or attack.SHARDS
+        self.broker = Broker(self.kind, self.program, self.port, self.group, self.folder, shards, more)
         self.broker.wait_ready()
         self.recorder = Recorder(self.group, self.broker, workers.Counts())
         self.recorder.phase("start")
@@ -94,6 +101,7 @@ class Context:
         self.recorder.counts = self.counts
         self.spawn(warm.job, seconds=WARM_S).result(WARM_S)
         self.tasks.clear()
+        flows_pipe = doors and self._start_flows(doors)
         self.phase("quiet")
         self.sleep(options.quiet)
         self.phase("attack")
@@ -106,6 +114,8 @@ class Context:
         if self.broker.alive():
             self.sleep(options.after)
         self._end_healthy(pipe)
+        if flows_pipe:
+            self._end_flows(flows_pipe)
         self.recorder.finish()
 
     def _start_healthy(self):
@@ -116,12 +126,23 @@ class Context:
         self.own_counts = workers.Counts()
         worker = workers.Worker(0, self.own_counts.cells, self.own_counts.row(), stop, self.port, self.seed)
         self.healthy = workers.start(healthy.job, worker, multiprocessing.Pipe(), stop, LOAD_CPUS, True, there, count, rate, 256)
-        if not here.poll(HEALTHY_S):
-            raise RuntimeError("healthy clients do not get in")
-        said = here.recv()
-        if said != "ready":
-            raise RuntimeError(f"healthy clients: {said}")
-        return here
+        return expect_ready(here, "healthy clients")
+
+    def _start_flows(self, doors):
+        doors.reload_from(self.broker.config)
+        here, there = multiprocessing.Pipe()
+        stop = workers.FORK.Event()
+        worker = workers.Worker(0, self.own_counts.cells, self.own_counts.row(), stop, self.port, self.seed)
+        self.flows = workers.start(flows.job, worker, multiprocessing.Pipe(), stop, LOAD_CPUS, False, there, self.options.flows,
+                                   doors, self.broker.pid)
+        return expect_ready(here, "flows")
+
+    def _end_flows(self, pipe):
+        try:
+            pipe.send("stop")
+        except OSError:
+            pass
+        self.flows_result = self.flows.result(HEALTHY_S)
 
     def _end_healthy(self, pipe):
         try:
@@ -131,10 +152,20 @@ class Context:
         self.healthy_result = self.healthy.result(HEALTHY_S)
 
     def _clean(self):
-        for task in self.tasks + ([self.healthy] if self.healthy else []):
+        for task in self.tasks + [one for one in (self.healthy, self.flows) if one]:
             task.kill()
         if self.recorder and not self.recorder.ended.is_set():
             self.recorder.finish()
         if self.broker:
             self.broker.stop()
         self.group.close()
+
+
+def expect_ready(pipe, who):
+    """Waits until a process says that its clients are in."""
+    if not pipe.poll(HEALTHY_S):
+        raise RuntimeError(f"{who} do not get in")
+    said = pipe.recv()
+    if said != "ready":
+        raise RuntimeError(f"{who}: {said}")
+    return pipe

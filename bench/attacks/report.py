@@ -7,6 +7,7 @@ import os
 import platform
 import time
 
+import flows
 import plot
 from healthy import quantile
 
@@ -44,7 +45,8 @@ def latencies(context, phase):
             "deliveries": sum(merged.values())}
 
 
-SAFETY = ("alive", "within the limit", "healthy clients lose nothing")
+FLOWS = flows.check({"failed": "-"})[0]
+SAFETY = ("alive", "within the limit", "healthy clients lose nothing", FLOWS)
 
 
 def common_checks(context, facts):
@@ -62,6 +64,8 @@ def common_checks(context, facts):
     good = not healthy.get("failed") and not healthy.get("lost") and not healthy.get("repeated") \
         and not healthy.get("unpublished") and not healthy.get("closed")
     out.append(("healthy clients lose nothing", good, lost))
+    if context.flows_result is not None:
+        out.append(flows.check(context.flows_result))
     quiet, during = facts["latency"]["quiet"]["p99"], facts["latency"]["attack"]["p99"]
     factor = getattr(context.attack, "P99_FACTOR", None)
     floor = getattr(context.attack, "P99_FLOOR_US", 1000)
@@ -178,7 +182,7 @@ def write(context, failure):
         checks = common_checks(context, facts) + _own_checks(context)
         healthy = dict(context.healthy_result)
         healthy.pop("seconds", None)
-        record |= {"facts": facts, "healthy": healthy, "result": context.result,
+        record |= {"facts": facts, "healthy": healthy, "flows": context.flows_result, "result": context.result,
                    "end": context.broker.cause, "log": context.broker.tail(), "sys": context.recorder.sys.latest,
                    "sys_connections": context.recorder.sys.connections,
                    "phases": context.recorder.phases, "events": context.recorder.events}

@@ -2,6 +2,6 @@
 that attacks and returns what it saw, and `checks(context, result)`: what must hold beyond what must always hold, as
 (what, whether it held or None for a figure without a bound, in words)."""
 
-from attacks import absent, announced, crowd, random_order, retained, stalled, storm, subscriptions
+from attacks import absent, announced, calm, crowd, random_order, retained, stalled, storm, subscriptions
 
-ALL = {attack.NAME: attack for attack in (stalled, absent, crowd, retained, announced, storm, subscriptions, random_order)}
+ALL = {attack.NAME: attack for attack in (stalled, absent, crowd, retained, announced, storm, subscriptions, random_order, calm)}
