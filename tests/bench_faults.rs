@@ -381,6 +381,11 @@ fn a_subscriber_that_is_cut_off_is_counted_with_all_that_it_misses() {
             "{events:?}"
         );
         assert_eq!((tested.setup().refused, tested.setup().failed), (0, 0));
+        // It is told when it happened, not when the run was over: the other subscribers went on.
+        let run = &tested.report.runs[0];
+        let (event, step) = (&run.broker_events[0], &run.steps[0]);
+        let in_step = event.at_s - step.at_s;
+        assert!((0.0..1.0).contains(&in_step), "{in_step} s");
     });
 }
 
@@ -440,4 +445,61 @@ fn a_broker_that_does_not_answer_is_given_up() {
             assert!(operations.failed > 0, "{operations:?}");
         });
     });
+}
+
+/// The bus model and one publisher that waits for each acknowledgement: while the broker does nothing for a second, a
+/// message that waits is one message, however often a worker looks whether it may go, and waiting is no slip.
+#[test]
+fn what_the_bus_model_holds_back_is_messages_and_not_looks() {
+    undisturbed(|| {
+        let stalls = Behaviour {
+            stall: Some((200, Duration::from_secs(1))),
+            ..Behaviour::default()
+        };
+        let options = [
+            "--publishers=1",
+            "--subscribers=1",
+            "--qos=1",
+            "--in-flight=1",
+            "--scale=40",
+            "--duration=3s",
+        ];
+        let tested = bench(stalls, "firehose", &options);
+        assert_eq!(tested.made, 1, "{}", tested.text);
+        let (step, tester) = (tested.step(), &tested.step().tester);
+        let (held, published) = (tester.held_back, step.published);
+        assert!((20..=published).contains(&held), "{held} of {published}");
+        // Each message is either held back or has a slip.
+        assert!(tester.slip_ns.count + held >= published, "{}", tested.text);
+        timed(tester.unsent == 0, "unsent", &tested)?;
+        timed(tester.slip_ns.p99 < 100 * MS, "slip", &tested)
+    });
+}
+
+/// A broker that stands still until after the end: what was due and could not be sent is counted once, as never sent.
+#[test]
+fn what_the_bus_model_never_sends_is_told() {
+    let stands = Behaviour {
+        stall: Some((50, Duration::from_secs(4))),
+        ..Behaviour::default()
+    };
+    let options = [
+        "--publishers=1",
+        "--subscribers=1",
+        "--qos=1",
+        "--in-flight=1",
+        "--scale=40",
+        "--duration=2s",
+    ];
+    let tested = bench(stands, "firehose", &options);
+    let (step, tester) = (tested.step(), &tested.step().tester);
+    assert!(step.published < 60, "{}", tested.text);
+    assert!((50..2000).contains(&tester.unsent), "{}", tested.text);
+    assert!(tester.held_back >= tester.unsent, "{}", tested.text);
+    let mut notes = tested.report.verdict.notes.iter();
+    assert!(
+        notes.any(|note| note.contains("never sent")),
+        "{}",
+        tested.text
+    );
 }

@@ -364,7 +364,7 @@ fn a_port_without_a_broker_fails_all_connections() {
     let errors: Vec<_> = finished.errors().iter().collect();
     assert_eq!(errors.len(), 1);
     assert!(
-        errors[0].0.contains("refused") && *errors[0].1 == 10,
+        errors[0].0.contains("refused") && errors[0].1.count == 10,
         "{errors:?}"
     );
 }

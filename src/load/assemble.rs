@@ -126,6 +126,7 @@ fn tester(ended: &Ended) -> TesterUse {
     TesterUse {
         slip_ns: merged(parts, |meter| &meter.slip),
         held_back: parts.iter().map(|part| part.throttled).sum(),
+        unsent: parts.iter().map(|part| part.unsent).sum(),
         workers: workers.collect(),
         cpu_ns_per_delivery: (received > 0).then(|| cpu_ns as f64 / received as f64),
         rss_bytes: 0,

@@ -212,6 +212,9 @@ pub struct TesterUse {
     pub slip_ns: Distribution,
     /// Messages that were late because the broker did not take those before them: its slowness, not the tester's.
     pub held_back: u64,
+    /// Messages that were due and were never sent: the broker did not take them in time, or had closed the connection.
+    #[serde(default)]
+    pub unsent: u64,
     /// One per worker, over the measured window.
     pub workers: Vec<WorkerUse>,
     /// utime + stime of all workers in nanoseconds, over messages received in the window.
@@ -263,6 +266,7 @@ pub struct Sample {
 /// Something that happened to the broker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrokerEvent {
+    /// Seconds of the run; of what happened several times, the first time.
     pub at_s: f64,
     /// `ended`, `killed`, `out of memory`, `refused`, `dropped`
     pub kind: String,

@@ -25,7 +25,8 @@ use super::ledger::Balance;
 use super::measure::Window;
 use super::result::{Setup, Step};
 use super::worker::{
-    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, Start, StepPart, Worker,
+    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, Start, StepPart, Trouble,
+    Worker,
 };
 
 /// How often the coordinator looks at the workers.
@@ -514,15 +515,19 @@ pub struct Finished {
 
 impl Finished {
     fn add(&mut self, part: QuitPart) {
-        for (text, count) in part.errors {
-            *self.parts.errors.entry(text).or_default() += count;
+        for (text, trouble) in part.errors {
+            self.parts
+                .errors
+                .entry(text)
+                .and_modify(|known| known.add(trouble))
+                .or_insert(trouble);
         }
         self.parts.subscribers.extend(part.subscribers);
         self.parts.publishers.extend(part.publishers);
     }
 
-    /// What went wrong, and how often.
-    pub fn errors(&self) -> &BTreeMap<String, u64> {
+    /// What went wrong, how often and when.
+    pub fn errors(&self) -> &BTreeMap<String, Trouble> {
         &self.parts.errors
     }
 }

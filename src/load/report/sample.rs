@@ -98,6 +98,7 @@ fn step(chance: &mut Chance, name: &str, rate: f64, seconds: u32, middle: f64) -
         tester: TesterUse {
             slip_ns: latencies(chance, 4_000.0, 15_000),
             held_back: 0,
+            unsent: 0,
             workers: vec![WorkerUse {
                 cpu: Some(1),
                 busy: 0.43,

@@ -31,6 +31,9 @@ use watch::{Farewell, Marks, Watcher};
 /// How often the broker is looked at.
 const LOOK_AT_BROKER: Duration = Duration::from_millis(100);
 
+/// Seconds between the first and the last of the same event from which on both are told.
+const EVENT_SPAN_S: f64 = 1.0;
+
 /// Why there is no report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BenchError {
@@ -332,20 +335,9 @@ impl Bench<'_> {
             .finish()
             .map_err(|error| BenchError::Cannot(error.to_string()))?;
         let sees = sampler.sees();
-        let at_s = self.place.epoch.elapsed().as_secs_f64();
         let (samples, mut events) = sampler.finish();
-        for (text, count) in finished.errors() {
-            events.push(BrokerEvent {
-                at_s,
-                kind: if text.contains("refused") {
-                    "refused"
-                } else {
-                    "dropped"
-                }
-                .into(),
-                text: format!("{count} times: {text}"),
-            });
-        }
+        events.extend(client_events(&finished));
+        events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         let steps = done.steps.into_iter().map(|(mut step, marks)| {
             if sees {
                 step.broker = marks.broker_use(&samples, step.delivered);
@@ -376,6 +368,27 @@ impl Bench<'_> {
         };
         Ok((run, finished))
     }
+}
+
+/// What went wrong with clients, each when it happened first.
+fn client_events(finished: &Finished) -> impl Iterator<Item = BrokerEvent> {
+    finished.errors().iter().map(|(text, trouble)| {
+        let kind = match text.contains("refused") {
+            true => "refused",
+            false => "dropped",
+        };
+        let (first_s, last_s) = (trouble.first_ns as f64 / 1e9, trouble.last_ns as f64 / 1e9);
+        // What goes on for long is not what happened once.
+        let until = match last_s - first_s > EVENT_SPAN_S {
+            true => format!(" (the last of them at {})", report::units::seconds(last_s)),
+            false => String::new(),
+        };
+        BrokerEvent {
+            at_s: first_s,
+            kind: kind.into(),
+            text: format!("{} times: {text}{until}", trouble.count),
+        }
+    })
 }
 
 impl Done {

@@ -247,8 +247,8 @@ impl Stress<'_> {
             self.peak.0 = self.peak.0.max(sample.rss_bytes);
             self.peak.1 = self.peak.1.max(sample.cgroup_peak_bytes);
         }
-        for (text, count) in finished.errors() {
-            eprintln!("{count} times: {text}");
+        for (text, trouble) in finished.errors() {
+            eprintln!("{} times: {text}", trouble.count);
         }
         for event in &run.broker_events {
             if !matches!(event.kind.as_str(), "refused" | "dropped") {

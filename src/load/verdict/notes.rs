@@ -15,6 +15,7 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     notes.extend(budget_not_enforced(report));
     notes.extend(losses_allowed(report));
     notes.extend(rate_not_taken(report));
+    notes.extend(never_sent(report));
     notes.extend(few_samples(report));
     notes.extend(spread_across_runs(report));
     notes.extend(shared_cpu(report));
@@ -81,6 +82,21 @@ fn rate_not_taken(report: &Report) -> Option<String> {
         units::rate_of(step.rate_intended.unwrap_or_default(), "msg/s"),
         step.name
     ))
+}
+
+/// Messages that were due and not sent where no rate says how many there were to be. A search says it of its attempts.
+fn never_sent(report: &Report) -> Option<String> {
+    let paced_otherwise = |step: &&Step| step.rate_intended.is_none();
+    let unsent: u64 = steps(report)
+        .filter(paced_otherwise)
+        .map(|step| step.tester.unsent)
+        .sum();
+    (unsent > 0 && report.search.is_none()).then(|| {
+        format!(
+            "the broker did not take the load: {} that were due were never sent",
+            units::counted(unsent, "message")
+        )
+    })
 }
 
 /// Too few for a percentile: it is then the maximum by another name.

@@ -88,6 +88,8 @@ pub struct StepPart {
     pub operations_failed: u64,
     /// Messages that were late because the broker did not take those before them.
     pub throttled: u64,
+    /// Messages that were due and were never sent, because the broker did not take them or had closed the connection.
+    pub unsent: u64,
     /// When the last thing was done, or came.
     pub done_ns: u64,
     /// Published with QoS above 0 and not acknowledged.
@@ -137,10 +139,36 @@ pub struct SetupPart {
 #[derive(Debug, Default)]
 pub struct QuitPart {
     /// What went wrong, and how often.
-    pub errors: BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, Trouble>,
     /// One for each client that had a goal or visits to make, with its number.
     pub subscribers: Vec<(u32, Times)>,
     pub publishers: Vec<(u32, Times)>,
+}
+
+/// How often something went wrong, and when: nanoseconds of the run's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub count: u64,
+    pub first_ns: u64,
+    pub last_ns: u64,
+}
+
+impl Trouble {
+    /// For the first time.
+    pub fn at(now_ns: u64) -> Trouble {
+        Trouble {
+            count: 0,
+            first_ns: now_ns,
+            last_ns: now_ns,
+        }
+    }
+
+    /// Adds another worker's.
+    pub fn add(&mut self, other: Trouble) {
+        self.count += other.count;
+        self.first_ns = self.first_ns.min(other.first_ns);
+        self.last_ns = self.last_ns.max(other.last_ns);
+    }
 }
 
 /// When a client began what it had to do, and when it was done.

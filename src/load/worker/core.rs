@@ -12,7 +12,7 @@ use crate::load::measure::{Meter, Spread, Window};
 use crate::load::stamp::{self, Read, Stamp};
 use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, QoS, frame};
 
-use super::command::{Faults, Place, Progress, Times};
+use super::command::{Faults, Place, Progress, Times, Trouble};
 
 /// One connection's MQTT side. A tester holds tens of thousands of these.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ pub(super) struct Core {
     pub dirty: Vec<u32>,
     pub notes: Vec<(u32, Note)>,
     spare: Vec<Vec<u8>>,
-    pub errors: BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, Trouble>,
     /// Of subscribers that have a goal.
     pub times: HashMap<u32, Times>,
 }
@@ -140,11 +140,14 @@ impl Core {
         }
     }
 
-    /// Counts an error by its text.
+    /// Counts an error by its text, and notes the time.
     #[cold]
     pub(super) fn error(&mut self, text: String) {
         if self.errors.len() < limits::LOAD_ERROR_TEXTS_MAX || self.errors.contains_key(&text) {
-            *self.errors.entry(text).or_default() += 1;
+            let now_ns = self.clock.now_ns();
+            let trouble = self.errors.entry(text).or_insert(Trouble::at(now_ns));
+            trouble.count += 1;
+            trouble.last_ns = now_ns;
         }
     }
 

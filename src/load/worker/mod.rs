@@ -30,7 +30,7 @@ use super::distribution::new_histogram;
 use super::job::{Group, Job};
 
 pub use command::{
-    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, StepPart, Times,
+    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, StepPart, Times, Trouble,
     WorkerProgress,
 };
 

@@ -30,6 +30,8 @@ pub(super) struct Publishing {
     holding: Vec<u32>,
     /// Publishers that have not sent all that they are to send.
     left: u32,
+    /// What was due until then was late because of the broker: something in front of it was not taken.
+    blocked_until_ns: u64,
 }
 
 #[derive(Default)]
@@ -48,7 +50,8 @@ enum Source {
     Schedule(Arrivals),
     /// So many messages outstanding.
     Window(u32),
-    Bus,
+    /// The bus model, and when its next message is due.
+    Bus(u64),
 }
 
 /// The bus model and what is known of its filters. It goes on from step to step.
@@ -56,6 +59,8 @@ pub(super) struct BusFeed {
     bus: Bus,
     /// The next message; `None` before the first.
     event: Option<Event>,
+    /// Whether the broker did not take that message when it was due.
+    waits: bool,
     /// When the model's time began.
     start_ns: u64,
     /// Filters, with the number of subscribers that have each.
@@ -75,7 +80,8 @@ impl Publishing {
             Source::Schedule(schedule) => {
                 arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
             }
-            _ => self.end_ns,
+            Source::Bus(due_ns) => arrivals::over_ns(*due_ns, self.end_ns),
+            Source::Window(_) => self.end_ns,
         }
     }
 }
@@ -96,7 +102,7 @@ impl Worker {
                 Source::Schedule(Arrivals::poisson(rate / workers as f64, seed))
             }
             Pace::Window(messages) => Source::Window(messages),
-            Pace::Bus => Source::Bus,
+            Pace::Bus => Source::Bus(start_ns),
         };
         self.core.windowed = matches!(pace, Pace::Window(_));
         let publishers = range.clone().map(|index| State {
@@ -114,6 +120,7 @@ impl Worker {
             held: 0,
             holding: Vec::new(),
             left: range.end - range.start,
+            blocked_until_ns: 0,
         });
         if matches!(pace, Pace::Bus) && self.bus.is_none() && worker == 0 {
             self.bus = self.bus_feed(start_ns);
@@ -146,6 +153,7 @@ impl Worker {
             bus: Bus::new(spec.seed, spec.scale, self.job.publishers.len() as u32)
                 .with_time_lapse(spec.time_lapse),
             event: None,
+            waits: false,
             start_ns,
             filters: filters
                 .map(|(filter, at)| (filter.text.clone(), count(at)))
@@ -170,7 +178,7 @@ impl Worker {
             match publishing.source {
                 Source::Schedule(_) => self.publish_scheduled(&mut publishing, now_ns),
                 Source::Window(messages) => self.publish_windows(&mut publishing, messages, now_ns),
-                Source::Bus => self.publish_bus(&mut publishing, now_ns),
+                Source::Bus(_) => self.publish_bus(&mut publishing, now_ns),
             }
         };
         self.publishing = Some(publishing);
@@ -187,7 +195,8 @@ impl Worker {
                 return due_ns;
             }
             if publishing.held >= limits::LOAD_HELD_MAX {
-                // Later than due: it counts from when it was due.
+                // Later than due, and not the tester's doing: it counts from when it was due.
+                publishing.blocked_until_ns = now_ns;
                 return u64::MAX;
             }
             schedule.advance();
@@ -212,7 +221,7 @@ impl Worker {
         publishing.left -= u32::from(state.count == publishing.each_max);
         if state.held.is_empty() && self.takes(self.subscribers + at) {
             self.publish(publishing.clears, at, nth, due_ns);
-            self.slips.push(due_ns);
+            self.was_due(publishing, due_ns);
         } else {
             if state.held.is_empty() {
                 publishing.holding.push(at);
@@ -238,6 +247,7 @@ impl Worker {
             if self.links[(self.subscribers + at) as usize].stage != Stage::Ready {
                 // Its connection is gone, which is counted: nobody will take these any more.
                 publishing.held -= state.held.len();
+                self.step.unsent += state.held.len() as u64;
                 state.held.clear();
             }
             !state.held.is_empty()
@@ -299,18 +309,26 @@ impl Worker {
         }
     }
 
+    /// A message that was sent in its turn: the tester's own lateness, or the broker's, is why it was not sent before.
+    #[inline]
+    fn was_due(&mut self, publishing: &Publishing, due_ns: u64) {
+        match due_ns <= publishing.blocked_until_ns {
+            true => self.step.throttled += 1,
+            false => self.slips.push(due_ns),
+        }
+    }
+
     fn publish_bus(&mut self, publishing: &mut Publishing, now_ns: u64) -> u64 {
         let Some(mut feed) = self.bus.take() else {
+            // It is another worker's.
+            publishing.left = 0;
             return u64::MAX;
         };
         let mut next_ns = now_ns;
         for _ in 0..limits::LOAD_PUBLISHES_PER_TURN {
-            let mut event = feed.event.take().unwrap_or_else(|| {
-                let mut event = Event::default();
-                feed.bus.next(&mut event);
-                event
-            });
+            let mut event = feed.next_event();
             let due_ns = feed.start_ns + event.at_ns;
+            publishing.source = Source::Bus(due_ns);
             if due_ns > now_ns || due_ns >= publishing.end_ns {
                 next_ns = due_ns;
                 feed.event = Some(event);
@@ -320,19 +338,49 @@ impl Worker {
             let is_open = self.links[index as usize].stage == Stage::Ready;
             if is_open && !self.takes(index) {
                 // The broker is slow: this message waits, and those behind it; all count from when they were due.
-                self.step.throttled += 1;
+                feed.waits = true;
                 feed.event = Some(event);
                 next_ns = now_ns + super::GLANCE_NS;
                 break;
             }
+            if std::mem::take(&mut feed.waits) {
+                publishing.blocked_until_ns = now_ns;
+            }
             if is_open {
                 self.publish_event(&mut feed, &mut event, index, due_ns);
+                self.was_due(publishing, due_ns);
+            } else {
+                self.step.unsent += 1;
             }
             feed.bus.next(&mut event);
             feed.event = Some(event);
         }
         self.bus = Some(feed);
         next_ns
+    }
+
+    /// Ends the publishing of a step; what was due in it and has not been sent will not be.
+    pub(super) fn end_publishing(&mut self) {
+        let Some(publishing) = self.publishing.take() else {
+            return;
+        };
+        let mut unsent = publishing.held as u64;
+        if let Source::Schedule(mut schedule) = publishing.source
+            && publishing.left > 0
+        {
+            let end_ns = publishing.end_ns.min(publishing.blocked_until_ns + 1);
+            while publishing.start_ns + schedule.next_due_ns() < end_ns {
+                schedule.advance();
+                self.step.throttled += 1;
+                unsent += 1;
+            }
+        }
+        if let Some(feed) = self.bus.as_mut().filter(|feed| feed.waits) {
+            let behind = feed.skip_until(publishing.end_ns);
+            self.step.throttled += behind;
+            unsent += behind;
+        }
+        self.step.unsent += unsent;
     }
 
     fn publish_event(&mut self, feed: &mut BusFeed, event: &mut Event, index: u32, due_ns: u64) {
@@ -347,11 +395,32 @@ impl Worker {
         self.core
             .append_json(&self.job, index, stream, due_ns, event, fanout);
         self.step.done_ns = due_ns;
-        self.slips.push(due_ns);
     }
 }
 
 impl BusFeed {
+    /// Takes the next message.
+    fn next_event(&mut self) -> Event {
+        self.event.take().unwrap_or_else(|| {
+            let mut event = Event::default();
+            self.bus.next(&mut event);
+            event
+        })
+    }
+
+    /// Leaves out all that is due before a time; how many messages that are.
+    fn skip_until(&mut self, end_ns: u64) -> u64 {
+        self.waits = false;
+        let mut event = self.next_event();
+        let mut skipped = 0;
+        while self.start_ns + event.at_ns < end_ns {
+            self.bus.next(&mut event);
+            skipped += 1;
+        }
+        self.event = Some(event);
+        skipped
+    }
+
     /// The set of filters that match a topic, and how many subscribers have them.
     fn matching(&self, topic: &str) -> (u64, u64) {
         let (mut set, mut fanout) = (0, 0);

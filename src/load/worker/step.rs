@@ -19,6 +19,7 @@ pub(super) struct StepState {
     pub operations: u64,
     pub operations_failed: u64,
     pub throttled: u64,
+    pub unsent: u64,
     pub done_ns: u64,
 }
 
@@ -76,7 +77,7 @@ impl Worker {
     pub(super) fn end_step(&mut self) -> StepPart {
         self.end_visits();
         self.opening = None;
-        self.publishing = None;
+        self.end_publishing();
         self.core.windowed = false;
         let now_ns = self.place.now_ns();
         self.look_at_clock(now_ns);
@@ -104,6 +105,7 @@ impl Worker {
             operations: step.operations,
             operations_failed: step.operations_failed,
             throttled: step.throttled,
+            unsent: step.unsent,
             done_ns: step.done_ns.max(self.core.heard_ns),
             unacknowledged: self.core.unacknowledged + self.core.unacknowledged_lost,
         }

@@ -234,10 +234,11 @@ fn tester(out: &mut Lines, t: &TesterUse) {
     let known = [
         some(!slip.is_empty(), || format!("slip p99 {}", nanos(slip.p99))),
         some(t.held_back > 0, || {
-            format!(
-                "{} held back by the broker",
-                units::counted(t.held_back, "message")
-            )
+            let held = units::counted(t.held_back, "message");
+            format!("{held} held back by the broker")
+        }),
+        some(t.unsent > 0, || {
+            format!("{} due and never sent", units::count(t.unsent))
         }),
         some(!busy.is_empty(), || {
             format!("{workers}, busy {}{more}", shown.join(", "))
