@@ -8,6 +8,7 @@ mod check;
 mod passwd;
 #[cfg(test)]
 mod tests;
+mod title;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use clap::Parser;
 
 use crate::broker::LogMask;
 use crate::config::{self, Config, Effective, Load};
+use crate::load::secrets;
 use args::{Args, Command, Serve};
 
 /// The exit code of a wrong command line or configuration.
@@ -27,6 +29,8 @@ pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     serve: impl FnOnce(Config, Load) -> ExitCode,
 ) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    title::hide(&arguments, &secrets::places(&arguments));
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => {

@@ -91,6 +91,9 @@ pub const LOAD_MACHINE_BUSY_MAX: f64 = 0.9;
 /// Published over intended messages below which a rate is not reached.
 pub const LOAD_RATE_SHARE_MIN: f64 = 0.99;
 
+/// Bytes of a password: its length is a 16-bit number (MQTT 3.1.3.6).
+pub const PASSWORD_BYTES_MAX: usize = u16::MAX as usize;
+
 /// Samples below which a percentile says nothing that the maximum does not.
 pub const LOAD_P99_SAMPLES_MIN: u64 = 100;
 pub const LOAD_P999_SAMPLES_MIN: u64 = 1000;

@@ -25,6 +25,7 @@ pub mod result;
 pub mod run;
 pub mod scenario;
 pub mod search;
+pub mod secrets;
 pub mod stamp;
 pub mod stress;
 pub mod verdict;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 
 use super::quantity::{Bytes, Cpus, Rate, Seconds};
+use super::secrets::{self, Secret};
 
 /// What a flag without a value means.
 const ON: &str = "true";
@@ -42,9 +43,18 @@ pub struct Options {
     /// User name of all clients
     #[arg(long, value_name = "NAME", help_heading = "Broker")]
     pub username: Option<String>,
-    /// Password of all clients
+    /// Password of all clients; others may see what is typed, so rather --password-file, or FIREHOSE_PASSWORD in the
+    /// environment
     #[arg(long, value_name = "PASSWORD", help_heading = "Broker")]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
+    /// Password of all clients: the first line of this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Broker",
+        conflicts_with = "password"
+    )]
+    pub password_file: Option<PathBuf>,
     /// Speak TLS, and accept certificates of the CAs in this file
     #[arg(long, value_name = "FILE", help_heading = "Broker")]
     pub cafile: Option<PathBuf>,
@@ -204,7 +214,7 @@ macro_rules! merge {
 impl Options {
     /// These, and where they are open the others.
     pub fn or(self, other: Options) -> Options {
-        merge!(self, other: host port broker broker_pid broker_cpus shards budget username password cafile insecure tls_version resume websocket mqtt source
+        merge!(self, other: host port broker broker_pid broker_cpus shards budget username password password_file cafile insecure tls_version resume websocket mqtt source
             publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages
             connect_rate from to steps scale time_lapse duration warm_up drain interval repeat seed workers cpus find_max
             slo max_rate precision allow_loss spread_every json csv hgrm hlog html quiet)
@@ -236,7 +246,7 @@ impl Options {
         }
     }
 
-    /// Every option that has a value, as text, by its name on the command line. A password is not told.
+    /// Every option that has a value, as text, by its name on the command line. Secrets are not told.
     pub fn settings(&self) -> std::collections::BTreeMap<String, String> {
         // A struct of such fields is always an object.
         let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else {
@@ -245,8 +255,7 @@ impl Options {
         let each = fields.into_iter().filter(|(_, value)| !value.is_null());
         each.map(|(name, value)| {
             let text = match value {
-                _ if name == "password" => "(given)".into(),
-                serde_json::Value::String(text) => text,
+                serde_json::Value::String(text) => secrets::redacted(&text),
                 other => other.to_string(),
             };
             (name, text)

@@ -14,6 +14,7 @@ use super::model;
 use super::options::Options;
 use super::report::Files;
 use super::search::Slo;
+use super::secrets;
 
 use super::stamp;
 use super::worker::Wire;
@@ -214,10 +215,6 @@ fn check_given(workload: Workload, given: &Options) -> Result<(), String> {
             "--find-max searches a rate; --window and --closed-loop have none",
         ),
         (
-            given.password.is_some() && given.username.is_none(),
-            "--password needs --username",
-        ),
-        (
             given.find_max == Some(true) && given.repeat.is_some_and(|runs| runs > 1),
             "--find-max repeats by itself what it doubts; --repeat is for runs at one rate",
         ),
@@ -293,7 +290,11 @@ fn finish(options: &mut Options, shape: Shape) -> Result<(Job, Vec<Phase>), Stri
         },
         keep_alive: 0,
         username: options.username.clone(),
-        password: options.password.clone().map(String::into_bytes),
+        password: secrets::password(
+            options.password.as_ref(),
+            options.password_file.as_deref(),
+            options.username.is_some(),
+        )?,
         in_flight_max: options.in_flight.unwrap_or(1024),
     };
     let job = Job {

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use crate::load::plan::Plan;
 use crate::load::report;
 use crate::load::run::{self, BenchError};
+use crate::load::secrets;
 use crate::load::stress::options::StressArgs;
 
 use command::{Bench, BenchCommand};
@@ -31,7 +32,7 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_NO),
         Err(error) => {
-            eprintln!("firehose bench: {error}");
+            eprintln!("firehose bench: {}", secrets::redacted(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
@@ -40,8 +41,7 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
 /// Whether all is well.
 fn load(plan: Plan) -> Result<bool, BenchError> {
     let (files, quiet) = (plan.files.clone(), plan.quiet);
-    let command = std::env::args().collect();
-    let report = run::run(plan, command, program()?, &interrupted()?)?;
+    let report = run::run(plan, secrets::command(), program()?, &interrupted()?)?;
     report::write_all(&report, &files).map_err(BenchError::Cannot)?;
     if !quiet && !files.use_stdout() {
         print!("{}", report::text::text(&report));

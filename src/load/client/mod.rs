@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::load::secrets::Secret;
 use crate::mqtt::{
     self, AckKind, ConnectOut, DecodeError, DisconnectOut, Frame, Packet, PacketId, Publish, QoS,
     ReasonCode, SubscribeOptions, SubscribeOut, Version,
@@ -18,7 +19,7 @@ pub struct Settings {
     /// Seconds; 0 is off.
     pub keep_alive: u16,
     pub username: Option<String>,
-    pub password: Option<Vec<u8>>,
+    pub password: Option<Secret>,
     /// Publishes with QoS above 0 that a client keeps unacknowledged, at most.
     pub in_flight_max: u16,
 }
@@ -94,7 +95,7 @@ impl Client {
             keep_alive: settings.keep_alive,
             client_id: id,
             username: settings.username.as_deref(),
-            password: settings.password.as_deref(),
+            password: settings.password.as_ref().map(Secret::bytes),
             session_expiry: (v5 && durable).then_some(3600),
             ..ConnectOut::default()
         }

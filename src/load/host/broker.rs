@@ -17,6 +17,7 @@ use super::watched::{Watched, status_text};
 use super::{HostError, resolve};
 use crate::load::report::units;
 use crate::load::result::{BrokerInfo, Budget};
+use crate::load::secrets;
 
 /// How long a broker may take until it accepts connections.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -217,6 +218,7 @@ fn other_address(command: &str, host: &str, port: u16) -> Result<SocketAddr, Hos
         return Err(HostError::Usage("the broker's command is empty".into()));
     }
     if port == 0 && !command.contains("{port}") {
+        let command = secrets::redacted(command);
         return Err(HostError::Usage(format!(
             "which port does `{command}` listen on? Give it with --port, or write {{port}} where the command takes it"
         )));
@@ -261,13 +263,13 @@ fn wait_ready(spec: &BrokerSpec, watched: &Watched, address: SocketAddr) -> Read
     }
 }
 
-/// The command as the user knows it.
+/// The command as the user knows it, without what nobody else should.
 fn name(spec: &BrokerSpec) -> String {
     match &spec.command {
         BrokerCommand::Own { .. } => {
             format!("firehose {} (own process)", env!("CARGO_PKG_VERSION"))
         }
-        BrokerCommand::Other { command, .. } => command.clone(),
+        BrokerCommand::Other { command, .. } => secrets::redacted(command),
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::HostError;
+use crate::load::secrets;
 
 /// What the shell that joins the cgroup exits with when it may not.
 pub(super) const JOIN_FAILED: i32 = 96;
@@ -59,6 +60,7 @@ impl Launch<'_> {
             .stdout(self.log.try_clone().map_err(error)?)
             .stderr(self.log)
             .process_group(0);
+        secrets::keep_from(&mut command);
         spawn_on(command, self.cpus).map_err(|problem| match problem {
             Spawn::Cpus(error) => error,
             Spawn::Failed(problem) => {
@@ -154,6 +156,7 @@ impl Watchdog {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0);
+        secrets::keep_from(&mut command);
         command.spawn().ok().map(Watchdog)
     }
 }

@@ -13,6 +13,7 @@ use crate::load::plan::{self, BrokerPlan};
 use crate::load::quantity::Bytes;
 use crate::load::report::html;
 use crate::load::result::{BrokerEvent, Run};
+use crate::load::secrets;
 use crate::load::stress::compare::{self, Comparison};
 use crate::load::stress::dat::{self, Grid};
 use crate::load::stress::grid::{GridOutcome, run_grid};
@@ -180,10 +181,7 @@ impl Stress<'_> {
                 format!("{} x {}", machine.cpus, machine.cpu_model),
             ),
             ("broker".to_owned(), self.broker.info().what),
-            (
-                "command".to_owned(),
-                std::env::args().collect::<Vec<_>>().join(" "),
-            ),
+            ("command".to_owned(), secrets::command().join(" ")),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ];
         if let Some(budget) = self.broker.info().budget {

@@ -62,6 +62,9 @@ impl Scenario {
         if typed.rate.is_some() || typed.window.is_some() || typed.closed_loop.is_some() {
             (written.rate, written.window, written.closed_loop) = (None, None, None);
         }
+        if typed.password.is_some() || typed.password_file.is_some() {
+            (written.password, written.password_file) = (None, None);
+        }
         typed.or(written)
     }
 }

@@ -6,6 +6,7 @@ use clap::value_parser;
 
 use crate::limits;
 use crate::load::quantity::{Bytes, Cpus};
+use crate::load::secrets::{self, Secret};
 use crate::load::stamp;
 use crate::mqtt::topic::{too_deep, topic_name_valid};
 
@@ -77,9 +78,19 @@ pub struct StressArgs {
     #[arg(long, value_name = "NAME")]
     pub username: Option<String>,
 
-    /// Password of all clients
+    /// Password of all clients; others may see what is typed, so rather --password-file, or FIREHOSE_PASSWORD in the
+    /// environment
     #[arg(long, value_name = "PASSWORD", requires = "username")]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
+
+    /// Password of all clients: the first line of this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "username",
+        conflicts_with = "password"
+    )]
+    pub password_file: Option<PathBuf>,
 
     /// Quality of service of publishers and subscribers
     #[arg(long, value_name = "QOS", default_value_t = 0, value_parser = value_parser!(u8).range(0..=2))]
@@ -185,6 +196,14 @@ impl StressArgs {
     /// The grid's file.
     pub fn dat(&self) -> &Path {
         self.dat.as_deref().unwrap_or(Path::new(DAT_DEFAULT))
+    }
+
+    /// The same with the password, wherever it comes from; an error is one of usage.
+    pub fn with_password(mut self) -> Result<Self, String> {
+        let file = self.password_file.take();
+        let has_user = self.username.is_some();
+        self.password = secrets::password(self.password.as_ref(), file.as_deref(), has_user)?;
+        Ok(self)
     }
 
     /// What no parser of a single option finds; an error here is one of usage.

@@ -30,7 +30,7 @@ pub fn stress_plan(
             version: Version::V311,
             keep_alive: 0,
             username: args.username.clone(),
-            password: args.password.clone().map(String::into_bytes),
+            password: args.password.clone(),
             in_flight_max: u16::MAX,
         },
         client_prefix: "stress-".into(),

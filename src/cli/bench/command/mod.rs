@@ -98,7 +98,7 @@ impl Bench {
             }
             Some(Work::Other(Other::Stress(args))) => {
                 args.check()?;
-                Ok(BenchCommand::Stress(args))
+                Ok(BenchCommand::Stress(Box::new(args.with_password()?)))
             }
             Some(Work::Other(Other::Compare { a, b })) => Ok(BenchCommand::Compare { a, b }),
         }

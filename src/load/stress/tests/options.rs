@@ -35,7 +35,7 @@ fn every_option_of_pymqttbench_is_taken() {
     );
     assert_eq!(args.filter(), "a/b/#");
     assert_eq!(args.username.as_deref(), Some("u"));
-    assert_eq!(args.password.as_deref(), Some("p"));
+    assert_eq!(args.password.as_ref().map(|p| p.bytes()), Some(&b"p"[..]));
     assert_eq!((args.qos, args.brief), (2, true));
     assert_eq!(args.check(), Ok(()));
 }
