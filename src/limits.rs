@@ -384,6 +384,14 @@ pub const LIVE_TOPICS_KEPT: usize = 4096;
 /// Numbers of shared subscriptions that have ended and are not given to others yet: a message may still come back by one.
 pub const GROUP_IDS_RESTING: usize = 256;
 
+/// Messages of a shared subscription after which one of the members that could not take one has its turn again: an attempt
+/// in vain costs up to two ways between shards.
+pub const GROUP_REST_CHOICES: u32 = 64;
+
+/// Members of a shared subscription on one shard that may read a message and are asked whether they have room for it, before
+/// it goes to the next shard: where all are full, each message costs so many looks.
+pub const GROUP_ROOM_LOOKS: usize = 16;
+
 /// Decisions about topics that are remembered per shard where there is an ACL file: as many as matches.
 pub const ACCESS_CACHE_DECISIONS: usize = MATCH_CACHE_TOPICS;
 

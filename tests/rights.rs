@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use support::mosquitto::{is_there, publish};
+use support::mosquitto::{Subscriber, is_there, publish};
 use support::{Folder, Server, free_port, program, run};
 
 fn lines(text: &str) -> Vec<String> {
@@ -125,5 +125,41 @@ fn a_session_that_is_away_keeps_the_rules_of_its_listener() {
         publish_all(&server, &["secret/end", "pub/end"]);
         let seen = waiting(second, &[], "4");
         assert_eq!(seen, ["pub/x", "pub/x", "pub/x", "pub/end"]);
+    }
+}
+
+/// Nine that may not read join a group with one that may: it gets everything.
+#[test]
+fn a_member_that_may_not_read_is_passed_over() {
+    if !is_there() {
+        return;
+    }
+    for shards in [1, 2, 3] {
+        let rules = "acl: topic read pub/#\nacl: user infra\nacl: topic readwrite #";
+        let server = Server::start(&program(shards), &lines(rules));
+        let share = ["-t", "$share/g/secret/#", "-q", "1", "-F", "|%t %p"];
+        let strangers: Vec<Subscriber> = (0..9)
+            .map(|_| Subscriber::start(&server, "5", &share))
+            .collect();
+        let worker = Subscriber::start(&server, "5", &[&share[..], &INFRA].concat());
+        let mut publisher = Command::new("mosquitto_pub");
+        let port = server.port.to_string();
+        publisher.args(["-h", "127.0.0.1", "-p", &port, "-u", "infra"]);
+        publisher.args(["-q", "1", "-t", "secret/x", "-l"]);
+        let numbers: String = (0..1000).map(|number| format!("{number}\n")).collect();
+        publisher.stdin(std::process::Stdio::piped());
+        let mut publisher = publisher.spawn().unwrap();
+        std::io::Write::write_all(&mut publisher.stdin.take().unwrap(), numbers.as_bytes())
+            .unwrap();
+        let mut seen: Vec<u32> = (0..1000)
+            .map(|_| {
+                let message = worker.message();
+                message.strip_prefix("|secret/x ").unwrap().parse().unwrap()
+            })
+            .collect();
+        assert!(publisher.wait().unwrap().success());
+        seen.sort_unstable();
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+        drop(strangers);
     }
 }

@@ -130,7 +130,9 @@ impl Broker {
 
     /// To be called when they have changed and the answer matters at once.
     pub(super) fn charge_subscriptions(&mut self) {
-        let level = self.routing.subscriptions.memory() + self.routing.groups.memory();
+        let level = self.routing.subscriptions.memory()
+            + self.routing.groups.memory()
+            + self.routing.guests.memory();
         self.clients.lease.set(Account::Subscriptions, level as u64);
     }
 
@@ -226,7 +228,9 @@ impl Broker {
         add(Account::Outbound, clients.out.memory());
         add(
             Account::Subscriptions,
-            self.routing.subscriptions.memory() + self.routing.groups.memory(),
+            self.routing.subscriptions.memory()
+                + self.routing.groups.memory()
+                + self.routing.guests.memory(),
         );
         add(
             Account::Retained,

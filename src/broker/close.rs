@@ -66,7 +66,7 @@ impl Broker {
         }
         if !self.clients.passed_over.is_empty() {
             for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
-                self.return_shared(now_ms, origin, session, message);
+                self.return_shared(now_ms, origin, session, message, true);
             }
         }
         self.clients.out.settle();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::access::Passwords;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
-use crate::routing::Cursor;
+use crate::routing::{Cursor, Member};
 
 use super::settings::LogKind;
 
@@ -227,18 +227,51 @@ pub enum SharedMessage {
         session: SessionId,
         online: bool,
     },
-    /// This message is for this member.
+    /// This message is for this member. If it `insists`, nobody else has room for it.
     Deliver {
         group: GroupId,
         session: SessionId,
         serial: u64,
         options: u32,
         message: Arc<Message>,
+        insists: bool,
     },
-    /// The member could not take or finish it: choose another.
+    /// The member could not finish it, or is gone: choose another. It `may_not` read it, or has no room: ask the others.
     Return {
         group: GroupId,
         session: SessionId,
         message: Arc<Message>,
+        may_not: bool,
     },
+    /// Does a member on your shard take this message? Else it goes on to the next.
+    Offer(SharedOffer),
+}
+
+/// See [`SharedMessage::Offer`].
+#[derive(Debug, PartialEq)]
+pub struct SharedOffer {
+    /// Whose the shared subscription is, and its number there.
+    pub owner: ShardId,
+    pub group: GroupId,
+    /// The share name.
+    pub name: Box<str>,
+    pub filter: Box<str>,
+    pub message: Arc<Message>,
+    /// Shards that have still to be asked, as bits; none when it comes back to the owner.
+    pub left: u64,
+    /// The best that was found of those who may read it, and have no room or are away.
+    pub best: Option<(Standing, Member)>,
+}
+
+/// How well a member of a shared subscription suits that may read a message; the greatest is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It is away, and what waits for it is at a bound.
+    AwayAndFull,
+    /// What waits for it is at a bound.
+    Full,
+    /// It is away.
+    Away,
+    /// It takes the message.
+    Ready,
 }

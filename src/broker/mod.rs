@@ -35,6 +35,7 @@ mod on_timers;
 mod on_verified;
 mod outgoing;
 mod partial;
+mod passed_over;
 mod pressure;
 mod quotas;
 mod replay;
@@ -113,6 +114,8 @@ struct Routing {
     retained: Retained,
     /// The shared subscriptions that this shard owns.
     groups: Groups,
+    /// The members on this shard of those that others own.
+    guests: Groups,
     /// Filters matched by the message at hand; kept to spare an allocation.
     matched: SmallVec<[FilterId; 8]>,
     /// When it was last computed anew how many nodes a topic can lead to.
@@ -149,6 +152,7 @@ impl Broker {
                 subscriptions: Subscriptions::new(seed),
                 retained: Retained::new(seed),
                 groups: Groups::new(seed),
+                guests: Groups::new(seed),
                 matched: SmallVec::new(),
                 tightened_ms: 0,
             },

@@ -513,7 +513,7 @@ impl Broker {
             return true;
         }
         self.clients.unstore(message);
-        self.return_shared(now_ms, entry.origin, session, message.clone());
+        self.return_shared(now_ms, entry.origin, session, message.clone(), true);
         false
     }
 

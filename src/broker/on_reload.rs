@@ -27,6 +27,7 @@ impl Broker {
         for index in 0..self.clients.sessions.len() {
             self.guard_anew(SessionId(index as u32), old_rights.as_deref());
         }
+        self.routing.groups.wake_all();
         for index in 0..self.clients.conns.len() {
             let conn = ConnId(index as u32);
             match self.clients.stage(conn) {

@@ -12,9 +12,9 @@ use crate::ids::{GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;
 use crate::routing::{Entry, EntryOptions, Member, Target};
-use crate::session::{Delivery, Origin, Rare, Session, SharedSubscription};
+use crate::session::{Origin, Rare, Session, SharedSubscription};
 
-fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
+pub(super) fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
     if shards == 1 {
         ShardId(0)
     } else {
@@ -51,6 +51,16 @@ impl Broker {
             return;
         };
         self.clients.counters.shared_subscriptions += u64::from(is_new);
+        self.note_member(
+            (group, filter),
+            Member {
+                shard: self.clients.shard,
+                session,
+                serial,
+                options: options.pack(),
+                online: true,
+            },
+        );
         let message = SharedMessage::Join {
             group: group.into(),
             filter: filter.into(),
@@ -72,6 +82,8 @@ impl Broker {
     ) {
         self.clients.counters.shared_subscriptions -= 1;
         let SharedSubscription { group, filter } = subscription;
+        let own = self.clients.shard;
+        self.routing.guests.leave(&group, &filter, own, session);
         let message = SharedMessage::Leave {
             group: group.clone(),
             filter: filter.clone(),
@@ -106,7 +118,7 @@ impl Broker {
         }
         for (origin, message) in taken {
             self.clients.unstore(&message);
-            self.return_shared(now_ms, origin, session, message);
+            self.return_shared(now_ms, origin, session, message, false);
         }
     }
 
@@ -129,6 +141,8 @@ impl Broker {
         online: bool,
     ) {
         let SharedSubscription { group, filter } = subscription.clone();
+        let (own, guests) = (self.clients.shard, &mut self.routing.guests);
+        guests.set_online(&group, &filter, own, session, online);
         let message = SharedMessage::Online {
             group: group.clone(),
             filter: filter.clone(),
@@ -143,7 +157,7 @@ impl Broker {
         self.tell_shard(now_ms, owner, message);
     }
 
-    fn tell_shard(&mut self, now_ms: u64, to: ShardId, message: SharedMessage) {
+    pub(super) fn tell_shard(&mut self, now_ms: u64, to: ShardId, message: SharedMessage) {
         if to == self.clients.shard {
             self.on_shared(now_ms, to, message);
         } else {
@@ -155,12 +169,19 @@ impl Broker {
     /// A message for a shared subscription that this shard owns: exactly one member gets it (MQTT-4.8.2-3).
     pub(super) fn deliver_shared(&mut self, now_ms: u64, group: GroupId, message: &Arc<Message>) {
         match self.routing.groups.choose(group) {
-            Some(member) => self.deliver_to(now_ms, group, member, message.clone()),
+            Some(member) => self.deliver_to(now_ms, group, member, message.clone(), false),
             None => self.clients.counters.publish_dropped += 1,
         }
     }
 
-    fn deliver_to(&mut self, now_ms: u64, group: GroupId, member: Member, message: Arc<Message>) {
+    pub(super) fn deliver_to(
+        &mut self,
+        now_ms: u64,
+        group: GroupId,
+        member: Member,
+        message: Arc<Message>,
+        insists: bool,
+    ) {
         let Member {
             shard,
             session,
@@ -177,17 +198,20 @@ impl Broker {
                 serial,
                 options,
                 message,
+                insists,
             },
         );
     }
 
-    /// Gives a message back to the owner of the shared subscription that it came by.
+    /// Gives a message back to the owner of the shared subscription that it came by; `may_not`: because the member may not
+    /// read it, or has no room.
     pub(super) fn return_shared(
         &mut self,
         now_ms: u64,
         origin: Origin,
         session: SessionId,
         message: Arc<Message>,
+        may_not: bool,
     ) {
         let Some((owner, group)) = origin.group() else {
             return;
@@ -199,6 +223,7 @@ impl Broker {
                 group,
                 session,
                 message,
+                may_not,
             },
         );
     }
@@ -252,23 +277,35 @@ impl Broker {
                 serial,
                 options,
                 message,
+                insists,
             } => {
-                self.on_shared_delivery(
-                    now_ms,
-                    Origin::shared(from, group),
+                let member = Member {
+                    shard: self.clients.shard,
                     session,
                     serial,
                     options,
-                    message,
-                );
+                    online: true,
+                };
+                let origin = Origin::shared(from, group);
+                self.on_shared_delivery(now_ms, origin, member, message, insists);
             }
             SharedMessage::Return {
                 group,
                 session,
                 message,
+                may_not: false,
             } => {
                 self.on_shared_return(now_ms, from, group, session, message);
             }
+            SharedMessage::Return {
+                group,
+                session,
+                message,
+                may_not: true,
+            } => {
+                self.on_refused(now_ms, from, group, session, message);
+            }
+            SharedMessage::Offer(offer) => self.on_offer(now_ms, offer),
         }
     }
 
@@ -288,11 +325,11 @@ impl Broker {
         &mut self,
         now_ms: u64,
         origin: Origin,
-        session: SessionId,
-        serial: u64,
-        options: u32,
+        member: Member,
         message: Arc<Message>,
+        insists: bool,
     ) {
+        let (session, serial) = (member.session, member.serial);
         let shards = self.clients.shards;
         let wants = |rare: &Rare| {
             let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
@@ -308,33 +345,31 @@ impl Broker {
             entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))
         });
         if !is_there {
-            return self.return_shared(now_ms, origin, session, message);
+            return self.return_shared(now_ms, origin, session, message, false);
         }
-        // As in Mosquitto, a member that may not have a message is not passed over.
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        if !self.clients.may_read(session, topic, &mut 0) {
-            return;
+        if !self.clients.may_still_read(session, &message) {
+            return self.return_shared(now_ms, origin, session, message, true);
         }
-        let options = EntryOptions::unpack(options);
-        let upgrade = self.clients.settings.upgrade_outgoing_qos;
-        let qos = if upgrade {
-            options.qos
-        } else {
-            options.qos.min(message.qos)
-        };
-        let bits = Delivery::pack(
-            qos,
-            options.retain_as_published && message.retain,
-            options.subscription_id,
-        );
-        let hot = self.clients.hot[session.index()];
-        self.clients.offer(
-            session,
-            hot,
-            bits,
-            origin,
-            &mut Outgoing::shared(&message, now_ms),
-        );
+        let bits = self.clients.shared_bits(&member, &message);
+        if !insists && !self.clients.takes(session, bits, &message) {
+            return self.return_shared(now_ms, origin, session, message, true);
+        }
+        self.hand_over(now_ms, origin, &member, &message);
+    }
+
+    /// A member of this shard gets a message.
+    pub(super) fn hand_over(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        member: &Member,
+        message: &Arc<Message>,
+    ) {
+        let bits = self.clients.shared_bits(member, message);
+        let hot = self.clients.hot[member.session.index()];
+        let outgoing = &mut Outgoing::shared(message, now_ms);
+        self.clients
+            .offer(member.session, hot, bits, origin, outgoing);
     }
 
     /// A member could not take a message, or is gone: another gets it. The group may have ended and its number been
@@ -357,7 +392,7 @@ impl Broker {
             false => None,
         };
         match member {
-            Some(member) => self.deliver_to(now_ms, group, member, message),
+            Some(member) => self.deliver_to(now_ms, group, member, message, false),
             None => self.clients.counters.publish_dropped += 1,
         }
     }

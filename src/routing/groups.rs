@@ -1,8 +1,11 @@
 //! The shared subscriptions (MQTT 5, 4.8.2) that one shard owns: who their members are, and whose turn it is.
 //!
-//! Invariants: the members of a group whose clients are connected stand before those that are away, `online` of them;
-//! `positions` has the place of every member, so that joining, leaving, coming and going take constant time; a group
-//! without members does not exist.
+//! A member that could not take a message *rests*: others are chosen before it, so that one that may read nothing costs
+//! next to nothing. Now and then one of those that rest has its turn again.
+//!
+//! Invariants: the members of a group whose clients are connected stand before those that are away, `online` of them, and
+//! among these the `willing` ones before those that rest; `positions` has the place of every member, so that joining,
+//! leaving, coming and going take constant time; a group without members does not exist.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
@@ -37,7 +40,10 @@ pub struct Group {
     pub filter: Box<str>,
     members: Vec<Member>,
     online: u32,
+    willing: u32,
     turn: u32,
+    /// Choices since one of those that rest was made willing.
+    choices: u32,
 }
 
 /// Where a member stands.
@@ -69,13 +75,23 @@ impl Group {
         &self.members
     }
 
-    /// The members that may be chosen: those that are online, or all if none is.
-    fn eligible(&self) -> usize {
-        if self.online > 0 {
-            self.online as usize
-        } else {
-            self.members.len()
+    /// The members that may be chosen: those that are online and do not rest, or all if none is online.
+    fn eligible(&mut self) -> usize {
+        if self.online == 0 {
+            return self.members.len();
         }
+        if self.willing == 0 {
+            self.willing = self.online;
+        }
+        self.willing as usize
+    }
+
+    /// The members, in the order in which they are asked for a message that others could not take.
+    pub fn in_turn(&self) -> impl Iterator<Item = &Member> {
+        let (online, away) = self.members.split_at(self.online as usize);
+        let turn = (self.turn as usize).min(online.len());
+        let (before, after) = online.split_at(turn);
+        after.iter().chain(before).chain(away)
     }
 }
 
@@ -109,6 +125,13 @@ impl Groups {
         if let Some(at) = self.position(id, member.shard, member.session) {
             let online = self.groups[id.0 as usize].members[at].online;
             self.groups[id.0 as usize].members[at] = Member { online, ..member };
+            let rests = online && at >= self.groups[id.0 as usize].willing as usize;
+            // What it could not take before, it may take now.
+            let at = if rests {
+                self.move_member(id, at, false)
+            } else {
+                at
+            };
             self.move_member(id, at, member.online);
             return (id, known.is_none());
         }
@@ -194,6 +217,11 @@ impl Groups {
     /// `None` for a group that has ended.
     pub fn choose(&mut self, id: GroupId) -> Option<Member> {
         let group = self.groups.get_mut(id.0 as usize)?;
+        group.choices += 1;
+        if group.choices >= limits::GROUP_REST_CHOICES {
+            group.choices = 0;
+            group.willing = (group.willing + 1).min(group.online);
+        }
         let eligible = group.eligible() as u32;
         let turn = if group.turn < eligible { group.turn } else { 0 };
         let member = *group.members.get(turn as usize)?;
@@ -210,11 +238,31 @@ impl Groups {
                 return Some(member);
             }
         }
-        let group = self.groups.get(id.0 as usize)?;
-        group.members[group.eligible()..]
-            .iter()
-            .copied()
-            .find(is_not)
+        let group = self.groups.get_mut(id.0 as usize)?;
+        let eligible = group.eligible();
+        group.members[eligible..].iter().copied().find(is_not)
+    }
+
+    /// This member could not take a message: others are chosen before it for a while.
+    pub fn rest(&mut self, id: GroupId, shard: ShardId, session: SessionId) {
+        let Some(group) = self.groups.get(id.0 as usize) else {
+            return;
+        };
+        let (willing, online) = (group.willing as usize, group.online as usize);
+        let at = self.position(id, shard, session);
+        if let Some(at) = at.filter(|&at| at < willing) {
+            self.swap(id, at, willing - 1);
+            // Behind the others that rest: each of them has its turn.
+            self.swap(id, willing - 1, online - 1);
+            self.groups[id.0 as usize].willing -= 1;
+        }
+    }
+
+    /// Rules have changed: nobody rests.
+    pub fn wake_all(&mut self) {
+        for group in &mut self.groups {
+            group.willing = group.online;
+        }
     }
 
     /// Groups.
@@ -238,7 +286,9 @@ impl Groups {
             filter: filter.into(),
             members: Vec::new(),
             online: 0,
+            willing: 0,
             turn: 0,
+            choices: 0,
         };
         self.heap += new.heap();
         let rests = self.free.len() <= limits::GROUP_IDS_RESTING;
@@ -268,7 +318,9 @@ impl Groups {
             filter: "".into(),
             members: Vec::new(),
             online: 0,
+            willing: 0,
             turn: 0,
+            choices: 0,
         };
         let group = std::mem::replace(&mut self.groups[id.0 as usize], vacant);
         self.heap -= group.heap();
@@ -311,25 +363,30 @@ impl Groups {
         }
     }
 
-    /// Puts a member among those that are online, or away; returns where it stands now.
+    /// Puts a member among those that are online and willing, or away; returns where it stands now.
     fn move_member(&mut self, id: GroupId, at: usize, online: bool) -> usize {
         let group = &mut self.groups[id.0 as usize];
         if group.members[at].online == online {
             return at;
         }
         group.members[at].online = online;
-        let to = if online {
-            group.online
-        } else {
-            group.online - 1
-        } as usize;
-        group.online = if online {
-            group.online + 1
-        } else {
-            group.online - 1
-        };
-        self.swap(id, at, to);
-        to
+        let (first_resting, first_away) = (group.willing as usize, group.online as usize);
+        if online {
+            group.online += 1;
+            group.willing += 1;
+            self.swap(id, at, first_away);
+            self.swap(id, first_away, first_resting);
+            return first_resting;
+        }
+        let mut at = at;
+        if at < first_resting {
+            group.willing -= 1;
+            self.swap(id, at, first_resting - 1);
+            at = first_resting - 1;
+        }
+        self.groups[id.0 as usize].online -= 1;
+        self.swap(id, at, first_away - 1);
+        first_away - 1
     }
 
     /// Lets two members of a group change places.

@@ -62,6 +62,9 @@ fn bytes(message: &MeshMessage) -> usize {
             SharedMessage::Join { group, filter, .. }
             | SharedMessage::Leave { group, filter, .. }
             | SharedMessage::Online { group, filter, .. } => group.len() + filter.len(),
+            SharedMessage::Offer(offer) => {
+                offer.message.cost() + offer.name.len() + offer.filter.len()
+            }
             SharedMessage::Joined { .. } => 0,
         },
         MeshMessage::Interest { filter, .. } => filter.len(),

@@ -125,6 +125,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
             serial,
             options: 0,
             message: Arc::new(message),
+            insists: false,
         }))
     };
     world.output(conn);

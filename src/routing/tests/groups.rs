@@ -82,6 +82,36 @@ fn another_than_the_one_who_could_not_take_it() {
 }
 
 #[test]
+fn who_could_not_take_a_message_is_chosen_now_and_then() {
+    let (mut groups, id) = joined(&[(1, true), (2, true), (3, true), (4, false)]);
+    groups.rest(id, ShardId(1), SessionId(1));
+    groups.rest(id, ShardId(2), SessionId(2));
+    groups.rest(id, ShardId(2), SessionId(2));
+    let rests = crate::limits::GROUP_REST_CHOICES as usize;
+    assert!(
+        turns(&mut groups, id, rests - 1)
+            .iter()
+            .all(|&one| one == 3)
+    );
+    // One of them is asked again, and says no; then the other.
+    for tried in [1, 2, 1] {
+        let chosen = turns(&mut groups, id, 2);
+        assert!(chosen.contains(&tried), "{tried}: {chosen:?}");
+        groups.rest(id, ShardId((tried % 3) as u8), SessionId(tried));
+        let chosen = turns(&mut groups, id, rests - 2);
+        assert!(chosen.iter().all(|&one| one == 3), "{chosen:?}");
+    }
+    // Joining again is a new beginning, and so is being all that is left.
+    groups.join("g", "a/#", member(1, true));
+    assert!(turns(&mut groups, id, 2).contains(&1));
+    for number in [1, 3] {
+        groups.rest(id, ShardId((number % 3) as u8), SessionId(number));
+    }
+    assert!(groups.choose(id).is_some_and(|member| member.online));
+    assert_eq!(groups.get(id).in_turn().count(), 4);
+}
+
+#[test]
 fn joining_again_replaces() {
     let (mut groups, id) = joined(&[(1, true), (2, true)]);
     let again = Member {
@@ -102,6 +132,7 @@ enum Step {
     Leave(u32, u32),
     Online(u32, u32, bool),
     Choose(u32),
+    Rest(u32, u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -111,6 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3u32, 0..12u32).prop_map(|(group, id)| Step::Leave(group, id)),
         3 => (0..3u32, 0..12u32, online).prop_map(|(group, id, online)| Step::Online(group, id, online)),
         2 => (0..3u32).prop_map(Step::Choose),
+        2 => (0..3u32, 0..12u32).prop_map(|(group, id)| Step::Rest(group, id)),
     ]
 }
 
@@ -151,6 +183,18 @@ fn check(real: &mut Groups, model: &mut Model, step: Step) {
             );
             known.into_iter().for_each(|member| member.online = online);
         }
+        Step::Rest(group, id) => {
+            let Member { shard, session, .. } = member(id, true);
+            if let Some(found) = real.find(&name(group), "a") {
+                real.rest(found, shard, session);
+                let chosen = real.choose(found);
+                assert!(chosen.is_some_and(|chosen| chosen.session != session
+                    || !chosen.online
+                    || model[&group].values().filter(|one| one.online).count() > 0));
+                let all = real.get(found).in_turn().count();
+                assert_eq!(all, model[&group].len());
+            }
+        }
         Step::Choose(group) => check_turns(real, &name(group), model.get(&group)),
     }
     assert_eq!(real.len(), model.len());
@@ -175,6 +219,7 @@ fn check_turns(real: &mut Groups, name: &str, model: Option<&BTreeMap<u32, Membe
     if eligible.is_empty() {
         eligible = model.keys().copied().collect();
     }
+    real.wake_all();
     let mut chosen = turns(real, id, eligible.len());
     chosen.sort_unstable();
     assert_eq!(chosen, eligible);
