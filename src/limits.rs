@@ -445,6 +445,10 @@ pub const SOURCE_BURST_S: u64 = 10;
 /// Source addresses without a connection that are remembered for their rate: some 3 MB.
 pub const SOURCES_IDLE_MAX: usize = 1 << 16;
 
+/// Milliseconds that the goodbye of a client, or the end of what it sends, waits until its SUBSCRIBEs are answered: other
+/// shards answer within some turns, and one that does not for so long never will.
+pub const ANSWERS_MS_MAX: u64 = 10_000;
+
 /// Milliseconds that a client which publishes too fast and has gone is caught up with: what is left then is dropped,
 /// so that nobody occupies a connection for longer than it was worth the trouble.
 pub const HELD_AFTER_END_MS: u64 = 10_000;

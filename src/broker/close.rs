@@ -24,8 +24,12 @@ impl Broker {
     /// The peer has closed the connection, or it broke.
     pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
         self.finish_cut(now_ms, conn);
-        if self.ends_later(now_ms, conn, cause) {
+        if self.ends_later(now_ms, conn, cause) || self.ends_verified(conn, cause) {
             return;
+        }
+        if self.is_held(conn) {
+            // A goodbye among what has come counts.
+            self.drop_held(now_ms, conn);
         }
         match self.clients.conns[conn.index()].stage {
             Stage::Free | Stage::Moved => return,
@@ -46,7 +50,9 @@ impl Broker {
         }
         self.clients.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
         self.detach(now_ms, conn, true);
+        // Who has only shut its sending side still takes what it is owed.
         let how = match cause {
+            CloseCause::Eof if self.clients.out.pending(conn) > 0 => CloseHow::Flush,
             CloseCause::Eof | CloseCause::Error(_) => CloseHow::Now,
             CloseCause::Goodbye | CloseCause::Transport => CloseHow::Flush,
         };
@@ -167,6 +173,7 @@ impl Broker {
             return;
         };
         self.clients.conns[conn.index()].session = NONE;
+        self.interests.forget_unanswered(conn);
         self.clients.drop_aliases(conn);
         self.clients.hot[session.index()].conn = NONE;
         self.clients.hot[session.index()].flags &= !HOT_REPLAYING;

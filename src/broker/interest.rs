@@ -8,9 +8,13 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::Broker;
-use super::effect::{MeshMessage, SharedMessage};
+use super::clients::Stage;
+use super::effect::{Effect, MeshMessage, SharedMessage};
 use super::on_subscribe::PendingSubscribe;
-use crate::ids::ShardId;
+use super::quotas::Reading;
+use super::timers::TICK_MS;
+use crate::ids::{ConnId, ShardId};
+use crate::limits;
 use crate::routing::{Entry, FilterId, Target};
 
 /// Who waits for a filter to be known everywhere.
@@ -28,12 +32,22 @@ struct Announcement {
     waiters: SmallVec<[Waiter; 1]>,
 }
 
+/// SUBSCRIBEs of a connection that have not been answered yet.
+#[derive(Default)]
+struct Unanswered {
+    count: u32,
+    /// The end of the connection waits for the answers, until then; 0 if there is none yet.
+    end_due_ms: u64,
+}
+
 /// Announcements that are under way, and SUBSCRIBEs that wait for them.
 pub struct Interests {
     tickets: u32,
     announcements: HashMap<u32, Announcement, FixedState>,
     under_way: HashMap<FilterId, u32, FixedState>,
     pub subscribes: HashMap<u32, PendingSubscribe, FixedState>,
+    /// By connection.
+    unanswered: HashMap<u32, Unanswered, FixedState>,
 }
 
 impl Default for Interests {
@@ -44,6 +58,7 @@ impl Default for Interests {
             announcements: HashMap::with_hasher(state()),
             under_way: HashMap::with_hasher(state()),
             subscribes: HashMap::with_hasher(state()),
+            unanswered: HashMap::with_hasher(state()),
         }
     }
 }
@@ -54,12 +69,48 @@ impl Interests {
         self.announcements.shrink_to_fit();
         self.under_way.shrink_to_fit();
         self.subscribes.shrink_to_fit();
+        self.unanswered.shrink_to_fit();
     }
 
     /// A number for a question to other shards.
     pub fn next_ticket(&mut self) -> u32 {
         self.tickets = self.tickets.wrapping_add(1);
         self.tickets
+    }
+
+    /// A SUBSCRIBE of a connection has to wait.
+    pub fn note_unanswered(&mut self, conn: ConnId) {
+        self.unanswered.entry(conn.0).or_default().count += 1;
+    }
+
+    /// One of them is answered. Returns whether it was the last one, and the end of the connection has waited for it.
+    pub fn note_answered(&mut self, conn: ConnId) -> bool {
+        let Some(unanswered) = self.unanswered.get_mut(&conn.0) else {
+            return false;
+        };
+        unanswered.count -= 1;
+        let (is_last, ends) = (unanswered.count == 0, unanswered.end_due_ms > 0);
+        if is_last {
+            self.unanswered.remove(&conn.0);
+        }
+        is_last && ends
+    }
+
+    /// A connection is parted from its session: nothing is answered any more.
+    #[inline]
+    pub fn forget_unanswered(&mut self, conn: ConnId) {
+        if !self.unanswered.is_empty() {
+            self.unanswered.remove(&conn.0);
+        }
+    }
+
+    /// Until when the end of a connection waits for answers, if it has to.
+    fn end_due_ms(&mut self, now_ms: u64, conn: ConnId) -> Option<u64> {
+        let unanswered = self.unanswered.get_mut(&conn.0)?;
+        if unanswered.end_due_ms == 0 {
+            unanswered.end_due_ms = now_ms + limits::ANSWERS_MS_MAX;
+        }
+        Some(unanswered.end_due_ms).filter(|&due_ms| now_ms < due_ms)
     }
 }
 
@@ -166,6 +217,25 @@ impl Broker {
         for waiter in announcement.waiters {
             self.waiter_done(now_ms, waiter);
         }
+    }
+
+    /// Whether a goodbye, or the end of what a client sends, has to wait until its SUBSCRIBEs are answered (MQTT-3.8.4-1):
+    /// who sees the connection closed may rely on them. Then the connection is held from here on.
+    #[cold]
+    pub(super) fn end_waits(&mut self, now_ms: u64, conn: ConnId) -> bool {
+        let entry = &mut self.clients.conns[conn.index()];
+        if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
+            return false;
+        }
+        let Some(due_ms) = self.interests.end_due_ms(now_ms, conn) else {
+            return false;
+        };
+        let was_on = std::mem::replace(&mut entry.reading, Reading::Held) == Reading::On;
+        self.clients.arm_conn(conn, due_ms.max(now_ms + TICK_MS));
+        if was_on {
+            self.clients.effects.push_back(Effect::Pause { conn });
+        }
+        true
     }
 
     /// What somebody waited for is known everywhere.

@@ -65,6 +65,7 @@ impl Broker {
                     after: after.into(),
                     client_id,
                     is_assigned,
+                    ended: None,
                 };
                 return self.verify(now_ms, conn, &connect, admission, passwords);
             }

@@ -32,6 +32,7 @@ impl Broker {
         while let Some(&conn) = self.cut.front() {
             self.finish_cut(now_ms, conn);
         }
+        self.say_last_words(now_ms);
         let sessions: Vec<SessionId> = self.clients.session_ids().collect();
         for session in sessions {
             self.publish_will(now_ms, session);
@@ -39,6 +40,16 @@ impl Broker {
         self.clients.mesh_all(|| MeshMessage::Draining);
         self.say_goodbye(now_ms);
         self.end_event(now_ms);
+    }
+
+    /// A goodbye among what is kept of those who are held counts: no will follows it.
+    fn say_last_words(&mut self, now_ms: u64) {
+        for index in 0..self.clients.conns.len() {
+            let conn = ConnId(index as u32);
+            if self.is_held(conn) {
+                self.drop_held(now_ms, conn);
+            }
+        }
     }
 
     /// Another shard has published its wills.

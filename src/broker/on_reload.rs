@@ -121,6 +121,9 @@ impl Broker {
         self.packets(now_ms, conn, &bytes);
         self.clients.flush_replies();
         self.clients.replies_to = ConnId(NONE);
+        if let Some(cause) = admission.ended {
+            self.end_admitted(now_ms, conn, cause);
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct PendingSubscribe {
     reasons: SmallVec<[ReasonCode; 4]>,
     /// What it still waits for.
     steps: u32,
+    /// It could not be answered at once, and is counted as one that its connection waits for.
+    is_counted: bool,
     /// Filters whose retained messages are wanted.
     replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
 }
@@ -50,6 +52,7 @@ impl Broker {
             packet_id: subscribe.packet_id,
             reasons: SmallVec::new(),
             steps: 1,
+            is_counted: false,
             replays: SmallVec::new(),
         };
         self.interests.subscribes.insert(ticket, pending);
@@ -72,6 +75,10 @@ impl Broker {
             });
         }
         self.subscribe_step_done(now_ms, ticket);
+        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
+            pending.is_counted = true;
+            self.interests.note_unanswered(conn);
+        }
     }
 
     /// Takes note of the work that a filter is; returns its levels.
@@ -271,14 +278,24 @@ impl Broker {
         let Some(pending) = self.interests.subscribes.remove(&ticket) else {
             return;
         };
-        let is_same = self
-            .clients
-            .session(pending.session)
-            .is_some_and(|entry| entry.serial == pending.serial)
-            && self.clients.hot[pending.session.index()].epoch == pending.epoch;
-        if !is_same || self.clients.conn_of(pending.session) != Some(pending.conn) {
+        let known = self.clients.session(pending.session);
+        if known.is_none_or(|entry| entry.serial != pending.serial) {
             return;
         }
+        let hot = &self.clients.hot[pending.session.index()];
+        let is_there = hot.conn == pending.conn.0 && hot.epoch == pending.epoch;
+        if is_there {
+            self.answer_subscribe(&pending);
+        }
+        // Also when the client has gone: the subscription is there, and the rest of it follows when the client is back.
+        self.want_replays(now_ms, pending.session, pending.replays);
+        let was_last = is_there && pending.is_counted && self.interests.note_answered(pending.conn);
+        if was_last && self.is_held(pending.conn) {
+            self.catch_up(now_ms, pending.conn);
+        }
+    }
+
+    fn answer_subscribe(&mut self, pending: &PendingSubscribe) {
         let version = self.clients.conns[pending.conn.index()].version;
         let suback = SubackOut {
             packet_id: pending.packet_id,
@@ -289,7 +306,6 @@ impl Broker {
         if self.clients.replies_to == pending.conn {
             self.clients.flush_replies();
         }
-        self.want_replays(now_ms, pending.session, pending.replays);
     }
 
     /// UNSUBSCRIBE has come from a client.

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use super::Broker;
 use super::clients::{NONE, Stage};
-use super::effect::{CloseHow, Effect, Verdict, Verify};
+use super::effect::{CloseCause, CloseHow, Effect, Verdict, Verify};
 use super::on_connect::user_name;
 use crate::access::Passwords;
 use crate::ids::ConnId;
@@ -23,6 +23,8 @@ pub struct Admission {
     pub after: Vec<u8>,
     pub client_id: String,
     pub is_assigned: bool,
+    /// Its peer has closed its side meanwhile.
+    pub ended: Option<CloseCause>,
 }
 
 /// The connections that wait for an answer.
@@ -140,7 +142,34 @@ impl Broker {
         }
         self.clients.flush_replies();
         self.clients.replies_to = ConnId(NONE);
+        if let Some(cause) = admission.ended {
+            self.end_admitted(now_ms, conn, cause);
+        }
         self.end_event(now_ms);
+    }
+
+    /// The peer of a connection has closed its side while CONNECT waited. One that is refused is closing already.
+    pub(super) fn end_admitted(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
+        if matches!(
+            self.clients.stage(conn),
+            Stage::Established | Stage::Verifying
+        ) {
+            self.on_eof(now_ms, conn, cause);
+        }
+    }
+
+    /// The peer of a connection has closed its side: true if that counts when its password has been checked, and what
+    /// came before it has been handled.
+    pub(super) fn ends_verified(&mut self, conn: ConnId, cause: CloseCause) -> bool {
+        let waits = matches!(cause, CloseCause::Eof | CloseCause::Goodbye)
+            && self.clients.stage(conn) == Stage::Verifying;
+        match self.verifying.waiting.get_mut(&conn.0) {
+            Some((_, admission)) if waits => {
+                admission.ended = Some(cause);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn admit_verified(&mut self, now_ms: u64, conn: ConnId, admission: &Admission) {

@@ -211,6 +211,9 @@ impl Broker {
             return (self.rates.is_some() || self.clients.slows || self.is_turn_full())
                 && self.is_too_fast(now_ms, conn);
         }
+        if first == PacketType::Disconnect.first() {
+            return self.end_waits(now_ms, conn);
+        }
         self.has_subscribed_enough(first) && self.cut(conn)
     }
 
@@ -268,7 +271,8 @@ impl Broker {
     /// The peer of a connection has closed its side: true if that is to be told again when it has been caught up with.
     pub(super) fn ends_later(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) -> bool {
         let goodbye = cause == CloseCause::Goodbye;
-        let waits = self.is_held(conn) && (goodbye || cause == CloseCause::Eof);
+        let is_orderly = goodbye || cause == CloseCause::Eof;
+        let waits = is_orderly && (self.is_held(conn) || self.end_waits(now_ms, conn));
         if waits {
             let entry = &mut self.clients.conns[conn.index()];
             entry.reading = Reading::HeldToEnd { goodbye };
@@ -299,6 +303,11 @@ impl Broker {
             entry.reading = before;
             return;
         }
+        if before != Reading::Held && self.end_waits(now_ms, conn) {
+            self.clients.conns[conn.index()].reading = before;
+            return;
+        }
+        let entry = &mut self.clients.conns[conn.index()];
         entry.reading = Reading::On;
         if entry.stage != Stage::Established {
             return;

@@ -57,6 +57,8 @@ pub struct Client {
     buffer: Vec<u8>,
     next_id: u16,
     pub sent: BTreeMap<u16, Outgoing>,
+    /// Those of them that it sent before this connection.
+    open_before: BTreeSet<u16>,
     subscribing: BTreeMap<u16, Vec<String>>,
     /// Identifiers of messages that it has not acknowledged for good.
     incoming: BTreeSet<u16>,
@@ -83,6 +85,7 @@ impl Client {
             buffer: Vec::new(),
             next_id: 0,
             sent: BTreeMap::new(),
+            open_before: BTreeSet::new(),
             subscribing: BTreeMap::new(),
             incoming: BTreeSet::new(),
             received: BTreeSet::new(),
@@ -96,6 +99,7 @@ impl Client {
         self.later.clear();
         self.subscribing.clear();
         self.connected = false;
+        self.open_before = self.sent.keys().copied().collect();
         let topic = format!("w/{}", self.id);
         let will = self.will.as_ref().map(|will| WillOut {
             qos: QoS::AtLeastOnce,
@@ -116,6 +120,20 @@ impl Client {
         }
         .encode(self.version, &mut out);
         out
+    }
+
+    /// The incarnation of the session that what is sent now belongs to: CONNACK may be still to come.
+    pub fn next_incarnation(&self) -> u32 {
+        match (self.link.is_some() && !self.connected, self.durable) {
+            (false, _) => self.incarnation,
+            (true, true) => self.incarnation.max(1),
+            (true, false) => self.incarnation + 1,
+        }
+    }
+
+    /// SUBSCRIBEs without an answer.
+    pub fn unanswered(&self) -> usize {
+        self.subscribing.len()
     }
 
     fn free_id(&mut self) -> u16 {
@@ -292,6 +310,7 @@ impl Client {
                 }
             }
             Packet::Puback(puback) => {
+                self.open_before.remove(&puback.packet_id.get());
                 if let Some(outgoing) = self.sent.remove(&puback.packet_id.get()) {
                     events.push(Event::Acknowledged(outgoing.message));
                 }
@@ -338,7 +357,8 @@ impl Client {
             || (self.version == Version::V31 && self.durable && self.incarnation > 0);
         if session_present {
             // What was open goes on: messages with DUP, releases for those that have been received.
-            for (&id, outgoing) in &self.sent {
+            let open = &self.open_before;
+            for (&id, outgoing) in self.sent.iter().filter(|(id, _)| open.contains(id)) {
                 match outgoing.received {
                     false => {
                         events.push(Event::Resent(outgoing.message));
@@ -358,7 +378,7 @@ impl Client {
                 }
             }
         } else {
-            self.sent.clear();
+            self.sent.retain(|id, _| !self.open_before.contains(id));
             self.received.clear();
             self.incarnation += 1;
         }

@@ -30,6 +30,8 @@ pub struct Link {
     pub sending: Option<Vec<u8>>,
     /// The client has closed its end; the broker may not know yet.
     pub client_closed: bool,
+    /// The client sends nothing more; it reads until the broker closes.
+    pub half_closed: bool,
     /// With a reset: bytes on their way are lost.
     pub reset: bool,
     /// The broker was told of the end.
@@ -40,6 +42,10 @@ pub struct Link {
     pub broker_closed: bool,
     /// The client does not read.
     pub stalled: bool,
+    /// It did not read for a while, or shards did not hear of each other: the broker may have given up.
+    pub was_stalled: bool,
+    /// When its client began to wait for the end.
+    pub half_closed_ms: u64,
     /// Some bytes that the client sent here never reached the broker.
     pub lost_bytes: bool,
     /// The send in flight is to be cancelled.
@@ -58,11 +64,14 @@ impl Link {
             to_client: VecDeque::new(),
             sending: None,
             client_closed: false,
+            half_closed: false,
             reset: false,
             end_told: false,
             closing: None,
             broker_closed: false,
             stalled: false,
+            was_stalled: false,
+            half_closed_ms: 0,
             lost_bytes: false,
             cancel: false,
             forbids: None,

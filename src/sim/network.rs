@@ -6,6 +6,7 @@ use super::oracle::Arrival;
 use super::world::World;
 use crate::broker::{CloseCause, CloseHow, Effect, Peer};
 use crate::ids::{ConnId, ShardId};
+use crate::limits;
 
 impl World {
     pub fn move_mesh(&mut self, from: usize, to: usize) -> bool {
@@ -77,7 +78,7 @@ impl World {
                 self.after(shard);
                 true
             }
-            None if link.client_closed && !link.end_told => {
+            None if (link.client_closed || link.half_closed) && !link.end_told => {
                 link.end_told = true;
                 let cause = if link.reset {
                     CloseCause::Error(104)
@@ -93,7 +94,8 @@ impl World {
                 link.lost_bytes |= !link.to_broker.is_empty();
                 let is_flushed = link.sending.is_none();
                 link.broker_closed |= is_flushed;
-                let done = is_flushed && (how == CloseHow::Now || link.client_closed);
+                let has_ended = link.client_closed || link.half_closed;
+                let done = is_flushed && (how == CloseHow::Now || has_ended);
                 if done {
                     link.place = Place::Gone;
                     self.conns.remove(&(shard as u8, conn.0));
@@ -140,6 +142,12 @@ impl World {
             }
             // The broker has closed: whatever the reason, the client comes again.
             link.client_closed = true;
+            link.was_stalled |= self.now_ms > link.half_closed_ms + limits::ANSWERS_MS_MAX;
+            let unanswered = self.clients[client].unanswered();
+            assert!(
+                !link.half_closed || link.was_stalled || link.lost_bytes || unanswered == 0,
+                "client {client} was not answered before its connection was closed"
+            );
             self.leave_link(client, true);
             return true;
         }

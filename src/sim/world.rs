@@ -252,12 +252,23 @@ impl World {
             return self.hostile();
         }
         if self.clients[index].link.is_none() {
-            return self.connect(index);
+            self.connect(index);
+            if !self.clients[index].steady && self.rng.once_in(4) {
+                self.hurry(index);
+            }
+            return;
         }
         if !self.clients[index].connected {
             return;
         }
+        let link = self.clients[index].link.unwrap();
         match self.rng.below(100) {
+            // Who has said all that it wants only reads, or goes away.
+            roll if self.links[link].half_closed => match roll {
+                0..3 => self.drop_link(index),
+                3..6 => self.stall(link),
+                _ => {}
+            },
             0..45 => self.publish(index),
             45..60 => self.subscribe(index),
             60..64 => self.unsubscribe(index),
@@ -269,10 +280,7 @@ impl World {
                 self.leave_link(index, true);
                 self.connect(index);
             }
-            93..96 => {
-                let link = self.clients[index].link.unwrap();
-                self.links[link].stalled ^= true;
-            }
+            93..96 => self.stall(link),
             _ => {}
         }
     }
@@ -289,8 +297,34 @@ impl World {
         self.links[link].to_broker.extend(bytes);
     }
 
+    /// All that a client wants goes out behind its CONNECT, and nothing more: it reads until the broker closes. With a
+    /// goodbye, or without one.
+    fn hurry(&mut self, index: usize) {
+        for _ in 0..1 + self.rng.below(2) {
+            self.subscribe(index);
+        }
+        if self.clients[index].sent.is_empty() {
+            self.publish(index);
+        }
+        let link = self.clients[index].link.unwrap();
+        if self.rng.once_in(2) {
+            let bytes = self.clients[index].disconnect();
+            self.write(index, bytes);
+            self.links[link].forbids = self.clients[index].will.take();
+        }
+        self.links[link].half_closed = true;
+        self.links[link].half_closed_ms = self.now_ms;
+    }
+
+    fn stall(&mut self, link: usize) {
+        self.links[link].stalled ^= true;
+        self.links[link].was_stalled = true;
+    }
+
     pub fn write(&mut self, index: usize, bytes: Vec<u8>) {
-        if let Some(link) = self.clients[index].link {
+        if let Some(link) = self.clients[index].link
+            && !self.links[link].half_closed
+        {
             self.links[link].to_broker.extend(bytes);
         }
     }
@@ -311,7 +345,7 @@ impl World {
         let link = self.clients[index].link.unwrap();
         let bytes = self.clients[index].publish(topic, payload.as_bytes(), qos, retain, message);
         self.oracle.published.push(Published {
-            publisher: index * 1000 + self.clients[index].incarnation as usize,
+            publisher: index * 1000 + self.clients[index].next_incarnation() as usize,
             topic: topic.into(),
             qos,
             retain,
@@ -325,7 +359,7 @@ impl World {
     }
 
     pub fn session(&mut self, index: usize) -> &mut Session {
-        let key = (index, self.clients[index].incarnation);
+        let key = (index, self.clients[index].next_incarnation());
         self.oracle.sessions.entry(key).or_default()
     }
 

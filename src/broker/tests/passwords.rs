@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Credential, Passwords, Scheme};
 use crate::broker::{
-    Broker, CloseCause, Effect, ListenerSettings, Peer, Settings, Verdict, Verify,
+    Broker, CloseCause, CloseHow, Effect, ListenerSettings, Peer, Settings, Verdict, Verify,
 };
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
@@ -59,7 +59,7 @@ fn an_answer_counts_once_and_only_for_who_asked() {
     connect(&mut broker, conn, "secret");
     let first = asked(&mut broker).unwrap();
     assert!(broker.is_waiting(conn) && !broker.is_established(conn));
-    broker.on_eof(0, conn, CloseCause::Eof);
+    broker.on_eof(0, conn, CloseCause::Error(104));
     broker.on_verified(0, conn, first.ticket, Verdict::Right);
     assert!(!broker.is_established(conn), "it is gone");
     broker.on_closed(0, conn);
@@ -112,4 +112,30 @@ fn what_is_sent_meanwhile_is_bounded_and_so_is_the_wait() {
     broker.on_timers(late_ms);
     broker.on_verified(late_ms, conn, verify.ticket, Verdict::Right);
     assert!(!broker.is_established(conn));
+}
+
+/// CONNECT, PUBLISH and DISCONNECT at once, and no more: all of it counts when the password is right.
+#[test]
+fn who_has_sent_everything_and_left_is_heard() {
+    for goodbye in [true, false] {
+        let mut broker = broker();
+        let conn = accept(&mut broker);
+        connect(&mut broker, conn, "secret");
+        let verify = asked(&mut broker).unwrap();
+        broker.on_bytes(0, conn, b"\x32\x07\x00\x01a\x00\x01hi");
+        if goodbye {
+            broker.on_bytes(0, conn, b"\xe0\x00");
+        }
+        broker.on_eof(0, conn, CloseCause::Eof);
+        broker.on_verified(0, conn, verify.ticket, verify.check());
+        assert!(!broker.is_established(conn), "it has left");
+        assert_eq!(broker.counters().publish_received, 1);
+        assert_eq!(broker.counters().clients_connected, 0);
+        let mut slices = Vec::new();
+        assert_eq!(broker.gather(0, conn, 1000, &mut slices), 4 + 4, "answered");
+        let closes = std::iter::from_fn(|| broker.next_effect());
+        let closes = closes.filter(|effect| matches!(effect, Effect::Close { .. }));
+        let how = CloseHow::Flush;
+        assert_eq!(closes.collect::<Vec<_>>(), [Effect::Close { conn, how }]);
+    }
 }
