@@ -34,7 +34,7 @@ class Context:
         self.how = self.group.how
         self.broker = self.recorder = self.healthy = None
         self.healthy_result, self.result = {}, {}
-        self.flows = self.flows_result = None
+        self.doors = self.flows = self.flows_result = None
         self.program = program
 
     def number(self, full):
@@ -87,12 +87,14 @@ class Context:
         attack, options = self.attack, self.options
         if listening(self.port):
             raise RuntimeError(f"somebody else listens on port {self.port}: that one would be attacked")
-        more, doors = getattr(attack, "CONFIG", ""), None
-        if options.flows and self.kind == "firehose":
-            doors = Doors(self.folder, self.port)
-            more += doors.lines()
+        has_flows = options.flows and self.kind == "firehose"
+        doors = None
+        if has_flows or getattr(attack, "DOORS", False):
+            self.doors = doors = Doors(self.folder, self.port)
+        more = getattr(attack, "CONFIG", "") if self.kind == "firehose" else ""
         shards = options.shards or attack.SHARDS
-        self.broker = Broker(self.kind, self.program, self.port, self.group, self.folder, shards, more)
+        self.broker = Broker(self.kind, self.program, self.port, self.group, self.folder, shards, more + (doors.lines() if doors else ""),
+                             getattr(attack, "BLOCKED_LOG", False))
         self.broker.wait_ready()
         self.recorder = Recorder(self.group, self.broker, workers.Counts())
         self.recorder.phase("start")
@@ -101,7 +103,7 @@ class Context:
         self.recorder.counts = self.counts
         self.spawn(warm.job, seconds=WARM_S).result(WARM_S)
         self.tasks.clear()
-        flows_pipe = doors and self._start_flows(doors)
+        flows_pipe = has_flows and self._start_flows(doors)
         self.phase("quiet")
         self.sleep(options.quiet)
         self.phase("attack")

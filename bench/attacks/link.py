@@ -45,10 +45,10 @@ def upgrade(sock, host):
 class Link:
     """One connection. `feed` gives the packets that have come, `send` keeps what the socket does not take."""
 
-    def __init__(self, transport, ports, source, authority):
+    def __init__(self, transport, ports, source, authority, receive_bytes=None):
         self.websocket = transport in ("ws", "wss")
         self.reader, self.out, self.frames = mqtt.Reader(), b"", b""
-        raw = new_socket(source)
+        raw = new_socket(source, receive_bytes)
         raw.settimeout(OPEN_S)
         try:
             raw.connect(("127.0.0.1", ports[transport]))
