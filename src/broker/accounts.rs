@@ -56,25 +56,6 @@ impl Clients {
         }
     }
 
-    /// Whether one more message may wait for a session: what is free bounds what each of them may have. Of the account a part
-    /// is kept for those whose clients are there: their queues are short and soon empty, and no stranger's absence may
-    /// cost them a message.
-    pub fn has_backlog_room(&self, session: SessionId, message: &Message) -> bool {
-        let cost = match message.holders.is_empty() {
-            true => message.cost() as u64,
-            false => 0,
-        };
-        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
-        let flow = entry.and_then(|entry| entry.flow.as_ref());
-        let waiting = flow.map_or(0, |flow| flow.queued_bytes() + flow.charged() as u64);
-        let kept = match self.conn_of(session) {
-            Some(_) => 0,
-            None => self.lease.pool().limit(Account::Backlog) / limits::BACKLOG_PRESENT_DIVISOR,
-        };
-        let wanted = cost + limits::BACKLOG_ENTRY_BYTES + kept;
-        waiting <= self.backlog_max && self.lease.has_room(Account::Backlog, wanted)
-    }
-
     /// Changes what a session holds besides messages, and charges the difference.
     pub fn change_session<R>(
         &mut self,
@@ -97,6 +78,8 @@ impl Clients {
             + self.index_memory()
             + self.timers.memory()
             + self.absent.memory()
+            + self.shares.memory()
+            + self.beginners.memory()
     }
 }
 

@@ -12,9 +12,10 @@ use super::access::Rights;
 use super::counters::Counters;
 use super::cut::Turn;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
-use super::partial::Partial;
+use super::partial::{Beginners, Partial};
 use super::quotas::{Reading, RefusalLines};
 use super::settings::{ListenerSettings, LogKind, Settings};
+use super::shares::Shares;
 use super::timers::{Owner, Timers, tick, tick_after};
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, ShardId};
@@ -183,8 +184,10 @@ pub struct Clients {
     pub outbound_near: u32,
     /// Bytes that one packet may take.
     pub packet_memory: u32,
-    /// Bytes that may wait for a session.
-    pub backlog_max: u64,
+    /// Who holds what of an account that is short.
+    pub shares: Shares,
+    /// Connections of which CONNECT has not come whole.
+    pub beginners: Beginners,
     /// What the turn may deliver.
     pub turn: Turn,
     /// Whether publishers have to wait, because memory is short.
@@ -230,7 +233,8 @@ impl Clients {
             outbound_max: limits::OUTBOUND_BYTES_MAX,
             outbound_near: limits::OUTBOUND_BYTES_MAX / 4 * 3,
             packet_memory: u32::MAX,
-            backlog_max: u64::MAX,
+            shares: Shares::default(),
+            beginners: Beginners::default(),
             turn: Turn::default(),
             slows: false,
             counters: Counters::default(),
@@ -285,9 +289,7 @@ impl Clients {
 
     /// Forgets what was received of an incomplete packet.
     pub fn drop_partial(&mut self, conn: ConnId) {
-        if let Some(partial) = self.conns[conn.index()].partial.take() {
-            self.lease.give(Account::Packets, partial.memory() as u64);
-        }
+        self.take_partial(conn);
     }
 
     /// Forgets the topic aliases of a connection.

@@ -307,7 +307,7 @@ impl Clients {
     ) {
         self.turn.count_queued();
         let bounds = self.bounds(None);
-        if !self.has_backlog_room(session, &message) {
+        if !self.makes_backlog_room(session, &message) {
             self.counters.publish_dropped += 1;
             self.counters.backlog_refused += 1;
             return;

@@ -9,6 +9,7 @@ use crate::mqtt::message::Message;
 use crate::routing::{Cursor, Member};
 
 use super::settings::LogKind;
+use super::shares::ShareMessage;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +165,8 @@ pub enum MeshMessage {
     RetainReply(Box<RetainReply>),
     /// About a shared subscription.
     Shared(Box<SharedMessage>),
+    /// About an account that is short.
+    Shares(Box<ShareMessage>),
     /// The broker ends, and the sender's wills are out.
     Draining,
 }

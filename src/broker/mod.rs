@@ -42,6 +42,7 @@ mod replay;
 mod reply;
 mod settings;
 mod shared;
+mod shares;
 mod slow;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ mod turned_away;
 pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
+pub use shares::ShareMessage;
 pub use slow::Lag;
 
 use std::collections::VecDeque;

@@ -11,6 +11,7 @@ use super::on_identified::PeerName;
 use super::on_verified::Admission;
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
+use super::shares::{party_of_address, party_of_user};
 use super::timers::tick;
 use super::{Broker, home};
 use crate::budget::Account;
@@ -311,6 +312,12 @@ impl Broker {
         entry.version = connect.version;
         entry.is_anonymous = is_anonymous;
         entry.session = session.0;
+        let party = match user_name(connect).filter(|_| !is_anonymous) {
+            Some(user) => party_of_user(user),
+            None => party_of_address(entry.peer().address.ip()),
+        };
+        self.clients.shares.join(session, party);
+        let entry = &mut self.clients.conns[conn.index()];
         let policy = listener.slow_policy_for(user_name(connect));
         entry.policy = policy;
         entry.keep_alive_s = keep_alive_s;

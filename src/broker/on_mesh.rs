@@ -42,6 +42,7 @@ impl Broker {
             MeshMessage::RetainQuery(query) => self.on_retain_query(now_ms, from, *query),
             MeshMessage::RetainReply(reply) => self.on_retain_reply(now_ms, from, *reply),
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),
+            MeshMessage::Shares(message) => self.on_shares(now_ms, from, *message),
             MeshMessage::Draining => self.on_draining(now_ms),
         }
         self.end_event(now_ms);

@@ -1,9 +1,14 @@
 //! The start of a packet, kept until the rest has come: charged by what it takes, and given up when the rest is too slow.
 //!
-//! Memory grows with what has come, not with what the length field announces.
+//! Memory grows with what has come, not with what the length field announces. Until CONNECT is accepted connections have a
+//! small part of the account, where the largest gives way to others, and of those of about one size the oldest; who is
+//! established gives way when it holds most (`shares`).
+
+use std::collections::BTreeSet;
 
 use super::Broker;
 use super::clients::{Clients, Stage};
+use super::effect::CloseHow;
 use super::settings::LogKind;
 use super::timers::{TICK_MS, tick};
 use crate::budget::Account;
@@ -18,6 +23,50 @@ pub struct Partial {
     pub bytes: Vec<u8>,
     /// Tick at which the first of it came.
     pub since: u32,
+    /// Where it stands among those of which CONNECT has not come whole.
+    place: Option<Place>,
+}
+
+/// Where such a connection stands: those that go first are first.
+type Place = (u32, u32, u32);
+
+/// Connections of which CONNECT has not come whole: the largest first, and of those of about one size the oldest.
+#[derive(Debug, Default)]
+pub struct Beginners {
+    order: BTreeSet<Place>,
+    bytes: u64,
+}
+
+impl Beginners {
+    /// The packet of a connection has come to be so large.
+    fn put(&mut self, conn: ConnId, partial: &mut Partial, before: usize) {
+        let now = partial.memory();
+        self.bytes = self.bytes + now as u64 - before as u64;
+        let place = (now.leading_zeros(), partial.since, conn.0);
+        if let Some(old) = partial.place.replace(place).filter(|&old| old != place) {
+            self.order.remove(&old);
+        }
+        self.order.insert(place);
+    }
+
+    /// A connection no longer is one of them.
+    fn take(&mut self, partial: &Partial) {
+        if let Some(place) = partial.place {
+            self.order.remove(&place);
+            self.bytes -= partial.memory() as u64;
+        }
+    }
+
+    /// Who goes if they may have so many bytes.
+    fn first_beyond(&self, bytes: u64) -> Option<ConnId> {
+        let first = self.order.first().filter(|_| self.bytes > bytes);
+        first.map(|&(_, _, conn)| ConnId(conn))
+    }
+
+    /// Bytes of memory: what a set of that size takes, about.
+    pub fn memory(&self) -> usize {
+        self.order.len() * 2 * size_of::<Place>()
+    }
 }
 
 impl Partial {
@@ -52,6 +101,7 @@ impl Clients {
     /// Takes what is kept of a packet.
     pub fn take_partial(&mut self, conn: ConnId) -> Option<Vec<u8>> {
         let partial = self.conns[conn.index()].partial.take()?;
+        self.beginners.take(&partial);
         self.lease.give(Account::Packets, partial.memory() as u64);
         Some(partial.bytes)
     }
@@ -60,34 +110,45 @@ impl Clients {
 impl Broker {
     /// Keeps the start of a packet, or more of it.
     pub(super) fn keep_partial(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let partial = &mut self.clients.conns[conn.index()].partial;
-        let before = partial.as_ref().map_or(0, |partial| partial.memory());
-        let partial = partial.get_or_insert_with(|| {
+        let entry = &mut self.clients.conns[conn.index()];
+        let before = entry.partial.as_ref().map_or(0, |partial| partial.memory());
+        let partial = entry.partial.get_or_insert_with(|| {
             Box::new(Partial {
                 bytes: Vec::new(),
                 since: tick(now_ms),
+                place: None,
             })
         });
         partial.extend(bytes);
-        let (now, is_too_slow) = (partial.memory(), partial.is_too_slow(now_ms));
-        let more = (now - before) as u64;
-        let lease = &mut self.clients.lease;
-        let has_room = lease.take(Account::Packets, more);
-        if !has_room {
-            lease.force(Account::Packets, more);
+        let more = (partial.memory() - before) as u64;
+        let is_too_slow = partial.is_too_slow(now_ms);
+        self.clients.lease.force(Account::Packets, more);
+        if entry.stage == Stage::Connecting {
+            self.clients.beginners.put(conn, partial, before);
+            return self.shorten_beginners(now_ms);
         }
         // What is held is not the client's delay.
         if is_too_slow && !self.is_held(conn) {
             return self.give_up_packet(now_ms, conn);
         }
-        // A small one has its place as long as there is any.
-        let max = self.clients.lease.threshold(Account::Packets);
-        if !has_room || now as u64 > max.max(limits::PARTIAL_BYTES_LARGE as u64) {
+        if !self.clients.is_within(Account::Packets, 0) {
+            self.share_packets(now_ms, conn, more);
+        }
+    }
+
+    /// Closes those of which CONNECT has not come whole that are too much together.
+    fn shorten_beginners(&mut self, now_ms: u64) {
+        let limit = self.clients.lease.pool().limit(Account::Packets);
+        let shards = u64::from(self.clients.shards);
+        let share = limit / limits::PACKETS_BEGINNERS_DIVISOR / shards;
+        // However little there is, the largest CONNECT can come while nobody else's does.
+        let most = share.max(2 * u64::from(limits::CONNECT_BYTES_MAX));
+        while let Some(first) = self.clients.beginners.first_beyond(most) {
             self.clients.counters.packets_refused += 1;
-            self.clients.log_refusal(now_ms, conn, |client| {
-                format!("{client} is closed: no memory is left for its packet.")
+            self.clients.log_refusal(now_ms, first, |client| {
+                format!("{client} is closed: its CONNECT takes most of the memory for those that have not come whole.")
             });
-            self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            self.shut(now_ms, first, CloseHow::Now);
         }
     }
 

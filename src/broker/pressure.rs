@@ -8,7 +8,7 @@ use super::clients::{Clients, Stage};
 use super::effect::CloseHow;
 use super::settings::LogKind;
 use crate::budget::{Account, Rung};
-use crate::ids::{ConnId, SessionId};
+use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::ReasonCode;
 
@@ -83,6 +83,7 @@ impl Broker {
         if rung >= Rung::Shrink || self.is_overdrawn() {
             self.shorten_queues(now_ms);
         }
+        self.share_backlog();
         let level = self.clients.lease.pool().level();
         if level >= limits::RUNG_SHED || self.is_overdrawn() {
             self.shed_heaviest(now_ms);
@@ -139,18 +140,14 @@ impl Broker {
         self.end_event(now_ms);
     }
 
-    /// Closes the connection that holds most, or empties the session that is away and holds most, whichever is more.
+    /// Closes the connection that holds most; or, where a session that is away holds more, those give way who hold most of
+    /// what waits for sessions.
     fn shed_heaviest(&mut self, now_ms: u64) {
         let away = self.heaviest_away();
         match self.heaviest_connection() {
-            Some((bytes, conn)) if away.is_none_or(|(most, _)| bytes >= most) => {
-                self.shed_connection(now_ms, conn, bytes);
-            }
-            _ => {
-                if let Some((bytes, session)) = away {
-                    self.shed_backlog(session, bytes);
-                }
-            }
+            Some((bytes, conn)) if bytes >= away => self.shed_connection(now_ms, conn, bytes),
+            _ if away >= limits::SHED_BYTES_MIN => self.shed_backlog(),
+            _ => {}
         }
     }
 
@@ -160,7 +157,7 @@ impl Broker {
             let conn = ConnId(index as u32);
             let partial = entry.partial.as_ref().map_or(0, |partial| partial.memory());
             let session = clients.session_of(conn);
-            let waiting = session.map_or(0, |session| clients.waiting_bytes(session));
+            let waiting = session.map_or(0, |session| clients.weight(session));
             let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
             (entry.stage == Stage::Established).then_some((bytes, conn))
         };
@@ -169,14 +166,15 @@ impl Broker {
             .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
     }
 
-    fn heaviest_away(&self) -> Option<(u64, SessionId)> {
+    /// Bytes of the session that holds most of those that are away.
+    fn heaviest_away(&self) -> u64 {
         let clients = &self.clients;
         let away = clients
             .session_ids()
             .filter(|&session| clients.conn_of(session).is_none());
-        away.map(|session| (clients.waiting_bytes(session), session))
-            .max_by_key(|&(bytes, _)| bytes)
-            .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
+        away.map(|session| clients.weight(session))
+            .max()
+            .unwrap_or(0)
     }
 
     fn shed_connection(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
@@ -191,53 +189,21 @@ impl Broker {
         self.detach(now_ms, conn, true);
         self.shut(now_ms, conn, CloseHow::Now);
     }
-
-    fn shed_backlog(&mut self, session: SessionId, bytes: u64) {
-        let Some(entry) = self.clients.session(session) else {
-            return;
-        };
-        let client_id = entry.client_id.clone();
-        let flow = entry.flow.as_mut();
-        let taken = flow.map(|flow| flow.clear_queue()).unwrap_or_default();
-        let counters = &mut self.clients.counters;
-        counters.shed += 1;
-        counters.publish_dropped += taken.len() as u64;
-        counters.backlog_refused += taken.len() as u64;
-        for delivery in &taken {
-            self.clients.unstore(&delivery.message);
-        }
-        self.clients.charge_flow_of(session);
-        self.clients.log(LogKind::Warning, || {
-            format!(
-                "{} messages ({bytes} bytes) that waited for {client_id} are dropped: memory is short.",
-                taken.len()
-            )
-        });
-    }
 }
 
 impl Clients {
-    /// Bytes that wait, or are in flight, for a session.
-    fn waiting_bytes(&self, session: SessionId) -> u64 {
-        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
-        let flow = entry.and_then(|entry| entry.flow.as_ref());
-        flow.map_or(0, |flow| flow.queued_bytes() + flow.charged() as u64)
-    }
-
     /// Sets the bounds that hold until the next look.
     fn set_bounds(&mut self, rung: Rung) {
-        let (by_rung, divisor) = match rung {
-            Rung::Calm | Rung::Trim => (limits::OUTBOUND_BYTES_MAX, 1),
-            Rung::Shrink | Rung::Refuse | Rung::Slow => (limits::OUTBOUND_BYTES_SHRUNK, 4),
-            Rung::Drop | Rung::Shed => (limits::OUTBOUND_BYTES_MIN, 16),
+        let by_rung = match rung {
+            Rung::Calm | Rung::Trim => limits::OUTBOUND_BYTES_MAX,
+            Rung::Shrink | Rung::Refuse | Rung::Slow => limits::OUTBOUND_BYTES_SHRUNK,
+            Rung::Drop | Rung::Shed => limits::OUTBOUND_BYTES_MIN,
         };
         let by_account = self.lease.threshold(Account::Outbound);
         let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
         self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
         // Below what `outbound_max_of` gives to anybody.
         self.outbound_near = self.outbound_max / 4 * 3;
-        let backlog = self.lease.threshold(Account::Backlog) / divisor;
-        self.backlog_max = backlog.max(limits::BACKLOG_BYTES_MIN);
         let pool = self.lease.pool();
         let packets = pool.limit(Account::Packets) / limits::PACKET_DIVISOR;
         self.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);

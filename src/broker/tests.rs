@@ -10,6 +10,7 @@ mod replay;
 mod resend;
 mod rights;
 mod shards;
+mod shares;
 mod slow;
 
 use std::sync::Arc;

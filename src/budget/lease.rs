@@ -94,8 +94,14 @@ impl Lease {
     /// Bytes that an account has room for: leased here, or free.
     #[inline]
     pub fn room(&self, account: Account) -> u64 {
+        u64::try_from(self.balance(account)).unwrap_or(0)
+    }
+
+    /// The same; below zero by what is held beyond the account.
+    #[inline]
+    pub fn balance(&self, account: Account) -> i64 {
         let spare = self.leased[account as usize] - self.held[account as usize];
-        u64::try_from(self.pool.free(account).saturating_add(spare)).unwrap_or(0)
+        self.pool.free(account).saturating_add(spare)
     }
 
     /// Bytes that one holder may have of an account now: a share of what is free, so that the bound falls for all as the

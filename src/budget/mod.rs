@@ -13,6 +13,7 @@ mod ladder;
 mod lease;
 mod plan;
 mod pool;
+mod shares;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use ladder::{Ladder, Rung};
 pub use lease::Lease;
 pub use plan::{Plan, Wishes};
 pub use pool::Pool;
+pub use shares::{Cut, Holdings, Party};
 
 macro_rules! accounts {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {

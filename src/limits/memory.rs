@@ -73,12 +73,12 @@ pub const OUTBOUND_SHORTENED_DIVISOR: u32 = 8;
 
 /// Bytes that may wait for a session however little memory there is, as long as the account has any.
 pub const BACKLOG_BYTES_MIN: u64 = 4 << 10;
-/// Sessions whose clients are away leave this part of the account to those whose clients are there.
-pub const BACKLOG_PRESENT_DIVISOR: u64 = 8;
 /// Bytes that a queue is taken to grow by for one more message: it doubles now and then.
 pub const BACKLOG_ENTRY_BYTES: u64 = 64;
 /// Bytes below which nobody is closed for what it holds.
 pub const SHED_BYTES_MIN: u64 = 16 << 10;
+/// Where those are sessions that are away, this part of what all sessions hold goes at a time.
+pub const SHED_BACKLOG_DIVISOR: u64 = 16;
 /// Bytes that a connection and a session need, beside names and a will.
 pub const CONNECTION_BYTES: u64 = 512;
 /// Bytes that a subscription needs, beside its filter: nodes of the tree, an entry.
@@ -182,3 +182,20 @@ pub const MEMORY_GROUPS_MAX: usize = 3;
 
 /// Log lines a minute about steps of the ladder: going up and down once is twelve.
 pub const RUNG_LINES_PER_MINUTE: u32 = 30;
+
+/// Parties that a shard names of each kind when it tells what it holds of an account that is short: those who hold most.
+pub const SHARES_PARTIES_MAX: usize = 128;
+/// An account is short when less than this part of it is free: what is left is for those who hold less than their share,
+/// until the others have given way.
+pub const SHARES_RESERVE_DIVISOR: u64 = 8;
+/// Those who hold most give way until this part more is free than that, so that it is not done for each message anew.
+pub const SHARES_MARGIN_DIVISOR: u64 = 32;
+/// While it stays short it is looked who holds how much once for so many messages or packets that find no room, and for one
+/// for each so many holders: then a look at one of them costs as much as a message to a queue.
+pub const SHARES_LOOK_MIN: usize = 64;
+/// See above.
+pub const SHARES_LOOK_HOLDERS: usize = 8;
+/// Sessions that are named in the log each time that some lose messages because they hold most.
+pub const SHARES_LINES: u32 = 8;
+/// Connections of which CONNECT has not come whole have this part of the account of packets, over all shards.
+pub const PACKETS_BEGINNERS_DIVISOR: u64 = 8;

@@ -3,6 +3,8 @@
 //! Invariants: messages leave the queue in the order in which they came (MQTT-4.6.0-6); never more are in flight than
 //! the receive maximum allows (MQTT-3.3.4-9); an identifier in use is not given to another message (MQTT-2.2.1-3).
 
+mod give_way;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -112,6 +114,8 @@ pub struct Flow {
     shared: Window,
     last_private: u16,
     in_flight_bytes: u64,
+    /// What the messages cost that wait or are kept in flight.
+    held_bytes: u64,
     queue: VecDeque<Delivery>,
     queue_bytes: u64,
     /// In flight, but not yet sent again on this connection: there was no room for it so far.
@@ -182,6 +186,12 @@ impl Flow {
         self.charged
     }
 
+    /// Bytes that are held for the session: its messages, whoever else holds them, and what refers to them.
+    #[inline]
+    pub fn weight(&self) -> u64 {
+        self.held_bytes + self.charged as u64
+    }
+
     /// Payload bytes of the messages that wait, those of a replay apart.
     pub fn queued_bytes(&self) -> u64 {
         self.queue_bytes
@@ -230,6 +240,7 @@ impl Flow {
     ) {
         if let Some(message) = &message {
             self.in_flight_bytes += message.payload.len() as u64;
+            self.held_bytes += message.cost() as u64;
         }
         let progress = if qos == 1 {
             Progress::Puback
@@ -266,6 +277,7 @@ impl Flow {
         let entry = self.window(id).remove(id)?;
         if let Some(message) = &entry.message {
             self.in_flight_bytes -= message.payload.len() as u64;
+            self.held_bytes -= message.cost() as u64;
         }
         Some(entry)
     }
@@ -283,6 +295,7 @@ impl Flow {
         let message = entry.message.take();
         if let Some(message) = &message {
             self.in_flight_bytes -= message.payload.len() as u64;
+            self.held_bytes -= message.cost() as u64;
         }
         message
     }
@@ -321,6 +334,7 @@ impl Flow {
             self.queue_bytes += bytes;
             self.waiting_qos0 += u32::from(delivery.qos() == 0);
         }
+        self.held_bytes += delivery.message.cost() as u64;
         self.queue.push_back(delivery);
         self.note_last();
         Queued::Yes
@@ -356,7 +370,9 @@ impl Flow {
 
     fn replace(&mut self, index: usize, delivery: Delivery) -> Queued {
         let bytes = delivery.message.payload.len() as u64;
+        self.held_bytes += delivery.message.cost() as u64;
         let older = std::mem::replace(&mut self.queue[index], delivery);
+        self.held_bytes -= older.message.cost() as u64;
         self.queue_bytes = self.queue_bytes + bytes - older.message.payload.len() as u64;
         Queued::Replaced(older.message)
     }
@@ -418,22 +434,30 @@ impl Flow {
         if let Some(latest) = &mut self.latest {
             latest.leave(latest.key(&delivery.message.topic, delivery.bits));
         }
-        if delivery.origin == Origin::RETAINED {
-            self.replaying -= 1;
-        } else {
-            self.waiting_qos0 -= u32::from(delivery.qos() == 0);
-            self.queue_bytes -= delivery.message.payload.len() as u64;
-        }
+        self.note_taken(&delivery);
         if self.queue.is_empty() && self.queue.capacity() > limits::QUEUE_CAPACITY_KEPT {
             self.queue = VecDeque::new();
         }
         Some(delivery)
     }
 
+    /// A message no longer waits.
+    fn note_taken(&mut self, delivery: &Delivery) {
+        self.held_bytes -= delivery.message.cost() as u64;
+        if delivery.origin == Origin::RETAINED {
+            self.replaying -= 1;
+        } else {
+            self.waiting_qos0 -= u32::from(delivery.qos() == 0);
+            self.queue_bytes -= delivery.message.payload.len() as u64;
+        }
+    }
+
     /// Takes everything that waits.
     pub fn clear_queue(&mut self) -> VecDeque<Delivery> {
-        (self.queue_bytes, self.waiting_qos0, self.replaying) = (0, 0, 0);
         let queue = std::mem::take(&mut self.queue);
+        for delivery in &queue {
+            self.note_taken(delivery);
+        }
         self.index_anew();
         queue
     }
@@ -493,6 +517,7 @@ impl Flow {
                 }) = window.remove(id)
                 {
                     self.in_flight_bytes -= message.payload.len() as u64;
+                    self.held_bytes -= message.cost() as u64;
                     taken.push((order, origin, message));
                 }
             }
@@ -505,8 +530,7 @@ impl Flow {
         let queue = std::mem::take(&mut self.queue);
         for delivery in queue {
             if delivery.origin.group().is_some() {
-                self.queue_bytes -= delivery.message.payload.len() as u64;
-                self.waiting_qos0 -= u32::from(delivery.qos() == 0);
+                self.note_taken(&delivery);
                 taken.push((delivery.origin, delivery.message));
             } else {
                 self.queue.push_back(delivery);

@@ -67,6 +67,7 @@ fn bytes(message: &MeshMessage) -> usize {
             }
             SharedMessage::Joined { .. } => 0,
         },
+        MeshMessage::Shares(shares) => shares.memory(),
         MeshMessage::Interest { filter, .. } => filter.len(),
         MeshMessage::RetainQuery(query) => query.filter.len(),
         MeshMessage::RetainAsk(ask) => ask.topic.len(),

@@ -1,0 +1,494 @@
+//! An account is short: who holds most above a fair share of it gives way, on whatever shard (`budget::Holdings`).
+//!
+//! The shard that finds no room asks the others what they hold, adds it up, and tells all of them who comes down to what. A
+//! session gives its oldest messages, a connection with a packet that is not whole is closed. Until they have, what holds less
+//! than its share goes beyond the account, by no more than is kept in reserve.
+//!
+//! Invariants: nothing here happens while there is room; who gives way is decided by one shard that knows of all, so that no
+//! shard takes from its own what another one has more of.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+use foldhash::fast::FixedState;
+
+use super::clients::{Clients, NONE, Stage};
+use super::effect::MeshMessage;
+use super::settings::LogKind;
+use super::{Broker, PLACEMENT_SEED};
+use crate::budget::{Account, Cut, Holdings, Party, Rung};
+use crate::ids::{ConnId, SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
+use crate::mqtt::message::Message;
+
+/// What shards tell one another of an account that is short.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ShareMessage {
+    /// What do you hold? The number is to be given back.
+    Ask { account: Account, round: u32 },
+    /// The answer.
+    Holdings {
+        account: Account,
+        round: u32,
+        holdings: Box<Holdings>,
+    },
+    /// These give way.
+    Cut { account: Account, cut: Box<Cut> },
+}
+
+impl ShareMessage {
+    /// Bytes of memory beside itself.
+    pub fn memory(&self) -> usize {
+        match self {
+            ShareMessage::Ask { .. } => 0,
+            ShareMessage::Holdings { holdings, .. } => holdings.memory(),
+            ShareMessage::Cut { cut, .. } => cut.memory(),
+        }
+    }
+}
+
+/// Finding out who gives way, for one account.
+#[derive(Default)]
+struct Round {
+    number: u32,
+    /// Shards that have not answered.
+    missing: u8,
+    sum: Holdings,
+    /// Bytes that somebody needs beyond the reserve.
+    wanted: u64,
+    /// Bytes that are to go although there is room.
+    least: u64,
+    /// What has to find no room before it is looked again: so many messages or packets, or so many bytes.
+    pause: usize,
+    pause_bytes: u64,
+    /// Who gave way last.
+    cut: Cut,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Shares {
+    /// Who each session is of.
+    parties: Vec<Party>,
+    backlog: Round,
+    packets: Round,
+}
+
+impl Shares {
+    fn round(&mut self, account: Account) -> &mut Round {
+        match account {
+            Account::Packets => &mut self.packets,
+            _ => &mut self.backlog,
+        }
+    }
+
+    /// From here on a session is of this party.
+    pub fn join(&mut self, session: SessionId, party: Party) {
+        if self.parties.len() <= session.index() {
+            self.parties.resize(session.index() + 1, Party::Address(0));
+        }
+        self.parties[session.index()] = party;
+    }
+
+    /// Who a session is of.
+    pub fn party(&self, session: SessionId) -> Party {
+        let party = self.parties.get(session.index());
+        party.copied().unwrap_or(Party::Address(0))
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.parties.capacity() * size_of::<Party>()
+    }
+}
+
+/// The party of a user name that has been proved.
+pub fn party_of_user(name: &str) -> Party {
+    Party::User(FixedState::with_seed(PLACEMENT_SEED).hash_one(name))
+}
+
+/// The party of those of whom only the address is known: an IPv6 host has 64 bits to itself.
+pub fn party_of_address(address: IpAddr) -> Party {
+    Party::Address(match address.to_canonical() {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    })
+}
+
+/// Bytes of an account that are left to those who hold less than a share; ever more as memory becomes short.
+fn reserve(clients: &Clients, account: Account) -> u64 {
+    let limit = clients.lease.pool().limit(account);
+    match clients.lease.rung() {
+        Rung::Shrink | Rung::Refuse | Rung::Slow if account == Account::Backlog => limit / 4,
+        Rung::Drop | Rung::Shed if account == Account::Backlog => limit / 2,
+        _ => limit / limits::SHARES_RESERVE_DIVISOR,
+    }
+}
+
+/// Bytes that one more place in a queue takes, with the message unless somebody holds it already.
+fn wanted_by(message: &Message) -> u64 {
+    let cost = match message.holders.is_empty() {
+        true => message.cost() as u64,
+        false => 0,
+    };
+    cost + limits::BACKLOG_ENTRY_BYTES
+}
+
+impl Clients {
+    /// Whether so many bytes more leave the reserve of an account untouched.
+    #[inline]
+    pub fn is_within(&self, account: Account, wanted: u64) -> bool {
+        self.lease
+            .has_room(account, wanted + reserve(self, account))
+    }
+
+    /// Whether so many bytes more are no further beyond an account than those who give way make up for.
+    fn is_bearable(&self, account: Account, wanted: u64) -> bool {
+        let limit = self.lease.pool().limit(account);
+        let beyond = (limit / limits::SHARES_RESERVE_DIVISOR) as i64;
+        self.lease.balance(account).saturating_add(beyond) >= wanted as i64
+    }
+
+    /// Who a connection is of.
+    fn party_of(&self, conn: ConnId) -> Party {
+        match self.session_of(conn) {
+            Some(session) => self.shares.party(session),
+            None => party_of_address(self.conns[conn.index()].peer().address.ip()),
+        }
+    }
+
+    /// Whether one more message could wait for some session, if others give way.
+    pub fn has_backlog_room(&self, message: &Message) -> bool {
+        self.is_bearable(Account::Backlog, wanted_by(message))
+    }
+
+    /// Whether one more message may wait for a session.
+    pub fn makes_backlog_room(&mut self, session: SessionId, message: &Message) -> bool {
+        let wanted = wanted_by(message);
+        self.is_within(Account::Backlog, wanted) || self.finds_backlog_room(session, wanted)
+    }
+
+    /// The account is short: others give way, or this session does.
+    #[cold]
+    fn finds_backlog_room(&mut self, session: SessionId, wanted: u64) -> bool {
+        if let Some(cut) = self.share_out(Account::Backlog, wanted) {
+            self.cut_backlog(&cut);
+        }
+        if self.is_within(Account::Backlog, wanted) {
+            return true;
+        }
+        let party = self.shares.party(session);
+        let weight = self.weight(session);
+        if let Some(level) = self.shares.backlog.cut.level(party)
+            && weight + wanted > level.max(limits::BACKLOG_BYTES_MIN)
+        {
+            // The others wait for what it holds: it has the new message for its oldest ones.
+            let most = weight.saturating_sub(wanted);
+            self.shorten(session, most);
+            return self.weight(session) <= most;
+        }
+        self.is_bearable(Account::Backlog, wanted)
+    }
+
+    /// Bytes that are held for a session.
+    pub fn weight(&self, session: SessionId) -> u64 {
+        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let flow = entry.and_then(|entry| entry.flow.as_ref());
+        flow.map_or(0, |flow| flow.weight())
+    }
+
+    /// An account has no room for so many bytes: finds out who gives way, unless it was asked a moment ago. What is returned is
+    /// to be done now; with several shards it comes later.
+    pub fn share_out(&mut self, account: Account, wanted: u64) -> Option<Cut> {
+        let limit = self.lease.pool().limit(account);
+        let holders = match account {
+            Account::Packets => self.conns.len(),
+            _ => self.sessions.len(),
+        };
+        let round = self.shares.round(account);
+        round.wanted = round.wanted.max(wanted);
+        round.pause = round.pause.saturating_sub(1);
+        round.pause_bytes = round.pause_bytes.saturating_sub(wanted);
+        if (round.pause > 0 && round.pause_bytes > 0) || round.missing > 0 {
+            return None;
+        }
+        round.pause = limits::SHARES_LOOK_MIN.max(holders / limits::SHARES_LOOK_HOLDERS);
+        round.pause_bytes = limit / limits::SHARES_MARGIN_DIVISOR;
+        self.begin_round(account)
+    }
+
+    fn begin_round(&mut self, account: Account) -> Option<Cut> {
+        let sum = self.holdings(account);
+        let missing = self.shards - 1;
+        let round = self.shares.round(account);
+        (round.sum, round.missing) = (sum, missing);
+        round.number = round.number.wrapping_add(1);
+        let round = round.number;
+        if missing == 0 {
+            return Some(self.end_round(account));
+        }
+        self.mesh_all(|| MeshMessage::Shares(Box::new(ShareMessage::Ask { account, round })));
+        None
+    }
+
+    /// All shards have said what they hold: who gives way.
+    fn end_round(&mut self, account: Account) -> Cut {
+        let pool = self.lease.pool();
+        let limit = pool.limit(account);
+        let held = pool.leased(account).max(1);
+        let wanted = self.shares.round(account).wanted;
+        let goal = reserve(self, account) + limit / limits::SHARES_MARGIN_DIVISOR + wanted;
+        let missing = goal as i64 - self.lease.balance(account);
+        let round = self.shares.round(account);
+        let missing = missing.max(std::mem::take(&mut round.least) as i64);
+        let sum = std::mem::take(&mut round.sum);
+        // What many hold is there once.
+        let shared = u128::from(sum.bytes().max(held)) * missing as u128 / u128::from(held);
+        let cut = sum.cut(u64::try_from(shared).unwrap_or(u64::MAX));
+        round.cut = cut.clone();
+        round.wanted = 0;
+        cut
+    }
+
+    /// What this shard holds of an account.
+    fn holdings(&self, account: Account) -> Holdings {
+        let mut holdings = Holdings::default();
+        match account {
+            Account::Packets => {
+                for (conn, bytes) in self.packets_held() {
+                    holdings.add(self.party_of(conn), bytes);
+                }
+            }
+            _ => {
+                let sessions = self.sessions.indexed().filter_map(|(index, entry)| {
+                    let weight = entry.as_ref()?.flow.as_ref()?.weight();
+                    Some((SessionId(index as u32), weight))
+                });
+                for (session, weight) in sessions {
+                    holdings.add(self.shares.party(session), weight);
+                }
+            }
+        }
+        holdings.shorten();
+        holdings
+    }
+
+    /// Established connections with a packet that is not whole, and the bytes of it.
+    fn packets_held(&self) -> impl Iterator<Item = (ConnId, u64)> + '_ {
+        self.conns.indexed().filter_map(|(index, entry)| {
+            let partial = entry.partial.as_ref()?;
+            let is_established = entry.stage == Stage::Established;
+            is_established.then_some((ConnId(index as u32), partial.memory() as u64))
+        })
+    }
+
+    /// Sessions come down to what is left to them, their oldest messages first.
+    pub fn cut_backlog(&mut self, cut: &Cut) {
+        if cut.is_empty() {
+            return;
+        }
+        let mut silent = 0;
+        let mut said = 0;
+        for index in 0..self.sessions.len() {
+            let session = SessionId(index as u32);
+            let Some(level) = cut.level(self.shares.party(session)) else {
+                continue;
+            };
+            let before = self.weight(session);
+            if before <= level {
+                continue;
+            }
+            let dropped = self.shorten(session, level);
+            if dropped == 0 {
+                continue;
+            }
+            self.counters.shed += 1;
+            if said < limits::SHARES_LINES {
+                said += 1;
+                let bytes = before - self.weight(session);
+                self.log_shortened(session, dropped, bytes);
+            } else {
+                silent += 1;
+            }
+        }
+        if silent > 0 {
+            self.log(LogKind::Warning, || {
+                format!("So have {silent} more sessions lost their oldest messages.")
+            });
+        }
+    }
+
+    fn log_shortened(&mut self, session: SessionId, dropped: u64, bytes: u64) {
+        let Some(entry) = self.session(session) else {
+            return;
+        };
+        let client_id = entry.client_id.clone();
+        self.log(LogKind::Warning, || {
+            format!(
+                "{client_id} holds more than its share of the memory for messages that wait: its oldest {dropped} \
+                 ({bytes} bytes) are dropped."
+            )
+        });
+    }
+
+    /// Drops the oldest messages of a session until no more than so many bytes are held for it: those that wait, then the
+    /// copies of those in flight. Returns how many.
+    fn shorten(&mut self, session: SessionId, most: u64) -> u64 {
+        let mut dropped = 0;
+        while self.weight(session) > most {
+            let flow = self.session(session).and_then(|entry| entry.flow.as_mut());
+            let Some(oldest) = flow.and_then(|flow| flow.pop_oldest()) else {
+                break;
+            };
+            dropped += 1;
+            self.unstore(&oldest.message);
+            if dropped % 64 == 0 {
+                self.charge_flow_of(session);
+            }
+        }
+        self.charge_flow_of(session);
+        if self.weight(session) > most {
+            let flow = self.session(session).and_then(|entry| entry.flow.as_mut());
+            let copies = flow.map(|flow| flow.give_up_copies(most));
+            for message in copies.unwrap_or_default() {
+                dropped += u64::from(self.hot[session.index()].conn == NONE);
+                self.unstore(&message);
+            }
+        }
+        self.counters.publish_dropped += dropped;
+        self.counters.backlog_refused += dropped;
+        dropped
+    }
+}
+
+impl Broker {
+    /// Another shard says something about an account that is short.
+    pub(super) fn on_shares(&mut self, now_ms: u64, from: ShardId, message: ShareMessage) {
+        match message {
+            ShareMessage::Ask { account, round } => {
+                let holdings = Box::new(self.clients.holdings(account));
+                let answer = ShareMessage::Holdings {
+                    account,
+                    round,
+                    holdings,
+                };
+                self.clients
+                    .mesh(from, MeshMessage::Shares(Box::new(answer)));
+            }
+            ShareMessage::Holdings {
+                account,
+                round: number,
+                holdings,
+            } => {
+                let round = self.clients.shares.round(account);
+                if round.number != number || round.missing == 0 {
+                    return;
+                }
+                round.sum.merge(&holdings);
+                round.missing -= 1;
+                if round.missing == 0 {
+                    let cut = self.clients.end_round(account);
+                    let tell = || ShareMessage::Cut {
+                        account,
+                        cut: Box::new(cut.clone()),
+                    };
+                    self.clients
+                        .mesh_all(|| MeshMessage::Shares(Box::new(tell())));
+                    self.cut_account(now_ms, account, &cut);
+                }
+            }
+            ShareMessage::Cut { account, cut } => {
+                self.cut_account(now_ms, account, &cut);
+                self.clients.shares.round(account).cut = *cut;
+            }
+        }
+    }
+
+    fn cut_account(&mut self, now_ms: u64, account: Account, cut: &Cut) {
+        match account {
+            Account::Packets => self.cut_packets(now_ms, cut),
+            _ => self.clients.cut_backlog(cut),
+        }
+    }
+
+    /// A look at the account of what waits: more may have been forced into it than it has.
+    pub(super) fn share_backlog(&mut self) {
+        if !self.clients.is_within(Account::Backlog, 0)
+            && let Some(cut) = self.clients.share_out(Account::Backlog, 0)
+        {
+            self.clients.cut_backlog(&cut);
+        }
+    }
+
+    /// The memory of the process is short: those who hold most of what waits give way, though their account has room.
+    pub(super) fn shed_backlog(&mut self) {
+        let pool = self.clients.lease.pool();
+        let least = pool.leased(Account::Backlog) / limits::SHED_BACKLOG_DIVISOR;
+        let round = self.clients.shares.round(Account::Backlog);
+        if round.missing > 0 {
+            return;
+        }
+        round.least = least;
+        if let Some(cut) = self.clients.begin_round(Account::Backlog) {
+            self.clients.cut_backlog(&cut);
+        }
+    }
+
+    /// The account of packets has no room for so many bytes, which are there already.
+    #[cold]
+    pub(super) fn share_packets(&mut self, now_ms: u64, conn: ConnId, wanted: u64) {
+        if let Some(cut) = self.clients.share_out(Account::Packets, wanted) {
+            self.cut_packets(now_ms, &cut);
+        }
+        // The others have not given way yet, and there is no more to wait with.
+        if !self.clients.is_bearable(Account::Packets, 0) {
+            self.close_for_packet(now_ms, conn);
+        }
+    }
+
+    /// Connections of those who hold too much are closed, until what the shard has to give is free: first those whose packets
+    /// have held most for the longest time.
+    fn cut_packets(&mut self, now_ms: u64, cut: &Cut) {
+        let clients = &self.clients;
+        let now = super::timers::tick(now_ms);
+        let mut excess: Vec<(Party, u64)> = Vec::new();
+        let mut above: Vec<(u64, Party, u64, ConnId)> = Vec::new();
+        for (conn, bytes) in clients.packets_held() {
+            let party = clients.party_of(conn);
+            let Some(more) = cut
+                .level(party)
+                .and_then(|level| bytes.checked_sub(level))
+                .filter(|&more| more > 0)
+            else {
+                continue;
+            };
+            match excess.iter_mut().find(|(known, _)| *known == party) {
+                Some((_, sum)) => *sum += more,
+                None => excess.push((party, more)),
+            }
+            let partial = clients.conns[conn.index()].partial.as_ref();
+            let ticks = partial.map_or(0, |partial| now.saturating_sub(partial.since));
+            above.push((bytes * u64::from(1 + ticks), party, bytes, conn));
+        }
+        above.sort_unstable_by_key(|&(cost, ..)| std::cmp::Reverse(cost));
+        for (_, party, bytes, conn) in above {
+            let Some((_, due)) = excess.iter_mut().find(|(known, _)| *known == party) else {
+                continue;
+            };
+            if *due > 0 {
+                *due = due.saturating_sub(bytes);
+                self.close_for_packet(now_ms, conn);
+            }
+        }
+    }
+
+    /// Closes a connection because of the memory that its packet takes.
+    pub(super) fn close_for_packet(&mut self, now_ms: u64, conn: ConnId) {
+        self.clients.counters.packets_refused += 1;
+        self.clients.log_refusal(now_ms, conn, |client| {
+            format!("{client} is closed: no memory is left for its packet.")
+        });
+        self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+    }
+}

@@ -1,0 +1,338 @@
+//! An account is short: who holds most gives way, whoever comes next; on one shard, and over several.
+
+use std::sync::Arc;
+
+use super::slow::{packets, publish};
+use super::*;
+use crate::budget::{Account, Lease, Plan, Pool};
+use crate::limits;
+use crate::mqtt::Packet;
+
+const MIB: u64 = 1 << 20;
+
+/// Some shards, the mesh between them, and the pool that they share.
+struct Cluster {
+    brokers: Vec<Broker>,
+    pool: Arc<Pool>,
+    now_ms: u64,
+    closed: Vec<(usize, ConnId)>,
+    log: Vec<String>,
+}
+
+/// A connection at its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At(usize, ConnId);
+
+impl Cluster {
+    fn new(shards: u8, account_bytes: u64) -> Self {
+        let pool = Arc::new(Pool::new(&Plan::even(account_bytes), shards));
+        let settings = Arc::new(Settings {
+            max_queued_messages: 0,
+            ..Settings::default()
+        });
+        let broker = |shard| {
+            Broker::new(settings.clone(), ShardId(shard), shards, 7)
+                .with_lease(Lease::new(pool.clone()))
+        };
+        Cluster {
+            brokers: (0..shards).map(broker).collect(),
+            pool,
+            now_ms: 1000,
+            closed: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Effects are carried out until there is none.
+    fn settle(&mut self) {
+        loop {
+            let mut mesh = Vec::new();
+            for (from, broker) in self.brokers.iter_mut().enumerate() {
+                while let Some(effect) = broker.next_effect() {
+                    match effect {
+                        Effect::Mesh { to, message } => mesh.push((from, to, message)),
+                        Effect::Close { conn, .. } => self.closed.push((from, conn)),
+                        Effect::Log { text, .. } => self.log.push(text),
+                        _ => {}
+                    }
+                }
+            }
+            if mesh.is_empty() {
+                return;
+            }
+            for (from, to, message) in mesh {
+                self.brokers[to.index()].on_mesh(self.now_ms, ShardId(from as u8), message);
+            }
+        }
+    }
+
+    fn accept(&mut self, shard: usize, address: &str) -> At {
+        let peer = Peer {
+            address: format!("{address}:40000").parse().unwrap(),
+            listener: 0,
+        };
+        At(shard, self.brokers[shard].on_accept(self.now_ms, peer))
+    }
+
+    fn send(&mut self, at: At, bytes: &[u8]) {
+        self.brokers[at.0].on_bytes(self.now_ms, at.1, bytes);
+        self.settle();
+    }
+
+    fn output(&mut self, at: At) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut slices = Vec::new();
+        loop {
+            slices.clear();
+            let max = limits::SEND_BYTES_MAX;
+            let bytes = self.brokers[at.0].gather(self.now_ms, at.1, max, &mut slices);
+            if bytes == 0 {
+                return out;
+            }
+            self.brokers[at.0].gathered_into(at.1, &mut out);
+            self.brokers[at.0].on_sent(self.now_ms, at.1, bytes);
+            self.settle();
+        }
+    }
+
+    fn connect(&mut self, id: &str, address: &str) -> At {
+        let at = self.accept(home(id, self.brokers.len() as u8).index(), address);
+        let mut bytes = Vec::new();
+        ConnectOut {
+            client_id: id,
+            clean_start: false,
+            ..ConnectOut::default()
+        }
+        .encode(Version::V311, &mut bytes);
+        self.send(at, &bytes);
+        assert_eq!(self.output(at)[3], 0);
+        at
+    }
+
+    fn leave(&mut self, at: At) {
+        self.send(at, b"\xe0\x00");
+        self.brokers[at.0].on_closed(self.now_ms, at.1);
+        self.closed.clear();
+    }
+
+    /// A durable session that is subscribed to the topic of its name with QoS 1, and away.
+    fn away(&mut self, id: &str, address: &str) {
+        let at = self.connect(id, address);
+        let bytes = subscribe_packet(&[id], Version::V311, QoS::AtLeastOnce);
+        self.send(at, &bytes);
+        self.output(at);
+        self.leave(at);
+    }
+
+    fn refused(&mut self) -> u64 {
+        let refused = |broker: &mut Broker| broker.counters().backlog_refused;
+        self.brokers.iter_mut().map(refused).sum()
+    }
+
+    /// The client is back and acknowledges what comes: the first bytes of it, in their order.
+    fn fetch(&mut self, id: &str, address: &str) -> Vec<u8> {
+        let at = self.accept(home(id, self.brokers.len() as u8).index(), address);
+        let mut bytes = Vec::new();
+        ConnectOut {
+            client_id: id,
+            clean_start: false,
+            ..ConnectOut::default()
+        }
+        .encode(Version::V311, &mut bytes);
+        self.send(at, &bytes);
+        let mut came = Vec::new();
+        loop {
+            let (mut acks, out) = (Vec::new(), self.output(at));
+            packets(Version::V311, &out, |packet| {
+                if let Packet::Publish(publish) = packet {
+                    came.push(publish.payload[0]);
+                    acks.extend_from_slice(&[0x40, 2]);
+                    acks.extend_from_slice(&publish.packet_id.unwrap().get().to_be_bytes());
+                }
+            });
+            if acks.is_empty() {
+                return came;
+            }
+            self.send(at, &acks);
+        }
+    }
+
+    /// Twelve sessions of a stranger fill the account twice over; then 200 messages go to somebody else's session.
+    fn attack(&mut self, victim: &str, stranger: &str) -> Vec<u8> {
+        let names: Vec<String> = (0..12).map(|index| format!("stranger{index}")).collect();
+        for name in &names {
+            self.away(name, stranger);
+        }
+        self.away("victim", victim);
+        let publisher = self.connect("publisher", victim);
+        for _ in 0..128 {
+            for name in &names {
+                self.send(publisher, &publish(name, 1, false, &[9; 10_000]));
+            }
+            self.output(publisher);
+        }
+        for number in 0..200 {
+            self.send(publisher, &publish("victim", 1, false, &[number; 1000]));
+            assert_eq!(self.output(publisher).first(), Some(&0x40), "PUBACK");
+        }
+        self.fetch("victim", victim)
+    }
+}
+
+#[test]
+fn a_session_within_its_share_loses_nothing_to_those_who_fill_the_account() {
+    for shards in [1, 2, 3] {
+        for stranger in ["10.0.0.9", "10.0.0.1"] {
+            let mut cluster = Cluster::new(shards, 8 * MIB);
+            let came = cluster.attack("10.0.0.1", stranger);
+            assert!(came.into_iter().eq(0..200), "{shards} shards, {stranger}");
+            assert!(cluster.refused() > 0);
+            assert!(cluster.pool.leased(Account::Backlog) <= 8 * MIB);
+            let says = |line: &&String| line.contains("holds more than its share");
+            let said = cluster.log.iter().filter(says).cloned().collect::<Vec<_>>();
+            assert!(!said.is_empty());
+            assert!(
+                said.iter().all(|line| line.starts_with("stranger")),
+                "{said:?}"
+            );
+        }
+    }
+}
+
+/// What those who gave way still have are their newest, in their order.
+#[test]
+fn who_holds_most_gives_its_oldest() {
+    let mut cluster = Cluster::new(1, 8 * MIB);
+    cluster.away("a", "10.0.0.1");
+    let publisher = cluster.connect("publisher", "10.0.0.2");
+    for number in 0..200u8 {
+        cluster.send(publisher, &publish("a", 1, false, &vec![number; 100_000]));
+        cluster.output(publisher);
+    }
+    let came = cluster.fetch("a", "10.0.0.1");
+    assert!(
+        came.len() > 60,
+        "most of the account is its own: {}",
+        came.len()
+    );
+    assert!(came.iter().copied().eq(200 - came.len() as u8..200));
+}
+
+/// Topics and properties are memory too, and so are copies of what is in flight.
+#[test]
+fn what_is_held_is_more_than_payloads() {
+    let mut cluster = Cluster::new(1, 8 * MIB);
+    for index in 0..12 {
+        let name = format!("s{index}");
+        let at = cluster.connect(&name, "10.0.0.9");
+        let filter = format!("{name}/#");
+        let bytes = subscribe_packet(&[&filter], Version::V311, QoS::AtLeastOnce);
+        cluster.send(at, &bytes);
+        cluster.output(at);
+        cluster.leave(at);
+    }
+    cluster.away("victim", "10.0.0.1");
+    let publisher = cluster.connect("publisher", "10.0.0.1");
+    for _ in 0..40 {
+        for index in 0..12 {
+            let topic = format!("s{index}/{}", "x".repeat(30_000));
+            cluster.send(publisher, &publish(&topic, 1, false, b"x"));
+        }
+        cluster.output(publisher);
+    }
+    for number in 0..200 {
+        cluster.send(publisher, &publish("victim", 1, false, &[number; 1000]));
+    }
+    cluster.output(publisher);
+    let came = cluster.fetch("victim", "10.0.0.1");
+    assert!(came.into_iter().eq(0..200));
+}
+
+/// An established client whose PUBLISH of 100 KB comes in parts, and those who leave theirs unfinished.
+fn publish_in_parts(cluster: &mut Cluster, publisher: At, number: u8) -> bool {
+    let bytes = publish("t", 1, false, &vec![number; 100_000]);
+    for part in bytes.chunks(30_000) {
+        cluster.send(publisher, part);
+    }
+    let answer = cluster.output(publisher);
+    cluster.now_ms += 10;
+    answer.first() == Some(&0x40)
+}
+
+#[test]
+fn unfinished_connects_leave_the_room_of_packets_to_those_who_were_let_in() {
+    for shards in [1, 2] {
+        let mut cluster = Cluster::new(shards, 8 * MIB);
+        let publisher = cluster.connect("publisher", "10.0.0.1");
+        let mut connect = vec![0x10, 0xff, 0xff, 0x07, 0, 4];
+        connect.extend_from_slice(b"MQTT\x04\x02\x00\x00\xff\xff");
+        connect.resize(65_000, b'x');
+        for number in 0..600 {
+            let shard = number % usize::from(shards);
+            let at = cluster.accept(shard, "10.0.0.9");
+            cluster.send(at, &connect);
+            assert!(cluster.pool.leased(Account::Packets) <= 3 * MIB);
+            if number % 30 == 0 {
+                assert!(publish_in_parts(&mut cluster, publisher, number as u8));
+            }
+        }
+        // The first of them have gone.
+        let first = cluster.closed[..4].to_vec();
+        assert!(first.iter().all(|(_, conn)| conn.0 < 20), "{first:?}");
+        // Whoever has little to say comes in all the same.
+        cluster.connect("new", "10.0.0.9");
+    }
+}
+
+#[test]
+fn among_the_established_who_holds_most_gives_way_and_not_who_comes_next() {
+    for shards in [1, 2] {
+        for stranger in ["10.0.0.9", "10.0.0.1"] {
+            let mut cluster = Cluster::new(shards, 8 * MIB);
+            let publisher = cluster.connect("publisher", "10.0.0.1");
+            let mut part = publish("x", 0, false, &vec![7; 200_000]);
+            part.truncate(65_000);
+            for number in 0..400 {
+                let at = cluster.connect(&format!("s{number}"), stranger);
+                cluster.send(at, &part);
+                cluster.now_ms += 10;
+                assert!(cluster.pool.leased(Account::Packets) <= 8 * MIB);
+                if number % 10 == 0 {
+                    assert!(publish_in_parts(&mut cluster, publisher, number as u8));
+                }
+            }
+            assert!(!cluster.closed.contains(&(publisher.0, publisher.1)));
+            let refused = |broker: &mut Broker| broker.counters().packets_refused;
+            assert!(cluster.brokers.iter_mut().map(refused).sum::<u64>() > 200);
+        }
+    }
+}
+
+/// The last step of the ladder takes from those who hold most, a little at a time.
+#[test]
+fn when_all_memory_is_short_sessions_that_are_away_give_way_by_what_they_hold() {
+    use crate::budget::Rung;
+    let mut cluster = Cluster::new(2, 64 * MIB);
+    cluster.away("victim", "10.0.0.1");
+    cluster.away("stranger", "10.0.0.1");
+    let publisher = cluster.connect("publisher", "10.0.0.1");
+    for number in 0..200 {
+        cluster.send(publisher, &publish("victim", 1, false, &[number; 1000]));
+        cluster.send(publisher, &publish("stranger", 1, false, &[number; 50_000]));
+        cluster.output(publisher);
+    }
+    cluster.pool.set_rung(Rung::Shed);
+    cluster.pool.set_level(limits::RUNG_SHED);
+    for _ in 0..5 {
+        cluster.now_ms += limits::PRESSURE_LOOK_MS;
+        for shard in 0..2 {
+            cluster.brokers[shard].settle(cluster.now_ms);
+            cluster.settle();
+        }
+    }
+    cluster.pool.set_rung(Rung::Calm);
+    assert!(cluster.fetch("victim", "10.0.0.1").into_iter().eq(0..200));
+    let left = cluster.fetch("stranger", "10.0.0.1");
+    assert!(left.len() < 180 && left.len() > 20, "{}", left.len());
+    assert_eq!(left.last(), Some(&199));
+}

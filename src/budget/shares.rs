@@ -1,0 +1,370 @@
+//! Who gives way when an account is short: whoever holds most above a fair share of it.
+//!
+//! What is held is counted by *party*: a user name that somebody has vouched for, or the address that clients come from of
+//! whom nobody knows more. All addresses have one share together, so that any number of strangers has no more than one user;
+//! below that each address has its share of it, and in a party each holder (a session, a connection). At each of the three
+//! levels nobody gives anything who is below the level that those come down to who are above it (max-min fairness; for queues
+//! that share a buffer: Wei, Coyle and Hsiao, "An optimal buffer management policy for high-performance packet switching",
+//! 1991, where the longest is pushed out).
+//!
+//! Owns numbers only, as the rest of this folder. How holders are spread in a party is kept by classes of size, so that what a
+//! shard tells the others stays small.
+//!
+//! Invariants:
+//! - a level is never below the average that all who are cut to it come to;
+//! - a party that is not named in what a shard tells is counted among the others of its kind.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::limits;
+
+/// Who memory is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Party {
+    /// A user name that a password or a certificate has proved, by its hash.
+    User(u64),
+    /// An address, or a network of them that one host may have to itself.
+    Address(u64),
+}
+
+impl Party {
+    fn is_user(self) -> bool {
+        matches!(self, Party::User(_))
+    }
+}
+
+/// Holders of about the same size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Class {
+    holders: u64,
+    bytes: u64,
+}
+
+impl Class {
+    fn add(&mut self, other: Class) {
+        self.holders += other.holders;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    /// Bytes that each of them has, on average.
+    fn average(self) -> u64 {
+        self.bytes / self.holders.max(1)
+    }
+}
+
+/// What the holders of one party, or of several, have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    parties: u64,
+    bytes: u64,
+    /// By class of size, in no order.
+    classes: Vec<(u8, Class)>,
+}
+
+/// Two classes for each doubling.
+fn class_of(bytes: u64) -> u8 {
+    let log = bytes.max(1).ilog2();
+    let half = log > 0 && bytes >> (log - 1) & 1 == 1;
+    (2 * log) as u8 + u8::from(half)
+}
+
+impl Held {
+    fn add(&mut self, class: u8, more: Class) {
+        match self.classes.iter_mut().find(|(known, _)| *known == class) {
+            Some((_, known)) => known.add(more),
+            None => self.classes.push((class, more)),
+        }
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+
+    fn merge(&mut self, other: &Held) {
+        for &(class, more) in &other.classes {
+            self.add(class, more);
+        }
+    }
+
+    /// The parties among others of their kind, as so many of about the same size.
+    fn as_class(&self) -> Class {
+        Class {
+            holders: self.parties,
+            bytes: self.bytes,
+        }
+    }
+
+    /// The level that holders come down to when so many bytes are to go.
+    fn level(&self, cut: u64) -> u64 {
+        level(self.classes.iter().map(|&(_, class)| class).collect(), cut)
+    }
+}
+
+/// To what level the greatest come down when so many bytes are to go, all together.
+fn level(mut classes: Vec<Class>, cut: u64) -> u64 {
+    classes.retain(|class| class.holders > 0);
+    classes.sort_unstable_by_key(|class| std::cmp::Reverse(class.average()));
+    let mut above = Class::default();
+    for (index, &class) in classes.iter().enumerate() {
+        above.add(class);
+        let level = above.bytes.saturating_sub(cut) / above.holders;
+        let next = classes.get(index + 1).map_or(0, |next| next.average());
+        if level >= next {
+            return level;
+        }
+    }
+    0
+}
+
+/// What one shard holds of an account, by party.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    parties: HashMap<Party, Held, FixedState>,
+    /// Parties that are not named: addresses, and users.
+    others: [Held; 2],
+}
+
+impl Holdings {
+    /// Somebody of this party holds so many bytes.
+    pub fn add(&mut self, party: Party, bytes: u64) {
+        let held = self.parties.entry(party).or_default();
+        held.parties = 1;
+        let class = Class { holders: 1, bytes };
+        held.add(class_of(bytes), class);
+    }
+
+    /// Bytes of memory, its own included.
+    pub fn memory(&self) -> usize {
+        let classes = |held: &Held| held.classes.capacity() * size_of::<(u8, Class)>();
+        let named = self.parties.values().map(classes).sum::<usize>();
+        let others = self.others.iter().map(classes).sum::<usize>();
+        size_of::<Self>() + self.parties.allocation_size() + named + others
+    }
+
+    /// Bytes of all together.
+    pub fn bytes(&self) -> u64 {
+        let named = self.parties.values().map(|held| held.bytes);
+        let others = self.others.iter().map(|held| held.bytes);
+        named.chain(others).fold(0, u64::saturating_add)
+    }
+
+    /// Names no more than the greatest, `limits::SHARES_PARTIES_MAX` of each kind; the rest are the others of their kind.
+    pub fn shorten(&mut self) {
+        for is_user in [false, true] {
+            let of_kind = self
+                .parties
+                .iter()
+                .filter(|(party, _)| party.is_user() == is_user);
+            let mut sizes: Vec<(u64, Party)> =
+                of_kind.map(|(&party, held)| (held.bytes, party)).collect();
+            if sizes.len() <= limits::SHARES_PARTIES_MAX {
+                continue;
+            }
+            sizes.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
+            for (_, party) in sizes.drain(limits::SHARES_PARTIES_MAX..) {
+                if let Some(held) = self.parties.remove(&party) {
+                    let others = &mut self.others[usize::from(is_user)];
+                    others.parties += 1;
+                    others.merge(&held);
+                }
+            }
+        }
+    }
+
+    /// The same with what another shard holds.
+    pub fn merge(&mut self, other: &Holdings) {
+        for (&party, held) in &other.parties {
+            let known = self.parties.entry(party).or_default();
+            known.parties = 1;
+            known.merge(held);
+        }
+        for (known, held) in self.others.iter_mut().zip(&other.others) {
+            known.parties += held.parties;
+            known.merge(held);
+        }
+    }
+
+    /// Who gives way so that so many bytes less are held.
+    pub fn cut(&self, bytes: u64) -> Cut {
+        let mut cut = Cut::default();
+        let addresses = self.classes(false);
+        let strangers = Class {
+            holders: 1,
+            bytes: addresses.iter().map(|class| class.bytes).sum(),
+        };
+        let mut all = self.classes(true);
+        all.push(strangers);
+        let fair = level(all, bytes);
+        self.cut_kind(true, fair, &mut cut);
+        if strangers.bytes > fair {
+            let fair = level(addresses, strangers.bytes - fair);
+            self.cut_kind(false, fair, &mut cut);
+        }
+        cut
+    }
+
+    /// Parties of a kind as so many holders.
+    fn classes(&self, is_user: bool) -> Vec<Class> {
+        let named = self
+            .parties
+            .iter()
+            .filter(|(party, _)| party.is_user() == is_user)
+            .map(|(_, held)| held.as_class());
+        let others = self.others[usize::from(is_user)].as_class();
+        named.chain([others]).collect()
+    }
+
+    /// Those of a kind who hold more come down to a share.
+    fn cut_kind(&self, is_user: bool, fair: u64, cut: &mut Cut) {
+        let of_kind = |(party, _): &(&Party, &Held)| party.is_user() == is_user;
+        for (&party, held) in self.parties.iter().filter(of_kind) {
+            let gives = held.bytes > fair;
+            let level = gives.then(|| held.level(held.bytes - fair));
+            cut.levels.insert(party, level);
+        }
+        let others = &self.others[usize::from(is_user)];
+        let share = fair.saturating_mul(others.parties);
+        if others.bytes > share {
+            cut.others[usize::from(is_user)] = Some(others.level(others.bytes - share));
+        }
+    }
+}
+
+/// Who gives way: the level that holders of a party come down to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Of those that were looked at one by one; `None` for who gives nothing.
+    levels: HashMap<Party, Option<u64>, FixedState>,
+    /// For the others: addresses, and users.
+    others: [Option<u64>; 2],
+}
+
+impl Cut {
+    /// The bytes that a holder of this party comes down to; `None` if it may keep what it has.
+    pub fn level(&self, party: Party) -> Option<u64> {
+        match self.levels.get(&party) {
+            Some(&level) => level,
+            None => self.others[usize::from(party.is_user())],
+        }
+    }
+
+    /// Bytes of memory, its own included.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.levels.allocation_size()
+    }
+
+    /// Whether nobody gives anything.
+    pub fn is_empty(&self) -> bool {
+        self.others
+            .iter()
+            .chain(self.levels.values())
+            .all(Option::is_none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn held(parties: &[(Party, &[u64])]) -> Holdings {
+        let mut holdings = Holdings::default();
+        for &(party, sizes) in parties {
+            for &bytes in sizes {
+                holdings.add(party, bytes);
+            }
+        }
+        holdings
+    }
+
+    /// What is left of each, and all together.
+    fn after(parties: &[(Party, &[u64])], cut: &Cut) -> (Vec<u64>, u64) {
+        let left = |&(party, sizes): &(Party, &[u64])| {
+            let level = cut.level(party).unwrap_or(u64::MAX);
+            sizes.iter().map(|&bytes| bytes.min(level)).sum::<u64>()
+        };
+        let left: Vec<u64> = parties.iter().map(left).collect();
+        let sum = left.iter().sum();
+        (left, sum)
+    }
+
+    #[test]
+    fn the_greatest_holder_of_a_party_gives_way_and_the_small_ones_give_nothing() {
+        let sizes = [60 * MIB, 60 * MIB, 20 * MIB, 1000];
+        let parties: [(Party, &[u64]); 1] = [(Party::Address(1), &sizes)];
+        let cut = held(&parties).cut(10 * MIB);
+        assert_eq!(cut.level(Party::Address(1)), Some(55 * MIB));
+        assert_eq!(after(&parties, &cut).1, 130 * MIB + 1000);
+    }
+
+    #[test]
+    fn strangers_have_one_share_together_however_many_addresses_they_have() {
+        let users = [4 * MIB, 5 * MIB];
+        let strangers: Vec<(Party, [u64; 1])> = (0..1000)
+            .map(|number| (Party::Address(number), [MIB / 10]))
+            .collect();
+        let mut parties: Vec<(Party, &[u64])> = strangers
+            .iter()
+            .map(|(party, sizes)| (*party, &sizes[..]))
+            .collect();
+        parties.push((Party::User(7), &users));
+        let mut holdings = held(&parties);
+        for is_shortened in [false, true] {
+            if is_shortened {
+                holdings.shorten();
+            }
+            let cut = holdings.cut(50 * MIB);
+            assert_eq!(cut.level(Party::User(7)), None);
+            let (_, sum) = after(&parties, &cut);
+            let wanted = 59 * MIB;
+            assert!(sum <= wanted && sum > wanted - MIB, "{sum}");
+        }
+    }
+
+    #[test]
+    fn a_user_with_more_than_a_share_gives_way_to_strangers_who_have_less() {
+        let cut = held(&[
+            (Party::User(1), &[90 * MIB]),
+            (Party::User(2), &[3 * MIB]),
+            (Party::Address(1), &[2 * MIB, 4 * MIB]),
+        ])
+        .cut(20 * MIB);
+        assert_eq!(cut.level(Party::User(1)), Some(70 * MIB));
+        assert_eq!(cut.level(Party::User(2)), None);
+        assert_eq!(cut.level(Party::Address(1)), None);
+    }
+
+    #[test]
+    fn one_address_with_much_gives_way_before_many_with_little() {
+        let mut parties: Vec<(Party, &[u64])> = (0..10_000)
+            .map(|number| (Party::Address(number), &[10_000][..]))
+            .collect();
+        parties.push((Party::Address(u64::MAX), &[60 * MIB]));
+        let mut holdings = held(&parties);
+        holdings.shorten();
+        let cut = holdings.cut(10 * MIB);
+        assert_eq!(cut.level(Party::Address(u64::MAX)), Some(50 * MIB));
+        assert_eq!(cut.level(Party::Address(3)), None);
+    }
+
+    #[test]
+    fn what_shards_hold_of_a_party_counts_together() {
+        let mut one = held(&[
+            (Party::Address(1), &[30 * MIB]),
+            (Party::Address(2), &[40 * MIB]),
+        ]);
+        let other = held(&[(Party::Address(1), &[30 * MIB, 10])]);
+        one.merge(&other);
+        assert_eq!(one.bytes(), 100 * MIB + 10);
+        let cut = one.cut(10 * MIB);
+        assert_eq!(cut.level(Party::Address(2)), None);
+        assert_eq!(cut.level(Party::Address(1)), Some(25 * MIB));
+    }
+
+    #[test]
+    fn nobody_gives_more_than_there_is() {
+        let cut = held(&[(Party::Address(1), &[10, 20])]).cut(1000);
+        assert_eq!(cut.level(Party::Address(1)), Some(0));
+        assert!(Holdings::default().cut(1000).is_empty());
+        assert!(held(&[(Party::User(1), &[10])]).cut(0).is_empty());
+    }
+}

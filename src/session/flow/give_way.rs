@@ -1,0 +1,45 @@
+//! A session that holds more than its share gives its oldest messages: those that wait, then copies of those in flight.
+
+use std::sync::Arc;
+
+use super::{Delivery, Flow, Origin};
+use crate::mqtt::message::Message;
+
+impl Flow {
+    /// Takes the oldest message that waits, but for those of a replay, which are retained whoever waits for them.
+    pub fn pop_oldest(&mut self) -> Option<Delivery> {
+        let is_kept = |delivery: &Delivery| delivery.origin != Origin::RETAINED;
+        match self.queue.iter().position(is_kept)? {
+            0 => self.pop(),
+            index => {
+                let delivery = self.queue.remove(index)?;
+                self.note_taken(&delivery);
+                self.index_anew();
+                Some(delivery)
+            }
+        }
+    }
+
+    /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes: their identifiers
+    /// stay in use, and what is not acknowledged is not sent again.
+    pub fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
+        let mut orders: Vec<(u64, u16)> = (self.own.iter().chain(self.shared.iter()))
+            .filter(|entry| entry.message.is_some())
+            .map(|entry| (entry.order, entry.id))
+            .collect();
+        orders.sort_unstable();
+        let mut taken = Vec::new();
+        for (_, id) in orders {
+            if self.weight() <= most {
+                break;
+            }
+            let entry = self.window(id).get_mut(id);
+            if let Some(message) = entry.and_then(|entry| entry.message.take()) {
+                self.in_flight_bytes -= message.payload.len() as u64;
+                self.held_bytes -= message.cost() as u64;
+                taken.push(message);
+            }
+        }
+        taken
+    }
+}
