@@ -78,8 +78,18 @@ pub const SOCKET_SEND_TUNED: u64 = 4 << 20;
 /// SO_SNDBUF where the share is small: half of it would let one packet of loopback at a time through, which stalls.
 pub const SOCKET_SEND_BYTES: u32 = 128 << 10;
 
-/// SO_RCVBUF where the share is small. The kernel doubles it: 28 KiB were measured, and 270 MB/s got through.
+/// SO_RCVBUF where the share is small. The kernel doubles it: 28 KiB were measured.
 pub const SOCKET_RECEIVE_BYTES: u32 = 16 << 10;
+
+/// TCP_MAXSEG where the share is small: no path gives larger segments then, not loopback with its 64 KiB either. A sender waits
+/// for room for a whole segment, and Linux takes up to half of the largest window that it was offered for one. What a receiver
+/// offers shrinks with the share of payload in what came last, is rounded down to a multiple of the last segment, and grows again
+/// only to what the buffer holds beside a segment. With segments of a third of the buffer both wait for each other for good: one
+/// segment comes for each probe of the window.
+pub const SOCKET_SEGMENT_BYTES: u32 = 4 << 10;
+// Of the doubled buffer a quarter is offered where three quarters of what comes are the kernel's own. Rounded down that is more
+// than half of it, and at least a segment.
+const _: () = assert!(2 * SOCKET_RECEIVE_BYTES / 4 >= 2 * SOCKET_SEGMENT_BYTES);
 
 /// Milliseconds after which a shard that takes no input, because too many bytes lie in the mesh's rings, looks again.
 pub const MESH_POLL_MS: u64 = 1;

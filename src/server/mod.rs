@@ -91,7 +91,8 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     })?;
     let fixed = budget.charge(shared.pool());
     if wanted.has(LogKind::Information) {
-        tell_of_memory(&config, &budget, given.as_ref(), &log);
+        let sockets = buffers.line(connections);
+        tell_of_memory(&config, &budget, sockets, given.as_ref(), &log);
     }
     drop((log, checks, handshakes));
     let sys_interval_s = config.settings.sys_interval;
@@ -134,11 +135,13 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
 fn tell_of_memory(
     config: &Config,
     budget: &Budget,
+    sockets: String,
     given: Option<&control::memory::Gift>,
     log: &crossbeam_channel::Sender<LogLine>,
 ) {
     let warning = budget::warning(config, given).map(|text| (LogKind::Warning, text));
-    let table = std::iter::once(budget.headline()).chain(budget.lines());
+    let lines = budget.lines().into_iter().chain([sockets]);
+    let table = std::iter::once(budget.headline()).chain(lines);
     let lines = table.map(|text| (LogKind::Information, text));
     for (kind, text) in lines.chain(warning) {
         // There is room for many more at the start.

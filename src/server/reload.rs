@@ -88,6 +88,10 @@ impl Reloader {
         if budget != self.budget {
             lines.push(budget.headline());
             lines.extend(budget.lines());
+            // Listening sockets that are there keep what they have.
+            let account = budget.plan.limit(Account::Sockets);
+            let connections = resources::connections_possible(&config, self.shared.shards());
+            lines.push(Buffers::choose(account, connections).line(connections));
         }
         self.shared.pool().set_plan(&budget.plan);
         self.shared.set_tls_max(budget.tls_connections());

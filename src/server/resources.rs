@@ -30,7 +30,12 @@ pub fn connections_max(config: &Config) -> Option<u64> {
 
 /// The most connections that there can be: what the configuration allows, or what the limit on open files does.
 pub fn connections_possible(config: &Config, shards: u8) -> u64 {
-    let table = open_files().map_or(u64::from(limits::DIRECT_DESCRIPTORS_MAX), |limit| {
+    connections_with(config, shards, open_files())
+}
+
+/// The same with this limit on open files; `None` for none.
+pub fn connections_with(config: &Config, shards: u8, open_files: Option<u64>) -> u64 {
+    let table = open_files.map_or(u64::from(limits::DIRECT_DESCRIPTORS_MAX), |limit| {
         limit.min(limits::DIRECT_DESCRIPTORS_MAX.into())
     });
     let most = table * u64::from(shards);

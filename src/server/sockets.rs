@@ -15,6 +15,8 @@ pub struct Buffers {
     pub send: Option<u32>,
     /// SO_RCVBUF in bytes: what a peer can make the kernel keep while it is not read from.
     pub receive: Option<u32>,
+    /// TCP_MAXSEG in bytes: segments of which such a receive buffer holds some. Set wherever `receive` is.
+    pub segment: Option<u32>,
     /// TCP_NOTSENT_LOWAT in bytes: what is kept for a peer whose window is closed.
     pub notsent: Option<u32>,
 }
@@ -38,6 +40,7 @@ impl Buffers {
         Buffers {
             send: is_small.then_some(limits::SOCKET_SEND_BYTES),
             receive: is_small.then_some(limits::SOCKET_RECEIVE_BYTES),
+            segment: is_small.then_some(limits::SOCKET_SEGMENT_BYTES),
             notsent: Some(notsent),
         }
     }
@@ -50,6 +53,11 @@ impl Buffers {
         }
     }
 
+    /// A line of the log, for so many connections at most.
+    pub fn line(&self, connections: u64) -> String {
+        format!("Memory: sockets {self}, {connections} at most.")
+    }
+
     /// Sets them on a listening TCP socket.
     ///
     /// # Errors
@@ -59,6 +67,9 @@ impl Buffers {
         let socket = SockRef::from(socket);
         if let Some(bytes) = self.receive {
             socket.set_recv_buffer_size(bytes as usize)?;
+        }
+        if let Some(bytes) = self.segment {
+            socket.set_tcp_mss(bytes)?;
         }
         match self.notsent {
             Some(bytes) => socket.set_tcp_notsent_lowat(bytes),
@@ -89,6 +100,7 @@ impl fmt::Display for Buffers {
             ("unsent", self.notsent),
             ("send", self.send),
             ("receive", self.receive),
+            ("segments", self.segment),
         ];
         let mut separator = "";
         for (name, bytes) in parts {
@@ -105,80 +117,4 @@ impl fmt::Display for Buffers {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{ErrorKind, Read, Write};
-    use std::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn few_connections_keep_the_kernels_tuning() {
-        assert_eq!(Buffers::choose(500 * MIB, 50), Buffers::default());
-        assert_eq!(Buffers::default().to_string(), "as the kernel tunes them");
-        for connections in [1000, 3000, 5000] {
-            let buffers = Buffers::choose(500 * MIB, connections);
-            assert_eq!((buffers.send, buffers.receive), (None, None));
-            let all = buffers.unread_bytes() * connections;
-            let full = all / limits::SOCKET_FULL_DIVISOR;
-            assert!(full <= 500 * MIB, "{connections}: {buffers}");
-        }
-    }
-
-    #[test]
-    fn the_more_connections_the_less_for_each() {
-        let mut before = Buffers::choose(500 * MIB, 2000);
-        for connections in [3000, 10_000, 20_000, 100_000, 1 << 20, u64::MAX] {
-            let buffers = Buffers::choose(500 * MIB, connections);
-            assert!(buffers.notsent <= before.notsent, "{connections}");
-            assert!(buffers.notsent >= Some(limits::SOCKET_NOTSENT_MIN));
-            if before.receive.is_some() {
-                assert!(buffers.receive <= before.receive && buffers.receive.is_some());
-            }
-            before = buffers;
-        }
-        assert_eq!(
-            before.to_string(),
-            "unsent 16 KiB, send 128 KiB, receive 16 KiB a connection"
-        );
-        assert_eq!(Buffers::choose(0, 0), before);
-    }
-
-    #[test]
-    fn what_is_accepted_inherits_them() {
-        let buffers = Buffers::choose(100 * MIB, 20_000);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        buffers.set(&listener).unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut accepted, _) = listener.accept().unwrap();
-        let socket = SockRef::from(&accepted);
-        assert_eq!(socket.tcp_notsent_lowat().ok(), buffers.notsent);
-        let receive = buffers.receive.unwrap() as usize;
-        assert_eq!(socket.recv_buffer_size().unwrap(), 2 * receive);
-        // Bytes get through in both directions.
-        for bytes in [1, 100_000] {
-            let sent = vec![7; bytes];
-            let copy = sent.clone();
-            let writer = std::thread::spawn(move || {
-                client.write_all(&copy).unwrap();
-                client
-            });
-            let mut got = vec![0; bytes];
-            accepted.read_exact(&mut got).unwrap();
-            client = writer.join().unwrap();
-            assert_eq!(got, sent);
-        }
-        // A peer that reads nothing is given little.
-        accepted.set_nonblocking(true).unwrap();
-        let mut taken = 0;
-        let error = loop {
-            match accepted.write(&[0; 65536]) {
-                Ok(bytes) => taken += bytes,
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        assert!(taken < 1 << 20, "{taken}");
-    }
-}
+mod tests;

@@ -116,7 +116,7 @@ fn rings(host: &dyn Host, wish: &Wish) -> Finding {
 }
 
 /// The soft and hard limit of a line of /proc/self/limits; `u64::MAX` for none.
-fn limit(host: &dyn Host, name: &str) -> Option<(u64, u64)> {
+pub(super) fn limit(host: &dyn Host, name: &str) -> Option<(u64, u64)> {
     let text = host.read("/proc/self/limits")?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let mut words = line.split_whitespace().map(|word| match word {

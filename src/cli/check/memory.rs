@@ -1,6 +1,6 @@
 //! The checks of memory: whether the limit can be had, and whether the accounts have room for the wished connections.
 
-use super::checks::{Wish, buffer_bytes, grade};
+use super::checks::{Wish, buffer_bytes, grade, limit as limit_of};
 use super::facts::Host;
 use super::report::{Finding, Severity};
 use crate::budget::Account;
@@ -9,6 +9,8 @@ use crate::control::memory::{self, Gift, field};
 use crate::limits;
 use crate::server::ServeError;
 use crate::server::budget::{Budget, Shape, most};
+use crate::server::resources;
+use crate::server::sockets::Buffers;
 
 /// Memory of a connection with a subscription, in bytes: 385 to 450 are measured for idle ones (perf/2026-11-23-broker,
 /// perf/2026-11-23-side-by-side), and some more for those with long names.
@@ -35,6 +37,7 @@ pub(super) fn findings(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Fin
     if let Ok(budget) = &budget {
         findings.push(room(budget, wish));
         findings.extend(tls(budget, config));
+        findings.push(buffers(host, budget, config, wish));
     }
     findings.extend(tcp_mem(host, budget.as_ref().ok(), wish));
     findings.extend(swap(host));
@@ -101,6 +104,24 @@ fn room(budget: &Budget, wish: &Wish) -> Finding {
             share(Account::Connections, USER_BYTES),
         ),
         why: "An idle connection takes 4 KiB of the kernel and half a KiB of the broker; raise memory_limit or the account (memory_account).",
+        file: None,
+    }
+}
+
+/// What the sockets of connections are bounded to: something to know, and nothing that is missing.
+fn buffers(host: &dyn Host, budget: &Budget, config: &Config, wish: &Wish) -> Finding {
+    let files = limit_of(host, "Max open files").map(|(_, hard)| hard);
+    let connections = resources::connections_with(config, wish.shards, files);
+    let account = budget.plan.limit(Account::Sockets);
+    Finding {
+        id: "sockets.buffers",
+        severity: Severity::Ok,
+        found: Buffers::choose(account, connections).to_string(),
+        wanted: format!(
+            "what {} for {connections} connections allow, of which an eighth may be full",
+            size_text(account)
+        ),
+        why: "The more connections there can be the less the kernel may keep for each: max_connections or a lower limit on open files leaves each more.",
         file: None,
     }
 }

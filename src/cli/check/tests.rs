@@ -63,6 +63,23 @@ impl Host for MadeUp {
 }
 
 #[test]
+fn buffers_of_sockets_are_named() {
+    let with = |files: &str| {
+        let limits = format!("Max open files  {files} {files} files");
+        let host = MadeUp::default()
+            .with("/proc/self/limits", &limits)
+            .with("/proc/meminfo", "MemTotal: 2097152 kB");
+        host.finding("sockets.buffers").unwrap()
+    };
+    let found = with("1048576");
+    assert_eq!(found.severity, Severity::Ok);
+    assert!(found.found.contains("segments 4 KiB"), "{found:?}");
+    assert!(found.wanted.contains("4194304 connections"), "{found:?}");
+    let found = with("16");
+    assert!(found.found.contains("as the kernel tunes"), "{found:?}");
+}
+
+#[test]
 fn each_check_grades_what_it_finds() {
     use Severity::{Advice, Fatal, Missing, Ok};
     let limits = "/proc/self/limits";
