@@ -34,7 +34,8 @@ fn exit_codes_follow_what_is_found() {
     assert!(matches!(code, Some(0 | 1)), "{code:?} {text}");
     assert!(!text.contains('\x1b'), "no colour in a pipe");
     let (code, text) = check(&["-c", file, "--shards", "1", "--memory", "1K"]);
-    assert_eq!(code, Some(3), "{text}");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("1.0 KiB, too low: "), "{text}");
     let more = ["--memory", "64M", "--connections", "20000", "--json"];
     let (code, text) = check(&[&["-c", file, "--shards", "1"], &more[..]].concat());
     assert_eq!(code, Some(1), "{text}");

@@ -90,6 +90,7 @@ fn taken_port_is_named_and_exit_code_3() {
 fn test_config_prints_what_is_in_effect_and_starts_nothing() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
+    drop(taken);
     let text = format!("listener {port} 127.0.0.1\nmax_keepalive 10\nshards 2\nuser nobody\n");
     let file = File::new("effective", &text);
     let arguments = ["serve", "-c", file.path(), "--test-config", "--shards", "1"];
@@ -105,11 +106,7 @@ fn test_config_prints_what_is_in_effect_and_starts_nothing() {
     ] {
         assert!(printed.contains(&part), "{part:?} in {printed}");
     }
-    assert!(
-        String::from_utf8(done.stderr)
-            .unwrap()
-            .contains("User=nobody")
-    );
+    assert_eq!(String::from_utf8(done.stderr).unwrap(), "");
     let again = File::new("again", &printed);
     let done = firehose(&["serve", "-c", again.path(), "--test-config"]);
     assert_eq!(done.status.code(), Some(0));

@@ -141,7 +141,7 @@ fn a_faulty_file_changes_nothing() {
     for fault in [
         "no_such_option 1",
         "acl: user",
-        "password: broken",
+        "password_file /nonexistent/users",
         "certfile /nowhere/x.crt",
         "acl_file /nowhere/acl",
         "max_inflight_messages many",

@@ -211,7 +211,9 @@ fn a_log_file_that_cannot_be_opened_is_named_and_stands_back() {
     eventually("lines on standard error", || {
         server.log().contains(" as s (")
     });
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let there = path.parent().unwrap();
+    std::fs::create_dir_all(there).unwrap();
+    support::give(there);
     server.signal("HUP");
     eventually("lines in the file", || read(&path).contains("SIGHUP"));
     assert!(!server.log().contains("SIGHUP"), "{}", server.log());

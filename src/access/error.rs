@@ -1,5 +1,6 @@
 //! What can be wrong with a file of rules, and where.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A line that the file is refused for.
@@ -11,13 +12,13 @@ pub struct FileError {
     pub cause: Cause,
 }
 
-/// A line that is taken, but that its author may have meant otherwise.
+/// A line that is taken, but that its author may have meant otherwise; or one that is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The line, from 1.
     pub line: u32,
     /// What to know of it.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
 }
 
 /// One variant per way to get a line wrong.

@@ -17,10 +17,11 @@ impl Acl {
     /// The first line that is wrong.
     pub fn parse(text: &[u8]) -> Result<(Acl, Vec<Note>), FileError> {
         let mut reader = Reader::default();
-        for (index, bytes) in text.split(|&byte| byte == b'\n').enumerate() {
+        for (index, bytes) in lines(text).enumerate() {
             reader.line = index as u32 + 1;
             let taken = match std::str::from_utf8(bytes) {
                 Ok(line) => reader.take(line),
+                Err(_) if is_comment(bytes) => Ok(()),
                 Err(_) => Err(Cause::NotText),
             };
             taken.map_err(|cause| FileError {
@@ -90,8 +91,21 @@ impl<'a> Reader<'a> {
 
     fn note(&mut self, text: &'static str) {
         let line = self.line;
+        let text = text.into();
         self.notes.push(Note { line, text });
     }
+}
+
+/// The lines of a file, without the byte order mark that some editors put in front.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    text.split(|&byte| byte == b'\n')
+}
+
+/// Whether a line is a comment, whatever encoding its text has.
+fn is_comment(bytes: &[u8]) -> bool {
+    let first = bytes.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    first == Some(&b'#')
 }
 
 /// The first word, and what follows it.

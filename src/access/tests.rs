@@ -375,3 +375,11 @@ fn decisions_are_remembered_within_their_bounds() {
     let long = decisions.get_or((1, 0), &long, || Judgement::DENIED);
     assert_eq!(read(long), Answer::No, "too long to be kept");
 }
+
+#[test]
+fn comments_have_any_encoding() {
+    let text = b"\xef\xbb\xbfuser u\n # gr\xfc\xdfe\n#\xff\ntopic read a\n";
+    let (acl, notes) = Acl::parse(text).unwrap();
+    assert!(notes.is_empty());
+    assert_eq!(acl, parse("user u\ntopic read a\n"));
+}

@@ -29,7 +29,7 @@ const EXIT_CODES: &str = "\
 Without a configuration file that defines a listener, clients on this host are served on port 1883.
 
 Exit codes:
-  0  ended by SIGTERM or SIGINT, everything flushed; with --test-config: the configuration can be used
+  0  ended by SIGTERM or SIGINT, everything flushed; with --test-config: the broker would start
   2  wrong command line or configuration
   3  the host does not let the broker run: a port is taken, io_uring is forbidden, ...";
 
@@ -55,7 +55,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuList>,
 
-    /// Only read the configuration and all files that it names, print what is in effect and where it comes from
+    /// Do what a start does but serve: read the configuration and all files that it names, print what is in effect and
+    /// where it comes from, bind, open and create everything, and end
     #[arg(long = "test-config")]
     pub test_config: bool,
 }

@@ -12,6 +12,7 @@ mod title;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,6 +20,7 @@ use clap::Parser;
 use crate::broker::LogMask;
 use crate::config::{self, Config, Effective, Load};
 use crate::load::secrets;
+use crate::server;
 use args::{Args, Command, Serve};
 
 /// The exit code of a wrong command line or configuration.
@@ -47,15 +49,17 @@ pub fn run(
         Command::Bench(options) => bench::bench(*options),
         Command::Check(options) => check::check(&options),
         Command::Passwd(options) => passwd::passwd(&options),
-        Command::Serve(options) => match described(&options) {
+        Command::Serve(options) => match described(&options, None) {
             Ok((config, warnings, effective)) => {
                 for warning in warnings {
                     eprintln!("firehose: warning: {warning}");
                 }
                 if options.test_config {
-                    return print_config(&effective.text(&config));
+                    return test_config(&config, &effective, options.config.as_deref());
                 }
-                let load = move || configure(&options).map_err(|error| error.to_string());
+                let load = move |before: &Config| {
+                    configure(&options, before).map_err(|error| error.to_string())
+                };
                 serve(config, Box::new(load))
             }
             Err(error) => {
@@ -66,6 +70,23 @@ pub fn run(
     }
 }
 
+/// Prints the effective settings, and tries what a start does.
+fn test_config(config: &Config, effective: &Effective, path: Option<&Path>) -> ExitCode {
+    let printed = print_config(&effective.text(config));
+    match server::try_start(config, path) {
+        Ok(warnings) => {
+            for warning in warnings {
+                eprintln!("firehose: warning: {warning}");
+            }
+            printed
+        }
+        Err(error) => {
+            eprintln!("firehose: {error}");
+            ExitCode::from(server::EXIT_MACHINE)
+        }
+    }
+}
+
 /// Prints the effective settings; a reader who has seen enough and goes is no error.
 fn print_config(text: &str) -> ExitCode {
     let _ = io::stdout().lock().write_all(text.as_bytes());
@@ -73,15 +94,21 @@ fn print_config(text: &str) -> ExitCode {
 }
 
 /// The configuration of a broker: the file's, with what the command line says put over it; and what to warn of.
-fn configure(options: &Serve) -> Result<(Config, Vec<String>), config::ConfigError> {
-    let (config, warnings, _) = described(options)?;
+fn configure(
+    options: &Serve,
+    before: &Config,
+) -> Result<(Config, Vec<String>), config::ConfigError> {
+    let (config, warnings, _) = described(options, Some(before))?;
     Ok((config, warnings))
 }
 
 /// As `configure`, with where each setting comes from.
-fn described(options: &Serve) -> Result<(Config, Vec<String>, Effective), config::ConfigError> {
+fn described(
+    options: &Serve,
+    before: Option<&Config>,
+) -> Result<(Config, Vec<String>, Effective), config::ConfigError> {
     let (mut config, warnings, mut effective) = match &options.config {
-        Some(path) => config::load_described(path)?,
+        Some(path) => config::load_described(path, before)?,
         None => (Config::default(), Vec::new(), Effective::default()),
     };
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();

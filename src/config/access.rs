@@ -39,7 +39,7 @@ pub(super) fn password_file(
         return Err(Misdeed::Duplicate { name });
     }
     let path = Path::new(line.text(name)?);
-    let (passwords, notes) = parsed(path, Passwords::parse)?;
+    let (passwords, notes) = parsed(path, |bytes| Ok(Passwords::parse(bytes)))?;
     security.passwords = Some(Arc::new(passwords));
     Ok(summary(path, &notes))
 }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use super::effective::{self, Effective};
 use super::error::{ConfigError, Location, Misdeed, Warning};
+use super::files::Files;
 use super::known;
-use super::line::Line;
+use super::line::{self, Line};
 use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
 use super::options::OPTIONS;
 use super::suggest;
@@ -26,6 +27,8 @@ const INCLUDE_NAME_BYTES_MIN: usize = 6;
 
 /// The state of reading.
 pub(super) struct Builder {
+    /// What was last read of the files that options name.
+    before: Files,
     globals: Globals,
     pub(super) listeners: Vec<ListenerDraft>,
     /// The listener of options without a `listener` above them.
@@ -58,9 +61,13 @@ pub(super) enum Place {
     Listener(usize),
 }
 
-/// Reads a file and those that it includes.
-pub(super) fn load(path: &Path) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
+/// Reads a file and those that it includes; `before` is what was read of the files that it names.
+pub(super) fn load(
+    path: &Path,
+    before: Option<&Files>,
+) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
     let mut builder = Builder::new(path);
+    builder.before = before.cloned().unwrap_or_default();
     builder.read(path)?;
     let effective = std::mem::take(&mut builder.effective);
     let (config, warnings) = builder.finish()?;
@@ -72,7 +79,9 @@ impl Builder {
         let mut config = Config::default();
         config.sockets.clear();
         config.settings.listeners.clear();
+        config.is_empty = true;
         Builder {
+            before: Files::default(),
             globals: Globals {
                 config,
                 security: Security::default(),
@@ -118,12 +127,23 @@ impl Builder {
             file: Arc::from(path),
             line: 0,
         };
+        // Some editors put a byte order mark in front.
+        let content = content
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(&content);
         for bytes in content.split(|&byte| byte == b'\n') {
             self.at.line += 1;
-            let text = std::str::from_utf8(bytes).map_err(|_| self.error(Misdeed::NotText))?;
-            if let Some(line) = Line::parse(text) {
-                self.take(&line)?;
+            let text = line::text(bytes).ok_or_else(|| self.error(Misdeed::NotText));
+            let (text, is_cut) = text?;
+            let Some(line) = Line::parse(text) else {
+                continue;
+            };
+            // A value that runs to the end of the line has no comment behind it.
+            if is_cut && effective::runs_to_the_end(line.name) {
+                return Err(self.error(Misdeed::NotText));
             }
+            self.globals.config.is_empty = false;
+            self.take(&line)?;
         }
         Ok(())
     }
@@ -206,11 +226,17 @@ impl Builder {
         line: &Line<'_>,
     ) -> Result<Note, Misdeed> {
         self.once(name, value, place)?;
+        let before = std::mem::take(&mut self.before);
         let security = match place {
             Place::Broker => &mut self.globals.security,
             _ => &mut self.listener(place).security,
         };
-        value.apply(security, name, line)
+        let applied = value.apply(security, name, line);
+        let note = applied.or_else(|misdeed| before.instead(name, security, misdeed));
+        let read = Files::of(name, line, security);
+        self.globals.config.files.add(read);
+        self.before = before;
+        note
     }
 
     /// Refuses a second line of an option that may be given once.
@@ -300,6 +326,7 @@ impl Builder {
             false => std::mem::take(&mut self.globals.security),
         };
         let headers = self.globals.websocket_headers;
+        let before = self.before;
         let mut config = self.globals.config;
         config
             .memory
@@ -308,12 +335,16 @@ impl Builder {
         config.local_only = !self.remote;
         if config.local_only {
             let mut draft = self.default.unwrap_or_default();
-            draft.finish_transport(headers, &mut self.warnings)?;
+            draft.finish_transport(headers, (&before, &mut config.files), &mut self.warnings)?;
             let settings = draft.granted(&security, true);
             config.listen_locally(&[PORT_DEFAULT], &settings, &draft.socket);
         } else {
             for mut draft in self.listeners.into_iter().chain(self.default) {
-                draft.finish_transport(headers, &mut self.warnings)?;
+                draft.finish_transport(
+                    headers,
+                    (&before, &mut config.files),
+                    &mut self.warnings,
+                )?;
                 config
                     .settings
                     .listeners
@@ -349,6 +380,7 @@ impl ListenerDraft {
     fn finish_transport(
         &mut self,
         headers: Option<usize>,
+        (before, files): (&Files, &mut Files),
         warnings: &mut Vec<Warning>,
     ) -> Result<(), ConfigError> {
         self.settings.says_goodbye = self.websocket;
@@ -359,7 +391,11 @@ impl ListenerDraft {
             })
         });
         let at = self.socket.at.clone();
-        let (server, notes) = self.tls.finish().map_err(|misdeed| ConfigError {
+        let finished = self
+            .tls
+            .finish()
+            .or_else(|misdeed| before.instead_of_tls(&self.tls, misdeed));
+        let (server, notes) = finished.map_err(|misdeed| ConfigError {
             at: at.clone(),
             misdeed,
         })?;
@@ -367,6 +403,9 @@ impl ListenerDraft {
             Some(records) if server.is_some() => records,
             _ => transport::records_by_default(server.is_some(), self.websocket),
         };
+        if let Some(server) = &server {
+            files.note_tls(&self.tls, server);
+        }
         self.socket.transport.tls = server;
         self.settings.identity_from_certificate = self.tls.by_identity || self.tls.by_subject;
         if let Some(at) = at {

@@ -251,6 +251,12 @@ fn is_text(option: &Opt) -> bool {
     by_value || TEXTS.contains(&option.name)
 }
 
+/// The same by name; an option that is not known has no form.
+pub(super) fn runs_to_the_end(name: &str) -> bool {
+    let option = OPTIONS.iter().find(|option| option.name == name);
+    option.is_some_and(is_text)
+}
+
 /// The value that a line gives to an option, without what is not looked at.
 pub(super) fn value(option: &Opt, line: &Line<'_>) -> String {
     if is_text(option) {

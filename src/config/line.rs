@@ -54,6 +54,22 @@ impl<'a> Line<'a> {
     }
 }
 
+/// The text of a line, and whether something was left out: a comment may have any encoding, behind a value too. `None`
+/// where what is not UTF-8 is no comment.
+pub(super) fn text(bytes: &[u8]) -> Option<(&str, bool)> {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => return Some((text, false)),
+        Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
+    };
+    if valid.trim_start_matches(BLANKS).starts_with('#') {
+        return Some(("", false));
+    }
+    let comment = BLANKS
+        .iter()
+        .filter_map(|blank| valid.find(&format!("{blank}#")));
+    comment.min().map(|start| (&valid[..start], true))
+}
+
 /// `true`, `false`, `1` or `0`, as Mosquitto takes them.
 pub(super) fn boolean(name: &'static str, word: &str) -> Result<bool, Misdeed> {
     match word {

@@ -14,6 +14,7 @@ mod build;
 mod cpus;
 mod effective;
 mod error;
+mod files;
 mod known;
 mod line;
 mod memory;
@@ -29,6 +30,7 @@ mod transport;
 pub use cpus::CpuList;
 pub use effective::Effective;
 pub use error::{ConfigError, Location, Misdeed, Warning};
+pub use files::Files;
 pub use memory::{Memory, size, size_text};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -45,9 +47,9 @@ pub const PORT_DEFAULT: u16 = 1883;
 /// Syslog's facility for daemons.
 const SYSLOG_DAEMON: u8 = 3;
 
-/// Reads the configuration again, with what the command line says put over it: what `serve` starts with, and lines to
-/// warn of; or why it cannot be used.
-pub type Load = Box<dyn Fn() -> Result<(Config, Vec<String>), String> + Send>;
+/// Reads the configuration again, with what the command line says put over it: what holds from then on, and lines to
+/// warn of; or why it cannot be used. What may not be read any more stays as it is in the configuration that is given.
+pub type Load = Box<dyn Fn(&Config) -> Result<(Config, Vec<String>), String> + Send>;
 
 /// Everything that `serve` needs to know before it starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +74,12 @@ pub struct Config {
     pub log: Log,
     /// Shards to run; `None`: one per CPU that the process may use (or of `cpu_list`).
     pub shards: Option<u8>,
+    /// What was read of the files that it names.
+    pub files: Files,
+    /// No line sets an option.
+    pub is_empty: bool,
+    /// Whom a broker that is started as root becomes; `None`: mosquitto, or nobody where there is no such user.
+    pub user: Option<String>,
     /// CPUs to pin the shards to, in this order; `None`: those that the process may use.
     pub cpu_list: Option<CpuList>,
 }
@@ -172,16 +180,19 @@ pub enum LogDestination {
 /// # Errors
 /// The first misdeed found, with its file and line.
 pub fn load(path: &Path) -> Result<(Config, Vec<Warning>), ConfigError> {
-    let (config, warnings, _) = build::load(path)?;
+    let (config, warnings, _) = build::load(path, None)?;
     Ok((config, warnings))
 }
 
-/// As `load`, with where each setting comes from.
+/// As `load`, with where each setting comes from. Files that may not be read any more are as they are in `before`.
 ///
 /// # Errors
 /// As `load`.
-pub fn load_described(path: &Path) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
-    build::load(path)
+pub fn load_described(
+    path: &Path,
+    before: Option<&Config>,
+) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
+    build::load(path, before.map(|config| &config.files))
 }
 
 impl Default for Config {
@@ -198,6 +209,9 @@ impl Default for Config {
             pid_file: None,
             log: Log::default(),
             shards: None,
+            files: Files::default(),
+            is_empty: true,
+            user: None,
             cpu_list: None,
         };
         config.listen_locally(

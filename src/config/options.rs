@@ -162,7 +162,7 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // The process.
     global("sys_interval", "10", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.sys_interval = v as u32 }),
-    global("user", "", Other(user)),
+    global("user", "mosquitto", Text(user)),
     global("pid_file", "", Text(|g, v| put(&mut g.config.pid_file, v))),
     global("log_dest", "stderr", Other(log_dest)),
     global("log_type", "", Other(log_type)),
@@ -336,12 +336,10 @@ fn log_dest(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Resul
     Ok(None)
 }
 
-/// The broker does not change its user: keys and logs are opened anew while it runs.
-fn user(_: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
-    let user = line.word(name)?;
-    Ok(Some(format!(
-        "the broker stays the user that it is started as: start it as {user} (User={user} in a unit)"
-    )))
+/// `user NAME`: mosquitto is who it is without the option.
+fn user(globals: &mut Globals, text: &str) -> Result<(), &'static str> {
+    globals.config.user = Some(text.into()).filter(|_| text != "mosquitto");
+    Ok(())
 }
 
 fn log_format(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {

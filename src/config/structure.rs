@@ -24,7 +24,7 @@ impl Builder {
         match port {
             // Port 0 is a Unix domain socket, and the address its path.
             0 => listener.socket.path = address.map(PathBuf::from),
-            _ => listener.socket.address = address.map(String::from),
+            _ => listener.socket.address = host(address),
         }
         listener.socket.at = Some(self.at.clone());
         self.current = Some(Place::Listener(self.listeners.len()));
@@ -53,7 +53,7 @@ impl Builder {
         let address = line.word(name)?;
         self.mark(name, Place::Default)?;
         self.name_default();
-        self.listener(Place::Default).socket.address = Some(address.into());
+        self.listener(Place::Default).socket.address = host(Some(address));
         Ok(None)
     }
 
@@ -77,6 +77,11 @@ impl Builder {
         self.per_listener_settings |= value;
         Ok(None)
     }
+}
+
+/// An address or the name of a host; `*` is all addresses.
+fn host(word: Option<&str>) -> Option<String> {
+    word.filter(|word| *word != "*").map(String::from)
 }
 
 /// A port number, from `min` on.

@@ -104,6 +104,7 @@ fn each_default_of_the_table_is_what_leaving_the_option_out_does() {
         let above = if listener { "listener 1883\n" } else { "" };
         let placeless = |text: &str| {
             let mut config = config(text);
+            config.is_empty = false;
             config
                 .sockets
                 .iter_mut()

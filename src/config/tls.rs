@@ -11,7 +11,7 @@ use super::option::{ListenerDraft, Note};
 use crate::transport::tls::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server};
 
 /// What the lines of a listener say about TLS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TlsDraft {
     pub cafile: Option<PathBuf>,
     pub capath: Option<PathBuf>,

@@ -94,16 +94,8 @@ impl Control {
         if let Some(shard) = parts.shards.first() {
             parts.writer.publish_by(shard, &parts.shared);
         }
-        let executor = LocalExecutorBuilder::new(Placement::Unbound)
-            .name("control")
-            .io_memory(limits::CONTROL_IO_BYTES)
-            .ring_depth(limits::CONTROL_RING_DEPTH)
-            // One thread waits for signals, one for the ends of shards.
-            .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
-            .make()
-            .map_err(refused)?;
         Ok(Control {
-            executor,
+            executor: executor()?,
             log: parts.writer.start(parts.lines, parts.log)?,
             ready: parts.ready,
             signals: parts.signals,
@@ -159,6 +151,26 @@ impl Control {
             log.finish();
         }
     }
+}
+
+/// Sets up the executor of the calling thread.
+fn executor() -> io::Result<LocalExecutor> {
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .name("control")
+        .io_memory(limits::CONTROL_IO_BYTES)
+        .ring_depth(limits::CONTROL_RING_DEPTH)
+        // One thread waits for signals, one for the ends of shards.
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
+        .make()
+        .map_err(refused)
+}
+
+/// Sets up what the control thread needs, and takes it back.
+///
+/// # Errors
+/// The host does not give it.
+pub fn try_executor() -> io::Result<()> {
+    executor().map(drop)
 }
 
 /// Why the executor could not be set up, in terms of the system: glommio looks at the limit on locked memory itself.

@@ -104,14 +104,20 @@ fn lines_of_its_own_are_written_when_wanted() {
 #[test]
 fn a_pid_file_is_removed_at_the_end() {
     let path = scratch("pid");
-    let file = PidFile::write(Some(&path)).unwrap();
+    let mut file = PidFile::open(Some(&path)).unwrap();
+    file.write().unwrap();
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         format!("{}\n", std::process::id())
     );
     drop(file);
     assert!(!path.exists());
-    assert!(PidFile::write(Some(std::path::Path::new("/nonexistent/pid"))).is_err());
+    assert!(PidFile::open(Some(std::path::Path::new("/nonexistent/pid"))).is_err());
+    // One that was not written is left as it was.
+    std::fs::write(&path, "7\n").unwrap();
+    drop(PidFile::open(Some(&path)).unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "7\n");
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct Budget {
     mesh: u64,
     /// Where the limit comes from, for people.
     origin: String,
+    /// The limit that was asked for, where it was too low.
+    raised_from: Option<u64>,
 }
 
 /// What the split depends on besides the configuration: it stays as it is while the broker runs.
@@ -60,25 +62,36 @@ impl Budget {
     /// What a configuration comes to on a host that gives so much.
     ///
     /// # Errors
-    /// The limit does not suffice for so many shards and the accounts that somebody has given a size.
+    /// What the host gives does not suffice for so many shards and the accounts that somebody has given a size. A
+    /// memory_limit below that is raised: in Mosquitto it bounds the heap only, and no broker is below any limit there.
     pub fn new(config: &Config, shape: Shape, given: Option<&Gift>) -> Result<Budget, ServeError> {
-        let (total, origin) = limit(config, given);
-        let descriptors = shape
-            .descriptors
-            .unwrap_or_else(|| descriptors(config, total));
+        let (asked, origin) = limit(config, given);
         let shards = shape.shards;
-        let wishes = Wishes {
-            shards,
-            shard_bytes: shard::fixed_bytes(descriptors, shape.few_buffers),
-            mesh_bytes: mesh_bytes(shards),
-            sizes: config.memory.sizes,
+        let mut total = asked;
+        let (plan, descriptors, wishes) = loop {
+            let descriptors = shape
+                .descriptors
+                .unwrap_or_else(|| descriptors(config, total));
+            let wishes = Wishes {
+                shards,
+                shard_bytes: shard::fixed_bytes(descriptors, shape.few_buffers),
+                mesh_bytes: mesh_bytes(shards),
+                sizes: config.memory.sizes,
+            };
+            match Plan::split(total, &wishes) {
+                Ok(plan) => break (plan, descriptors, wishes),
+                // With more memory the tables of connections are larger; they come to their end soon.
+                Err(least) if config.memory.limit.is_some() => total = least,
+                Err(least) => {
+                    return Err(ServeError::Memory {
+                        limit: total,
+                        origin,
+                        least,
+                        shards,
+                    });
+                }
+            }
         };
-        let plan = Plan::split(total, &wishes).map_err(|least| ServeError::Memory {
-            limit: total,
-            origin: origin.clone(),
-            least,
-            shards,
-        })?;
         let transports = plan.limit(Account::Transports);
         Ok(Budget {
             tls_bytes: config.memory.tls.unwrap_or(transports).min(transports),
@@ -87,6 +100,7 @@ impl Budget {
             buffers: wishes.shard_bytes * u64::from(shards),
             mesh: wishes.mesh_bytes,
             origin,
+            raised_from: Some(asked).filter(|_| total > asked),
         })
     }
 
@@ -149,18 +163,34 @@ pub fn most(given: u64) -> u64 {
     given - memory::reserve(given)
 }
 
-/// What to warn of when a limit is configured.
-pub fn warning(config: &Config, given: Option<&Gift>) -> Option<String> {
-    let (limit, gift) = (config.memory.limit?, given?);
-    let most = most(gift.bytes);
-    (limit > most).then(|| {
-        format!(
-            "memory_limit is {}, and {}: with more than {} the kernel may end the broker.",
-            size_text(limit),
-            gift.giver,
-            size_text(most)
-        )
-    })
+impl Budget {
+    /// The limit that was asked for, where it was too low and the least was taken.
+    pub fn raised_from(&self) -> Option<u64> {
+        self.raised_from
+    }
+
+    /// What to warn of when a limit is configured.
+    pub fn warnings(&self, config: &Config, given: Option<&Gift>) -> Vec<String> {
+        let raised = self.raised_from.map(|asked| {
+            format!(
+                "memory_limit is {}, which is less than the accounts need; {} holds.",
+                size_text(asked),
+                size_text(self.plan.total)
+            )
+        });
+        let above = config.memory.limit.zip(given).and_then(|(_, gift)| {
+            let (limit, most) = (self.plan.total, most(gift.bytes));
+            (limit > most).then(|| {
+                format!(
+                    "memory_limit is {}, and {}: with more than {} the kernel may end the broker.",
+                    size_text(limit),
+                    gift.giver,
+                    size_text(most)
+                )
+            })
+        });
+        raised.into_iter().chain(above).collect()
+    }
 }
 
 /// Slots in the file table of each shard's ring: any shard may come to hold all connections, but not more than memory
@@ -208,12 +238,24 @@ mod tests {
         let budget = Budget::new(&config(Some(64 << 20)), shape(1), None).unwrap();
         assert_eq!(budget.plan.limit(Account::Mesh), 0);
         assert!(Budget::new(&config(Some(96 << 20)), shape(2), None).is_ok());
-        let error = Budget::new(&config(Some(20 << 20)), shape(1), None).unwrap_err();
+        let error = Budget::new(&config(None), shape(1), Some(&gift(20 << 20))).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains("20.0 MiB") && text.contains("at least"),
+            text.contains("15.0 MiB") && text.contains("at least"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_limit_below_the_least_is_the_least() {
+        let asked = config(Some(1 << 20));
+        let budget = Budget::new(&asked, shape(2), None).unwrap();
+        let least = budget.plan.total;
+        assert_eq!(budget.raised_from(), Some(1 << 20));
+        let warnings = budget.warnings(&asked, None);
+        assert!(warnings[0].contains("1.0 MiB") && warnings[0].contains(&size_text(least)));
+        let exact = Budget::new(&config(Some(least)), shape(2), None).unwrap();
+        assert_eq!((exact.plan, exact.raised_from()), (budget.plan, None));
     }
 
     #[test]
@@ -225,9 +267,11 @@ mod tests {
         ] {
             let budget = Budget::new(&config(None), shape(1), Some(&gift(has))).unwrap();
             assert_eq!(budget.plan.total, limit);
-            assert_eq!(warning(&config(None), Some(&gift(has))), None);
-            assert_eq!(warning(&config(Some(limit)), Some(&gift(has))), None);
-            assert!(warning(&config(Some(limit + 1)), Some(&gift(has))).is_some());
+            let warned = |limit| {
+                let budget = Budget::new(&config(limit), shape(1), Some(&gift(has))).unwrap();
+                budget.warnings(&config(limit), Some(&gift(has))).len()
+            };
+            assert_eq!([None, Some(limit), Some(limit + 1)].map(warned), [0, 0, 1]);
         }
     }
 

@@ -43,6 +43,10 @@ pub enum ServeError {
     Shard { shard: u8, source: Box<ShardError> },
     /// A shard's thread ended without a word.
     Lost(u8),
+    /// No user has the name that a broker started as root is to have.
+    NoUser(String),
+    /// Root cannot be given up for this user.
+    User { name: String, source: io::Error },
     /// Signals could not be registered.
     Signals(io::Error),
     /// A log file could not be opened.
@@ -121,6 +125,14 @@ impl fmt::Display for ServeError {
             ServeError::Lost(shard) => {
                 write!(f, "shard {shard} ended unexpectedly; restart the broker")
             }
+            ServeError::NoUser(name) => write!(
+                f,
+                "root cannot be given up: there is no user {name}; name one that exists with user in the configuration, or start the broker as that user"
+            ),
+            ServeError::User { name, source } => write!(
+                f,
+                "root cannot be given up for the user {name}: {source}; CAP_SETUID and CAP_SETGID are needed for that, or start the broker as that user"
+            ),
             ServeError::Signals(source) => write!(f, "cannot handle signals: {source}"),
             ServeError::Log(source) => write!(
                 f,

@@ -12,17 +12,23 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::ServeError;
 use super::activation::{Activated, Found};
+use super::holder::{Holder, holder};
 use super::sockets::Buffers;
+use super::start::Purpose;
 use crate::config::{Config, Socket as Configured, SocketDomain};
 use crate::limits;
 use crate::shard::Listener;
+use crate::transport;
 
 /// What was bound.
 #[derive(Default)]
 pub struct Bound {
     /// By configured listener.
     listeners: Vec<Listener>,
-    addresses: Vec<SocketAddr>,
+    /// What is spoken where.
+    places: Vec<(&'static str, String)>,
+    /// What was not tried, and why.
+    notes: Vec<String>,
     /// Of Unix domain sockets.
     paths: Vec<PathBuf>,
 }
@@ -38,11 +44,29 @@ impl Bound {
         self.paths.append(&mut other.paths);
     }
 
-    /// The addresses, as a person writes them.
+    /// The addresses, each group of them behind the protocol that is spoken there.
     pub fn names(&self) -> String {
-        let paths = self.paths.iter().map(|path| path.display().to_string());
-        let addresses = self.addresses.iter().map(ToString::to_string);
-        addresses.chain(paths).collect::<Vec<_>>().join(", ")
+        let mut text = String::new();
+        let mut last = "";
+        for (protocol, place) in &self.places {
+            text += if text.is_empty() { "" } else { ", " };
+            if *protocol != last {
+                text = text + protocol + " ";
+                last = protocol;
+            }
+            text += place;
+        }
+        text
+    }
+
+    /// What was not tried, and why.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The paths of Unix domain sockets that were made.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(PathBuf::as_path)
     }
 }
 
@@ -91,7 +115,10 @@ pub struct Inherited {
 }
 
 /// Binds all listeners of the configuration, or takes those that were passed in.
-pub fn bind(config: &Config, buffers: Buffers) -> Result<Bound, ServeError> {
+///
+/// # Errors
+/// One cannot be bound. Where the broker of the same configuration listens, and this is no more than a trial, that is none.
+pub fn bind(config: &Config, buffers: Buffers, purpose: Purpose<'_>) -> Result<Bound, ServeError> {
     let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
     let inherited = Inherited {
@@ -99,10 +126,51 @@ pub fn bind(config: &Config, buffers: Buffers) -> Result<Bound, ServeError> {
         buffers,
     };
     for configured in &config.sockets {
-        bound.add(configured, inherited, &mut activated)?;
+        let added = bound.add(configured, inherited, &mut activated);
+        match (purpose, added) {
+            (Purpose::Try(path), Err(error)) => {
+                let note = running(&error, path, config.pid_file.as_deref());
+                bound.notes.push(note.ok_or(error)?);
+            }
+            (_, added) => added?,
+        }
     }
     activated.finish()?;
     Ok(bound)
+}
+
+/// A note that the place of an error is held by the broker of the same configuration, if it is.
+fn running(error: &ServeError, config: Option<&Path>, pid_file: Option<&Path>) -> Option<String> {
+    let ServeError::Listen { place, source, .. } = error else {
+        return None;
+    };
+    if source.kind() != io::ErrorKind::AddrInUse {
+        return None;
+    }
+    let holder = match place.parse() {
+        Ok(address) => holder(address, config, pid_file),
+        // A path: somebody listens there, and who may not be known.
+        Err(_) => Holder::Unknown,
+    };
+    match holder {
+        Holder::Ours(pid) => Some(format!(
+            "{place} is not tried: the broker of this configuration listens there (pid {pid})"
+        )),
+        Holder::Unknown => Some(format!(
+            "{place} is not tried: somebody listens there, perhaps the broker of this configuration"
+        )),
+        Holder::Other(..) => None,
+    }
+}
+
+/// What clients speak on a listener, as the ready line calls it.
+fn protocol(transport: &transport::Plan) -> &'static str {
+    match (transport.websocket.is_some(), transport.tls.is_some()) {
+        (false, false) => "mqtt",
+        (false, true) => "mqtts",
+        (true, false) => "websockets",
+        (true, true) => "websockets over TLS",
+    }
 }
 
 impl Bound {
@@ -126,15 +194,21 @@ impl Bound {
                 self.sockets(configured, inherited, activated)?,
                 configured.max_connections,
             ),
-            Some(path) => match activated.take_path(path) {
-                // One that is passed in has a path that is the service manager's to remove.
-                Some(socket) => Listener::new([OwnedFd::from(socket)], configured.max_connections),
-                None => {
-                    let listener = local(configured, path, &inherited.buffers)?;
-                    self.paths.push(path.clone());
-                    listener
+            Some(path) => {
+                let place = path.display().to_string();
+                self.places.push((protocol(&configured.transport), place));
+                match activated.take_path(path) {
+                    // One that is passed in has a path that is the service manager's to remove.
+                    Some(socket) => {
+                        Listener::new([OwnedFd::from(socket)], configured.max_connections)
+                    }
+                    None => {
+                        let listener = local(configured, path, &inherited.buffers)?;
+                        self.paths.push(path.clone());
+                        listener
+                    }
                 }
-            },
+            }
         };
         listener.set_transport(configured.transport.clone());
         self.listeners.push(listener);
@@ -160,7 +234,8 @@ impl Bound {
             match listening {
                 Ok(socket) => {
                     let local = socket.local_addr().ok().and_then(|local| local.as_socket());
-                    self.addresses.push(local.unwrap_or(address));
+                    let place = local.unwrap_or(address).to_string();
+                    self.places.push((protocol(&configured.transport), place));
                     sockets.push(socket.into());
                 }
                 Err(source) if may_skip(configured, &source) => skipped = Some((address, source)),

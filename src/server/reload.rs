@@ -65,7 +65,11 @@ impl Reloader {
     /// # Errors
     /// Why nothing has changed.
     pub fn reload(&mut self) -> Result<Vec<String>, String> {
-        let (config, mut lines) = (self.load)()?;
+        let (config, mut lines) = (self.load)(&self.config)?;
+        if config.is_empty && !self.config.is_empty {
+            // An editor empties a file before it writes it.
+            return Err("the file is empty, and every listener would be closed".into());
+        }
         let budget = Budget::new(&config, self.shape, memory::given().as_ref())
             .map_err(|error| error.to_string())?;
         let places = self.places(&config);
@@ -92,6 +96,7 @@ impl Reloader {
             let account = budget.plan.limit(Account::Sockets);
             let connections = resources::connections_possible(&config, self.shared.shards());
             lines.push(Buffers::choose(account, connections).line(connections));
+            lines.extend(budget.warnings(&config, memory::given().as_ref()));
         }
         self.shared.pool().set_plan(&budget.plan);
         self.shared.set_tls_max(budget.tls_connections());
@@ -349,6 +354,7 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
             old.set_tcp_nodelay != new.set_tcp_nodelay,
         ),
         ("pid_file", old.pid_file != new.pid_file),
+        ("user", old.user != new.user),
         ("log_dest and log_format", old.log != new.log),
         (
             "sys_interval",

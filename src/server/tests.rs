@@ -22,13 +22,13 @@ fn a_taken_port_is_named_with_its_cure() {
 
 #[test]
 fn the_ready_line_names_listeners_and_shards() {
-    let line = ready_line("127.0.0.1:1883", 2, &[0, 1]);
+    let line = ready_line("mqtt 127.0.0.1:1883", 2, &[0, 1], "nobody");
     assert!(
-        line.ends_with("ready: mqtt 127.0.0.1:1883; 2 shards on CPUs 0,1"),
+        line.ends_with("ready: mqtt 127.0.0.1:1883; 2 shards on CPUs 0,1; user nobody"),
         "{line}"
     );
-    let line = ready_line("127.0.0.1:1883", 1, &[3]);
-    assert!(line.ends_with("1 shard on CPU 3"), "{line}");
+    let line = ready_line("mqtt 127.0.0.1:1883", 1, &[3], "nobody");
+    assert!(line.contains("1 shard on CPU 3;"), "{line}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod mosquitto;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -29,6 +30,7 @@ impl Folder {
         let path =
             std::env::temp_dir().join(format!("firehose-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
+        give(&path);
         Folder(path)
     }
 
@@ -44,6 +46,32 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// Gives a folder to whom a broker becomes that root starts, so that it is at home there.
+pub fn give(path: &Path) {
+    if is_root() {
+        let (_, uid) = broker_user();
+        std::os::unix::fs::chown(path, Some(uid), None).unwrap();
+    }
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// The user that a broker becomes which root starts, by name and number: as the broker itself looks for it.
+pub fn broker_user() -> (String, u32) {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let find = |name: &str| {
+        let mut fields = users
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>());
+        let found = fields.find(|fields| fields[0] == name)?;
+        Some((name.to_owned(), found[2].parse().unwrap()))
+    };
+    find("mosquitto").or_else(|| find("nobody")).unwrap()
 }
 
 /// A port that nobody listens on now. Below those that the kernel gives to clients, from a block that this process has
@@ -205,6 +233,16 @@ impl Server {
     /// Writes its configuration anew, sends SIGHUP, and waits for the word on it.
     pub fn reconfigure(&self, config: &[String]) -> String {
         configure(&self.folder, self.port, config);
+        self.reload()
+    }
+
+    /// The same with a configuration file of exactly this text.
+    pub fn reload_with(&self, text: &str) -> String {
+        self.folder.write("broker.conf", text);
+        self.reload()
+    }
+
+    fn reload(&self) -> String {
         let before = self.log().len();
         self.signal("HUP");
         let started = Instant::now();

@@ -13,7 +13,8 @@ use hashbrown::HashMap;
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::error::{Cause, FileError, Note};
+use super::error::{Cause, Note};
+use super::parse::lines;
 use crate::limits::{ARGON2_KIB_MAX, ARGON2_PASSES_MAX, PASSWORD_ITERATIONS_MAX};
 
 /// Bytes of a SHA-512 hash.
@@ -193,26 +194,28 @@ fn argon2id(params: &str) -> Option<Scheme> {
 }
 
 impl Passwords {
-    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the first line of a user counts.
-    ///
-    /// # Errors
-    /// The first line that is wrong; unlike Mosquitto, which goes on without its user.
-    pub fn parse(text: &[u8]) -> Result<(Passwords, Vec<Note>), FileError> {
+    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the first line of a user counts, and a
+    /// line that is wrong costs its own user only: whoever is not known is not let in.
+    pub fn parse(text: &[u8]) -> (Passwords, Vec<Note>) {
         let mut users: HashMap<Box<str>, Credential, FixedState> =
             HashMap::with_hasher(FixedState::with_seed(0));
         let mut notes = Vec::new();
-        for (index, bytes) in text.split(|&byte| byte == b'\n').enumerate() {
-            let line = index as u32 + 1;
-            let user = entry(bytes).map_err(|cause| FileError { line, cause })?;
-            let Some((name, credential)) = user else {
-                continue;
+        for (index, bytes) in lines(text).enumerate() {
+            let problem = match entry(bytes) {
+                Ok(None) => continue,
+                Ok(Some((name, _))) if users.contains_key(name) => {
+                    "a user for the second time: the first line counts".into()
+                }
+                Ok(Some((name, credential))) => {
+                    users.insert(name.into(), credential);
+                    continue;
+                }
+                Err(cause) => format!("{cause}; the line is passed over").into(),
             };
-            if users.contains_key(name) {
-                let text = "a user for the second time: the first line counts";
-                notes.push(Note { line, text });
-            } else {
-                users.insert(name.into(), credential);
-            }
+            notes.push(Note {
+                line: index as u32 + 1,
+                text: problem,
+            });
         }
         let scheme = users.values().map(|credential| credential.scheme).next();
         let decoy = Credential {
@@ -220,7 +223,7 @@ impl Passwords {
             salt: [0; 16].into(),
             hash: [0; SHA512_BYTES].into(),
         };
-        Ok((Passwords { users, decoy }, notes))
+        (Passwords { users, decoy }, notes)
     }
 
     /// Whether this is the user's password. Slow by design, whether there is such a user or not.
@@ -237,8 +240,11 @@ impl Passwords {
 
 /// A line's user; `None` for an empty line and a comment.
 fn entry(bytes: &[u8]) -> Result<Option<(&str, Credential)>, Cause> {
+    if bytes.starts_with(b"#") {
+        return Ok(None);
+    }
     let line = std::str::from_utf8(bytes).map_err(|_| Cause::NotText)?;
-    if line.trim().is_empty() || line.starts_with('#') {
+    if line.trim().is_empty() {
         return Ok(None);
     }
     let (name, hash) = line.split_once(':').ok_or(Cause::NoPassword)?;

@@ -41,7 +41,7 @@ fn what_is_written_is_read() {
         for password in [&b""[..], b"p", &[0xff, 0, 0x24], &[b'x'; 300]] {
             let credential = Credential::new(scheme, password, b"0123456789abcdef").unwrap();
             let file = format!("# users\n\nu:{}\n", credential.encoded());
-            let (passwords, notes) = Passwords::parse(file.as_bytes()).unwrap();
+            let (passwords, notes) = Passwords::parse(file.as_bytes());
             assert!(notes.is_empty() && passwords.check("u", password));
             assert!(!passwords.check("u", b"other"));
             assert!(!passwords.check("v", password));
@@ -53,14 +53,14 @@ fn what_is_written_is_read() {
 #[test]
 fn the_first_line_of_a_user_counts() {
     let file = format!("  u : {PBKDF2} \r\nv:{SHA512}\nu:{ARGON2ID}\n");
-    let (passwords, notes) = Passwords::parse(file.as_bytes()).unwrap();
+    let (passwords, notes) = Passwords::parse(file.as_bytes());
     assert!(passwords.check("u", b"secret") && !passwords.check("u", b"password"));
     assert!(passwords.check("v", b"secret"));
     assert_eq!(notes.iter().map(|note| note.line).collect::<Vec<_>>(), [3]);
 }
 
 #[test]
-fn wrong_lines_are_refused_with_their_number() {
+fn wrong_lines_cost_their_own_user_and_are_named() {
     let long = "x".repeat(70_000);
     let cases = [
         ("secret", "the password is missing; a line is NAME:HASH"),
@@ -101,19 +101,30 @@ fn wrong_lines_are_refused_with_their_number() {
         ),
     ];
     for (line, expected) in cases {
-        let file = format!("# a comment\n\n{line}\n");
-        let error = Passwords::parse(file.as_bytes()).unwrap_err();
-        let cause = error.cause.to_string();
-        assert_eq!((error.line, cause.as_str()), (3, expected), "{line}");
-        assert!(!cause.contains("secret"), "nothing of a password is told");
+        let file = format!("# a comment\n\n{line}\nother:{PBKDF2}\n");
+        let (passwords, notes) = Passwords::parse(file.as_bytes());
+        let expected = format!("line 3: {expected}; the line is passed over");
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes, [expected], "{line}");
+        assert!(
+            !notes[0].contains("secret"),
+            "nothing of a password is told"
+        );
+        assert!(passwords.check("other", b"secret"), "the others hold");
+        assert!(!passwords.check("u", b"secret"));
     }
-    let error = Passwords::parse(b"\xff:x").unwrap_err();
-    assert_eq!(error.cause, Cause::NotText);
+    let (_, notes) = Passwords::parse(b"# gr\xfc\xdfe\n\xff:x\n");
+    assert_eq!(
+        notes[0].to_string(),
+        "line 2: not UTF-8 text; the line is passed over"
+    );
+    let marked = format!("\u{feff}u:{PBKDF2}\n");
+    assert!(Passwords::parse(marked.as_bytes()).0.check("u", b"secret"));
 }
 
 #[test]
 fn nothing_secret_is_printed() {
-    let (passwords, _) = Passwords::parse(format!("u:{PBKDF2}\n").as_bytes()).unwrap();
+    let (passwords, _) = Passwords::parse(format!("u:{PBKDF2}\n").as_bytes());
     let printed = format!("{passwords:?} {:?}", Credential::parse(PBKDF2).unwrap());
     assert!(!printed.contains("o5C7I") && !printed.contains("rnSaQ"));
 }

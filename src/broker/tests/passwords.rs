@@ -14,7 +14,7 @@ fn broker() -> Broker {
     let scheme = Scheme::Pbkdf2 { iterations: 1 };
     let credential = Credential::new(scheme, b"secret", b"salt").unwrap();
     let file = format!("u:{}\n", credential.encoded());
-    let (passwords, _) = Passwords::parse(file.as_bytes()).unwrap();
+    let (passwords, _) = Passwords::parse(file.as_bytes());
     let listener = ListenerSettings {
         passwords: Some(Arc::new(passwords)),
         ..ListenerSettings::default()

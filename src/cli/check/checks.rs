@@ -1,6 +1,6 @@
 //! The checks: facts and wishes to findings. No file is read here but through `Host`.
 
-use super::facts::Host;
+use super::facts::{Bind, Host};
 use super::memory;
 use super::report::{Finding, Severity};
 use crate::config::{Config, LogDestination};
@@ -273,15 +273,21 @@ fn information(host: &dyn Host) -> Vec<Finding> {
 
 fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
     let finding = |socket| {
-        let result = host.bind(socket);
+        let (severity, found) = match host.bind(socket) {
+            Bind::Free => (Severity::Ok, format!("port {} is free", socket.port)),
+            Bind::Ours(pid) => (
+                Severity::Ok,
+                format!("port {} is held by this broker (pid {pid})", socket.port),
+            ),
+            Bind::Unknown(text) => (Severity::Missing, text),
+            Bind::Refused(text) => (Severity::Fatal, text),
+        };
         Finding {
             id: "listener",
-            severity: grade(result.is_ok(), Severity::Fatal),
-            found: result
-                .err()
-                .unwrap_or_else(|| format!("port {} is free", socket.port)),
+            severity,
+            found,
             wanted: format!("port {}", socket.port),
-            why: "A broker that runs already has its port, or another program has; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.",
+            why: "Another program has the port, or the broker of another configuration; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.",
             file: None,
         }
     };
@@ -304,14 +310,20 @@ fn files(host: &dyn Host, config: &Config) -> Vec<Finding> {
             let good = host.appendable(path);
             Finding {
                 id,
-                severity: grade(good, Severity::Fatal),
+                severity: grade(
+                    good,
+                    match id {
+                        "pid_file" => Severity::Fatal,
+                        _ => Severity::Missing,
+                    },
+                ),
                 found: format!(
                     "{}{}",
                     path.display(),
                     if good { "" } else { " cannot be written" }
                 ),
                 wanted: "writable".into(),
-                why: "The broker does not start where it cannot write a file that is configured.",
+                why: "The broker does not start where it cannot write its pid file, and logs to standard error where it cannot write its log file.",
                 file: None,
             }
         })

@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
 
 use crate::config::{self, SocketDomain};
 use crate::limits;
+use crate::server::holder::{Holder, holder};
 use crate::uring::{Ring, RingError, Sizes};
 
 /// A host to look at.
@@ -18,13 +19,28 @@ pub(super) trait Host {
     /// Sets up the rings of so many shards, all at once, with file tables of this size, and gives them back.
     fn rings(&self, shards: u8, files: u32) -> Result<(), RingError>;
     /// Binds the addresses of a listener without listening.
-    fn bind(&self, socket: &config::Socket) -> Result<(), String>;
+    fn bind(&self, socket: &config::Socket) -> Bind;
     /// Whether lines can be appended to this file, or it could be created.
     fn appendable(&self, path: &Path) -> bool;
 }
 
-/// The host that this process runs on.
-pub(super) struct Here;
+/// What comes of binding a listener.
+#[derive(Clone, Debug)]
+pub(super) enum Bind {
+    Free,
+    /// The broker of this configuration runs, as this process.
+    Ours(u32),
+    /// Somebody listens who may not be looked at.
+    Unknown(String),
+    Refused(String),
+}
+
+/// The host that this process runs on, and what the broker of the configuration is known by.
+#[derive(Default)]
+pub(super) struct Here {
+    pub config: Option<PathBuf>,
+    pub pid_file: Option<PathBuf>,
+}
 
 impl Host for Here {
     fn read(&self, path: &str) -> Option<String> {
@@ -42,20 +58,27 @@ impl Host for Here {
         rings.map(drop)
     }
 
-    fn bind(&self, socket: &config::Socket) -> Result<(), String> {
+    fn bind(&self, socket: &config::Socket) -> Bind {
         // A path is left alone: binding it would take it from a broker that runs.
         if socket.path.is_some() {
-            return Ok(());
+            return Bind::Free;
         }
-        for address in addresses(socket).map_err(|error| error.to_string())? {
+        let addresses = match addresses(socket) {
+            Ok(addresses) => addresses,
+            Err(error) => return Bind::Refused(error.to_string()),
+        };
+        for address in addresses {
             match bound(socket, address) {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                    return self.held(address, &error);
+                }
                 Err(error) if !may_lack(socket, &error) => {
-                    return Err(format!("{address}: {error}"));
+                    return Bind::Refused(format!("{address}: {error}"));
                 }
                 _ => {}
             }
         }
-        Ok(())
+        Bind::Free
     }
 
     fn appendable(&self, path: &Path) -> bool {
@@ -68,6 +91,19 @@ impl Host for Here {
         };
         std::fs::metadata(folder)
             .is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o222 != 0)
+    }
+}
+
+impl Here {
+    /// Who has an address that is in use.
+    fn held(&self, address: SocketAddr, error: &std::io::Error) -> Bind {
+        match holder(address, self.config.as_deref(), self.pid_file.as_deref()) {
+            Holder::Ours(pid) => Bind::Ours(pid),
+            Holder::Unknown => Bind::Unknown(format!("{address} is in use, by whom is not known")),
+            Holder::Other(pid, command) => {
+                Bind::Refused(format!("{address}: {error}: pid {pid}, {command}"))
+            }
+        }
     }
 }
 

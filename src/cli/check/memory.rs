@@ -51,19 +51,27 @@ fn limit(budget: &Result<Budget, ServeError>, config: &Config, given: Option<&Gi
         id: "memory_limit",
         severity: match budget {
             Err(_) => Severity::Fatal,
-            Ok(_) => grade(
-                config.memory.limit.is_none_or(|limit| limit <= most),
+            Ok(budget) => grade(
+                budget.raised_from().is_none()
+                    && config.memory.limit.is_none_or(|limit| limit <= most),
                 Severity::Missing,
             ),
         },
         found: match budget {
-            Ok(budget) => size_text(budget.plan.total),
+            Ok(budget) => match budget.raised_from() {
+                Some(asked) => format!(
+                    "{}, too low: {} holds",
+                    size_text(asked),
+                    size_text(budget.plan.total)
+                ),
+                None => size_text(budget.plan.total),
+            },
             Err(error) => error.to_string(),
         },
         wanted: given.map_or("what the host gives".into(), |gift| {
             format!("at most {}: {}", size_text(most), gift.giver)
         }),
-        why: "With a limit above what control group or machine give the kernel may end the broker; one that the accounts do not fit into keeps it from starting.",
+        why: "With a limit above what control group or machine give the kernel may end the broker; where the accounts do not fit into what these give it does not start.",
         file: None,
     }
 }

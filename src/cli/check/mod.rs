@@ -79,7 +79,11 @@ pub(super) fn check(options: &Check) -> ExitCode {
         }
     };
     let shards = resources::shards(config.shards, cpus);
-    let (budget, _) = memory::budget(&facts::Here, &config, Shape::new(shards));
+    let here = facts::Here {
+        config: options.config.clone(),
+        pid_file: config.pid_file.clone(),
+    };
+    let (budget, _) = memory::budget(&here, &config, Shape::new(shards));
     let files = budget.as_ref().map(|budget| budget.descriptors);
     let wish = checks::Wish {
         connections: options
@@ -90,7 +94,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
         shape: Shape::new(shards),
         files: files.unwrap_or_else(|_| resources::descriptors(&config)),
     };
-    let findings = checks::all(&facts::Here, &config, &wish);
+    let findings = checks::all(&here, &config, &wish);
     if options.json {
         let text = serde_json::to_string_pretty(&findings);
         println!("{}", text.unwrap_or_default());

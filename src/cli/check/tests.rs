@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::checks::{self, SYSCTLS, Wish};
-use super::facts::Host;
+use super::facts::{Bind, Host};
 use super::report::{Finding, Severity, exit_code, table};
 use crate::config::{Config, Socket};
 use crate::server::budget::Shape;
@@ -15,7 +15,7 @@ use crate::uring::RingError;
 struct MadeUp {
     files: BTreeMap<String, String>,
     forbidden: bool,
-    taken: bool,
+    taken: Option<Bind>,
 }
 
 impl MadeUp {
@@ -50,12 +50,8 @@ impl Host for MadeUp {
             false => Ok(()),
         }
     }
-    fn bind(&self, _: &Socket) -> Result<(), String> {
-        if self.taken {
-            Err("taken".into())
-        } else {
-            Ok(())
-        }
+    fn bind(&self, _: &Socket) -> Bind {
+        self.taken.clone().unwrap_or(Bind::Free)
     }
     fn appendable(&self, _: &Path) -> bool {
         true
@@ -209,7 +205,7 @@ fn a_host_without_files_is_no_failure() {
     assert_eq!(finding.file, Some("seccomp-io_uring.json"));
     assert_eq!(exit_code(&[finding]), 3);
     let busy = MadeUp {
-        taken: true,
+        taken: Some(Bind::Refused("taken".into())),
         ..MadeUp::default()
     };
     let finding = busy.finding("listener").unwrap();

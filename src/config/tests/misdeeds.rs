@@ -198,7 +198,6 @@ fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
     let expected = [
         "1: persistence: not supported yet, has no effect",
         "2: persistence_location: not supported yet, has no effect",
-        "3: user: the broker stays the user that it is started as: start it as mosquitto (User=mosquitto in a unit)",
         "4: connection: bridges are not supported yet, has no effect",
         "5: address: bridges are not supported yet, has no effect",
     ];
@@ -212,4 +211,79 @@ fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
         warnings("allow_anonymous true # a comment\n"),
         Vec::<String>::new()
     );
+}
+
+/// What is not UTF-8 is borne in comments, behind values too, and nowhere else.
+#[test]
+fn comments_have_any_encoding() {
+    let scratch = Scratch::new();
+    let load_bytes = |bytes: &[u8]| {
+        let path = scratch.0.join("broker.conf");
+        fs::write(&path, bytes).unwrap();
+        load(&path).map_err(|error| error.to_string())
+    };
+    let (config, warnings) = load_bytes(
+        b"\xef\xbb\xbflistener 1884\n# gr\xfc\xdfe\n\t #\xff\nmax_qos 1 # h\xf6chstens\n",
+    )
+    .unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.settings.listeners[0].max_qos, 1);
+    for (bytes, line) in [
+        (&b"mount_point gr\xfc\xdfe/\n"[..], ":1: "),
+        (b"\nmount_point a # gr\xfc\xdfe\n", ":2: "),
+        (b"max_qos \xff # 1\n", ":1: "),
+        (b"#\nm\xe4x_qos 1\n", ":2: "),
+    ] {
+        let error = load_bytes(bytes).unwrap_err();
+        assert!(error.contains(line) && error.contains("UTF-8"), "{error}");
+    }
+}
+
+#[test]
+fn an_asterisk_is_all_addresses() {
+    for text in ["listener 1884 *\n", "port 1884\nbind_address *\n"] {
+        assert_eq!(config(text).sockets[0].address, None, "{text}");
+    }
+}
+
+/// A password line that is wrong costs its user; the option has a warning with the line.
+#[test]
+fn a_password_line_without_a_colon_is_warned_of() {
+    let scratch = Scratch::new();
+    let users = scratch.file("users", "# all\nnobody\n");
+    let (_, warnings) = read(&format!("password_file {}\n", users.display())).unwrap();
+    let text = warnings[0].to_string();
+    assert!(text.contains("users:2: the password is missing"), "{text}");
+}
+
+/// A file that was read and may not be read any more: what was read stays. Others are refused as ever.
+#[test]
+fn what_may_not_be_read_any_more_stays() {
+    let forbidden = |path: &std::path::Path| Misdeed::Unreadable {
+        path: path.into(),
+        error: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    let scratch = Scratch::new();
+    let acl = scratch.file("acl", "topic read a\n");
+    let path = scratch.file("broker.conf", &format!("acl_file {}\n", acl.display()));
+    let (before, _) = load(&path).unwrap();
+    let mut security = super::super::option::Security::default();
+    let note = before
+        .files
+        .instead("acl_file", &mut security, forbidden(&acl))
+        .unwrap();
+    assert_eq!(security.acl, before.settings.listeners[0].acl);
+    assert!(note.unwrap().contains("stays in force"));
+    let other = scratch.0.join("other");
+    for misdeed in [
+        forbidden(&other),
+        Misdeed::Unreadable {
+            path: acl.clone(),
+            error: std::io::ErrorKind::NotFound.into(),
+        },
+    ] {
+        let mut security = super::super::option::Security::default();
+        let refused = before.files.instead("acl_file", &mut security, misdeed);
+        assert!(refused.is_err() && security.acl.is_none());
+    }
 }

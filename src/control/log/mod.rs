@@ -9,6 +9,7 @@ mod sockets;
 mod tests;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -31,6 +32,8 @@ pub struct LogWriter {
     rate: Rate,
     /// Files that could not be opened, each with the reason.
     unopened: Vec<String>,
+    /// Files that were made.
+    made: Vec<PathBuf>,
     losses: Losses,
 }
 
@@ -74,9 +77,15 @@ impl LogWriter {
             },
             rate: Rate::new(configured.lines_per_second),
             unopened: Vec::new(),
+            made: Vec::new(),
             losses: Losses::default(),
         };
         for destination in &configured.destinations {
+            if let LogDestination::File(path) = destination
+                && !path.exists()
+            {
+                writer.made.push(path.clone());
+            }
             let (output, problem) = Output::open(destination, configured.facility)?;
             writer.outputs.push(output);
             if let Some(error) = problem {
@@ -96,6 +105,11 @@ impl LogWriter {
     /// Files that could not be opened, with the reason and what happens instead.
     pub fn unopened(&self) -> &[String] {
         &self.unopened
+    }
+
+    /// Files that were not there before.
+    pub fn made(&self) -> &[PathBuf] {
+        &self.made
     }
 
     /// Lines for topics are published by this shard.

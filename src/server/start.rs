@@ -1,0 +1,154 @@
+//! The steps of a start, up to the moment when the first connection is accepted. `serve` goes on from there, a test of the
+//! configuration undoes them: what keeps the one from its end keeps the other from success.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::budget::{Budget, Shape};
+use super::identity::{self, Identity};
+use super::listen::{self, Bound};
+use super::{ServeError, handshakes, passwords, resources, sockets, threads};
+use crate::broker::{LogMask, Settings};
+use crate::budget::{Account, Pool};
+use crate::config::Config;
+use crate::control::{LogWriter, PidFile, memory};
+use crate::shard::{LogLine, Shared};
+
+/// What a start is for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To serve.
+    Serve,
+    /// To see whether one could: files are as they were afterwards, and a place where the broker of the same
+    /// configuration file listens is not tried.
+    Try(Option<&'a Path>),
+}
+
+/// All that root may be needed for.
+pub struct Opened {
+    pub cpus: Vec<u16>,
+    pub shape: Shape,
+    pub given: Option<memory::Gift>,
+    pub budget: Budget,
+    pub bound: Bound,
+    /// What listening sockets are set to, for the log.
+    pub sockets: String,
+    pub writer: LogWriter,
+    pub pid_file: PidFile,
+    /// Who the broker is from now on.
+    pub user: String,
+    /// For the log, and for who starts it.
+    pub warnings: Vec<String>,
+}
+
+impl Opened {
+    /// Opens everything, and gives root up.
+    ///
+    /// # Errors
+    /// Why the broker cannot start.
+    pub fn open(config: &Config, purpose: Purpose<'_>) -> Result<Opened, ServeError> {
+        resources::raise_open_files();
+        let identity = Identity::find(config.user.as_deref())?;
+        let cpus = resources::cpus(config.cpu_list.as_ref())?;
+        let shards = resources::shards(config.shards, cpus.len());
+        let shape = Shape::new(shards);
+        let given = memory::given();
+        let budget = Budget::new(config, shape, given.as_ref())?;
+        let connections = resources::connections_possible(config, shards);
+        let buffers = sockets::Buffers::choose(budget.plan.limit(Account::Sockets), connections);
+        let bound = listen::bind(config, buffers, purpose)?;
+        resources::check_open_files(config, shards)?;
+        let writer = LogWriter::open(&config.log).map_err(ServeError::Log)?;
+        let pid_file = PidFile::open(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
+        let mut warnings: Vec<String> = bound.notes().to_vec();
+        warnings.extend(writer.unopened().iter().cloned());
+        warnings.extend(identity.warning().map(String::from));
+        let pid_file = match purpose {
+            Purpose::Serve => {
+                let made = writer.made().iter().map(|path| path.as_path());
+                for path in made.chain(pid_file.made()).chain(bound.paths()) {
+                    identity.give(path);
+                }
+                pid_file
+            }
+            // Whoever starts the broker in earnest makes them.
+            Purpose::Try(_) => {
+                for path in writer.made() {
+                    let _ = std::fs::remove_file(path);
+                }
+                drop(pid_file);
+                PidFile::none()
+            }
+        };
+        identity.assume()?;
+        Ok(Opened {
+            cpus,
+            shape,
+            given,
+            budget,
+            bound,
+            sockets: buffers.line(connections),
+            writer,
+            pid_file,
+            user: identity::name(),
+            warnings,
+        })
+    }
+
+    /// Shards, as many as there are to be.
+    pub fn shards(&self) -> u8 {
+        self.shape.shards
+    }
+}
+
+/// Every thread that serves, waiting to be let go.
+pub struct Created {
+    pub threads: threads::Threads,
+    pub shared: Arc<Shared>,
+    /// What the shards were made with.
+    pub settings: Settings,
+}
+
+impl Created {
+    /// Creates all threads.
+    ///
+    /// # Errors
+    /// Why the broker cannot start.
+    pub fn create(
+        config: &Config,
+        opened: &mut Opened,
+        log: &Sender<LogLine>,
+    ) -> Result<Created, ServeError> {
+        let mut settings = config.settings.clone();
+        if config.log.destinations.is_empty() {
+            // Lines that nobody reads are not even formatted.
+            settings.log = LogMask::NONE;
+        }
+        let shared = Shared::new(
+            opened.shards(),
+            opened.bound.take_listeners(),
+            config.global_max_connections,
+            Arc::new(Pool::new(&opened.budget.plan, opened.shards())),
+        );
+        shared.sources().set(config.sources);
+        shared.set_tls_max(opened.budget.tls_connections());
+        let checks = passwords::start().map_err(ServeError::Thread)?;
+        let handshakes = handshakes::start(opened.shards()).map_err(ServeError::Thread)?;
+        let threads = threads::create(&threads::Plan {
+            settings: &Arc::new(settings.clone()),
+            shared: &shared,
+            cpus: &opened.cpus,
+            descriptors: opened.budget.descriptors,
+            log,
+            checks: Some(&checks),
+            handshakes: &handshakes,
+        })?;
+        Ok(Created {
+            threads,
+            shared,
+            settings,
+        })
+    }
+}

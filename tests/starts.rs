@@ -1,0 +1,352 @@
+//! Starts and reloads with files as people have them, and by whom the broker is started: what holds, what is said, and that
+//! `--test-config` and `firehose check` say beforehand what a start would.
+
+#[allow(dead_code, reason = "others use the rest")]
+#[path = "access/wire.rs"]
+mod wire;
+
+#[path = "support/certificates.rs"]
+mod certificates;
+mod support;
+
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use certificates::Certificates;
+use support::{Finished, Folder, PATIENCE, Program, Server, free_port, is_root};
+use wire::{Who, Wire};
+
+const FIREHOSE: Program = Program::Firehose { shards: 1 };
+
+fn start(config: &[&str]) -> Server {
+    let config: Vec<String> = config.iter().map(|line| line.to_string()).collect();
+    Server::start(&FIREHOSE, &config)
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(String::from).collect()
+}
+
+fn firehose(arguments: &[&str]) -> Finished {
+    support::run(Command::new(env!("CARGO_BIN_EXE_firehose")).args(arguments))
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn connects(server: &Server) -> bool {
+    Wire::connect(server.address(), 4, &Who::new("c", None)).1 == 0
+}
+
+/// A line of a thread's status file, without its name.
+fn status(pid: u32, name: &str) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let line = |path: &Path| {
+        let text = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    threads
+        .filter_map(|thread| line(&thread.ok()?.path()))
+        .collect()
+}
+
+/// Every thread is the user, in no other group, and has no capability left.
+#[test]
+fn started_as_root_it_becomes_an_ordinary_user() {
+    if !is_root() {
+        return support::skipped("the right of root");
+    }
+    let (name, uid) = support::broker_user();
+    let folder = Folder::new("starts");
+    let pid_file = folder.0.join("pid");
+    let log = folder.0.join("log");
+    let mut server = start(&[
+        &format!("pid_file {}", pid_file.display()),
+        &format!("log_dest file {}", log.display()),
+        "log_type all",
+    ]);
+    let ready = format!("; user {name}\n");
+    assert!(server.log().contains(&ready), "{}", server.log());
+    for (line, wanted) in [
+        ("Uid:", format!("{uid} {uid} {uid} {uid}")),
+        ("CapPrm:", "0000000000000000".into()),
+        ("CapEff:", "0000000000000000".into()),
+    ] {
+        let found = status(server.pid(), line);
+        assert!(found.len() > 2, "threads: {found:?}");
+        assert!(
+            found.iter().all(|value| *value == wanted),
+            "{line} {found:?}"
+        );
+    }
+    for groups in status(server.pid(), "Groups:") {
+        assert!(groups.split(' ').all(|group| group != "0"), "{groups}");
+    }
+    // What it opens and removes itself it may.
+    assert!(connects(&server));
+    std::fs::rename(&log, folder.0.join("log.1")).unwrap();
+    server.signal("HUP");
+    eventually("a new log file", || {
+        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("SIGHUP"))
+    });
+    server.terminate();
+    assert_eq!(server.wait().and_then(|status| status.code()), Some(0));
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn a_broker_that_is_told_to_stay_root_says_so() {
+    if !is_root() {
+        return support::skipped("the right of root");
+    }
+    let server = start(&["user root"]);
+    let log = server.log();
+    assert!(log.contains("; user root\n"), "{log}");
+    assert!(log.contains("warning: the broker stays root"), "{log}");
+    assert!(
+        status(server.pid(), "Uid:")
+            .iter()
+            .all(|uid| uid == "0 0 0 0")
+    );
+}
+
+#[test]
+fn a_user_that_does_not_exist_is_named() {
+    if !is_root() {
+        return support::skipped("the right of root");
+    }
+    let folder = Folder::new("starts");
+    let text = format!("listener {} 127.0.0.1\nuser no-such-user\n", free_port());
+    let file = folder.write("conf", &text);
+    for more in [&[][..], &["--test-config"]] {
+        let done = firehose(&[&["serve", "-c", file.to_str().unwrap()], more].concat());
+        assert_eq!(done.code, Some(3), "{}", done.stderr);
+        let text = "root cannot be given up: there is no user no-such-user";
+        assert!(done.stderr.contains(text), "{}", done.stderr);
+    }
+}
+
+/// Started by whoever is not root, it is what it was, whatever the option says.
+#[test]
+fn who_is_not_root_stays_who_he_is() {
+    let (mut command, name) = match is_root() {
+        // The number has no name.
+        true => {
+            let mut command = Command::new("setpriv");
+            command.args([
+                "--reuid=61234",
+                "--clear-groups",
+                env!("CARGO_BIN_EXE_firehose"),
+            ]);
+            (command, "uid 61234".to_owned())
+        }
+        false => (Command::new(env!("CARGO_BIN_EXE_firehose")), String::new()),
+    };
+    let folder = Folder::new("starts");
+    let port = free_port();
+    let text = format!("listener {port} 127.0.0.1\nuser no-such-user\n");
+    let mut child = command
+        .args(["serve", "--shards", "1", "-c"])
+        .arg(folder.write("conf", &text))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = support::lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE);
+    let _ = child.kill();
+    let _ = child.wait();
+    let ready = ready.unwrap();
+    assert!(ready.contains(&format!("; user {name}")), "{ready}");
+}
+
+/// Key, ACL and users are root's alone: read at the start, kept at a reload, and the rest of the file holds.
+#[test]
+fn what_a_reload_may_not_read_any_more_stays_as_it_was() {
+    if !is_root() {
+        return support::skipped("the right of root");
+    }
+    let certificates = Certificates::new();
+    let folder = Folder::new("starts");
+    let acl = folder.write("acl", "topic readwrite open\n");
+    let tls = free_port();
+    for path in [&acl, &certificates.path("server.key")] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let config = |more: &str| {
+        lines(&format!(
+            "acl_file {}\nlistener {tls} 127.0.0.1\ncertfile {}\nkeyfile {}\n{more}",
+            acl.display(),
+            certificates.file("server.crt"),
+            certificates.file("server.key"),
+        ))
+    };
+    let server = Server::start(&FIREHOSE, &config(""));
+    let log = server.reconfigure(&config("max_qos 1\nmax_keepalive 30\n"));
+    for path in [acl.display().to_string(), certificates.file("server.key")] {
+        let wanted = format!("cannot read {path}: Permission denied");
+        assert!(log.contains(&wanted), "{log}");
+    }
+    assert!(log.contains("stays in force"), "{log}");
+    assert!(log.contains("read again and holds"), "{log}");
+    // A client's keep alive is a minute: the new bound holds. The rights are the old ones.
+    assert!(!connects(&server));
+    let log = server.reconfigure(&config(""));
+    assert!(log.contains("read again and holds"), "{log}");
+    let (mut wire, code) = Wire::connect(server.address(), 5, &Who::new("c", None));
+    assert_eq!(code, 0);
+    let may = wire.publish(&["open".into(), "closed".into()], &mut Vec::new());
+    assert_eq!(may, [true, false]);
+    assert!(TcpStream::connect(("127.0.0.1", tls)).is_ok());
+}
+
+/// An editor empties a file before it writes it.
+#[test]
+fn an_empty_file_at_a_reload_is_refused() {
+    let server = start(&[]);
+    let client = TcpStream::connect(server.address()).unwrap();
+    for text in ["", "\n", "# nothing\n \n"] {
+        let log = server.reload_with(text);
+        let wanted = "stays as it was: the file is empty, and every listener would be closed";
+        assert!(log.contains(wanted), "{log}");
+        assert!(connects(&server));
+    }
+    drop(client);
+}
+
+#[test]
+fn a_limit_below_the_least_is_the_least() {
+    let server = start(&["memory_limit 1M", "log_dest stdout", "log_type all"]);
+    assert!(connects(&server));
+    eventually("a warning", || {
+        server
+            .log()
+            .contains("memory_limit is 1.0 MiB, which is less")
+    });
+}
+
+#[test]
+fn the_ready_line_names_what_each_listener_speaks() {
+    let certificates = Certificates::new();
+    let ports = [free_port(), free_port(), free_port()];
+    let tls = format!(
+        "certfile {}\nkeyfile {}\n",
+        certificates.file("server.crt"),
+        certificates.file("server.key")
+    );
+    let [mqtts, ws, wss] = ports.map(|port| format!("listener {port} 127.0.0.1\n"));
+    let text = format!("{mqtts}{tls}{ws}protocol websockets\n{wss}protocol websockets\n{tls}");
+    let server = Server::start(&FIREHOSE, &lines(&text));
+    let wanted = format!(
+        "ready: mqtt 127.0.0.1:{}, mqtts 127.0.0.1:{}, websockets 127.0.0.1:{}, websockets over TLS 127.0.0.1:{};",
+        server.port, ports[0], ports[1], ports[2]
+    );
+    assert!(server.log().contains(&wanted), "{}", server.log());
+}
+
+/// Configurations and hosts that a broker does not start with; the test of the configuration fails with the same words.
+#[test]
+fn a_test_of_the_configuration_fails_as_the_start_does() {
+    let folder = Folder::new("starts");
+    let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = stranger.local_addr().unwrap().port();
+    let listener = || format!("listener {} 127.0.0.1\n", free_port());
+    let cases = [
+        ("max_qos 3\n".into(), 2),
+        (format!("{}acl_file /nonexistent/acl\n", listener()), 2),
+        (format!("listener {taken} 127.0.0.1\n"), 3),
+        (format!("listener {} 192.0.2.1\n", free_port()), 3),
+        (
+            format!("listener {} no-such-host.invalid\n", free_port()),
+            3,
+        ),
+        (format!("{}bind_interface no-such0\n", listener()), 3),
+        (format!("{}pid_file /nonexistent/pid\n", listener()), 3),
+        (format!("{}cpu_list 8191\n", listener()), 3),
+        (format!("{}max_connections 2000000000\n", listener()), 3),
+    ];
+    for (text, code) in cases {
+        let file = folder.write("conf", &text);
+        let file = file.to_str().unwrap();
+        let start = firehose(&["serve", "--shards", "1", "-c", file]);
+        let test = firehose(&["serve", "--shards", "1", "-c", file, "--test-config"]);
+        assert_eq!(start.code, Some(code), "{text}{}", start.stderr);
+        assert_eq!(test.code, Some(code), "{text}{}", test.stderr);
+        assert_eq!(test.stderr, start.stderr, "{text}");
+    }
+}
+
+/// Ended when dropped.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A test leaves nothing behind, and minds the broker of the same file as little as `check` does.
+#[test]
+fn a_test_of_a_configuration_that_is_in_use_succeeds() {
+    let folder = Folder::new("starts");
+    let (log, pid) = (folder.0.join("log"), folder.0.join("pid"));
+    let unix = folder.0.join("socket");
+    let text = format!(
+        "listener {} 127.0.0.1\nallow_anonymous true\nlog_dest file {}\npid_file {}\nlistener 0 {}\n",
+        free_port(),
+        log.display(),
+        pid.display(),
+        unix.display()
+    );
+    let file = folder.write("conf", &text);
+    let file = file.to_str().unwrap();
+    let test = || firehose(&["serve", "--shards", "1", "-c", file, "--test-config"]);
+    let before = test();
+    assert_eq!((before.code, &*before.stderr), (Some(0), ""));
+    for path in [&log, &pid, &unix] {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    let check = || firehose(&["check", "--shards", "1", "-c", file]);
+    let found = check();
+    assert!(found.stdout.contains("is free"), "{}", found.stdout);
+    let mut broker = Running(
+        Command::new(env!("CARGO_BIN_EXE_firehose"))
+            .args(["serve", "--shards", "1", "-c", file])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let child = &mut broker.0;
+    let output = support::lines(child.stdout.take().unwrap());
+    assert!(output.recv_timeout(PATIENCE).unwrap().contains(" ready: "));
+    let during = test();
+    let wanted = format!("listens there (pid {})", child.id());
+    assert_eq!(during.code, Some(0), "{}", during.stderr);
+    assert!(during.stderr.contains(&wanted), "{}", during.stderr);
+    let found = check();
+    assert!(matches!(found.code, Some(0 | 1)), "{}", found.stdout);
+    let wanted = format!("by this broker (pid {})", child.id());
+    assert!(found.stdout.contains(&wanted), "{}", found.stdout);
+    // What the broker holds is as it was.
+    assert_eq!(
+        std::fs::read_to_string(&pid).unwrap(),
+        format!("{}\n", child.id())
+    );
+    assert!(std::os::unix::net::UnixStream::connect(&unix).is_ok());
+    // The broker of another file is a stranger.
+    let other = text.replace("pid_file", "# pid_file");
+    let other = folder.write("other", &other);
+    let other = other.to_str().unwrap();
+    let stranger = firehose(&["serve", "--shards", "1", "-c", other, "--test-config"]);
+    assert_eq!(stranger.code, Some(3), "{}", stranger.stderr);
+    let found = firehose(&["check", "--shards", "1", "-c", other]);
+    assert_eq!(found.code, Some(3), "{}", found.stdout);
+}
