@@ -155,6 +155,7 @@ fn retained(count: u32) {
             retain: true,
             expires_at_ms: NEVER,
             origin: 0,
+            author: None,
             holders: Default::default(),
         })
     };

@@ -163,3 +163,46 @@ fn a_member_that_may_not_read_is_passed_over() {
         drop(strangers);
     }
 }
+
+/// `check_retain_source`: what somebody stored goes with its right to write, and comes back with it.
+#[test]
+fn a_retained_message_needs_the_right_of_who_stored_it() {
+    if !is_there() {
+        return;
+    }
+    for shards in [1, 2] {
+        for checks in [true, false] {
+            let rules = |writes: &str| {
+                lines(&format!(
+                    "check_retain_source {checks}\nacl: topic read #\nacl: user infra\n\
+                     acl: topic write #\nacl: user temp\nacl: topic write {writes}"
+                ))
+            };
+            let server = Server::start(&program(shards), &rules("t/#"));
+            for (user, topic) in [("temp", "t/1"), ("infra", "t/2"), ("temp", "t/3")] {
+                let arguments = ["-r", "-u", user, "-q", "1", "-t", topic, "-m", "x"];
+                publish(&server, "5", &arguments);
+            }
+            let retained = |count: &str| {
+                let mut command = Command::new("mosquitto_sub");
+                let port = server.port.to_string();
+                command.args(["-h", "127.0.0.1", "-p", &port, "-t", "#", "-F", "%t"]);
+                let done = run(command.args(["--retained-only", "-W", "20", "-C", count]));
+                let mut seen = lines(&done.stdout);
+                seen.sort();
+                seen
+            };
+            assert_eq!(retained("3"), ["t/1", "t/2", "t/3"]);
+            server.reconfigure(&rules("u/#"));
+            if checks {
+                assert_eq!(retained("1"), ["t/2"]);
+            } else {
+                assert_eq!(retained("3"), ["t/1", "t/2", "t/3"]);
+            }
+            server.reconfigure(&rules("t/3"));
+            if checks {
+                assert_eq!(retained("2"), ["t/2", "t/3"]);
+            }
+        }
+    }
+}

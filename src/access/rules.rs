@@ -107,6 +107,11 @@ impl Acl {
         self.patterns.is_some() && !user.is_some_and(is_dangerous) && !is_dangerous(client_id)
     }
 
+    /// Whether there are rules that depend on the client id.
+    pub fn has_client_id(&self) -> bool {
+        self.patterns.as_ref().is_some_and(Tree::has_client_id)
+    }
+
     /// What a client may do with a topic.
     pub fn judge(&self, client: Client<'_>, topic: &str) -> Judgement {
         let names = Names {

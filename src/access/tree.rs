@@ -129,6 +129,12 @@ impl Tree {
         new as usize
     }
 
+    /// Whether a client id stands in one of the patterns.
+    pub fn has_client_id(&self) -> bool {
+        let mut templates = self.nodes.iter().flat_map(|node| &node.templates);
+        templates.any(|(template, _)| template.contains(&Piece::ClientId))
+    }
+
     /// What the rules that match a topic name say. A topic that starts with `$` is not matched by a filter that starts
     /// with a wildcard (MQTT-4.7.2-1).
     pub fn matching(&self, topic: &str, names: Names<'_>) -> Matched {

@@ -17,6 +17,7 @@ use super::settings::{LogKind, Settings};
 use crate::access::{self, Acl, Answer, Client, Decisions, Judgement};
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::Publish;
+use crate::mqtt::author::Author;
 use crate::mqtt::message::Message;
 
 /// Whether there are rules for a session from here on.
@@ -57,6 +58,8 @@ struct Group {
 pub struct Rights {
     /// The last one is nobody's, and denies everything.
     acls: Vec<Arc<Acl>>,
+    /// Of each: whether there are rules that depend on the client id.
+    by_id: Vec<bool>,
     /// By listener.
     of_listener: Vec<Option<u16>>,
     groups: Vec<Group>,
@@ -89,6 +92,7 @@ impl Rights {
         (!acls.is_empty()).then(|| {
             acls.push(Arc::default());
             Box::new(Rights {
+                by_id: acls.iter().map(|acl| acl.has_client_id()).collect(),
                 acls,
                 of_listener,
                 groups: Vec::new(),
@@ -151,6 +155,35 @@ impl Rights {
             Some((acl, key.user.clone(), key.with_patterns))
         };
         rules(self) == old.and_then(rules)
+    }
+
+    /// Whether the client id has to be known beside user name and listener, to say later what a client may do: there is a
+    /// rule with it, or it is one that patterns are not for.
+    pub fn asks_for_id(&self, listener: u16, user: Option<&str>, client_id: &str) -> bool {
+        let Some(Some(acl)) = self.of_listener.get(usize::from(listener)).copied() else {
+            return false;
+        };
+        let index = usize::from(acl);
+        let acl = &self.acls[index];
+        let is_odd = acl.suits_patterns(user, "") && !acl.suits_patterns(user, client_id);
+        self.by_id[index] || is_odd
+    }
+
+    /// Whether somebody may write to a topic, known by names. Rules with a client id grant nothing where it is not known.
+    pub fn may_have_written(&self, author: &Author, listener: Option<u16>, topic: &str) -> bool {
+        let of = |listener: u16| self.of_listener.get(usize::from(listener)).copied();
+        let acl = match listener.and_then(of) {
+            None => return false,
+            Some(None) => return true,
+            Some(Some(acl)) => &self.acls[usize::from(acl)],
+        };
+        let (user, id) = (author.user.as_deref(), author.client_id.as_deref());
+        let client = Client {
+            user,
+            id,
+            with_patterns: acl.suits_patterns(user, id.unwrap_or_default()),
+        };
+        acl.judge(client, topic).answer(access::Access::Write) == Answer::Yes
     }
 
     fn key(&self, session: SessionId) -> Option<&Key> {

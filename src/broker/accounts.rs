@@ -3,7 +3,7 @@
 //! A message that waits for many sessions is charged once, with the first of them; what each of them needs to refer to it is
 //! charged with its queue.
 
-use super::asking::{can_be_told, retained_cost};
+use super::asking::can_be_told;
 use super::clients::Clients;
 use super::counters::Counters;
 use super::{Broker, owner_of_topic};
@@ -101,7 +101,7 @@ impl Broker {
         let dropped = self.clients.out.take_dropped();
         self.clients.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;
-        let tables = self.clients.tables() + self.asking.memory();
+        let tables = self.clients.tables() + self.asking.memory() + self.authors.memory();
         self.clients.lease.set(Account::Outbound, outbound);
         let before = std::mem::replace(&mut self.pressure.tables, tables);
         self.clients
@@ -149,7 +149,7 @@ impl Broker {
         publish: &Publish<'_>,
         topic: &str,
     ) -> bool {
-        let cost = retained_cost(topic, publish);
+        let cost = self.retained_cost(conn, topic, publish);
         can_be_told(self.clients.conns[conn.index()].version, publish)
             && owner_of_topic(topic, self.clients.shards) == self.clients.shard
             && self.retained_room(topic, cost).is_none()
@@ -206,7 +206,7 @@ impl Broker {
         add(Account::Connections, self.replays.charged());
         add(
             Account::Connections,
-            clients.tables() + self.asking.memory(),
+            clients.tables() + self.asking.memory() + self.authors.memory(),
         );
         add(Account::Outbound, clients.out.memory());
         add(

@@ -19,7 +19,6 @@ use super::{Broker, owner_of_topic};
 use crate::budget::{Account, Rung};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
-use crate::mqtt::message::Message;
 use crate::mqtt::{Publish, QoS, Version};
 
 /// A question of a connection.
@@ -93,14 +92,6 @@ pub fn can_be_told(version: Version, publish: &Publish<'_>) -> bool {
     publish.packet_id.is_some() && !publish.payload.is_empty() && version == Version::V5
 }
 
-/// Bytes that a message takes when it is retained.
-pub fn retained_cost(topic: &str, publish: &Publish<'_>) -> usize {
-    size_of::<Message>()
-        + topic.len()
-        + publish.payload.len()
-        + publish.properties.forwardable_len()
-}
-
 impl Broker {
     /// Whether a message has to wait for what the owner of its topic says: then it counts as not yet received.
     pub(super) fn waits_for_owner(
@@ -127,7 +118,7 @@ impl Broker {
             // Another one would be of a message that is not routed after all: rights have changed meanwhile.
             _ => {
                 self.end_asking(conn, true);
-                let cost = retained_cost(topic, publish);
+                let cost = self.retained_cost(conn, topic, publish);
                 if !self.is_retaining_tight(cost) || !self.is_new_and_allowed(conn, publish, topic)
                 {
                     return false;

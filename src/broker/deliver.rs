@@ -512,7 +512,7 @@ impl Clients {
             let Some(delivery) = flow.pop() else { return };
             self.unstore(&delivery.message);
             let message = &delivery.message;
-            if is_doubted && !self.may_still_read(session, message) {
+            if is_doubted && !self.may_still_be_sent(session, delivery.origin, message) {
                 self.pass_over(session, &delivery);
                 continue;
             }

@@ -14,6 +14,7 @@ mod absent;
 mod access;
 mod accounts;
 mod asking;
+mod authors;
 mod clients;
 mod close;
 mod counters;
@@ -65,6 +66,7 @@ use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
 use asking::Asking;
+use authors::Authors;
 use clients::{Clients, Stage};
 use interest::Interests;
 use on_drain::Drain;
@@ -135,6 +137,7 @@ pub struct Broker {
     /// How fast clients publish; absent without a bound.
     rates: Option<Box<Rates>>,
     identities: Identities,
+    authors: Authors,
     pressure: Pressure,
     /// Connections that go on in the next turn.
     cut: VecDeque<ConnId>,
@@ -163,6 +166,7 @@ impl Broker {
             drain: Drain::default(),
             verifying: Verifying::new(),
             identities: Identities::default(),
+            authors: Authors::default(),
             pressure: Pressure::default(),
             cut: VecDeque::new(),
             turned_away: TurnedAway::default(),
@@ -227,6 +231,7 @@ impl Broker {
             rates.forget(conn);
         }
         self.identities.forget(conn);
+        self.authors.forget(conn);
         self.clients.free_conn(conn);
         self.end_event(now_ms);
     }

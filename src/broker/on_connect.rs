@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::access::Joined;
 use super::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
@@ -17,12 +15,12 @@ use super::{Broker, home};
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::Message;
 use crate::mqtt::{
     self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
     Version, connect_version_hint,
 };
-use crate::session::{Aliases, EXPIRY_NEVER, Flow, InFlight, Progress, SlowPolicy, Will};
+use crate::session::{Aliases, EXPIRY_NEVER, Flow, InFlight, Progress, SlowPolicy};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -365,6 +363,11 @@ impl Broker {
             _ if connect.clean_start => 0,
             _ => EXPIRY_NEVER,
         };
+        let serial = self
+            .clients
+            .session(session)
+            .map_or(0, |entry| entry.serial);
+        let will = self.will_of(conn, connect, &listener.mount_point, serial);
         if let Some(entry) = self.clients.session(session) {
             entry.expiry_s = expiry_s;
             if policy.is_some() || entry.flow.is_some() {
@@ -372,7 +375,7 @@ impl Broker {
             }
             entry.ends_at_ms = u64::MAX;
             let before = entry.memory();
-            entry.will = will(connect, &listener.mount_point, entry.serial);
+            entry.will = will;
             let after = entry.memory();
             let lease = &mut self.clients.lease;
             lease.change(Account::Connections, before, after);
@@ -517,7 +520,8 @@ impl Broker {
         let is_doubted = |flow: &Flow| flow.is_doubted(entry.order);
         let known = self.clients.session(session);
         let flow = known.and_then(|entry| entry.flow.as_deref());
-        if !flow.is_some_and(is_doubted) || self.clients.may_still_read(session, message) {
+        let is_doubted = flow.is_some_and(is_doubted);
+        if !is_doubted || (self.clients).may_still_be_sent(session, entry.origin, message) {
             return true;
         }
         self.clients.unstore(message);
@@ -563,26 +567,4 @@ fn granted_keep_alive(asked: u16, max: u16) -> u16 {
         true if asked == 0 || asked > max => max,
         _ => asked,
     }
-}
-
-fn will(connect: &Connect<'_>, mount_point: &str, origin: u64) -> Option<Box<Will>> {
-    let will = connect.will.as_ref()?;
-    let mut properties = Vec::new();
-    will.forward_into(&mut properties);
-    let message = Message {
-        topic: Bytes::from(format!("{mount_point}{}", will.topic)),
-        payload: Bytes::copy_from_slice(will.payload),
-        properties: Bytes::from(properties),
-        qos: will.qos as u8,
-        retain: will.retain,
-        expires_at_ms: NEVER,
-        origin,
-        holders: Holders::default(),
-    };
-    Some(Box::new(Will {
-        message: Arc::new(message),
-        delay_s: will.delay_s,
-        due_ms: u64::MAX,
-        expiry_s: will.message_expiry,
-    }))
 }

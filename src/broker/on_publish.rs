@@ -231,6 +231,9 @@ impl Broker {
             .session_of(conn)
             .and_then(|session| self.clients.session(session));
         outgoing.origin = session.map_or(0, |session| session.serial);
+        if publish.retain {
+            outgoing.author = self.author_of(conn);
+        }
         self.route(now_ms, &mut outgoing, None)
     }
 

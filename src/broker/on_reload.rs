@@ -28,6 +28,7 @@ impl Broker {
             self.guard_anew(SessionId(index as u32), old_rights.as_deref());
         }
         self.routing.groups.wake_all();
+        self.authors.forget_all();
         for index in 0..self.clients.conns.len() {
             let conn = ConnId(index as u32);
             match self.clients.stage(conn) {
@@ -72,7 +73,8 @@ impl Broker {
             true => hot.flags |= HOT_GUARDED,
             false => hot.flags &= !HOT_GUARDED,
         }
-        if joined.is_guarded && !agrees {
+        // With `check_retain_source` the rights of others matter as well, and they are not compared.
+        if joined.is_guarded && !agrees || clients.settings.check_retain_source {
             clients.doubt(session);
         }
     }

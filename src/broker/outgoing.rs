@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::limits::PAYLOAD_REFERENCE_BYTES_MIN;
+use crate::mqtt::author::Author;
 use crate::mqtt::message::{Holders, Message, NEVER};
 use crate::mqtt::{PacketId, PublishHead, QoS, Version};
 use crate::outbound::{Outbound, Range};
@@ -25,6 +26,8 @@ pub struct Outgoing<'a> {
     pub expiry_s: Option<u32>,
     /// The serial of the session that published it.
     pub origin: u64,
+    /// Who stores it, if it is retained and that is to be known.
+    pub author: Option<Arc<Author>>,
     owned: Option<Arc<Message>>,
     frames: SmallVec<[(u32, Frame); 4]>,
     payload_range: Option<Range>,
@@ -100,6 +103,7 @@ impl<'a> Outgoing<'a> {
             expires_at_ms: NEVER,
             expiry_s: None,
             origin: 0,
+            author: None,
             owned: None,
             frames: SmallVec::new(),
             payload_range: None,
@@ -138,6 +142,7 @@ impl<'a> Outgoing<'a> {
             retain: self.retain,
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
+            author: self.author.take(),
             holders: Holders::default(),
         });
         self.owned = Some(message.clone());

@@ -33,6 +33,8 @@ pub struct Settings {
     /// Seconds after which a session that is away and has no end of its own (3.1, 3.1.1 with clean session 0, or
     /// 0xFFFFFFFF) ends; `None`: never.
     pub persistent_client_expiration: Option<u64>,
+    /// Whether who has stored a retained message must have the right to write when it is delivered.
+    pub check_retain_source: bool,
     /// Whether overlapping subscriptions of one client each get their copy.
     pub allow_duplicate_messages: bool,
     /// Whether messages are delivered with the QoS of the subscription even when published with a lower one.
@@ -230,6 +232,7 @@ impl Default for Settings {
             max_keepalive: 65535,
             retain_available: true,
             persistent_client_expiration: None,
+            check_retain_source: false,
             allow_duplicate_messages: true,
             upgrade_outgoing_qos: false,
             quotas: Quotas::default(),

@@ -1,9 +1,11 @@
 //! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
 
 mod asking;
+mod authors;
 mod cut;
 mod hostile;
 mod memory;
+mod passed_over;
 mod passwords;
 mod quotas;
 mod replay;

@@ -1,8 +1,8 @@
-//! Options of our own that bound what one client or one address may do, and what Mosquitto checks and we do not.
+//! Options of our own that bound what one client or one address may do.
 
 use super::error::Misdeed;
 use super::line::{self, Line};
-use super::option::{Globals, ListenerDraft, Note};
+use super::option::{ListenerDraft, Note};
 use crate::limits;
 use crate::session::SlowPolicy;
 
@@ -25,22 +25,6 @@ pub(super) fn rate(
     }
     set(number as u32);
     Ok(None)
-}
-
-/// Mosquitto asks again, with the rules of that moment, whether who has published a retained message may do that. For
-/// that it would have to be known of each message: its publisher's user name, client identifier and listener, which
-/// are more than most messages are, at the owner of the topic, which the publisher's shard is not.
-pub(super) fn check_retain_source(
-    _: &mut Globals,
-    name: &'static str,
-    line: &Line<'_>,
-) -> Result<Note, Misdeed> {
-    let wanted = line::boolean(name, line.word(name)?)?;
-    Ok(wanted.then(|| {
-        "whether somebody may publish a retained message is checked when it is published, and not again when it is \
-         delivered; what has been kept stays after the rules have changed"
-            .into()
-    }))
 }
 
 /// `slow_consumer_policy POLICY` for the clients of a listener, `slow_consumer_policy POLICY USERNAME` for those of them

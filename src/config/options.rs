@@ -5,7 +5,7 @@
 //! `log_format` and `log_lines_per_second` are our own.
 
 use super::access;
-use super::bounds::{check_retain_source, rate, slow_consumer_policy};
+use super::bounds::{rate, slow_consumer_policy};
 use super::build::Builder;
 use super::error::Misdeed;
 use super::line::{self, Line};
@@ -152,7 +152,8 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // How messages are passed on.
     global("retain_available", "true", Boolean(|g, v| g.config.settings.retain_available = v)),
-    global("check_retain_source", "false", Other(check_retain_source)),
+    // Mosquitto's manual gives true as the default; its code does not check unless the option is set.
+    global("check_retain_source", "false", Boolean(|g, v| g.config.settings.check_retain_source = v)),
     global("allow_duplicate_messages", "true", Boolean(|g, v| g.config.settings.allow_duplicate_messages = v)),
     global("upgrade_outgoing_qos", "false", Boolean(|g, v| g.config.settings.upgrade_outgoing_qos = v)),
 

@@ -237,11 +237,20 @@ fn bounds_of_a_source_address_arrive() {
     }
 }
 
+/// As Mosquitto's code has it, whatever its manual says of the default.
 #[test]
-fn the_source_of_a_retained_message_is_not_checked_again() {
-    let said = warnings("check_retain_source true\n");
-    assert!(said[0].contains("not again"), "{said:?}");
-    config("check_retain_source false\n");
+fn the_source_of_a_retained_message_is_checked_again_if_that_is_wanted() {
+    for (text, is_wanted) in [
+        ("", false),
+        ("check_retain_source false\n", false),
+        ("check_retain_source true\n", true),
+    ] {
+        assert_eq!(
+            config(text).settings.check_retain_source,
+            is_wanted,
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -251,7 +251,7 @@ impl Sys {
                 timer::sleep(Duration::from_millis(limits::SYS_BATCH_PAUSE_MS)).await;
             }
             batch += 1;
-            let command = ShardCommand::Publish(message(&name, &value));
+            let command = ShardCommand::Publish(Box::new(message(&name, &value)));
             let sent = self.shards.first().map(|shard| shard.send(command));
             if !matches!(sent, Some(Ok(()))) {
                 // What it does not take now is tried again next time, with newer values.
@@ -273,6 +273,7 @@ fn message(name: &str, value: &str) -> Message {
         retain: true,
         expires_at_ms: NEVER,
         origin: 0,
+        author: None,
         holders: Holders::default(),
     }
 }

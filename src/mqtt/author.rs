@@ -62,6 +62,25 @@ impl Drop for CameBy {
     }
 }
 
+/// Who stored a message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The user name, if there was one.
+    pub user: Option<Box<str>>,
+    /// The listener.
+    pub came_by: CameBy,
+    /// The client id, where rules ask for it.
+    pub client_id: Option<Box<str>>,
+}
+
+impl Author {
+    /// Bytes of memory; the listener's name is its settings'.
+    pub fn cost(&self) -> usize {
+        let bytes = |name: &Option<Box<str>>| name.as_ref().map_or(0, |name| name.len());
+        size_of::<Self>() + bytes(&self.user) + bytes(&self.client_id)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

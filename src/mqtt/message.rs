@@ -1,8 +1,11 @@
 //! An application message that outlives the turn in which it was received, or crosses to another shard.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+
+use super::author::Author;
 
 /// Never expires.
 pub const NEVER: u64 = u64::MAX;
@@ -25,6 +28,8 @@ pub struct Message {
     pub expires_at_ms: u64,
     /// Who published it, for No Local (MQTT-3.8.3-3): a number that is unique to a session across shards; 0 for the broker.
     pub origin: u64,
+    /// Who stored it, if it is retained and that is to be known.
+    pub author: Option<Arc<Author>>,
     /// How many sessions hold it.
     pub holders: Holders,
 }
@@ -69,8 +74,10 @@ impl PartialEq for Holders {
 impl Eq for Holders {}
 
 impl Message {
-    /// Bytes that this message holds: what a queue that references it is charged.
+    /// Bytes that this message holds: what a queue that references it is charged. Its author counts with each of its messages,
+    /// since any of them may be the last that has it.
     pub fn cost(&self) -> usize {
-        size_of::<Self>() + self.topic.len() + self.payload.len() + self.properties.len()
+        let author = self.author.as_ref().map_or(0, |author| author.cost());
+        size_of::<Self>() + self.topic.len() + self.payload.len() + self.properties.len() + author
     }
 }

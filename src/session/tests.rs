@@ -19,6 +19,7 @@ fn message(payload: usize) -> Arc<Message> {
         retain: false,
         expires_at_ms: NEVER,
         origin: 0,
+        author: None,
         holders: Holders::default(),
     })
 }

@@ -21,7 +21,7 @@ use super::{Brain, Metrics, Shaken, Shard, ShardError};
 #[derive(Debug)]
 pub enum ShardCommand {
     /// Publish this as the broker itself.
-    Publish(Message),
+    Publish(Box<Message>),
     /// A password has been checked.
     Verified {
         conn: ConnId,
@@ -162,7 +162,7 @@ impl<B: Brain> Shard<B> {
         }
         while let Ok(command) = self.commands.inbox.commands.try_recv() {
             match command {
-                ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, message),
+                ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, *message),
                 ShardCommand::Verified {
                     conn,
                     ticket,

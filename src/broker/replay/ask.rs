@@ -303,7 +303,9 @@ impl Broker {
                 continue;
             }
             let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-            if !self.clients.may_read(session, topic, &mut 0) {
+            if !self.clients.may_read(session, topic, &mut 0)
+                || !self.clients.is_from_writer(message)
+            {
                 continue;
             }
             let bits = Delivery::pack(qos, true, options.subscription_id);

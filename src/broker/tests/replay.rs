@@ -403,6 +403,7 @@ fn message(topic: &str, payload: &'static str) -> Arc<crate::mqtt::message::Mess
         retain: true,
         expires_at_ms: crate::mqtt::message::NEVER,
         origin: 1,
+        author: None,
         holders: Default::default(),
     })
 }

@@ -117,6 +117,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
             retain: false,
             expires_at_ms: NEVER,
             origin: 0,
+            author: None,
             holders: Holders::default(),
         };
         MeshMessage::Shared(Box::new(SharedMessage::Deliver {

@@ -164,9 +164,10 @@ impl Publisher {
             retain: false,
             expires_at_ms: self.shared.now_ms() + limits::LOG_TOPIC_EXPIRY_MS,
             origin: 0,
+            author: None,
             holders: Holders::default(),
         };
         // A shard that takes no more commands loses the line.
-        let _ = self.shard.send(ShardCommand::Publish(message));
+        let _ = self.shard.send(ShardCommand::Publish(Box::new(message)));
     }
 }

@@ -21,6 +21,7 @@ fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
         retain: true,
         expires_at_ms,
         origin: 0,
+        author: None,
         holders: Holders::default(),
     })
 }

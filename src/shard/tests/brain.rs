@@ -225,6 +225,7 @@ pub fn message(payload: impl Into<Bytes>) -> Message {
         retain: false,
         expires_at_ms: NEVER,
         origin: 0,
+        author: None,
         holders: Holders::default(),
     }
 }

@@ -218,7 +218,7 @@ fn commands_reach_a_sleeping_shard() {
     let world = World::new(Plan::default());
     std::thread::sleep(std::time::Duration::from_millis(20));
     for n in 0..1000 {
-        let command = ShardCommand::Publish(message(n.to_string()));
+        let command = ShardCommand::Publish(Box::new(message(n.to_string())));
         world.handles[0].send(command).unwrap();
     }
     eventually("all published", || {
