@@ -4,7 +4,7 @@
 mod support;
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Finished, Folder, Program, Server, run};
 
@@ -85,7 +85,10 @@ fn every_workload_runs_against_a_broker_of_its_own() {
             done.stdout,
             done.stderr
         );
-        assert!(done.stdout.contains("\nPASS\n"), "{}", done.stdout);
+        // On a machine that is busy with other things the tester may be late.
+        let passed = ["\nPASS\n", "\nVERIFIED, but the tester was"];
+        let is_passed = passed.iter().any(|word| done.stdout.contains(word));
+        assert!(is_passed, "{}", done.stdout);
     }
 }
 
@@ -368,12 +371,9 @@ fn what_the_machine_or_the_user_cannot_is_told_in_a_line() {
         "--port",
         &port,
     ]);
-    assert_eq!(nobody.code, Some(1), "{}{}", nobody.stdout, nobody.stderr);
-    assert!(
-        nobody.stdout.contains("onnection refused"),
-        "{}",
-        nobody.stdout
-    );
+    assert_eq!(nobody.code, Some(3), "{}{}", nobody.stdout, nobody.stderr);
+    let told = format!("nobody listens at 127.0.0.1:{port}: Connection refused");
+    assert!(nobody.stderr.contains(&told), "{}", nobody.stderr);
     let wrong = bench(&["fanout", "--host", "no-such-host.invalid"]);
     assert_eq!(wrong.code, Some(3), "{}", wrong.stderr);
     assert!(
@@ -389,4 +389,78 @@ fn what_the_machine_or_the_user_cannot_is_told_in_a_line() {
     assert_eq!(usage.stderr.lines().count(), 1, "{}", usage.stderr);
     let own = bench(&["fanout", "--broker", "exec false"]);
     assert_eq!(own.code, Some(3), "{}", own.stderr);
+}
+
+/// Whatever the workload, nobody who listens is found out at once, however long the run was to be.
+#[test]
+fn nobody_is_found_out_at_once() {
+    let port = support::free_port().to_string();
+    for workload in ["fanin", "connect", "churn", "idle", "retained", "stress"] {
+        let began = Instant::now();
+        let (host, long) = match workload {
+            "stress" => ("--hostname", "--sub-timeout=300"),
+            _ => ("--host", "--duration=300s"),
+        };
+        let done = bench(&[workload, host, "127.0.0.1", "--port", &port, long]);
+        assert_eq!(done.code, Some(3), "{workload}: {}", done.stdout);
+        let told = &done.stderr;
+        assert!(told.contains("nobody listens at"), "{workload}: {told}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{workload}");
+    }
+}
+
+/// An objective without a search is a threshold, of every workload that times something.
+#[test]
+fn an_objective_without_a_search_is_a_threshold() {
+    let times = ["--warm-up=0", "--duration=500ms", "--json=-"];
+    for workload in [
+        &["fanout", "--subscribers=3"][..],
+        &["churn", "--connections=5", "--connect-rate=50"],
+    ] {
+        for (slo, codes) in [("p50=100s,loss=0", &[0][..]), ("p50=1ns", &[1, 4])] {
+            let done = bench(&[workload, &times, &["--slo", slo]].concat());
+            let report = firehose::load::report::json::read(&done.stdout);
+            let verdict = report.unwrap().verdict;
+            let code = done.code.unwrap();
+            assert!(codes.contains(&code), "{workload:?}: {verdict:?}");
+            assert_eq!(i32::from(verdict.exit_code), code);
+            let said = [&verdict.failures[..], &verdict.notes[..]].concat();
+            let objective = said.iter().find(|text| text.contains("objective"));
+            assert!(objective.is_some_and(|text| text.contains(slo)), "{said:?}");
+        }
+    }
+    let wrong = bench(&["fanout", "--slo", "p98=1ms"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+}
+
+/// The answer of a search comes first, in text and page, and agrees with the exit code.
+#[test]
+fn a_search_begins_with_its_answer() {
+    let folder = Folder::new("bench-search");
+    let file = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
+    let (json, html) = (file("r.json"), file("r.html"));
+    let search = ["fanout", "--subscribers=2", "--find-max", "--rate=100"];
+    let times = ["--warm-up=0", "--duration=200ms", "--drain=1s"];
+    let reports = ["--json", &json, "--html", &html];
+    for (objective, found) in [
+        (["--slo=p50=100s", "--max-rate=200"], true),
+        (["--slo=p50=1ns", "--max-rate=100"], false),
+    ] {
+        let done = bench(&[&search[..], &times, &objective, &reports].concat());
+        let text = std::fs::read_to_string(&json).unwrap();
+        let report = firehose::load::report::json::read(&text).unwrap();
+        assert_eq!(done.code, Some(report.verdict.exit_code.into()));
+        let (first, _) = done.stdout.split_once("\n\n").unwrap();
+        let first = first.replace("\n  ", " ");
+        let answer = report.search.as_ref().unwrap();
+        assert_eq!(answer.max_rate.is_some(), found, "{first}");
+        assert!(first.contains(&answer.slo), "{first}");
+        assert!(first.contains("held"), "{first}");
+        let page = std::fs::read_to_string(&html).unwrap();
+        let header = page.split("<h1>").next().unwrap();
+        assert!(header.contains("class=\"answer\""), "{header}");
+        // A limit of the tester is none of the broker, and not passed.
+        let is_limited = !report.verdict.tester_limits.is_empty();
+        assert!(!(is_limited && done.stdout.contains("\nPASS")), "{first}");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firehose::load::client::Settings;
-use firehose::load::engine::{Engine, EngineError, Finished, Now, Watch};
+use firehose::load::engine::{Course, Engine, EngineError, Finished, Now, Watch};
 use firehose::load::job::{
     Filter, Group, Job, Open, Pace, Publisher, StepPlan, Stream, Subscriber, Timed, Traffic,
 };
@@ -20,6 +20,8 @@ use support::{Server, program};
 /// Runs for at most a minute.
 struct Patience {
     until: Instant,
+    /// What becomes of the run then.
+    then: Course,
     marks: u32,
 }
 
@@ -27,14 +29,18 @@ impl Patience {
     fn new() -> Patience {
         Patience {
             until: Instant::now() + Duration::from_secs(60),
+            then: Course::End,
             marks: 0,
         }
     }
 }
 
 impl Watch for Patience {
-    fn look(&mut self, _: &Now<'_>) -> bool {
-        Instant::now() < self.until
+    fn look(&mut self, _: &Now<'_>) -> Course {
+        match Instant::now() < self.until {
+            true => Course::On,
+            false => self.then,
+        }
     }
 
     fn mark(&mut self) {
@@ -386,4 +392,40 @@ fn a_run_can_be_stopped() {
         .engine
         .open(&open(Group::Subscribers), &mut bench.patience);
     assert!(matches!(again, Err(EngineError::Stopped)));
+}
+
+/// A run that ceases before its time says goodbye to nothing that is under way: all that was published arrives, and the
+/// measured part ends when the publishing does.
+#[test]
+fn a_run_can_cease_and_loses_nothing() {
+    for pace in [
+        Pace::Constant(2000.0),
+        Pace::Poisson(2000.0, 1),
+        Pace::Window(50),
+    ] {
+        let server = Server::under_test(1, &[]);
+        let mut bench = Bench::new(job(3, 20, QoS::AtLeastOnce, Version::V5, 2), &server);
+        bench.open(&open(Group::Subscribers));
+        bench.open(&open(Group::Publishers));
+        bench.patience.then = Course::Cease;
+        bench.patience.until = Instant::now() + Duration::from_secs(1);
+        let each_max = None;
+        let plan = step(30.0, Traffic::Publish { pace, each_max });
+        let (step, stopped) = bench.engine.step(&plan, &mut bench.patience).unwrap();
+        assert!(stopped && bench.engine.has_ceased() && step.published > 0);
+        let v = &step.verification;
+        assert_eq!((v.received, v.lost), (v.expected, 0), "{pace:?}: {v:?}");
+        assert_eq!((v.unacknowledged, v.disconnects), (0, 0), "{pace:?}: {v:?}");
+        assert!(v.expected > 0 && step.seconds < 20.0, "{step:?}");
+        assert_eq!(bench.patience.marks, 2);
+        // Nothing else is begun, but for what tidies up.
+        let group = open(Group::Subscribers);
+        let again = bench.engine.open(&group, &mut bench.patience);
+        assert!(matches!(again, Err(EngineError::Stopped)));
+        bench.engine.tidy_up();
+        let watch = &mut bench.patience;
+        bench.engine.close(Group::Subscribers, watch).unwrap();
+        bench.engine.open(&group, &mut bench.patience).unwrap();
+        assert!(bench.finish().errors().is_empty());
+    }
 }

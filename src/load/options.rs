@@ -168,7 +168,8 @@ pub struct Options {
     /// Search the highest rate that holds --slo, beginning at --rate
     #[arg(long, value_name = "BOOL", help_heading = "Judgement", num_args = 0..=1, default_missing_value = ON)]
     pub find_max: Option<bool>,
-    /// What is to hold: p50, p90, p99, p999, max as times, loss as a share, like p99=10ms,loss=0
+    /// What is to hold: p50, p90, p99, p999, max as times, loss as a share, like p99=10ms,loss=0; without --find-max a
+    /// threshold: exit code 1 if a step misses it [default of --find-max: p99=10ms,loss=0]
     #[arg(long, value_name = "OBJECTIVE", help_heading = "Judgement")]
     pub slo: Option<String>,
     /// Where the search ends

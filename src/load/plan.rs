@@ -170,8 +170,7 @@ fn settings(workload: Workload, options: &Options) -> BTreeMap<String, String> {
     let mut settings = options.settings();
     let searches = options.find_max == Some(true);
     settings.retain(|name, _| {
-        workload.uses(name)
-            && (searches || !["slo", "max-rate", "precision"].contains(&name.as_str()))
+        workload.uses(name) && (searches || !["max-rate", "precision"].contains(&name.as_str()))
     });
     settings
 }
@@ -217,10 +216,6 @@ fn check_given(workload: Workload, given: &Options) -> Result<(), String> {
         (
             given.find_max == Some(true) && given.repeat.is_some_and(|runs| runs > 1),
             "--find-max repeats by itself what it doubts; --repeat is for runs at one rate",
-        ),
-        (
-            given.slo.is_some() && given.find_max != Some(true),
-            "--slo is the objective of --find-max",
         ),
         (
             (given.max_rate.is_some() || given.precision.is_some()) && given.find_max != Some(true),
@@ -377,12 +372,13 @@ fn files(options: &Options) -> Result<Files, String> {
 }
 
 fn search(options: &Options) -> Result<Option<SearchPlan>, String> {
+    let slo = options.slo.as_deref().unwrap_or(SLO_DEFAULT);
+    let slo = Slo::parse(slo).map_err(|error| format!("--slo: {error}"))?;
     if options.find_max != Some(true) {
         return Ok(None);
     }
-    let slo = options.slo.as_deref().unwrap_or(SLO_DEFAULT);
     Ok(Some(SearchPlan {
-        slo: Slo::parse(slo).map_err(|error| format!("--slo: {error}"))?,
+        slo,
         start_rate: options.rate.unwrap_or_default().0,
         max_rate: options.max_rate.map(|rate| rate.0),
         precision: options.precision.unwrap_or(0.05),

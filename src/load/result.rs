@@ -39,6 +39,9 @@ pub struct Report {
     pub runs: Vec<Run>,
     /// `--find-max`, if it was asked for.
     pub search: Option<Search>,
+    /// Whether the user ended it (SIGINT, SIGTERM) before its time: what is here was measured until then.
+    #[serde(default)]
+    pub cut_short: bool,
     pub verdict: Verdict,
     /// A small flat object of the most important numbers for CI (names with units), of the median run.
     pub summary: BTreeMap<String, f64>,
@@ -295,8 +298,36 @@ pub struct Search {
     pub slo: String,
     /// The highest rate that held it; None when none did.
     pub max_rate: Option<f64>,
+    /// The lowest rate that did not, twice; None when none was found.
+    #[serde(default)]
+    pub broke_rate: Option<f64>,
+    /// What was missed there; empty when nothing was.
+    #[serde(default)]
+    pub broke_why: String,
+    #[serde(default)]
+    pub ended: SearchEnd,
+    /// How the tester was the limit where the search ended; empty if it was not.
+    #[serde(default)]
+    pub tester_limit: String,
     /// Every attempt, in the order of the rates.
     pub curve: Vec<Attempt>,
+}
+
+/// Why a search tried no further rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SearchEnd {
+    /// What held and what did not are as close to each other as was asked for: the limit of the broker.
+    #[default]
+    Found,
+    /// The tester was the limit: the broker may hold more.
+    Tester,
+    /// The highest rate that was to be tried held.
+    MaxRate,
+    /// There were as many attempts as there may be.
+    Attempts,
+    /// The user, or the end of the broker, ended it.
+    CutShort,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -314,10 +345,45 @@ pub struct Attempt {
     pub tester_limited: bool,
 }
 
+/// The answer in a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// All is as it has to be.
+    #[default]
+    Passed,
+    /// Every message is where it had to be; but the tester was the limit, so that no figure is one of the broker.
+    Verified,
+    /// The answer is no.
+    Failed,
+    /// The tester was the limit: what was asked about the broker is not answered.
+    NotValid,
+    /// The user ended it before its time.
+    CutShort,
+}
+
+impl Answer {
+    /// What the program ends with.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Answer::Passed | Answer::Verified => 0,
+            Answer::Failed => 1,
+            Answer::NotValid => 4,
+            // What a shell makes of SIGINT.
+            Answer::CutShort => 130,
+        }
+    }
+}
+
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Exit code 0 or 1.
+    #[serde(default)]
+    pub answer: Answer,
+    /// Of the program: 0 passed or verified, 1 failed, 4 not valid, 130 cut short.
+    #[serde(default)]
+    pub exit_code: u8,
+    /// Whether the exit code is 0.
     pub passed: bool,
     /// Why not; empty if it passed.
     pub failures: Vec<String>,

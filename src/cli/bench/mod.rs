@@ -2,21 +2,20 @@
 
 pub(super) mod command;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::load::plan::Plan;
 use crate::load::report;
+use crate::load::result::Answer;
 use crate::load::run::{self, BenchError};
 use crate::load::secrets;
 use crate::load::stress::options::StressArgs;
 
 use command::{Bench, BenchCommand};
-
-/// The exit code of a run whose answer is no.
-const EXIT_NO: u8 = 1;
 
 /// Does what `firehose bench` was asked for.
 pub(super) fn bench(bench: Bench) -> ExitCode {
@@ -29,8 +28,7 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
             BenchCommand::Compare { a, b } => compare(&a, &b).map_err(BenchError::Usage),
         });
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(EXIT_NO),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("firehose bench: {}", secrets::redacted(&error.to_string()));
             ExitCode::from(error.exit_code())
@@ -38,30 +36,53 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
     }
 }
 
-/// Whether all is well.
-fn load(plan: Plan) -> Result<bool, BenchError> {
+/// The exit code.
+fn load(plan: Plan) -> Result<u8, BenchError> {
     let (files, quiet) = (plan.files.clone(), plan.quiet);
+    files.check_places().map_err(BenchError::Usage)?;
     let report = run::run(plan, secrets::command(), program()?, &interrupted()?)?;
-    report::write_all(&report, &files).map_err(BenchError::Cannot)?;
-    if !quiet && !files.use_stdout() {
-        print!("{}", report::text::text(&report));
+    let written = report::write_all(&report, &files);
+    // What a run has found is not lost with the place that it was to go to.
+    let text = || report::text::text(&report);
+    match (files.use_stdout(), written.is_err(), quiet) {
+        (true, true, _) => eprint!("{}", text()),
+        (false, true, _) | (false, _, false) => print_all(&text()),
+        _ => {}
     }
-    Ok(report.verdict.passed)
+    written.map_err(BenchError::Cannot)?;
+    Ok(report.verdict.exit_code)
 }
 
-fn compare(a: &Path, b: &Path) -> Result<bool, String> {
+/// Prints the report; a reader who has seen enough and goes is no error.
+fn print_all(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn compare(a: &Path, b: &Path) -> Result<u8, String> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
         let report = text.and_then(|text| report::json::read(&text));
         report.map_err(|error| format!("{}: {error}", path.display()))
     };
     let (a, b) = (read(a)?, read(b)?);
-    print!("{}", report::compare::compare(&a, &b));
-    Ok(true)
+    print_all(&report::compare::compare(&a, &b));
+    Ok(0)
 }
 
-fn stress(args: &StressArgs) -> Result<bool, BenchError> {
-    run::run_stress(args, program()?, &interrupted()?)
+fn stress(args: &StressArgs) -> Result<u8, BenchError> {
+    let page = report::Files {
+        html: args.html.clone(),
+        ..report::Files::default()
+    };
+    page.check_places().map_err(BenchError::Usage)?;
+    let stop = interrupted()?;
+    let passed = run::run_stress(args, program()?, &stop)?;
+    let answer = match (stop.load(Ordering::Relaxed), passed) {
+        (true, _) => Answer::CutShort,
+        (_, true) => Answer::Passed,
+        (_, false) => Answer::Failed,
+    };
+    Ok(answer.exit_code())
 }
 
 /// This binary, for a broker of its own.
@@ -74,7 +95,9 @@ fn program() -> Result<std::path::PathBuf, BenchError> {
 fn interrupted() -> Result<Arc<AtomicBool>, BenchError> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        let twice = signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag));
+        let code = i32::from(Answer::CutShort.exit_code());
+        let twice =
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&flag));
         twice
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
             .map_err(|error| BenchError::Cannot(format!("signals: {error}")))?;

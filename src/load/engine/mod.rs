@@ -63,10 +63,20 @@ pub struct Now<'a> {
     pub progress: &'a Progress,
 }
 
+/// How a run is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    On,
+    /// Nothing more is begun; what is under way is waited for, and measured up to now.
+    Cease,
+    /// At once: there is nothing to wait for.
+    End,
+}
+
 /// Somebody who watches a run.
 pub trait Watch {
-    /// Called some hundred times a second; false ends the run.
-    fn look(&mut self, now: &Now<'_>) -> bool;
+    /// Called some hundred times a second.
+    fn look(&mut self, now: &Now<'_>) -> Course;
     /// The measured part of a step begins, or ends.
     fn mark(&mut self);
 }
@@ -84,6 +94,16 @@ pub struct Engine {
     settled: (Balance, Faults),
     unacknowledged: u64,
     setup: Opened,
+    ceasing: Ceasing,
+}
+
+/// Whether the watcher wants the run to cease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ceasing {
+    No,
+    Asked,
+    /// It did, and what follows is to be done all the same.
+    Done,
 }
 
 /// What the openings came to so far.
@@ -118,6 +138,7 @@ impl Engine {
                 failed: 0,
                 seconds: 0.0,
             },
+            ceasing: Ceasing::No,
         };
         for id in 0..job.workers {
             let cpu = cpus.get(id as usize % cpus.len().max(1)).copied();
@@ -210,6 +231,9 @@ impl Engine {
 
     /// Connects a group, and waits until all of it is open or has failed.
     pub fn open(&mut self, open: &Open, watch: &mut dyn Watch) -> Result<(), EngineError> {
+        if self.ceasing == Ceasing::Asked {
+            return Err(EngineError::Stopped);
+        }
         let began_ns = self.place.now_ns();
         self.give(|| Command::Open(*open, began_ns));
         let name = match open.group {
@@ -231,8 +255,11 @@ impl Engine {
         let before = self.setup.opened + self.setup.failed;
         self.setup.add(parts);
         let known = self.setup.opened + self.setup.failed - before;
-        self.setup.failed += wanted.saturating_sub(known);
         self.setup.seconds += (self.place.now_ns() - began_ns) as f64 / 1e9;
+        if self.ceasing == Ceasing::Asked {
+            return Err(EngineError::Stopped);
+        }
+        self.setup.failed += wanted.saturating_sub(known);
         Ok(())
     }
 
@@ -273,8 +300,13 @@ impl Engine {
         watch: &mut dyn Watch,
     ) -> Result<bool, EngineError> {
         let mut pulse = Pulse::new(began_ns);
+        let mut asked = self.ceasing == Ceasing::Asked;
         while !self.progress.is_idle(self.given) {
             let now_ns = self.look(phase, began_ns, None, watch)?;
+            if !asked && self.ceasing == Ceasing::Asked {
+                asked = true;
+                self.give(|| Command::Cease(now_ns));
+            }
             pulse.feel(now_ns, self.moves(), false);
             if pulse.is_dead(now_ns, 0, quiet_ns) {
                 return Ok(false);
@@ -313,9 +345,22 @@ impl Engine {
             progress: &self.progress,
         };
         match watch.look(&now) {
-            true => Ok(now_ns),
-            false => Err(EngineError::Stopped),
+            Course::On => {}
+            Course::Cease if self.ceasing == Ceasing::No => self.ceasing = Ceasing::Asked,
+            Course::Cease => {}
+            Course::End => return Err(EngineError::Stopped),
         }
+        Ok(now_ns)
+    }
+
+    /// Whether the run has ceased before its end.
+    pub fn has_ceased(&self) -> bool {
+        self.ceasing != Ceasing::No
+    }
+
+    /// What follows is done although the run has ceased: what it leaves at the broker is taken away.
+    pub fn tidy_up(&mut self) {
+        self.ceasing = Ceasing::Done;
     }
 
     /// Carries out a step, and waits until what it published has arrived or does not come any more. A step that the
@@ -325,16 +370,19 @@ impl Engine {
         plan: &StepPlan,
         watch: &mut dyn Watch,
     ) -> Result<(Step, bool), EngineError> {
+        if self.ceasing == Ceasing::Asked {
+            return Err(EngineError::Stopped);
+        }
         let start_ns = self.place.now_ns() + LEAD_NS;
-        let window = Window {
+        let mut window = Window {
             start_ns,
             measure_ns: start_ns + (plan.warm_up_s * 1e9) as u64,
             end_ns: start_ns + ((plan.warm_up_s + plan.seconds) * 1e9) as u64,
             interval_ns: (plan.interval_s * 1e9).max(1e6) as u64,
         };
         self.give(|| Command::Begin(window, plan.traffic));
-        let stopped = match self.follow(plan, &window, watch) {
-            Ok(()) => false,
+        let stopped = match self.follow(plan, &mut window, watch) {
+            Ok(()) => self.ceasing == Ceasing::Asked,
             Err(EngineError::Stopped) => true,
             Err(error) => return Err(error),
         };
@@ -357,7 +405,7 @@ impl Engine {
     fn follow(
         &mut self,
         plan: &StepPlan,
-        window: &Window,
+        window: &mut Window,
         watch: &mut dyn Watch,
     ) -> Result<(), EngineError> {
         let seconds = Some(plan.warm_up_s + plan.seconds);
@@ -367,12 +415,20 @@ impl Engine {
             Traffic::Visits { group, .. } => group == Group::Publishers,
             Traffic::Receive | Traffic::Clear | Traffic::Open(_) => false,
         };
-        let mut marks = [window.measure_ns, window.end_ns].into_iter().peekable();
+        let (mut marked, mut ceases) = (0, false);
         let mut pulse = Pulse::new(window.start_ns);
         loop {
             let now_ns = self.look(&plan.name, window.start_ns, seconds, watch)?;
-            while marks.next_if(|&mark| now_ns >= mark).is_some() {
+            if !ceases && self.ceasing == Ceasing::Asked {
+                ceases = true;
+                let end_ns = window.end_ns.min(now_ns + LEAD_NS);
+                window.cease(end_ns);
+                self.give(|| Command::Cease(end_ns));
+            }
+            let edges = [window.measure_ns, window.end_ns];
+            while edges.get(marked).is_some_and(|&edge| now_ns >= edge) {
                 watch.mark();
+                marked += 1;
             }
             let progress = &self.progress;
             let is_idle = progress.is_idle(self.given);
@@ -387,7 +443,7 @@ impl Engine {
             }
             std::thread::sleep(LOOK);
         }
-        marks.for_each(|_| watch.mark());
+        (marked..2).for_each(|_| watch.mark());
         Ok(())
     }
 
@@ -459,7 +515,10 @@ impl Engine {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        let mut finished = Finished::default();
+        let mut finished = Finished {
+            has_ceased: self.has_ceased(),
+            ..Finished::default()
+        };
         for part in parts {
             finished.add(part);
         }
@@ -511,6 +570,8 @@ impl Opened {
 #[derive(Debug, Default)]
 pub struct Finished {
     pub parts: QuitPart,
+    /// Whether the run ceased before its end.
+    pub has_ceased: bool,
 }
 
 impl Finished {

@@ -61,6 +61,12 @@ impl Window {
         }
     }
 
+    /// It ends at a time before its end; what would have been measured behind that is not.
+    pub fn cease(&mut self, end_ns: u64) {
+        self.end_ns = self.end_ns.min(end_ns);
+        self.measure_ns = self.measure_ns.min(end_ns);
+    }
+
     /// Whether a time is in the measured part.
     #[inline]
     pub fn measures(&self, at_ns: u64) -> bool {
@@ -159,6 +165,12 @@ impl Meter {
             self.operation
                 .saturating_record(now_ns.saturating_sub(intended_ns));
         }
+    }
+
+    /// The step ends at a time that is to come.
+    pub fn cease(&mut self, end_ns: u64) {
+        self.window.cease(end_ns);
+        self.roll_ns = self.roll_ns.min(self.window.end_ns);
     }
 
     /// Ends the current interval for good.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::figures::{Better, FIGURES, Figure};
 use super::layout::Lines;
 use super::{pick, units};
-use crate::load::result::Report;
+use crate::load::result::{Answer, Report};
 
 /// Figures of single runs that are this close, as a share, count as the same: histograms are no finer than 0.1 %, and
 /// nothing is known of the spread between runs.
@@ -207,7 +207,14 @@ fn judged(figure: &Figure, a: &Spread, b: &Spread) -> &'static str {
 fn verdicts(out: &mut Lines, a: &Report, b: &Report) {
     for (name, report) in [("A", a), ("B", b)] {
         let v = &report.verdict;
-        let word = if v.passed { "passed" } else { "FAILED" };
+        let word = match v.answer {
+            Answer::Passed if v.passed => "passed",
+            Answer::Verified => "passed",
+            Answer::NotValid => "NOT VALID",
+            Answer::CutShort => "CUT SHORT",
+            // Reports of earlier versions know no more than that.
+            Answer::Failed | Answer::Passed => "FAILED",
+        };
         out.words(&format!("{name} {word}"));
         for text in &v.failures {
             out.words(&format!("- {text}"));

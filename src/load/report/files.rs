@@ -59,6 +59,29 @@ impl Files {
     }
 }
 
+impl Files {
+    /// Whether each report can be written where it is to go; to be asked before a run. Nothing is left there.
+    ///
+    /// # Errors
+    /// Which cannot, and why.
+    pub fn check_places(&self) -> Result<(), String> {
+        self.check()?;
+        let mut errors = Vec::new();
+        for (path, ..) in self.formats() {
+            let Some(path) = path.as_deref().filter(|path| !is_stdout(path)) else {
+                continue;
+            };
+            if let Err(error) = probe(path) {
+                errors.push(format!("{}: {error}", path.display()));
+            }
+        }
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(errors.join("; ")),
+        }
+    }
+}
+
 /// Writes what is asked for. A file that was there is replaced by a whole new one; one report that cannot be written
 /// does not keep the others from being.
 ///
@@ -96,18 +119,38 @@ fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes beside the file, then renames. What is no plain file (a device, a pipe) is written to as it is.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // A link stays one: what it leads to is replaced.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let special = fs::metadata(&path).is_ok_and(|m| !m.is_file());
-    let Some(name) = path.file_name().filter(|_| !special) else {
-        return fs::write(&path, text);
-    };
+/// Where a report is written first, beside its file. `None` for what is no plain file (a device, a pipe): that is
+/// written to as it is.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let special = fs::metadata(path).is_ok_and(|m| !m.is_file());
+    let name = path.file_name().filter(|_| !special)?;
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
     beside.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(beside);
+    Some(path.with_file_name(beside))
+}
+
+/// Whether `replace` would succeed, as far as can be told.
+fn probe(path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let Some(beside) = beside(&path) else {
+        // A pipe whose reader has not come yet must not be waited for.
+        return Ok(rustix::fs::access(&path, rustix::fs::Access::WRITE_OK)?);
+    };
+    fs::write(&beside, "")?;
+    fs::remove_file(&beside)
+}
+
+/// Writes beside the file, then renames.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays one: what it leads to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let Some(beside) = beside(&path) else {
+        return fs::write(&path, text);
+    };
     let done = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
     if done.is_err() {
         // The error that matters is the first.
@@ -186,6 +229,14 @@ mod tests {
             html: Some(PathBuf::from("/dev/null")),
             ..Files::default()
         };
+        // The same is known before there is anything to write.
+        let early = files.check_places().unwrap_err();
+        assert!(early.contains("no/folder.json: No such file"), "{early}");
+        assert!(
+            early.contains("; ") && early.contains("directory"),
+            "{early}"
+        );
+        assert!(folder.names().is_empty());
         let error = write_all(&sample::connects(), &files).unwrap_err();
         assert!(error.contains("no/folder.json: No such file"), "{error}");
         assert!(

@@ -3,7 +3,8 @@
 use crate::load::result::{Report, SCHEMA};
 
 /// Fields that may be null: what is not known, or was not asked for. Every other null is a number that is none.
-const NULLABLE: [&str; 18] = [
+const NULLABLE: [&str; 19] = [
+    "broke_rate",
     "broker",
     "broker_bytes_after",
     "broker_bytes_before",

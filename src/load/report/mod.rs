@@ -11,6 +11,7 @@ pub mod hlog;
 pub mod html;
 pub mod json;
 pub mod layout;
+pub mod lead;
 pub mod pick;
 pub mod series;
 pub mod summary;

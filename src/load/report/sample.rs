@@ -211,6 +211,7 @@ fn report(workload: &str, title: &str, runs: Vec<Run>) -> Report {
         },
         runs,
         search: None,
+        cut_short: false,
         verdict: Verdict {
             passed: true,
             ..Verdict::default()
@@ -251,6 +252,8 @@ pub fn ramp() -> Report {
     let runs: Vec<Run> = runs.collect();
     let mut report = report("ramp", "The rate is raised in steps of 5,000", runs);
     report.verdict = Verdict {
+        answer: Answer::Failed,
+        exit_code: 1,
         passed: false,
         failures: vec!["12 of 400,000 messages lost <at QoS 1>".to_owned()],
         tester_limits: vec!["slip p99 of 3 ms is more than a tenth of latency p99".to_owned()],
@@ -305,6 +308,10 @@ pub fn search() -> Report {
     report.search = Some(Search {
         slo: "p99=10ms,loss=0".to_owned(),
         max_rate: Some(35_000.0),
+        broke_rate: Some(40_000.0),
+        broke_why: "p99 14 ms above 10 ms".to_owned(),
+        ended: SearchEnd::Found,
+        tester_limit: String::new(),
         curve: (1..=8).map(attempt).collect(),
     });
     report

@@ -21,7 +21,7 @@ use super::plan::{BrokerPlan, PORT_DEFAULT, Plan};
 use super::report;
 use super::result::{BrokerEvent, BrokerInfo, Report, Run, SCHEMA, Sample, Setup, Step};
 use super::verdict;
-use super::worker::Place;
+use super::worker::{Place, UNREACHED};
 
 pub use stress::run_stress;
 
@@ -122,6 +122,10 @@ impl Broker {
         }
     }
 
+    fn is_external(&self) -> bool {
+        matches!(self, Broker::External(..))
+    }
+
     fn target(&self) -> SampleTarget {
         match self {
             Broker::Started(broker) => broker.target(),
@@ -194,9 +198,11 @@ pub fn run(
             allow_loss: plan.allow_loss,
             live: &mut live,
             stop,
+            is_external: broker.is_external(),
+            nobody: false,
         };
         let sampler = Sampler::start(broker.target(), bench.place.epoch, LOOK_AT_BROKER);
-        let (run, _) = match &plan.search {
+        let (run, finished) = match &plan.search {
             Some(search) => {
                 let (ran, found, noted) = bench.search(search, sampler)?;
                 report.search = found;
@@ -205,8 +211,10 @@ pub fn run(
             }
             None => bench.run(sampler)?,
         };
+        bench.nobody_listens(&finished)?;
         report.runs.push(run);
-        if stop.load(Ordering::Relaxed) {
+        if finished.has_ceased || stop.load(Ordering::Relaxed) {
+            report.cut_short = finished.has_ceased || repetition + 1 < plan.repeat;
             break;
         }
     }
@@ -214,19 +222,10 @@ pub fn run(
     if let (Some(event), Some(run)) = (broker.stop(), report.runs.last_mut()) {
         run.broker_events.push(event);
     }
-    judge(&mut report, stop.load(Ordering::Relaxed));
+    report.verdict = verdict::verdict(&report);
     report.verdict.notes.extend(notes);
+    report.summary = report::summary::summary(&report);
     Ok(report)
-}
-
-/// Adds verdict and summary.
-fn judge(report: &mut Report, stopped: bool) {
-    report.verdict = verdict::verdict(report);
-    if stopped {
-        report.verdict.passed = false;
-        report.verdict.failures.push("it was interrupted".into());
-    }
-    report.summary = report::summary::summary(report);
 }
 
 /// A number that messages of other runs, and of other testers, hardly have.
@@ -246,6 +245,10 @@ struct Bench<'a> {
     allow_loss: bool,
     live: &'a mut Live,
     stop: &'a Arc<AtomicBool>,
+    /// Whether the broker ran before.
+    is_external: bool,
+    /// Whether nobody was found to listen.
+    nobody: bool,
 }
 
 /// What a repetition has come to so far.
@@ -269,7 +272,44 @@ impl Bench<'_> {
                 break;
             }
         }
+        self.tidy_up(&mut engine, &sampler)?;
         self.finish(engine, sampler, done)
+    }
+
+    /// What a run that has ceased would leave at the broker, retained messages and sessions, is taken away by the phases
+    /// behind the last step.
+    fn tidy_up(&mut self, engine: &mut Engine, sampler: &Sampler) -> Result<(), BenchError> {
+        if !engine.has_ceased() {
+            return Ok(());
+        }
+        engine.tidy_up();
+        let is_step = |phase: &Phase| matches!(phase, Phase::Step(_));
+        let behind = self.phases.iter().rposition(is_step).map_or(0, |at| at + 1);
+        let mut unmeasured = Done::default();
+        // These begin with clients of which none is connected.
+        let all_leave = [Group::Publishers, Group::Subscribers].map(Phase::Close);
+        let rest = &self.phases[behind..];
+        let phases = all_leave.iter().filter(|_| !rest.is_empty()).chain(rest);
+        for phase in phases {
+            if !self.phase(phase, engine, sampler, &mut unmeasured)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// An error where nobody listened.
+    fn nobody_listens(&self, finished: &Finished) -> Result<(), BenchError> {
+        if !self.nobody {
+            return Ok(());
+        }
+        let mut reasons = finished.errors().keys();
+        let reason = reasons.find_map(|text| text.strip_prefix(UNREACHED));
+        Err(BenchError::Cannot(format!(
+            "nobody listens at {}: {}",
+            self.place.target,
+            reason.unwrap_or("no connection is made")
+        )))
     }
 
     fn start(&self) -> Result<Engine, BenchError> {
@@ -293,8 +333,13 @@ impl Bench<'_> {
         sampler: &Sampler,
         done: &mut Done,
     ) -> Result<bool, BenchError> {
-        let mut watcher =
-            Watcher::new(self.live, sampler, self.stop, self.job.connections() as u64);
+        let mut watcher = Watcher::new(
+            self.live,
+            sampler,
+            self.stop,
+            self.job.connections() as u64,
+            self.is_external,
+        );
         let result = match phase {
             Phase::Open(open) => engine.open(open, &mut watcher).map(|()| true),
             Phase::Close(group) => engine.close(*group, &mut watcher).map(|()| true),
@@ -305,6 +350,7 @@ impl Bench<'_> {
                 !stopped
             }),
         };
+        self.nobody |= watcher.nobody;
         if let Phase::Open(_)
         | Phase::Step(super::job::StepPlan {
             traffic: Traffic::Open(_),

@@ -36,6 +36,7 @@ impl Bench<'_> {
                 }
             }
         }
+        self.tidy_up(&mut engine, &sampler)?;
         Ok((self.finish(engine, sampler, done)?, found, notes))
     }
 

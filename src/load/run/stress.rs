@@ -226,7 +226,8 @@ impl Stress<'_> {
         place: Place,
         sampler: Sampler,
     ) -> Result<(Run, Finished), BenchError> {
-        Bench {
+        let is_external = self.broker.is_external();
+        let mut bench = Bench {
             job,
             phases,
             place,
@@ -235,8 +236,12 @@ impl Stress<'_> {
             allow_loss: self.args.qos == 0,
             live: &mut self.live,
             stop: self.stop,
-        }
-        .run(sampler)
+            is_external,
+            nobody: false,
+        };
+        let ran = bench.run(sampler)?;
+        bench.nobody_listens(&ran.1)?;
+        Ok(ran)
     }
 
     /// Takes note of the broker's memory, and says what went wrong.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::load::engine::{Now, Watch};
+use crate::load::engine::{Course, Now, Watch};
 use crate::load::host::{Sampler, broker_use};
 use crate::load::live::{Live, Look};
 use crate::load::result::{BrokerUse, Sample};
@@ -37,8 +37,11 @@ impl Farewell {
 }
 
 impl Watch for Farewell {
-    fn look(&mut self, _: &Now<'_>) -> bool {
-        Instant::now() < self.0
+    fn look(&mut self, _: &Now<'_>) -> Course {
+        match Instant::now() < self.0 {
+            true => Course::On,
+            false => Course::End,
+        }
     }
 
     fn mark(&mut self) {}
@@ -53,6 +56,10 @@ pub(super) struct Watcher<'a> {
     phase: String,
     drawn: Option<Drawn>,
     ended: Option<Instant>,
+    /// Whether the broker is one that ran before: then somebody has to listen.
+    is_external: bool,
+    /// Whether nobody does.
+    pub nobody: bool,
 }
 
 /// What was known when the line was last drawn.
@@ -68,6 +75,7 @@ impl<'a> Watcher<'a> {
         sampler: &'a Sampler,
         stop: &'a Arc<AtomicBool>,
         connections: u64,
+        is_external: bool,
     ) -> Self {
         Watcher {
             live,
@@ -78,6 +86,8 @@ impl<'a> Watcher<'a> {
             phase: String::new(),
             drawn: None,
             ended: None,
+            is_external,
+            nobody: false,
         }
     }
 
@@ -120,16 +130,22 @@ impl<'a> Watcher<'a> {
 }
 
 impl Watch for Watcher<'_> {
-    fn look(&mut self, now: &Now<'_>) -> bool {
+    fn look(&mut self, now: &Now<'_>) -> Course {
         self.draw(now);
-        if self.stop.load(Ordering::Relaxed) {
-            return false;
-        }
         if self.sampler.ended() {
             let since = *self.ended.get_or_insert_with(Instant::now);
-            return since.elapsed() < AFTERLIFE;
+            if since.elapsed() >= AFTERLIFE {
+                return Course::End;
+            }
         }
-        true
+        if self.is_external && is_nobody_there(now) {
+            self.nobody = true;
+            return Course::End;
+        }
+        match self.stop.load(Ordering::Relaxed) {
+            true => Course::Cease,
+            false => Course::On,
+        }
     }
 
     fn mark(&mut self) {
@@ -137,4 +153,10 @@ impl Watch for Watcher<'_> {
             self.marks.0.push(self.sampler.now());
         }
     }
+}
+
+/// No connection has ever been made, and one was refused by the system of the other side, or found no way there.
+fn is_nobody_there(now: &Now<'_>) -> bool {
+    let progress = now.progress;
+    progress.sum(|worker| &worker.unreachable) > 0 && progress.sum(|worker| &worker.opened) == 0
 }

@@ -14,7 +14,7 @@ pub use slo::Slo;
 
 use crate::limits;
 
-use super::result::{self, Attempt, Step};
+use super::result::{self, Attempt, SearchEnd, Step};
 use super::verdict;
 
 /// A search under way.
@@ -28,6 +28,8 @@ pub struct Search {
     held: f64,
     /// The lowest rate that counts as failed.
     failed: Option<f64>,
+    /// What the lowest of them missed.
+    why: String,
     /// A rate that failed once and is to be tried again.
     doubted: Option<f64>,
     /// Nothing above is worth an attempt: the tester had no more to give.
@@ -51,6 +53,7 @@ impl Search {
             precision: precision.max(limits::LOAD_SEARCH_PRECISION_MIN),
             held: 0.0,
             failed: None,
+            why: String::new(),
             doubted: None,
             is_capped: false,
             curve: Vec::new(),
@@ -89,8 +92,9 @@ impl Search {
         let limits = verdict::tester_limits(step);
         let held = missed.is_none();
         let is_limited = !limits.is_empty();
+        let why = missed.unwrap_or_default();
         self.curve
-            .push(attempt(rate, step, missed.unwrap_or_default(), is_limited));
+            .push(attempt(rate, step, why.clone(), is_limited));
         match held {
             true => {
                 self.doubted = None;
@@ -100,6 +104,7 @@ impl Search {
             false if self.doubted == Some(rate) => {
                 self.doubted = None;
                 self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
+                self.why = why;
                 // Rates that count as failed only fall: the last one is where the search ends.
                 self.tester_limit = limits.first().map(|limit| (rate, limit.clone()));
             }
@@ -117,30 +122,48 @@ impl Search {
         }
     }
 
-    /// What a reader of the result has to know: that the tester was the limit where it ended, that attempts ran out.
+    /// What else a reader of the result has to know: that attempts ran out.
     pub fn notes(&self) -> Vec<String> {
-        let limited = self.tester_limit.as_ref().map(|(rate, limit)| {
-            format!(
-                "the tester was the limit at {} msg/s, where the search ended: the broker may hold more ({limit})",
-                super::report::units::rate(*rate)
-            )
-        });
         let cut_short = self.is_cut_short.then(|| {
             format!(
                 "the search ended after {} attempts, before it was as precise as asked",
                 self.curve.len()
             )
         });
-        limited.into_iter().chain(cut_short).collect()
+        cut_short.into_iter().collect()
     }
 
-    /// The attempts by their rates, and the highest one that held. May be called before the search is over.
+    fn end(&self) -> SearchEnd {
+        if self.is_cut_short {
+            SearchEnd::Attempts
+        } else if self.candidate().is_some() {
+            SearchEnd::CutShort
+        } else if self.tester_limit.is_some() {
+            SearchEnd::Tester
+        } else if self.failed.is_none() {
+            SearchEnd::MaxRate
+        } else {
+            SearchEnd::Found
+        }
+    }
+
+    /// The attempts by their rates, the highest one that held, and the lowest that did not. May be called before the
+    /// search is over.
     pub fn finish(self) -> result::Search {
+        let ended = self.end();
+        let limit = self.tester_limit.map(|(rate, limit)| {
+            let rate = super::report::units::rate(rate);
+            format!("at {rate} msg/s, where the search ended: {limit}")
+        });
         let mut curve = self.curve;
         curve.sort_by(|a, b| a.rate.total_cmp(&b.rate));
         result::Search {
             slo: self.slo.to_string(),
             max_rate: (self.held > 0.0).then_some(self.held),
+            broke_rate: self.failed,
+            broke_why: self.why,
+            ended,
+            tester_limit: limit.unwrap_or_default(),
             curve,
         }
     }

@@ -96,7 +96,13 @@ impl Slo {
             ));
         }
         missed.extend(self.loss_missed(step));
-        let latency = &step.latency.delivery_ns;
+        // What has no deliveries has an operation of its own: a connect, a cycle, a replay.
+        let latency = match &step.latency {
+            known if known.delivery_ns.is_empty() && step.operations.is_some() => {
+                &known.operation_ns
+            }
+            known => &known.delivery_ns,
+        };
         if latency.is_empty() && !self.latency.is_empty() {
             missed.push("nothing was delivered".to_owned());
         }

@@ -116,6 +116,11 @@ fn a_failed_attempt_is_made_twice_and_says_why() {
     assert_eq!(found.max_rate, Some(2000.0));
     assert_eq!(found.slo, "p99=10ms,loss=0");
     assert_eq!(
+        (found.broke_rate, found.ended),
+        (Some(3000.0), SearchEnd::Found)
+    );
+    assert_eq!(found.broke_why, found.curve[2].why);
+    assert_eq!(
         found.curve[2].why,
         "lost 17 of 30,000 (0.057 %), p99 3 s above 10 ms"
     );
@@ -129,6 +134,7 @@ fn the_bounds_are_kept() {
     let rates: Vec<f64> = found.curve.iter().map(|a| a.rate).collect();
     assert_eq!(rates, [1000.0, 2000.0, 4000.0, 5000.0]);
     assert_eq!(found.max_rate, Some(5000.0));
+    assert_eq!((found.broke_rate, found.ended), (None, SearchEnd::MaxRate));
 
     // Nothing holds, not even the lowest rate.
     let (found, _) = run(Search::new(slo(), 1000.0, f64::INFINITY, 0.05), |rate| {
@@ -149,6 +155,10 @@ fn the_bounds_are_kept() {
     let (found, notes) = run(endless, |rate| step(rate, 1));
     assert_eq!(found.curve.len(), limits::LOAD_SEARCH_ATTEMPTS_MAX);
     assert!(notes[0].contains("after 40 attempts"), "{notes:?}");
+    assert_eq!(found.ended, SearchEnd::Attempts);
+    let mut begun = Search::new(slo(), 1000.0, 9000.0, 0.05);
+    begun.tried(1000.0, &step(1000.0, 1));
+    assert_eq!(begun.finish().ended, SearchEnd::CutShort);
 }
 
 /// A tester that is at its end above 40,000 messages a second.
@@ -169,10 +179,9 @@ fn a_tester_at_its_end_ends_the_search_and_is_named() {
     let (found, notes) = run(search, |rate| weak_tester(rate, 1e9));
     let max = found.max_rate.unwrap();
     assert!((36_000.0..42_000.0).contains(&max), "{max}");
-    assert!(
-        notes[0].starts_with("the tester was the limit at "),
-        "{notes:?}"
-    );
+    assert_eq!((found.ended, notes.len()), (SearchEnd::Tester, 0));
+    let limit = &found.tester_limit;
+    assert!(limit.contains("where the search ended: "), "{limit}");
     assert!(found.curve.last().unwrap().tester_limited);
     assert!(!found.curve[0].tester_limited);
     // 64,000 twice, and not 128,000.
@@ -180,13 +189,13 @@ fn a_tester_at_its_end_ends_the_search_and_is_named() {
 
     // A worker without CPU that still sends all: held, and nothing above is tried.
     let search = Search::new(slo(), 30_000.0, f64::INFINITY, 0.05);
-    let (found, notes) = run(search, |rate| {
+    let (found, _) = run(search, |rate| {
         let mut step = step(rate, 1_000_000);
         step.tester.workers = weak_tester(rate, 1e9).tester.workers;
         step
     });
     assert_eq!(found.max_rate, Some(60_000.0));
-    assert_eq!((found.curve.len(), notes.len()), (2, 1));
+    assert_eq!((found.curve.len(), found.ended), (2, SearchEnd::Tester));
 }
 
 #[test]

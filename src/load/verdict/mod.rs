@@ -12,7 +12,9 @@ mod tests;
 pub use limits_of_tester::{falls_short, is_saturated, tester_limits};
 
 use super::report::units;
-use super::result::{BrokerEvent, Report, Run, Step, Verdict, Verification};
+use super::result::{
+    Answer, BrokerEvent, Report, Run, Search, SearchEnd, Step, Verdict, Verification,
+};
 use super::search::Slo;
 use collect::Collected;
 
@@ -95,6 +97,8 @@ fn deliveries(count: u64) -> String {
 pub fn verdict(report: &Report) -> Verdict {
     let mut failures = Collected::new(report);
     let mut limits = Collected::new(report);
+    let threshold = Threshold::of(report);
+    let (mut doubts, mut held) = (Collected::new(report), Collected::new(report));
     for (number, run) in report.runs.iter().enumerate() {
         for text in setup_failures(run) {
             failures.add(number, None, text);
@@ -108,18 +112,93 @@ pub fn verdict(report: &Report) -> Verdict {
             for text in step_failures(report, step) {
                 failures.add(number, Some(step), text);
             }
-            for text in limits_that_count(report, step) {
-                limits.add(number, Some(step), text);
+            let of_tester = match report.search {
+                Some(_) => Vec::new(),
+                None => tester_limits(step),
+            };
+            let missed = threshold.as_ref().and_then(|slo| slo.missed(step));
+            match (missed, of_tester.is_empty()) {
+                (Some(why), true) => failures.add(number, Some(step), why),
+                (Some(why), false) => doubts.add(number, Some(step), why),
+                (None, _) => {}
+            }
+            for text in of_tester {
+                match threshold.is_some() && doubts.is_empty() {
+                    true => held.add(number, Some(step), text),
+                    false => limits.add(number, Some(step), text),
+                }
             }
         }
     }
-    let mut failures = failures.texts();
+    let (mut failures, doubts) = (failures.texts(), doubts.texts());
+    let mut limits = limits.texts();
     failures.extend(whole_failures(report));
+    limits.extend(search_limit(report));
+    let has_doubt = !doubts.is_empty() || search_limit(report).is_some();
+    let answer = answer(report, !failures.is_empty(), has_doubt, !limits.is_empty());
+    failures.extend(doubts);
+    let mut notes = notes::notes(report);
+    notes.extend(
+        threshold
+            .filter(|_| answer == Answer::Passed)
+            .map(|slo| slo.held()),
+    );
+    let held = held.texts().into_iter();
+    notes.extend(held.map(|text| format!("the objective held all the same: {text}")));
     Verdict {
-        passed: failures.is_empty(),
+        answer,
+        exit_code: answer.exit_code(),
+        passed: answer.exit_code() == 0,
         failures,
-        tester_limits: limits.texts(),
-        notes: notes::notes(report),
+        tester_limits: limits,
+        notes,
+    }
+}
+
+fn answer(report: &Report, has_failed: bool, has_doubt: bool, is_limited: bool) -> Answer {
+    if report.cut_short {
+        Answer::CutShort
+    } else if has_failed {
+        Answer::Failed
+    } else if has_doubt {
+        Answer::NotValid
+    } else if is_limited {
+        Answer::Verified
+    } else {
+        Answer::Passed
+    }
+}
+
+/// How the tester was the limit of a search.
+fn search_limit(report: &Report) -> Option<String> {
+    let search = report.search.as_ref()?;
+    (search.ended == SearchEnd::Tester).then(|| search.tester_limit.clone())
+}
+
+/// An objective without a search: each step has to hold it.
+struct Threshold(Slo);
+
+impl Threshold {
+    fn of(report: &Report) -> Option<Threshold> {
+        let text = report
+            .settings
+            .get("slo")
+            .filter(|_| report.search.is_none())?;
+        Slo::parse(text).ok().map(Threshold)
+    }
+
+    /// What a step missed. One that only prepares another has nothing that could be held.
+    fn missed(&self, step: &Step) -> Option<String> {
+        let latency = &step.latency;
+        let prepares = step.verification.expected == 0
+            && step.operations.is_none()
+            && latency.delivery_ns.is_empty();
+        let why = self.0.misses(step).filter(|_| !prepares)?;
+        Some(format!("objective {} missed: {why}", self.0))
+    }
+
+    fn held(&self) -> String {
+        format!("objective {} held", self.0)
     }
 }
 
@@ -165,15 +244,6 @@ fn step_failures(report: &Report, step: &Step) -> Vec<String> {
     found
 }
 
-/// Of a search, those of the rate that it found; its other attempts are marked in its curve.
-fn limits_that_count(report: &Report, step: &Step) -> Vec<String> {
-    let found = report.search.as_ref().map(|search| search.max_rate);
-    if found.is_some_and(|rate| rate != step.rate_intended) || missed_objective(report, step) {
-        return Vec::new();
-    }
-    tester_limits(step)
-}
-
 /// Whether the step is an attempt of a search that did not hold the objective.
 fn missed_objective(report: &Report, step: &Step) -> bool {
     let Some(search) = &report.search else {
@@ -188,7 +258,10 @@ fn whole_failures(report: &Report) -> Vec<String> {
     if report.runs.is_empty() {
         found.push("nothing was run".to_owned());
     }
-    if let Some(search) = report.search.as_ref().filter(|s| s.max_rate.is_none()) {
+    let is_answer = |search: &&Search| {
+        search.max_rate.is_none() && search.ended != SearchEnd::Tester && !report.cut_short
+    };
+    if let Some(search) = report.search.as_ref().filter(is_answer) {
         found.push(format!("no rate held the objective {}", search.slo));
     }
     found

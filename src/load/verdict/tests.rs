@@ -277,17 +277,28 @@ fn past_its_limit_a_search_may_lose_but_not_corrupt() {
         slo: "p99=10ms".into(),
         max_rate: Some(1000.0),
         curve: vec![attempt(1000.0, true, false), attempt(2000.0, false, true)],
+        ..Search::default()
     });
     let lost = violations(&one(|v| v.lost = 3), 1, 1, false, false);
     found.runs[0].steps[1].verification.violations = lost.clone();
     found.runs[0].steps[1].latency.delivery_ns = distribution(20_000, 11_000_000);
     let passed = verdict(&found);
+    assert_eq!((passed.answer, passed.exit_code), (Answer::Passed, 0));
     assert!(passed.passed, "{passed:?}");
-    // Of a search only what was found has to be free of the tester.
+    // Whether the tester was the limit of a search is what the search says of its end.
     found.runs[0].steps[1].tester.workers = vec![worker(1, 1.0)];
     assert!(verdict(&found).tester_limits.is_empty());
-    found.runs[0].steps[0].tester.workers = vec![worker(1, 1.0)];
-    assert_eq!(verdict(&found).tester_limits.len(), 1);
+    if let Some(search) = &mut found.search {
+        search.ended = SearchEnd::Tester;
+        search.tester_limit = "at 2,000 msg/s, where the search ended: saturated".into();
+    }
+    let limited = verdict(&found);
+    assert_eq!((limited.answer, limited.exit_code), (Answer::NotValid, 4));
+    assert!(!limited.passed && limited.failures.is_empty());
+    assert_eq!(limited.tester_limits.len(), 1);
+    if let Some(search) = &mut found.search {
+        search.ended = SearchEnd::Found;
+    }
 
     let corrupt = violations(&one(|v| v.corrupt = 3), 1, 1, false, false);
     found.runs[0].steps[1].verification.violations = corrupt;
@@ -356,4 +367,49 @@ fn a_machine_that_both_fill_is_told_unless_they_are_apart() {
         notes[0].contains("together used 94.5 % of the machine's 2"),
         "{notes:?}"
     );
+}
+
+/// An objective without a search is one for every step, and the tester's weakness no excuse and no proof.
+#[test]
+fn an_objective_is_a_threshold() {
+    let mut held = report(2, &[1000.0, 2000.0]);
+    held.settings.insert("slo".into(), "p99=3ms,loss=0".into());
+    let passed = verdict(&held);
+    assert_eq!((passed.answer, passed.exit_code), (Answer::Passed, 0));
+    assert_eq!(passed.notes, ["objective p99=3ms,loss=0 held"]);
+
+    // Late, and it holds all the same: that is an answer.
+    held.runs[0].steps[0].tester.slip_ns = distribution(10_000, 400_000);
+    let late = verdict(&held);
+    assert_eq!(late.answer, Answer::Passed, "{late:?}");
+    assert!(late.tester_limits.is_empty());
+    assert!(late.notes[1].contains("held all the same: run 1, step 1000 msg/s: late: "));
+
+    held.runs[1].steps[1].latency.delivery_ns = distribution(20_000, 4_000_000);
+    let missed = verdict(&held);
+    assert_eq!((missed.answer, missed.exit_code), (Answer::Failed, 1));
+    assert_eq!(
+        missed.failures,
+        ["run 2, step 2000 msg/s: objective p99=3ms,loss=0 missed: p99 4 ms above 3 ms"]
+    );
+
+    // The same where the tester had no CPU left says nothing of the broker.
+    held.runs[1].steps[1].tester.workers = vec![worker(1, 1.0)];
+    let doubtful = verdict(&held);
+    assert_eq!((doubtful.answer, doubtful.exit_code), (Answer::NotValid, 4));
+    assert_eq!(doubtful.failures, missed.failures);
+    assert!(doubtful.tester_limits[0].contains("saturated"));
+}
+
+#[test]
+fn words_do_not_contradict_each_other() {
+    let mut limited = report(1, &[1000.0]);
+    limited.runs[0].steps[0].tester.workers = vec![worker(1, 1.0)];
+    let verified = verdict(&limited);
+    assert_eq!((verified.answer, verified.exit_code), (Answer::Verified, 0));
+    assert!(verified.passed && verified.tester_limits.len() == 1);
+    limited.cut_short = true;
+    let cut = verdict(&limited);
+    assert_eq!((cut.answer, cut.exit_code), (Answer::CutShort, 130));
+    assert!(!cut.passed);
 }

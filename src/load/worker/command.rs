@@ -44,6 +44,8 @@ pub enum Command {
     Close(Group),
     /// Begins a step.
     Begin(Window, Traffic),
+    /// From the time given on nothing is begun any more: the step, or the opening, ends then.
+    Cease(u64),
     /// Ends the step; answered.
     End,
     /// Compares what was seen with what was sent; answered.
@@ -207,7 +209,11 @@ pub struct WorkerProgress {
     pub unacknowledged: AtomicU64,
     /// Connections that are open and subscribed.
     pub ready: AtomicU64,
+    /// Connections that have been open and subscribed.
+    pub opened: AtomicU64,
     pub failed: AtomicU64,
+    /// Of these, for want of somebody who listens, or of a way there.
+    pub unreachable: AtomicU64,
     pub disconnects: AtomicU64,
     pub p99_ns: AtomicU64,
     /// Counts whatever moves.

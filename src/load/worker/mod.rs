@@ -36,6 +36,7 @@ pub use command::{
 
 use core::{Core, Peer};
 pub use layer::Wire;
+pub use network::UNREACHED;
 
 use layer::Layer;
 use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
@@ -262,6 +263,7 @@ impl Worker {
             Command::Open(open, start_ns) => self.begin_opening(open, start_ns, u64::MAX),
             Command::Close(group) => self.close_group(group)?,
             Command::Begin(window, traffic) => self.begin_step(window, traffic),
+            Command::Cease(end_ns) => self.cease(end_ns),
             Command::End => {
                 self.give_up_openings()?;
                 let part = Answer::Ended(Box::new(self.end_step()));

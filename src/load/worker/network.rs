@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -10,6 +11,9 @@ use crate::uring::{Completion, Filled, Op, ReceiveFailure, RingError, SendFailur
 use super::Worker;
 use super::layer::Layer;
 use super::link::{CANCELLING_RECEIVE, CANCELLING_SEND, RECEIVING, SENDING, SLOT_CLOSED, Stage};
+
+/// What the text of an error begins with where there was no TCP connection.
+pub const UNREACHED: &str = "connect: ";
 
 impl Worker {
     /// Begins a connection; `due_ns` is when it was to begin. What fails at once is told as one that fails later.
@@ -64,7 +68,9 @@ impl Worker {
         }
         if completion.result < 0 {
             let error = io::Error::from_raw_os_error(-completion.result);
-            self.core.error(format!("connect: {error}"));
+            self.core.error(format!("{UNREACHED}{error}"));
+            let progress = &self.progress.workers[self.id as usize];
+            progress.unreachable.fetch_add(1, Ordering::Relaxed);
             return self.open_failed(index);
         }
         self.links[index as usize].stage = Stage::Handshake;

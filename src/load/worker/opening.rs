@@ -1,5 +1,7 @@
 //! Connections of a group come into being: at a rate, or as fast as they are taken.
 
+use std::sync::atomic::Ordering;
+
 use crate::limits;
 use crate::load::arrivals::{self, Arrivals};
 use crate::load::job::{Group, Open, Timed};
@@ -28,6 +30,11 @@ pub(super) struct Opening {
 }
 
 impl Opening {
+    /// From when on nothing is begun.
+    pub(super) fn end_ns(&mut self) -> &mut u64 {
+        &mut self.end_ns
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.next < self.end || self.under_way > 0 || self.goals_left > 0
     }
@@ -196,6 +203,8 @@ impl Worker {
         self.links[index as usize].stage = Stage::Ready;
         self.ready += 1;
         self.setup.opened += 1;
+        let progress = &self.progress.workers[self.id as usize];
+        progress.opened.fetch_add(1, Ordering::Relaxed);
         self.moves += 1;
         if self.visits.is_some() {
             return self.on_visit_ready(index, now_ns);

@@ -70,6 +70,11 @@ pub(super) struct BusFeed {
 }
 
 impl Publishing {
+    /// From when on nothing is begun.
+    pub(super) fn end_ns(&mut self) -> &mut u64 {
+        &mut self.end_ns
+    }
+
     pub(super) fn is_busy(&self, now_ns: u64) -> bool {
         self.held > 0 || (self.left > 0 && now_ns < self.until_ns())
     }

@@ -7,6 +7,9 @@ use crate::load::measure::{Meter, Spread, Window};
 
 use super::Worker;
 use super::command::{Answer, Sent, StepPart};
+use super::opening::Opening;
+use super::publishing::Publishing;
+use super::visits::Visits;
 
 /// What a worker keeps of a step beside the meter.
 #[derive(Debug, Default)]
@@ -46,6 +49,18 @@ impl Worker {
                 rate,
                 each_max,
             } => self.begin_visits(group, rate, each_max, times),
+        }
+    }
+
+    /// What is being done ends at a time before its end.
+    pub(super) fn cease(&mut self, end_ns: u64) {
+        self.core.meter.cease(end_ns);
+        self.step.receives_until_ns = self.step.receives_until_ns.min(end_ns);
+        let publishing = self.publishing.as_mut().map(Publishing::end_ns);
+        let visits = self.visits.as_mut().map(Visits::end_ns);
+        let opening = self.opening.as_mut().map(Opening::end_ns);
+        for until_ns in [publishing, visits, opening].into_iter().flatten() {
+            *until_ns = (*until_ns).min(end_ns);
         }
     }
 

@@ -36,6 +36,11 @@ struct Made {
 }
 
 impl Visits {
+    /// From when on nothing is begun.
+    pub(super) fn end_ns(&mut self) -> &mut u64 {
+        &mut self.end_ns
+    }
+
     pub(super) fn is_busy(&self, now_ns: u64) -> bool {
         self.here > 0 || (!self.waiting.is_empty() && now_ns < self.until_ns())
     }

@@ -33,8 +33,10 @@ Without a workload it is fanout, and without --host or --port the broker is one 
 Exit codes:
   0  done, and every message was where it had to be
   1  the answer is no: messages lost or repeated, an objective missed, clients that failed, the broker died
-  2  wrong command line or scenario file
-  3  the machine cannot do it: no such host, too few file descriptors, io_uring is forbidden, ...";
+  2  wrong command line or scenario file, a report that cannot be written where it is to go
+  3  the machine cannot do it: nobody listens, no such host, too few file descriptors, io_uring is forbidden, ...
+  4  not valid as a limit of the broker: --find-max or --slo missed, and the tester was the limit
+  130  cut short by SIGINT or SIGTERM, and reported as far as it was measured; a second one ends it at once";
 
 /// Loads an MQTT broker, verifies every message and reports rates and latencies
 #[derive(Debug, Args)]

@@ -24,8 +24,9 @@ pub use grid::grid_page;
 use text::escape;
 use timeline::Timeline;
 
+use crate::load::report::lead;
 use crate::load::report::pick::{MEDIAN_BY, focus, median_run};
-use crate::load::result::{Report, Run, Step, Verdict};
+use crate::load::result::{Answer, Report, Run, Step, Verdict};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -84,7 +85,11 @@ fn title(report: &Report) -> String {
 }
 
 fn header(report: &Report) -> String {
-    let mut out = format!("<header><h1>{}</h1>", escape(&title(report)));
+    let mut out = String::from("<header>");
+    for sentence in lead::lead(report) {
+        let _ = write!(out, "<p class=\"answer\">{}</p>", escape(&sentence));
+    }
+    let _ = write!(out, "<h1>{}</h1>", escape(&title(report)));
     if !report.title.is_empty() {
         let _ = write!(out, "<p class=\"lead\">{}</p>", escape(&report.title));
     }
@@ -101,10 +106,10 @@ fn header(report: &Report) -> String {
 }
 
 fn verdict(verdict: &Verdict, empty: bool) -> String {
-    let (class, sign, word) = match (verdict.passed, verdict.tester_limits.is_empty()) {
-        (false, _) => ("bad", "✕", "Failed"),
-        (true, false) => ("warn", "!", "Passed, but the tester was the limit"),
-        (true, true) => ("good", "✓", "Passed"),
+    let (class, sign, word) = match verdict.answer {
+        Answer::Failed => ("bad", "✕", "Failed"),
+        Answer::Passed => ("good", "✓", "Passed"),
+        other => ("warn", "!", lead::word(other)),
     };
     let mut out = format!("<div class=\"verdict {class}\"><strong><b>{sign}</b> {word}</strong>");
     let none = String::from("There is no run on record.");

@@ -6,6 +6,7 @@ use super::svg::{self, Plot, Scale};
 use super::tables::{Align, table};
 use super::text::{self, escape};
 use super::ticks::{self, Tick};
+use crate::load::report::lead;
 use crate::load::result::{Attempt, Search};
 
 /// Rates whose highest is more times the lowest than this are drawn on a log axis.
@@ -20,14 +21,7 @@ const LINES: [Line; 3] = [
 
 /// The chart and the table of the attempts.
 pub fn section(search: &Search) -> String {
-    let found = match search.max_rate {
-        Some(rate) => format!(
-            "The highest rate that held {}: {} msg/s.",
-            search.slo,
-            text::rate(rate)
-        ),
-        None => format!("No rate held {}.", search.slo),
-    };
+    let found = lead::of_search(search);
     let mut out = String::from("<section><h2>The highest rate</h2>");
     let _ = write!(out, "<p>{}</p>", escape(&found));
     if !search.curve.is_empty() {

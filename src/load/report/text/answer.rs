@@ -2,8 +2,9 @@
 
 use super::{LIST_MAX, joined, some};
 use crate::load::report::layout::Lines;
+use crate::load::report::lead;
 use crate::load::report::units;
-use crate::load::result::{Report, Verification};
+use crate::load::result::{Answer, Report, Verification};
 
 /// All runs and steps together: a message lost in any of them is a message lost.
 pub fn verification(out: &mut Lines, report: &Report) {
@@ -89,11 +90,11 @@ pub fn events(out: &mut Lines, report: &Report) {
 /// The answer and its reasons.
 pub fn verdict(out: &mut Lines, report: &Report) {
     let v = &report.verdict;
-    let runs = report.runs.is_empty();
-    out.line(match (v.passed, runs) {
-        (true, false) => "PASS",
-        (true, true) => "PASS, but there is no run on record",
-        (false, _) => "FAIL",
+    out.line(match (v.answer, report.runs.is_empty()) {
+        (Answer::Passed, false) => "PASS",
+        (Answer::Passed, true) => "PASS, but there is no run on record",
+        (Answer::Failed, _) => "FAIL",
+        (answer, _) => lead::word(answer),
     });
     let said = [
         ("", &v.failures),

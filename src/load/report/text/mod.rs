@@ -6,7 +6,7 @@ mod steps;
 mod tests;
 
 use super::layout::Lines;
-use super::{pick, units};
+use super::{lead, pick, units};
 use crate::limits;
 use crate::load::distribution::Distribution;
 use crate::load::result::{BrokerUse, Report, Setup, Step, TesterUse};
@@ -24,6 +24,10 @@ const LIST_MAX: usize = 8;
 /// The report. No colours; ends with a line feed.
 pub fn text(report: &Report) -> String {
     let mut out = Lines::default();
+    for sentence in lead::lead(report) {
+        out.words(&sentence);
+        out.gap();
+    }
     title(&mut out, report);
     out.gap();
     load(&mut out, report);

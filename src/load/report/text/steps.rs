@@ -126,11 +126,8 @@ fn step(s: &Step) -> Vec<String> {
 /// The attempts of a search, and what it found.
 pub fn search(out: &mut Lines, search: &Search) {
     out.gap();
-    let found = match search.max_rate {
-        Some(rate) => format!("{} holds {}", units::rate_of(rate, "msg/s"), search.slo),
-        None => format!("no rate holds {}", search.slo),
-    };
-    out.field("find-max", &found);
+    let tried = units::counted(search.curve.len() as u64, "attempt");
+    out.field("find-max", &format!("{} in {tried}", search.slo));
     let mut rows = Vec::new();
     for a in search.curve.iter().take(ROWS_MAX) {
         let held = match (a.held, a.tester_limited) {
@@ -162,11 +159,6 @@ pub fn search(out: &mut Lines, search: &Search) {
         out.table(&head, &rows);
     }
     more(out, search.curve.len());
-    let missed = search.curve.iter().find(|a| !a.held && !a.why.is_empty());
-    if let Some(first) = missed {
-        let rate = units::rate_of(first.rate, "msg/s");
-        out.field("", &format!("first missed at {rate}: {}", first.why));
-    }
     out.gap();
 }
 
