@@ -3,6 +3,9 @@
 //! Two things travel, each by its own road: what is known of the connection through the mesh (`Adopt`), and its
 //! socket from ring to ring (IORING_MSG_SEND_FD). A ticket pairs them at the other end, whichever comes first. When
 //! the socket cannot be given (the other table is full), `AdoptFailed` follows, and the connection is closed here.
+//!
+//! A socket that was put into the other table and could not be announced there, for want of memory (EOVERFLOW here), is closed
+//! here too. The slot over there would stay taken; but that ring has lost a completion then, and ends with `RingError::Lost`.
 
 use std::collections::hash_map::Entry;
 

@@ -29,6 +29,11 @@ pub fn give_free_memory_back() {
     }
 }
 
+/// The version of mimalloc of which it is known what `give_free_blocks_back` relies on: that an area's `committed` and `used` are
+/// those of its blocks of one size, and that the blocks that are taken next are the free ones of such areas. Of another one only
+/// `mi_collect` is asked for.
+const KNOWN_VERSION: i32 = 30302;
+
 // mimalloc.h has them, libmimalloc-sys does not.
 unsafe extern "C" {
     fn mi_theap_get_default() -> *mut mi_theap_t;
@@ -53,6 +58,10 @@ const SIZES: usize = 40;
 /// The allocator keeps a page of its own, up to 4 MiB, as long as one block in it is in use; what others of its blocks held
 /// at a peak stays resident. They are taken, their memory is given to the system, and they are freed again. Returns how many.
 fn give_free_blocks_back() -> usize {
+    // SAFETY: a constant of the library's.
+    if unsafe { libmimalloc_sys::mi_version() } != KNOWN_VERSION {
+        return 0;
+    }
     let mut free = [FreeBlocks::default(); SIZES];
     // SAFETY: visits pages of the calling thread, and allocates nothing meanwhile; `free` is what `note_area` takes it for.
     unsafe {
@@ -158,6 +167,16 @@ mod tests {
             result == 0 && is_there & 1 != 0
         };
         blocks.iter().filter(has_memory).count()
+    }
+
+    /// With another version the tests below tell whether it does what is relied on; then its number goes into `KNOWN_VERSION`.
+    #[test]
+    fn the_allocator_is_the_one_that_is_known() {
+        // SAFETY: a constant of the library's.
+        assert_eq!(
+            unsafe { libmimalloc_sys::mi_version() },
+            super::KNOWN_VERSION
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::ids::ShardId;
 use crate::limits;
-use crate::mesh::Port;
+use crate::mesh::{Port, ShardSet};
 use crate::uring::{Op, UserData, ops};
 
 use super::handover::ShardMessage;
@@ -25,6 +25,10 @@ pub(super) struct MeshSide {
     ring_bytes: usize,
     /// Bytes of both from which on no more input should be taken.
     bytes_max: u64,
+    /// Shards that sleep on messages because a wake-up of theirs has failed: nobody else wakes them.
+    owed: ShardSet,
+    /// When that is tried again.
+    owed_at_ms: u64,
 }
 
 impl MeshSide {
@@ -36,6 +40,8 @@ impl MeshSide {
             waiting_bytes: 0,
             ring_bytes: 0,
             bytes_max,
+            owed: ShardSet::EMPTY,
+            owed_at_ms: 0,
         }
     }
 
@@ -112,6 +118,11 @@ impl MeshSide {
         }
     }
 
+    /// When a wake-up that has failed is to be tried again.
+    pub(super) fn owed_at_ms(&self) -> Option<u64> {
+        (!self.owed.is_empty()).then_some(self.owed_at_ms)
+    }
+
     /// Announces that the shard is about to sleep; false when it must not, because something has arrived.
     pub(super) fn prepare_sleep(&mut self) -> bool {
         self.port.prepare_sleep()
@@ -184,7 +195,25 @@ impl<B: Brain> Shard<B> {
         for to in self.mesh.port.flush() {
             self.wake(to)?;
         }
+        if self
+            .mesh
+            .owed_at_ms()
+            .is_some_and(|at_ms| at_ms <= self.now_ms)
+        {
+            for to in std::mem::take(&mut self.mesh.owed) {
+                self.wake(to)?;
+            }
+        }
         Ok(())
+    }
+
+    /// A wake-up could not be posted, for want of memory as a rule (io_uring allocates an entry in the target's ring for it). Who
+    /// claimed a sleeper is the only one to wake it: this is tried until it succeeds, or the sleeper has ended and has no ring.
+    #[cold]
+    pub(super) fn on_wake_failed(&mut self, to: ShardId) {
+        self.metrics.add(Metric::WakesFailed, 1);
+        self.mesh.owed.insert(to);
+        self.mesh.owed_at_ms = self.now_ms + limits::MESH_POLL_MS;
     }
 
     fn wake(&mut self, to: ShardId) -> Result<(), ShardError> {

@@ -55,6 +55,8 @@ metrics! {
     HandoverFailed = "handover_failed",
     /// Wake-ups of other shards.
     Wakes = "wakes",
+    /// Wake-ups that could not be posted and were tried again.
+    WakesFailed = "wakes_failed",
     /// Messages that found the mesh full and had to wait.
     MeshOverflowed = "mesh_overflowed",
     /// Level: messages that wait because rings of the mesh are full.

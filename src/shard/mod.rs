@@ -245,6 +245,8 @@ impl<B: Brain> Shard<B> {
             since = self.turn(since)?;
         }
         self.publish();
+        // Nobody is to wake what has ended.
+        self.shared.set_ring(self.id, -1);
         Ok(())
     }
 

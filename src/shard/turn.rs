@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::budget::Account;
+use crate::ids::ShardId;
 use crate::limits;
 use crate::uring::{Completion, Op};
 
@@ -117,6 +118,7 @@ impl<B: Brain> Shard<B> {
             self.acceptor.paused_until_ms(),
             draining,
             mesh,
+            self.mesh.owed_at_ms(),
         ]
         .into_iter()
         .flatten()
@@ -159,8 +161,11 @@ impl<B: Brain> Shard<B> {
             Some(Op::Give) => self.on_given_away(completion)?,
             Some(Op::Given) => self.on_given(completion)?,
             Some(Op::Commands) => self.on_commands()?,
-            // A wake-up has done what it is for; one that failed was for a shard that has ended.
-            Some(Op::Wake | Op::WakeFailed | Op::CancelAccept | Op::Connect) => {}
+            Some(Op::WakeFailed) => {
+                self.on_wake_failed(ShardId(completion.user_data.index() as u8))
+            }
+            // A wake-up has done what it is for.
+            Some(Op::Wake | Op::CancelAccept | Op::Connect) => {}
             None => self.metrics.add(Metric::Stray, 1),
         }
         Ok(())

@@ -21,6 +21,9 @@ pub enum RingError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Completions are lost: the completion queue was full, and the kernel had no memory to keep them beside it (EBADR). Which
+    /// ones it does not tell, so what is in flight for whom is not known any more.
+    Lost,
     /// Any other failure of a call, by its name.
     Call(&'static str, io::Error),
 }
@@ -41,6 +44,14 @@ impl RingError {
                 source: error,
             },
             _ => RingError::Call("io_uring_setup", error),
+        }
+    }
+
+    /// From a failed `io_uring_enter`.
+    pub(super) fn from_enter(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EBADR) => RingError::Lost,
+            _ => RingError::Call("io_uring_enter", error),
         }
     }
 
@@ -94,6 +105,10 @@ impl fmt::Display for RingError {
             RingError::Descriptors { wanted, source } => write!(
                 f,
                 "no table of {wanted} connections ({source}): raise the limit on open files (LimitNOFILE=, ulimit -n) or lower max_connections"
+            ),
+            RingError::Lost => f.write_str(
+                "the kernel had no memory for what it has to tell (EBADR of io_uring_enter), so that the broker cannot go on: give \
+                 the machine or the control group more memory than memory_limit",
             ),
             RingError::Call(name, source) => write!(f, "{name} failed: {source}"),
         }

@@ -286,7 +286,7 @@ impl Ring {
             // The time is over, a signal came, or the kernel wants completions to be collected first or is short of
             // memory: the caller goes on collecting, and what is still queued goes with the next call.
             Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => Ok(0),
-            _ => Err(RingError::Call("io_uring_enter", error)),
+            _ => Err(RingError::from_enter(error)),
         })
     }
 }

@@ -108,6 +108,39 @@ fn errors_of_the_setup_name_cause_and_cure() {
     assert!(RingError::Disabled(2).to_string().contains("sysctl"));
 }
 
+/// What the kernel reports when it has no memory for completions that overflow.
+#[test]
+fn lost_completions_are_an_error_of_their_own() {
+    let error = |errno| RingError::from_enter(std::io::Error::from_raw_os_error(errno));
+    assert!(matches!(error(libc::EBADR), RingError::Lost));
+    assert!(matches!(error(libc::EFAULT), RingError::Call(..)));
+    assert!(error(libc::EBADR).to_string().contains("memory_limit"));
+}
+
+#[test]
+fn completions_beyond_the_queue_are_kept_by_the_kernel() {
+    const WAKES: u64 = 500;
+    let mut source = Ring::new(sizes()).unwrap();
+    let mut target = Ring::new(sizes()).unwrap();
+    for _ in 0..WAKES {
+        let (theirs, ours) = (
+            UserData::new(Op::Wake, 0, 0),
+            UserData::new(Op::WakeFailed, 0, 0),
+        );
+        // SAFETY: names no memory.
+        unsafe { source.push(&ops::wake(target.fd(), theirs, ours)).unwrap() };
+    }
+    source.poll().unwrap();
+    // All are posted at once by this call, into a queue of 32.
+    target.wait(Some(Duration::from_secs(5))).unwrap();
+    let mut completions = Vec::new();
+    let started = Instant::now();
+    while completions.len() < WAKES as usize && started.elapsed() < Duration::from_secs(5) {
+        target.collect(&mut completions, 10_000).unwrap();
+    }
+    assert_eq!(completions.len(), WAKES as usize);
+}
+
 /// Receives over a socket pair into buffers of 64 bytes; returns the pieces that the completions reported.
 fn pieces(incremental: bool, writes: &[&[u8]]) -> Vec<Vec<u8>> {
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -179,4 +212,147 @@ fn small_receives_share_an_incremental_buffer() {
     );
     let writes: Vec<&[u8]> = std::iter::repeat_n(b"x".as_slice(), 300).collect();
     assert_eq!(pieces(true, &writes).len(), 300);
+}
+
+/// Two streams into one group of incremental buffers, some of whose receives are handed to a worker thread at once (as the
+/// kernel does itself when it has no memory to poll): a worker takes all that is left of a buffer, waits with it, and is
+/// overtaken by receives into others. Each stream has to come whole and in order all the same.
+#[test]
+fn receives_of_worker_threads_do_not_mix_streams_up() {
+    let mut random = fastrand::Rng::with_seed(20_250_101);
+    let mut ring = Ring::new(sizes()).unwrap();
+    let plan = BufferPlan {
+        count: 8,
+        bytes: 64,
+        incremental: true,
+    };
+    let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
+    let mut ends = Vec::new();
+    for slot in 0..4 {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ring.put_file(slot, std::os::fd::AsRawFd::as_raw_fd(&theirs))
+            .unwrap();
+        ends.push((ours, theirs));
+    }
+    // Byte n of a stream is n in seven bits, with the number of the stream above.
+    let byte = |stream: usize, at: usize| (stream * 64 + at % 61) as u8;
+    let (mut sent, mut got) = ([0; 4], [0; 4]);
+    let (mut armed, mut by_workers) = ([false; 4], 0);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(1) || got != sent {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{got:?} of {sent:?}"
+        );
+        for stream in 0..4 {
+            if !std::mem::replace(&mut armed[stream], true) {
+                let user_data = UserData::new(Op::Receive, 0, stream as u32);
+                let mut receive = ops::receive_once(stream as u32, 3, user_data);
+                if random.bool() {
+                    receive = receive.flags(io_uring::squeue::Flags::ASYNC);
+                    by_workers += 1;
+                }
+                // SAFETY: names no memory.
+                unsafe { ring.push(&receive).unwrap() };
+            }
+        }
+        ring.poll().unwrap();
+        let stream = random.usize(..4);
+        if started.elapsed() < Duration::from_secs(1) && sent[stream] - got[stream] < 4000 {
+            let len = random.usize(1..200);
+            let bytes: Vec<u8> = (0..len).map(|n| byte(stream, sent[stream] + n)).collect();
+            std::io::Write::write_all(&mut ends[stream].0, &bytes).unwrap();
+            sent[stream] += len;
+        }
+        ring.wait(Some(Duration::from_millis(2))).unwrap();
+        let mut completions = Vec::new();
+        ring.collect(&mut completions, 100).unwrap();
+        for completion in completions {
+            let stream = completion.user_data.index() as usize;
+            armed[stream] = false;
+            let Some(filled) = buffers.take(&completion) else {
+                assert_eq!(completion.result, -libc::ENOBUFS);
+                continue;
+            };
+            for piece in buffers.bytes(filled) {
+                assert_eq!(*piece, byte(stream, got[stream]), "{stream} at {got:?}");
+                got[stream] += 1;
+            }
+            if let Some(id) = filled.finished {
+                buffers.give_back(id);
+            }
+        }
+        buffers.publish();
+    }
+    assert!(by_workers > 100, "{by_workers}");
+    drop(ring);
+}
+
+/// A receive that waits with a buffer of its own, because a worker thread began it, gives it up when it is cancelled.
+#[test]
+fn a_cancelled_receive_of_a_worker_thread_gives_its_buffer_back() {
+    let mut ring = Ring::new(sizes()).unwrap();
+    let plan = BufferPlan {
+        count: 4,
+        bytes: 64,
+        incremental: true,
+    };
+    let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ring.put_file(0, std::os::fd::AsRawFd::as_raw_fd(&theirs))
+        .unwrap();
+    let receive = UserData::new(Op::Receive, 0, 0);
+    let cancel = UserData::new(Op::CancelReceive, 0, 0);
+    for round in 0..40 {
+        let begun = ops::receive_once(0, 3, receive).flags(io_uring::squeue::Flags::ASYNC);
+        // SAFETY: names no memory.
+        unsafe { ring.push(&begun).unwrap() };
+        ring.poll().unwrap();
+        std::thread::sleep(Duration::from_millis(round % 4));
+        // SAFETY: names no memory.
+        unsafe { ring.push(&ops::cancel(receive, cancel)).unwrap() };
+        let (mut ended, mut cancelled) = (false, false);
+        let started = Instant::now();
+        while !(ended && cancelled) {
+            assert!(started.elapsed() < Duration::from_secs(10), "{round}");
+            ring.wait(Some(Duration::from_millis(10))).unwrap();
+            let mut completions = Vec::new();
+            ring.collect(&mut completions, 100).unwrap();
+            for completion in completions {
+                if completion.user_data.op() == Some(Op::CancelReceive) {
+                    cancelled = true;
+                    // It may have been between two attempts: then it is cancelled again.
+                    if completion.result < 0 && !ended {
+                        // SAFETY: names no memory.
+                        unsafe { ring.push(&ops::cancel(receive, cancel)).unwrap() };
+                        cancelled = false;
+                    }
+                    continue;
+                }
+                ended = true;
+                assert!(completion.result < 0, "{completion:?}");
+                let filled = buffers.take(&completion);
+                if let Some(id) = filled.and_then(|filled| filled.finished) {
+                    buffers.give_back(id);
+                }
+            }
+            buffers.publish();
+        }
+    }
+    // As many as there are can be filled: none is lost.
+    std::io::Write::write_all(&mut ours, &[7; 4 * 64]).unwrap();
+    // SAFETY: names no memory.
+    unsafe { ring.push(&ops::receive_multishot(0, 3, receive)).unwrap() };
+    let (mut got, started) = (0, Instant::now());
+    while got < 4 * 64 {
+        assert!(started.elapsed() < Duration::from_secs(10), "{got}");
+        ring.wait(Some(Duration::from_millis(10))).unwrap();
+        let mut completions = Vec::new();
+        ring.collect(&mut completions, 100).unwrap();
+        got += completions
+            .iter()
+            .map(|completion| completion.result.max(0))
+            .sum::<i32>();
+    }
+    drop(ring);
 }

@@ -1,6 +1,9 @@
 //! Connections that move between shards, and messages between them.
 
+use std::os::fd::AsRawFd;
+
 use super::world::{Plan, World, eventually};
+use crate::ids::ShardId;
 use crate::shard::Metric;
 
 /// Where a client is.
@@ -169,5 +172,35 @@ fn a_sleeping_shard_is_woken_by_every_message() {
         eventually("told", || world.seen(|seen| seen.publishes.len())[1] == n);
     }
     assert!(world.metric(Metric::Wakes) >= 100);
+    world.end();
+}
+
+/// A wake-up that cannot be posted, as if the kernel had no memory for it: here because the other ring is none.
+#[test]
+fn a_sleeping_shard_is_woken_although_a_wake_up_has_failed() {
+    let world = World::new(Plan {
+        shards: 2,
+        ..Plan::default()
+    });
+    let mut client = world.connect();
+    client.say("go 0\nhello\necho here");
+    assert_eq!(client.line(), "here");
+    let other = ShardId(1);
+    let ring = world.shared.ring(other).unwrap();
+    let no_ring = std::fs::File::open("/dev/null").unwrap();
+    world.shared.set_ring(other, no_ring.as_raw_fd());
+    // It sleeps now, or will soon: then this message finds it asleep, or a later one does.
+    let mut told = 0;
+    eventually("a wake-up that failed", || {
+        client.say("tell 1 1");
+        told += 1;
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let metrics = world.shared.board(ShardId(0)).metrics();
+        metrics.get(Metric::WakesFailed) > 0
+    });
+    world.shared.set_ring(other, ring);
+    eventually("all have come", || {
+        world.seen(|seen| seen.publishes.len())[1] == told
+    });
     world.end();
 }
