@@ -244,8 +244,8 @@ fn receives_of_worker_threads_do_not_mix_streams_up() {
             started.elapsed() < Duration::from_secs(20),
             "{got:?} of {sent:?}"
         );
-        for stream in 0..4 {
-            if !std::mem::replace(&mut armed[stream], true) {
+        for (stream, is_armed) in armed.iter_mut().enumerate() {
+            if !std::mem::replace(is_armed, true) {
                 let user_data = UserData::new(Op::Receive, 0, stream as u32);
                 let mut receive = ops::receive_once(stream as u32, 3, user_data);
                 if random.bool() {
