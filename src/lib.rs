@@ -4,9 +4,11 @@
 //! Modules import downwards only, in the order below: everything up to `broker` is sans-io (no syscall, clock,
 //! thread, lock or random number), `uring` and `mesh` know no MQTT, and `shard` is where the two meet.
 
+pub mod limits;
+
+pub mod escape;
 pub mod ids;
 pub mod index;
-pub mod limits;
 pub mod prefetch;
 pub mod table;
 

@@ -295,6 +295,24 @@ pub const RELOAD_ATTEMPTS: usize = 1000;
 /// Log lines that wait for the log writer; more are dropped and counted.
 pub const LOG_LINES: usize = 16_384;
 
+/// Bytes of a client id, user name, topic or filter that a log line shows: enough for every name that people give, while
+/// MQTT allows 65,535.
+pub const LOG_NAME_BYTES_MAX: usize = 256;
+
+/// Milliseconds in which lines about refused connections are counted by address, on each shard.
+pub const REFUSALS_MS: u64 = 10_000;
+/// Lines about one address in that while: more than any program needs to ban it.
+pub const REFUSAL_LINES_MAX: u32 = 20;
+/// Addresses that are told apart in it: some 40 KB.
+pub const REFUSAL_SOURCES_MAX: usize = 1024;
+
+/// Bytes of the longest log line; what is behind them is cut. Three names with every character escaped fit.
+pub const LOG_LINE_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of lines that wait for the log writer, in the account of buffers; lines that find no room are lost, and counted.
+/// As many as there may be of those lines, at 256 bytes each.
+pub const LOG_WAITING_BYTES_MAX: u64 = 4 << 20;
+
 /// Bytes of registered memory of the control thread's executor, which needs next to none (the limit on locked memory
 /// is 8 MiB on many machines), and entries of its ring.
 pub const CONTROL_IO_BYTES: usize = 64 << 10;

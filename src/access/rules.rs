@@ -101,9 +101,9 @@ impl Acl {
     }
 
     /// Whether patterns may grant something to a client with this id. A wildcard in it, or in its user name, would
-    /// stand for the places of others.
+    /// stand for the places of others, and a `/` for places below those of others.
     pub fn suits_patterns(&self, user: Option<&str>, client_id: &str) -> bool {
-        let is_dangerous = |name: &str| name.contains(['+', '#']);
+        let is_dangerous = |name: &str| name.contains(['+', '#', '/']);
         self.patterns.is_some() && !user.is_some_and(is_dangerous) && !is_dangerous(client_id)
     }
 

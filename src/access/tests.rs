@@ -146,7 +146,7 @@ fn who_may_do_what() {
          user other\n",
     );
     use Access::{Read, Write};
-    let cases: [(Option<&str>, &str, Access, &str, bool); 26] = [
+    let cases: [(Option<&str>, &str, Access, &str, bool); 27] = [
         (None, "c", Read, "a/b", true),
         (None, "c", Write, "a/b", false),
         (None, "c", Read, "$SYS/broker/uptime", true),
@@ -170,11 +170,13 @@ fn who_may_do_what() {
         // `dev/+/locked` takes away from patterns what they grant.
         (Some("nobody"), "c", Write, "dev/c/locked", false),
         (Some("nobody"), "c", Write, "dev/locked", false),
-        (Some("nobody"), "c/d", Write, "dev/c/d/x", true),
+        // It would stand for a place below that of `c`.
+        (Some("nobody"), "c/d", Write, "dev/c/d/x", false),
+        (Some("nobody"), "c/", Write, "dev/c//x", false),
         (Some("nobody"), "+", Write, "dev/d/x", false),
         (Some("nobody"), "#", Write, "dev/d", false),
         (Some("a+b"), "c", Write, "dev/c/x", false),
-        (Some("c/d"), "e", Write, "by/c/d/to/e", true),
+        (Some("c/d"), "e", Write, "by/c/d/to/e", false),
     ];
     for (user, id, access, topic, expected) in cases {
         let found = may(&acl, user, id, access, topic);
@@ -217,7 +219,7 @@ fn naive(
     if own.iter().any(|line| line.2 & bit != 0) {
         return true;
     }
-    let is_dangerous = |name: &str| name.contains(['+', '#']);
+    let is_dangerous = |name: &str| name.contains(['+', '#', '/']);
     if is_dangerous(id) || user.is_some_and(is_dangerous) {
         return false;
     }

@@ -185,7 +185,7 @@ enum Stripped<'a> {
     Depends,
 }
 
-/// Takes a template off the front of a topic. A name may hold a `/` and so stand for several levels, as in Mosquitto.
+/// Takes a template off the front of a topic. Names hold no `/` (see `Acl::suits_patterns`).
 fn strip<'a>(template: &Template, topic: &'a str, names: Names<'_>) -> Stripped<'a> {
     let mut rest = topic;
     for piece in template {

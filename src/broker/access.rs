@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use super::clients::{Clients, NONE};
 use super::settings::{LogKind, Settings};
 use crate::access::{self, Acl, Answer, Client, Decisions, Judgement};
+use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::Publish;
 use crate::mqtt::author::Author;
@@ -325,7 +326,8 @@ impl Clients {
     /// A message was not taken because its publisher may not publish there.
     #[cold]
     pub fn note_denied(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) {
-        self.counters.publish_dropped += 1;
+        self.counters.publish_denied += 1;
+        let topic = Name(topic);
         self.log_client(LogKind::Debug, conn, |client| {
             format!(
                 "Denied PUBLISH from {client} (d{}, q{}, r{}, m{}, '{topic}', ... ({} bytes))",

@@ -10,7 +10,7 @@ use super::Broker;
 use super::clients::{HOT_REPLAYING, NONE, Stage};
 use super::effect::{CloseCause, CloseHow};
 use super::outgoing::Outgoing;
-use super::settings::LogKind;
+use super::refusals::words;
 use super::timers::tick;
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
@@ -36,17 +36,13 @@ impl Broker {
             Stage::Closing => return self.clients.close(conn, CloseHow::Now),
             Stage::Connecting | Stage::Verifying | Stage::Established => {}
         }
-        // Why a transport failed has been said already.
-        if self.clients.settings.connection_messages && cause != CloseCause::Transport {
-            self.clients
-                .log_client(LogKind::Notice, conn, |client| match cause {
-                    CloseCause::Eof | CloseCause::Goodbye | CloseCause::Transport => {
-                        format!("Client {client} closed its connection.")
-                    }
-                    CloseCause::Error(errno) => {
-                        format!("Client {client} disconnected: {}.", errno_text(errno))
-                    }
-                });
+        match cause {
+            // Why a transport failed has been said already.
+            CloseCause::Transport => {}
+            CloseCause::Eof | CloseCause::Goodbye => {
+                self.clients.log_end(conn, "connection closed by client");
+            }
+            CloseCause::Error(errno) => self.clients.log_end(conn, &errno_text(errno)),
         }
         self.clients.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
         self.detach(now_ms, conn, true);
@@ -66,6 +62,7 @@ impl Broker {
         while let Some(conn) = self.clients.overflowing.pop() {
             if self.clients.conns[conn.index()].stage == Stage::Established {
                 self.clients.counters.stalled += 1;
+                self.clients.log_end(conn, "it does not take its answers");
                 self.detach(now_ms, conn, true);
                 self.shut(now_ms, conn, CloseHow::Now);
             }
@@ -94,11 +91,7 @@ impl Broker {
             }
             session.expiry_s = expiry_s;
         }
-        if self.clients.settings.connection_messages {
-            self.clients.log_client(LogKind::Notice, conn, |client| {
-                format!("Client {client} disconnected.")
-            });
-        }
+        self.clients.log_end(conn, "");
         // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
         let with_will = disconnect.reason != ReasonCode::SUCCESS;
         if self.clients.replies_to == conn {
@@ -126,6 +119,11 @@ impl Broker {
         if !matches!(entry.stage, Stage::Connecting | Stage::Established) {
             return;
         }
+        // The end of the broker is no news about each of its clients.
+        if reason != ReasonCode::SERVER_SHUTTING_DOWN {
+            self.clients.log_end(conn, &words(reason));
+        }
+        let entry = &self.clients.conns[conn.index()];
         if entry.stage == Stage::Established && entry.version == Version::V5 {
             let reason_string = entry.wants_problems.then(|| reason.name());
             let packet = DisconnectOut {
@@ -233,7 +231,7 @@ impl Broker {
         // Not when CONNECT brings it: as Mosquitto does.
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
         if super::on_publish::is_broker_topic(topic) || !self.clients.may_write(session, topic) {
-            self.clients.counters.publish_dropped += 1;
+            self.clients.counters.publish_denied += 1;
             return;
         }
         let expires_at_ms = expiry_s.map_or(NEVER, |expiry_s| now_ms + u64::from(expiry_s) * 1000);

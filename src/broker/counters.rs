@@ -39,6 +39,10 @@ counters! {
     publish_dropped,
     /// Times that a client was made to wait because it published too fast.
     publish_paused,
+    /// PUBLISH packets, and wills, that their client has no right to.
+    publish_denied,
+    /// PUBLISH packets with a larger payload than `message_size_limit`.
+    publish_oversize,
     /// PUBLISH packets to a topic that is longer or deeper than allowed.
     topics_refused,
     /// Subscriptions refused: too many, too long or deep, wildcards too close to the start.
@@ -83,8 +87,20 @@ counters! {
     packets_refused,
     /// Connections closed because a packet came too slowly.
     packets_too_slow,
-    /// CONNECTs refused because memory was short.
+    /// CONNECTs refused, for whatever reason; the next ones say for which.
     connects_refused,
+    /// CONNECTs refused because nothing proves who the client is: a failed login.
+    connects_refused_login,
+    /// CONNECTs refused for their protocol version.
+    connects_refused_version,
+    /// CONNECTs refused for their client id.
+    connects_refused_client_id,
+    /// CONNECTs that were malformed.
+    connects_refused_malformed,
+    /// CONNECTs refused because memory was short, or too many came.
+    connects_refused_busy,
+    /// CONNECTs refused for another reason.
+    connects_refused_other,
     /// Subscriptions refused because memory was short.
     subscriptions_short,
     /// Retained messages that were not kept because memory was short.

@@ -39,6 +39,7 @@ mod partial;
 mod passed_over;
 mod pressure;
 mod quotas;
+mod refusals;
 mod replay;
 mod reply;
 mod settings;
@@ -75,6 +76,7 @@ use on_verified::Verifying;
 use outgoing::Outgoing;
 use pressure::Pressure;
 use quotas::Rates;
+use refusals::Refusals;
 use replay::Replays;
 use std::hash::BuildHasher;
 use turned_away::TurnedAway;
@@ -143,6 +145,7 @@ pub struct Broker {
     cut: VecDeque<ConnId>,
     turned_away: TurnedAway,
     asking: Asking,
+    refusals: Refusals,
 }
 
 impl Broker {
@@ -171,6 +174,7 @@ impl Broker {
             cut: VecDeque::new(),
             turned_away: TurnedAway::default(),
             asking: Asking::default(),
+            refusals: Refusals::default(),
         }
     }
 

@@ -94,13 +94,16 @@ impl Broker {
     #[cold]
     fn on_no_connect(&mut self, now_ms: u64, conn: ConnId, first: u8) {
         let speaks = match first {
-            0x16 => "TLS on a port without it",
-            b'G' | b'P' | b'H' | b'O' => "HTTP, or WebSocket, on a port for MQTT",
-            _ => "no MQTT",
+            0x16 => "be using TLS to connect to a non-TLS listener",
+            b'G' | b'P' | b'H' | b'O' => "speak HTTP, or WebSocket, to a listener for MQTT",
+            _ => "speak no MQTT",
         };
-        self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client {client} disconnected: it speaks {speaks}.")
-        });
+        if self.clients.settings.connection_messages {
+            self.clients.log_client(LogKind::Notice, conn, |client| {
+                format!("Client from {client} appears to {speaks}.")
+            });
+        }
+        self.clients.log_end(conn, "protocol error");
         self.clients.counters.protocol_errors += 1;
         self.shut(now_ms, conn, CloseHow::Now);
     }
@@ -186,7 +189,7 @@ impl Broker {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
         self.clients.log_client(LogKind::Information, conn, |id| {
-            format!("Client {id} disconnected: {error}.")
+            format!("Protocol error from {id}: {error}.")
         });
         // A second CONNECT may be bad in ways that DISCONNECT has no word for; it must not come at all (MQTT-3.1.0-2).
         let reason = match error.reason() {

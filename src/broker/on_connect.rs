@@ -13,12 +13,12 @@ use super::shares::{party_of_address, party_of_user};
 use super::timers::tick;
 use super::{Broker, home};
 use crate::budget::Account;
+use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::mqtt::{
-    self, AckKind, ConnackOut, Connect, DecodeError, Frame, Packet, PacketId, QoS, ReasonCode,
-    Version, connect_version_hint,
+    self, AckKind, ConnackOut, Connect, Frame, Packet, PacketId, QoS, ReasonCode, Version,
 };
 use crate::session::{Aliases, EXPIRY_NEVER, Flow, InFlight, Progress, SlowPolicy};
 
@@ -43,17 +43,17 @@ impl Broker {
         };
         self.clients.conns[conn.index()].version = connect.version;
         if self.is_draining() {
-            return self.refuse(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN);
+            let reason = ReasonCode::SERVER_SHUTTING_DOWN;
+            return self.refuse_connect(now_ms, conn, &connect, reason);
         }
         if let Err(reason) = self.check_connect(conn, &connect) {
-            return self.refuse(now_ms, conn, reason);
+            return self.refuse_connect(now_ms, conn, &connect, reason);
         }
         if let Some(reason) = self.turned_away.take(conn) {
-            return self.refuse(now_ms, conn, reason);
+            return self.refuse_connect(now_ms, conn, &connect, reason);
         }
         if self.is_short_for_connect(&connect) {
-            self.clients.counters.connects_refused += 1;
-            return self.refuse(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            return self.refuse_connect(now_ms, conn, &connect, ReasonCode::QUOTA_EXCEEDED);
         }
         let (client_id, is_assigned) = self.client_id(conn, &connect);
         let shard = home(&client_id, self.clients.shards);
@@ -82,49 +82,6 @@ impl Broker {
             to: shard,
             handover,
         });
-    }
-
-    /// A first packet that cannot be read: answered in the form of the version that it claims.
-    pub(super) fn refuse_bad_connect(
-        &mut self,
-        now_ms: u64,
-        conn: ConnId,
-        packet: &[u8],
-        error: DecodeError,
-    ) {
-        self.clients.counters.protocol_errors += 1;
-        self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client {client} refused: {error}.")
-        });
-        let is_connect = packet.first().is_some_and(|first| first >> 4 == 1);
-        let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
-        match connect_version_hint(packet) {
-            Some(version) if is_connect && (version == Version::V5 || unsupported) => {
-                self.clients.conns[conn.index()].version = version;
-                self.refuse(now_ms, conn, error.reason());
-            }
-            // MQTT-3.1.2-1 [3.1.1]: anything else is just closed.
-            _ => self.shut(now_ms, conn, CloseHow::Now),
-        }
-    }
-
-    /// CONNACK with a reason why not, and the end.
-    pub(super) fn refuse(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
-        let version = self.clients.conns[conn.index()].version;
-        self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client {client} refused: {}.", reason.name())
-        });
-        self.clients.reply(conn, |out| {
-            ConnackOut {
-                reason,
-                ..ConnackOut::default()
-            }
-            .encode(version, out)
-        });
-        if self.clients.replies_to == conn {
-            self.clients.flush_replies();
-        }
-        self.shut(now_ms, conn, CloseHow::Flush);
     }
 
     /// What speaks against a CONNECT that is in order as a packet.
@@ -210,7 +167,7 @@ impl Broker {
         loop {
             let (high, low) = (self.clients.next_unique(), self.clients.next_unique());
             let prefix = &self.clients.listener(conn).auto_id_prefix;
-            let id = format!("{prefix}{high:016X}{low:016X}");
+            let id = format!("{prefix}{}", like_uuid(high, low));
             if home(&id, self.clients.shards) == self.clients.shard
                 && self.clients.find_session(&id).is_none()
             {
@@ -279,9 +236,6 @@ impl Broker {
             }
         }
         if let Some(old) = self.clients.conn_of(session) {
-            self.clients.log_client(LogKind::Notice, old, |client| {
-                format!("Client {client} already connected, closing old connection.")
-            });
             self.disconnect(now_ms, old, ReasonCode::SESSION_TAKEN_OVER);
         }
         // MQTT 5, 3.1.3.2.2: a client that is back before its will was due takes it back, whatever it asks for next.
@@ -443,14 +397,9 @@ impl Broker {
             return;
         }
         let address = PeerName(self.clients.conns[conn.index()].peer().address);
-        // As Mosquitto prints it: p1, p2 and p5.
-        let version = match connect.version {
-            Version::V31 => 1,
-            Version::V311 => 2,
-            Version::V5 => 5,
-        };
+        let version = connect.version as u8;
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
-        let user = user_name(connect).map(|user| format!(", u'{user}'"));
+        let user = user_name(connect).map(|user| format!(", u'{}'", Name(user)));
         let user = user.unwrap_or_default();
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!(
@@ -555,6 +504,13 @@ pub(super) fn named<'a>(connect: Connect<'a>, certified: Option<&'a str>) -> Con
 /// The user name; an empty one is none, as in Mosquitto.
 pub(super) fn user_name<'a>(connect: &Connect<'a>) -> Option<&'a str> {
     connect.username.filter(|user| !user.is_empty())
+}
+
+/// In the form of a UUID, as Mosquitto writes it.
+fn like_uuid(high: u64, low: u64) -> String {
+    let (first, second, third) = (high >> 32, high >> 16 & 0xFFFF, high & 0xFFFF);
+    let (fourth, fifth) = (low >> 48, low & 0xFFFF_FFFF_FFFF);
+    format!("{first:08X}-{second:04X}-{third:04X}-{fourth:04X}-{fifth:012X}")
 }
 
 /// Whether the configuration bounds the keep alive (its default does not).

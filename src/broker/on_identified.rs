@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::Broker;
 use super::effect::Peer;
-use super::settings::LogKind;
+use crate::escape::Name;
 use crate::ids::ConnId;
 
 /// User names of connections that have one.
@@ -91,9 +91,8 @@ impl Broker {
 
     /// The transport of a client cannot go on, for this reason; `on_eof` follows.
     pub fn on_transport_failed(&mut self, conn: ConnId, reason: &str) {
-        self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client {client} disconnected: {reason}.")
-        });
+        // The reason may have words of the peer.
+        self.clients.log_end_anyhow(conn, &Name(reason).to_string());
     }
 }
 

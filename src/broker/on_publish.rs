@@ -182,7 +182,7 @@ impl Broker {
     ) -> Result<(), ReasonCode> {
         let limit = self.clients.settings.message_size_limit;
         if limit > 0 && publish.payload.len() > limit as usize {
-            self.clients.counters.publish_dropped += 1;
+            self.clients.counters.publish_oversize += 1;
             return Err(ReasonCode::QUOTA_EXCEEDED); // an acknowledgement knows no 0x95
         }
         let session = self.clients.session_of(conn);

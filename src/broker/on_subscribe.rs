@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::Broker;
 use super::interest::Waiter;
 use super::settings::LogKind;
+use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::{
@@ -71,7 +72,7 @@ impl Broker {
                 return self.protocol_error(now_ms, conn, reason);
             }
             self.clients.log_client(LogKind::Subscribe, conn, |client| {
-                format!("{client} {} {filter}", options.qos as u8)
+                format!("{client} {} {}", options.qos as u8, Name(filter))
             });
         }
         self.subscribe_step_done(now_ms, ticket);
@@ -346,7 +347,7 @@ impl Broker {
             });
             self.clients
                 .log_client(LogKind::Unsubscribe, conn, |client| {
-                    format!("{client} {filter}")
+                    format!("{client} {}", Name(filter))
                 });
         }
         let version: Version = self.clients.conns[conn.index()].version;

@@ -3,7 +3,6 @@
 use super::Broker;
 use super::clients::Stage;
 use super::effect::CloseHow;
-use super::settings::LogKind;
 use super::timers::{Owner, TICK_MS};
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
@@ -22,7 +21,9 @@ impl Broker {
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
         let lookup = self.replays.next_lookup_ms();
         let look = self.next_pressure_look_ms();
-        [self.clients.timers.next_ms(), sweep, retained, lookup, look]
+        let refusals = self.refusals.due_ms();
+        let timers = self.clients.timers.next_ms();
+        [timers, sweep, retained, lookup, look, refusals]
             .into_iter()
             .flatten()
             .min()
@@ -41,6 +42,7 @@ impl Broker {
         }
         self.go_on(now_ms);
         self.run_lookups(now_ms);
+        self.tell_of_unsaid_refusals(now_ms);
         if now_ms >= self.drain.next_stall_sweep_ms {
             self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
             self.close_stalled(now_ms);
@@ -81,23 +83,15 @@ impl Broker {
         match entry.stage {
             Stage::Closing => self.clients.close(conn, CloseHow::Now),
             Stage::Verifying => {
-                self.clients.log_client(LogKind::Notice, conn, |client| {
-                    format!("The password of {client} was not checked in time, closing.")
-                });
+                self.clients
+                    .log_end(conn, "its password was not checked in time");
                 self.shut(now_ms, conn, CloseHow::Now);
             }
             Stage::Connecting => {
-                self.clients.log_client(LogKind::Notice, conn, |client| {
-                    format!("Client {client} sent no CONNECT in time, closing.")
-                });
+                self.clients.log_end(conn, "exceeded timeout");
                 self.shut(now_ms, conn, CloseHow::Now);
             }
-            _ => {
-                self.clients.log_client(LogKind::Notice, conn, |client| {
-                    format!("Client {client} has exceeded timeout, disconnecting.")
-                });
-                self.disconnect(now_ms, conn, ReasonCode::KEEP_ALIVE_TIMEOUT);
-            }
+            _ => self.disconnect(now_ms, conn, ReasonCode::KEEP_ALIVE_TIMEOUT),
         }
     }
 
@@ -147,12 +141,9 @@ impl Broker {
                 continue;
             }
             self.clients.counters.stalled += 1;
-            self.clients.log_client(LogKind::Notice, conn, |client| {
-                format!(
-                    "Client {client} has taken nothing for {} s, closing.",
-                    limits::STALL_MS_MAX / 1000
-                )
-            });
+            let seconds = limits::STALL_MS_MAX / 1000;
+            let why = format!("it has taken nothing for {seconds} s");
+            self.clients.log_end(conn, &why);
             self.detach(now_ms, conn, true);
             self.shut(now_ms, conn, CloseHow::Now);
         }

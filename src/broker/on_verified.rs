@@ -79,7 +79,7 @@ impl Broker {
         passwords: Arc<Passwords>,
     ) {
         let (Some(user), Some(password)) = (user_name(connect), connect.password) else {
-            return self.refuse(now_ms, conn, ReasonCode::NOT_AUTHORIZED);
+            return self.refuse_connect(now_ms, conn, connect, ReasonCode::NOT_AUTHORIZED);
         };
         let address = self.address(conn);
         let verifying = &mut self.verifying;
@@ -116,6 +116,7 @@ impl Broker {
         };
         if !fits {
             self.clients.counters.protocol_errors += 1;
+            self.clients.log_end(conn, "oversize packet");
             self.shut(now_ms, conn, CloseHow::Now);
         }
         self.end_event(now_ms);
@@ -133,12 +134,16 @@ impl Broker {
         };
         self.clients.conns[conn.index()].stage = Stage::Connecting;
         self.clients.replies_to = conn;
-        match verdict {
-            _ if self.is_draining() => self.refuse(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN),
-            Verdict::Right => self.admit_verified(now_ms, conn, &admission),
+        let refusal = match verdict {
+            _ if self.is_draining() => Some(ReasonCode::SERVER_SHUTTING_DOWN),
+            Verdict::Right => None,
             // As Mosquitto answers: the same as to a client without a name that would need one.
-            Verdict::Wrong => self.refuse(now_ms, conn, ReasonCode::NOT_AUTHORIZED),
-            Verdict::Busy => self.refuse(now_ms, conn, ReasonCode::QUOTA_EXCEEDED),
+            Verdict::Wrong => Some(ReasonCode::NOT_AUTHORIZED),
+            Verdict::Busy => Some(ReasonCode::QUOTA_EXCEEDED),
+        };
+        match refusal {
+            None => self.admit_verified(now_ms, conn, &admission),
+            Some(reason) => self.refuse_admission(now_ms, conn, &admission, reason),
         }
         self.clients.flush_replies();
         self.clients.replies_to = ConnId(NONE);

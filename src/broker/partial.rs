@@ -156,7 +156,7 @@ impl Broker {
     fn give_up_packet(&mut self, now_ms: u64, conn: ConnId) {
         self.clients.counters.packets_too_slow += 1;
         self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client {client} sends a packet too slowly, closing.")
+            format!("{client} sends a packet too slowly.")
         });
         self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
     }

@@ -180,12 +180,13 @@ impl Broker {
     fn shed_connection(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
         self.clients.counters.shed += 1;
         self.clients.log_client(LogKind::Warning, conn, |client| {
-            format!("Client {client} holds {bytes} bytes while memory is short, closing.")
+            format!("{client} holds {bytes} bytes while memory is short, and is closed.")
         });
         // Whoever takes nothing does not take a goodbye either, and what waits for it is what has to go.
         if self.clients.out.pending(conn) == 0 {
             return self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
         }
+        self.clients.log_end(conn, "out of memory");
         self.detach(now_ms, conn, true);
         self.shut(now_ms, conn, CloseHow::Now);
     }

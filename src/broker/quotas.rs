@@ -13,6 +13,7 @@ use super::effect::{CloseCause, Effect};
 use super::on_connect::user_name;
 use super::settings::{LogKind, Quotas};
 use super::timers::{TICK_MS, tick};
+use crate::escape::Name;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{AckKind, Connect, PacketType, Publish, QoS, ReasonCode, Version, topic};
@@ -146,7 +147,6 @@ impl Broker {
     /// PUBREC; where there is no such answer, the connection ends, as it does in Mosquitto. (MQTT 5, 3.4.2.1.)
     #[cold]
     pub(super) fn refuse_topic(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
-        self.clients.counters.publish_dropped += 1;
         self.clients.counters.topics_refused += 1;
         self.clients.log_refusal(now_ms, conn, |client| {
             format!("{client} may not publish to a topic of that length or depth.")
@@ -199,6 +199,7 @@ impl Broker {
         let filter: String = filter.chars().take(shown).collect();
         self.clients.log_refusal(now_ms, conn, |client| {
             let reason = reason.name();
+            let filter = Name(&filter);
             format!("{client} may not subscribe to '{filter}': {reason}.")
         });
     }

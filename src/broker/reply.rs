@@ -5,7 +5,9 @@
 
 use super::clients::{Clients, Stage};
 use super::on_identified::PeerName;
+use super::refusals::ended;
 use super::settings::LogKind;
+use crate::escape::Name;
 use crate::ids::ConnId;
 
 impl Clients {
@@ -44,9 +46,31 @@ impl Clients {
         }
         let entry = &self.conns[conn.index()];
         let name = match self.sessions.get(entry.session as usize) {
-            Some(Some(session)) => session.client_id.to_string(),
+            Some(Some(session)) => Name(&session.client_id).to_string(),
             _ => PeerName(entry.peer().address).to_string(),
         };
         self.log(kind, || text(&name));
+    }
+
+    /// Writes the line about the end of a connection, which still has its session; without a reason, of one whose client
+    /// said goodbye.
+    pub fn log_end(&mut self, conn: ConnId, why: &str) {
+        if self.settings.connection_messages {
+            self.log_end_anyhow(conn, why);
+        }
+    }
+
+    /// The same where comings and goings are not wanted: for ends that somebody has to see to.
+    pub fn log_end_anyhow(&mut self, conn: ConnId, why: &str) {
+        if !self.settings.log.has(LogKind::Notice) {
+            return;
+        }
+        let entry = &self.conns[conn.index()];
+        let id = match self.sessions.get(entry.session as usize) {
+            Some(Some(session)) => &*session.client_id,
+            _ => "",
+        };
+        let text = ended(id, &PeerName(entry.peer().address), why);
+        self.log(LogKind::Notice, || text);
     }
 }

@@ -184,6 +184,11 @@ impl LogMask {
     /// Everything (`-v`, `log_type all`).
     pub const ALL: LogMask = LogMask(0x1ff);
 
+    /// These kinds and another one.
+    pub const fn with(self, kind: LogKind) -> LogMask {
+        LogMask(self.0 | kind as u16)
+    }
+
     /// Whether lines of this kind are wanted.
     #[inline]
     pub fn has(self, kind: LogKind) -> bool {

@@ -17,6 +17,7 @@ use super::effect::MeshMessage;
 use super::settings::LogKind;
 use super::{Broker, PLACEMENT_SEED};
 use crate::budget::{Account, Cut, Holdings, Party, Rung};
+use crate::escape::Name;
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
@@ -325,6 +326,7 @@ impl Clients {
         };
         let client_id = entry.client_id.clone();
         self.log(LogKind::Warning, || {
+            let client_id = Name(&client_id);
             format!(
                 "{client_id} holds more than its share of the memory for messages that wait: its oldest {dropped} \
                  ({bytes} bytes) are dropped."

@@ -8,6 +8,7 @@ mod memory;
 mod passed_over;
 mod passwords;
 mod quotas;
+mod refusals;
 mod replay;
 mod resend;
 mod rights;

@@ -8,7 +8,7 @@ use crate::limits;
 pub struct Wishes {
     /// Shards of the process.
     pub shards: u8,
-    /// Bytes of receive buffers, rings and arenas of one shard.
+    /// Bytes of receive buffers, rings and arenas of one shard; lines of the log that wait come on top.
     pub shard_bytes: u64,
     /// Bytes of the mesh's rings, over all shards.
     pub mesh_bytes: u64,
@@ -39,7 +39,8 @@ impl Wishes {
     fn fixed(&self) -> [u64; Account::COUNT] {
         let mut limits = [0; Account::COUNT];
         limits[Account::Program as usize] = limits::PROGRAM_BYTES;
-        limits[Account::Buffers as usize] = self.shard_bytes * u64::from(self.shards);
+        limits[Account::Buffers as usize] =
+            self.shard_bytes * u64::from(self.shards) + limits::LOG_WAITING_BYTES_MAX;
         limits[Account::Mesh as usize] =
             self.mesh_bytes + limits::MESH_WAITING_BYTES_MIN * self.meshed();
         for (limit, size) in limits.iter_mut().zip(self.sizes) {

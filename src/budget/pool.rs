@@ -24,6 +24,12 @@ pub struct Pool {
     pieces: [i64; Account::COUNT],
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pool({} bytes)", self.total())
+    }
+}
+
 impl Pool {
     /// Everything is free.
     pub fn new(plan: &Plan, shards: u8) -> Pool {
@@ -112,15 +118,15 @@ impl Pool {
             .is_ok()
     }
 
-    /// Leases so much, whether it is there or not.
-    pub(super) fn force(&self, account: Account, bytes: i64) {
+    /// Leases so much, whether it is there or not. For what is no shard's; a shard has a lease.
+    pub fn force(&self, account: Account, bytes: i64) {
         self.places[account as usize]
             .free
             .fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Takes back what was leased.
-    pub(super) fn give(&self, account: Account, bytes: i64) {
+    pub fn give(&self, account: Account, bytes: i64) {
         self.places[account as usize]
             .free
             .fetch_add(bytes, Ordering::Relaxed);

@@ -71,7 +71,8 @@ fn sizes_without_measure_are_too_much() {
     assert_eq!(plan.limit(Account::Backlog), 0);
     // What does not grow is there whatever somebody wishes.
     assert_eq!(plan.limit(Account::Program), limits::PROGRAM_BYTES);
-    assert_eq!(sum(&plan), limits::PROGRAM_BYTES + (2 << 20) + (1 << 20));
+    let buffers = (2 << 20) + limits::LOG_WAITING_BYTES_MAX;
+    assert_eq!(sum(&plan), limits::PROGRAM_BYTES + buffers + (1 << 20));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use glommio::timer;
 
 use super::log::Log;
 use crate::broker::{Lag, LogKind};
+use crate::escape::Name;
 use crate::limits;
 use crate::shard::{ShardCommand, ShardHandle};
 
@@ -37,7 +38,7 @@ pub fn tell(log: &Log, slowest: &[Lag]) {
         let text = format!(
             "SIGUSR2: slowest {}: {} has {} bytes waiting, some {} messages, and has taken nothing for {} s{policy}.",
             rank + 1,
-            lag.client,
+            Name(&lag.client),
             lag.bytes,
             lag.messages,
             lag.seconds,

@@ -57,7 +57,7 @@ fn written(name: &str, configured: &Configured, wanted: LogMask) -> String {
     let writer = LogWriter::open(&configured).unwrap();
     let log = writer.start(receiver, wanted).unwrap();
     let (kind, text) = (LogKind::Notice, String::from("from a shard"));
-    lines.send(LogLine { kind, text }).unwrap();
+    lines.send(LogLine::free(kind, text)).unwrap();
     drop(lines);
     log.write(LogKind::Information, "own".into());
     log.finish();

@@ -127,7 +127,7 @@ fn tell_of_start(config: &Config, opened: &Opened, (log, wanted): (&Sender<LogLi
     let all = lines.chain(warnings);
     for (kind, text) in all.filter(|(kind, _)| wanted.has(*kind)) {
         // There is room for many more at the start.
-        let _ = log.try_send(LogLine { kind, text });
+        let _ = log.try_send(LogLine::free(kind, text));
     }
 }
 

@@ -151,7 +151,7 @@ impl Start {
                 self.config.id.0, self.cpu
             );
             let kind = LogKind::Warning;
-            let _ = self.config.log.try_send(LogLine { kind, text });
+            let _ = self.config.log.try_send(LogLine::free(kind, text));
         }
     }
 }

@@ -25,6 +25,7 @@ mod handover;
 mod handshake;
 mod inherited;
 mod loans;
+mod log;
 mod memory;
 mod mesh_side;
 mod metrics;
@@ -47,7 +48,6 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
 
-use crate::broker::LogKind;
 use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
@@ -61,6 +61,7 @@ pub use error::ShardError;
 pub use handover::ShardMessage;
 pub use handshake::{Handshake, Handshakes, Shaken};
 pub use inherited::inherited;
+pub use log::{LogLine, LogRoom};
 pub use memory::give_free_memory_back;
 pub use metrics::{Metric, Metrics};
 pub use shared::{Listener, Shared};
@@ -75,15 +76,6 @@ use mesh_side::MeshSide;
 use overload::Overload;
 use send::SendArena;
 use transports::Transports;
-
-/// A log line on its way to the log writer, which puts the time in front.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// Its kind.
-    pub kind: LogKind,
-    /// The text, without a newline.
-    pub text: String,
-}
 
 /// What a shard is made of, besides its brain.
 pub struct ShardConfig {
@@ -248,13 +240,6 @@ impl<B: Brain> Shard<B> {
         // Nobody is to wake what has ended.
         self.shared.set_ring(self.id, -1);
         Ok(())
-    }
-
-    /// Sends a log line, unless the writer is so far behind that it has to be dropped.
-    fn log(&mut self, kind: LogKind, text: String) {
-        if self.log.try_send(LogLine { kind, text }).is_err() {
-            self.metrics.add(Metric::LogDropped, 1);
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ids::ShardId;
 use crate::transport;
 
 use super::board::Board;
+use super::log::LogRoom;
 use super::sources::Sources;
 
 /// A configured listener: its listening sockets (one per address), from which all shards accept.
@@ -122,6 +123,7 @@ pub struct Shared {
     tls: Bounded,
     sources: Sources,
     pool: Arc<Pool>,
+    log_room: LogRoom,
     /// By shard; -1 until the shard has been created.
     rings: Box<[AtomicI32]>,
     boards: Box<[Board]>,
@@ -143,6 +145,7 @@ impl Shared {
             open: Bounded::new(connections_max),
             tls: Bounded::new(None),
             sources: Sources::default(),
+            log_room: LogRoom::new(pool.clone()),
             pool,
             rings: (0..shards).map(|_| AtomicI32::new(-1)).collect(),
             boards: (0..shards).map(|_| Board::new()).collect(),
@@ -154,6 +157,11 @@ impl Shared {
     /// How many shards there are.
     pub fn shards(&self) -> u8 {
         self.rings.len() as u8
+    }
+
+    /// Room for log lines that wait.
+    pub fn log_room(&self) -> &LogRoom {
+        &self.log_room
     }
 
     /// Connections open, on all shards together.

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::broker::LogKind;
+use crate::escape::{self, one_line};
 use crate::limits;
 
 /// Whole seconds since 1970.
@@ -40,31 +41,15 @@ pub fn level(kind: LogKind) -> &'static str {
     }
 }
 
-/// The text on one line: whoever names himself with control characters cannot make up lines of the log.
-pub fn one_line(text: &str) -> String {
-    let is_odd = |letter: char| letter.is_control() && letter != '\t';
-    if !text.contains(is_odd) {
-        return text.into();
-    }
-    let mut line = String::with_capacity(text.len() + 8);
-    for letter in text.chars() {
-        match is_odd(letter) {
-            true => line.extend(letter.escape_default()),
-            false => line.push(letter),
-        }
-    }
-    line
-}
-
 /// One JSON object: `time` (RFC 3339, UTC, milliseconds), `level` and `message`.
 pub fn json(kind: LogKind, text: &str) -> String {
     let now = jiff::Timestamp::now();
-    serde_json::json!({
+    let object = serde_json::json!({
         "time": format!("{now:.3}"),
         "level": level(kind),
         "message": text,
-    })
-    .to_string()
+    });
+    escape::json(&object.to_string()).into_owned()
 }
 
 /// How lines look, as configured.
@@ -82,7 +67,7 @@ impl Shape {
     pub fn line(&self, kind: LogKind, text: &str, now_s: u64) -> String {
         match (self.json, self.timestamp, &self.time_format) {
             (true, _, _) => json(kind, text),
-            (_, false, _) => one_line(text),
+            (_, false, _) => one_line(text).into_owned(),
             (_, _, None) => format!("{now_s}: {}", one_line(text)),
             (_, _, Some(format)) => {
                 let time = format_time(format, now_s);

@@ -59,6 +59,8 @@ pub struct Log {
     wanted: LogMask,
     /// Lines that found no room.
     lost: Arc<AtomicU64>,
+    /// Where lines that wait are charged.
+    shared: Option<Arc<Shared>>,
     thread: JoinHandle<()>,
 }
 
@@ -130,6 +132,7 @@ impl LogWriter {
     pub fn start(mut self, mut lines: Receiver<LogLine>, wanted: LogMask) -> io::Result<Log> {
         let (requests, incoming) = bounded(limits::LOG_LINES);
         let lost = self.losses.own.clone();
+        let shared = self.losses.shared.clone();
         let thread = std::thread::Builder::new()
             .name("log".into())
             .spawn(move || {
@@ -167,6 +170,7 @@ impl LogWriter {
             requests,
             wanted,
             lost,
+            shared,
             thread,
         })
     }
@@ -242,8 +246,12 @@ impl Log {
     /// Writes a line of the control thread's own.
     pub fn write(&self, kind: LogKind, text: String) {
         if self.wanted.has(kind) {
-            let line = Request::Line(LogLine { kind, text });
-            if self.requests.try_send(line).is_err() {
+            let line = match &self.shared {
+                Some(shared) => shared.log_room().line(kind, text),
+                None => Some(LogLine::free(kind, text)),
+            };
+            let sent = line.map(|line| self.requests.try_send(Request::Line(line)));
+            if !matches!(sent, Some(Ok(()))) {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
         }

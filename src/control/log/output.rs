@@ -13,6 +13,7 @@ use super::sink::Sink;
 use super::sockets::{self, Datagrams};
 use crate::broker::LogKind;
 use crate::config::LogDestination;
+use crate::escape::one_line;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message};
 use crate::shard::{ShardCommand, ShardHandle, Shared};
@@ -98,7 +99,7 @@ impl Output {
             Output::Journal(socket) => socket.deliver(line.kind, line.text, |kind, text| {
                 let text = match shape.json {
                     true => format::json(kind, text),
-                    false => format::one_line(text),
+                    false => one_line(text).into_owned(),
                 };
                 sockets::journal_datagram(kind, &text)
             }),

@@ -2,15 +2,16 @@
 
 use super::format::{self, Rate};
 use super::*;
+use crate::escape::one_line;
 
 #[test]
 fn nobody_makes_up_lines_of_the_log() {
-    let odd = "Client a\n1: faked\u{1b}[2J disconnected.";
-    let line = format::one_line(odd);
-    assert_eq!(line, "Client a\\n1: faked\\u{1b}[2J disconnected.");
-    assert_eq!(format::one_line("\tas it was"), "\tas it was");
+    let odd = "Client a\n1: faked\u{1b}[2J \u{202e}disconnected.";
+    let line = one_line(odd);
+    assert_eq!(line, "Client a\\n1: faked\\u{1b}[2J \\u{202e}disconnected.");
+    assert_eq!(one_line("\tas it was"), "\tas it was");
     let json = format::json(LogKind::Notice, odd);
-    assert!(!json.contains('\n'));
+    assert!(!json.contains('\n') && json.is_ascii());
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["message"], odd);
     assert_eq!(value["level"], "notice");
