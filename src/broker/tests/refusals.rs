@@ -7,7 +7,7 @@ use crate::limits;
 fn closed(log: LogMask) -> World {
     let listener = ListenerSettings {
         allow_anonymous: false,
-        passwords: Some(Arc::new(crate::access::Passwords::parse(b"").unwrap().0)),
+        passwords: Some(Arc::new(crate::access::Passwords::parse(b"").0)),
         ..ListenerSettings::default()
     };
     World::new(Settings {
