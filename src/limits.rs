@@ -171,8 +171,23 @@ pub const HANDSHAKE_THREADS_MAX: usize = 4;
 /// Bytes that a TLS connection is counted with: some 5.2 KiB when it is idle, and records that are not whole now and then.
 pub const TLS_CONNECTION_BYTES: u64 = 10 << 10;
 
-/// Bytes of a PROXY header: version 1 has 107 at most, version 2 may carry what the proxy knows besides.
+/// Certificates of CAs between a peer's and one that is trusted, at most: as many as webpki follows.
+pub const CERTIFICATE_PATH_MAX: usize = 6;
+
+/// Certificates that a peer sends beside its own, of which more are not looked at.
+pub const CERTIFICATES_SENT_MAX: usize = 16;
+
+/// Signatures that are checked for one peer's certificate, at most: some 50 microseconds each.
+pub const CERTIFICATE_SIGNATURES_MAX: u32 = 32;
+
+/// Seconds before the end of a certificate from which on it is said: time to get another one.
+pub const CERTIFICATE_WARNING_S: i64 = 14 * 24 * 3600;
+
+/// Bytes of a PROXY header of version 2, which may carry what the proxy knows besides addresses.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
+/// Bytes of a PROXY header of version 1, a line, with its end (2.1 of the protocol).
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
 
 /// Bytes of a WebSocket upgrade request, where websockets_headers_size does not say otherwise: what browsers send with
 /// some cookies.

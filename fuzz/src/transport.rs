@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use firehose::limits;
-use firehose::transport::proxy::Header;
+use firehose::transport::proxy::{Header, Rules};
+use firehose::transport::tls::judge_any;
 use firehose::transport::websocket::{Options, Progress, WebSocket};
 
 const REQUEST: &[u8] =
@@ -81,7 +82,8 @@ pub fn upgrade(bytes: &[u8]) {
     assert_eq!(whole, pieces);
 }
 
-/// A PROXY header: whole and in pieces, the same address and the same rest.
+/// A PROXY header: whole and in pieces, it tells the same, and the rest is the same. Whom the strictest rules let in
+/// others let in too, and a name is a verified client's.
 pub fn proxy(bytes: &[u8]) {
     let Some((size, bytes)) = split(bytes) else {
         return;
@@ -92,11 +94,11 @@ pub fn proxy(bytes: &[u8]) {
         for piece in bytes.chunks(size) {
             match header.receive(piece) {
                 Ok(None) => before += piece.len(),
-                Ok(Some((used, source))) => {
+                Ok(Some((used, told))) => {
                     assert!(used <= piece.len());
                     let end = before + used;
                     assert!(end <= limits::PROXY_HEADER_BYTES_MAX);
-                    return Ok(Some((end, source)));
+                    return Ok(Some((end, told)));
                 }
                 Err(failure) => return Err(failure),
             }
@@ -104,4 +106,44 @@ pub fn proxy(bytes: &[u8]) {
         Ok(None)
     });
     assert_eq!(whole, pieces);
+    let Ok(Some((_, told))) = whole else {
+        return;
+    };
+    let strict = Rules {
+        needs_tls: true,
+        needs_certificate: true,
+        is_named: true,
+    };
+    assert!(Rules::default().admit(&told).is_ok());
+    if strict.admit(&told).is_ok() && !told.is_local {
+        assert!(
+            told.tls
+                .as_ref()
+                .is_some_and(|tls| tls.is_used && tls.has_certificate)
+        );
+    }
+    let named = Rules {
+        is_named: true,
+        ..Rules::default()
+    };
+    if let Ok(Some(_)) = named.admit(&told) {
+        assert!(strict.admit(&told).is_ok());
+    }
+}
+
+/// Certificates, each behind its length in two bytes: a client's, one that is trusted, and what came along. Nothing of it
+/// ends the program, and without somebody who is trusted nobody is let in.
+pub fn certificates(bytes: &[u8]) {
+    let (mut parts, mut rest) = (Vec::new(), bytes);
+    while let Some((head, behind)) = rest.split_first_chunk::<2>() {
+        let len = usize::from(u16::from_be_bytes(*head)).min(behind.len());
+        let (part, behind) = behind.split_at(len);
+        parts.push(part);
+        rest = behind;
+    }
+    let [leaf, anchor, others @ ..] = &parts[..] else {
+        return;
+    };
+    judge_any(&[anchor], leaf, others);
+    assert!(!judge_any(&[], leaf, others));
 }

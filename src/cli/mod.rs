@@ -55,6 +55,9 @@ pub fn run(
                     eprintln!("firehose: warning: {warning}");
                 }
                 if options.test_config {
+                    for note in &config.certificates {
+                        eprintln!("firehose: warning: {note}");
+                    }
                     return test_config(&config, &effective, options.config.as_deref());
                 }
                 let load = move |before: &Config| {

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::effective::{self, Effective};
 use super::error::{ConfigError, Location, Misdeed, Warning};
@@ -17,7 +18,8 @@ use super::line::{self, Line};
 use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
 use super::options::OPTIONS;
 use super::suggest;
-use super::{Config, PORT_DEFAULT, transport};
+use super::tls::Remark;
+use super::{CertificateNote, Config, PORT_DEFAULT, transport};
 use crate::broker::ListenerSettings;
 use crate::limits::WEBSOCKET_HEADERS_BYTES;
 use crate::transport::websocket;
@@ -70,7 +72,7 @@ pub(super) fn load(
     builder.before = before.cloned().unwrap_or_default();
     builder.read(path)?;
     let effective = std::mem::take(&mut builder.effective);
-    let (config, warnings) = builder.finish()?;
+    let (config, warnings) = builder.finish(&effective)?;
     Ok((config, warnings, effective))
 }
 
@@ -313,7 +315,7 @@ impl Builder {
     }
 
     /// Applies what follows from options together.
-    fn finish(mut self) -> Result<(Config, Vec<Warning>), ConfigError> {
+    fn finish(mut self, effective: &Effective) -> Result<(Config, Vec<Warning>), ConfigError> {
         if let Some(log_types) = self.globals.log_types {
             self.globals.config.settings.log = log_types;
         }
@@ -328,23 +330,26 @@ impl Builder {
         let headers = self.globals.websocket_headers;
         let before = self.before;
         let mut config = self.globals.config;
-        config
-            .memory
-            .check()
-            .map_err(|misdeed| ConfigError { at: None, misdeed })?;
+        config.memory.check().map_err(|misdeed| ConfigError {
+            at: effective.location("memory_account", Place::Broker, usize::MAX),
+            misdeed,
+        })?;
         config.local_only = !self.remote;
         if config.local_only {
             let mut draft = self.default.unwrap_or_default();
-            draft.finish_transport(headers, (&before, &mut config.files), &mut self.warnings)?;
+            let files = (&before, &mut config.files);
+            let said = draft.finish_transport(headers, files, (effective, Place::Default))?;
+            said.tell(&mut self.warnings, &mut config.certificates);
             let settings = draft.granted(&security, true);
             config.listen_locally(&[PORT_DEFAULT], &settings, &draft.socket);
         } else {
-            for mut draft in self.listeners.into_iter().chain(self.default) {
-                draft.finish_transport(
-                    headers,
-                    (&before, &mut config.files),
-                    &mut self.warnings,
-                )?;
+            let places = (0..self.listeners.len()).map(Place::Listener);
+            let drafts = places.zip(self.listeners);
+            let default = self.default.map(|draft| (Place::Default, draft));
+            for (place, mut draft) in drafts.chain(default) {
+                let files = (&before, &mut config.files);
+                let said = draft.finish_transport(headers, files, (effective, place))?;
+                said.tell(&mut self.warnings, &mut config.certificates);
                 config
                     .settings
                     .listeners
@@ -376,13 +381,14 @@ impl Builder {
 }
 
 impl ListenerDraft {
-    /// What its connections speak below MQTT; reads the certificates that its options name.
+    /// What its connections speak below MQTT; reads the certificates that its options name. `lines`: where its options
+    /// stand.
     fn finish_transport(
         &mut self,
         headers: Option<usize>,
         (before, files): (&Files, &mut Files),
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(), ConfigError> {
+        (lines, place): (&Effective, Place),
+    ) -> Result<Said, ConfigError> {
         self.settings.says_goodbye = self.websocket;
         self.socket.transport.websocket = self.websocket.then(|| {
             Arc::new(websocket::Options {
@@ -390,33 +396,36 @@ impl ListenerDraft {
                 headers_bytes_max: headers.unwrap_or(WEBSOCKET_HEADERS_BYTES),
             })
         });
-        let at = self.socket.at.clone();
+        let at = |option, nth| {
+            let line = lines.location(option, place, nth);
+            line.or_else(|| self.socket.at.clone())
+        };
+        let now_s = now_s();
         let finished = self
             .tls
-            .finish()
-            .or_else(|misdeed| before.instead_of_tls(&self.tls, misdeed));
-        let (server, notes) = finished.map_err(|misdeed| ConfigError {
-            at: at.clone(),
-            misdeed,
+            .finish(self.is_proxied, now_s)
+            .or_else(|blamed| before.instead_of_tls(&self.tls, blamed, (self.is_proxied, now_s)));
+        let finished = finished.map_err(|blamed| ConfigError {
+            at: at(blamed.option, blamed.nth),
+            misdeed: blamed.misdeed,
         })?;
+        let said = finished.remarks.into_iter().map(|remark| {
+            let at = at(remark.option, remark.nth);
+            (at, remark)
+        });
+        let said = Said(said.collect());
+        let has_tls = finished.server.is_some();
         self.settings.records = match self.records {
-            Some(records) if server.is_some() => records,
-            _ => transport::records_by_default(server.is_some(), self.websocket),
+            Some(records) if has_tls => records,
+            _ => transport::records_by_default(has_tls, self.websocket),
         };
-        if let Some(server) = &server {
+        if let Some(server) = &finished.server {
             files.note_tls(&self.tls, server);
         }
-        self.socket.transport.tls = server;
+        self.socket.transport.tls = finished.server;
+        self.socket.transport.proxy = finished.proxy;
         self.settings.identity_from_certificate = self.tls.by_identity || self.tls.by_subject;
-        if let Some(at) = at {
-            let warning = |text| Warning {
-                at: at.clone(),
-                option: "listener".into(),
-                text,
-            };
-            warnings.extend(notes.into_iter().map(warning));
-        }
-        Ok(())
+        Ok(said)
     }
 
     /// What the listener grants: what it says for itself, else what holds for all, else what is usual.
@@ -445,6 +454,35 @@ impl ListenerDraft {
         granted.acl = own.acl.as_ref().or(all.acl.as_ref()).cloned();
         granted
     }
+}
+
+/// What is to be said of a listener's options, and where they stand.
+struct Said(Vec<(Option<Location>, Remark)>);
+
+impl Said {
+    fn tell(self, warnings: &mut Vec<Warning>, certificates: &mut Vec<CertificateNote>) {
+        for (at, remark) in self.0 {
+            match (remark.certificate, at) {
+                (Some(is_urgent), at) => certificates.push(CertificateNote {
+                    at,
+                    text: remark.text,
+                    is_urgent,
+                }),
+                (None, Some(at)) => warnings.push(Warning {
+                    at,
+                    option: remark.option.into(),
+                    text: remark.text,
+                }),
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now_s() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs() as i64)
 }
 
 /// A line whose option has no effect here: a warning, or an error.

@@ -93,6 +93,22 @@ impl Effective {
         });
     }
 
+    /// Where an option was given for somebody: the line with this index among those that have it, else the last.
+    pub(super) fn location(
+        &self,
+        name: &'static str,
+        place: Place,
+        nth: usize,
+    ) -> Option<Location> {
+        let of = |given: &Given| match &given.origin {
+            Origin::Line(at) => Some(at.clone()),
+            _ => None,
+        };
+        let mut all = self.lines_of(name, place).filter_map(of);
+        let last = self.lines_of(name, place).filter_map(of).next_back();
+        all.nth(nth).or(last)
+    }
+
     /// The command line has the last word on an option of the broker's. `flag` is how it is called there.
     pub fn command_line(&mut self, name: &'static str, value: String, flag: &'static str) {
         self.given

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::error::Misdeed;
 use super::line::Line;
 use super::option::{Note, Security};
-use super::tls::TlsDraft;
+use super::tls::{Blamed, Finished, TlsDraft};
 use crate::access::{Acl, Passwords};
 use crate::transport::tls::Server;
 
@@ -75,19 +75,26 @@ impl Files {
         }
     }
 
-    /// The same for what a listener's TLS options ask for, if they are what they were.
+    /// The same for what a listener's TLS options ask for, if they are what they were. `behind_and_now`: whether a proxy
+    /// stands before it, and seconds since 1970.
     ///
     /// # Errors
     /// As `instead`.
     pub(super) fn instead_of_tls(
         &self,
         draft: &TlsDraft,
-        misdeed: Misdeed,
-    ) -> Result<(Option<Arc<Server>>, Vec<String>), Misdeed> {
+        blamed: Blamed,
+        behind_and_now: (bool, i64),
+    ) -> Result<Finished, Blamed> {
         let known = self.tls.iter().find(|(asked, _)| asked == draft);
-        match (forbidden(&misdeed), known) {
-            (Some(_), Some((_, server))) => Ok((Some(server.clone()), vec![stays(&misdeed)])),
-            _ => Err(misdeed),
+        match (forbidden(&blamed.misdeed), known) {
+            (Some(_), Some((_, server))) => {
+                let note = stays(&blamed.misdeed);
+                let mut finished = draft.finish_with(server.clone(), behind_and_now);
+                finished.remark(blamed.option, note);
+                Ok(finished)
+            }
+            _ => Err(blamed),
         }
     }
 }

@@ -17,8 +17,6 @@ pub(super) enum Known {
     Obsolete,
     /// Keeps somebody out.
     Guard,
-    /// Keeps somebody out, unless its value is `false`.
-    GuardIfTrue,
     /// Says where a private key lies: a file in PEM is what is read here.
     KeyForm,
     /// Asks for TLS with pre-shared keys, which will not come.
@@ -32,9 +30,6 @@ impl Known {
             Known::Unsupported => Ok("not supported yet, has no effect"),
             Known::Bridge => Ok("bridges are not supported yet, has no effect"),
             Known::Obsolete => Ok("has no effect, in Mosquitto 2 as here"),
-            Known::GuardIfTrue if matches!(line.words().next(), Some("false" | "0")) => {
-                Ok("not supported yet, and not asked for")
-            }
             Known::KeyForm if line.words().next() == Some("pem") => {
                 Ok("private keys are always read from PEM files")
             }
@@ -42,7 +37,7 @@ impl Known {
                 name,
                 rule: "TLS with pre-shared keys is not spoken here (rustls has none): give clients certificates or passwords",
             }),
-            Known::Guard | Known::GuardIfTrue | Known::KeyForm => Err(Misdeed::WouldOpen { name }),
+            Known::Guard | Known::KeyForm => Err(Misdeed::WouldOpen { name }),
         }
     }
 }
@@ -55,7 +50,7 @@ pub(super) fn find(name: &str) -> Option<(&'static str, Known)> {
         .copied()
 }
 
-use Known::{Bridge, Guard, GuardIfTrue, KeyForm, Obsolete, Psk, Unsupported};
+use Known::{Bridge, Guard, KeyForm, Obsolete, Psk, Unsupported};
 
 /// By subject, in alphabetical order.
 #[rustfmt::skip]
@@ -70,10 +65,8 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     ("plugin_opt_", Guard),
     ("plugin_use", Guard),
     ("psk_file", Psk),
-    // TLS, and the proxy in front of a listener.
+    // TLS.
     ("dhparamfile", Unsupported),
-    ("disable_client_cert_date_checks", Unsupported),
-    ("proxy_protocol_v2_require_tls", GuardIfTrue),
     ("psk_hint", Psk),
     ("tls_engine", Guard),
     ("tls_engine_kpass_sha1", Guard),

@@ -3,7 +3,8 @@
 //! Owns the syntax of the file, the names, ranges and defaults of the options (`options`), the list of what Mosquitto
 //! knows and this broker does not yet (`known`), and what follows from options together (`build`). What leaves this
 //! module is complete: no later layer looks at text, applies a default or checks a range again.
-//! It reads files and nothing else: it opens no socket, resolves no name, and starts no thread.
+//! It reads files, and what time it is where dates are judged, and nothing else: it opens no socket, resolves no name,
+//! and starts no thread.
 //!
 //! Invariants of a `Config`: `settings.listeners` and `sockets` have the same length, are not empty, and entry `i` of
 //! the one belongs to entry `i` of the other (it is `Peer::listener`).
@@ -11,6 +12,7 @@
 mod access;
 mod bounds;
 mod build;
+mod certificates;
 mod cpus;
 mod effective;
 mod error;
@@ -27,6 +29,7 @@ mod tests;
 mod tls;
 mod transport;
 
+pub use certificates::CertificateNote;
 pub use cpus::CpuList;
 pub use effective::Effective;
 pub use error::{ConfigError, Location, Misdeed, Warning};
@@ -58,6 +61,8 @@ pub struct Config {
     pub settings: Settings,
     /// Where to listen: entry `i` belongs to `settings.listeners[i]`.
     pub sockets: Vec<Socket>,
+    /// What the operator should know of the listeners' certificates: told in the log at start and at each reload.
+    pub certificates: Vec<CertificateNote>,
     /// No listener is configured: only clients on this host are served, as Mosquitto 2 does.
     pub local_only: bool,
     /// Connections on all listeners together; `None`: no bound but that of descriptors.
@@ -201,6 +206,7 @@ impl Default for Config {
         let mut config = Config {
             settings: Settings::default(),
             sockets: Vec::new(),
+            certificates: Vec::new(),
             local_only: true,
             global_max_connections: None,
             memory: Memory::default(),

@@ -87,6 +87,8 @@ pub(super) struct ListenerDraft {
     pub security: Security,
     /// What it says about TLS.
     pub tls: TlsDraft,
+    /// `enable_proxy_protocol`.
+    pub is_proxied: bool,
     /// `protocol websockets`.
     pub websocket: bool,
     /// `websockets_origin`, several times.

@@ -106,6 +106,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("websockets_origin", "", Other(transport::origin)),
     global("websockets_headers_size", "4096", Number { min: 0, max: 65_536, set: |g, v| g.websocket_headers = (v > 0).then(|| (v as usize).max(256)) }),
     listener("enable_proxy_protocol", "", Other(transport::proxy_protocol)),
+    listener("proxy_protocol_v2_require_tls", "", Boolean(|l, v| l.tls.proxy_requires_tls = v)),
 
     // TLS.
     global("tls_memory_limit", "", Other(memory::tls_limit)),
@@ -116,6 +117,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("capath", "", Text(|l, v| put(&mut l.tls.capath, v))),
     listener("crlfile", "", Text(|l, v| put(&mut l.tls.crlfile, v))),
     listener("require_certificate", "false", Boolean(|l, v| l.tls.require_certificate = v)),
+    listener("disable_client_cert_date_checks", "false", Boolean(|l, v| l.tls.ignores_dates = v)),
     listener("use_identity_as_username", "false", Boolean(|l, v| l.tls.by_identity = v)),
     listener("use_subject_as_username", "false", Boolean(|l, v| l.tls.by_subject = v)),
     listener("tls_version", "tlsv1.2", Other(tls::version)),

@@ -1,14 +1,17 @@
 //! TLS options of a listener: read as they come, files when all of them are known.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
-use super::access;
 use super::error::Misdeed;
 use super::line::Line;
 use super::option::{ListenerDraft, Note};
-use crate::transport::tls::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server};
+use super::{access, certificates};
+use crate::transport::proxy::Rules;
+use crate::transport::tls::{
+    CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server, Source,
+};
 
 /// What the lines of a listener say about TLS.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +27,9 @@ pub(super) struct TlsDraft {
     pub ciphers: Option<String>,
     pub ciphers_v13: Option<String>,
     pub require_certificate: bool,
+    pub ignores_dates: bool,
+    /// `proxy_protocol_v2_require_tls`.
+    pub proxy_requires_tls: bool,
     pub by_identity: bool,
     pub by_subject: bool,
     pub alpn: Option<String>,
@@ -74,13 +80,111 @@ pub(super) fn certificate(
     }
 }
 
+/// An error, and the line that it is about: the option's, the one with this index where there may be several.
+pub(super) struct Blamed {
+    pub option: &'static str,
+    pub nth: usize,
+    pub misdeed: Misdeed,
+}
+
+/// Something to be said about a line.
+pub(super) struct Remark {
+    pub option: &'static str,
+    pub nth: usize,
+    pub text: String,
+    /// It is about a certificate; whether clients are turned away for it.
+    pub certificate: Option<bool>,
+}
+
+/// What the options of a listener come to.
+#[derive(Default)]
+pub(super) struct Finished {
+    /// `None` for a listener without TLS.
+    pub server: Option<Arc<Server>>,
+    /// `None` for one that no proxy stands before.
+    pub proxy: Option<Rules>,
+    pub remarks: Vec<Remark>,
+}
+
+impl Finished {
+    /// Says something about the first line of an option.
+    pub fn remark(&mut self, option: &'static str, text: impl Into<String>) {
+        self.remarks.push(Remark {
+            option,
+            nth: 0,
+            text: text.into(),
+            certificate: None,
+        });
+    }
+}
+
+/// A certificate and its key; the option that names them, and its how many-th line.
+struct Pair<'a> {
+    chain: &'a Path,
+    key: &'a Path,
+    place: (&'static str, usize),
+    key_place: (&'static str, usize),
+}
+
 impl TlsDraft {
-    /// Reads the files and makes what the listener's connections share; `None` for a listener without TLS. What the
-    /// operator should know comes with it.
-    pub fn finish(&self) -> Result<(Option<Arc<Server>>, Vec<String>), Misdeed> {
+    /// Reads the files and makes what the listener's connections share. `is_proxied`: they come through a proxy.
+    /// `now_s`: seconds since 1970.
+    pub fn finish(&self, is_proxied: bool, now_s: i64) -> Result<Finished, Blamed> {
+        let mut finished = Finished::default();
+        if self.proxy_requires_tls && !is_proxied {
+            let text = "without enable_proxy_protocol it has no effect";
+            finished.remark("proxy_protocol_v2_require_tls", text);
+        }
+        let pairs = self.pairs()?;
+        if pairs.is_empty() {
+            self.without(is_proxied)?;
+            finished.proxy = is_proxied.then_some(Rules {
+                needs_tls: self.proxy_requires_tls,
+                needs_certificate: self.require_certificate,
+                is_named: self.by_identity,
+            });
+            return Ok(finished);
+        }
+        // Who speaks TLS with the broker needs not speak it with the proxy as well.
+        finished.proxy = is_proxied.then(Rules::default);
+        let material = self.material(&pairs, &mut finished)?;
+        let server = Server::new(&material).map_err(|error| self.blame(&pairs, &error))?;
+        for note in server.notes() {
+            finished.remark("ciphers", note.as_str());
+        }
+        let by_certificate = [
+            ("use_identity_as_username", self.by_identity),
+            ("use_subject_as_username", self.by_subject),
+        ];
+        for (option, _) in by_certificate.iter().filter(|(_, is_set)| *is_set) {
+            if !self.require_certificate {
+                let text = "user names are to come from certificates, but require_certificate is false: nobody is \
+                            asked for one, and every client is refused";
+                finished.remark(option, text);
+            }
+        }
+        self.judge(&server, &pairs, now_s, &mut finished);
+        finished.server = Some(Arc::new(server));
+        Ok(finished)
+    }
+
+    /// What comes of it with what was made of the same options before.
+    pub fn finish_with(&self, server: Arc<Server>, (is_proxied, now_s): (bool, i64)) -> Finished {
+        let mut finished = Finished {
+            proxy: is_proxied.then(Rules::default),
+            ..Finished::default()
+        };
+        let pairs = self.pairs().unwrap_or_default();
+        self.judge(&server, &pairs, now_s, &mut finished);
+        finished.server = Some(server);
+        finished
+    }
+
+    /// The certificates with their keys; none for a listener without TLS.
+    fn pairs(&self) -> Result<Vec<Pair<'_>>, Blamed> {
         let (chain, key) = match (&self.certfile, &self.keyfile) {
             (Some(chain), Some(key)) => (chain, key),
-            (None, None) if self.more.is_empty() => return self.without(),
+            (None, None) if self.more.is_empty() => return Ok(Vec::new()),
             (Some(_), None) => return Err(missing("certfile", "keyfile is missing beside it")),
             (None, Some(_)) => return Err(missing("keyfile", "certfile is missing beside it")),
             (None, None) => {
@@ -88,31 +192,37 @@ impl TlsDraft {
                 return Err(missing("tls_certificate", rule));
             }
         };
-        let pairs: Vec<(&Path, &Path)> = std::iter::once((chain.as_path(), key.as_path()))
-            .chain(
-                self.more
-                    .iter()
-                    .map(|(chain, key)| (chain.as_path(), key.as_path())),
-            )
-            .collect();
-        let material = self.material(&pairs)?;
-        let server = Server::new(&material).map_err(|error| self.blame(&pairs, &error))?;
-        let mut notes = server.notes().to_vec();
-        if (self.by_identity || self.by_subject) && !self.require_certificate {
-            notes.push(
-                "user names are to come from certificates, but require_certificate is false: nobody is asked for one, \
-                 and every client is refused"
-                    .into(),
-            );
-        }
-        Ok((Some(Arc::new(server)), notes))
+        let first = Pair {
+            chain,
+            key,
+            place: ("certfile", 0),
+            key_place: ("keyfile", 0),
+        };
+        let more = self
+            .more
+            .iter()
+            .enumerate()
+            .map(|(nth, (chain, key))| Pair {
+                chain,
+                key,
+                place: ("tls_certificate", nth),
+                key_place: ("tls_certificate", nth),
+            });
+        Ok(std::iter::once(first).chain(more).collect())
     }
 
-    /// Rules without a certificate of the broker's would let in whom they keep out.
-    fn without(&self) -> Result<(Option<Arc<Server>>, Vec<String>), Misdeed> {
+    /// Rules without a certificate of the broker's would let in whom they keep out, unless a proxy goes by them.
+    fn without(&self, is_proxied: bool) -> Result<(), Blamed> {
+        if is_proxied && self.by_subject {
+            let rule = "a proxy tells only the common name of a client's certificate: use_identity_as_username";
+            return Err(missing("use_subject_as_username", rule));
+        }
         let guards = [
-            ("require_certificate", self.require_certificate),
-            ("use_identity_as_username", self.by_identity),
+            (
+                "require_certificate",
+                self.require_certificate && !is_proxied,
+            ),
+            ("use_identity_as_username", self.by_identity && !is_proxied),
             ("use_subject_as_username", self.by_subject),
             ("cafile", self.cafile.is_some()),
             ("capath", self.capath.is_some()),
@@ -124,28 +234,72 @@ impl TlsDraft {
                 name,
                 "certfile and keyfile are missing: without them the listener speaks no TLS",
             )),
-            None => Ok((None, Vec::new())),
+            None => Ok(()),
         }
     }
 
-    fn material(&self, pairs: &[(&Path, &Path)]) -> Result<Material, Misdeed> {
-        let certificates: Result<Vec<_>, Misdeed> = pairs
+    /// What is to be said of dates and chains.
+    fn judge(&self, server: &Server, pairs: &[Pair<'_>], now_s: i64, finished: &mut Finished) {
+        let authorities = || match (&self.cafile, &self.capath) {
+            (Some(path), _) => ("cafile", path.as_path()),
+            (_, Some(path)) => ("capath", path.as_path()),
+            _ => ("cafile", Path::new("")),
+        };
+        let place = |source| match source {
+            Source::Certificate(index) => pairs
+                .get(index)
+                .map_or(("certfile", 0, Path::new("")), |pair: &Pair<'_>| {
+                    (pair.place.0, pair.place.1, pair.chain)
+                }),
+            Source::Authorities => (authorities().0, 0, authorities().1),
+        };
+        let mut say = |source, text: &str, is_urgent| {
+            let (option, nth, path) = place(source);
+            finished.remarks.push(Remark {
+                option,
+                nth,
+                text: format!("{}: {text}", path.display()),
+                certificate: Some(is_urgent),
+            });
+        };
+        for validity in server.validities() {
+            if let Some((text, is_urgent)) = certificates::dates(validity, now_s) {
+                say(validity.source, &text, is_urgent);
+            }
+        }
+        for gap in server.gaps() {
+            if let Some(text) = certificates::gap(gap) {
+                say(Source::Certificate(gap.index), &text, false);
+            }
+        }
+    }
+
+    fn material(&self, pairs: &[Pair<'_>], finished: &mut Finished) -> Result<Material, Blamed> {
+        let certificates: Result<Vec<_>, Blamed> = pairs
             .iter()
-            .map(|(chain, key)| {
+            .map(|pair| {
                 Ok(CertifiedFiles {
-                    chain: read(chain)?,
-                    key: read(key)?,
+                    chain: read(pair.chain, pair.place)?,
+                    key: read(pair.key, pair.key_place)?,
                 })
             })
             .collect();
         let mut authorities = Vec::new();
-        if self.require_certificate {
-            for path in self.cafile.iter().cloned().chain(self.capath_files()?) {
-                authorities.push(read(&path)?);
+        if let Some(path) = &self.cafile {
+            authorities.push(read(path, ("cafile", 0))?);
+        }
+        for path in self.capath_files()? {
+            // OpenSSL looks there for what it needs, and does not mind what else there is.
+            match read(&path, ("capath", 0)) {
+                Ok(file) => authorities.push(file),
+                Err(error) => finished.remark("capath", error.misdeed.to_string()),
             }
         }
-        let revocations: Result<Vec<_>, Misdeed> =
-            self.crlfile.iter().map(|path| read(path)).collect();
+        let revocations: Result<Vec<_>, Blamed> = self
+            .crlfile
+            .iter()
+            .map(|path| read(path, ("crlfile", 0)))
+            .collect();
         Ok(Material {
             certificates: certificates?,
             authorities,
@@ -154,6 +308,7 @@ impl TlsDraft {
             ciphers: self.ciphers.clone(),
             ciphers_v13: self.ciphers_v13.clone(),
             require_certificate: self.require_certificate,
+            ignores_dates: self.ignores_dates,
             named_by: match (self.by_identity, self.by_subject) {
                 (true, _) => NamedBy::CommonName,
                 (_, true) => NamedBy::Subject,
@@ -168,14 +323,11 @@ impl TlsDraft {
     }
 
     /// The files of `capath`, whatever their names: OpenSSL wants hashes of subjects for names, which are links here.
-    fn capath_files(&self) -> Result<Vec<PathBuf>, Misdeed> {
+    fn capath_files(&self) -> Result<Vec<PathBuf>, Blamed> {
         let Some(folder) = &self.capath else {
             return Ok(Vec::new());
         };
-        let unreadable = |error| Misdeed::Unreadable {
-            path: folder.clone(),
-            error,
-        };
+        let unreadable = |error| unreadable(folder, ("capath", 0), error);
         let mut files = Vec::new();
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -188,35 +340,65 @@ impl TlsDraft {
     }
 
     /// An error with the file that it is about.
-    fn blame(&self, pairs: &[(&Path, &Path)], error: &MaterialError) -> Misdeed {
-        let path = match error {
-            MaterialError::Certificate(index, _) => pairs.get(*index).map(|(chain, _)| *chain),
-            MaterialError::Key(index, _) => pairs.get(*index).map(|(_, key)| *key),
-            MaterialError::Authorities(_) => self.cafile.as_deref().or(self.capath.as_deref()),
-            MaterialError::Revocations(_) => self.crlfile.as_deref(),
+    fn blame(&self, pairs: &[Pair<'_>], error: &MaterialError) -> Blamed {
+        let cas = match (&self.cafile, &self.capath) {
+            (None, Some(path)) => Some(("capath", 0, path.as_path())),
+            (path, _) => path.as_deref().map(|path| ("cafile", 0, path)),
+        };
+        let found = match error {
+            MaterialError::Certificate(index, _) => pairs
+                .get(*index)
+                .map(|pair| (pair.place.0, pair.place.1, pair.chain)),
+            MaterialError::Key(index, _) => pairs
+                .get(*index)
+                .map(|pair| (pair.key_place.0, pair.key_place.1, pair.key)),
+            MaterialError::Authorities(_) => cas,
+            MaterialError::Revocations(_) => {
+                self.crlfile.as_deref().map(|path| ("crlfile", 0, path))
+            }
             MaterialError::Ciphers(_) => None,
         };
-        match path {
-            Some(path) => Misdeed::InTlsFile {
-                path: path.into(),
-                text: error.to_string(),
+        match found {
+            Some((option, nth, path)) => Blamed {
+                option,
+                nth,
+                misdeed: Misdeed::InTlsFile {
+                    path: path.into(),
+                    text: error.to_string(),
+                },
             },
             None if matches!(error, MaterialError::Authorities(_)) => missing(
                 "require_certificate",
                 "cafile or capath is missing: the CAs whose certificates are accepted",
+            ),
+            None if self.ciphers.is_none() => missing(
+                "ciphers_tls1.3",
+                "no cipher suite is left that is known here",
             ),
             None => missing("ciphers", "no cipher suite is left that is known here"),
         }
     }
 }
 
-fn missing(name: &'static str, rule: &'static str) -> Misdeed {
-    Misdeed::Misplaced { name, rule }
+fn missing(name: &'static str, rule: &'static str) -> Blamed {
+    Blamed {
+        option: name,
+        nth: 0,
+        misdeed: Misdeed::Misplaced { name, rule },
+    }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Misdeed> {
-    access::read(path).map_err(|error| Misdeed::Unreadable {
-        path: path.to_path_buf(),
-        error,
-    })
+fn read(path: &Path, place: (&'static str, usize)) -> Result<Vec<u8>, Blamed> {
+    access::read(path).map_err(|error| unreadable(path, place, error))
+}
+
+fn unreadable(path: &Path, (option, nth): (&'static str, usize), error: io::Error) -> Blamed {
+    Blamed {
+        option,
+        nth,
+        misdeed: Misdeed::Unreadable {
+            path: path.to_path_buf(),
+            error,
+        },
+    }
 }

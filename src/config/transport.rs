@@ -51,7 +51,7 @@ pub(super) fn proxy_protocol(
     name: &'static str,
     line: &Line<'_>,
 ) -> Result<Note, Misdeed> {
-    draft.socket.transport.proxy = match line.word(name)? {
+    draft.is_proxied = match line.word(name)? {
         "1" | "2" | "true" => true,
         "0" | "false" => false,
         other => {

@@ -119,7 +119,9 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
 fn tell_of_start(config: &Config, opened: &Opened, (log, wanted): (&Sender<LogLine>, LogMask)) {
     let budget = &opened.budget;
     let memory = budget.warnings(config, opened.given.as_ref());
-    let warnings = opened.warnings.iter().cloned().chain(memory);
+    let certificates = config.certificates.iter().map(ToString::to_string);
+    let warnings = opened.warnings.iter().cloned();
+    let warnings = warnings.chain(memory).chain(certificates);
     let warnings = warnings.map(|text| (LogKind::Warning, text));
     let lines = budget.lines().into_iter().chain([opened.sockets.clone()]);
     let table = std::iter::once(budget.headline()).chain(lines);

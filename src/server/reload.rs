@@ -70,6 +70,7 @@ impl Reloader {
             // An editor empties a file before it writes it.
             return Err("the file is empty, and every listener would be closed".into());
         }
+        lines.extend(config.certificates.iter().map(ToString::to_string));
         let budget = Budget::new(&config, self.shape, memory::given().as_ref())
             .map_err(|error| error.to_string())?;
         let places = self.places(&config);

@@ -216,7 +216,7 @@ impl<B: Brain> Shard<B> {
             return self.close_slot(slot);
         }
         // Behind a proxy the address is known later: `admit_source_late`.
-        let is_proxied = plan.as_ref().is_some_and(|plan| plan.proxy);
+        let is_proxied = plan.as_ref().is_some_and(|plan| plan.proxy.is_some());
         let (counted, refusal) = match is_proxied {
             true => (false, None),
             false => match self.admit_source(peer.address.ip()) {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Each connection starts with a PROXY protocol header (`enable_proxy_protocol`).
-    pub proxy: bool,
+    pub proxy: Option<proxy::Rules>,
     /// TLS, with these certificates and rules.
     pub tls: Option<Arc<tls::Server>>,
     /// WebSocket (`protocol websockets`).
@@ -30,7 +30,7 @@ pub struct Plan {
 impl Plan {
     /// Whether MQTT lies on the socket itself.
     pub fn is_plain(&self) -> bool {
-        !self.proxy && self.tls.is_none() && self.websocket.is_none()
+        self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::proxy::Header;
+use super::proxy::{Header, Rules};
 use super::tls::{self, Tls};
 use super::websocket::{self, WebSocket};
 use super::{Failure, Plan};
@@ -28,7 +28,7 @@ pub enum Progress {
 pub struct Identity {
     /// Its address, where a proxy has told it.
     pub source: Option<SocketAddr>,
-    /// Its user name, where the certificate tells it.
+    /// Its user name, where the certificate tells it, or the proxy.
     pub user: Option<Box<str>>,
 }
 
@@ -42,10 +42,12 @@ impl Identity {
 /// See the module.
 pub struct Transport {
     /// Until the header is whole.
-    proxy: Option<Box<Header>>,
+    proxy: Option<Box<(Header, Rules)>>,
     tls: Option<Box<Tls>>,
     websocket: Option<Box<WebSocket>>,
     source: Option<SocketAddr>,
+    /// The user name that the proxy gives.
+    user: Option<Box<str>>,
     /// Whether `identity` has been asked for when it was complete.
     is_identified: bool,
     /// Whether the end has been announced to the peer.
@@ -67,13 +69,14 @@ impl Transport {
     pub fn new(plan: &Plan) -> Result<Transport, Failure> {
         let tls = plan.tls.as_ref().map(Tls::new).transpose()?;
         Ok(Transport {
-            proxy: plan.proxy.then(|| Box::new(Header::new())),
+            proxy: plan.proxy.map(|rules| Box::new((Header::new(), rules))),
             tls: tls.map(Box::new),
             websocket: plan
                 .websocket
                 .as_ref()
                 .map(|options| Box::new(WebSocket::new(options))),
             source: None,
+            user: None,
             is_identified: false,
             is_closed: false,
             sending: Vec::new(),
@@ -111,12 +114,17 @@ impl Transport {
         mqtt: &mut dyn FnMut(&[u8]),
     ) -> Result<Progress, Failure> {
         let mut rest = bytes;
-        if let Some(header) = &mut self.proxy {
-            let Some((consumed, source)) = header.receive(rest)? else {
+        if let Some(proxy) = &mut self.proxy {
+            let (header, rules) = &mut **proxy;
+            let Some((consumed, told)) = header.receive(rest)? else {
                 return Ok(Progress::Open);
             };
-            self.source = source;
+            let admitted = rules.admit(&told);
+            self.source = told.source;
             self.proxy = None;
+            // Whoever is not let in is not listened to either.
+            self.is_closed = admitted.is_err();
+            self.user = admitted?;
             rest = rest.split_at_mut(consumed).1;
         }
         if rest.is_empty() || self.is_closed {
@@ -147,10 +155,13 @@ impl Transport {
             return None;
         }
         self.is_identified = true;
-        let user = self.tls.as_ref().and_then(|tls| tls.identity());
+        let user = match &self.tls {
+            Some(tls) => tls.identity().map(Into::into),
+            None => self.user.take(),
+        };
         Some(Identity {
             source: self.source,
-            user: user.map(Into::into),
+            user,
         })
     }
 
@@ -264,7 +275,7 @@ impl Transport {
             .as_ref()
             .map_or(0, |layer| layer.held_bytes());
         let tls = self.tls.as_ref().map_or(0, |tls| tls.held_bytes());
-        let proxy = self.proxy.as_ref().map_or(0, |header| header.held_bytes());
+        let proxy = self.proxy.as_ref().map_or(0, |proxy| proxy.0.held_bytes());
         self.sending.capacity() + self.next.capacity() + websocket + tls + proxy
     }
 

@@ -66,6 +66,7 @@ pub(super) fn all(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding>
     findings.extend(information(host));
     findings.extend(listeners(host, config));
     findings.extend(files(host, config));
+    findings.extend(certificates(config));
     findings
 }
 
@@ -293,6 +294,20 @@ fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
     };
     let tcp = config.sockets.iter().filter(|socket| socket.path.is_none());
     tcp.map(finding).collect()
+}
+
+fn certificates(config: &Config) -> impl Iterator<Item = Finding> {
+    config.certificates.iter().map(|note| Finding {
+        id: "certificate",
+        severity: match note.is_urgent {
+            true => Severity::Missing,
+            false => Severity::Advice,
+        },
+        found: note.to_string(),
+        wanted: "valid for two weeks more, with a chain up to a root CA".into(),
+        why: "Clients and broker turn each other away over dates, and over CAs that they do not know.",
+        file: None,
+    })
 }
 
 fn files(host: &dyn Host, config: &Config) -> Vec<Finding> {

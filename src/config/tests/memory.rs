@@ -91,7 +91,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             "memory_account retained 1G\nmemory_limit 512M\n",
-            "memory_account: the accounts come to 1.0 GiB, more than memory_limit has (512 MiB); raise the limit or make accounts smaller",
+            "1: memory_account: the accounts come to 1.0 GiB, more than memory_limit has (512 MiB); raise the limit or make accounts smaller",
         ),
     ] {
         assert_eq!(error(text), expected, "{text}");

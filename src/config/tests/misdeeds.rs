@@ -36,15 +36,15 @@ fn each_misdeed_names_its_line_and_reason() {
         ),
         (
             "listener 8883\ncertfile /nowhere/a.crt\n",
-            "1: certfile: keyfile is missing beside it",
+            "2: certfile: keyfile is missing beside it",
         ),
         (
             "listener 8883\nkeyfile /nowhere/a.key\n",
-            "1: keyfile: certfile is missing beside it",
+            "2: keyfile: certfile is missing beside it",
         ),
         (
             "listener 8883\ncertfile /nowhere/a.crt\nkeyfile /nowhere/a.key\n",
-            "1: cannot read /nowhere/a.crt: No such file or directory (os error 2)",
+            "2: cannot read /nowhere/a.crt: No such file or directory (os error 2)",
         ),
         (
             "listener 8883\ntls_version sslv3\n",
@@ -188,6 +188,7 @@ fn what_keeps_somebody_out_is_never_ignored() {
         "use_subject_as_username true",
     ] {
         let text = error(&format!("listener 1883\n{line}\n"));
+        assert!(text.starts_with("2: "), "{text}");
         assert!(text.contains("the listener speaks no TLS"), "{text}");
     }
 }
@@ -285,5 +286,103 @@ fn what_may_not_be_read_any_more_stays() {
         let mut security = super::super::option::Security::default();
         let refused = before.files.instead("acl_file", &mut security, misdeed);
         assert!(refused.is_err() && security.acl.is_none());
+    }
+}
+
+/// Files are read when all lines are known; each is blamed on the line that names it, in the listener that does.
+#[test]
+fn a_wrong_certificate_is_reported_for_its_line() {
+    let ca = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["other".into()]).unwrap();
+    let scratch = super::Scratch::new();
+    let write = |name: &str, text: &str| scratch.file(name, text).display().to_string();
+    let good = write("good.crt", &ca.cert.pem());
+    let key = write("good.key", &ca.signing_key.serialize_pem());
+    let wrong = write("wrong.key", &other.signing_key.serialize_pem());
+    let empty = write("empty", "");
+    let head = "# A comment.\nlistener 1883\n\nlistener 8883\n";
+    let pair = format!("certfile {good}\nkeyfile {key}\n");
+    for (rest, line, words) in [
+        (
+            format!("certfile {empty}\nkeyfile {key}\n"),
+            5,
+            "no certificate",
+        ),
+        (
+            format!("certfile {good}\nkeyfile {empty}\n"),
+            6,
+            "no private key",
+        ),
+        (
+            format!("keyfile {wrong}\nmax_qos 1\ncertfile {good}\n"),
+            5,
+            "not that of",
+        ),
+        (
+            format!("{pair}cafile /nowhere\n"),
+            7,
+            "cannot read /nowhere",
+        ),
+        (
+            format!("{pair}capath /nowhere\n"),
+            7,
+            "cannot read /nowhere",
+        ),
+        (
+            format!("{pair}crlfile /nowhere\n"),
+            7,
+            "cannot read /nowhere",
+        ),
+        (
+            format!("{pair}cafile {good}\nrequire_certificate true\ncrlfile {empty}\n"),
+            9,
+            "no revocation list",
+        ),
+        (
+            format!("{pair}require_certificate true\n"),
+            7,
+            "cafile or capath is missing",
+        ),
+        (
+            format!("{pair}cafile {empty}\nrequire_certificate true\n"),
+            7,
+            "no CA certificate",
+        ),
+        (
+            format!("{pair}tls_certificate {good} {key}\ntls_certificate {good} {wrong}\n"),
+            8,
+            "not that of",
+        ),
+        (
+            format!("{pair}ciphers NULL\nciphers_tls1.3 NULL\n"),
+            7,
+            "no cipher suite",
+        ),
+        (
+            "enable_proxy_protocol 2\nuse_subject_as_username true\n".into(),
+            6,
+            "only the common name",
+        ),
+    ] {
+        let text = error(&format!("{head}{rest}"));
+        assert!(text.starts_with(&format!("{line}: ")), "{rest}: {text}");
+        assert!(text.contains(words), "{rest}: {text}");
+    }
+    for (rest, expected) in [
+        (
+            format!("{pair}ciphers AES256-SHA:ECDHE-RSA-AES256-GCM-SHA384\n"),
+            "7: ciphers: the cipher suite AES256-SHA is not known",
+        ),
+        (
+            format!("{pair}use_identity_as_username true\n"),
+            "7: use_identity_as_username: user names are to come",
+        ),
+        (
+            format!("{pair}proxy_protocol_v2_require_tls true\n"),
+            "7: proxy_protocol_v2_require_tls: without enable_proxy_protocol",
+        ),
+    ] {
+        let found = warnings(&format!("{head}{rest}"));
+        assert!(found[0].starts_with(expected), "{found:?}");
     }
 }

@@ -4,24 +4,86 @@
 
 #[cfg(test)]
 mod tests;
+mod tlv;
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use ppp::{HeaderResult, v1, v2};
 
-use crate::limits::PROXY_HEADER_BYTES_MAX;
+use crate::limits::{PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX};
 
 /// What both versions begin with (version 2: `\r\n\r\n\0\r\nQUIT\n`).
 const STARTS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
 
-/// Why a header cannot be read.
+/// Bytes of version 2 before the addresses.
+const FIXED_BYTES: usize = 16;
+
+/// Why a header cannot be read, or its client is not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(&'static str);
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
+    }
+}
+
+const FAULTY: Failure = Failure("corrupt PROXY header");
+const TOO_LONG: Failure = Failure("corrupt PROXY header: it is too long");
+
+/// What a listener wants of the clients of its proxy, where the proxy speaks TLS with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// They speak TLS with the proxy (`proxy_protocol_v2_require_tls`).
+    pub needs_tls: bool,
+    /// The proxy has verified a certificate of theirs (`require_certificate`).
+    pub needs_certificate: bool,
+    /// Its common name is their user name (`use_identity_as_username`).
+    pub is_named: bool,
+}
+
+/// What the proxy tells of a client's TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Whether it speaks TLS at all.
+    pub is_used: bool,
+    /// Whether it has a certificate that the proxy has verified.
+    pub has_certificate: bool,
+    /// That certificate's common name.
+    pub name: Option<Box<str>>,
+}
+
+/// What a header tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The proxy speaks for itself, to see whether somebody answers (LOCAL).
+    pub is_local: bool,
+    /// The client's address, where the proxy knows it.
+    pub source: Option<SocketAddr>,
+    pub tls: Option<ClientTls>,
+}
+
+impl Rules {
+    /// The user name that the client is given, where it is let in. The proxy itself is not asked for anything.
+    ///
+    /// # Errors
+    /// It is not let in.
+    pub fn admit(&self, told: &Told) -> Result<Option<Box<str>>, Failure> {
+        if told.is_local {
+            return Ok(None);
+        }
+        let tls = told.tls.as_ref().filter(|tls| tls.is_used);
+        if self.needs_tls && tls.is_none() {
+            return Err(Failure("client did not connect using TLS"));
+        }
+        if self.needs_certificate && !tls.is_some_and(|tls| tls.has_certificate) {
+            return Err(Failure("client did not provide a certificate"));
+        }
+        let name = tls
+            .filter(|_| self.is_named)
+            .and_then(|tls| tls.name.clone());
+        Ok(name.filter(|name| !name.is_empty() && !name.contains('\0')))
     }
 }
 
@@ -42,15 +104,11 @@ impl Header {
         self.bytes.capacity()
     }
 
-    /// Takes bytes. When the header is whole: how many of these bytes belonged to it, and the client's address, unless
-    /// the proxy speaks for itself (LOCAL) or does not know (UNKNOWN).
+    /// Takes bytes. When the header is whole: how many of these bytes belonged to it, and what it tells.
     ///
     /// # Errors
-    /// There is no header, or a faulty or overlong one.
-    pub fn receive(
-        &mut self,
-        bytes: &[u8],
-    ) -> Result<Option<(usize, Option<SocketAddr>)>, Failure> {
+    /// There is no header, or a faulty or overlong one: as soon as that can be seen.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(usize, Told)>, Failure> {
         let before = self.bytes.len();
         let room = PROXY_HEADER_BYTES_MAX - before;
         self.bytes
@@ -65,29 +123,87 @@ impl Header {
             ));
         }
         // The parser is asked about whole headers only: it takes some that are cut short for faulty ones.
-        let Some(len) = header_len(&self.bytes).filter(|len| *len <= self.bytes.len()) else {
-            return match bytes.len() < room {
-                true => Ok(None),
-                false => Err(Failure("its PROXY header is too long")),
-            };
+        let Some(len) = header_len(&self.bytes)?.filter(|len| *len <= self.bytes.len()) else {
+            return Ok(None);
         };
-        let (len, source) = match HeaderResult::parse(&self.bytes[..len]) {
-            HeaderResult::V1(Ok(header)) => (header.header.len(), source_v1(&header.addresses)),
-            HeaderResult::V2(Ok(header)) => (header.len(), source_v2(&header)),
-            _ => return Err(Failure("its PROXY header is faulty")),
-        };
-        Ok(Some((len - before, source)))
+        let told = read(&self.bytes[..len])?;
+        Ok(Some((len - before, told)))
     }
 }
 
-/// The length of the header, once it can be told; in version 1 that is when its end is there.
-fn header_len(bytes: &[u8]) -> Option<usize> {
+/// The length of the header, once it can be told; in version 1 that is when its end is there. What comes before that is
+/// looked at as it comes.
+fn header_len(bytes: &[u8]) -> Result<Option<usize>, Failure> {
     if bytes.first() == Some(&b'P') {
-        let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
-        return Some(end + 2);
+        let line = &bytes[..bytes.len().min(PROXY_LINE_BYTES_MAX)];
+        let end = line.windows(2).position(|pair| pair == b"\r\n");
+        return match end {
+            None if line.len() == PROXY_LINE_BYTES_MAX => Err(TOO_LONG),
+            end => Ok(end.map(|end| end + 2)),
+        };
     }
-    let fixed = bytes.first_chunk::<16>()?;
-    Some(16 + usize::from(u16::from_be_bytes([fixed[14], fixed[15]])))
+    let version = bytes.get(12).copied();
+    if version.is_some_and(|version| !matches!(version, 0x20 | 0x21)) {
+        return Err(FAULTY);
+    }
+    let is_local = version == Some(0x20);
+    let addresses = match bytes.get(13) {
+        Some(family) if !is_local => address_bytes(*family).ok_or(FAULTY)?,
+        _ => 0,
+    };
+    let Some(fixed) = bytes.first_chunk::<FIXED_BYTES>() else {
+        return Ok(None);
+    };
+    let rest = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
+    match FIXED_BYTES + rest {
+        _ if rest < addresses => Err(FAULTY),
+        len if len > PROXY_HEADER_BYTES_MAX => Err(TOO_LONG),
+        len => Ok(Some(len)),
+    }
+}
+
+/// Bytes of both addresses of a family and transport (2.2 of the protocol); `None` for what does not exist.
+fn address_bytes(family: u8) -> Option<usize> {
+    match family {
+        0x00 => Some(0),
+        0x11 | 0x12 => Some(12),
+        0x21 | 0x22 => Some(36),
+        0x31 | 0x32 => Some(216),
+        _ => None,
+    }
+}
+
+/// Reads a whole header.
+fn read(bytes: &[u8]) -> Result<Told, Failure> {
+    let is_local = bytes.first() != Some(&b'P') && bytes.get(12) == Some(&0x20);
+    if is_local {
+        // Whatever else it says is not looked at, as the protocol asks.
+        return Ok(Told {
+            is_local,
+            ..Told::default()
+        });
+    }
+    match HeaderResult::parse(bytes) {
+        HeaderResult::V1(Ok(header)) => Ok(Told {
+            source: source_v1(&header.addresses),
+            ..Told::default()
+        }),
+        HeaderResult::V2(Ok(header)) => {
+            let family = bytes.get(13).copied().unwrap_or_default();
+            let start = FIXED_BYTES + address_bytes(family).ok_or(FAULTY)?;
+            let tls = match tlv::read(bytes, start) {
+                // Where the addresses are not known, what is there instead of them need not be fields.
+                Err(_) if family == 0 => None,
+                tls => tls?,
+            };
+            Ok(Told {
+                is_local,
+                source: source_v2(&header.addresses),
+                tls,
+            })
+        }
+        _ => Err(FAULTY),
+    }
 }
 
 fn source_v1(addresses: &v1::Addresses) -> Option<SocketAddr> {
@@ -98,11 +214,8 @@ fn source_v1(addresses: &v1::Addresses) -> Option<SocketAddr> {
     }
 }
 
-fn source_v2(header: &v2::Header<'_>) -> Option<SocketAddr> {
-    if header.command == v2::Command::Local {
-        return None;
-    }
-    match &header.addresses {
+fn source_v2(addresses: &v2::Addresses) -> Option<SocketAddr> {
+    match addresses {
         v2::Addresses::IPv4(ip) => Some((ip.source_address, ip.source_port).into()),
         v2::Addresses::IPv6(ip) => Some((ip.source_address, ip.source_port).into()),
         v2::Addresses::Unix(_) | v2::Addresses::Unspecified => None,

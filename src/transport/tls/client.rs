@@ -6,15 +6,15 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{Minimum, Progress, Summary, pump};
+use super::{Minimum, Progress, Summary, pump, verify};
 
 /// Which certificates of servers are accepted.
 pub enum Verify<'a> {
-    /// Those of these CAs (PEM), for the name that is asked for.
+    /// Those of these CAs (PEM), for the name that is asked for; also one that is itself among them.
     By(&'a [u8]),
     /// All: whoever answers is the server.
     Nothing,
@@ -54,15 +54,16 @@ impl ClientPlan {
             .map_err(|error| error.to_string())?;
         let builder = match verify {
             Verify::By(file) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in CertificateDer::pem_slice_iter(file) {
-                    let certificate = certificate.map_err(|error| error.to_string())?;
-                    roots.add(certificate).map_err(|error| error.to_string())?;
-                }
-                if roots.is_empty() {
+                let certificates: Result<Vec<_>, _> =
+                    CertificateDer::pem_slice_iter(file).collect();
+                let certificates = certificates.map_err(|error| error.to_string())?;
+                if certificates.is_empty() {
                     return Err("there is no CA certificate in it".into());
                 }
-                builder.with_root_certificates(roots)
+                let servers = verify::Servers::new(&certificates, &provider)?;
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(servers))
             }
             Verify::Nothing => builder
                 .dangerous()
@@ -109,7 +110,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, self.algorithms())
+        verify::check_v12(message, certificate, signed, self.algorithms())
     }
 
     fn verify_tls13_signature(
@@ -118,7 +119,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, self.algorithms())
+        verify::check_v13(message, certificate, signed, self.algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -56,9 +56,11 @@ fn certificate(error: &CertificateError) -> String {
         | CertificateError::ExpiredRevocationListContext { .. } => {
             "cannot be judged, because the list in crlfile has expired".into()
         }
-        other if format!("{other:?}").contains("UnsupportedCertVersion") => {
-            "is of X.509 version 1, which is not accepted: make one of version 3".into()
+        CertificateError::BadSignature => "is not signed by the CA that it names".into(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "is not for clients".into()
         }
+        CertificateError::Other(reason) => format!("is not accepted: {reason}"),
         other => format!("is not accepted: {other}"),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn of(named_by: NamedBy, certificate: &[u8]) -> Option<Box<str>> {
 
 /// A name as OpenSSL's XN_FLAG_RFC2253 writes it, which is what Mosquitto has for a user name: the last attribute first,
 /// also among those of one part.
-fn rfc2253(name: &X509Name<'_>) -> String {
+pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
     let parts: Vec<String> = name
         .iter_rdn()
         .map(|part| {

@@ -2,6 +2,7 @@
 //!
 //! Owns what a listener's connections share (`Server`, made from bytes of files) and one connection's state (`Tls`).
 
+mod chain;
 mod client;
 mod failure;
 mod identity;
@@ -10,10 +11,13 @@ mod server;
 mod suites;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use chain::{Gap, Source, Validity};
 pub use client::{Client, ClientPlan, Verify};
 pub use failure::Failure;
 pub use server::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server};
+pub use verify::judge_any;
 
 use std::sync::Arc;
 

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::suites;
+use super::chain::{self, Gap, Source, Validity};
+use super::{suites, verify};
 
 /// For the operator.
 const NO_V12: &str = "none of the suites in `ciphers` is known here: clients of TLS 1.2 are refused; name some of \
@@ -55,7 +55,7 @@ pub struct CertifiedFiles {
 pub struct Material {
     /// The first is for clients that ask for no name, or for one that none of them has.
     pub certificates: Vec<CertifiedFiles>,
-    /// PEM files of the CAs of clients' certificates.
+    /// PEM files of CAs: those of clients' certificates, and those that complete our own chains.
     pub authorities: Vec<Vec<u8>>,
     /// PEM files of revocation lists.
     pub revocations: Vec<Vec<u8>>,
@@ -66,6 +66,8 @@ pub struct Material {
     pub ciphers_v13: Option<String>,
     /// Whether a client without a valid certificate is refused. Without it none is asked for, as in Mosquitto.
     pub require_certificate: bool,
+    /// Whether dates of clients' certificates are not looked at (`disable_client_cert_date_checks`).
+    pub ignores_dates: bool,
     pub named_by: NamedBy,
     /// Protocol names (`tls_alpn`); empty: none is asked for.
     pub alpn: Vec<Vec<u8>>,
@@ -105,6 +107,8 @@ pub struct Server {
     fingerprint: [u8; 32],
     /// What the operator should know: names of ciphers that are not known, say.
     notes: Vec<String>,
+    gaps: Vec<Gap>,
+    validities: Vec<Validity>,
 }
 
 impl fmt::Debug for Server {
@@ -141,11 +145,19 @@ impl Server {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
             .map_err(|error| MaterialError::Ciphers(format!("no usable cipher suite: {error}")))?;
+        let authorities = authorities(material)?;
         let builder = match material.require_certificate {
             false => builder.with_no_client_auth(),
-            true => builder.with_client_cert_verifier(verifier(material, &provider)?),
+            true => {
+                let verifier = verifier(material, &authorities, &provider)?;
+                builder.with_client_cert_verifier(verifier)
+            }
         };
-        let certificates = Certificates::new(material, &provider)?;
+        let (certificates, gaps) = Certificates::new(material, &authorities, &provider)?;
+        let mut validities = certificates.validities();
+        if material.require_certificate {
+            validities.extend(chain::validities(Source::Authorities, &authorities));
+        }
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols.clone_from(&material.alpn);
         // One ticket is what a client needs to come back; each costs it and us a record.
@@ -162,6 +174,8 @@ impl Server {
             named_by: material.named_by,
             fingerprint: fingerprint(material),
             notes: notes.collect(),
+            gaps,
+            validities,
         })
     }
 
@@ -177,26 +191,25 @@ impl Server {
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
+
+    /// Chains that cannot be completed from what is known here.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// The dates of all certificates that are sent, and of CAs whose certificates are accepted.
+    pub fn validities(&self) -> &[Validity] {
+        &self.validities
+    }
 }
 
-/// Who may come in by certificate. As OpenSSL with X509_V_FLAG_CRL_CHECK: with revocation lists a client whose CA has
-/// none is refused, and so is everybody when a list has expired; CAs themselves are not looked up.
+/// Who may come in by certificate.
 fn verifier(
     material: &Material,
+    authorities: &[CertificateDer<'static>],
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, MaterialError> {
-    let mut roots = RootCertStore::empty();
-    for file in &material.authorities {
-        for certificate in CertificateDer::pem_slice_iter(file) {
-            let added = certificate
-                .map_err(|error| error.to_string())
-                .and_then(|one| roots.add(one).map_err(|error| error.to_string()));
-            added.map_err(|error| {
-                MaterialError::Authorities(format!("a CA certificate cannot be read: {error}"))
-            })?;
-        }
-    }
-    if roots.is_empty() {
+    if authorities.is_empty() {
         let text = "there is no CA certificate in it, and require_certificate is true";
         return Err(MaterialError::Authorities(text.into()));
     }
@@ -212,18 +225,25 @@ fn verifier(
         let text = "there is no revocation list in it";
         return Err(MaterialError::Revocations(text.into()));
     }
-    let has_lists = !lists.is_empty();
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    if has_lists {
-        builder = builder
-            .with_crls(lists)
-            .only_check_end_entity_revocation()
-            .enforce_revocation_expiration();
+    let clients = verify::Clients::new(authorities, lists, !material.ignores_dates, provider);
+    match clients {
+        Ok(clients) => Ok(Arc::new(clients)),
+        Err(verify::Unusable::Authorities(error)) => Err(unreadable_authority(&error)),
+        Err(verify::Unusable::Revocations(error)) => Err(MaterialError::Revocations(error)),
     }
-    builder
-        .build()
-        .map_err(|error| MaterialError::Revocations(error.to_string()))
+}
+
+fn unreadable_authority(error: &dyn fmt::Display) -> MaterialError {
+    MaterialError::Authorities(format!("a CA certificate cannot be read: {error}"))
+}
+
+/// The certificates in `cafile` and `capath`.
+fn authorities(material: &Material) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    let files = material.authorities.iter();
+    files
+        .flat_map(|file| CertificateDer::pem_slice_iter(file))
+        .map(|certificate| certificate.map_err(|error| unreadable_authority(&error)))
+        .collect()
 }
 
 /// Certificates by the name that a client asks for (SNI, RFC 6066).
@@ -234,12 +254,28 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn new(material: &Material, provider: &CryptoProvider) -> Result<Self, MaterialError> {
-        let entries = material.certificates.iter().enumerate();
-        let entries: Result<Vec<_>, _> = entries
-            .map(|(index, files)| certified(index, files, provider))
-            .collect();
-        Ok(Certificates { entries: entries? })
+    fn new(
+        material: &Material,
+        authorities: &[CertificateDer<'static>],
+        provider: &CryptoProvider,
+    ) -> Result<(Self, Vec<Gap>), MaterialError> {
+        let (mut entries, mut gaps) = (Vec::new(), Vec::new());
+        for (index, files) in material.certificates.iter().enumerate() {
+            let mut chain = read_chain(index, files)?;
+            gaps.extend(chain::complete(index, &mut chain, authorities));
+            entries.push(certified(index, chain, &files.key, provider)?);
+        }
+        Ok((Certificates { entries }, gaps))
+    }
+
+    /// The dates of all.
+    fn validities(&self) -> Vec<Validity> {
+        let entries = self.entries.iter().enumerate();
+        entries
+            .flat_map(|(index, (_, certified))| {
+                chain::validities(Source::Certificate(index), &certified.cert)
+            })
+            .collect()
     }
 }
 
@@ -249,7 +285,7 @@ impl ResolvesServerCert for Certificates {
         let named = wanted.and_then(|wanted| {
             self.entries
                 .iter()
-                .find(|(names, _)| names.iter().any(|name| is_for(name, &wanted)))
+                .find(|(names, _)| names.iter().any(|name| verify::is_host(name, &wanted)))
         });
         named
             .or(self.entries.first())
@@ -257,67 +293,53 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// Whether a certificate's name is for this one: `*` stands for one label (RFC 6125, 6.4.3).
-fn is_for(name: &str, wanted: &str) -> bool {
-    match name.strip_prefix("*.") {
-        Some(parent) => wanted
-            .split_once('.')
-            .is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
-        None => name == wanted,
-    }
-}
-
-/// A certificate with its key and its names.
-fn certified(
+/// The certificates of a file: ours, and those above it.
+fn read_chain(
     index: usize,
     files: &CertifiedFiles,
-    provider: &CryptoProvider,
-) -> Result<(Vec<String>, Arc<CertifiedKey>), MaterialError> {
+) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files.chain).collect();
     let chain = chain.map_err(|error| {
         MaterialError::Certificate(index, format!("the certificate cannot be read: {error}"))
     })?;
-    let Some(first) = chain.first() else {
+    if chain.is_empty() {
         let text = "there is no certificate in it (PEM is expected)";
         return Err(MaterialError::Certificate(index, text.into()));
-    };
-    let names = names(first);
-    let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|error| {
-        let text = String::from_utf8_lossy(&files.key);
-        let is_encrypted = text.contains("ENCRYPTED");
+    }
+    Ok(chain)
+}
+
+/// A certificate with its key and its names. Of any version: rustls would not compare a key with one of version 1.
+fn certified(
+    index: usize,
+    chain: Vec<CertificateDer<'static>>,
+    key: &[u8],
+    provider: &CryptoProvider,
+) -> Result<(Vec<String>, Arc<CertifiedKey>), MaterialError> {
+    let first = chain.first().map_or(&[][..], |first| first.as_ref());
+    let parsed = verify::Certificate::parse(first);
+    let unreadable =
+        |_| MaterialError::Certificate(index, "the first certificate in it cannot be read".into());
+    let (names, public) = parsed
+        .map(|first| (first.dns_names(), first.public_key()))
+        .map_err(unreadable)?;
+    let der = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        let is_encrypted = String::from_utf8_lossy(key).contains("ENCRYPTED");
         let text = match is_encrypted {
             true => "the key is encrypted; decrypt it (openssl pkey) and protect the file".into(),
             false => format!("there is no private key in it: {error}"),
         };
         MaterialError::Key(index, text)
     })?;
-    let certified = CertifiedKey::from_der(chain, key, provider)
-        .map_err(|error| MaterialError::Key(index, key_error(&error)))?;
-    Ok((names, Arc::new(certified)))
-}
-
-fn key_error(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate".into(),
-        other => format!("the key cannot be used: {other}"),
+    let key = provider
+        .key_provider
+        .load_private_key(der)
+        .map_err(|error| MaterialError::Key(index, format!("the key cannot be used: {error}")))?;
+    if key.public_key().is_some_and(|own| own != public) {
+        let text = "the key is not that of the certificate";
+        return Err(MaterialError::Key(index, text.into()));
     }
-}
-
-/// The names that a certificate is for.
-fn names(certificate: &[u8]) -> Vec<String> {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
-        return Vec::new();
-    };
-    let Ok(Some(alternatives)) = certificate.subject_alternative_name() else {
-        return Vec::new();
-    };
-    let names = alternatives.value.general_names.iter();
-    names
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        })
-        .collect()
+    Ok((names, Arc::new(CertifiedKey::new(chain, key))))
 }
 
 /// Tells material apart without keeping the keys.
@@ -337,11 +359,12 @@ fn fingerprint(material: &Material) -> [u8; 32] {
     material.revocations.iter().for_each(|file| add(file));
     add(b"choices");
     add(format!(
-        "{:?} {:?} {:?} {} {:?}",
+        "{:?} {:?} {:?} {} {} {:?}",
         material.minimum,
         material.ciphers,
         material.ciphers_v13,
         material.require_certificate,
+        material.ignores_dates,
         material.named_by
     )
     .as_bytes());
