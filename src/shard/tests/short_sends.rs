@@ -1,11 +1,13 @@
 //! Connections that end while the socket has taken a part of a send: nothing of them may be left to their number.
 
-use std::net::Shutdown;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use super::brain::pattern;
 use super::wires::{Kind, Wire};
-use super::world::{Plan, World, eventually};
+use super::world::{PATIENCE, Plan, World, eventually};
+use crate::transport::tls;
 
 /// A send buffer so small that every larger send is short.
 fn world(kind: Kind) -> World {
@@ -102,4 +104,69 @@ fn websocket() {
 #[test]
 fn tls_and_websocket() {
     ends_leave_nothing(Kind::ALL[3]);
+}
+
+/// Reads for a while what there is.
+fn read_for(socket: &mut TcpStream, time: Duration, into: &mut Vec<u8>) {
+    socket.set_read_timeout(Some(time)).unwrap();
+    let mut bytes = [0; 4096];
+    while let Ok(len @ 1..) = socket.read(&mut bytes) {
+        into.extend_from_slice(&bytes[..len]);
+    }
+}
+
+/// The server's answer is so long that its send is short, and goes on while a thread has the transport for the client's next
+/// bytes: what the socket takes meanwhile is not sent again.
+#[test]
+fn a_send_goes_on_while_a_thread_has_the_transport() {
+    let names: Vec<String> = (0..900).map(|n| format!("name-{n}.example.org")).collect();
+    let (to_threads, threads) = crossbeam_channel::bounded(10);
+    let world = World::new(Plan {
+        send_buffer: 4096,
+        transport: Kind::ALL[1].plan_for(&names),
+        handshakes: Some(to_threads),
+        ..Plan::default()
+    });
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(1024).unwrap();
+    socket.connect(&world.address.into()).unwrap();
+    let mut socket = TcpStream::from(socket);
+    let verify = tls::Verify::Nothing;
+    let plan = tls::ClientPlan::new("localhost", verify, tls::Minimum::V13, false).unwrap();
+    let mut out = Vec::new();
+    let mut client = tls::Client::new(&plan, &mut out).unwrap();
+    socket.write_all(&out).unwrap();
+    let step = || threads.recv_timeout(PATIENCE).unwrap();
+    assert!(step().run().deliver().is_none());
+    std::thread::sleep(Duration::from_millis(50));
+    // ChangeCipherSpec, which means nothing in TLS 1.3.
+    socket.write_all(&[0x14, 3, 3, 0, 1, 1]).unwrap();
+    let away = step();
+    let mut got = Vec::new();
+    read_for(&mut socket, Duration::from_millis(100), &mut got);
+    assert!(got.len() < 20_000, "{}", got.len());
+    assert!(away.run().deliver().is_none());
+    let mut plain = Vec::new();
+    while client.is_handshaking() {
+        let mut out = Vec::new();
+        read_for(&mut socket, Duration::from_millis(50), &mut got);
+        client.receive(&mut got, &mut out, &mut plain).unwrap();
+        got.clear();
+        socket.write_all(&out).unwrap();
+    }
+    let mut out = Vec::new();
+    client.send(b"hello\necho in\n", &mut out).unwrap();
+    socket.write_all(&out).unwrap();
+    while let Ok(step) = threads.recv_timeout(Duration::from_millis(100)) {
+        assert!(step.run().deliver().is_none());
+    }
+    while plain != b"in\n" {
+        read_for(&mut socket, Duration::from_millis(50), &mut got);
+        client
+            .receive(&mut got, &mut Vec::new(), &mut plain)
+            .unwrap();
+        got.clear();
+    }
+    drop(socket);
+    world.end();
 }

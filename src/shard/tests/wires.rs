@@ -31,8 +31,13 @@ impl Kind {
 
     /// The listener's half.
     pub fn plan(self) -> transport::Plan {
+        self.plan_for(&["localhost".to_owned()])
+    }
+
+    /// The same with a certificate for these names.
+    pub fn plan_for(self, names: &[String]) -> transport::Plan {
         let server = || {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let made = rcgen::generate_simple_self_signed(names.to_vec()).unwrap();
             let material = tls::Material {
                 certificates: vec![tls::CertifiedFiles {
                     chain: made.cert.pem().into_bytes(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::brain::{Puppet, Seen};
 use crate::budget::{self, Lease, Pool};
@@ -16,8 +16,8 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::mesh;
 use crate::shard::{
-    Brain, Listener, LogLine, Metric, Shard, ShardCommand, ShardConfig, ShardHandle, ShardReport,
-    Shared, commands,
+    Brain, Handshake, Handshakes, Listener, LogLine, Metric, Shard, ShardCommand, ShardConfig,
+    ShardHandle, ShardReport, Shared, commands,
 };
 use crate::transport;
 
@@ -39,6 +39,8 @@ pub struct Plan {
     /// What memory there is; without, any amount.
     pub memory: Option<budget::Plan>,
     pub transport: transport::Plan,
+    /// Where handshakes go; without, they are worked on by the shards.
+    pub handshakes: Option<Sender<Handshake>>,
 }
 
 impl Default for Plan {
@@ -54,6 +56,7 @@ impl Default for Plan {
             send_buffer: 0,
             memory: None,
             transport: transport::Plan::default(),
+            handshakes: None,
         }
     }
 }
@@ -122,7 +125,6 @@ impl World {
         let mut threads = Vec::new();
         for port in mesh::grid(usize::from(plan.shards), plan.mesh_slots) {
             let (handle, inbox) = commands().unwrap();
-            handles.push(handle);
             let config = ShardConfig {
                 id: port.id(),
                 shared: shared.clone(),
@@ -131,8 +133,12 @@ impl World {
                 log: log_to.clone(),
                 descriptors: plan.descriptors,
                 checks: None,
-                handshakes: None,
+                handshakes: plan.handshakes.clone().map(|queue| Handshakes {
+                    queue,
+                    reply: handle.clone(),
+                }),
             };
+            handles.push(handle);
             let ready = ready.clone();
             let brain = make(config.id);
             threads.push(std::thread::spawn(move || {
