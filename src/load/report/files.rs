@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::{csv, hgrm, hlog, html, json};
@@ -137,8 +138,11 @@ fn probe(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let Some(beside) = beside(&path) else {
-        // A pipe whose reader has not come yet must not be waited for.
-        return Ok(rustix::fs::access(&path, rustix::fs::Access::WRITE_OK)?);
+        // A pipe whose reader has not come yet would be waited for.
+        return match fs::metadata(&path)?.file_type().is_fifo() {
+            true => Ok(()),
+            false => fs::OpenOptions::new().write(true).open(&path).map(drop),
+        };
     };
     fs::write(&beside, "")?;
     fs::remove_file(&beside)

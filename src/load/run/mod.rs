@@ -333,6 +333,10 @@ impl Bench<'_> {
         sampler: &Sampler,
         done: &mut Done,
     ) -> Result<bool, BenchError> {
+        if publishes(phase) && engine.progress().sum(|worker| &worker.opened) == 0 {
+            // Nobody has come in: a step would only say that nothing was published.
+            return Ok(false);
+        }
         let mut watcher = Watcher::new(
             self.live,
             sampler,
@@ -414,6 +418,14 @@ impl Bench<'_> {
         };
         Ok((run, finished))
     }
+}
+
+/// Whether a phase needs clients that are connected before it.
+fn publishes(phase: &Phase) -> bool {
+    let Phase::Step(step) = phase else {
+        return false;
+    };
+    matches!(step.traffic, Traffic::Publish { .. })
 }
 
 /// What went wrong with clients, each when it happened first.

@@ -3,6 +3,7 @@
 //! Pure functions over results. Texts begin with what is wrong and carry their numbers.
 
 mod collect;
+mod hints;
 mod limits_of_tester;
 mod notes;
 

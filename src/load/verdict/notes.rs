@@ -20,6 +20,7 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     notes.extend(spread_across_runs(report));
     notes.extend(shared_cpu(report));
     notes.extend(events(report));
+    notes.extend(super::hints::hints(report));
     notes
 }
 

@@ -13,6 +13,7 @@ use crate::load::stamp::{self, Read, Stamp};
 use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, QoS, frame};
 
 use super::command::{Faults, Place, Progress, Times, Trouble};
+use super::hints;
 
 /// One connection's MQTT side. A tester holds tens of thousands of these.
 #[derive(Debug, Default)]
@@ -285,14 +286,14 @@ impl Core {
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, rest) = bytes.split_at(frame.total_len);
                     if let Err(error) = self.on_packet(job, index, packet, &frame, now_ns) {
-                        self.malformed(index, error);
+                        self.malformed(index, &error, packet);
                         return &[];
                     }
                     bytes = rest;
                 }
                 Ok(FrameStatus::Incomplete { .. }) => return bytes,
                 Err(error) => {
-                    self.malformed(index, error);
+                    self.malformed(index, &error, bytes);
                     return &[];
                 }
             }
@@ -301,6 +302,16 @@ impl Core {
 
     /// Keeps the beginning of a packet.
     fn keep(&mut self, index: u32, rest: &[u8]) {
+        let peer = &mut self.peers[index as usize];
+        if !peer.client.is_connected()
+            && let Some(hint) = hints::of_answer(rest)
+        {
+            // It would be waited for what it takes to be the rest of a packet.
+            peer.broken = true;
+            self.error(format!("what the broker sent is no MQTT{hint}"));
+            self.notes.push((index, Note::Dropped));
+            return;
+        }
         let mut partial = self.spare.pop().unwrap_or_default();
         partial.extend_from_slice(rest);
         self.peers[index as usize].partial = partial;
@@ -337,8 +348,11 @@ impl Core {
     }
 
     #[cold]
-    fn malformed(&mut self, index: u32, error: DecodeError) {
-        self.error(format!("what the broker sent is no MQTT: {error}"));
+    fn malformed(&mut self, index: u32, error: &DecodeError, bytes: &[u8]) {
+        let is_first = !self.peers[index as usize].client.is_connected();
+        let hint = hints::of_answer(bytes).filter(|_| is_first);
+        let hint = hint.unwrap_or_default();
+        self.error(format!("what the broker sent is no MQTT: {error}{hint}"));
         self.peers[index as usize].broken = true;
         self.notes.push((index, Note::Dropped));
     }

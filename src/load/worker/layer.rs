@@ -49,7 +49,8 @@ impl Layer {
         Ok(layer)
     }
 
-    fn is_handshaking(&self) -> bool {
+    /// Whether TLS is still being agreed on.
+    pub fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(tls::Client::is_handshaking)
     }
 

@@ -7,6 +7,7 @@
 mod command;
 mod compose;
 mod core;
+mod hints;
 mod layer;
 mod link;
 mod network;

@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use crate::uring::{Completion, Filled, Op, ReceiveFailure, RingError, SendFailure, ops};
 
 use super::Worker;
+use super::hints;
 use super::layer::Layer;
 use super::link::{CANCELLING_RECEIVE, CANCELLING_SEND, RECEIVING, SENDING, SLOT_CLOSED, Stage};
 
@@ -173,7 +174,8 @@ impl Worker {
         match result {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.core.error(error);
+                let hint = hints::of_tls(&error);
+                self.core.error(format!("{error}{hint}"));
                 self.on_broken(index, libc::EPROTO)
             }
         }
@@ -238,16 +240,31 @@ impl Worker {
             0 => "closed by the broker".into(),
             errno => io::Error::from_raw_os_error(errno).to_string(),
         };
+        let hint = match errno {
+            0 | libc::ECONNRESET | libc::EPIPE => self.hint(index),
+            _ => "",
+        };
         // What came before the end comes first: a refusal says more than the end that follows.
         self.handle_notes()?;
         if !self.links[index as usize].is_wanted() {
             return Ok(());
         }
-        self.core.error(format!("connection: {what}"));
+        self.core.error(format!("connection: {what}{hint}"));
         if opening {
             self.open_failed(index)
         } else {
             self.dropped(index)
+        }
+    }
+
+    /// What it may be that a connection ended before the broker said anything.
+    fn hint(&self, index: u32) -> &'static str {
+        if self.links[index as usize].stage != Stage::Handshake {
+            return "";
+        }
+        match self.layers.get(index as usize) {
+            Some(Some(layer)) => hints::of_layer(layer.is_handshaking(), layer.is_ready()),
+            _ => hints::BEFORE_CONNACK,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Every workload is a subcommand that takes the same options; its help is made of the workload's own text and presets.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -43,6 +44,7 @@ Exit codes:
 #[command(
     after_help = EXIT_CODES,
     args_conflicts_with_subcommands = true,
+    mut_args(of_fanout),
     subcommand_help_heading = "Workloads and more",
     subcommand_value_name = "WORKLOAD"
 )]
@@ -129,9 +131,10 @@ impl Subcommand for Work {
         for workload in Workload::ALL {
             let named = Command::new(workload.name());
             // What means nothing to it is refused, and not listed.
+            let defaults = defaults(workload);
             let listed = |arg: Arg| {
                 let is_used = arg.get_long().is_none_or(|name| workload.uses(name));
-                arg.hide(!is_used)
+                with_default(arg, &defaults).hide(!is_used)
             };
             command = command.subcommand(
                 Options::augment_args(named)
@@ -152,26 +155,36 @@ impl Subcommand for Work {
     }
 }
 
-/// What a workload sets unless it is typed, for its help.
+/// What holds for a workload where nothing is typed, by the options' names; what is off by default is not told.
+fn defaults(workload: Workload) -> BTreeMap<String, String> {
+    let mut defaults = workload.presets().or(Options::defaults()).settings();
+    defaults.retain(|name, value| workload.uses(name) && value != "false");
+    defaults
+}
+
+/// An option that says what holds where it is not typed.
+fn with_default(arg: Arg, defaults: &BTreeMap<String, String>) -> Arg {
+    let value = arg.get_long().and_then(|name| defaults.get(name));
+    let Some((value, help)) = value.zip(arg.get_help()) else {
+        return arg;
+    };
+    let help = help.to_string();
+    let said = help.split(" [default").next().unwrap_or(&help);
+    let told = format!("{said} [default: {value}]");
+    arg.help(told)
+}
+
+/// The same for `firehose bench` without a workload, which is a fan-out.
+fn of_fanout(arg: Arg) -> Arg {
+    with_default(arg, &defaults(Workload::Fanout))
+}
+
+/// What a workload sets unless it is typed, where others have other defaults; for its help.
 fn presets(workload: Workload) -> String {
-    let line = |options: Options| {
-        let each = options.settings().into_iter();
-        let each = each.filter(|(name, _)| workload.uses(name));
-        let each: Vec<String> = each
-            .map(|(name, value)| format!("--{name} {value}"))
-            .collect();
-        each.join(" ")
-    };
-    let open = Options {
-        find_max: None,
-        quiet: None,
-        closed_loop: None,
-        allow_loss: None,
-        ..Options::defaults()
-    };
-    format!(
-        "Presets: {}\nOther defaults: {}",
-        line(workload.presets()),
-        line(open)
-    )
+    let each = workload.presets().settings().into_iter();
+    let each = each.filter(|(name, _)| workload.uses(name));
+    let each: Vec<String> = each
+        .map(|(name, value)| format!("--{name} {value}"))
+        .collect();
+    format!("Presets: {}", each.join(" "))
 }

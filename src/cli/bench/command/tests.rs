@@ -120,3 +120,42 @@ fn nonsense_is_refused() {
         assert!(typed(line).is_err(), "{line}");
     }
 }
+
+/// What help says of a workload's defaults is what holds when nothing is typed, once for each option.
+#[test]
+fn the_defaults_of_a_workload_are_the_ones_shown() {
+    let all = Work::augment_subcommands(Command::new("bench"));
+    let own = Bench::augment_args(Command::new("bench"));
+    let mut commands = vec![(Workload::Fanout, &own)];
+    commands.extend(Workload::ALL.map(|workload| {
+        let command = all.find_subcommand(workload.name()).unwrap();
+        (workload, command)
+    }));
+    for (workload, command) in commands {
+        let plan = planned(workload.name());
+        let mut told = 0;
+        for argument in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let name = argument.get_long().unwrap();
+            let help = argument.get_help().unwrap().to_string();
+            let Some((_, shown)) = help.split_once("[default: ") else {
+                continue;
+            };
+            // Sentences say where a default comes from; what is a value is one word.
+            let shown = shown.strip_suffix(']').unwrap();
+            if let Some(holds) = plan.settings.get(name)
+                && !shown.contains(' ')
+            {
+                assert_eq!(shown, holds, "--{name} of {}", workload.name());
+                told += 1;
+            }
+        }
+        assert!(told >= 5, "{}: {told}", workload.name());
+        let text = help(&format!("{} --help", workload.name()));
+        for (name, value) in &plan.settings {
+            let line = format!("--{name} {value}");
+            let presets = text.split("Presets: ").nth(1).unwrap();
+            let is_other = presets.contains(&format!("--{name} ")) && !presets.contains(&line);
+            assert!(!is_other, "{line}: {presets}");
+        }
+    }
+}

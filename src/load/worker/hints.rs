@@ -1,0 +1,52 @@
+//! What it may be when a broker does not answer as one should: words that follow an error.
+
+/// It closed the connection instead of CONNACK.
+pub(super) const BEFORE_CONNACK: &str = " before CONNACK (a port that speaks TLS may do so: --cafile or --insecure; one for WebSocket: --websocket; \
+     and a broker that does not take this version: --mqtt)";
+
+/// It closed the connection while what lies below MQTT was agreed on, or before CONNACK.
+pub(super) fn of_layer(is_handshaking: bool, is_ready: bool) -> &'static str {
+    match (is_handshaking, is_ready) {
+        (true, _) => {
+            " in the TLS handshake (a port without TLS does so: leave out --cafile and --insecure; \
+             and one that requires a certificate, which this tester has none of)"
+        }
+        (false, false) => {
+            " in the WebSocket upgrade (a port without WebSocket does so: leave out --websocket)"
+        }
+        (false, true) => " before CONNACK",
+    }
+}
+
+/// What the first bytes of an answer are, if they are of another protocol.
+pub(super) fn of_answer(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        // A record of TLS: an alert or a part of the handshake, versions 3.0 to 3.4.
+        [0x15 | 0x16, 0x03, 0..=4, ..] => {
+            Some(" (the port speaks TLS: --cafile FILE, or --insecure)")
+        }
+        [b'H', b'T', b'T', b'P', ..] => Some(" (the port speaks HTTP: --websocket)"),
+        _ => None,
+    }
+}
+
+/// What it may be that TLS came to nothing, by the words of the error.
+pub(super) fn of_tls(error: &str) -> &'static str {
+    let about = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    if about(&["UnknownIssuer", "unknown issuer"]) {
+        " (--cafile has to hold the authority that signed the broker's certificate, or that certificate itself where it \
+         signed itself; --insecure takes any)"
+    } else if about(&["NotValidForName", "not valid for name"]) {
+        " (--host has to be a name or an address that the broker's certificate holds)"
+    } else if about(&["Expired", "expired"]) {
+        " (the broker's certificate has expired; --insecure takes it)"
+    } else if about(&["CertificateRequired", "certificate required"]) {
+        " (the broker requires a certificate, and this tester has none)"
+    } else if about(&["CaUsedAsEndEntity", "UnsupportedCertVersion"]) {
+        " (--insecure takes any certificate)"
+    } else if about(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {
+        " (what answers does not speak TLS: leave out --cafile and --insecure)"
+    } else {
+        ""
+    }
+}
