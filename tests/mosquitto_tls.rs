@@ -136,6 +136,36 @@ fn certificates_of_the_manual_are_good_for_servers_and_clients() {
     }
 }
 
+/// They have common names only, by which the one is found that a client asks for.
+#[test]
+fn common_names_choose_the_certificate() {
+    if lacks(&["openssl"]) {
+        return;
+    }
+    let files = Openssl::new();
+    files.as_mosquitto_tls();
+    let (_server, port) = start(
+        &files,
+        &format!("{OWN}tls_certificate @client.crt @client.key\n"),
+    );
+    for (asked, subject) in [
+        ("infra", "infra"),
+        ("localhost", "localhost"),
+        ("x", "localhost"),
+    ] {
+        let text = s_client(
+            &files,
+            port,
+            &format!("-CAfile @ca.crt -servername {asked}"),
+        );
+        let found = text.lines().find(|line| line.starts_with("subject="));
+        assert!(
+            found.is_some_and(|line| line.ends_with(subject)),
+            "{asked}: {text}"
+        );
+    }
+}
+
 /// The load tester trusts whom other clients trust.
 #[test]
 fn the_load_tester_accepts_them_and_what_has_signed_itself() {
