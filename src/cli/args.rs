@@ -30,6 +30,7 @@ Without a configuration file that defines a listener, clients on this host are s
 
 Exit codes:
   0  ended by SIGTERM or SIGINT, everything flushed; with --test-config: the broker would start
+  1  a part failed while the broker ran, or the kernel's memory for it: to be started anew
   2  wrong command line or configuration
   3  the host does not let the broker run: a port is taken, io_uring is forbidden, ...";
 

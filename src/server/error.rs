@@ -6,7 +6,7 @@ use std::io;
 use crate::config::size_text;
 use crate::shard::ShardError;
 
-/// A failure that ends the program with exit code 3.
+/// A failure that ends the program; see `exit_code`.
 #[derive(Debug)]
 pub enum ServeError {
     /// A listener could not be bound.
@@ -39,8 +39,10 @@ pub enum ServeError {
     Thread(io::Error),
     /// The channel for commands to a shard could not be made.
     Commands(io::Error),
-    /// A shard could not be created, or failed later.
+    /// A shard could not be created.
     Shard { shard: u8, source: Box<ShardError> },
+    /// A shard failed while it ran.
+    Failed { shard: u8, source: Box<ShardError> },
     /// A shard's thread ended without a word.
     Lost(u8),
     /// No user has the name that a broker started as root is to have.
@@ -55,6 +57,17 @@ pub enum ServeError {
     PidFile(io::Error),
     /// The control thread could not be set up.
     Control(io::Error),
+}
+
+impl ServeError {
+    /// The exit code: of a host that does not let the broker run, which a new start would not change, or of a broker that ran
+    /// and failed, which is to be started anew.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ServeError::Failed { .. } | ServeError::Lost(_) => super::EXIT_FAILED,
+            _ => super::EXIT_MACHINE,
+        }
+    }
 }
 
 impl fmt::Display for ServeError {
@@ -121,7 +134,9 @@ impl fmt::Display for ServeError {
                 let cure = files_cure(source);
                 write!(f, "cannot make an eventfd for a shard: {source}{cure}")
             }
-            ServeError::Shard { shard, source } => write!(f, "shard {shard}: {source}"),
+            ServeError::Shard { shard, source } | ServeError::Failed { shard, source } => {
+                write!(f, "shard {shard}: {source}")
+            }
             ServeError::Lost(shard) => {
                 write!(f, "shard {shard} ended unexpectedly; restart the broker")
             }

@@ -39,13 +39,16 @@ use start::{Created, Opened, Purpose};
 /// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
 pub const EXIT_MACHINE: u8 = 3;
 
+/// The exit code of a broker that failed while it ran: a service manager should start it anew.
+pub const EXIT_FAILED: u8 = 1;
+
 /// Runs a broker until it is told to end, and returns the program's exit code.
 pub fn serve(config: Config, load: Load) -> ExitCode {
     match run(config, load) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("firehose: {error}");
-            ExitCode::from(EXIT_MACHINE)
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -66,3 +66,25 @@ fn shards_are_as_many_as_asked_for_or_one_per_cpu() {
     );
     assert_eq!(resources::shards(None, 0), 1);
 }
+
+/// The unit of `tuning/` starts the broker anew unless the code is 2 or 3.
+#[test]
+fn what_fails_while_it_runs_is_started_anew() {
+    use crate::shard::ShardError;
+    use crate::uring::RingError;
+    let source = || Box::new(ShardError::Ring(RingError::Lost));
+    let (shard, unit) = (1, include_str!("../../tuning/firehose.service"));
+    let failed = ServeError::Failed {
+        shard,
+        source: source(),
+    };
+    assert_eq!(failed.exit_code(), EXIT_FAILED);
+    assert_eq!(ServeError::Lost(shard).exit_code(), EXIT_FAILED);
+    let at_start = ServeError::Shard {
+        shard,
+        source: source(),
+    };
+    assert_eq!(at_start.exit_code(), EXIT_MACHINE);
+    assert!(unit.contains("\nRestart=on-failure\n"));
+    assert!(unit.contains("\nRestartPreventExitStatus=2 3\n"));
+}

@@ -200,7 +200,7 @@ impl Threads {
             let shard = index as u8;
             let ended = match thread.join() {
                 Ok(Ok(())) => continue,
-                Ok(Err(source)) => ServeError::Shard {
+                Ok(Err(source)) => ServeError::Failed {
                     shard,
                     source: Box::new(source),
                 },
