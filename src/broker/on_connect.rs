@@ -202,6 +202,9 @@ impl Broker {
             self.clients.new_session(client_id)
         });
         self.identities.admit(conn, user_name(connect));
+        if connect.is_bridge {
+            self.identities.admit_bridge(conn);
+        }
         self.bind(now_ms, conn, session, connect);
         self.connack(
             conn,
@@ -401,9 +404,13 @@ impl Broker {
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
         let user = user_name(connect).map(|user| format!(", u'{}'", Name(user)));
         let user = user.unwrap_or_default();
+        let what = match connect.is_bridge {
+            true => "bridge",
+            false => "client",
+        };
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!(
-                "New client connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."
+                "New {what} connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."
             )
         });
     }

@@ -4,17 +4,19 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::Broker;
 use super::effect::Peer;
 use crate::escape::Name;
 use crate::ids::ConnId;
 
-/// User names of connections that have one.
+/// User names of connections that have one, and which are bridges.
 #[derive(Default)]
 pub struct Identities {
     users: HashMap<u32, User, FixedState>,
+    /// Those that have said that they are bridges.
+    bridges: HashSet<u32, FixedState>,
 }
 
 /// A user name, and what vouches for it.
@@ -64,9 +66,22 @@ impl Identities {
         self.users.get(&conn.0).map(|user| &*user.name)
     }
 
+    /// A client that has been let in is a bridge.
+    pub fn admit_bridge(&mut self, conn: ConnId) {
+        self.bridges.insert(conn.0);
+    }
+
+    /// Whether a client is a bridge.
+    pub fn is_bridge(&self, conn: ConnId) -> bool {
+        self.bridges.contains(&conn.0)
+    }
+
     /// A connection is no more.
     #[inline]
     pub fn forget(&mut self, conn: ConnId) {
+        if !self.bridges.is_empty() {
+            self.bridges.remove(&conn.0);
+        }
         if !self.users.is_empty() {
             self.users.remove(&conn.0);
         }

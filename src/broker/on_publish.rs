@@ -6,7 +6,7 @@ use super::settings::LogKind;
 use crate::budget::Account;
 use crate::ids::ConnId;
 use crate::mqtt::message::NEVER;
-use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version};
+use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version, topic};
 use crate::session::{Aliases, Session};
 
 impl Broker {
@@ -256,10 +256,15 @@ impl Broker {
 }
 
 /// Whether no client publishes to this topic, whatever the rules say: only the broker itself does, or nobody could
-/// subscribe to it. As in Mosquitto, by the first characters.
+/// subscribe to it. As in Mosquitto, by the first characters, and but for where bridges say whether they are there.
 #[inline]
 pub(super) fn is_broker_topic(topic: &str) -> bool {
-    topic.starts_with('$') && (topic.starts_with("$SYS") || topic.starts_with("$share"))
+    topic.starts_with('$') && is_reserved(topic)
+}
+
+fn is_reserved(topic: &str) -> bool {
+    let is_state = |topic| topic::matches("$SYS/broker/connection/+/state", topic);
+    (topic.starts_with("$SYS") && !is_state(topic)) || topic.starts_with("$share")
 }
 
 fn routed(somebody_wanted_it: bool) -> ReasonCode {

@@ -99,6 +99,10 @@ impl Broker {
         subscription_id: u32,
         ticket: u32,
     ) -> Result<(), ReasonCode> {
+        let options = match self.identities.is_bridge(conn) {
+            true => as_bridge(options, filter),
+            false => options,
+        };
         let entry = EntryOptions {
             qos: (options.qos as u8).min(self.clients.listener(conn).max_qos),
             no_local: options.no_local,
@@ -396,5 +400,16 @@ impl Broker {
         };
         self.leave_group(now_ms, session, subscription);
         true
+    }
+}
+
+/// What a bridge subscribes to goes on to where it comes from: it is not sent what it has published itself, so that no
+/// message goes around, and is told whether messages are retained, as Mosquitto does for its own. A member of a shared
+/// subscription may not leave out its own (MQTT-3.8.3-4).
+fn as_bridge(options: SubscribeOptions, filter: &str) -> SubscribeOptions {
+    SubscribeOptions {
+        no_local: topic::share(filter).is_none(),
+        retain_as_published: true,
+        ..options
     }
 }

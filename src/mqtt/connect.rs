@@ -19,6 +19,9 @@ const FLAG_USERNAME: u8 = 0x80;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Connect<'a> {
     pub version: Version,
+    /// Whether the client says that it is a bridge: what others than this server publish comes through it, and what it
+    /// subscribes to goes on to them. Mosquitto's bridges say so by the highest bit of the protocol level.
+    pub is_bridge: bool,
     /// Clean Session before MQTT 5.
     pub clean_start: bool,
     /// Seconds; 0 turns it off.
@@ -176,17 +179,21 @@ impl<'a> Will<'a> {
     }
 }
 
-/// Reads protocol name and level.
-fn read_version(body: &mut Reader<'_>) -> Result<Version, DecodeError> {
+/// The bit of the protocol level that says "a bridge", before MQTT 5, which has subscription options for what it means.
+const LEVEL_BRIDGE: u8 = 0x80;
+
+/// Reads protocol name and level, and whether the client is a bridge.
+fn read_version(body: &mut Reader<'_>) -> Result<(Version, bool), DecodeError> {
     let name = body.binary()?;
     let level = match name {
         b"MQTT" | b"MQIsdp" => body.u8()?,
         _ => return Err(DecodeError::ProtocolNameUnknown),
     };
-    match (name, level) {
-        (b"MQIsdp", 3) => Ok(Version::V31),
-        (b"MQTT", 4) => Ok(Version::V311),
-        (b"MQTT", 5) => Ok(Version::V5),
+    let is_bridge = level & LEVEL_BRIDGE != 0;
+    match (name, level & !LEVEL_BRIDGE) {
+        (b"MQIsdp", 3) => Ok((Version::V31, is_bridge)),
+        (b"MQTT", 4) => Ok((Version::V311, is_bridge)),
+        (b"MQTT", 5) if !is_bridge => Ok((Version::V5, false)),
         _ => Err(DecodeError::ProtocolLevelUnsupported),
     }
 }
@@ -205,7 +212,7 @@ pub fn connect_version_hint(packet: &[u8]) -> Option<Version> {
         .count();
     let mut body = Reader::new(rest.get(length_bytes..)?);
     match read_version(&mut body) {
-        Ok(version) => Some(version),
+        Ok((version, _)) => Some(version),
         Err(DecodeError::ProtocolLevelUnsupported) => Some(Version::V311),
         Err(_) => None,
     }
@@ -213,7 +220,7 @@ pub fn connect_version_hint(packet: &[u8]) -> Option<Version> {
 
 impl<'a> Connect<'a> {
     pub(super) fn read(frame: &Frame, mut body: Reader<'a>) -> Result<Self, DecodeError> {
-        let version = read_version(&mut body)?;
+        let (version, is_bridge) = read_version(&mut body)?;
         check_header(version, frame)?;
         let flags = body.u8()?;
         check_flags(version, flags)?;
@@ -247,6 +254,7 @@ impl<'a> Connect<'a> {
         let clean_start = flags & FLAG_CLEAN_START != 0;
         Ok(Connect {
             version,
+            is_bridge,
             clean_start,
             keep_alive,
             client_id,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits;
+use crate::mqtt::WillOut;
 
 fn world(quotas: Quotas) -> World {
     World::new(Settings {
@@ -384,7 +385,15 @@ fn nobody_publishes_to_the_brokers_topics_and_a_will_there_is_dropped() {
     let reader = world.connect("r", Version::V311);
     world.subscribe(reader, Version::V311, "$SYS/#", QoS::AtMostOnce);
     let conn = world.connect("c", Version::V5);
-    for topic in ["$SYS", "$SYS/x", "$SYSx", "$share/g/t", "$share", "$shared"] {
+    let near = [
+        "$SYS/broker/connection/state",
+        "$SYS/broker/connection/a/b/state",
+        "$SYS/broker/connection/a/state/x",
+        "$SYS/broker/connection/a/status",
+        "$SYS/broker/connections/a/state",
+    ];
+    let reserved = ["$SYS", "$SYS/x", "$SYSx", "$share/g/t", "$share", "$shared"];
+    for topic in reserved.into_iter().chain(near) {
         let answer = world.send(conn, &publish(topic, Version::V5, QoS::AtLeastOnce));
         assert_eq!(answer[4], 0x87, "{topic}");
     }
@@ -402,5 +411,58 @@ fn nobody_publishes_to_the_brokers_topics_and_a_will_there_is_dropped() {
         .on_eof(world.now_ms, conn, CloseCause::Error(104));
     assert_eq!(world.output(reader), b"");
     let counters = world.broker.counters();
-    assert_eq!((counters.publish_denied, counters.publish_dropped), (7, 0));
+    assert_eq!((counters.publish_denied, counters.publish_dropped), (12, 0));
+}
+
+/// As Mosquitto's bridges tell whether they are there: by a message and by a will.
+#[test]
+fn the_state_of_a_bridge_is_for_clients_to_write() {
+    let mut world = World::new(Settings::default());
+    let reader = world.connect("r", Version::V311);
+    world.subscribe(reader, Version::V311, "$SYS/#", QoS::AtMostOnce);
+    let conn = world.broker.on_accept(world.now_ms, peer());
+    let state = "$SYS/broker/connection/w/state";
+    let mut connect = Vec::new();
+    ConnectOut {
+        client_id: "w",
+        clean_start: true,
+        will: Some(WillOut {
+            topic: state,
+            payload: b"0",
+            retain: true,
+            ..WillOut::default()
+        }),
+        ..ConnectOut::default()
+    }
+    .encode(Version::V311, &mut connect);
+    world.send(conn, &connect);
+    let answer = world.send(conn, &publish(state, Version::V311, QoS::AtLeastOnce));
+    assert_eq!(answer[0], 0x40, "PUBACK");
+    assert!(!world.output(reader).is_empty());
+    world
+        .broker
+        .on_eof(world.now_ms, conn, CloseCause::Error(104));
+    assert!(world.output(reader).ends_with(b"/state0"));
+    assert_eq!(world.broker.counters().publish_denied, 0);
+}
+
+/// A bridge is not sent what it has published, and is told what is retained; in a group it is a member like others.
+#[test]
+fn a_bridge_has_no_local_and_retain_as_published() {
+    let mut world = World::new(Settings::default());
+    let bridge = world.broker.on_accept(world.now_ms, peer());
+    let connect = b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01b";
+    assert_eq!(world.send(bridge, connect), [0x20, 2, 0, 0]);
+    world.subscribe(bridge, Version::V311, "a/#", QoS::AtMostOnce);
+    let other = world.connect("o", Version::V311);
+    world.subscribe(other, Version::V311, "a/#", QoS::AtMostOnce);
+    assert_eq!(world.send(bridge, PUBLISH), b"");
+    assert_eq!(world.output(other), PUBLISH);
+    let retained = b"\x31\x09\x00\x03a/bhell";
+    let live = world.send(other, retained);
+    assert_eq!(live, PUBLISH, "without the flag");
+    assert_eq!(world.output(bridge), retained);
+    world.subscribe(bridge, Version::V311, "$share/g/c", QoS::AtMostOnce);
+    let shared = b"\x30\x07\x00\x01chell";
+    assert_eq!(world.send(bridge, shared), shared);
 }

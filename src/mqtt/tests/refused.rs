@@ -122,7 +122,8 @@ refused! {
     mqtt_3_1_2_1_name: V5, 0x10, b"\0\x04MQTX\x04\x02\0\x3C\0\0" => ProtocolNameUnknown;
     mqtt_3_1_2_1_http: V5, 0x10, b"GET / HTTP/1.1\r\n\r\n" => Truncated;
     mqtt_3_1_2_2_level: V5, 0x10, b"\0\x04MQTT\x06\x02\0\x3C\0\0" => ProtocolLevelUnsupported;
-    mqtt_3_1_2_2_bridge_bit: V5, 0x10, b"\0\x04MQTT\x84\x02\0\x3C\0\0" => ProtocolLevelUnsupported;
+    mqtt_3_1_2_2_bridge_bit: V5, 0x10, b"\0\x04MQTT\x85\x02\0\x3C\0\0\0" => ProtocolLevelUnsupported;
+    mqtt_3_1_2_2_bridge_bit_of_another_level: V5, 0x10, b"\0\x04MQTT\x83\x02\0\x3C\0\0" => ProtocolLevelUnsupported;
     mqtt_3_1_2_2_level_of_the_other_name: V5, 0x10, b"\0\x06MQIsdp\x04\x02\0\x3C\0\0" => ProtocolLevelUnsupported;
     mqtt_3_1_2_3: V311, 0x10, connect4(3, b"\0\x01c") => ConnectFlagReserved;
     mqtt_3_1_2_11_qos: V311, 0x10, connect4(0x0A, b"\0\x01c") => WillFlagsWithoutWill;
@@ -279,6 +280,24 @@ fn mqtt_3_1_has_looser_headers_and_connects() {
         (connect.version, connect.username, connect.password),
         (V31, None, None)
     );
+}
+
+/// Mosquitto's bridges say what they are by a bit of the level.
+#[test]
+fn bridges_are_told_from_other_clients() {
+    for (body, version, expected) in [
+        (&b"\0\x06MQIsdp\x03\x02\0\x3C\0\x01c"[..], V31, false),
+        (b"\0\x06MQIsdp\x83\x02\0\x3C\0\x01c", V31, true),
+        (b"\0\x04MQTT\x04\x02\0\x3C\0\x01c", V311, false),
+        (b"\0\x04MQTT\x84\x02\0\x3C\0\x01c", V311, true),
+    ] {
+        let packet = framed(0x10, body);
+        let Ok(Packet::Connect(connect)) = decode_one(V5, &packet) else {
+            panic!("a CONNECT")
+        };
+        assert_eq!((connect.version, connect.is_bridge), (version, expected));
+        assert_eq!(connect_version_hint(&packet), Some(version));
+    }
 }
 
 #[test]

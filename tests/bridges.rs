@@ -1,0 +1,151 @@
+//! A Mosquitto as it is found, with its defaults, that bridges to this broker: nothing goes around, retained stays retained,
+//! and the state of the bridge is told, at a cut too.
+
+mod support;
+
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use support::mosquitto::{Subscriber, is_there, publish};
+use support::{Folder, PATIENCE, Program, Server, free_port, skipped, which};
+
+/// Debian's mosquitto at the edge, bridging everything both ways; ended with this.
+struct Edge {
+    child: Child,
+    port: u16,
+    _folder: Folder,
+}
+
+impl Edge {
+    fn start(program: &std::path::Path, to: &Server) -> Edge {
+        let (port, folder) = (free_port(), Folder::new("edge"));
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nconnection edge\n\
+             address 127.0.0.1:{}\nremote_clientid edge\ntopic # both 1\nrestart_timeout 1\n",
+            to.port
+        );
+        let file = folder.write("edge.conf", &config);
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(file)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        Edge {
+            child,
+            port,
+            _folder: folder,
+        }
+    }
+
+    /// Publishes there.
+    fn publish(&self, arguments: &[&str]) {
+        let port = self.port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        command
+            .args(["-h", "127.0.0.1", "-p", &port])
+            .args(arguments);
+        let done = support::run(&mut command);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const STATE: &str = "$SYS/broker/connection/edge/state";
+
+/// Topic, whether retained, payload: of messages as they come.
+const FORMAT: [&str; 2] = ["-F", "|%t|%r|%p"];
+
+fn subscribe(server: &Server, topic: &str) -> Subscriber {
+    Subscriber::start(
+        server,
+        "3.1.1",
+        &["-q", "1", "-t", topic, FORMAT[0], FORMAT[1]],
+    )
+}
+
+/// What is retained at a port under a topic, once it is this.
+fn eventually_retained(port: u16, topic: &str, expected: &str) {
+    let started = Instant::now();
+    loop {
+        let port = port.to_string();
+        let mut command = Command::new("mosquitto_sub");
+        command
+            .args(["-h", "127.0.0.1", "-p", &port, "-t", topic])
+            .args(["--retained-only", "-C", "1", "-W", "1", "-F", "%p"]);
+        let found = support::run(&mut command);
+        if found.stdout.trim_end() == expected {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "{topic}: {:?}", found.stdout);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_mosquitto_bridges_both_ways() {
+    let Some(path) = which("mosquitto") else {
+        return skipped("mosquitto");
+    };
+    if !is_there() {
+        return;
+    }
+    for shards in [1, 2] {
+        bridged(&path, shards);
+    }
+}
+
+fn bridged(path: &std::path::Path, shards: u32) {
+    let server = Server::start(&Program::Firehose { shards }, &["sys_interval 0".into()]);
+    publish(&server, "3.1.1", &["-r", "-t", "before", "-m", "kept"]);
+    let state = subscribe(&server, STATE);
+    let mut edge = Edge::start(path, &server);
+    assert_eq!(state.message(), format!("|{STATE}|0|1"));
+    assert!(
+        server
+            .log()
+            .contains("New bridge connected from 127.0.0.1:"),
+        "{}",
+        server.log()
+    );
+    // What was retained here is retained there.
+    eventually_retained(edge.port, "before", "kept");
+    let here = subscribe(&server, "#");
+    // Retained ones that were here before.
+    assert_eq!(here.message(), "|before|1|kept");
+    // Each once, from both sides, live and retained, and in between what ends the wait.
+    for number in 0..20 {
+        let payload = number.to_string();
+        edge.publish(&["-q", "1", "-t", "from/edge", "-m", &payload]);
+        assert_eq!(here.message(), format!("|from/edge|0|{number}"));
+        publish(
+            &server,
+            "3.1.1",
+            &["-q", "1", "-t", "from/here", "-m", &payload],
+        );
+        assert_eq!(here.message(), format!("|from/here|0|{number}"));
+    }
+    edge.publish(&["-q", "1", "-r", "-t", "kept/edge", "-m", "e"]);
+    assert_eq!(here.message(), "|kept/edge|0|e");
+    eventually_retained(server.port, "kept/edge", "e");
+    publish(
+        &server,
+        "3.1.1",
+        &["-q", "1", "-r", "-t", "kept/here", "-m", "h"],
+    );
+    assert_eq!(here.message(), "|kept/here|0|h");
+    eventually_retained(edge.port, "kept/here", "h");
+    // A cut without a word: the will says so.
+    edge.child.kill().unwrap();
+    assert_eq!(state.message(), format!("|{STATE}|0|0"));
+    eventually_retained(server.port, STATE, "0");
+    publish(&server, "3.1.1", &["-q", "1", "-t", "last", "-m", "x"]);
+    assert_eq!(here.message(), "|last|0|x", "nothing was on its way around");
+}
