@@ -327,3 +327,83 @@ fn subscriptions_and_topics_have_bounds_that_answers_tell_of() {
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
     says(&server, "may not subscribe", 4);
 }
+
+/// CONNACK's code for a client of MQTT 3.1.1 or 5.
+fn connack(server: &Server, version: u8, id: &str, clean: bool) -> (TcpStream, u8) {
+    let mut stream = socket(server.address(), GOOD);
+    let mut body = vec![
+        0,
+        4,
+        b'M',
+        b'Q',
+        b'T',
+        b'T',
+        version,
+        u8::from(clean) << 1,
+        0,
+        60,
+    ];
+    if version == 5 {
+        body.push(0);
+    }
+    body.extend_from_slice(&(id.len() as u16).to_be_bytes());
+    body.extend_from_slice(id.as_bytes());
+    let head = [0x10, body.len() as u8];
+    stream.write_all(&[&head[..], &body].concat()).unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).unwrap();
+    (stream, answer[3])
+}
+
+/// Sessions of clients that are there and of those that are away count, on all shards together. Who has one may always
+/// come back, and one that ends makes room.
+#[test]
+fn sessions_of_the_whole_broker_are_bounded() {
+    let server = start(&["global_max_clients 6"]);
+    let ids: Vec<String> = (0..6).map(|number| format!("client-{number}")).collect();
+    let mut there: Vec<TcpStream> = ids[..4]
+        .iter()
+        .map(|id| {
+            let (stream, code) = connack(&server, 4, id, true);
+            assert_eq!(code, 0, "{id}");
+            stream
+        })
+        .collect();
+    for id in &ids[4..] {
+        // Away, with a session that stays.
+        let (mut stream, code) = connack(&server, 4, id, false);
+        assert_eq!(code, 0, "{id}");
+        stream.write_all(&[0xe0, 0]).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    }
+    for (version, busy) in [(4, 3), (5, 0x89)] {
+        for number in 0..8 {
+            let id = format!("more-{number}");
+            assert_eq!(connack(&server, version, &id, true).1, busy, "{id}");
+        }
+    }
+    // Each of the six, by takeover, by coming back and with a clean start.
+    for id in &ids {
+        for clean in [false, true] {
+            assert_eq!(connack(&server, 4, id, clean).1, 0, "{id}");
+        }
+    }
+    there.clear();
+    let started = Instant::now();
+    while connack(&server, 4, "room", true).1 != 0 {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let log = server.reconfigure(&["global_max_clients 1".into()]);
+    assert!(log.contains("Settings of the broker have changed"), "{log}");
+    let _held = loop {
+        let (stream, code) = connack(&server, 4, "one", true);
+        if code == 0 {
+            break stream;
+        }
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(connack(&server, 4, "two", true).1, 3);
+}

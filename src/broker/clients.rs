@@ -345,7 +345,7 @@ impl Clients {
         self.index.find(self.hash(client_id), is_it).map(SessionId)
     }
 
-    /// A new session for a client identifier that has none.
+    /// A new session for a client identifier that has none, and that the lease has counted.
     pub fn new_session(&mut self, client_id: &str) -> SessionId {
         self.serials += 1;
         let serial = u64::from(self.shard.0) << 56 | self.serials;
@@ -383,6 +383,7 @@ impl Clients {
             rights.leave(session);
         }
         self.absent.forget(session);
+        self.lease.leave();
         self.lease.give(Account::Connections, taken.memory() as u64);
         let hash = self.hash(&taken.client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);

@@ -186,6 +186,7 @@ impl Broker {
         is_assigned: bool,
     ) {
         let mut found = self.clients.find_session(client_id);
+        let had_session = found.is_some();
         if let Some(session) = found {
             self.take_over(now_ms, session, connect);
             found = self.clients.find_session(client_id);
@@ -195,6 +196,15 @@ impl Broker {
         {
             self.end_session(now_ms, session); // MQTT-3.1.2-4
             found = None;
+        }
+        // Who takes the place of a session of its own is no client more.
+        let bound = if had_session {
+            0
+        } else {
+            self.clients.settings.quotas.clients
+        };
+        if found.is_none() && !self.clients.lease.enter(bound) {
+            return self.refuse(now_ms, conn, ReasonCode::SERVER_BUSY);
         }
         let session_present = found.is_some();
         let session = found.unwrap_or_else(|| {

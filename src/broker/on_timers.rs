@@ -9,6 +9,16 @@ use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 
+/// Places that are looked through at a time, so that one comes round within the minutes of `retain_expiry_interval`.
+fn swept_places(all: usize, minutes: u32) -> usize {
+    let times = u64::from(minutes) * 60_000 / limits::RETAINED_SWEEP_MS;
+    let asked = match usize::try_from(times) {
+        Ok(times) if times > 0 => all.div_ceil(times),
+        _ => 0,
+    };
+    asked.max(limits::RETAINED_SWEEP_COUNT)
+}
+
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
@@ -50,9 +60,10 @@ impl Broker {
         }
         if now_ms >= self.replays.next_sweep_ms {
             self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;
-            self.routing
-                .retained
-                .sweep(now_ms, limits::RETAINED_SWEEP_COUNT);
+            let retained = &mut self.routing.retained;
+            let minutes = self.clients.settings.retain_expiry_min;
+            let places = swept_places(retained.places(), minutes);
+            retained.sweep(now_ms, places);
         }
         self.end_event(now_ms);
     }
@@ -146,6 +157,26 @@ impl Broker {
             self.clients.log_end(conn, &why);
             self.detach(now_ms, conn, true);
             self.shut(now_ms, conn, CloseHow::Now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_places_are_looked_through_within_the_interval() {
+        let usual = limits::RETAINED_SWEEP_COUNT;
+        let each_second = 60_000 / limits::RETAINED_SWEEP_MS as usize;
+        for (all, minutes, places) in [
+            (0, 0, usual),
+            (5_000_000, 0, usual),
+            (600, 1, usual),
+            (5_000_000, 1, 5_000_000usize.div_ceil(each_second)),
+            (5_000_000, u32::MAX, usual),
+        ] {
+            assert_eq!(swept_places(all, minutes), places, "{all} {minutes}");
         }
     }
 }

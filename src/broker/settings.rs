@@ -33,13 +33,15 @@ pub struct Settings {
     /// Seconds after which a session that is away and has no end of its own (3.1, 3.1.1 with clean session 0, or
     /// 0xFFFFFFFF) ends; `None`: never.
     pub persistent_client_expiration: Option<u64>,
+    /// Minutes within which every retained message that has expired is found and given up; 0: when there is time.
+    pub retain_expiry_min: u32,
     /// Whether who has stored a retained message must have the right to write when it is delivered.
     pub check_retain_source: bool,
     /// Whether overlapping subscriptions of one client each get their copy.
     pub allow_duplicate_messages: bool,
     /// Whether messages are delivered with the QoS of the subscription even when published with a lower one.
     pub upgrade_outgoing_qos: bool,
-    /// What one client may ask for.
+    /// What clients may ask for.
     pub quotas: Quotas,
     /// Seconds between updates of `$SYS`; 0 turns them off.
     pub sys_interval: u32,
@@ -49,7 +51,7 @@ pub struct Settings {
     pub connection_messages: bool,
 }
 
-/// What one client may ask for. Mosquitto has no such bounds.
+/// What clients may ask for. But for their number Mosquitto has no such bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
     /// Subscriptions, shared ones among them; 0 means no bound but the built-in ones.
@@ -62,6 +64,8 @@ pub struct Quotas {
     pub wildcard_depth: u16,
     /// PUBLISH packets a second; 0 for no bound.
     pub publish_rate: u32,
+    /// Sessions of the whole broker, of clients that are there and of those that are away; 0 for no bound.
+    pub clients: u32,
 }
 
 impl Default for Quotas {
@@ -72,6 +76,7 @@ impl Default for Quotas {
             topic_bytes: u16::MAX,
             wildcard_depth: 0,
             publish_rate: 0,
+            clients: 0,
         }
     }
 }
@@ -236,6 +241,7 @@ impl Default for Settings {
             message_size_limit: 0,
             max_keepalive: 65535,
             retain_available: true,
+            retain_expiry_min: 0,
             persistent_client_expiration: None,
             check_retain_source: false,
             allow_duplicate_messages: true,

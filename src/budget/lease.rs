@@ -51,6 +51,17 @@ impl Lease {
         }
     }
 
+    /// Counts a session that is to be, unless all shards together have `max` of them; 0 is no bound.
+    #[must_use = "a session that is not counted must not be"]
+    pub fn enter(&self, max: u32) -> bool {
+        self.pool.enter(max)
+    }
+
+    /// A session that was counted is no more.
+    pub fn leave(&self) {
+        self.pool.leave();
+    }
+
     /// So many bytes are no longer held.
     #[inline]
     pub fn give(&mut self, account: Account, bytes: u64) {

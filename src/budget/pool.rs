@@ -20,6 +20,8 @@ pub struct Pool {
     rung: AtomicU8,
     /// Thousandths of the limit that are used.
     level: AtomicU32,
+    /// Sessions of all shards.
+    sessions: AtomicU32,
     /// The least that is leased at once.
     pieces: [i64; Account::COUNT],
 }
@@ -45,6 +47,7 @@ impl Pool {
             total: AtomicU64::new(plan.total),
             rung: AtomicU8::new(Rung::Calm as u8),
             level: AtomicU32::new(0),
+            sessions: AtomicU32::new(0),
             pieces: Account::ALL.map(piece),
         }
     }
@@ -103,6 +106,19 @@ impl Pool {
     pub fn set_level(&self, permille: u64) {
         let permille = u32::try_from(permille).unwrap_or(u32::MAX);
         self.level.store(permille, Ordering::Relaxed);
+    }
+
+    /// Counts one session more, if there are fewer than `max` on all shards; 0 is no bound.
+    pub(super) fn enter(&self, max: u32) -> bool {
+        let enter = |sessions: u32| (max == 0 || sessions < max).then(|| sessions.wrapping_add(1));
+        self.sessions
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter)
+            .is_ok()
+    }
+
+    /// Counts one session less.
+    pub(super) fn leave(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The least that is leased of an account at once.

@@ -6,29 +6,40 @@
 use super::error::Misdeed;
 use super::line::Line;
 
-/// What to do about such an option.
+/// Why such an option has no effect, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Goes on without, and says so.
-    Unsupported,
+    /// About what is kept on disk.
+    Persistence,
     /// One line of a bridge: the broker goes on, not connected to the other one.
     Bridge,
-    /// Has no effect in Mosquitto either.
-    Obsolete,
-    /// Keeps somebody out.
-    Guard,
-    /// Says where a private key lies: a file in PEM is what is read here.
-    KeyForm,
+    /// About serving files and an interface over HTTP.
+    Http,
+    /// About what plugins do; what keeps nobody out.
+    Control,
+    /// A plugin, which may keep somebody out.
+    Plugin,
+    /// An engine of OpenSSL's, or its key.
+    Engine,
     /// Asks for TLS with pre-shared keys, which will not come.
     Psk,
+    /// Sets something that this broker does not have.
+    Meaningless(&'static str),
+    /// Has no effect in Mosquitto either.
+    Obsolete,
+    /// Says where a private key lies: a file in PEM is what is read here.
+    KeyForm,
 }
 
 impl Known {
     /// The text of the warning, or the error.
     pub fn verdict(self, name: &'static str, line: &Line<'_>) -> Result<&'static str, Misdeed> {
         match self {
-            Known::Unsupported => Ok("not supported yet, has no effect"),
+            Known::Persistence => Ok("nothing is kept on disk yet, has no effect"),
             Known::Bridge => Ok("bridges are not supported yet, has no effect"),
+            Known::Http => Ok("no files are served over HTTP here, has no effect"),
+            Known::Control => Ok("there are no plugins here to be asked about, has no effect"),
+            Known::Meaningless(why) => Ok(why),
             Known::Obsolete => Ok("has no effect, in Mosquitto 2 as here"),
             Known::KeyForm if line.words().next() == Some("pem") => {
                 Ok("private keys are always read from PEM files")
@@ -37,7 +48,11 @@ impl Known {
                 name,
                 rule: "TLS with pre-shared keys is not spoken here (rustls has none): give clients certificates or passwords",
             }),
-            Known::Guard | Known::KeyForm => Err(Misdeed::WouldOpen { name }),
+            Known::Engine | Known::KeyForm => Err(Misdeed::Misplaced {
+                name,
+                rule: "engines of OpenSSL's are not used here (TLS is rustls'): give the key in a PEM file",
+            }),
+            Known::Plugin => Err(Misdeed::WouldOpen { name }),
         }
     }
 }
@@ -50,42 +65,42 @@ pub(super) fn find(name: &str) -> Option<(&'static str, Known)> {
         .copied()
 }
 
-use Known::{Bridge, Guard, KeyForm, Obsolete, Psk, Unsupported};
+use Known::{
+    Bridge, Control, Engine, Http, KeyForm, Meaningless, Obsolete, Persistence, Plugin, Psk,
+};
 
 /// By subject, in alphabetical order.
 #[rustfmt::skip]
 pub(super) static KNOWN: &[(&str, Known)] = &[
     // Access.
-    ("auth_opt_", Guard),
-    ("auth_plugin", Guard),
-    ("auth_plugin_deny_special_chars", Guard),
-    ("global_plugin", Guard),
-    ("plugin", Guard),
-    ("plugin_load", Guard),
-    ("plugin_opt_", Guard),
-    ("plugin_use", Guard),
+    ("auth_opt_", Plugin),
+    ("auth_plugin", Plugin),
+    ("auth_plugin_deny_special_chars", Plugin),
+    ("global_plugin", Plugin),
+    ("plugin", Plugin),
+    ("plugin_load", Plugin),
+    ("plugin_opt_", Plugin),
+    ("plugin_use", Plugin),
     ("psk_file", Psk),
-    // TLS.
-    ("dhparamfile", Unsupported),
+    // TLS, and the proxy in front of a listener.
+    ("dhparamfile", Meaningless("keys are exchanged over elliptic curves here, which need no parameters; has no effect")),
     ("psk_hint", Psk),
-    ("tls_engine", Guard),
-    ("tls_engine_kpass_sha1", Guard),
+    ("tls_engine", Engine),
+    ("tls_engine_kpass_sha1", Engine),
     ("tls_keyform", KeyForm),
     // Persistence.
-    ("autosave_interval", Unsupported),
-    ("autosave_on_changes", Unsupported),
-    ("persistence", Unsupported),
-    ("persistence_file", Unsupported),
-    ("persistence_location", Unsupported),
-    ("retained_persistence", Unsupported),
+    ("autosave_interval", Persistence),
+    ("autosave_on_changes", Persistence),
+    ("persistence", Persistence),
+    ("persistence_file", Persistence),
+    ("persistence_location", Persistence),
+    ("retained_persistence", Persistence),
     // WebSockets and HTTP.
-    ("http_dir", Unsupported),
-    ("packet_buffer_size", Unsupported),
-    ("websockets_log_level", Unsupported),
+    ("http_dir", Http),
+    ("packet_buffer_size", Meaningless("the kernel chooses among buffers that all connections share; has no effect")),
+    ("websockets_log_level", Meaningless("it is for libwebsockets, which is not used here; has no effect")),
     // The process.
-    ("enable_control_api", Unsupported),
-    ("global_max_clients", Unsupported),
-    ("retain_expiry_interval", Unsupported),
+    ("enable_control_api", Control),
     ("retry_interval", Obsolete),
     // Bridges.
     ("address", Bridge),

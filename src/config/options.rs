@@ -84,6 +84,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("bind_interface", "", Text(|l, v| put(&mut l.socket.interface, v))),
     listener("max_connections", "-1", Bound { negative: 0, max: INT_MAX, set: |l, v| l.socket.max_connections = bound(v) }),
     global("global_max_connections", "-1", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.global_max_connections = bound(v) }),
+    global("global_max_clients", "-1", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.settings.quotas.clients = v as u32 }),
     global("max_connections_per_address", "10000", Bound { negative: 0, max: INT_MAX, set: |g, v| g.config.sources.connections = v as u32 }),
     global("max_connection_rate_per_address", "1000/s", Other(|g, name, line| rate(name, line, |v| g.config.sources.rate = v))),
     global("limit_local_addresses", "false", Boolean(|g, v| g.config.sources.local = v)),
@@ -155,6 +156,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     // How messages are passed on.
     global("retain_available", "true", Boolean(|g, v| g.config.settings.retain_available = v)),
     // Mosquitto's manual gives true as the default; its code does not check unless the option is set.
+    global("retain_expiry_interval", "0", Number { min: 0, max: INT_MAX / 60, set: |g, v| g.config.settings.retain_expiry_min = v as u32 }),
     global("check_retain_source", "false", Boolean(|g, v| g.config.settings.check_retain_source = v)),
     global("allow_duplicate_messages", "true", Boolean(|g, v| g.config.settings.allow_duplicate_messages = v)),
     global("upgrade_outgoing_qos", "false", Boolean(|g, v| g.config.settings.upgrade_outgoing_qos = v)),

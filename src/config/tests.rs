@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 mod effective;
 mod memory;
 mod misdeeds;
+mod mosquitto;
 mod transport;
 
 use super::option::{Scope, Value};
@@ -165,7 +166,7 @@ fn global_options_arrive() {
          retain_available false\nallow_duplicate_messages false\nupgrade_outgoing_qos true\n\
          check_retain_source false\nmax_subscriptions_per_client 100\nmax_topic_levels 10\n\
          max_topic_length 200\nmin_wildcard_depth 2\nmax_publish_rate 50/s\nsys_interval 3\nconnection_messages false\n\
-         persistent_client_expiration 2w\n",
+         persistent_client_expiration 2w\nglobal_max_clients 9\nretain_expiry_interval 5\n",
     )
     .settings;
     assert_eq!(
@@ -190,8 +191,9 @@ fn global_options_arrive() {
         topic_bytes: 200,
         wildcard_depth: 2,
         publish_rate: 50,
+        clients: 9,
     };
-    assert_eq!(settings.quotas, quotas);
+    assert_eq!((settings.quotas, settings.retain_expiry_min), (quotas, 5));
     assert_eq!(settings.persistent_client_expiration, Some(2 * 7 * 86_400));
 
     let config = config(

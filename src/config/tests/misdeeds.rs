@@ -197,8 +197,8 @@ fn what_keeps_somebody_out_is_never_ignored() {
 fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
     let text = "persistence true\npersistence_location /var/lib/mosquitto/\nuser mosquitto\nconnection up\naddress x\n";
     let expected = [
-        "1: persistence: not supported yet, has no effect",
-        "2: persistence_location: not supported yet, has no effect",
+        "1: persistence: nothing is kept on disk yet, has no effect",
+        "2: persistence_location: nothing is kept on disk yet, has no effect",
         "4: connection: bridges are not supported yet, has no effect",
         "5: address: bridges are not supported yet, has no effect",
     ];

@@ -158,6 +158,11 @@ impl Retained {
         removed
     }
 
+    /// Places that `sweep` goes through in a round.
+    pub fn places(&self) -> usize {
+        self.tree.slots() as usize
+    }
+
     /// Gives memory back that is only kept for growth.
     pub fn trim(&mut self) {
         self.tree.trim();
