@@ -151,6 +151,14 @@ impl Clients {
         self.lease.balance(account).saturating_add(beyond) >= wanted as i64
     }
 
+    /// Who a session is of, and, if nobody knows more of that one than the address, whether it is connected.
+    fn party_of_session(&self, session: SessionId) -> Party {
+        match self.shares.party(session) {
+            Party::Address(address) if self.conn_of(session).is_none() => Party::Away(address),
+            party => party,
+        }
+    }
+
     /// Who a connection is of.
     fn party_of(&self, conn: ConnId) -> Party {
         match self.session_of(conn) {
@@ -179,7 +187,7 @@ impl Clients {
         if self.is_within(Account::Backlog, wanted) {
             return true;
         }
-        let party = self.shares.party(session);
+        let party = self.party_of_session(session);
         let weight = self.weight(session);
         if let Some(level) = self.shares.backlog.cut.level(party)
             && weight + wanted > level.max(limits::BACKLOG_BYTES_MIN)
@@ -245,8 +253,12 @@ impl Clients {
         let missing = missing.max(std::mem::take(&mut round.least) as i64);
         let sum = std::mem::take(&mut round.sum);
         // What many hold is there once.
-        let shared = u128::from(sum.bytes().max(held)) * missing as u128 / u128::from(held);
-        let cut = sum.cut(u64::try_from(shared).unwrap_or(u64::MAX));
+        let times = |bytes: u64| {
+            let shared = u128::from(sum.bytes().max(held)) * u128::from(bytes) / u128::from(held);
+            u64::try_from(shared).unwrap_or(u64::MAX)
+        };
+        let connected = limit / limits::SHARES_RESERVE_DIVISOR;
+        let cut = sum.cut(times(missing.max(0) as u64), times(connected));
         round.cut = cut.clone();
         round.wanted = 0;
         cut
@@ -267,7 +279,7 @@ impl Clients {
                     Some((SessionId(index as u32), weight))
                 });
                 for (session, weight) in sessions {
-                    holdings.add(self.shares.party(session), weight);
+                    holdings.add(self.party_of_session(session), weight);
                 }
             }
         }
@@ -293,7 +305,7 @@ impl Clients {
         let mut said = 0;
         for index in 0..self.sessions.len() {
             let session = SessionId(index as u32);
-            let Some(level) = cut.level(self.shares.party(session)) else {
+            let Some(level) = cut.level(self.party_of_session(session)) else {
                 continue;
             };
             let before = self.weight(session);

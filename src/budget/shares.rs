@@ -26,11 +26,31 @@ pub enum Party {
     User(u64),
     /// An address, or a network of them that one host may have to itself.
     Address(u64),
+    /// The same, of what is held for those who are not connected.
+    Away(u64),
 }
 
+/// The kinds of party, as places in `others`.
+const ADDRESS: usize = 0;
+const USER: usize = 1;
+const AWAY: usize = 2;
+const KINDS: usize = 3;
+
 impl Party {
-    fn is_user(self) -> bool {
-        matches!(self, Party::User(_))
+    fn kind(self) -> usize {
+        match self {
+            Party::Address(_) => ADDRESS,
+            Party::User(_) => USER,
+            Party::Away(_) => AWAY,
+        }
+    }
+
+    /// Connected or not.
+    fn wherever(self) -> Party {
+        match self {
+            Party::Away(address) => Party::Address(address),
+            other => other,
+        }
     }
 }
 
@@ -118,8 +138,8 @@ fn level(mut classes: Vec<Class>, cut: u64) -> u64 {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
     parties: HashMap<Party, Held, FixedState>,
-    /// Parties that are not named: addresses, and users.
-    others: [Held; 2],
+    /// Parties that are not named, by kind.
+    others: [Held; KINDS],
 }
 
 impl Holdings {
@@ -148,11 +168,11 @@ impl Holdings {
 
     /// Names no more than the greatest, `limits::SHARES_PARTIES_MAX` of each kind; the rest are the others of their kind.
     pub fn shorten(&mut self) {
-        for is_user in [false, true] {
+        for kind in 0..KINDS {
             let of_kind = self
                 .parties
                 .iter()
-                .filter(|(party, _)| party.is_user() == is_user);
+                .filter(|(party, _)| party.kind() == kind);
             let mut sizes: Vec<(u64, Party)> =
                 of_kind.map(|(&party, held)| (held.bytes, party)).collect();
             if sizes.len() <= limits::SHARES_PARTIES_MAX {
@@ -161,7 +181,7 @@ impl Holdings {
             sizes.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
             for (_, party) in sizes.drain(limits::SHARES_PARTIES_MAX..) {
                 if let Some(held) = self.parties.remove(&party) {
-                    let others = &mut self.others[usize::from(is_user)];
+                    let others = &mut self.others[kind];
                     others.parties += 1;
                     others.merge(&held);
                 }
@@ -182,48 +202,71 @@ impl Holdings {
         }
     }
 
-    /// Who gives way so that so many bytes less are held.
-    pub fn cut(&self, bytes: u64) -> Cut {
+    /// Who gives way so that so many bytes less are held. Of strangers those who are connected give nothing as long as they
+    /// have no more than `connected` bytes and the others have enough: whoever is there reads on, and has room for that.
+    pub fn cut(&self, bytes: u64, connected: u64) -> Cut {
         let mut cut = Cut::default();
-        let addresses = self.classes(false);
+        let (there, away) = (self.classes(ADDRESS), self.classes(AWAY));
+        let sum = |classes: &[Class]| classes.iter().map(|class| class.bytes).sum::<u64>();
         let strangers = Class {
             holders: 1,
-            bytes: addresses.iter().map(|class| class.bytes).sum(),
+            bytes: sum(&there).saturating_add(sum(&away)),
         };
-        let mut all = self.classes(true);
+        let mut all = self.classes(USER);
         all.push(strangers);
         let fair = level(all, bytes);
-        self.cut_kind(true, fair, &mut cut);
-        if strangers.bytes > fair {
-            let fair = level(addresses, strangers.bytes - fair);
-            self.cut_kind(false, fair, &mut cut);
+        self.cut_kind(USER, fair, &mut cut);
+        let give = strangers.bytes.saturating_sub(fair);
+        if give == 0 {
+            return cut;
+        }
+        if sum(&there) <= connected && give <= sum(&away) {
+            self.cut_kind(AWAY, level(away, give), &mut cut);
+        } else {
+            let together = self.wherever();
+            cut.is_wherever = true;
+            together.cut_kind(ADDRESS, level(together.classes(ADDRESS), give), &mut cut);
         }
         cut
     }
 
+    /// The same without a difference between who is connected and who is not.
+    fn wherever(&self) -> Holdings {
+        let mut together = Holdings::default();
+        for (party, held) in &self.parties {
+            let known = together.parties.entry(party.wherever()).or_default();
+            known.parties = 1;
+            known.merge(held);
+        }
+        for kind in [ADDRESS, AWAY] {
+            together.others[ADDRESS].parties += self.others[kind].parties;
+            together.others[ADDRESS].merge(&self.others[kind]);
+        }
+        together
+    }
+
     /// Parties of a kind as so many holders.
-    fn classes(&self, is_user: bool) -> Vec<Class> {
-        let named = self
+    fn classes(&self, kind: usize) -> Vec<Class> {
+        let of_kind = self
             .parties
             .iter()
-            .filter(|(party, _)| party.is_user() == is_user)
-            .map(|(_, held)| held.as_class());
-        let others = self.others[usize::from(is_user)].as_class();
-        named.chain([others]).collect()
+            .filter(|(party, _)| party.kind() == kind);
+        let named = of_kind.map(|(_, held)| held.as_class());
+        named.chain([self.others[kind].as_class()]).collect()
     }
 
     /// Those of a kind who hold more come down to a share.
-    fn cut_kind(&self, is_user: bool, fair: u64, cut: &mut Cut) {
-        let of_kind = |(party, _): &(&Party, &Held)| party.is_user() == is_user;
+    fn cut_kind(&self, kind: usize, fair: u64, cut: &mut Cut) {
+        let of_kind = |(party, _): &(&Party, &Held)| party.kind() == kind;
         for (&party, held) in self.parties.iter().filter(of_kind) {
             let gives = held.bytes > fair;
             let level = gives.then(|| held.level(held.bytes - fair));
             cut.levels.insert(party, level);
         }
-        let others = &self.others[usize::from(is_user)];
+        let others = &self.others[kind];
         let share = fair.saturating_mul(others.parties);
         if others.bytes > share {
-            cut.others[usize::from(is_user)] = Some(others.level(others.bytes - share));
+            cut.others[kind] = Some(others.level(others.bytes - share));
         }
     }
 }
@@ -233,16 +276,23 @@ impl Holdings {
 pub struct Cut {
     /// Of those that were looked at one by one; `None` for who gives nothing.
     levels: HashMap<Party, Option<u64>, FixedState>,
-    /// For the others: addresses, and users.
-    others: [Option<u64>; 2],
+    /// For the others, by kind.
+    others: [Option<u64>; KINDS],
+    /// Strangers who are away are looked up by their address alone.
+    is_wherever: bool,
 }
 
 impl Cut {
     /// The bytes that a holder of this party comes down to; `None` if it may keep what it has.
     pub fn level(&self, party: Party) -> Option<u64> {
+        let party = if self.is_wherever {
+            party.wherever()
+        } else {
+            party
+        };
         match self.levels.get(&party) {
             Some(&level) => level,
-            None => self.others[usize::from(party.is_user())],
+            None => self.others[party.kind()],
         }
     }
 
@@ -291,7 +341,7 @@ mod tests {
     fn the_greatest_holder_of_a_party_gives_way_and_the_small_ones_give_nothing() {
         let sizes = [60 * MIB, 60 * MIB, 20 * MIB, 1000];
         let parties: [(Party, &[u64]); 1] = [(Party::Address(1), &sizes)];
-        let cut = held(&parties).cut(10 * MIB);
+        let cut = held(&parties).cut(10 * MIB, 0);
         assert_eq!(cut.level(Party::Address(1)), Some(55 * MIB));
         assert_eq!(after(&parties, &cut).1, 130 * MIB + 1000);
     }
@@ -312,7 +362,7 @@ mod tests {
             if is_shortened {
                 holdings.shorten();
             }
-            let cut = holdings.cut(50 * MIB);
+            let cut = holdings.cut(50 * MIB, 0);
             assert_eq!(cut.level(Party::User(7)), None);
             let (_, sum) = after(&parties, &cut);
             let wanted = 59 * MIB;
@@ -327,7 +377,7 @@ mod tests {
             (Party::User(2), &[3 * MIB]),
             (Party::Address(1), &[2 * MIB, 4 * MIB]),
         ])
-        .cut(20 * MIB);
+        .cut(20 * MIB, 0);
         assert_eq!(cut.level(Party::User(1)), Some(70 * MIB));
         assert_eq!(cut.level(Party::User(2)), None);
         assert_eq!(cut.level(Party::Address(1)), None);
@@ -341,7 +391,7 @@ mod tests {
         parties.push((Party::Address(u64::MAX), &[60 * MIB]));
         let mut holdings = held(&parties);
         holdings.shorten();
-        let cut = holdings.cut(10 * MIB);
+        let cut = holdings.cut(10 * MIB, 0);
         assert_eq!(cut.level(Party::Address(u64::MAX)), Some(50 * MIB));
         assert_eq!(cut.level(Party::Address(3)), None);
     }
@@ -355,16 +405,37 @@ mod tests {
         let other = held(&[(Party::Address(1), &[30 * MIB, 10])]);
         one.merge(&other);
         assert_eq!(one.bytes(), 100 * MIB + 10);
-        let cut = one.cut(10 * MIB);
+        let cut = one.cut(10 * MIB, 0);
         assert_eq!(cut.level(Party::Address(2)), None);
         assert_eq!(cut.level(Party::Address(1)), Some(25 * MIB));
     }
 
     #[test]
     fn nobody_gives_more_than_there_is() {
-        let cut = held(&[(Party::Address(1), &[10, 20])]).cut(1000);
+        let cut = held(&[(Party::Address(1), &[10, 20])]).cut(1000, 0);
         assert_eq!(cut.level(Party::Address(1)), Some(0));
-        assert!(Holdings::default().cut(1000).is_empty());
-        assert!(held(&[(Party::User(1), &[10])]).cut(0).is_empty());
+        assert!(Holdings::default().cut(1000, 0).is_empty());
+        assert!(held(&[(Party::User(1), &[10])]).cut(0, 0).is_empty());
+    }
+
+    #[test]
+    fn strangers_who_are_connected_give_nothing_while_those_who_are_away_have_enough() {
+        let holdings = held(&[
+            (Party::Address(1), &[3 * MIB, 2 * MIB]),
+            (Party::Away(1), &[MIB]),
+            (Party::Away(2), &[4 * MIB]),
+            (Party::Away(3), &[4 * MIB]),
+        ]);
+        let level = |cut: &Cut, party| cut.level(party).map(|bytes| bytes / MIB);
+        let cut = holdings.cut(2 * MIB, 5 * MIB);
+        assert_eq!(level(&cut, Party::Address(1)), None);
+        assert_eq!(level(&cut, Party::Away(1)), None);
+        assert_eq!(level(&cut, Party::Away(2)), Some(3));
+        // They have more than is theirs, or it would not be enough: all are looked at alike.
+        for (bytes, connected) in [(2 * MIB, 5 * MIB - 1), (10 * MIB, 5 * MIB)] {
+            let cut = holdings.cut(bytes, connected);
+            assert!(cut.level(Party::Address(1)).is_some());
+            assert_eq!(cut.level(Party::Address(1)), cut.level(Party::Away(1)));
+        }
     }
 }

@@ -336,3 +336,34 @@ fn when_all_memory_is_short_sessions_that_are_away_give_way_by_what_they_hold() 
     assert!(left.len() < 180 && left.len() > 20, "{}", left.len());
     assert_eq!(left.last(), Some(&199));
 }
+
+/// Strangers from a hundred addresses are away, each with a little; those of one address read slowly, and have more together.
+#[test]
+fn who_is_connected_has_room_before_strangers_who_are_away() {
+    let mut cluster = Cluster::new(1, 8 * MIB);
+    let names: Vec<String> = (0..100).map(|index| format!("away{index}")).collect();
+    for (index, name) in names.iter().enumerate() {
+        cluster.away(name, &format!("10.1.0.{index}"));
+    }
+    let readers: Vec<At> = (0..4)
+        .map(|index| cluster.connect(&format!("reader{index}"), "10.0.0.1"))
+        .collect();
+    for &reader in &readers {
+        let bytes = subscribe_packet(&["r"], Version::V311, QoS::AtLeastOnce);
+        cluster.send(reader, &bytes);
+        cluster.output(reader);
+    }
+    let publisher = cluster.connect("publisher", "10.0.0.2");
+    for number in 0..100 {
+        for name in &names {
+            cluster.send(publisher, &publish(name, 1, false, &[9; 2000]));
+        }
+        cluster.send(publisher, &publish("r", 1, false, &[number; 1000]));
+        cluster.output(publisher);
+    }
+    assert!(cluster.refused() > 0);
+    for index in 0..4 {
+        let came = cluster.fetch(&format!("reader{index}"), "10.0.0.1");
+        assert!(came.into_iter().eq(0..100), "reader {index}");
+    }
+}
