@@ -1,7 +1,7 @@
 //! What a report begins with, before all figures: that it was cut short, and what a search has found.
 
 use super::units;
-use crate::load::result::{Answer, Report, Search, SearchEnd};
+use crate::load::result::{Answer, Report, Search, SearchEnd, Step};
 
 /// The sentences with which text and page begin; most reports have none.
 pub fn lead(report: &Report) -> Vec<String> {
@@ -61,6 +61,20 @@ pub fn of_search(search: &Search) -> String {
         }
         (_, None) => format!("No rate held {slo}{then}."),
     }
+}
+
+/// Why the count of deliveries and that of the latencies differ, where they do: the one is of what arrived in the
+/// measured time, the other of what was due in it.
+pub fn two_counts(step: &Step) -> Option<String> {
+    let (arrived, timed) = (step.delivered, step.latency.delivery_ns.count);
+    (arrived != timed && timed > 0).then(|| {
+        format!(
+            "{} arrived in the measured time, whenever they were due; latency is of the {} whose message was due in it, \
+             whenever they arrived",
+            units::count(arrived),
+            units::count(timed)
+        )
+    })
 }
 
 /// The word for an answer, and what it means where it is not plain.

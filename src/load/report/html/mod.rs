@@ -156,6 +156,9 @@ fn figures(report: &Report, run: &Run) -> String {
         runs => format!("Figures and charts are of the median of {runs} repetitions, {MEDIAN_BY}."),
     };
     let _ = write!(out, "<p class=\"when\">{}{median}</p>", escape(&which));
+    if let Some(why) = lead::two_counts(step) {
+        let _ = write!(out, "<p class=\"when\">Deliveries: {}.</p>", escape(&why));
+    }
     out
 }
 

@@ -176,6 +176,9 @@ fn one_step(out: &mut Lines, step: &Step) {
             step,
         );
         out.field("delivered", &said);
+        if let Some(why) = lead::two_counts(step) {
+            out.field("", &why);
+        }
     }
     if let Some(o) = &step.operations {
         let (count, failed) = (units::count(o.count), units::count(o.failed));

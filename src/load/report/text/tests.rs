@@ -93,3 +93,24 @@ fn nothing_and_nonsense_are_no_errors() {
     fits(&text(&report));
     assert!(!text(&report).contains('\u{1b}'));
 }
+
+/// Two counts that differ are explained beside them, in text and page; equal ones need no word.
+#[test]
+fn what_arrived_and_what_was_timed_are_told_apart() {
+    let mut report = sample::steady();
+    let step = &mut report.runs[0].steps[0];
+    step.delivered = 999_079;
+    step.latency.delivery_ns.count = 1_000_000;
+    let (text, page) = (text(&report), crate::load::report::html::page(&report));
+    let text = text.replace("\n             ", " ");
+    for said in [
+        "999,079 arrived in the measured time, whenever they were due",
+        "latency is of the 1,000,000 whose message was due in it",
+    ] {
+        assert!(text.contains(said), "{text}");
+        assert!(page.contains(said));
+    }
+    let step = &mut report.runs[0].steps[0];
+    step.delivered = 1_000_000;
+    assert!(!super::text(&report).contains("in the measured time"));
+}
