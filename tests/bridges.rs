@@ -108,13 +108,14 @@ fn bridged(path: &std::path::Path, shards: u32) {
     let state = subscribe(&server, STATE);
     let mut edge = Edge::start(path, &server);
     assert_eq!(state.message(), format!("|{STATE}|0|1"));
-    assert!(
-        server
-            .log()
-            .contains("New bridge connected from 127.0.0.1:"),
-        "{}",
-        server.log()
-    );
+    let started = Instant::now();
+    while !server
+        .log()
+        .contains("New bridge connected from 127.0.0.1:")
+    {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     // What was retained here is retained there.
     eventually_retained(edge.port, "before", "kept");
     let here = subscribe(&server, "#");
