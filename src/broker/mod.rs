@@ -42,6 +42,7 @@ mod quotas;
 mod refusals;
 mod replay;
 mod reply;
+mod resend;
 mod settings;
 mod shared;
 mod shares;

@@ -1,13 +1,10 @@
 //! CONNECT (MQTT 5, 3.1): who may come in, at which shard, to which session, and what CONNACK says.
 
-use std::sync::Arc;
-
 use super::access::Joined;
 use super::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
 use super::effect::{CloseHow, Effect, Handover};
 use super::on_identified::PeerName;
 use super::on_verified::Admission;
-use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use super::shares::{party_of_address, party_of_user};
 use super::timers::tick;
@@ -15,12 +12,8 @@ use super::{Broker, home};
 use crate::budget::Account;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
-use crate::limits;
-use crate::mqtt::message::Message;
-use crate::mqtt::{
-    self, AckKind, ConnackOut, Connect, Frame, Packet, PacketId, QoS, ReasonCode, Version,
-};
-use crate::session::{Aliases, EXPIRY_NEVER, Flow, InFlight, Progress, SlowPolicy};
+use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version};
+use crate::session::{Aliases, EXPIRY_NEVER, SlowPolicy};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -423,86 +416,6 @@ impl Broker {
                 "New {what} connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."
             )
         });
-    }
-
-    /// Sends again what was in flight when the last connection ended: PUBLISH with DUP, and PUBREL, in their order
-    /// (MQTT-4.4.0-1, MQTT-3.3.1-1), as far as the receive maximum and the socket allow.
-    pub(super) fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
-        let bounds = self.clients.bounds(Some(conn));
-        while self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
-            let Some(flow) = self
-                .clients
-                .session(session)
-                .and_then(|entry| entry.flow.as_mut())
-            else {
-                return;
-            };
-            let Some(entry) = flow.next_later(&bounds) else {
-                return;
-            };
-            self.send_again(now_ms, conn, session, entry);
-        }
-    }
-
-    /// Sends one of them.
-    fn send_again(&mut self, now_ms: u64, conn: ConnId, session: SessionId, entry: InFlight) {
-        let Some(id) = PacketId::new(entry.id) else {
-            return;
-        };
-        match (entry.progress, entry.message.clone()) {
-            (Progress::Pubcomp, _) => {
-                self.clients
-                    .ack(conn, AckKind::Pubrel, id, ReasonCode::SUCCESS);
-                self.clients.flush_replies();
-            }
-            (_, Some(message)) => {
-                if !self.may_send_again(now_ms, session, &entry, &message) {
-                    return self.forget_in_flight(session, id);
-                }
-                let mut outgoing = Outgoing::shared(&message, now_ms);
-                if !self.clients.fits(conn, entry.bits, &outgoing) {
-                    // MQTT-3.1.2-25: as if it had been completed.
-                    self.clients.counters.publish_dropped += 1;
-                    self.clients.unstore(&message);
-                    return self.forget_in_flight(session, id);
-                }
-                self.clients
-                    .send_private(conn, entry.bits, Some(id), true, &mut outgoing);
-            }
-            // Sent while the session was not to outlive its connection: there is nothing to send again.
-            (_, None) => self.forget_in_flight(session, id),
-        }
-    }
-
-    /// Whether a message that was in flight is still the session's to read. If not it is as if it had been completed:
-    /// what came by a shared subscription is for others.
-    fn may_send_again(
-        &mut self,
-        now_ms: u64,
-        session: SessionId,
-        entry: &InFlight,
-        message: &Arc<Message>,
-    ) -> bool {
-        let is_doubted = |flow: &Flow| flow.is_doubted(entry.order);
-        let known = self.clients.session(session);
-        let flow = known.and_then(|entry| entry.flow.as_deref());
-        let is_doubted = flow.is_some_and(is_doubted);
-        if !is_doubted || (self.clients).may_still_be_sent(session, entry.origin, message) {
-            return true;
-        }
-        self.clients.unstore(message);
-        self.return_shared(now_ms, entry.origin, session, message.clone(), true);
-        false
-    }
-
-    fn forget_in_flight(&mut self, session: SessionId, id: PacketId) {
-        if let Some(flow) = self
-            .clients
-            .session(session)
-            .and_then(|entry| entry.flow.as_mut())
-        {
-            flow.complete(id.get());
-        }
     }
 }
 

@@ -41,6 +41,7 @@ pub enum Event {
 /// See the module.
 pub struct Client {
     pub id: String,
+    pub user: Option<&'static str>,
     pub version: Version,
     pub durable: bool,
     /// Whether it is a member of the shared group.
@@ -72,6 +73,7 @@ impl Client {
     pub fn new(id: String, version: Version, durable: bool) -> Self {
         Client {
             id,
+            user: None,
             version,
             durable,
             shares: false,
@@ -112,6 +114,7 @@ impl Client {
         ConnectOut {
             client_id: &self.id,
             clean_start: !self.durable,
+            username: self.user,
             will,
             session_expiry: (v5 && self.durable).then_some(u32::MAX),
             receive_maximum: (v5 && self.receive_maximum < u16::MAX)

@@ -1,5 +1,6 @@
 //! The whole broker in one thread and in virtual time, from a seed: N brains, the mesh between them, a network that
-//! splits, delays, shortens, stalls and resets, clients of all versions, and an oracle that knows what must hold.
+//! splits, delays, shortens, stalls and resets, clients of all versions, rules that
+//! change in some worlds, and an oracle that knows what must hold.
 //!
 //! First faults, then "heal and demand progress": at the end every queue is let run empty, and what was promised must
 //! have happened. A seed that fails is printed and can be run again: `FIREHOSE_SIM_SEED=N cargo test --lib sim`.
@@ -10,6 +11,7 @@ mod client;
 mod link;
 mod network;
 mod oracle;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rules::Rules;
 use crate::mqtt::topic;
 
 /// A published message; its index is in its payload.
@@ -50,6 +51,7 @@ pub struct Session {
 #[derive(Default)]
 pub struct Oracle {
     pub published: Vec<Published>,
+    pub rules: Rules,
     /// By client and incarnation of its session.
     pub sessions: BTreeMap<(usize, u32), Session>,
     /// By link: the last message of each publisher, topic and QoS that came by it.
@@ -96,6 +98,10 @@ impl Oracle {
         assert!(
             qos <= published.qos,
             "message {message} came with QoS {qos}"
+        );
+        assert!(
+            self.rules.may_come(link, name),
+            "message {message} on {name} came to {key:?}, who may not read it"
         );
         let session = self.sessions.entry(key).or_default();
         let matching = session
@@ -175,6 +181,7 @@ impl Oracle {
                         || subscribed.ended
                         || published.sent_at <= since
                         || !topic::matches(&subscribed.filter, &published.topic)
+                        || !(self.rules).must_come(key.0, published.sent_at, &published.topic)
                     {
                         continue;
                     }

@@ -15,7 +15,7 @@ use crate::routing::PageBounds;
 
 const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
 const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
-const SHARED: &str = "$share/g/s/#";
+pub const SHARED: &str = "$share/g/s/#";
 
 /// Bytes of each account: far more than these worlds need.
 const POOL_BYTES: u64 = 1 << 30;
@@ -37,6 +37,7 @@ pub struct World {
     pub faults: bool,
     slow_mesh: bool,
     pool: Arc<Pool>,
+    pub settings: Arc<Settings>,
     wills: u32,
     /// Whether a member of the shared group ever left.
     pub member_left: bool,
@@ -91,11 +92,16 @@ impl World {
             faults: false,
             slow_mesh: seed.is_multiple_of(3),
             pool,
+            settings,
             wills: 0,
             member_left: false,
             seen: Vec::new(),
         };
         world.populate();
+        // In some worlds there are rules, and they change.
+        if (seed / 11).is_multiple_of(2) {
+            world.begin_rules();
+        }
         world
     }
 
@@ -251,6 +257,9 @@ impl World {
         if self.rng.once_in(150) {
             return self.hostile();
         }
+        if self.oracle.rules.exist() && self.rng.once_in(100) {
+            return self.reload();
+        }
         if self.clients[index].link.is_none() {
             self.connect(index);
             if !self.clients[index].steady && self.rng.once_in(4) {
@@ -288,6 +297,7 @@ impl World {
     pub fn connect(&mut self, index: usize) {
         let link = self.links.len();
         self.links.push(Link::new(index));
+        self.name(index, link);
         let wants_will = index > 0 && self.rng.once_in(2);
         let client = &mut self.clients[index];
         client.will = wants_will.then(|| format!("will-{}-{}", client.id, self.wills));
@@ -410,6 +420,9 @@ impl World {
     }
 
     fn unsubscribe(&mut self, index: usize) {
+        if self.oracle.rules.keeps(index) {
+            return;
+        }
         let session = self.session(index);
         let Some(subscribed) = session.subscriptions.iter_mut().find(|known| !known.ended) else {
             return;
