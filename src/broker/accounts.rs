@@ -101,7 +101,10 @@ impl Broker {
         let dropped = self.clients.out.take_dropped();
         self.clients.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;
-        let tables = self.clients.tables() + self.asking.memory() + self.authors.memory();
+        let tables = self.clients.tables()
+            + self.asking.memory()
+            + self.authors.memory()
+            + self.ordering.memory();
         self.clients.lease.set(Account::Outbound, outbound);
         let before = std::mem::replace(&mut self.pressure.tables, tables);
         self.clients
@@ -127,7 +130,12 @@ impl Broker {
 
     /// Somebody beside the brain holds so many bytes of an account now, on this shard.
     pub fn charge(&mut self, account: Account, level: u64) {
-        self.clients.lease.set(account, level);
+        // What has come from other shards and waits here is on its way still.
+        let more = match account {
+            Account::Mesh => self.ordering.held_bytes(),
+            _ => 0,
+        };
+        self.clients.lease.set(account, level + more);
     }
 
     /// Whether memory is too short for a client that wants to come in.
@@ -206,7 +214,10 @@ impl Broker {
         add(Account::Connections, self.replays.charged());
         add(
             Account::Connections,
-            clients.tables() + self.asking.memory() + self.authors.memory(),
+            clients.tables()
+                + self.asking.memory()
+                + self.authors.memory()
+                + self.ordering.memory(),
         );
         add(Account::Outbound, clients.out.memory());
         add(

@@ -208,6 +208,8 @@ pub struct Clients {
     pub rights: Option<Box<Rights>>,
     /// Whose the sessions are whose clients are away.
     pub absent: Absent,
+    /// Messages that other shards have been sent, by shard.
+    pub mesh_sent: Box<[u64]>,
     /// Lines about what is refused to clients.
     pub refusal_lines: RefusalLines,
     serials: u64,
@@ -245,6 +247,7 @@ impl Clients {
             replies_to: ConnId(NONE),
             overflowing: Vec::new(),
             passed_over: Vec::new(),
+            mesh_sent: vec![0; usize::from(shards)].into(),
             refusal_lines: RefusalLines::default(),
             serials: 0,
         }
@@ -479,6 +482,7 @@ impl Clients {
     /// Sends to another shard.
     pub fn mesh(&mut self, to: ShardId, message: MeshMessage) {
         debug_assert_ne!(to, self.shard);
+        self.mesh_sent[to.index()] += 1;
         self.effects.push_back(Effect::Mesh { to, message });
     }
 

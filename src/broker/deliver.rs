@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::clients::{Clients, HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
 use super::effect::MeshMessage;
 use super::outgoing::{Frame, Outgoing, Variant, expiry_left};
-use super::{Broker, accounts, owner_of_topic};
+use super::{Broker, accounts};
 use crate::budget::Account;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
@@ -29,6 +29,11 @@ impl Broker {
         message: &mut Outgoing<'_>,
         from: Option<ShardId>,
     ) -> bool {
+        if from.is_none()
+            && let Some(owner) = self.way_by(message)
+        {
+            return self.route_by(message, owner);
+        }
         let mut matched = std::mem::take(&mut self.routing.matched);
         matched.clear();
         let visited = self
@@ -67,7 +72,7 @@ impl Broker {
         entries > 0
     }
 
-    /// To other shards, and to the owner of the topic if the message is to be retained.
+    /// To other shards, and into the store if the message is to be retained: this shard owns its topic.
     fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, mut shards: u64) {
         let mut retain_seq = 0;
         if message.retain && self.clients.settings.retain_available {
@@ -86,25 +91,12 @@ impl Broker {
         }
     }
 
-    /// Stores a retained message at its owner. Returns the number of the store.
+    /// Stores a retained message that this shard owns. Returns the number of the store.
     fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
-        let owner = owner_of_topic(message.topic, self.clients.shards);
+        let own = self.clients.shard;
         self.replays.note_live(message.topic);
-        let owned = message.owned();
-        let seq = self.replays.next_store(owner);
-        if owner == self.clients.shard {
-            self.store_retained(now_ms, owned, Store::new(owner, seq), false);
-            return seq;
-        }
-        let promised = self.asking.take_granted();
-        self.clients.mesh(
-            owner,
-            MeshMessage::RetainStore {
-                message: owned,
-                seq,
-                promised,
-            },
-        );
+        let seq = self.replays.next_store(own);
+        self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
         seq
     }
 }

@@ -149,6 +149,15 @@ pub enum MeshMessage {
         seq: u64,
         promised: u32,
     },
+    /// Pass this on, as the owner of its topic, and store it if it is a retained message.
+    Ordered(Arc<Ordered>),
+    /// The same from the owner: a message that the receiver had subscribers for.
+    Relayed(Arc<Ordered>),
+    /// So many `Ordered` of the receiver have been passed on; `sent`: the messages that the sender had sent to each
+    /// shard then, of more than two.
+    PassedOn { count: u64, sent: Box<[u64]> },
+    /// What follows comes behind so many messages of another shard.
+    After { shard: ShardId, count: u64 },
     /// Is there room for this retained message?
     RetainAsk(Box<RetainAsk>),
     /// The answer: bytes that are promised for it until it comes or they are released; 0 if there is no room.
@@ -167,8 +176,63 @@ pub enum MeshMessage {
     Shared(Box<SharedMessage>),
     /// About an account that is short.
     Shares(Box<ShareMessage>),
-    /// The broker ends, and the sender's wills are out.
-    Draining,
+    /// The broker ends, and the sender's wills are out; with `relayed` those of other shards too that it has passed on.
+    Draining { relayed: bool },
+}
+
+impl MeshMessage {
+    /// Bytes that it holds on its way; the same at both ends. What is small counts for nothing.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        match self {
+            MeshMessage::Publish { message, .. } | MeshMessage::RetainStore { message, .. } => {
+                message.cost()
+            }
+            // The messages are retained ones, which count there.
+            MeshMessage::RetainReply(reply) => size_of_val(&reply.messages[..]),
+            MeshMessage::Shared(shared) => match &**shared {
+                SharedMessage::Deliver { message, .. } | SharedMessage::Return { message, .. } => {
+                    message.cost()
+                }
+                SharedMessage::Join { group, filter, .. }
+                | SharedMessage::Leave { group, filter, .. }
+                | SharedMessage::Online { group, filter, .. } => group.len() + filter.len(),
+                SharedMessage::Offer(offer) => {
+                    offer.message.cost() + offer.name.len() + offer.filter.len()
+                }
+                SharedMessage::Joined { .. } => 0,
+            },
+            MeshMessage::Shares(shares) => shares.memory(),
+            MeshMessage::Interest { filter, .. } => filter.len(),
+            MeshMessage::Ordered(ordered) | MeshMessage::Relayed(ordered) => {
+                ordered.message.cost() + size_of_val(&ordered.after[..])
+            }
+            MeshMessage::RetainQuery(query) => query.filter.len(),
+            MeshMessage::RetainAsk(ask) => ask.topic.len(),
+            MeshMessage::InterestAck { .. }
+            | MeshMessage::PassedOn { .. }
+            | MeshMessage::After { .. }
+            | MeshMessage::RetainAnswer { .. }
+            | MeshMessage::RetainRelease { .. }
+            | MeshMessage::Draining { .. } => 0,
+        }
+    }
+}
+
+/// See [`MeshMessage::Ordered`].
+#[derive(Debug, PartialEq)]
+pub struct Ordered {
+    pub message: Arc<Message>,
+    /// Whose client published it.
+    pub from: ShardId,
+    /// The shards that had subscribers for it then, as bits.
+    pub targets: u64,
+    /// The number of the store at the owner; 0 if it is not to be stored.
+    pub seq: u64,
+    /// Bytes that the owner has promised for it, 0 if it was not asked.
+    pub promised: u32,
+    /// By shard: the messages that its publisher's had sent there before; none where that cannot matter.
+    pub after: Box<[u64]>,
 }
 
 /// See [`MeshMessage::RetainAsk`].

@@ -34,6 +34,7 @@ mod on_reload;
 mod on_subscribe;
 mod on_timers;
 mod on_verified;
+mod ordered;
 mod outgoing;
 mod partial;
 mod passed_over;
@@ -74,6 +75,7 @@ use interest::Interests;
 use on_drain::Drain;
 use on_identified::{Identities, PeerName};
 use on_verified::Verifying;
+use ordered::Ordering;
 use outgoing::Outgoing;
 use pressure::Pressure;
 use quotas::Rates;
@@ -147,6 +149,7 @@ pub struct Broker {
     turned_away: TurnedAway,
     asking: Asking,
     refusals: Refusals,
+    ordering: Ordering,
 }
 
 impl Broker {
@@ -176,6 +179,7 @@ impl Broker {
             turned_away: TurnedAway::default(),
             asking: Asking::default(),
             refusals: Refusals::default(),
+            ordering: Ordering::new(shards),
         }
     }
 

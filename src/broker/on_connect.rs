@@ -209,6 +209,7 @@ impl Broker {
             self.identities.admit_bridge(conn);
         }
         self.bind(now_ms, conn, session, connect);
+        self.ordering.mark_newcomer(session);
         self.connack(
             conn,
             connect,

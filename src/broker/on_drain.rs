@@ -1,7 +1,8 @@
 //! The end of the broker: wills first, on all shards, then goodbyes.
 //!
 //! A shard says goodbye to its clients only when every other shard has said that its wills are out (`Draining`, which
-//! follows them in order), so that a will reaches subscribers on all shards.
+//! follows them in order), and then that those are out which it has passed on for others (`ordered`), so that a will
+//! reaches subscribers on all shards.
 
 use super::Broker;
 use super::clients::Stage;
@@ -16,6 +17,10 @@ pub struct Drain {
     draining: bool,
     /// How many other shards have.
     others: u8,
+    /// This shard has passed on all that others had published by then.
+    has_relayed: bool,
+    /// How many other shards have.
+    others_relayed: u8,
     /// Goodbyes have been said.
     said_goodbye: bool,
     /// When stalled sockets are looked for next.
@@ -37,7 +42,8 @@ impl Broker {
         for session in sessions {
             self.publish_will(now_ms, session);
         }
-        self.clients.mesh_all(|| MeshMessage::Draining);
+        self.clients
+            .mesh_all(|| MeshMessage::Draining { relayed: false });
         self.say_goodbye(now_ms);
         self.end_event(now_ms);
     }
@@ -52,9 +58,12 @@ impl Broker {
         }
     }
 
-    /// Another shard has published its wills.
-    pub(super) fn on_draining(&mut self, now_ms: u64) {
-        self.drain.others += 1;
+    /// Another shard has published its wills, or passed on those of all others.
+    pub(super) fn on_draining(&mut self, now_ms: u64, relayed: bool) {
+        match relayed {
+            false => self.drain.others += 1,
+            true => self.drain.others_relayed += 1,
+        }
         self.say_goodbye(now_ms);
     }
 
@@ -74,8 +83,16 @@ impl Broker {
     }
 
     fn say_goodbye(&mut self, now_ms: u64) {
-        let all_wills_are_out = self.drain.others + 1 >= self.clients.shards;
-        if !self.drain.draining || !all_wills_are_out || self.drain.said_goodbye {
+        let others = self.clients.shards - 1;
+        if !self.drain.draining || self.drain.others < others || self.drain.said_goodbye {
+            return;
+        }
+        if !self.drain.has_relayed {
+            self.drain.has_relayed = true;
+            self.clients
+                .mesh_all(|| MeshMessage::Draining { relayed: true });
+        }
+        if self.drain.others_relayed < others {
             return;
         }
         self.drain.said_goodbye = true;

@@ -6,8 +6,8 @@ use super::outgoing::Outgoing;
 use crate::ids::ShardId;
 
 impl Broker {
-    /// A message from another shard has come.
-    pub fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
+    /// A message from another shard is to be handled.
+    pub(super) fn on_mesh_message(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
         match message {
             MeshMessage::Publish {
                 message,
@@ -32,6 +32,10 @@ impl Broker {
                 seq,
                 promised,
             } => self.on_retain_store(now_ms, from, message, seq, promised),
+            MeshMessage::Ordered(ordered) => self.on_ordered(now_ms, from, ordered),
+            MeshMessage::Relayed(ordered) => self.on_relayed(now_ms, from, &ordered),
+            MeshMessage::PassedOn { count, sent } => self.on_passed_on(from, count, &sent),
+            MeshMessage::After { .. } => {}
             MeshMessage::RetainAsk(ask) => self.on_retain_ask(from, *ask),
             MeshMessage::RetainAnswer {
                 ticket,
@@ -43,8 +47,7 @@ impl Broker {
             MeshMessage::RetainReply(reply) => self.on_retain_reply(now_ms, from, *reply),
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),
             MeshMessage::Shares(message) => self.on_shares(now_ms, from, *message),
-            MeshMessage::Draining => self.on_draining(now_ms),
+            MeshMessage::Draining { relayed } => self.on_draining(now_ms, relayed),
         }
-        self.end_event(now_ms);
     }
 }

@@ -226,11 +226,14 @@ impl Broker {
             outgoing.expiry_s = Some(expiry_s);
         }
         debug_assert!(outgoing.expires_at_ms == NEVER || outgoing.expiry_s.is_some());
-        let session = self
-            .clients
-            .session_of(conn)
-            .and_then(|session| self.clients.session(session));
-        outgoing.origin = session.map_or(0, |session| session.serial);
+        if let Some(session) = self.clients.session_of(conn) {
+            if publish.retain {
+                self.ordering.mark(session);
+            }
+            outgoing.may_follow = self.ordering.may_follow(session);
+            let entry = self.clients.session(session);
+            outgoing.origin = entry.map_or(0, |entry| entry.serial);
+        }
         if publish.retain {
             outgoing.author = self.author_of(conn);
         }

@@ -22,7 +22,7 @@ fn swept_places(all: usize, minutes: u32) -> usize {
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.cut.is_empty() {
+        if !self.cut.is_empty() || self.ordering.has_untold() {
             return Some(0);
         }
         let is_swept =
@@ -51,6 +51,7 @@ impl Broker {
             }
         }
         self.go_on(now_ms);
+        self.tell_passed_on();
         self.run_lookups(now_ms);
         self.tell_of_unsaid_refusals(now_ms);
         if now_ms >= self.drain.next_stall_sweep_ms {

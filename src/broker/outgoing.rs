@@ -28,6 +28,8 @@ pub struct Outgoing<'a> {
     pub origin: u64,
     /// Who stores it, if it is retained and that is to be known.
     pub author: Option<Arc<Author>>,
+    /// Whether an earlier message of its publisher may be on its way by the owner of a topic.
+    pub may_follow: bool,
     owned: Option<Arc<Message>>,
     frames: SmallVec<[(u32, Frame); 4]>,
     payload_range: Option<Range>,
@@ -104,6 +106,7 @@ impl<'a> Outgoing<'a> {
             expiry_s: None,
             origin: 0,
             author: None,
+            may_follow: false,
             owned: None,
             frames: SmallVec::new(),
             payload_range: None,
@@ -125,6 +128,7 @@ impl<'a> Outgoing<'a> {
         outgoing.expires_at_ms = message.expires_at_ms;
         outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
         outgoing.origin = message.origin;
+        outgoing.may_follow = true;
         outgoing.owned = Some(message.clone());
         outgoing
     }

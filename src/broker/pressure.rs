@@ -123,6 +123,7 @@ impl Broker {
         self.routing.matched.shrink_to_fit();
         self.interests.trim();
         self.asking.trim();
+        self.ordering.trim();
         self.charge_levels();
     }
 

@@ -5,6 +5,7 @@ mod authors;
 mod cut;
 mod hostile;
 mod memory;
+mod ordered;
 mod passed_over;
 mod passwords;
 mod quotas;

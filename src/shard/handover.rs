@@ -9,7 +9,7 @@
 
 use std::collections::hash_map::Entry;
 
-use crate::broker::{Handover, LogKind, MeshMessage, SharedMessage};
+use crate::broker::{Handover, LogKind, MeshMessage};
 use crate::ids::{ConnId, ShardId};
 use crate::transport::Transport;
 use crate::uring::{Completion, Op, UserData, ops};
@@ -43,41 +43,10 @@ impl ShardMessage {
     #[inline]
     pub(super) fn bytes(&self) -> usize {
         match self {
-            ShardMessage::Mesh(message) => bytes(message),
+            ShardMessage::Mesh(message) => message.bytes(),
             ShardMessage::Adopt { handover, .. } => handover.received.len(),
             ShardMessage::AdoptFailed { .. } => 0,
         }
-    }
-}
-
-#[inline]
-fn bytes(message: &MeshMessage) -> usize {
-    match message {
-        MeshMessage::Publish { message, .. } | MeshMessage::RetainStore { message, .. } => {
-            message.cost()
-        }
-        // The messages are retained ones, which count there.
-        MeshMessage::RetainReply(reply) => size_of_val(&reply.messages[..]),
-        MeshMessage::Shared(shared) => match &**shared {
-            SharedMessage::Deliver { message, .. } | SharedMessage::Return { message, .. } => {
-                message.cost()
-            }
-            SharedMessage::Join { group, filter, .. }
-            | SharedMessage::Leave { group, filter, .. }
-            | SharedMessage::Online { group, filter, .. } => group.len() + filter.len(),
-            SharedMessage::Offer(offer) => {
-                offer.message.cost() + offer.name.len() + offer.filter.len()
-            }
-            SharedMessage::Joined { .. } => 0,
-        },
-        MeshMessage::Shares(shares) => shares.memory(),
-        MeshMessage::Interest { filter, .. } => filter.len(),
-        MeshMessage::RetainQuery(query) => query.filter.len(),
-        MeshMessage::RetainAsk(ask) => ask.topic.len(),
-        MeshMessage::InterestAck { .. }
-        | MeshMessage::RetainAnswer { .. }
-        | MeshMessage::RetainRelease { .. }
-        | MeshMessage::Draining => 0,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Oracle {
     last: BTreeMap<(usize, usize, String, u8), usize>,
     /// By session: the newest retained publication that came live, by publisher and topic.
     newest: BTreeMap<((usize, u32), usize, String), usize>,
+    /// By link, topic and QoS: the retained publications that came live, in their order.
+    orders: BTreeMap<(usize, String, u8), Vec<usize>>,
     /// By will: how often it was seen by the watcher.
     pub wills: BTreeMap<String, u32>,
     pub wills_due: BTreeSet<String>,
@@ -155,6 +157,10 @@ impl Oracle {
             // Again: for an overlapping subscription, or because a publisher had no answer (QoS 1).
             return;
         }
+        if published.retain && matching == 1 && !is_shared {
+            let order = self.orders.entry((link, name.to_string(), qos));
+            order.or_default().push(message);
+        }
         let order = (link, published.publisher, name.to_string(), qos);
         let last = self.last.entry(order).or_insert(message);
         assert!(
@@ -210,6 +216,48 @@ impl Oracle {
         }
         for will in &self.wills_due {
             assert!(self.wills.contains_key(will), "will {will} never came");
+        }
+    }
+
+    /// All who were sent the same retained publications have had them in one order, and who was there to the end has ended
+    /// with what is retained, as far as one QoS goes.
+    pub fn check_orders(
+        &self,
+        retained: &BTreeMap<String, usize>,
+        lasting: impl Fn(usize) -> bool,
+    ) {
+        // What was sent twice has come twice.
+        let once = |message: &&usize| !self.published[**message].resent;
+        for ((link, name, qos), order) in &self.orders {
+            let order: Vec<usize> = order.iter().filter(once).copied().collect();
+            let places: BTreeMap<usize, usize> = (order
+                .iter()
+                .enumerate()
+                .map(|(place, &message)| (message, place)))
+            .collect();
+            for ((other, _, _), theirs) in
+                (self.orders.iter()).filter(|((_, other, _), _)| other == name)
+            {
+                let common: Vec<usize> = theirs
+                    .iter()
+                    .filter_map(|message| places.get(message).copied())
+                    .collect();
+                assert!(
+                    common.is_sorted(),
+                    "{name}: by link {link} came {order:?}, by {other} {theirs:?}"
+                );
+            }
+            if let Some(message) = retained.get(name)
+                && lasting(*link)
+                && order.contains(message)
+                && once(&message)
+            {
+                assert_eq!(
+                    order.last(),
+                    Some(message),
+                    "{name}: what is retained is not what link {link} had last with QoS {qos}"
+                );
+            }
         }
     }
 

@@ -63,7 +63,8 @@ fn check(world: &mut World) {
         .oracle
         .check_promises(|link| reached[link], |link| lasting[link]);
     check_shared(world);
-    check_retained(world, &reached);
+    let retained = check_retained(world, &reached);
+    world.oracle.check_orders(&retained, |link| lasting[link]);
 }
 
 /// Exactly one member gets a message while nobody leaves.
@@ -96,7 +97,7 @@ fn check_shared(world: &World) {
 }
 
 /// Everyone who asks now is told the same, and it is the last word of one of the publishers.
-fn check_retained(world: &mut World, reached: &[bool]) {
+fn check_retained(world: &mut World, reached: &[bool]) -> BTreeMap<String, usize> {
     let mut answers: Vec<BTreeMap<String, usize>> = Vec::new();
     for index in 0..3 {
         let client = world.observer(&format!("observer{index}"), Version::V5);
@@ -129,6 +130,7 @@ fn check_retained(world: &mut World, reached: &[bool]) {
         let fine = possible.contains(&told) || (possible.is_empty() && told.is_none());
         assert!(fine, "{name}: {told:?} is none of {possible:?}");
     }
+    answers.swap_remove(0)
 }
 
 /// Everybody leaves: every account is back to where it was.

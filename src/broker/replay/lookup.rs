@@ -38,7 +38,7 @@ impl Broker {
     }
 
     /// Looks up what has waited for the stores that are here now.
-    pub(super) fn look_up_held(&mut self, now_ms: u64) {
+    pub(in super::super) fn look_up_held(&mut self, now_ms: u64) {
         let mut index = 0;
         while index < self.replays.held.len() {
             let query = &self.replays.held[index].1;

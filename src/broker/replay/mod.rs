@@ -233,8 +233,13 @@ impl Broker {
     ) {
         self.asking.settle(promised);
         self.store_retained(now_ms, message, Store::new(from, seq), promised > 0);
-        self.replays.applied[from.index()] = seq;
+        self.note_applied(from, seq);
         self.look_up_held(now_ms);
+    }
+
+    /// A store of another shard has been made.
+    pub(super) fn note_applied(&mut self, from: ShardId, seq: u64) {
+        self.replays.applied[from.index()] = seq;
     }
 
     /// A message with a number of a retained store has come from another shard.
