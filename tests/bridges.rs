@@ -3,59 +3,24 @@
 
 mod support;
 
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::mosquitto::{Subscriber, is_there, publish};
-use support::{Folder, PATIENCE, Program, Server, free_port, skipped, which};
+use support::{PATIENCE, Program, Server, skipped, which};
 
-/// Debian's mosquitto at the edge, bridging everything both ways; ended with this.
-struct Edge {
-    child: Child,
-    port: u16,
-    _folder: Folder,
-}
-
-impl Edge {
-    fn start(program: &std::path::Path, to: &Server) -> Edge {
-        let (port, folder) = (free_port(), Folder::new("edge"));
-        let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nconnection edge\n\
-             address 127.0.0.1:{}\nremote_clientid edge\ntopic # both 1\nrestart_timeout 1\n",
-            to.port
-        );
-        let file = folder.write("edge.conf", &config);
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(file)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        Edge {
-            child,
-            port,
-            _folder: folder,
-        }
-    }
-
-    /// Publishes there.
-    fn publish(&self, arguments: &[&str]) {
-        let port = self.port.to_string();
-        let mut command = Command::new("mosquitto_pub");
-        command
-            .args(["-h", "127.0.0.1", "-p", &port])
-            .args(arguments);
-        let done = support::run(&mut command);
-        assert_eq!(done.code, Some(0), "{}", done.stderr);
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Debian's mosquitto at the edge, bridging everything both ways.
+fn edge_of(program: &std::path::Path, to: &Server) -> Server {
+    let address = format!("address 127.0.0.1:{}", to.port);
+    let lines = [
+        "connection edge",
+        &address,
+        "remote_clientid edge",
+        "topic # both 1",
+        "restart_timeout 1",
+    ];
+    let lines: Vec<String> = lines.iter().map(|line| line.to_string()).collect();
+    Server::start(&Program::Mosquitto(program.into()), &lines)
 }
 
 const STATE: &str = "$SYS/broker/connection/edge/state";
@@ -106,7 +71,7 @@ fn bridged(path: &std::path::Path, shards: u32) {
     let server = Server::start(&Program::Firehose { shards }, &["sys_interval 0".into()]);
     publish(&server, "3.1.1", &["-r", "-t", "before", "-m", "kept"]);
     let state = subscribe(&server, STATE);
-    let mut edge = Edge::start(path, &server);
+    let edge = edge_of(path, &server);
     assert_eq!(state.message(), format!("|{STATE}|0|1"));
     let started = Instant::now();
     while !server
@@ -118,23 +83,36 @@ fn bridged(path: &std::path::Path, shards: u32) {
     }
     // What was retained here is retained there.
     eventually_retained(edge.port, "before", "kept");
-    let here = subscribe(&server, "#");
-    // Retained ones that were here before.
-    assert_eq!(here.message(), "|before|1|kept");
+    let (here, there) = (subscribe(&server, "#"), subscribe(&edge, "#"));
+    // What was retained before.
+    for side in [&here, &there] {
+        assert_eq!(side.message(), "|before|1|kept");
+    }
     // Each once, from both sides, live and retained, and in between what ends the wait.
     for number in 0..20 {
         let payload = number.to_string();
-        edge.publish(&["-q", "1", "-t", "from/edge", "-m", &payload]);
+        publish(
+            &edge,
+            "3.1.1",
+            &["-q", "1", "-t", "from/edge", "-m", &payload],
+        );
         assert_eq!(here.message(), format!("|from/edge|0|{number}"));
+        assert_eq!(there.message(), format!("|from/edge|0|{number}"));
         publish(
             &server,
             "3.1.1",
             &["-q", "1", "-t", "from/here", "-m", &payload],
         );
         assert_eq!(here.message(), format!("|from/here|0|{number}"));
+        assert_eq!(there.message(), format!("|from/here|0|{number}"));
     }
-    edge.publish(&["-q", "1", "-r", "-t", "kept/edge", "-m", "e"]);
+    publish(
+        &edge,
+        "3.1.1",
+        &["-q", "1", "-r", "-t", "kept/edge", "-m", "e"],
+    );
     assert_eq!(here.message(), "|kept/edge|0|e");
+    assert_eq!(there.message(), "|kept/edge|0|e");
     eventually_retained(server.port, "kept/edge", "e");
     publish(
         &server,
@@ -142,9 +120,10 @@ fn bridged(path: &std::path::Path, shards: u32) {
         &["-q", "1", "-r", "-t", "kept/here", "-m", "h"],
     );
     assert_eq!(here.message(), "|kept/here|0|h");
+    assert_eq!(there.message(), "|kept/here|0|h");
     eventually_retained(edge.port, "kept/here", "h");
     // A cut without a word: the will says so.
-    edge.child.kill().unwrap();
+    edge.signal("KILL");
     assert_eq!(state.message(), format!("|{STATE}|0|0"));
     eventually_retained(server.port, STATE, "0");
     publish(&server, "3.1.1", &["-q", "1", "-t", "last", "-m", "x"]);
