@@ -13,7 +13,7 @@ use super::Broker;
 use super::clients::Clients;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::author::{Author, CameBy};
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{Connect, Publish};
 use crate::session::{Origin, Will};
 
@@ -110,6 +110,7 @@ impl Broker {
                 true => self.author_of(conn),
                 false => None,
             },
+            sent: Sent::default(),
             holders: Holders::default(),
         };
         Some(Box::new(Will {

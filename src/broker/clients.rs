@@ -195,6 +195,8 @@ pub struct Clients {
     pub counters: Counters,
     pub effects: VecDeque<Effect>,
     pub timers: Timers,
+    /// Subscribers from which on they share packet identifiers.
+    pub shared_ids_min: usize,
     /// Counts frames with QoS above 0: the shared packet identifiers come from it.
     pub order: u64,
     /// Answers to the connection whose bytes are being handled, queued together.
@@ -242,6 +244,7 @@ impl Clients {
             counters: Counters::default(),
             effects: VecDeque::new(),
             timers: Timers::default(),
+            shared_ids_min: limits::SHARED_IDS_MIN,
             order: 0,
             replies: Vec::new(),
             replies_to: ConnId(NONE),

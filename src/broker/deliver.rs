@@ -46,7 +46,7 @@ impl Broker {
             .iter()
             .map(|&filter| subscriptions.entries(filter).len())
             .sum();
-        message.shares_ids = entries >= limits::SHARED_IDS_MIN;
+        message.shares_ids = entries >= self.clients.shared_ids_min;
         self.clients.turn.count_match(visited);
         if matched.len() > 1 && !self.clients.settings.allow_duplicate_messages {
             self.clients.turn.count_overlap(entries);
@@ -170,6 +170,9 @@ impl Clients {
         message: &mut Outgoing<'_>,
     ) {
         let qos = (bits & 3) as u8;
+        if message.sent.again && self.drops_again(session, &message.owned()) {
+            return;
+        }
         if hot.conn == NONE {
             return self.offer_away(session, bits, origin, message);
         }
@@ -302,7 +305,7 @@ impl Clients {
         if !self.makes_backlog_room(session, &message) {
             self.counters.publish_dropped += 1;
             self.counters.backlog_refused += 1;
-            return;
+            return self.note_dropped(session, &message);
         }
         let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
             return;
@@ -322,6 +325,8 @@ impl Clients {
             Queued::Replaced(older) => {
                 self.counters.publish_replaced += 1;
                 self.counters.publish_dropped += 1;
+                flow.note_dropped(&older);
+                accounts::charge_flow(&mut self.lease, flow);
                 self.unstore(&older);
             }
         }

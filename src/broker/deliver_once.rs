@@ -80,6 +80,7 @@ impl Clients {
         own.expires_at_ms = message.expires_at_ms;
         own.expiry_s = message.expiry_s;
         own.origin = message.origin;
+        own.sent = message.sent;
         own.stamp = message.stamp;
         self.deliver(session, options, &mut own);
     }

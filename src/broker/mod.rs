@@ -196,6 +196,13 @@ impl Broker {
         self
     }
 
+    /// The same, where so many subscribers share packet identifiers.
+    #[cfg(test)]
+    pub fn with_shared_ids_from(mut self, subscribers: usize) -> Broker {
+        self.clients.shared_ids_min = subscribers;
+        self
+    }
+
     /// A connection has been accepted.
     pub fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId {
         self.clients.counters.connections_accepted += 1;

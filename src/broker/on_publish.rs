@@ -5,7 +5,7 @@ use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use crate::budget::Account;
 use crate::ids::ConnId;
-use crate::mqtt::message::NEVER;
+use crate::mqtt::message::{NEVER, Sent};
 use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version, topic};
 use crate::session::{Aliases, Session};
 
@@ -224,6 +224,12 @@ impl Broker {
         if let Some(expiry_s) = publish.properties.message_expiry {
             outgoing.expires_at_ms = now_ms + u64::from(expiry_s) * 1000;
             outgoing.expiry_s = Some(expiry_s);
+        }
+        if publish.qos == QoS::AtLeastOnce {
+            outgoing.sent = Sent {
+                id: publish.packet_id.map_or(0, |id| id.get()),
+                again: publish.dup,
+            };
         }
         debug_assert!(outgoing.expires_at_ms == NEVER || outgoing.expiry_s.is_some());
         if let Some(session) = self.clients.session_of(conn) {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::limits::PAYLOAD_REFERENCE_BYTES_MIN;
 use crate::mqtt::author::Author;
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{PacketId, PublishHead, QoS, Version};
 use crate::outbound::{Outbound, Range};
 use crate::session::SHARED_ID_BIT;
@@ -30,6 +30,8 @@ pub struct Outgoing<'a> {
     pub author: Option<Arc<Author>>,
     /// Whether an earlier message of its publisher may be on its way by the owner of a topic.
     pub may_follow: bool,
+    /// How its publisher sent it.
+    pub sent: Sent,
     owned: Option<Arc<Message>>,
     frames: SmallVec<[(u32, Frame); 4]>,
     payload_range: Option<Range>,
@@ -105,6 +107,7 @@ impl<'a> Outgoing<'a> {
             expires_at_ms: NEVER,
             expiry_s: None,
             origin: 0,
+            sent: Sent::default(),
             author: None,
             may_follow: false,
             owned: None,
@@ -129,6 +132,7 @@ impl<'a> Outgoing<'a> {
         outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
         outgoing.origin = message.origin;
         outgoing.may_follow = true;
+        outgoing.sent = message.sent;
         outgoing.owned = Some(message.clone());
         outgoing
     }
@@ -147,6 +151,7 @@ impl<'a> Outgoing<'a> {
             expires_at_ms: self.expires_at_ms,
             origin: self.origin,
             author: self.author.take(),
+            sent: self.sent,
             holders: Holders::default(),
         });
         self.owned = Some(message.clone());

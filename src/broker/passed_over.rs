@@ -164,7 +164,7 @@ impl Clients {
             }
         } else if is_direct && pending < self.outbound_max {
             let bounds = self.bounds(Some(ConnId(conn)));
-            if flow.is_none_or(|flow| flow.has_room(&bounds) && flow.has_id()) {
+            if flow.is_none_or(|flow| flow.has_room(&bounds)) {
                 return true;
             }
         }

@@ -357,6 +357,7 @@ impl Clients {
             };
             dropped += 1;
             self.unstore(&oldest.message);
+            self.note_dropped(session, &oldest.message);
             if dropped % 64 == 0 {
                 self.charge_flow_of(session);
             }

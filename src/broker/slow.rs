@@ -5,8 +5,12 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use super::Broker;
 use super::clients::{Clients, NONE, Stage};
+use super::settings::LogKind;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -74,10 +78,11 @@ impl Clients {
     ) {
         self.counters.publish_dropped += 1;
         match self.flow_of(session).and_then(|flow| flow.policy()) {
-            None | Some(SlowPolicy::DropNewest) => {}
+            None | Some(SlowPolicy::DropNewest) => self.note_dropped(session, &message),
             Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
-                if self.drop_oldest_waiting(session, message.payload.len() as u64) {
-                    self.enqueue(session, bits, origin, message);
+                match self.drop_oldest_waiting(session, message.payload.len() as u64) {
+                    true => self.enqueue(session, bits, origin, message),
+                    false => self.note_dropped(session, &message),
                 }
             }
             Some(SlowPolicy::Disconnect) => {
@@ -106,6 +111,7 @@ impl Clients {
                 self.counters.publish_dropped += u64::from(dropped > 0);
                 dropped += 1;
                 self.unstore(&oldest.message);
+                self.note_dropped(session, &oldest.message);
             }
         }
         true
@@ -113,6 +119,29 @@ impl Clients {
 
     fn flow_of(&mut self, session: SessionId) -> Option<&mut Flow> {
         self.session(session)?.flow.as_deref_mut()
+    }
+
+    /// A message was dropped for a session for want of room.
+    pub fn note_dropped(&mut self, session: SessionId, message: &Message) {
+        if let Some(flow) = self.flow_of(session) {
+            flow.note_dropped(message);
+        }
+        self.charge_flow_of(session);
+    }
+
+    /// Whether a message that its publisher sends again was dropped for this session before: then it is again.
+    #[cold]
+    pub fn drops_again(&mut self, session: SessionId, message: &Message) -> bool {
+        let flow = self.flow_of(session);
+        let drops = flow.is_some_and(|flow| {
+            let drops = flow.has_dropped(message);
+            if drops {
+                flow.note_dropped(message); // so that it is known for as long as it comes again
+            }
+            drops
+        });
+        self.counters.publish_dropped += u64::from(drops);
+        drops
     }
 
     /// Ends a connection for being slow, with the event at hand.
@@ -135,15 +164,18 @@ pub struct Lag {
     pub messages: u64,
     /// Seconds since its socket has taken something, while it has more to take.
     pub seconds: u32,
+    /// Seconds for which it has not acknowledged the oldest message in flight, as far as it was looked.
+    pub unacknowledged: u32,
     /// What happens when it is too slow; empty without a policy of its own.
     pub policy: &'static str,
 }
 
 impl Broker {
     /// The clients of this shard that lag most, by bytes: at most `limits::SLOWEST_SHOWN`, and nobody who is only busy.
-    pub fn slowest(&self, now_ms: u64) -> Vec<Lag> {
-        let clients = &self.clients;
+    pub fn slowest(&mut self, now_ms: u64) -> Vec<Lag> {
         let now_s = (now_ms / 1000) as u32;
+        let stuck = self.clients.find_stuck(now_s);
+        let clients = &self.clients;
         let mut found: Vec<(u64, u32, SessionId, ConnId)> = Vec::new();
         for (index, entry) in clients.conns.indexed() {
             let conn = ConnId(index as u32);
@@ -155,7 +187,8 @@ impl Broker {
             let since_s = clients.out.in_flight_since(conn).unwrap_or(now_s);
             let seconds = now_s.saturating_sub(since_s);
             let lags = seconds >= limits::LAG_SECONDS_MIN || bytes >= limits::LAG_BYTES_MIN;
-            if bytes == 0 || !lags || entry.stage != Stage::Established {
+            let is_stuck = stuck.contains_key(&session);
+            if ((bytes == 0 || !lags) && !is_stuck) || entry.stage != Stage::Established {
                 continue;
             }
             found.push((bytes, seconds, session, conn));
@@ -173,10 +206,50 @@ impl Broker {
                 bytes,
                 messages: clients.out.packets(conn) + queued as u64,
                 seconds,
+                unacknowledged: stuck.get(&session).copied().unwrap_or(0),
                 policy: policy.map_or("", SlowPolicy::name),
             })
         };
         found.iter().filter_map(lag).collect()
+    }
+}
+
+impl Clients {
+    /// Clients that are there and have not acknowledged a message for long, by session, and for how many seconds. Each
+    /// message is said once.
+    fn find_stuck(&mut self, now_s: u32) -> HashMap<SessionId, u32, FixedState> {
+        let mut stuck = HashMap::default();
+        let mut lines = 0;
+        for index in 0..self.sessions.len() {
+            let session = SessionId(index as u32);
+            if self.conn_of(session).is_none() {
+                continue;
+            }
+            let flow = self.session(session).and_then(|entry| entry.flow.as_mut());
+            let Some(flow) = flow else { continue };
+            let seconds = flow.stuck_for(now_s);
+            if seconds < limits::STUCK_SECONDS_MIN {
+                continue;
+            }
+            if stuck.len() < 2 * limits::SLOWEST_SHOWN {
+                stuck.insert(session, seconds);
+            }
+            if lines < limits::REFUSAL_LINES_PER_S && flow.says_stuck() {
+                lines += 1;
+                self.log_stuck(session, seconds);
+            }
+        }
+        stuck
+    }
+
+    fn log_stuck(&mut self, session: SessionId, seconds: u32) {
+        let Some(entry) = self.session(session) else {
+            return;
+        };
+        let client_id = entry.client_id.clone();
+        self.log(LogKind::Notice, || {
+            format!("{client_id} has not acknowledged a message for {seconds} s.")
+        });
     }
 }
 

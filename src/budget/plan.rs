@@ -117,6 +117,13 @@ impl Plan {
         }
     }
 
+    /// The same, with another limit for one account.
+    #[cfg(test)]
+    pub fn with(mut self, account: Account, bytes: u64) -> Plan {
+        self.limits[account as usize] = bytes;
+        self
+    }
+
     /// Bytes that an account may hold.
     pub fn limit(&self, account: Account) -> u64 {
         self.limits[account as usize]

@@ -35,8 +35,12 @@ pub fn tell(log: &Log, slowest: &[Lag]) {
             "" => String::new(),
             policy => format!(", policy {policy}"),
         };
+        let stuck = match lag.unacknowledged {
+            0 => String::new(),
+            seconds => format!(", not acknowledged the oldest for {seconds} s"),
+        };
         let text = format!(
-            "SIGUSR2: slowest {}: {} has {} bytes waiting, some {} messages, and has taken nothing for {} s{policy}.",
+            "SIGUSR2: slowest {}: {} has {} bytes waiting, some {} messages, and has taken nothing for {} s{stuck}{policy}.",
             rank + 1,
             Name(&lag.client),
             lag.bytes,
@@ -60,6 +64,10 @@ pub fn values(slowest: &[Lag]) -> Vec<(String, String)> {
         set("bytes", lag.map(|lag| lag.bytes.to_string()));
         set("messages", lag.map(|lag| lag.messages.to_string()));
         set("seconds", lag.map(|lag| lag.seconds.to_string()));
+        set(
+            "unacknowledged",
+            lag.map(|lag| lag.unacknowledged.to_string()),
+        );
         set("policy", lag.map(|lag| lag.policy.to_string()));
     }
     all
@@ -76,11 +84,12 @@ mod tests {
             bytes: 7,
             messages: 2,
             seconds: 3,
+            unacknowledged: 0,
             policy: "latest",
         };
         let all = values(&[lag]);
-        assert_eq!(all.len(), 5 * limits::SLOWEST_SHOWN);
+        assert_eq!(all.len(), 6 * limits::SLOWEST_SHOWN);
         assert_eq!(all[0], ("firehose/slowest/1/client".into(), "c".into()));
-        assert_eq!(all[5], ("firehose/slowest/2/client".into(), String::new()));
+        assert_eq!(all[6], ("firehose/slowest/2/client".into(), String::new()));
     }
 }

@@ -19,7 +19,7 @@ use glommio::timer;
 use crate::broker::{Counters, Lag};
 use crate::ids::ShardId;
 use crate::limits;
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
@@ -274,6 +274,7 @@ fn message(name: &str, value: &str) -> Message {
         expires_at_ms: NEVER,
         origin: 0,
         author: None,
+        sent: Sent::default(),
         holders: Holders::default(),
     }
 }

@@ -54,6 +54,17 @@ pub const SLOWEST_SHOWN: usize = 10;
 pub const LAG_SECONDS_MIN: u32 = 1;
 /// Bytes waiting from which on it does although it makes progress.
 pub const LAG_BYTES_MIN: u64 = 256 << 10;
+/// Seconds for which the oldest message in flight has not been acknowledged from which on a client counts as lagging
+/// although it takes everything.
+pub const STUCK_SECONDS_MIN: u32 = 60;
+/// Messages in flight, of each kind of identifier, that are put aside because all identifiers behind them have been used: a
+/// client that leaves more unacknowledged has to wait.
+pub const WINDOW_ASIDE_MAX: usize = 64;
+/// Messages with QoS 1 that were dropped for a session and are known when their publishers send them again: as many as a few
+/// publishers have in flight.
+pub const DROPPED_KNOWN: usize = 128;
+/// Bytes of their payloads that tell them from others of the same topic and identifier.
+pub const DROPPED_BYTES_SEEN: usize = 64;
 /// Packets that are looked at for how many wait.
 pub const LAG_PACKETS_SEEN: u64 = 256;
 

@@ -30,8 +30,19 @@ pub struct Message {
     pub origin: u64,
     /// Who stored it, if it is retained and that is to be known.
     pub author: Option<Arc<Author>>,
+    /// How its publisher sent it.
+    pub sent: Sent,
     /// How many sessions hold it.
     pub holders: Holders,
+}
+
+/// How its publisher sent a message with QoS 1: a session that has dropped it must know it when it comes again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The packet identifier; 0 for none.
+    pub id: u16,
+    /// Whether it is sent again, since it has not been acknowledged.
+    pub again: bool,
 }
 
 /// How many sessions, on any shard, hold a message, so that it is charged once. A copy of a message starts with none, and

@@ -3,11 +3,15 @@
 //! Invariants: messages leave the queue in the order in which they came (MQTT-4.6.0-6); never more are in flight than
 //! the receive maximum allows (MQTT-3.3.4-9); an identifier in use is not given to another message (MQTT-2.2.1-3).
 
+mod dropped;
 mod give_way;
+mod replace;
+mod skip;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use self::dropped::Dropped;
 use super::latest::Latest;
 use super::policy::SlowPolicy;
 use super::window::{InFlight, Progress, SHARED_ID_BIT, Window, next_private};
@@ -129,6 +133,12 @@ pub struct Flow {
     charged: usize,
     /// What is done when too much waits.
     policy: Option<SlowPolicy>,
+    /// Messages that were dropped for want of room.
+    dropped: Option<Box<Dropped>>,
+    /// What was the oldest message in flight at the last look, by its order, and since which second.
+    oldest: (u64, u32),
+    /// Whether it has been said that it is not acknowledged.
+    said: bool,
     /// What was offered by other rules than hold now.
     doubted: Doubted,
     /// Where each topic waits, if newer messages replace older ones.
@@ -167,6 +177,7 @@ impl Flow {
             + self.queue.capacity() * size_of::<Delivery>()
             + self.later.capacity() * size_of::<u16>()
             + self.latest.as_ref().map_or(0, |latest| latest.memory())
+            + self.dropped.as_ref().map_or(0, |_| size_of::<Dropped>())
     }
 
     /// Whether other memory is used than has been charged.
@@ -207,23 +218,22 @@ impl Flow {
 
     /// Whether the shared identifier of this frame is free here.
     #[inline]
-    pub fn admits_shared(&self, order: u64) -> bool {
-        self.shared
-            .admits(SHARED_ID_BIT | (order & 0x7fff) as u16, order)
+    pub fn admits_shared(&mut self, order: u64) -> bool {
+        let id = SHARED_ID_BIT | (order & 0x7fff) as u16;
+        self.shared.admits(id, order) || self.admits_beyond(id, order)
     }
 
-    /// Whether a private identifier is free.
+    /// Whether a private identifier is free; those in use are left out.
     #[inline]
-    pub fn has_id(&self) -> bool {
-        self.own.admits(next_private(self.last_private), 0)
+    pub fn has_id(&mut self) -> bool {
+        self.own.admits(next_private(self.last_private), 0) || self.skips_ids()
     }
 
     /// The next private identifier, if one is free.
     pub fn next_id(&mut self) -> Option<u16> {
-        let id = next_private(self.last_private);
-        self.own.admits(id, 0).then(|| {
-            self.last_private = id;
-            id
+        self.has_id().then(|| {
+            self.last_private = next_private(self.last_private);
+            self.last_private
         })
     }
 
@@ -325,7 +335,10 @@ impl Flow {
             if let Some(index) = older
                 && self.may_replace(index, bytes, bounds)
             {
-                return self.replace(index, delivery);
+                return match self.is_behind(index, &delivery) {
+                    true => self.replace_at_end(index, delivery),
+                    false => self.replace(index, delivery),
+                };
             }
             // One that is too large for the place of its older one needs room as any other.
             if older.is_some() || self.is_full(bytes, bounds) {
@@ -347,7 +360,8 @@ impl Flow {
         is_full || (self.queue_bytes + bytes > bytes_max(bounds) && waiting > 0)
     }
 
-    /// Where an older message waits whose place this one may take: of the same topic, and delivered in the same way.
+    /// Where an older message waits whose place this one may take: of the same topic, and by the same subscription. With what QoS
+    /// and which flags does not matter: beside one that waits with others the new one would be out of its order.
     fn older(&self, delivery: &Delivery) -> Option<usize> {
         let latest = self.latest.as_ref()?;
         if delivery.origin != Origin::ORDINARY {
@@ -356,25 +370,10 @@ impl Flow {
         let key = latest.key(&delivery.message.topic, delivery.bits);
         latest.find(key, |index| {
             self.queue.get(index).is_some_and(|known| {
-                known.bits == delivery.bits && known.message.topic == delivery.message.topic
+                known.subscription_id() == delivery.subscription_id()
+                    && known.message.topic == delivery.message.topic
             })
         })
-    }
-
-    /// Whether a message of so many bytes may take the place of one that waits.
-    fn may_replace(&self, index: usize, bytes: u64, bounds: &Bounds) -> bool {
-        let before = self.queue.get(index);
-        let before = before.map_or(0, |known| known.message.payload.len() as u64);
-        bytes <= before || self.queue_bytes - before + bytes <= bytes_max(bounds)
-    }
-
-    fn replace(&mut self, index: usize, delivery: Delivery) -> Queued {
-        let bytes = delivery.message.payload.len() as u64;
-        self.held_bytes += delivery.message.cost() as u64;
-        let older = std::mem::replace(&mut self.queue[index], delivery);
-        self.held_bytes -= older.message.cost() as u64;
-        self.queue_bytes = self.queue_bytes + bytes - older.message.payload.len() as u64;
-        Queued::Replaced(older.message)
     }
 
     /// Notes what has just been put at the end.
@@ -441,6 +440,13 @@ impl Flow {
         Some(delivery)
     }
 
+    /// One has been taken out at this place.
+    fn note_removed(&mut self, index: usize) {
+        if index < self.doubted.queued {
+            self.doubted.queued -= 1;
+        }
+    }
+
     /// A message no longer waits.
     fn note_taken(&mut self, delivery: &Delivery) {
         self.held_bytes -= delivery.message.cost() as u64;
@@ -468,6 +474,7 @@ impl Flow {
         let in_flight = self.own.iter().chain(self.shared.iter());
         let mut all: Vec<(u64, u16)> = in_flight.map(|entry| (entry.order, entry.id)).collect();
         all.sort_unstable();
+        self.oldest = (0, 0);
         self.later = all.into_iter().map(|(_, id)| id).collect();
     }
 

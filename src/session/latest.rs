@@ -27,9 +27,9 @@ impl Default for Latest {
 }
 
 impl Latest {
-    /// What tells one from another: the topic, and how it is delivered.
+    /// What tells one from another: the topic, and the subscription identifier in the bits of a delivery.
     pub fn key(&self, topic: &[u8], bits: u32) -> u64 {
-        self.hasher.hash_one((topic, bits))
+        self.hasher.hash_one((topic, bits >> 4))
     }
 
     /// Where in the queue a message with this key waits for which `is_it` holds.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::window::{Progress, Window, next_private};
 use super::*;
 use crate::ids::{GroupId, ShardId};
-use crate::mqtt::message::{Holders, NEVER};
+use crate::mqtt::message::{Holders, NEVER, Sent};
 
 fn message(payload: usize) -> Arc<Message> {
     Arc::new(Message {
@@ -20,6 +20,7 @@ fn message(payload: usize) -> Arc<Message> {
         expires_at_ms: NEVER,
         origin: 0,
         author: None,
+        sent: Sent::default(),
         holders: Holders::default(),
     })
 }
@@ -103,10 +104,20 @@ fn private_identifiers_run_out_before_they_repeat() {
     }
     assert_eq!(ids.len(), 32_767);
     assert_eq!((ids.first(), ids.last()), (Some(&1), Some(&32_767)));
-    assert!(flow.complete(2).is_some());
-    assert!(!flow.has_id(), "the oldest is still out");
+    assert!(!flow.has_id(), "all are out");
+    for id in 2..=32_767 {
+        assert!(flow.complete(id).is_some());
+    }
+    // The first is left out, again and again.
+    for order in 40_000..140_000u64 {
+        let id = flow.next_id().unwrap();
+        assert_ne!(id, 1);
+        flow.sent(id, order, 1, 1, Origin::ORDINARY, None);
+        assert!(flow.complete(id).is_some());
+    }
+    assert_eq!(flow.ids().collect::<Vec<_>>(), [1]);
     assert!(flow.complete(1).is_some());
-    assert_eq!(flow.next_id(), Some(1));
+    assert_eq!(flow.in_flight(), 0);
 }
 
 #[test]

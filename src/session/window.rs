@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Origin;
+use crate::limits;
 use crate::mqtt::message::Message;
 use crate::prefetch::prefetch_for_write;
 
@@ -57,6 +58,9 @@ pub struct InFlight {
 #[derive(Default)]
 pub struct Window {
     entries: VecDeque<InFlight>,
+    /// The oldest, of which all identifiers behind them have been used meanwhile: what others have is found without them, and
+    /// theirs are left out when they come round.
+    aside: Vec<InFlight>,
     /// Orders of the first and the last entry, and their identifiers, of which the last is needed for each message sent: in
     /// `entries` it has not been touched since the one before, and is in no cache by then (perf/2026-11-28-window).
     first_order: u64,
@@ -100,7 +104,7 @@ impl Window {
     /// Bytes of memory, without the messages.
     #[inline]
     pub fn memory(&self) -> usize {
-        self.entries.capacity() * size_of::<InFlight>()
+        (self.entries.capacity() + self.aside.capacity()) * size_of::<InFlight>()
     }
 
     /// Whether none is in flight.
@@ -112,6 +116,9 @@ impl Window {
     #[inline]
     pub fn admits(&self, id: u16, order: u64) -> bool {
         debug_assert!(self.knows_its_ends());
+        if !self.aside.is_empty() && self.is_aside(id) {
+            return false;
+        }
         if self.entries.is_empty() {
             return true;
         }
@@ -119,6 +126,47 @@ impl Window {
             0 => distance(self.first_id, id) > distance(self.first_id, self.last_id),
             _ => order > self.last_order && order - self.first_order < SHARED_IDS,
         }
+    }
+
+    /// Whether this identifier belongs to one that has been put aside.
+    #[cold]
+    pub fn is_aside(&self, id: u16) -> bool {
+        self.aside.iter().any(|entry| entry.id == id)
+    }
+
+    /// The oldest.
+    pub fn first(&self) -> Option<&InFlight> {
+        self.aside.first().or(self.entries.front())
+    }
+
+    /// Whether a shared identifier is so far from the oldest one that it may be that one's.
+    pub fn is_out_of_reach(&self, order: u64) -> bool {
+        !self.entries.is_empty() && order.saturating_sub(self.first_order) >= SHARED_IDS
+    }
+
+    /// Puts the oldest aside, so that it no longer keeps others from being added. False if it cannot be.
+    #[cold]
+    pub fn put_aside(&mut self) -> bool {
+        if self.aside.len() >= limits::WINDOW_ASIDE_MAX {
+            return false;
+        }
+        let oldest = self.pop_front();
+        let is_there = oldest.is_some();
+        self.aside.extend(oldest);
+        is_there
+    }
+
+    /// Takes the oldest out, and what is done behind it.
+    fn pop_front(&mut self) -> Option<InFlight> {
+        let entry = self.entries.pop_front();
+        while let Some(front) = self.entries.front() {
+            (self.first_order, self.first_id) = (front.order, front.id);
+            if front.progress != Progress::Done {
+                break;
+            }
+            self.entries.pop_front();
+        }
+        entry
     }
 
     fn knows_its_ends(&self) -> bool {
@@ -168,6 +216,9 @@ impl Window {
 
     /// The message in flight with this identifier.
     pub fn get_mut(&mut self, id: u16) -> Option<&mut InFlight> {
+        if !self.aside.is_empty() && self.is_aside(id) {
+            return self.aside.iter_mut().find(|entry| entry.id == id);
+        }
         let index = self.find(id)?;
         self.entries
             .get_mut(index)
@@ -177,6 +228,10 @@ impl Window {
     /// Takes out the message with this identifier.
     #[inline]
     pub fn remove(&mut self, id: u16) -> Option<InFlight> {
+        if let Some(index) = self.aside.iter().position(|entry| entry.id == id) {
+            self.live -= 1;
+            return Some(self.aside.remove(index));
+        }
         let index = self.find(id)?;
         let entry = self.entries.get_mut(index)?;
         if entry.progress == Progress::Done {
@@ -184,15 +239,7 @@ impl Window {
         }
         self.live -= 1;
         if index == 0 {
-            let entry = self.entries.pop_front();
-            while let Some(front) = self.entries.front() {
-                (self.first_order, self.first_id) = (front.order, front.id);
-                if front.progress != Progress::Done {
-                    break;
-                }
-                self.entries.pop_front();
-            }
-            return entry;
+            return self.pop_front();
         }
         let taken = InFlight {
             message: entry.message.take(),
@@ -214,8 +261,8 @@ impl Window {
 
     /// All that are in flight, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &InFlight> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.progress != Progress::Done)
+        let others = self.entries.iter();
+        let others = others.filter(|entry| entry.progress != Progress::Done);
+        self.aside.iter().chain(others)
     }
 }

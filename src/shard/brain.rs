@@ -79,7 +79,7 @@ pub trait Brain {
     /// Messages that it has delivered: what a receive was followed by.
     fn delivered(&self) -> u64;
     /// The clients that lag most.
-    fn slowest(&self, now_ms: u64) -> Vec<Lag>;
+    fn slowest(&mut self, now_ms: u64) -> Vec<Lag>;
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -216,7 +216,7 @@ impl Brain for Broker {
         Broker::delivered(self)
     }
 
-    fn slowest(&self, now_ms: u64) -> Vec<Lag> {
+    fn slowest(&mut self, now_ms: u64) -> Vec<Lag> {
         Broker::slowest(self, now_ms)
     }
 

@@ -7,11 +7,12 @@ use super::Rng;
 use super::client::Client;
 use super::link::Link;
 use super::oracle::{Oracle, Published, Session, Subscribed};
-use crate::broker::{Broker, MeshMessage, Quotas, Settings};
+use crate::broker::{Broker, ListenerSettings, MeshMessage, Quotas, Settings};
 use crate::budget::{Account, Lease, Plan, Pool};
 use crate::ids::ShardId;
 use crate::mqtt::Version;
 use crate::routing::PageBounds;
+use crate::session::SlowPolicy;
 
 const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
 const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
@@ -20,8 +21,45 @@ pub const SHARED: &str = "$share/g/s/#";
 /// Bytes of each account: far more than these worlds need.
 const POOL_BYTES: u64 = 1 << 30;
 
+/// The same of what waits, where that is short: about what its tables take.
+const BACKLOG_BYTES: u64 = 32 << 10;
+
 /// Steps between two looks at the accounts: a look costs as much as everything that is held.
 const AUDIT_STEPS: u64 = 16;
+
+/// What a world has little room for: in some of them messages are dropped all the time, which must never reorder others.
+struct WorldBounds {
+    /// Messages that may wait for a session; 0 for no bound.
+    queued: u32,
+    /// What becomes of those that find no place.
+    policy: Option<SlowPolicy>,
+    /// Bytes that all that waits may take.
+    backlog_bytes: u64,
+}
+
+impl WorldBounds {
+    fn of(seed: u64) -> Self {
+        let none = [0, 0, 0];
+        let queued = [none, [1, 2, 5]][usize::from(seed % 5 < 2)][(seed / 11 % 3) as usize];
+        let policies = [
+            None,
+            None,
+            Some(SlowPolicy::DropOldest),
+            Some(SlowPolicy::Latest),
+        ];
+        WorldBounds {
+            queued,
+            policy: policies[(seed / 13 % 4) as usize],
+            backlog_bytes: [POOL_BYTES, BACKLOG_BYTES][usize::from(seed % 7 == 3)],
+        }
+    }
+
+    fn may_drop(&self) -> bool {
+        self.queued > 0
+            || self.policy == Some(SlowPolicy::Latest)
+            || self.backlog_bytes < POOL_BYTES
+    }
+}
 
 /// See the module.
 pub struct World {
@@ -48,9 +86,15 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, shards: u8) -> Self {
         let mut rng = Rng(seed);
+        let bounds = WorldBounds::of(seed);
+        let listener = ListenerSettings {
+            slow_policy: bounds.policy,
+            ..ListenerSettings::default()
+        };
         let settings = Settings {
+            listeners: vec![listener],
             max_inflight_messages: rng.pick(&[0, 1, 3, 20]),
-            max_queued_messages: 0,
+            max_queued_messages: bounds.queued,
             quotas: Quotas {
                 // In some worlds whoever publishes fast has to wait.
                 publish_rate: [0, 0, 0, 20][(seed % 4) as usize],
@@ -59,7 +103,8 @@ impl World {
             ..Settings::default()
         };
         let settings = Arc::new(settings);
-        let pool = Arc::new(Pool::new(&Plan::even(POOL_BYTES), shards));
+        let plan = Plan::even(POOL_BYTES).with(Account::Backlog, bounds.backlog_bytes);
+        let pool = Arc::new(Pool::new(&plan, shards));
         // In most worlds what is retained is more than a page.
         let page = PageBounds {
             messages: [1, 2, 3, 1000][(seed / 3 % 4) as usize],
@@ -68,11 +113,14 @@ impl World {
         };
         // In most worlds publishers have to wait for the next turn now and then.
         let deliveries = [2, 10, 1000][(seed / 2 % 3) as usize];
+        // In most worlds so few share packet identifiers that most messages have such.
+        let shared_from = [1, 2, 8][(seed / 17 % 3) as usize];
         let brokers = (0..shards)
             .map(|shard| {
                 Broker::new(settings.clone(), ShardId(shard), shards, seed)
                     .with_pages(page)
                     .with_turns_of(deliveries)
+                    .with_shared_ids_from(shared_from)
                     .with_lease(Lease::new(pool.clone()))
             })
             .collect();
@@ -97,6 +145,8 @@ impl World {
             member_left: false,
             seen: Vec::new(),
         };
+        world.oracle.may_drop = bounds.may_drop();
+        world.oracle.may_drop_retained = bounds.backlog_bytes < POOL_BYTES;
         world.populate();
         // In some worlds there are rules, and they change.
         if (seed / 11).is_multiple_of(2) {
@@ -174,7 +224,11 @@ impl World {
                 leased >= held[account as usize],
                 "{name}: {leased} are leased"
             );
-            assert!(self.pool.free(account) >= 0, "{name} is overdrawn");
+            let is_bounded = account == Account::Backlog && self.oracle.may_drop;
+            assert!(
+                is_bounded || self.pool.free(account) >= 0,
+                "{name} is overdrawn"
+            );
         }
     }
 

@@ -396,6 +396,7 @@ fn check_two(all: &[Message], page: usize) {
 
 fn message(topic: &str, payload: &'static str) -> Arc<crate::mqtt::message::Message> {
     Arc::new(crate::mqtt::message::Message {
+        sent: Default::default(),
         topic: topic.to_string().into(),
         payload: payload.into(),
         properties: "".into(),

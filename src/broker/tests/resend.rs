@@ -84,3 +84,60 @@ fn what_is_sent_again_waits_for_the_socket() {
     );
     assert_eq!(messages[1000], (false, 3));
 }
+
+/// It acknowledges all but the first, of more than there are identifiers; and then the first after all.
+#[test]
+fn a_message_that_is_never_acknowledged_does_not_stop_the_others() {
+    let (mut world, subscriber, publisher) = world_with_subscriber(20);
+    let mut first = None;
+    let mut came = 0u32;
+    for number in 0..70_000u32 {
+        world.publish(publisher, "t", 1, false, &number.to_be_bytes());
+        world.output(publisher);
+        let (mut acks, out) = (Vec::new(), world.output(subscriber));
+        packets(Version::V5, &out, |packet| {
+            if let Packet::Publish(publish) = packet {
+                assert_eq!(publish.payload, came.to_be_bytes());
+                came += 1;
+                let id = publish.packet_id.unwrap().get();
+                let first = *first.get_or_insert(id);
+                if came > 1 {
+                    assert_ne!(id, first, "in use");
+                    acks.extend_from_slice(&[0x40, 2]);
+                    acks.extend_from_slice(&id.to_be_bytes());
+                }
+            }
+        });
+        world.broker.on_bytes(world.now_ms, subscriber, &acks);
+    }
+    assert_eq!(came, 70_000);
+    let mut said = String::new();
+    for _ in 0..3 {
+        let lags = world.broker.slowest(world.now_ms);
+        while let Some(effect) = world.broker.next_effect() {
+            if let Effect::Log { text, .. } = effect {
+                said += &text;
+            }
+        }
+        if world.now_ms > 100_000 {
+            assert_eq!((&*lags[0].client, lags[0].bytes), ("s", 0));
+            assert!(lags[0].unacknowledged >= limits::STUCK_SECONDS_MIN);
+        }
+        world.now_ms += 1000 * u64::from(limits::STUCK_SECONDS_MIN);
+    }
+    assert_eq!(said.matches("has not acknowledged a message").count(), 1);
+    // It comes again to the next connection, alone.
+    let again = come_back(&mut world, subscriber, &durable("s"));
+    let mut ids = Vec::new();
+    packets(Version::V5, &world.output(again), |packet| {
+        if let Packet::Publish(publish) = packet {
+            assert!(publish.dup && publish.payload == [0; 4]);
+            ids.push(publish.packet_id.map(|id| id.get()));
+        }
+    });
+    assert_eq!(ids, [first]);
+    let mut ack = vec![0x40, 2];
+    ack.extend_from_slice(&first.unwrap().to_be_bytes());
+    world.broker.on_bytes(world.now_ms, again, &ack);
+    assert_eq!(world.broker.counters().stored_messages, 0);
+}

@@ -4,7 +4,7 @@ use super::slow::publish;
 use super::*;
 use crate::limits;
 use crate::mqtt::UnsubscribeOut;
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 
 /// Messages that a shard has for the others.
 fn mesh(broker: &mut Broker) -> Vec<MeshMessage> {
@@ -118,6 +118,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
             expires_at_ms: NEVER,
             origin: 0,
             author: None,
+            sent: Sent::default(),
             holders: Holders::default(),
         };
         MeshMessage::Shared(Box::new(SharedMessage::Deliver {

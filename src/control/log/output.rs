@@ -15,7 +15,7 @@ use crate::broker::LogKind;
 use crate::config::LogDestination;
 use crate::escape::one_line;
 use crate::limits;
-use crate::mqtt::message::{Holders, Message};
+use crate::mqtt::message::{Holders, Message, Sent};
 use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 /// Where lines are written.
@@ -166,6 +166,7 @@ impl Publisher {
             expires_at_ms: self.shared.now_ms() + limits::LOG_TOPIC_EXPIRY_MS,
             origin: 0,
             author: None,
+            sent: Sent::default(),
             holders: Holders::default(),
         };
         // A shard that takes no more commands loses the line.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::matches;
 use super::subscriptions::{filter, topic};
 use crate::ids::ShardId;
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::routing::{Cursor, PageBounds, Retained, Store};
 
 fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
@@ -22,6 +22,7 @@ fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
         expires_at_ms,
         origin: 0,
         author: None,
+        sent: Sent::default(),
         holders: Holders::default(),
     })
 }

@@ -13,6 +13,7 @@ impl Flow {
             0 => self.pop(),
             index => {
                 let delivery = self.queue.remove(index)?;
+                self.note_removed(index);
                 self.note_taken(&delivery);
                 self.index_anew();
                 Some(delivery)

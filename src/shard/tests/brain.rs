@@ -12,7 +12,7 @@ use crate::broker::{
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
-use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::outbound::Slice;
 use crate::shard::Brain;
 
@@ -226,6 +226,7 @@ pub fn message(payload: impl Into<Bytes>) -> Message {
         expires_at_ms: NEVER,
         origin: 0,
         author: None,
+        sent: Sent::default(),
         holders: Holders::default(),
     }
 }
@@ -440,7 +441,7 @@ impl Brain for Puppet {
         0
     }
 
-    fn slowest(&self, _now_ms: u64) -> Vec<crate::broker::Lag> {
+    fn slowest(&mut self, _now_ms: u64) -> Vec<crate::broker::Lag> {
         Vec::new()
     }
 
