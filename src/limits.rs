@@ -104,6 +104,14 @@ pub const MATCH_NODES_MAX: u32 = 1 << 14;
 /// Subscriptions up to which a session may go up to twice that, some 8 ms: who has many cannot use up what those need who have few.
 pub const MATCH_RESERVE_SUBSCRIPTIONS: usize = 32;
 
+/// Part of those nodes up to which nobody is looked at for what it has made them more by: branching filters of honest clients stay
+/// far below.
+pub const MATCH_SHARED_DIVISOR: u32 = 4;
+
+/// Levels of a filter with one `+` that has room whatever others have subscribed to: all such filters together lead to some 600
+/// nodes more.
+pub const MATCH_PLAIN_LEVELS: usize = 32;
+
 /// Milliseconds between two times that it is computed anew how many there are, where that might let a filter in.
 pub const MATCH_TIGHTEN_MS: u64 = 10_000;
 

@@ -390,6 +390,7 @@ impl Clients {
         }
         self.absent.forget(session);
         self.lease.leave();
+        self.shares.forget_reach(session);
         self.lease.give(Account::Connections, taken.memory() as u64);
         let hash = self.hash(&taken.client_id);
         let (sessions, hasher) = (&self.sessions, &self.hasher);

@@ -110,6 +110,7 @@ impl Broker {
             subscription_id,
         };
         let share = topic::share(filter);
+        let reach = self.routing.subscriptions.reach();
         if let Some(reason) = self.refuses_subscription(now_ms, session, conn, filter) {
             if self.clients.conns[conn.index()].version == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
@@ -128,6 +129,10 @@ impl Broker {
             let inner = format!("{mount_point}{inner}");
             self.pending_subscribe(ticket, |pending| pending.steps += 1);
             self.join_shared(now_ms, session, group, &inner, entry, ticket);
+            let raised = self.routing.subscriptions.reach().saturating_sub(reach);
+            if raised > 0 {
+                self.clients.shares.add_reach(session, raised);
+            }
             self.charge_subscriptions();
             return Ok(());
         }
@@ -141,6 +146,10 @@ impl Broker {
             Entry::session(session, entry),
             Waiter::Subscribe(ticket),
         );
+        let raised = self.routing.subscriptions.reach().saturating_sub(reach);
+        if raised > 0 {
+            self.clients.shares.add_reach(session, raised);
+        }
         if is_new {
             self.clients.counters.subscriptions += 1;
             self.clients
@@ -225,10 +234,10 @@ impl Broker {
             true => Cow::Borrowed(inner),
             false => Cow::Owned(format!("{mount_point}{inner}")),
         };
-        let routing = &mut self.routing;
-        if !routing.subscriptions.reaches_too_far(&filter, max) {
+        if !self.reaches_beyond(session, &filter, max) || is_plain(&filter) {
             return false;
         }
+        let routing = &mut self.routing;
         let rest = routing.subscriptions.nodes() / limits::MATCH_TIGHTEN_NODES;
         if now_ms < routing.tightened_ms + limits::MATCH_TIGHTEN_MS.max(rest)
             || !routing.subscriptions.tighten()
@@ -236,7 +245,19 @@ impl Broker {
             return true;
         }
         routing.tightened_ms = now_ms;
-        routing.subscriptions.reaches_too_far(&filter, max)
+        self.reaches_beyond(session, &filter, max)
+    }
+
+    /// Whether a filter makes it more what a topic can lead to, and that is more than `max`, or more than its client may have
+    /// of it: a session as much as is left, and all sessions of a user or an address together twice that.
+    fn reaches_beyond(&self, session: SessionId, filter: &str, max: u32) -> bool {
+        let subscriptions = &self.routing.subscriptions;
+        if !subscriptions.reaches_too_far(filter, max / limits::MATCH_SHARED_DIVISOR) {
+            return false;
+        }
+        let left = max.saturating_sub(subscriptions.reach());
+        let (by_session, by_party) = self.clients.shares.reach(session);
+        by_session > left || by_party / 2 > left || subscriptions.reaches_too_far(filter, max)
     }
 
     /// Whether a session has this subscription already, as its client names it.
@@ -412,4 +433,12 @@ fn as_bridge(options: SubscribeOptions, filter: &str) -> SubscribeOptions {
         retain_as_published: true,
         ..options
     }
+}
+
+/// Whether a filter hardly makes it more what a topic can lead to, whatever others there are: without a wildcard, with `#` at its
+/// end only, or with one `+` as well where it has not many levels.
+fn is_plain(filter: &str) -> bool {
+    let wildcards = filter.split('/').filter(|&level| level == "+").count();
+    let levels = filter.split('/').count();
+    wildcards == 0 || (wildcards == 1 && levels <= limits::MATCH_PLAIN_LEVELS)
 }

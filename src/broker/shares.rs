@@ -11,6 +11,7 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use super::clients::{Clients, NONE, Stage};
 use super::effect::MeshMessage;
@@ -74,6 +75,9 @@ pub struct Shares {
     parties: Vec<Party>,
     backlog: Round,
     packets: Round,
+    /// By how many nodes sessions and parties have made it more what a topic can lead to.
+    reach_of: HashMap<SessionId, u32, FixedState>,
+    reach_by: HashMap<Party, u32, FixedState>,
 }
 
 impl Shares {
@@ -86,10 +90,44 @@ impl Shares {
 
     /// From here on a session is of this party.
     pub fn join(&mut self, session: SessionId, party: Party) {
+        let nodes = self.forget_reach(session);
         if self.parties.len() <= session.index() {
             self.parties.resize(session.index() + 1, Party::Address(0));
         }
         self.parties[session.index()] = party;
+        if nodes > 0 {
+            self.add_reach(session, nodes);
+        }
+    }
+
+    /// A subscription of a session has made it more by so many nodes what a topic can lead to.
+    pub fn add_reach(&mut self, session: SessionId, nodes: u32) {
+        let party = self.party(session);
+        *self.reach_of.entry(session).or_default() += nodes;
+        *self.reach_by.entry(party).or_default() += nodes;
+    }
+
+    /// By how many nodes a session, and all of its party, have made it more.
+    pub fn reach(&self, session: SessionId) -> (u32, u32) {
+        let by_session = self.reach_of.get(&session).copied().unwrap_or(0);
+        let by_party = self.reach_by.get(&self.party(session));
+        (by_session, by_party.copied().unwrap_or(0))
+    }
+
+    /// A session ends, or is another party's from here on.
+    pub fn forget_reach(&mut self, session: SessionId) -> u32 {
+        if self.reach_of.is_empty() {
+            return 0;
+        }
+        let nodes = self.reach_of.remove(&session).unwrap_or(0);
+        let party = self.party(session);
+        if let Some(sum) = self.reach_by.get_mut(&party) {
+            *sum = sum.saturating_sub(nodes);
+            if *sum == 0 {
+                self.reach_by.remove(&party);
+            }
+        }
+        nodes
     }
 
     /// Who a session is of.
@@ -101,6 +139,8 @@ impl Shares {
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         self.parties.capacity() * size_of::<Party>()
+            + self.reach_of.allocation_size()
+            + self.reach_by.allocation_size()
     }
 }
 
@@ -368,6 +408,7 @@ impl Clients {
             let copies = flow.map(|flow| flow.give_up_copies(most));
             for message in copies.unwrap_or_default() {
                 dropped += u64::from(self.hot[session.index()].conn == NONE);
+                self.note_dropped(session, &message);
                 self.unstore(&message);
             }
         }

@@ -150,6 +150,7 @@ impl Oracle {
             let asked_at = subscribed.acknowledged_at;
             asked_at.is_some_and(|at| at < published.sent_at)
                 && subscribed.qos.min(published.qos) == qos
+                && !subscribed.ended
                 && topic::matches(&subscribed.filter, name)
         });
         // What came before it was subscribed to may be sent again behind what came after.

@@ -349,3 +349,60 @@ fn filters_that_branch_too_far_are_refused() {
         assert_eq!(code(&mut world, &filter(number)), Some(0));
     }
 }
+
+/// Fifteen hundred sessions of a stranger with 32 branching filters each; others go on subscribing to what people subscribe to, and to
+/// a branching filter as well.
+#[test]
+fn branching_filters_of_strangers_leave_room_to_others() {
+    let mut world = World::new(Settings::default());
+    let from = |world: &mut World, id: &str, address: &str| {
+        let peer = Peer {
+            address: format!("{address}:40000").parse().unwrap(),
+            listener: 0,
+        };
+        let conn = world.broker.on_accept(world.now_ms, peer);
+        let mut bytes = Vec::new();
+        ConnectOut {
+            client_id: id,
+            clean_start: true,
+            ..ConnectOut::default()
+        }
+        .encode(Version::V5, &mut bytes);
+        world.broker.on_bytes(world.now_ms, conn, &bytes);
+        world.output(conn);
+        conn
+    };
+    let mut refused = 0;
+    for number in 0..1500u32 {
+        let conn = from(&mut world, &format!("s{number}"), "10.0.0.9");
+        let filters: Vec<String> = (0..32)
+            .map(|at| {
+                let bits = number * 32 + at;
+                let level = |bit: u32| if bits >> bit & 1 == 0 { "+" } else { "x" };
+                (0..16).map(level).collect::<Vec<_>>().join("/")
+            })
+            .collect();
+        let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let bytes = subscribe(&filters, Version::V5);
+        world.broker.on_bytes(world.now_ms, conn, &bytes);
+        let answer = world.output(conn);
+        refused += answer.iter().filter(|&&byte| byte == 0x97).count();
+    }
+    assert!(refused > 0);
+    for (number, address) in ["10.0.0.1", "10.0.0.9"].into_iter().enumerate() {
+        let conn = from(&mut world, &format!("o{number}"), address);
+        let deep = format!("{}/#", vec!["x"; 16].join("/"));
+        for filter in ["#", "+/status", "x/+/x/y", "a/b/c", "x/x/x/x", "+/#", &deep] {
+            let bytes = subscribe(&[filter], Version::V5);
+            world.broker.on_bytes(world.now_ms, conn, &bytes);
+            let answer = world.output(conn);
+            assert_eq!(answer.last(), Some(&0), "{address} {filter}");
+        }
+    }
+    let conn = from(&mut world, "branching", "10.0.0.2");
+    let bytes = subscribe(&["+/x/+/x/+/other"], Version::V5);
+    world.broker.on_bytes(world.now_ms, conn, &bytes);
+    assert_eq!(world.output(conn).last(), Some(&0));
+    let reach = world.broker.routing.subscriptions.reach();
+    assert!(reach <= 2 * limits::MATCH_NODES_MAX + 1000, "{reach}");
+}

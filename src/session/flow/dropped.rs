@@ -34,7 +34,12 @@ impl Flow {
             let last = [0; limits::DROPPED_KNOWN];
             Box::new(Dropped { last, at: 0 })
         });
-        dropped.last[dropped.at] = key(message);
+        // Each stands there once, by when it was last dropped.
+        let key = key(message);
+        if let Some(known) = dropped.last.iter_mut().find(|known| **known == key) {
+            *known = 0;
+        }
+        dropped.last[dropped.at] = key;
         dropped.at = (dropped.at + 1) % limits::DROPPED_KNOWN;
     }
 
