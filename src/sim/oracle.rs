@@ -154,7 +154,10 @@ impl Oracle {
                 && topic::matches(&subscribed.filter, name)
         });
         // What came before it was subscribed to may be sent again behind what came after.
-        let is_ordered = was_asked || !is_late;
+        let is_ordered = match is_late {
+            true => was_asked && self.rules.must_come(key.0, published.sent_at, name),
+            false => true,
+        };
         if !session.got.contains_key(&message) && qos > 0 && is_ordered && !is_shared {
             let order = (key, published.publisher, name.to_string(), qos);
             let last = self.first.entry(order).or_insert(message);

@@ -60,6 +60,7 @@ fn subscriber(world: &mut World) -> ConnId {
 
 fn message(topic: &str, payload: &'static str, retain: bool) -> Arc<Message> {
     Arc::new(Message {
+        sent: Default::default(),
         topic: topic.to_string().into(),
         payload: payload.into(),
         properties: "".into(),
