@@ -156,6 +156,7 @@ fn retained(count: u32) {
             expires_at_ms: NEVER,
             origin: 0,
             author: None,
+            sent: Default::default(),
             holders: Default::default(),
         })
     };
