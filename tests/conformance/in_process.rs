@@ -7,6 +7,7 @@ use firehose::broker::{
     Broker, CloseCause, CloseHow, Effect, LogMask, MeshMessage, Peer, Settings,
 };
 use firehose::ids::{ConnId, ShardId};
+use firehose::limits::LINGER_MS_MAX;
 
 use crate::play::World;
 use crate::support::{Folder, configure};
@@ -290,6 +291,8 @@ impl Drop for InProcess {
     /// Whatever a case did: every connection that the client closed is closed on the shard too.
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            // What is left to send to one that is gone is given up after a while.
+            self.wait(LINGER_MS_MAX);
             let leaked = self
                 .links
                 .iter()
