@@ -81,8 +81,12 @@ pub const RECV_BUFFERS_WHOLE: u16 = 1024;
 /// CONNECT has a client id, a will topic, a will payload, a user name and a password of 64 KiB each.
 pub const CONNECT_BYTES_MAX: u32 = 5 * 65_536 + 1024;
 
-/// Levels in a topic name or filter.
-pub const TOPIC_LEVELS_MAX: usize = 200;
+/// QoS 2 messages above the announced receive maximum that a client may have open: libraries that do not count send what an
+/// application publishes in one go. An open one costs two bytes.
+pub const INBOUND_BORNE: usize = 256;
+
+/// Levels in a topic name or filter: 200 slashes, as many as Mosquitto takes.
+pub const TOPIC_LEVELS_MAX: usize = 201;
 
 /// Messages in one mesh ring between two shards, one direction.
 pub const MESH_SLOTS: usize = 1024;

@@ -117,6 +117,8 @@ counters! {
     publish_cut,
     /// Times that a subscriber was made to wait for the next turn, because the one at hand had subscribed to what it may.
     subscribe_cut,
+    /// QoS 2 messages borne of clients that had more open than the receive maximum that they were told.
+    receive_maximum_exceeded,
     /// Times that free memory was given back to the system.
     trims,
     /// Level: bytes queued for sockets.

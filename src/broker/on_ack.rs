@@ -2,13 +2,15 @@
 
 use super::Broker;
 use super::clients::Stage;
+use super::settings::LogKind;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{AckKind, PacketId, ReasonCode};
 use crate::session::Progress;
 
 impl Broker {
-    /// PUBACK: a QoS 1 message is done. An identifier that is not in flight is ignored, as PUBACK has no answer.
+    /// PUBACK: a QoS 1 message is done. An identifier that is not in flight is ignored, as PUBACK has no answer; an answer of
+    /// another kind than is due for its message is a protocol error (MQTT-4.3.2-3, MQTT-4.3.3-7).
     pub(super) fn on_puback(&mut self, now_ms: u64, conn: ConnId, id: PacketId) {
         self.complete(now_ms, conn, id, Progress::Puback);
     }
@@ -34,7 +36,8 @@ impl Broker {
         let (known, message) = match flow {
             Some(flow) => match flow.progress(id.get()) {
                 Some(Progress::Pubrec | Progress::Pubcomp) => (true, flow.received(id.get())),
-                _ => (false, None),
+                Some(Progress::Puback) => return self.on_wrong_kind(now_ms, conn),
+                Some(Progress::Done) | None => (false, None),
             },
             None => (false, None),
         };
@@ -54,6 +57,18 @@ impl Broker {
         self.complete(now_ms, conn, id, Progress::Pubcomp);
     }
 
+    /// An answer is not of the kind that is due for its message.
+    #[cold]
+    fn on_wrong_kind(&mut self, now_ms: u64, conn: ConnId) {
+        self.clients
+            .log_client(LogKind::Information, conn, |client| {
+                format!(
+                    "Client {client} disconnected: it answered a message as one of another QoS."
+                )
+            });
+        self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+    }
+
     fn complete(&mut self, now_ms: u64, conn: ConnId, id: PacketId, expected: Progress) {
         let Some(session) = self.clients.session_of(conn) else {
             return;
@@ -64,8 +79,13 @@ impl Broker {
         let Some(flow) = entry.flow.as_mut() else {
             return;
         };
-        if flow.progress(id.get()) != Some(expected) {
-            return;
+        match flow.progress(id.get()) {
+            Some(due) if due == expected => {}
+            // It was received, and the client has said so before: PUBREL is on its way.
+            Some(Progress::Pubcomp) if expected == Progress::Pubrec => return,
+            Some(Progress::Done) => return,
+            Some(_) => return self.on_wrong_kind(now_ms, conn),
+            None => return,
         }
         let done = flow.complete(id.get());
         let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());

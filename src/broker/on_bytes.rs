@@ -10,6 +10,9 @@ use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{self, DecodeError, Frame, FrameStatus, Packet, PacketType, ReasonCode};
 
+/// How a TLS record of a handshake begins.
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
+
 impl Broker {
     /// Bytes have come from a client, split anyhow. Ignored when the connection is closing.
     pub fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
@@ -62,7 +65,7 @@ impl Broker {
             let (stage, reading) = (entry.stage, entry.reading);
             let max = match stage {
                 Stage::Established if !reading.is_held() => self.clients.packet_bytes_max(),
-                Stage::Connecting if first != PacketType::Connect.first() => {
+                Stage::Connecting if !may_be_connect(rest) => {
                     return self.on_no_connect(now_ms, conn, first);
                 }
                 Stage::Connecting => self.packet_bytes_max(conn),
@@ -98,10 +101,11 @@ impl Broker {
             b'G' | b'P' | b'H' | b'O' => "speak HTTP, or WebSocket, to a listener for MQTT",
             _ => "speak no MQTT",
         };
-        // Whatever else is said of connections: the operator of that client is looking for this.
-        self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client from {client} appears to {speaks}.")
-        });
+        if self.clients.settings.connection_messages {
+            self.clients.log_client(LogKind::Notice, conn, |client| {
+                format!("Client from {client} appears to {speaks}.")
+            });
+        }
         self.clients.log_end(conn, "protocol error");
         self.clients.counters.protocol_errors += 1;
         self.shut(now_ms, conn, CloseHow::Now);
@@ -197,4 +201,11 @@ impl Broker {
         };
         self.protocol_error(now_ms, conn, reason);
     }
+}
+
+/// Whether bytes may be the start of CONNECT. Flags beside its type mean nothing in MQTT 3.1, and the version stands behind
+/// them. A TLS record of a handshake begins with the same type, and would be a packet of 3 bytes.
+fn may_be_connect(bytes: &[u8]) -> bool {
+    let is_connect = |&first: &u8| PacketType::from_first(first) == Some(PacketType::Connect);
+    bytes.first().is_some_and(is_connect) && !bytes.starts_with(&TLS_HANDSHAKE)
 }

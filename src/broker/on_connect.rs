@@ -139,7 +139,11 @@ impl Broker {
             }
             let size_limit = self.clients.settings.message_size_limit as usize;
             if size_limit > 0 && will.payload.len() > size_limit {
-                return Err(ReasonCode::PACKET_TOO_LARGE);
+                // Before MQTT 5 as Mosquitto: a code that does not say "try again".
+                return Err(match connect.version {
+                    Version::V5 => ReasonCode::PACKET_TOO_LARGE,
+                    _ => ReasonCode::NOT_AUTHORIZED,
+                });
             }
             let topic = format!("{}{}", listener.mount_point, will.topic);
             if self.clients.settings.quotas.is_too_much(&topic) {

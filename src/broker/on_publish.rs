@@ -5,6 +5,7 @@ use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use crate::budget::Account;
 use crate::ids::ConnId;
+use crate::limits;
 use crate::mqtt::message::{NEVER, Sent};
 use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version, topic};
 use crate::session::{Aliases, Session};
@@ -137,7 +138,11 @@ impl Broker {
         }
         let open = inbound.map_or(0, |inbound| inbound.len());
         if is_v5 && open >= usize::from(max) {
-            return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
+            // Some libraries do not count, and would come back and do the same for ever: a little more is borne.
+            if open >= usize::from(max) + limits::INBOUND_BORNE {
+                return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
+            }
+            self.clients.counters.receive_maximum_exceeded += 1;
         }
         if let Err(reason) = self.may_publish(conn, publish, topic) {
             // 3.x has no place for a reason: the exchange goes on, the message is gone.

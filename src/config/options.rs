@@ -137,7 +137,7 @@ pub(super) static OPTIONS: &[Opt] = &[
 
     // What one client may ask for.
     global("max_subscriptions_per_client", "0", Number { min: 0, max: limits::SUBSCRIPTIONS_MAX as i64, set: |g, v| g.config.settings.quotas.subscriptions = v as u32 }),
-    global("max_topic_levels", "200", Number { min: 1, max: limits::TOPIC_LEVELS_MAX as i64, set: |g, v| g.config.settings.quotas.topic_levels = v as u16 }),
+    global("max_topic_levels", "201", Number { min: 1, max: limits::TOPIC_LEVELS_MAX as i64, set: |g, v| g.config.settings.quotas.topic_levels = v as u16 }),
     global("max_topic_length", "65535", Number { min: 1, max: 65_535, set: |g, v| g.config.settings.quotas.topic_bytes = v as u16 }),
     global("min_wildcard_depth", "0", Number { min: 0, max: limits::TOPIC_LEVELS_MAX as i64, set: |g, v| g.config.settings.quotas.wildcard_depth = v as u16 }),
     global("max_publish_rate", "0", Other(|g, name, line| rate(name, line, |v| g.config.settings.quotas.publish_rate = v))),

@@ -45,8 +45,6 @@ pub struct Parts {
     pub ready: String,
     /// Where signals arrive.
     pub signals: Signals,
-    /// What the control thread runs on.
-    pub executor: Executor,
     /// Where log lines go.
     pub writer: LogWriter,
     /// Where log lines come from.
@@ -91,13 +89,13 @@ pub struct Control {
 }
 
 impl Control {
-    /// Starts the log writer.
+    /// Starts the log writer and sets up the executor of the calling thread.
     pub fn new(mut parts: Parts) -> io::Result<Self> {
         if let Some(shard) = parts.shards.first() {
             parts.writer.publish_by(shard, &parts.shared);
         }
         Ok(Control {
-            executor: parts.executor.0,
+            executor: executor()?,
             log: parts.writer.start(parts.lines, parts.log)?,
             ready: parts.ready,
             signals: parts.signals,
@@ -155,25 +153,24 @@ impl Control {
     }
 }
 
-/// The executor of the thread that made it, for [`Control`].
-pub struct Executor(LocalExecutor);
+/// Sets up the executor of the calling thread.
+fn executor() -> io::Result<LocalExecutor> {
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .name("control")
+        .io_memory(limits::CONTROL_IO_BYTES)
+        .ring_depth(limits::CONTROL_RING_DEPTH)
+        // One thread waits for signals, one for the ends of shards.
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
+        .make()
+        .map_err(refused)
+}
 
-impl Executor {
-    /// Sets it up.
-    ///
-    /// # Errors
-    /// The host does not give it.
-    pub fn new() -> io::Result<Executor> {
-        LocalExecutorBuilder::new(Placement::Unbound)
-            .name("control")
-            .io_memory(limits::CONTROL_IO_BYTES)
-            .ring_depth(limits::CONTROL_RING_DEPTH)
-            // One thread waits for signals, one for the ends of shards.
-            .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
-            .make()
-            .map(Executor)
-            .map_err(refused)
-    }
+/// Sets up what the control thread needs, and takes it back.
+///
+/// # Errors
+/// The host does not give it.
+pub fn try_executor() -> io::Result<()> {
+    executor().map(drop)
 }
 
 /// Why the executor could not be set up, in terms of the system: glommio looks at the limit on locked memory itself.

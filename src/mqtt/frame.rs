@@ -145,14 +145,14 @@ fn remaining_length(bytes: &[u8]) -> Result<Option<(u32, usize)>, DecodeError> {
     Err(DecodeError::VarintTooLong)
 }
 
-/// Refuses a first byte that no version allows.
+/// Refuses a first byte that no version allows. CONNECT says its version itself.
 #[inline]
 fn check_first(first: u8) -> Result<(), DecodeError> {
     match first >> 4 {
         0 => Err(DecodeError::PacketTypeReserved),
         3 if first & 0x06 == 0x06 => Err(DecodeError::PublishQosReserved),
         3 if first & 0x0E == 0x08 => Err(DecodeError::PublishDupAtQos0),
-        1 | 2 | 12..=15 if first & 0x0F != 0 => Err(DecodeError::FlagsReserved),
+        2 | 12..=15 if first & 0x0F != 0 => Err(DecodeError::FlagsReserved),
         6 | 8 | 10 if first & 0x06 != 0x02 => Err(DecodeError::FlagsReserved),
         _ => Ok(()),
     }

@@ -18,7 +18,6 @@ use crate::shard::{
     self, Check, Checks, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
     ShardHandle, ShardMessage, Shared,
 };
-use crate::uring::IdleRing;
 
 /// What all shards are made from.
 pub struct Plan<'a> {
@@ -46,8 +45,7 @@ pub struct Threads {
 }
 
 /// Creates all shards. They wait until `Threads::go`, and end when that never comes.
-pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeError> {
-    let mut rings = rings.into_iter();
+pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
     let shards = plan.shared.shards();
     let slots = resources::mesh_slots(shards);
     let (created, reports) = bounded(shards.into());
@@ -78,7 +76,6 @@ pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeErr
                     queue: plan.handshakes.clone(),
                     reply: handle.clone(),
                 }),
-                ring: rings.next(),
             },
             settings: plan.settings.clone(),
             cpu: plan.cpus[id.index() % plan.cpus.len()],

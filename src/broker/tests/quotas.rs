@@ -466,3 +466,40 @@ fn a_bridge_has_no_local_and_retain_as_published() {
     let shared = b"\x30\x07\x00\x01chell";
     assert_eq!(world.send(bridge, shared), shared);
 }
+
+/// Connects with MQTT 5 and sends QoS 2 messages with these identifiers, in one go.
+fn send_exactly_once(world: &mut World, conn: ConnId, ids: std::ops::RangeInclusive<u16>) {
+    for id in ids {
+        let [high, low] = id.to_be_bytes();
+        let publish = [0x34, 7, 0, 1, b't', high, low, 0, b'x'];
+        world.broker.on_bytes(world.now_ms, conn, &publish);
+    }
+}
+
+/// Libraries that do not count are borne, up to a bound; who goes on is ended (MQTT-3.3.4-9).
+#[test]
+fn a_little_more_than_the_receive_maximum_is_borne() {
+    let mut world = World::new(Settings::default());
+    let max = world.broker.clients.inbound_max();
+    let borne = u16::try_from(crate::limits::INBOUND_BORNE).unwrap();
+    let conn = world.connect("c", Version::V5);
+    send_exactly_once(&mut world, conn, 1..=max);
+    assert_eq!(world.broker.counters().receive_maximum_exceeded, 0);
+    send_exactly_once(&mut world, conn, max + 1..=max + borne);
+    let counted = world.broker.counters().receive_maximum_exceeded;
+    assert_eq!(counted, u64::from(borne));
+    let answers = world.output(conn);
+    let received = answers.iter().filter(|&&byte| byte == 0x50).count();
+    assert!(received >= usize::from(max + borne), "a PUBREC each");
+    // One that is sent again is not one more.
+    send_exactly_once(&mut world, conn, 1..=1);
+    assert_eq!(world.output(conn)[0], 0x50);
+    // One that is released makes room for another one.
+    world.broker.on_bytes(world.now_ms, conn, &[0x62, 2, 0, 1]);
+    send_exactly_once(&mut world, conn, 1..=1);
+    let answers = world.output(conn);
+    assert_eq!((answers[0], answers[4]), (0x70, 0x50));
+    send_exactly_once(&mut world, conn, max + borne + 1..=max + borne + 1);
+    let goodbye = world.output(conn);
+    assert_eq!((goodbye[0], goodbye[2]), (0xe0, 0x93));
+}

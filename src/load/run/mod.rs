@@ -26,7 +26,7 @@ use super::worker::{Place, UNREACHED};
 pub use stress::run_stress;
 
 use cpus::Cpus;
-use watch::{Farewell, Marks, Watcher, is_nobody_there};
+use watch::{Farewell, Marks, Watcher};
 
 /// How often the broker is looked at.
 const LOOK_AT_BROKER: Duration = Duration::from_millis(100);
@@ -354,8 +354,7 @@ impl Bench<'_> {
                 !stopped
             }),
         };
-        // A phase may be over before it is looked at for the first time.
-        self.nobody |= watcher.nobody || self.is_external && is_nobody_there(engine.progress());
+        self.nobody |= watcher.nobody;
         if let Phase::Open(_)
         | Phase::Step(super::job::StepPlan {
             traffic: Traffic::Open(_),
@@ -365,7 +364,7 @@ impl Bench<'_> {
             done.look(engine, sampler);
         }
         match result {
-            Ok(goes_on) => Ok(goes_on && !self.nobody),
+            Ok(goes_on) => Ok(goes_on),
             Err(EngineError::Stopped) => Ok(false),
             Err(EngineError::Machine(text)) => Err(BenchError::Cannot(text)),
         }

@@ -8,7 +8,6 @@ use crate::load::engine::{Course, Now, Watch};
 use crate::load::host::{Sampler, broker_use};
 use crate::load::live::{Live, Look};
 use crate::load::result::{BrokerUse, Sample};
-use crate::load::worker::Progress;
 
 /// How often the line changes.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -139,7 +138,7 @@ impl Watch for Watcher<'_> {
                 return Course::End;
             }
         }
-        if self.is_external && is_nobody_there(now.progress) {
+        if self.is_external && is_nobody_there(now) {
             self.nobody = true;
             return Course::End;
         }
@@ -157,6 +156,7 @@ impl Watch for Watcher<'_> {
 }
 
 /// No connection has ever been made, and one was refused by the system of the other side, or found no way there.
-pub(super) fn is_nobody_there(progress: &Progress) -> bool {
+fn is_nobody_there(now: &Now<'_>) -> bool {
+    let progress = now.progress;
     progress.sum(|worker| &worker.unreachable) > 0 && progress.sum(|worker| &worker.opened) == 0
 }

@@ -234,6 +234,7 @@ fn mqtt_3_2_2_15_as_soon_as_the_length_is_known() {
 #[test]
 fn mqtt_4_7_3_levels() {
     let levels = crate::limits::TOPIC_LEVELS_MAX;
+    assert_eq!(levels, 201);
     for (slashes, too_deep) in [(levels - 1, false), (levels, true)] {
         let topic = "/".repeat(slashes);
         let mut publish = vec![0; 3 + 2 + slashes];

@@ -137,7 +137,6 @@ impl World {
                     queue,
                     reply: handle.clone(),
                 }),
-                ring: None,
             };
             handles.push(handle);
             let ready = ready.clone();
