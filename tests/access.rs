@@ -5,36 +5,26 @@ mod wire;
 
 mod support;
 
-use std::path::PathBuf;
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::time::{Duration, Instant};
 
 use firehose::limits::PASSWORDS_WAITING_MAX;
 
 use support::mosquitto::{self, Subscriber};
-use support::{Program, Server, skipped, which};
+use support::{Program, Server, needed};
 use wire::{Who, Wire};
 
 const VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
-
-/// Debian's mosquitto; reported when it is not there.
-fn real_mosquitto() -> Option<PathBuf> {
-    let found = which("mosquitto");
-    if found.is_none() {
-        skipped("mosquitto");
-    }
-    found
-}
 
 fn start(program: &Program, config: &str) -> Server {
     let lines: Vec<String> = config.lines().map(|line| line.trim().into()).collect();
     Server::start(program, &lines)
 }
 
-#[test]
 fn clients_of_mosquitto_see_what_the_file_allows() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     let server = start(
         &Program::Firehose { shards: 2 },
         "acl: topic read #
@@ -68,7 +58,6 @@ fn clients_of_mosquitto_see_what_the_file_allows() {
     }
 }
 
-#[test]
 fn rules_of_one_listener_are_not_those_of_another() {
     let port = support::free_port();
     let config = format!(
@@ -96,11 +85,8 @@ fn rules_of_one_listener_are_not_those_of_another() {
 /// By mosquitto_passwd; the password is `secret`.
 const USER: &str = "password: u:$7$101$o5C7I+5Jq7TLiOYz$rnSaQX5abtF/GMRU+BPays7bMhGoarbE26qavZM4bvXiQx/3Bq1hqSpVdkSnA8COYcyjyDwQutZzY1Zyzk5iNA==";
 
-#[test]
 fn clients_of_mosquitto_are_let_in_with_their_passwords() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     let server = start(
         &Program::Firehose { shards: 2 },
         &format!("{USER}\nallow_anonymous false"),
@@ -131,7 +117,6 @@ fn clients_of_mosquitto_are_let_in_with_their_passwords() {
     }
 }
 
-#[test]
 fn a_storm_of_wrong_passwords_holds_nobody_up() {
     let server = start(&Program::Firehose { shards: 2 }, USER);
     let (mut calm, _) = Wire::connect(server.address(), 5, &Who::new("calm", None));
@@ -254,9 +239,8 @@ fn decisions(server: &Server, topics: &[String]) -> Vec<(Who, Vec<bool>, Vec<Str
     all
 }
 
-#[test]
 fn mosquitto_decides_alike() {
-    let Some(path) = real_mosquitto() else { return };
+    let path = needed("mosquitto");
     let mut random = Random(0x5eed);
     for round in 0..3 {
         let mut config = random_rules(&mut random);
@@ -290,3 +274,11 @@ fn mosquitto_decides_alike() {
         );
     }
 }
+
+cases![
+    clients_of_mosquitto_see_what_the_file_allows,
+    rules_of_one_listener_are_not_those_of_another,
+    clients_of_mosquitto_are_let_in_with_their_passwords,
+    a_storm_of_wrong_passwords_holds_nobody_up,
+    mosquitto_decides_alike,
+];

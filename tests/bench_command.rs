@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -24,7 +27,6 @@ fn summary(report: &str, name: &str) -> f64 {
 }
 
 /// Small shapes of all workloads; each must pass, and say so.
-#[test]
 fn every_workload_runs_against_a_broker_of_its_own() {
     let times = [
         "--warm-up",
@@ -92,7 +94,6 @@ fn every_workload_runs_against_a_broker_of_its_own() {
     }
 }
 
-#[test]
 fn windows_and_closed_loops_are_branded() {
     for (option, brand) in [
         ("--window=8", "windowed: 8"),
@@ -112,7 +113,6 @@ fn windows_and_closed_loops_are_branded() {
 }
 
 /// All formats of one run, read by others where they are at hand.
-#[test]
 fn reports_go_where_they_are_sent() {
     let folder = Folder::new("bench-reports");
     let file = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
@@ -180,7 +180,6 @@ fn reports_go_where_they_are_sent() {
     assert!(summary(&on_stdout.stdout, "connections") == 2.0);
 }
 
-#[test]
 fn a_scenario_is_a_command_line_in_a_file() {
     let folder = Folder::new("bench-scenario");
     let file = folder.write(
@@ -202,7 +201,6 @@ fn a_scenario_is_a_command_line_in_a_file() {
 }
 
 /// The search finds a rate that a slow budget of attempts can confirm; the curve is in the report.
-#[test]
 fn the_highest_rate_is_searched() {
     // A machine that is busy with other things does not reach every rate in every third of a second.
     let attempts = (0..3).map(|_| {
@@ -233,38 +231,38 @@ fn the_highest_rate_is_searched() {
     assert!(summary(&found.unwrap().stdout, "max_rate") >= 200.0);
 }
 
-/// pymqttbench's text, against this broker and against Mosquitto.
-#[test]
-fn the_stress_test_runs_against_both_brokers() {
-    let mut programs = vec![Program::Firehose { shards: 1 }];
-    match support::which("mosquitto") {
-        Some(path) => programs.push(Program::Mosquitto(path)),
-        None => support::skipped("mosquitto"),
+/// pymqttbench's text, against a broker.
+fn stress(program: &Program) {
+    let server = Server::start(program, &[]);
+    let port = server.port.to_string();
+    for qos in ["0", "1", "2"] {
+        let done = bench(&[
+            "stress",
+            "--brief",
+            "--hostname",
+            "127.0.0.1",
+            "--port",
+            &port,
+            "--qos",
+            qos,
+        ]);
+        assert_eq!(done.code, Some(0), "{program:?} {qos}: {}", done.stderr);
+        let fields: Vec<f64> = done
+            .stdout
+            .trim()
+            .split(':')
+            .map(|f| f.parse().unwrap())
+            .collect();
+        assert_eq!((fields.len(), fields[0], fields[1]), (10, 10.0, 10.0));
     }
-    for program in programs {
-        let server = Server::start(&program, &[]);
-        let port = server.port.to_string();
-        for qos in ["0", "1", "2"] {
-            let done = bench(&[
-                "stress",
-                "--brief",
-                "--hostname",
-                "127.0.0.1",
-                "--port",
-                &port,
-                "--qos",
-                qos,
-            ]);
-            assert_eq!(done.code, Some(0), "{program:?} {qos}: {}", done.stderr);
-            let fields: Vec<f64> = done
-                .stdout
-                .trim()
-                .split(':')
-                .map(|f| f.parse().unwrap())
-                .collect();
-            assert_eq!((fields.len(), fields[0], fields[1]), (10, 10.0, 10.0));
-        }
-    }
+}
+
+fn the_stress_test_runs_against_mosquitto() {
+    stress(&Program::Mosquitto(support::needed("mosquitto")));
+}
+
+fn the_stress_test_runs_against_this_broker() {
+    stress(&Program::Firehose { shards: 1 });
     let own = bench(&["stress", "--sub-clients", "3", "--pub-clients", "2"]);
     assert_eq!(own.code, Some(0), "{}", own.stderr);
     assert!(
@@ -274,7 +272,6 @@ fn the_stress_test_runs_against_both_brokers() {
 }
 
 /// A grid that is run in two goes, and compared.
-#[test]
 fn a_grid_goes_on_where_it_was() {
     let folder = Folder::new("bench-grid");
     let dat = folder.0.join("grid.dat");
@@ -311,7 +308,6 @@ fn a_grid_goes_on_where_it_was() {
 }
 
 /// A broker that dies while it is measured is a result: exit code 1, and what became of it.
-#[test]
 fn a_broker_that_dies_is_a_result() {
     let done = bench(&[
         "fanout",
@@ -359,7 +355,6 @@ fn a_broker_that_dies_is_a_result() {
     );
 }
 
-#[test]
 fn what_the_machine_or_the_user_cannot_is_told_in_a_line() {
     let port = support::free_port().to_string();
     let nobody = bench(&[
@@ -392,7 +387,6 @@ fn what_the_machine_or_the_user_cannot_is_told_in_a_line() {
 }
 
 /// Whatever the workload, nobody who listens is found out at once, however long the run was to be.
-#[test]
 fn nobody_is_found_out_at_once() {
     let port = support::free_port().to_string();
     for workload in ["fanin", "connect", "churn", "idle", "retained", "stress"] {
@@ -410,7 +404,6 @@ fn nobody_is_found_out_at_once() {
 }
 
 /// An objective without a search is a threshold, of every workload that times something.
-#[test]
 fn an_objective_without_a_search_is_a_threshold() {
     let times = ["--warm-up=0", "--duration=500ms", "--json=-"];
     for workload in [
@@ -434,7 +427,6 @@ fn an_objective_without_a_search_is_a_threshold() {
 }
 
 /// The answer of a search comes first, in text and page, and agrees with the exit code.
-#[test]
 fn a_search_begins_with_its_answer() {
     let folder = Folder::new("bench-search");
     let file = |name: &str| folder.0.join(name).to_str().unwrap().to_owned();
@@ -464,3 +456,19 @@ fn a_search_begins_with_its_answer() {
         assert!(!(is_limited && done.stdout.contains("\nPASS")), "{first}");
     }
 }
+
+cases![
+    every_workload_runs_against_a_broker_of_its_own,
+    windows_and_closed_loops_are_branded,
+    reports_go_where_they_are_sent,
+    a_scenario_is_a_command_line_in_a_file,
+    the_highest_rate_is_searched,
+    the_stress_test_runs_against_mosquitto,
+    the_stress_test_runs_against_this_broker,
+    a_grid_goes_on_where_it_was,
+    a_broker_that_dies_is_a_result,
+    what_the_machine_or_the_user_cannot_is_told_in_a_line,
+    nobody_is_found_out_at_once,
+    an_objective_without_a_search_is_a_threshold,
+    a_search_begins_with_its_answer,
+];

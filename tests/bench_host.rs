@@ -2,7 +2,9 @@
 
 mod support;
 
-use std::io::Write;
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -28,13 +30,11 @@ fn spec(shards: u16, extra_config: &str) -> BrokerSpec {
     }
 }
 
-/// Says on the standard error, past the harness's capture, why a budget is not tested.
-fn cgroups_missing() -> bool {
-    let why = MemoryCgroup::create(BUDGET).err();
-    if let Some(why) = &why {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+/// Skips the test where a budget cannot be had, and says why.
+fn cgroups_needed() {
+    if let Err(why) = MemoryCgroup::create(BUDGET) {
+        support::cannot(&why);
     }
-    why.is_some()
 }
 
 /// Messages from one client to another.
@@ -52,7 +52,6 @@ fn talk(broker: &RunningBroker, messages: u32) {
     }
 }
 
-#[test]
 fn it_serves_and_is_watched() {
     let epoch = Instant::now();
     let mut broker = start(spec(2, "")).unwrap();
@@ -75,11 +74,8 @@ fn it_serves_and_is_watched() {
     assert!(used.rss_peak_bytes >= after.rss_bytes && used.cpu_ns_per_delivery.is_some());
 }
 
-#[test]
 fn it_runs_in_its_budget_and_on_its_cpu() {
-    if cgroups_missing() {
-        return;
-    }
+    cgroups_needed();
     let mut spec = spec(1, "max_keepalive 600");
     spec.budget = Some(BUDGET);
     spec.cpus = vec![0];
@@ -105,7 +101,6 @@ fn it_runs_in_its_budget_and_on_its_cpu() {
     assert!(samples.iter().all(|sample| sample.cgroup_bytes.is_some()));
 }
 
-#[test]
 fn a_kill_is_an_event() {
     let broker = start(spec(1, "")).unwrap();
     let sampler = Sampler::start(broker.target(), Instant::now(), Duration::from_millis(20));
@@ -123,14 +118,12 @@ fn a_kill_is_an_event() {
     assert!(TcpStream::connect(broker.address()).is_err());
 }
 
-#[test]
 fn a_wrong_configuration_is_a_usage_error() {
     let error = start(spec(1, "frobnicate true")).unwrap_err();
     assert!(matches!(error, HostError::Usage(_)), "{error:?}");
     assert!(error.to_string().contains("frobnicate"), "{error}");
 }
 
-#[test]
 fn what_the_machine_does_not_give_is_not() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -139,11 +132,8 @@ fn what_the_machine_does_not_give_is_not() {
     assert!(error.to_string().contains("cannot listen"), "{error}");
 }
 
-#[test]
 fn another_broker_is_watched_as_well() {
-    let Some(mosquitto) = support::which("mosquitto") else {
-        return support::skipped("mosquitto");
-    };
+    let mosquitto = support::needed("mosquitto");
     let mut spec = spec(1, "");
     spec.command = BrokerCommand::Other {
         command: format!("{} -p {{port}}", mosquitto.display()),
@@ -164,3 +154,12 @@ fn another_broker_is_watched_as_well() {
     assert_eq!(broker.stop(), None);
     assert!(sampler.finish().1.is_empty());
 }
+
+cases![
+    it_serves_and_is_watched,
+    it_runs_in_its_budget_and_on_its_cpu,
+    a_kill_is_an_event,
+    a_wrong_configuration_is_a_usage_error,
+    what_the_machine_does_not_give_is_not,
+    another_broker_is_watched_as_well,
+];

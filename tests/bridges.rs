@@ -3,11 +3,14 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::mosquitto::{Subscriber, is_there, publish};
-use support::{PATIENCE, Program, Server, skipped, which};
+use support::mosquitto::{Subscriber, clients_needed, publish};
+use support::{PATIENCE, Program, Server, needed};
 
 /// Debian's mosquitto at the edge, bridging everything both ways.
 fn edge_of(program: &std::path::Path, to: &Server) -> Server {
@@ -54,14 +57,9 @@ fn eventually_retained(port: u16, topic: &str, expected: &str) {
     }
 }
 
-#[test]
 fn a_mosquitto_bridges_both_ways() {
-    let Some(path) = which("mosquitto") else {
-        return skipped("mosquitto");
-    };
-    if !is_there() {
-        return;
-    }
+    let path = needed("mosquitto");
+    clients_needed();
     for shards in [1, 2] {
         bridged(&path, shards);
     }
@@ -129,3 +127,5 @@ fn bridged(path: &std::path::Path, shards: u32) {
     publish(&server, "3.1.1", &["-q", "1", "-t", "last", "-m", "x"]);
     assert_eq!(here.message(), "|last|0|x", "nothing was on its way around");
 }
+
+cases![a_mosquitto_bridges_both_ways,];

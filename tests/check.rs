@@ -2,10 +2,13 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use support::{Folder, free_port, skipped, which};
+use support::{Folder, free_port, needed};
 
 fn run(command: &mut Command) -> (Option<i32>, String) {
     let Output {
@@ -23,7 +26,6 @@ fn check(arguments: &[&str]) -> (Option<i32>, String) {
         .args(arguments))
 }
 
-#[test]
 fn exit_codes_follow_what_is_found() {
     let folder = Folder::new("check");
     let port = free_port();
@@ -56,12 +58,8 @@ fn exit_codes_follow_what_is_found() {
     assert_eq!(code, Some(2), "{text}");
 }
 
-#[test]
 fn limits_are_seen() {
-    if which("prlimit").is_none() {
-        skipped("prlimit is not installed");
-        return;
-    }
+    needed("prlimit");
     let folder = Folder::new("check");
     let text = format!("listener {} 127.0.0.1\n", free_port());
     let file = folder.write("firehose.conf", &text);
@@ -82,3 +80,5 @@ fn limits_are_seen() {
     let (code, text) = limited("--memlock=65536:65536");
     assert_eq!(code, Some(3), "{text}");
 }
+
+cases![exit_codes_follow_what_is_found, limits_are_seen,];

@@ -1,8 +1,11 @@
 //! Real clients over sockets: Debian's mosquitto_pub and mosquitto_sub, paho-mqtt 1.6 and 2.x, MQTT.js.
 //!
-//! `.ci/clients` installs them. Without one of them its tests are reported as skipped, by name; in CI that is a failure.
+//! `.ci/clients` installs them. Without one of them its tests are ignored, with the reason; in CI that is a failure.
 
 mod support;
+
+#[path = "support/harness.rs"]
+mod harness;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +25,7 @@ struct Library {
 }
 
 impl Library {
-    fn all() -> Vec<Option<Library>> {
+    fn all() -> Vec<Library> {
         vec![
             Library::find("paho-mqtt 1.6", "paho1/bin/python", "paho_client.py"),
             Library::find("paho-mqtt 2.x", "paho2/bin/python", "paho_client.py"),
@@ -34,8 +37,8 @@ impl Library {
         ]
     }
 
-    /// `None`, reported, when it is not installed.
-    fn find(name: &'static str, file: &str, script: &'static str) -> Option<Library> {
+    /// Skips the test when it is not installed.
+    fn find(name: &'static str, file: &str, script: &'static str) -> Library {
         // target/debug/firehose: its folder's folder is where cargo builds.
         let target = Path::new(env!("CARGO_BIN_EXE_firehose"))
             .parent()
@@ -49,14 +52,13 @@ impl Library {
         };
         let Some(interpreter) = interpreter.filter(|_| file.exists()) else {
             skipped(name);
-            return None;
         };
-        Some(Library {
+        Library {
             name,
             interpreter,
             script,
             modules: target.join("clients/node/node_modules"),
-        })
+        }
     }
 
     fn play(&self, server: &Server, scenario: &str, version: &str, qos: u8) {
@@ -102,24 +104,20 @@ impl Library {
 }
 
 fn library(name: &'static str, file: &str, script: &'static str) {
-    if let Some(library) = Library::find(name, file, script) {
-        for shards in SHARDS {
-            library.play_all(shards);
-        }
+    let library = Library::find(name, file, script);
+    for shards in SHARDS {
+        library.play_all(shards);
     }
 }
 
-#[test]
 fn paho_1() {
     library("paho-mqtt 1.6", "paho1/bin/python", "paho_client.py");
 }
 
-#[test]
 fn paho_2() {
     library("paho-mqtt 2.x", "paho2/bin/python", "paho_client.py");
 }
 
-#[test]
 fn mqtt_js() {
     library(
         "MQTT.js",
@@ -128,11 +126,8 @@ fn mqtt_js() {
     );
 }
 
-#[test]
 fn mosquitto_every_version_and_qos() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
@@ -152,11 +147,8 @@ fn mosquitto_every_version_and_qos() {
     }
 }
 
-#[test]
 fn mosquitto_between_versions() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         let subscribers = VERSIONS
@@ -174,11 +166,8 @@ fn mosquitto_between_versions() {
     }
 }
 
-#[test]
 fn mosquitto_retained() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
@@ -196,11 +185,8 @@ fn mosquitto_retained() {
     }
 }
 
-#[test]
 fn mosquitto_will() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         for version in VERSIONS {
@@ -225,11 +211,8 @@ fn mosquitto_will() {
     }
 }
 
-#[test]
 fn mosquitto_properties() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         let format = "|%C|%R|%D|%P|%F|%S|%p";
@@ -260,11 +243,8 @@ fn mosquitto_properties() {
     }
 }
 
-#[test]
 fn mosquitto_large_payload() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     let folder = Folder::new("large");
     let file = folder.write("payload", &"firehose".repeat(128 * 1024));
     for shards in SHARDS {
@@ -288,11 +268,8 @@ fn mosquitto_large_payload() {
     }
 }
 
-#[test]
 fn mosquitto_shared() {
-    if !mosquitto::is_there() {
-        return;
-    }
+    mosquitto::clients_needed();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         let one = Subscriber::start(&server, "5", &["-t", "$share/g/s", "-q", "1", "-F", "|%p"]);
@@ -317,12 +294,9 @@ fn mosquitto_shared() {
 }
 
 /// The main job: `mosquitto_sub -t '#'` shows what everybody publishes.
-#[test]
 fn mosquitto_sub_shows_what_everybody_publishes() {
-    if !mosquitto::is_there() {
-        return;
-    }
-    let libraries: Vec<Library> = Library::all().into_iter().flatten().collect();
+    mosquitto::clients_needed();
+    let libraries = Library::all();
     for shards in SHARDS {
         let server = Server::under_test(shards, &[]);
         let subscriber = Subscriber::start(&server, "5", &["-t", "#", "-F", "|%t %p"]);
@@ -356,3 +330,17 @@ fn mosquitto_sub_shows_what_everybody_publishes() {
         }
     }
 }
+
+cases![
+    paho_1,
+    paho_2,
+    mqtt_js,
+    mosquitto_every_version_and_qos,
+    mosquitto_between_versions,
+    mosquitto_retained,
+    mosquitto_will,
+    mosquitto_properties,
+    mosquitto_large_payload,
+    mosquitto_shared,
+    mosquitto_sub_shows_what_everybody_publishes,
+];

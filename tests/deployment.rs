@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 #[path = "support/certificates.rs"]
 mod certificates;
 
@@ -12,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use certificates::Certificates;
-use support::{Finished, Folder, Server, free_port, run, skipped, which};
+use support::{Finished, Folder, Server, free_port, needed, run, skipped};
 
 /// A broker with the sample's files: ports and paths are those of the test.
 struct Deployment {
@@ -99,21 +102,18 @@ impl Deployment {
     }
 }
 
-/// A program of target/clients, where `.ci/clients` puts them.
-fn client(file: &str) -> Option<PathBuf> {
+/// A program of target/clients, where `.ci/clients` puts them. Skips the test when it is not there.
+fn client(file: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_firehose")).ancestors().nth(2);
     let path = target.unwrap().join("clients").join(file);
     if !path.exists() {
         skipped(file);
     }
-    path.exists().then_some(path)
+    path
 }
 
-#[test]
 fn paho_reads_and_writes_at_every_listener() {
-    let Some(python) = client("paho2/bin/python") else {
-        return;
-    };
+    let python = client("paho2/bin/python");
     let deployment = Deployment::start();
     let ports = [
         deployment.server.port,
@@ -130,13 +130,10 @@ fn paho_reads_and_writes_at_every_listener() {
     assert_eq!(done.code, Some(0), "{}{}\n{log}", done.stdout, done.stderr);
 }
 
-#[test]
 fn mqtt_js_speaks_websocket_plain_and_secure() {
-    let Some(package) = client("node/node_modules/mqtt/package.json") else {
-        return;
-    };
+    let package = client("node/node_modules/mqtt/package.json");
     let deployment = Deployment::start();
-    let mut command = Command::new(which("node").unwrap());
+    let mut command = Command::new(needed("node"));
     command.arg("tests/clients/mqtt_js_secure.js");
     command.arg(deployment.certificates.path("ca.crt"));
     let ports = [deployment.ws, deployment.wss, deployment.server.port];
@@ -147,13 +144,10 @@ fn mqtt_js_speaks_websocket_plain_and_secure() {
     assert_eq!(done.code, Some(0), "{}{}\n{log}", done.stdout, done.stderr);
 }
 
-#[test]
 fn a_browser_speaks_websocket_plain_and_secure() {
-    let Some(library) = client("node/node_modules/mqtt/dist/mqtt.min.js") else {
-        return;
-    };
+    let library = client("node/node_modules/mqtt/dist/mqtt.min.js");
     let deployment = Deployment::start();
-    let mut command = Command::new("python3");
+    let mut command = Command::new(needed("python3"));
     command.arg("tests/clients/browser.py").arg(library);
     command.args([deployment.ws, deployment.wss].map(|port| port.to_string()));
     let done = run(command.env("PYTHONDONTWRITEBYTECODE", "1"));
@@ -164,11 +158,8 @@ fn a_browser_speaks_websocket_plain_and_secure() {
     }
 }
 
-#[test]
 fn mosquitto_clients_with_and_without_certificates() {
-    if !support::mosquitto::is_there() {
-        return;
-    }
+    support::mosquitto::clients_needed();
     let strict = free_port();
     let deployment = Deployment::with(|certificates| {
         let text = "certfile @server.crt\nkeyfile @server.key\ntls_certificate @other.crt @other.key\ncafile @ca.crt\n\
@@ -228,11 +219,8 @@ fn mosquitto_clients_with_and_without_certificates() {
     );
 }
 
-#[test]
 fn versions_and_ciphers_are_what_the_options_say() {
-    if which("openssl").is_none() {
-        return skipped("openssl");
-    }
+    needed("openssl");
     let deployment = Deployment::start();
     for (arguments, expected) in [
         (&["-tls1_3"][..], "TLSv1.3"),
@@ -272,7 +260,6 @@ fn closes(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
     (rest, started.elapsed())
 }
 
-#[test]
 fn strangers_at_every_door_are_let_go_and_nobody_waits_for_them() {
     let deployment = Deployment::start();
     let at = |port: u16| TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
@@ -345,3 +332,12 @@ fn strangers_at_every_door_are_let_go_and_nobody_waits_for_them() {
     let slowest = slowest.max().unwrap();
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
 }
+
+cases![
+    paho_reads_and_writes_at_every_listener,
+    mqtt_js_speaks_websocket_plain_and_secure,
+    a_browser_speaks_websocket_plain_and_secure,
+    mosquitto_clients_with_and_without_certificates,
+    versions_and_ciphers_are_what_the_options_say,
+    strangers_at_every_door_are_let_go_and_nobody_waits_for_them,
+];

@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -85,10 +88,9 @@ impl Drop for Cramped {
     }
 }
 
-#[test]
 fn a_full_disk_cuts_no_line_and_what_is_lost_is_said() {
     let Some(broker) = Cramped::start() else {
-        return support::skipped("unshare, or the right to mount,");
+        support::skipped("unshare, or the right to mount,");
     };
     let started = Instant::now();
     let mut before = 0;
@@ -111,3 +113,5 @@ fn a_full_disk_cuts_no_line_and_what_is_lost_is_said() {
         assert!(value.is_ok(), "{line}");
     }
 }
+
+cases![a_full_disk_cuts_no_line_and_what_is_lost_is_said,];

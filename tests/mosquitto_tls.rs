@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 #[path = "support/openssl.rs"]
 mod openssl;
 
@@ -9,16 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use openssl::Openssl;
-use support::{Finished, PATIENCE, Server, free_port, run, skipped, which};
-
-/// Which of these is missing, reported.
-fn lacks(programs: &[&str]) -> bool {
-    let missing = programs.iter().find(|name| which(name).is_none());
-    if let Some(name) = missing {
-        skipped(name);
-    }
-    missing.is_some()
-}
+use support::{Finished, PATIENCE, Server, free_port, needed, run};
 
 /// A broker with a TLS listener of these options beside the plain one; an `@` is the folder of files.
 fn start(files: &Openssl, options: &str) -> (Server, u16) {
@@ -67,10 +61,9 @@ fn round_trip(files: &Openssl, port: u16, client: &str) -> (Finished, Finished) 
 
 const OWN: &str = "certfile @server.crt\nkeyfile @server.key\ncafile @ca.crt\n";
 
-#[test]
 fn certificates_of_the_manual_are_good_for_servers_and_clients() {
-    if lacks(&["openssl", "mosquitto_pub", "mosquitto_sub"]) {
-        return;
+    for program in ["openssl", "mosquitto_pub", "mosquitto_sub"] {
+        needed(program);
     }
     let files = Openssl::new();
     files.as_mosquitto_tls();
@@ -137,11 +130,8 @@ fn certificates_of_the_manual_are_good_for_servers_and_clients() {
 }
 
 /// They have common names only, by which the one is found that a client asks for.
-#[test]
 fn common_names_choose_the_certificate() {
-    if lacks(&["openssl"]) {
-        return;
-    }
+    needed("openssl");
     let files = Openssl::new();
     files.as_mosquitto_tls();
     let (_server, port) = start(
@@ -167,11 +157,8 @@ fn common_names_choose_the_certificate() {
 }
 
 /// The load tester trusts whom other clients trust.
-#[test]
 fn the_load_tester_accepts_them_and_what_has_signed_itself() {
-    if lacks(&["openssl"]) {
-        return;
-    }
+    needed("openssl");
     let files = Openssl::new();
     files.as_mosquitto_tls();
     files.run(
@@ -205,11 +192,8 @@ fn the_load_tester_accepts_them_and_what_has_signed_itself() {
     }
 }
 
-#[test]
 fn chains_are_completed_from_cafile_and_capath() {
-    if lacks(&["openssl"]) {
-        return;
-    }
+    needed("openssl");
     let files = Openssl::new();
     files.with_intermediate();
     let folder = files.0.0.join("cas");
@@ -260,11 +244,8 @@ fn chains_are_completed_from_cafile_and_capath() {
 }
 
 /// At the start, at a reload, by `firehose check` and by `--test-config`.
-#[test]
 fn dates_that_are_over_or_will_be_soon_are_said() {
-    if lacks(&["openssl"]) {
-        return;
-    }
+    needed("openssl");
     let files = Openssl::new();
     let make = |name: &str, days: u32| {
         files.run(&format!(
@@ -296,11 +277,8 @@ fn dates_that_are_over_or_will_be_soon_are_said() {
 }
 
 /// Expired and not valid yet: nobody but who switches it off lets such clients in.
-#[test]
 fn dates_of_clients_can_be_left_alone() {
-    if lacks(&["openssl"]) {
-        return;
-    }
+    needed("openssl");
     let files = Openssl::new();
     files.as_mosquitto_tls();
     files.0.write("index.txt", "");
@@ -335,3 +313,12 @@ fn dates_of_clients_can_be_left_alone() {
         }
     }
 }
+
+cases![
+    certificates_of_the_manual_are_good_for_servers_and_clients,
+    common_names_choose_the_certificate,
+    the_load_tester_accepts_them_and_what_has_signed_itself,
+    chains_are_completed_from_cafile_and_capath,
+    dates_that_are_over_or_will_be_soon_are_said,
+    dates_of_clients_can_be_left_alone,
+];

@@ -6,12 +6,15 @@ mod wire;
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use support::{Folder, Program, Server, skipped, which};
+use support::{Folder, Program, Server, needed};
 use wire::{Who, Wire};
 
 fn with_input(mut command: Command, arguments: &[&str], input: &str) -> Output {
@@ -43,7 +46,6 @@ fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-#[test]
 fn a_file_is_created_changed_and_kept_private() {
     let folder = Folder::new("passwd");
     let path = folder.0.join("users");
@@ -92,7 +94,6 @@ fn a_file_is_created_changed_and_kept_private() {
     );
 }
 
-#[test]
 fn the_password_is_asked_for_twice() {
     let folder = Folder::new("passwd");
     let path = folder.0.join("users");
@@ -115,7 +116,6 @@ fn the_password_is_asked_for_twice() {
     assert_eq!(text(&path), before);
 }
 
-#[test]
 fn wrong_command_lines_are_exit_code_2() {
     for arguments in [
         &[][..],
@@ -134,20 +134,8 @@ fn wrong_command_lines_are_exit_code_2() {
     assert_eq!((code, error.contains("colon")), (Some(1), true), "{error}");
 }
 
-/// Debian's; reported when they are not there.
-fn debian() -> Option<(PathBuf, PathBuf)> {
-    let found = which("mosquitto_passwd").zip(which("mosquitto"));
-    if found.is_none() {
-        skipped("mosquitto_passwd");
-    }
-    found
-}
-
-#[test]
 fn each_reads_what_the_other_writes() {
-    let Some((theirs, mosquitto)) = debian() else {
-        return;
-    };
+    let [theirs, mosquitto] = ["mosquitto_passwd", "mosquitto"].map(needed);
     let folder = Folder::new("passwd");
     let path = folder.0.join("users");
     let file = path.to_str().unwrap();
@@ -198,3 +186,10 @@ fn each_reads_what_the_other_writes() {
         assert_eq!(codes, expected, "{user} {password}\n{}", text(&path));
     }
 }
+
+cases![
+    a_file_is_created_changed_and_kept_private,
+    the_password_is_asked_for_twice,
+    wrong_command_lines_are_exit_code_2,
+    each_reads_what_the_other_writes,
+];

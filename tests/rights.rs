@@ -3,9 +3,12 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::process::Command;
 
-use support::mosquitto::{Subscriber, is_there, publish};
+use support::mosquitto::{Subscriber, clients_needed, publish};
 use support::{Folder, Server, free_port, program, run};
 
 fn lines(text: &str) -> Vec<String> {
@@ -41,11 +44,8 @@ fn publish_all(server: &Server, topics: &[&str]) {
 
 const INFRA: [&str; 2] = ["-u", "infra"];
 
-#[test]
 fn who_comes_back_as_another_gets_what_that_one_may_read() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     for shards in [1, 2] {
         let rules = "acl: topic read pub/#\nacl: user infra\nacl: topic readwrite #";
         let server = Server::start(&program(shards), &lines(rules));
@@ -56,11 +56,8 @@ fn who_comes_back_as_another_gets_what_that_one_may_read() {
     }
 }
 
-#[test]
 fn a_right_that_a_reload_takes_away_is_gone_for_what_waits() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     for shards in [1, 2] {
         let rules = "acl: user infra\nacl: topic readwrite #";
         let server = Server::start(&program(shards), &lines(rules));
@@ -74,11 +71,8 @@ fn a_right_that_a_reload_takes_away_is_gone_for_what_waits() {
     }
 }
 
-#[test]
 fn what_is_acknowledged_while_the_file_is_out_and_back_arrives() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     for shards in [1, 2] {
         let rules = lines("acl: user infra\nacl: topic readwrite #");
         let server = Server::start(&program(shards), &rules);
@@ -92,11 +86,8 @@ fn what_is_acknowledged_while_the_file_is_out_and_back_arrives() {
 }
 
 /// With one listener, with two, without the second, with another in its place, and with the second again.
-#[test]
 fn a_session_that_is_away_keeps_the_rules_of_its_listener() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     let folder = Folder::new("rights");
     let narrow = folder.write("narrow", "topic read pub/#\n");
     let open = folder.write("open", "topic readwrite #\n");
@@ -129,11 +120,8 @@ fn a_session_that_is_away_keeps_the_rules_of_its_listener() {
 }
 
 /// Nine that may not read join a group with one that may: it gets everything.
-#[test]
 fn a_member_that_may_not_read_is_passed_over() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     for shards in [1, 2, 3] {
         let rules = "acl: topic read pub/#\nacl: user infra\nacl: topic readwrite #";
         let server = Server::start(&program(shards), &lines(rules));
@@ -165,11 +153,8 @@ fn a_member_that_may_not_read_is_passed_over() {
 }
 
 /// `check_retain_source`: what somebody stored goes with its right to write, and comes back with it.
-#[test]
 fn a_retained_message_needs_the_right_of_who_stored_it() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     for shards in [1, 2] {
         for checks in [true, false] {
             let rules = |writes: &str| {
@@ -206,3 +191,12 @@ fn a_retained_message_needs_the_right_of_who_stored_it() {
         }
     }
 }
+
+cases![
+    who_comes_back_as_another_gets_what_that_one_may_read,
+    a_right_that_a_reload_takes_away_is_gone_for_what_waits,
+    what_is_acknowledged_while_the_file_is_out_and_back_arrives,
+    a_session_that_is_away_keeps_the_rules_of_its_listener,
+    a_member_that_may_not_read_is_passed_over,
+    a_retained_message_needs_the_right_of_who_stored_it,
+];

@@ -9,6 +9,9 @@ mod wire;
 mod certificates;
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -60,10 +63,9 @@ fn status(pid: u32, name: &str) -> Vec<String> {
 }
 
 /// Every thread is the user, in no other group, and has no capability left.
-#[test]
 fn started_as_root_it_becomes_an_ordinary_user() {
     if !is_root() {
-        return support::skipped("the right of root");
+        support::skipped("the right of root");
     }
     let (name, uid) = support::broker_user();
     let folder = Folder::new("starts");
@@ -103,10 +105,9 @@ fn started_as_root_it_becomes_an_ordinary_user() {
     assert!(!pid_file.exists());
 }
 
-#[test]
 fn a_broker_that_is_told_to_stay_root_says_so() {
     if !is_root() {
-        return support::skipped("the right of root");
+        support::skipped("the right of root");
     }
     let server = start(&["user root"]);
     let log = server.log();
@@ -119,10 +120,9 @@ fn a_broker_that_is_told_to_stay_root_says_so() {
     );
 }
 
-#[test]
 fn a_user_that_does_not_exist_is_named() {
     if !is_root() {
-        return support::skipped("the right of root");
+        support::skipped("the right of root");
     }
     let folder = Folder::new("starts");
     let text = format!("listener {} 127.0.0.1\nuser no-such-user\n", free_port());
@@ -136,7 +136,6 @@ fn a_user_that_does_not_exist_is_named() {
 }
 
 /// Started by whoever is not root, it is what it was, whatever the option says.
-#[test]
 fn who_is_not_root_stays_who_he_is() {
     let (mut command, name) = match is_root() {
         // The number has no name.
@@ -168,10 +167,9 @@ fn who_is_not_root_stays_who_he_is() {
 }
 
 /// Key, ACL and users are root's alone: read at the start, kept at a reload, and the rest of the file holds.
-#[test]
 fn what_a_reload_may_not_read_any_more_stays_as_it_was() {
     if !is_root() {
-        return support::skipped("the right of root");
+        support::skipped("the right of root");
     }
     let certificates = Certificates::new();
     let folder = Folder::new("starts");
@@ -208,7 +206,6 @@ fn what_a_reload_may_not_read_any_more_stays_as_it_was() {
 }
 
 /// An editor empties a file before it writes it.
-#[test]
 fn an_empty_file_at_a_reload_is_refused() {
     let server = start(&[]);
     let client = TcpStream::connect(server.address()).unwrap();
@@ -221,7 +218,6 @@ fn an_empty_file_at_a_reload_is_refused() {
     drop(client);
 }
 
-#[test]
 fn a_limit_below_the_least_is_the_least() {
     let server = start(&["memory_limit 1M", "log_dest stdout", "log_type all"]);
     assert!(connects(&server));
@@ -232,7 +228,6 @@ fn a_limit_below_the_least_is_the_least() {
     });
 }
 
-#[test]
 fn the_ready_line_names_what_each_listener_speaks() {
     let certificates = Certificates::new();
     let ports = [free_port(), free_port(), free_port()];
@@ -252,7 +247,6 @@ fn the_ready_line_names_what_each_listener_speaks() {
 }
 
 /// Configurations and hosts that a broker does not start with; the test of the configuration fails with the same words.
-#[test]
 fn a_test_of_the_configuration_fails_as_the_start_does() {
     let folder = Folder::new("starts");
     let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -294,7 +288,6 @@ impl Drop for Running {
 }
 
 /// A test leaves nothing behind, and minds the broker of the same file as little as `check` does.
-#[test]
 fn a_test_of_a_configuration_that_is_in_use_succeeds() {
     let folder = Folder::new("starts");
     let (log, pid) = (folder.0.join("log"), folder.0.join("pid"));
@@ -350,3 +343,16 @@ fn a_test_of_a_configuration_that_is_in_use_succeeds() {
     let found = firehose(&["check", "--shards", "1", "-c", other]);
     assert_eq!(found.code, Some(3), "{}", found.stdout);
 }
+
+cases![
+    started_as_root_it_becomes_an_ordinary_user,
+    a_broker_that_is_told_to_stay_root_says_so,
+    a_user_that_does_not_exist_is_named,
+    who_is_not_root_stays_who_he_is,
+    what_a_reload_may_not_read_any_more_stays_as_it_was,
+    an_empty_file_at_a_reload_is_refused,
+    a_limit_below_the_least_is_the_least,
+    the_ready_line_names_what_each_listener_speaks,
+    a_test_of_the_configuration_fails_as_the_start_does,
+    a_test_of_a_configuration_that_is_in_use_succeeds,
+];

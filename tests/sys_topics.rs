@@ -3,12 +3,15 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::mosquitto::{is_there, publish};
-use support::{PATIENCE, Program, Server, skipped, which};
+use support::mosquitto::{clients_needed, publish};
+use support::{PATIENCE, Program, Server, needed};
 
 /// Both are asked to publish every second; Mosquitto takes two.
 const CONFIG: [&str; 2] = ["allow_anonymous true", "sys_interval 1"];
@@ -68,14 +71,9 @@ const DETERMINED: [&str; 7] = [
     "clients/expired",
 ];
 
-#[test]
 fn topics_and_values_are_mosquittos() {
-    let Some(path) = which("mosquitto") else {
-        return skipped("mosquitto");
-    };
-    if !is_there() {
-        return;
-    }
+    let path = needed("mosquitto");
+    clients_needed();
     let theirs = start(&Program::Mosquitto(path), &[]);
     let ours = start(&Program::Firehose { shards: 2 }, &[]);
     let (theirs, ours) = std::thread::scope(|scope| {
@@ -115,21 +113,15 @@ fn topics_and_values_are_mosquittos() {
     assert!(ours.contains_key(&format!("{own}outbound_bytes")));
 }
 
-#[test]
 fn without_an_interval_there_is_nothing() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     let config = ["sys_interval 0".to_string(), "allow_anonymous true".into()];
     let server = Server::start(&Program::Firehose { shards: 1 }, &config);
     assert!(retained(&server, "$SYS/#").is_empty());
 }
 
-#[test]
 fn log_lines_are_messages() {
-    if !is_there() {
-        return;
-    }
+    clients_needed();
     let more = ["log_dest stdout", "log_dest topic", "log_type all"];
     let server = start(&Program::Firehose { shards: 2 }, &more);
     let filter = "$SYS/broker/log/#";
@@ -143,3 +135,9 @@ fn log_lines_are_messages() {
         }
     }
 }
+
+cases![
+    topics_and_values_are_mosquittos,
+    without_an_interval_there_is_nothing,
+    log_lines_are_messages,
+];

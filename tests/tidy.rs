@@ -311,3 +311,28 @@ fn each_rule_bites() {
         "use std::collections::BTreeMap;\nlet unsafely = '\"'; let a: &'static str;",
     );
 }
+
+/// Without libtest nobody runs a `#[test]`, and without the house's harness nobody ignores what cannot be tested.
+#[test]
+fn tests_that_may_be_skipped_have_the_harness_for_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let mut files = Vec::new();
+    rust_files(&root.join("tests"), &mut files);
+    files.retain(|path| path.parent() == Some(&root.join("tests")) && !path.ends_with("tidy.rs"));
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let entry = format!("path = \"tests/{name}.rs\"\nharness = false");
+        let (own, file) = (manifest.contains(&entry), path.display());
+        if own {
+            assert!(
+                !text.contains("#[test]"),
+                "{file}: `cases!` lists its tests"
+            );
+        }
+        let skips = ["skipped(", "cannot(", "needed("].map(|word| format!(" {word}"));
+        let skips = skips.iter().any(|word| text.contains(word)) || text.contains("::needed(");
+        assert!(own || !skips, "{file}: skips tests without the harness");
+    }
+}

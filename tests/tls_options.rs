@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "support/harness.rs"]
+mod harness;
+
 #[path = "support/certificates.rs"]
 mod certificates;
 
@@ -14,7 +17,7 @@ use std::time::{Duration, Instant};
 use certificates::Certificates;
 use firehose::limits;
 use support::client::Client;
-use support::{Folder, Server, free_port, run, skipped, which};
+use support::{Folder, Server, free_port, needed, run};
 
 /// A broker with a TLS listener of these options beside the plain one.
 struct Tls {
@@ -24,23 +27,20 @@ struct Tls {
 }
 
 impl Tls {
-    /// `None`, reported, without openssl. An `@` in the options is the certificates' folder.
-    fn start(options: &str) -> Option<Tls> {
-        if which("openssl").is_none() {
-            skipped("openssl");
-            return None;
-        }
+    /// Skips the test without openssl. An `@` in the options is the certificates' folder.
+    fn start(options: &str) -> Tls {
+        needed("openssl");
         let (certificates, port) = (Certificates::new(), free_port());
         let options = format!("certfile @server.crt\nkeyfile @server.key\n{options}")
             .replace('@', &certificates.file(""));
         let listener = format!("listener {port}\n{options}");
         let lines: Vec<&str> = listener.lines().collect();
         let server = Server::under_test(2, &lines);
-        Some(Tls {
+        Tls {
             server,
             certificates,
             port,
-        })
+        }
     }
 
     /// What openssl says of one connection, which it holds for a moment: tickets come after the handshake.
@@ -67,35 +67,24 @@ impl Tls {
     }
 }
 
-#[test]
 fn below_the_lowest_version_nobody_is_let_in() {
-    let Some(tls) = Tls::start("tls_version tlsv1.3") else {
-        return;
-    };
+    let tls = Tls::start("tls_version tlsv1.3");
     tls.accepts("-tls1_3", "TLSv1.3");
     tls.refuses("-tls1_2");
-    let Some(tls) = Tls::start("tls_version tlsv1.2") else {
-        return;
-    };
+    let tls = Tls::start("tls_version tlsv1.2");
     tls.accepts("-tls1_3", "TLSv1.3");
     tls.accepts("-tls1_2", "TLSv1.2");
     tls.refuses("-tls1_1 -cipher ALL:@SECLEVEL=0");
 }
 
-#[test]
 fn only_the_suites_that_are_named_are_spoken() {
-    let Some(tls) = Tls::start("ciphers_tls1.3 TLS_AES_128_GCM_SHA256") else {
-        return;
-    };
+    let tls = Tls::start("ciphers_tls1.3 TLS_AES_128_GCM_SHA256");
     tls.accepts("-tls1_3", "Cipher is TLS_AES_128_GCM_SHA256");
     tls.refuses("-tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256");
 }
 
-#[test]
 fn the_name_that_is_asked_for_chooses_the_certificate() {
-    let Some(tls) = Tls::start("tls_certificate @other.crt @other.key") else {
-        return;
-    };
+    let tls = Tls::start("tls_certificate @other.crt @other.key");
     let check = |name: &str, verified: &str| {
         format!("-servername {name} -verify_return_error -verify_hostname {verified}")
     };
@@ -108,11 +97,8 @@ fn the_name_that_is_asked_for_chooses_the_certificate() {
     assert!(text.contains("hostname mismatch"), "{text}");
 }
 
-#[test]
 fn a_session_is_resumed() {
-    let Some(tls) = Tls::start("") else {
-        return;
-    };
+    let tls = Tls::start("");
     for version in ["-tls1_3", "-tls1_2"] {
         let file = tls.certificates.file(&format!("session{version}"));
         tls.accepts(&format!("{version} -sess_out {file}"), "New, TLSv1");
@@ -160,7 +146,6 @@ impl Slow {
 }
 
 /// Silence and drips alike: who has not sent a CONNECT in time is closed, and another client's pings stay quick.
-#[test]
 fn who_never_comes_to_the_point_is_closed_in_time() {
     let certificates = Certificates::new();
     let [tls, ws, wss] = [free_port(), free_port(), free_port()];
@@ -211,11 +196,8 @@ fn who_never_comes_to_the_point_is_closed_in_time() {
 }
 
 /// The sample is Mosquitto's to read as well: only ports and paths are others.
-#[test]
 fn mosquitto_starts_with_the_sample() {
-    let Some(mosquitto) = which("mosquitto") else {
-        return skipped("mosquitto");
-    };
+    let mosquitto = needed("mosquitto");
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tuning/sample");
     let (certificates, folder) = (Certificates::new(), Folder::new("sample"));
     std::fs::create_dir(folder.0.join("conf.d")).unwrap();
@@ -274,22 +256,23 @@ fn read_one_by_one(tls: &Tls, version: u8, messages: u32) -> String {
     seen
 }
 
-#[test]
 fn a_client_that_reads_one_packet_at_a_time_gets_all() {
-    if which("python3").is_none() {
-        return skipped("python3");
-    }
-    let Some(tls) = Tls::start("") else {
-        return;
-    };
+    needed("python3");
+    let tls = Tls::start("");
     assert_eq!(read_one_by_one(&tls, 4, 200), "200");
-    let Some(tls) = Tls::start("tls_records packet") else {
-        return;
-    };
+    let tls = Tls::start("tls_records packet");
     assert_eq!(read_one_by_one(&tls, 5, 200), "200");
     // What the option is for: together in a record, most of them are not seen.
-    let Some(tls) = Tls::start("tls_records full") else {
-        return;
-    };
+    let tls = Tls::start("tls_records full");
     assert_ne!(read_one_by_one(&tls, 4, 200), "200");
 }
+
+cases![
+    below_the_lowest_version_nobody_is_let_in,
+    only_the_suites_that_are_named_are_spoken,
+    the_name_that_is_asked_for_chooses_the_certificate,
+    a_session_is_resumed,
+    who_never_comes_to_the_point_is_closed_in_time,
+    mosquitto_starts_with_the_sample,
+    a_client_that_reads_one_packet_at_a_time_gets_all,
+];

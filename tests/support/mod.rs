@@ -6,7 +6,7 @@ pub mod client;
 pub mod mosquitto;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -362,17 +362,29 @@ pub fn lines(pipe: impl Read + Send + 'static) -> std::sync::mpsc::Receiver<Stri
     receiver
 }
 
-/// Says on the standard error, past the test harness's capture, that something is missing and what was not tested
-/// therefore. In CI that is a failure.
-pub fn skipped(what: &str) {
+/// Why a test cannot be done on this machine: what `skipped` and `cannot` unwind with, for the harness to see.
+pub struct Skipped(pub String);
+
+/// Ends a test because something is not installed that `.ci/clients` installs: it is ignored. In CI that is a failure.
+pub fn skipped(what: &str) -> ! {
     assert!(
         std::env::var_os("CI").is_none(),
         "{what} is not installed; .ci/clients installs it"
     );
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: {what} not installed (.ci/clients installs it)"
-    );
+    cannot(&format!(
+        "{what} is not installed (.ci/clients installs it)"
+    ))
+}
+
+/// Ends a test that this machine has no way to do, in CI too: it is ignored.
+pub fn cannot(why: &str) -> ! {
+    // No panic hook: nothing went wrong.
+    std::panic::resume_unwind(Box::new(Skipped(why.to_owned())))
+}
+
+/// A program in the search path. Skips the test when it is not there.
+pub fn needed(name: &str) -> PathBuf {
+    which(name).unwrap_or_else(|| skipped(name))
 }
 
 /// A program in the search path.

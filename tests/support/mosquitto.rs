@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 
-use super::{PATIENCE, Server, run, skipped, which};
+use super::{PATIENCE, Server, run};
 
 /// mosquitto_sub, with its lines as they come.
 pub struct Subscriber {
@@ -98,11 +98,9 @@ pub fn publish(server: &Server, version: &str, arguments: &[&str]) {
     );
 }
 
-/// Whether they are installed; reported when not.
-pub fn is_there() -> bool {
-    let there = which("mosquitto_pub").is_some() && which("mosquitto_sub").is_some();
-    if !there {
-        skipped("mosquitto-clients");
+/// Skips the test when they are not installed.
+pub fn clients_needed() {
+    for name in ["mosquitto_pub", "mosquitto_sub"] {
+        super::needed(name);
     }
-    there
 }
