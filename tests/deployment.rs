@@ -301,7 +301,7 @@ fn strangers_at_every_door_are_let_go_and_nobody_waits_for_them() {
         (
             deployment.server.port,
             b"\x16\x03\x01\x02\0\x01",
-            "TLS on a port without it",
+            "appears to be using TLS to connect to a non-TLS listener",
             b"",
         ),
     ];

@@ -99,10 +99,9 @@ fn the_table_is_in_the_log_and_in_sys() {
     assert!(sum <= limit && limit - sum < 16, "{sum}");
     assert!(ACCOUNTS.iter().all(|name| table.contains_key(*name)));
     assert!(number("account/program/used") > 1 << 20);
-    assert_eq!(
-        number("account/buffers/used"),
-        number("account/buffers/limit")
-    );
+    // All of it is taken at the start, but for log lines that wait.
+    let free = number("account/buffers/limit") - number("account/buffers/used");
+    assert!(free <= firehose::limits::LOG_WAITING_BYTES_MAX, "{free}");
     assert!((1 << 20..limit).contains(&number("resident")));
     assert!((1 << 20..limit).contains(&number("used")));
     assert!(RUNGS.contains(&&*values["rung"]));

@@ -101,11 +101,10 @@ impl Broker {
             b'G' | b'P' | b'H' | b'O' => "speak HTTP, or WebSocket, to a listener for MQTT",
             _ => "speak no MQTT",
         };
-        if self.clients.settings.connection_messages {
-            self.clients.log_client(LogKind::Notice, conn, |client| {
-                format!("Client from {client} appears to {speaks}.")
-            });
-        }
+        // Whatever else is said of connections: the operator of that client is looking for this.
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!("Client from {client} appears to {speaks}.")
+        });
         self.clients.log_end(conn, "protocol error");
         self.clients.counters.protocol_errors += 1;
         self.shut(now_ms, conn, CloseHow::Now);

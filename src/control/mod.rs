@@ -45,6 +45,8 @@ pub struct Parts {
     pub ready: String,
     /// Where signals arrive.
     pub signals: Signals,
+    /// What the control thread runs on.
+    pub executor: Executor,
     /// Where log lines go.
     pub writer: LogWriter,
     /// Where log lines come from.
@@ -89,13 +91,13 @@ pub struct Control {
 }
 
 impl Control {
-    /// Starts the log writer and sets up the executor of the calling thread.
+    /// Starts the log writer.
     pub fn new(mut parts: Parts) -> io::Result<Self> {
         if let Some(shard) = parts.shards.first() {
             parts.writer.publish_by(shard, &parts.shared);
         }
         Ok(Control {
-            executor: executor()?,
+            executor: parts.executor.0,
             log: parts.writer.start(parts.lines, parts.log)?,
             ready: parts.ready,
             signals: parts.signals,
@@ -153,24 +155,25 @@ impl Control {
     }
 }
 
-/// Sets up the executor of the calling thread.
-fn executor() -> io::Result<LocalExecutor> {
-    LocalExecutorBuilder::new(Placement::Unbound)
-        .name("control")
-        .io_memory(limits::CONTROL_IO_BYTES)
-        .ring_depth(limits::CONTROL_RING_DEPTH)
-        // One thread waits for signals, one for the ends of shards.
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
-        .make()
-        .map_err(refused)
-}
+/// The executor of the thread that made it, for [`Control`].
+pub struct Executor(LocalExecutor);
 
-/// Sets up what the control thread needs, and takes it back.
-///
-/// # Errors
-/// The host does not give it.
-pub fn try_executor() -> io::Result<()> {
-    executor().map(drop)
+impl Executor {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// The host does not give it.
+    pub fn new() -> io::Result<Executor> {
+        LocalExecutorBuilder::new(Placement::Unbound)
+            .name("control")
+            .io_memory(limits::CONTROL_IO_BYTES)
+            .ring_depth(limits::CONTROL_RING_DEPTH)
+            // One thread waits for signals, one for the ends of shards.
+            .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
+            .make()
+            .map(Executor)
+            .map_err(refused)
+    }
 }
 
 /// Why the executor could not be set up, in terms of the system: glommio looks at the limit on locked memory itself.

@@ -131,6 +131,7 @@ fn a_shard_that_fails_is_named_and_ends_the_others() {
     let (_lines, lines) = bounded(1);
     let (handle, inbox) = crate::shard::commands().unwrap();
     let parts = Parts {
+        executor: Executor::new().unwrap(),
         ready: "ready".into(),
         signals: Signals::register().unwrap(),
         writer: LogWriter::open(&configured).unwrap(),

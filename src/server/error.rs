@@ -176,7 +176,9 @@ impl std::error::Error for ServeError {}
 /// What to do about descriptors that have run out; nothing where that is not the matter.
 fn files_cure(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
-        Some(libc::EMFILE) => "; raise the limit on open files (LimitNOFILE=, ulimit -n)",
+        Some(libc::EMFILE) => {
+            "; no file descriptor is left: raise the limit on open files (LimitNOFILE=, ulimit -n)"
+        }
         Some(libc::ENFILE) => "; raise the system's limit on open files (sysctl fs.file-max)",
         _ => "",
     }

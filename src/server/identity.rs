@@ -7,7 +7,6 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::ServeError;
 
@@ -49,6 +48,11 @@ impl Identity {
         Err(ServeError::NoUser(name))
     }
 
+    /// Whether root is to be given up.
+    pub fn is_becoming(&self) -> bool {
+        matches!(self, Identity::Becoming(_))
+    }
+
     /// Gives a file that was made as root to whom the broker becomes, so that it can be opened anew and removed.
     pub fn give(&self, path: &Path) {
         if let Identity::Becoming(user) = self {
@@ -65,13 +69,6 @@ impl Identity {
         let Identity::Becoming(user) = self else {
             return Ok(());
         };
-        // Root's rings are not counted, an ordinary user's are, for all of its processes together. Where the host does not let
-        // root lift the bound, what is too much fails with a word about it.
-        let unbounded = Rlimit {
-            current: None,
-            maximum: None,
-        };
-        let _ = setrlimit(Resource::Memlock, unbounded);
         let name = CString::new(user.name.as_str()).unwrap_or_default();
         // The order matters: whoever is not root any more may change no group.
         initgroups(&name, user.gid)

@@ -62,7 +62,6 @@ pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Vec<String>, Se
     let mut opened = Opened::open(config, Purpose::Try(path))?;
     let (log, _lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(config, &mut opened, &log)?;
-    control::try_executor().map_err(ServeError::Control)?;
     created.threads.join()?;
     Ok(opened.warnings)
 }
@@ -99,6 +98,7 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     let control = control::Control::new(control::Parts {
         ready,
         signals,
+        executor: opened.executor,
         writer: opened.writer,
         lines,
         log: wanted,

@@ -13,8 +13,9 @@ use super::{ServeError, handshakes, passwords, resources, sockets, threads};
 use crate::broker::{LogMask, Settings};
 use crate::budget::{Account, Pool};
 use crate::config::Config;
-use crate::control::{LogWriter, PidFile, memory};
-use crate::shard::{LogLine, Shared};
+use crate::control::{Executor, LogWriter, PidFile, memory};
+use crate::shard::{self, LogLine, Shared};
+use crate::uring::IdleRing;
 
 /// What a start is for.
 #[derive(Clone, Copy)]
@@ -37,6 +38,10 @@ pub struct Opened {
     pub sockets: String,
     pub writer: LogWriter,
     pub pid_file: PidFile,
+    /// By shard; none where they need nobody's rights.
+    pub rings: Vec<IdleRing>,
+    /// The control thread's, which is the calling one.
+    pub executor: Executor,
     /// Who the broker is from now on.
     pub user: String,
     /// For the log, and for who starts it.
@@ -82,8 +87,20 @@ impl Opened {
                 PidFile::none()
             }
         };
+        // What rings take of locked memory is bounded for an ordinary user, all its processes together.
+        let shards_rings = if identity.is_becoming() { shards } else { 0 };
+        let rings = (0..shards_rings).map(|shard| {
+            shard::idle_ring(budget.descriptors).map_err(|source| ServeError::Shard {
+                shard,
+                source: Box::new(source),
+            })
+        });
+        let rings = rings.collect::<Result<Vec<_>, _>>()?;
+        let executor = Executor::new().map_err(ServeError::Control)?;
         identity.assume()?;
         Ok(Opened {
+            rings,
+            executor,
             cpus,
             shape,
             given,
@@ -136,7 +153,8 @@ impl Created {
         shared.set_tls_max(opened.budget.tls_connections());
         let checks = passwords::start().map_err(ServeError::Thread)?;
         let handshakes = handshakes::start(opened.shards()).map_err(ServeError::Thread)?;
-        let threads = threads::create(&threads::Plan {
+        let rings = std::mem::take(&mut opened.rings);
+        let plan = threads::Plan {
             settings: &Arc::new(settings.clone()),
             shared: &shared,
             cpus: &opened.cpus,
@@ -144,7 +162,8 @@ impl Created {
             log,
             checks: Some(&checks),
             handshakes: &handshakes,
-        })?;
+        };
+        let threads = threads::create(&plan, rings)?;
         Ok(Created {
             threads,
             shared,

@@ -18,6 +18,7 @@ use crate::shard::{
     self, Check, Checks, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
     ShardHandle, ShardMessage, Shared,
 };
+use crate::uring::IdleRing;
 
 /// What all shards are made from.
 pub struct Plan<'a> {
@@ -45,7 +46,8 @@ pub struct Threads {
 }
 
 /// Creates all shards. They wait until `Threads::go`, and end when that never comes.
-pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
+pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeError> {
+    let mut rings = rings.into_iter();
     let shards = plan.shared.shards();
     let slots = resources::mesh_slots(shards);
     let (created, reports) = bounded(shards.into());
@@ -76,6 +78,7 @@ pub fn create(plan: &Plan<'_>) -> Result<Threads, ServeError> {
                     queue: plan.handshakes.clone(),
                     reply: handle.clone(),
                 }),
+                ring: rings.next(),
             },
             settings: plan.settings.clone(),
             cpu: plan.cpus[id.index() % plan.cpus.len()],

@@ -52,7 +52,7 @@ use crate::budget::Account;
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mesh::Port;
-use crate::uring::{BufferPlan, Completion, ReceiveBuffers, Ring, Sizes};
+use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Ring, Sizes};
 
 pub use board::Board;
 pub use brain::Brain;
@@ -95,6 +95,21 @@ pub struct ShardConfig {
     pub checks: Option<Checks>,
     /// Where TLS handshakes are worked on; without it, on the shard.
     pub handshakes: Option<Handshakes>,
+    /// Its ring, if there is one for it already.
+    pub ring: Option<IdleRing>,
+}
+
+/// A ring for a shard that is to have room for so many connections.
+///
+/// # Errors
+/// The kernel does not give it.
+pub fn idle_ring(descriptors: u32) -> Result<IdleRing, ShardError> {
+    Ok(IdleRing::new(Sizes {
+        submissions: limits::RING_SUBMISSIONS,
+        completions: limits::RING_COMPLETIONS,
+        files: descriptors.clamp(1, open_files_max()),
+        workers: limits::RING_WORKERS_MAX,
+    })?)
 }
 
 /// A shard. To be created in the thread that runs it.
@@ -176,13 +191,13 @@ impl<B: Brain> Shard<B> {
             descriptors,
             checks,
             handshakes,
+            ring,
         } = config;
-        let ring = Ring::new(Sizes {
-            submissions: limits::RING_SUBMISSIONS,
-            completions: limits::RING_COMPLETIONS,
-            files: descriptors.clamp(1, open_files_max()),
-            workers: limits::RING_WORKERS_MAX,
-        })?;
+        let ring = match ring {
+            Some(ring) => ring,
+            None => idle_ring(descriptors)?,
+        };
+        let ring = ring.enable()?;
         let plan = receive_buffer_plan(ring.has_ordered_buffers());
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, plan)?;
         let turn_ns = Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2)

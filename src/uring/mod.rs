@@ -23,5 +23,5 @@ mod tests;
 pub use buffers::{BufferPlan, Filled, ReceiveBuffers};
 pub use errno::{AcceptFailure, ReceiveFailure, SendFailure};
 pub use error::RingError;
-pub use ring::{Completion, Ring, Sizes};
+pub use ring::{Completion, IdleRing, Ring, Sizes};
 pub use user_data::{Op, UserData};

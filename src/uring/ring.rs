@@ -59,7 +59,37 @@ impl Completion {
     }
 }
 
-/// One io_uring, owned and used by the thread that made it.
+/// A ring that is set up and belongs to no thread yet: whoever enables it uses it from then on. What it takes of locked memory
+/// counts for who set it up, and not at all if that was root.
+pub struct IdleRing {
+    uring: IoUring,
+    sizes: Sizes,
+}
+
+impl IdleRing {
+    /// Sets one up.
+    ///
+    /// # Errors
+    /// The kernel does not give it.
+    pub fn new(sizes: Sizes) -> Result<Self, RingError> {
+        let uring = setup(sizes)?;
+        Ok(IdleRing { uring, sizes })
+    }
+
+    /// Makes it the calling thread's, after a check that the kernel has all that is needed.
+    ///
+    /// # Errors
+    /// The kernel lacks something, or gives no table.
+    pub fn enable(self) -> Result<Ring, RingError> {
+        self.uring
+            .submitter()
+            .register_enable_rings()
+            .map_err(|e| RingError::from_register("IORING_REGISTER_ENABLE_RINGS", e))?;
+        Ring::over(self.uring, self.sizes)
+    }
+}
+
+/// One io_uring, owned and used by the thread that made or enabled it.
 pub struct Ring {
     uring: IoUring,
     /// Flags of every wait.
@@ -70,7 +100,10 @@ pub struct Ring {
 impl Ring {
     /// Sets up a ring with an empty file table, after a check that the kernel has all that is needed.
     pub fn new(sizes: Sizes) -> Result<Self, RingError> {
-        let uring = setup(sizes)?;
+        IdleRing::new(sizes)?.enable()
+    }
+
+    fn over(uring: IoUring, sizes: Sizes) -> Result<Self, RingError> {
         let params = uring.params();
         let features = [
             (params.is_feature_nodrop(), "IORING_FEAT_NODROP"),
@@ -296,6 +329,7 @@ fn setup(mut sizes: Sizes) -> Result<IoUring, RingError> {
     const SUBMISSIONS_MIN: u32 = 256;
     loop {
         let built = IoUring::builder()
+            .setup_r_disabled() // who uses it is who enables it
             .setup_single_issuer() // one thread submits: no lock in the kernel
             .setup_defer_taskrun() // completions are made in our own calls, in batches, never by an interrupt
             .setup_taskrun_flag() // and the queue's flags tell when there are any to be made

@@ -3,7 +3,7 @@
 import random
 import time
 
-from attacks import absent, announced, crowd, disagree, halves, hasty, mixed, names, retained, stalled, storm, subscriptions
+from attacks import absent, announced, crowd, disagree, halves, hasty, mixed, names, retained, stalled, storm, strangers, subscriptions
 
 NAME = "random"
 SECONDS = 7200
@@ -18,7 +18,7 @@ SHORT_REST_S = 2
 LEVEL_FACTOR = 1.10
 LEVEL_FLOOR = 32 << 20
 DOORS = True
-ATTACKS = (stalled, absent, crowd, retained, announced, storm, subscriptions, halves, hasty, disagree, mixed, names)
+ATTACKS = (stalled, absent, crowd, retained, announced, storm, subscriptions, halves, hasty, disagree, mixed, names, strangers)
 REFUSALS = ("refused", "dropped", "closed", "shed", "trimmed", "paused", "stalled", "errors", "expired")
 
 

@@ -26,7 +26,7 @@ use super::worker::{Place, UNREACHED};
 pub use stress::run_stress;
 
 use cpus::Cpus;
-use watch::{Farewell, Marks, Watcher};
+use watch::{Farewell, Marks, Watcher, is_nobody_there};
 
 /// How often the broker is looked at.
 const LOOK_AT_BROKER: Duration = Duration::from_millis(100);
@@ -354,7 +354,8 @@ impl Bench<'_> {
                 !stopped
             }),
         };
-        self.nobody |= watcher.nobody;
+        // A phase may be over before it is looked at for the first time.
+        self.nobody |= watcher.nobody || self.is_external && is_nobody_there(engine.progress());
         if let Phase::Open(_)
         | Phase::Step(super::job::StepPlan {
             traffic: Traffic::Open(_),
@@ -364,7 +365,7 @@ impl Bench<'_> {
             done.look(engine, sampler);
         }
         match result {
-            Ok(goes_on) => Ok(goes_on),
+            Ok(goes_on) => Ok(goes_on && !self.nobody),
             Err(EngineError::Stopped) => Ok(false),
             Err(EngineError::Machine(text)) => Err(BenchError::Cannot(text)),
         }

@@ -8,6 +8,7 @@ use crate::load::engine::{Course, Now, Watch};
 use crate::load::host::{Sampler, broker_use};
 use crate::load::live::{Live, Look};
 use crate::load::result::{BrokerUse, Sample};
+use crate::load::worker::Progress;
 
 /// How often the line changes.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -138,7 +139,7 @@ impl Watch for Watcher<'_> {
                 return Course::End;
             }
         }
-        if self.is_external && is_nobody_there(now) {
+        if self.is_external && is_nobody_there(now.progress) {
             self.nobody = true;
             return Course::End;
         }
@@ -156,7 +157,6 @@ impl Watch for Watcher<'_> {
 }
 
 /// No connection has ever been made, and one was refused by the system of the other side, or found no way there.
-fn is_nobody_there(now: &Now<'_>) -> bool {
-    let progress = now.progress;
+pub(super) fn is_nobody_there(progress: &Progress) -> bool {
     progress.sum(|worker| &worker.unreachable) > 0 && progress.sum(|worker| &worker.opened) == 0
 }

@@ -137,6 +137,7 @@ impl World {
                     queue,
                     reply: handle.clone(),
                 }),
+                ring: None,
             };
             handles.push(handle);
             let ready = ready.clone();
