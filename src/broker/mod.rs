@@ -40,6 +40,7 @@ mod partial;
 mod passed_over;
 mod pressure;
 mod quotas;
+mod reach;
 mod refusals;
 mod replay;
 mod reply;

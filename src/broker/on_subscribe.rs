@@ -109,8 +109,6 @@ impl Broker {
             retain_as_published: options.retain_as_published,
             subscription_id,
         };
-        let share = topic::share(filter);
-        let reach = self.routing.subscriptions.reach();
         if let Some(reason) = self.refuses_subscription(now_ms, session, conn, filter) {
             if self.clients.conns[conn.index()].version == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
@@ -121,51 +119,69 @@ impl Broker {
         self.pending_subscribe(ticket, |pending| {
             pending.reasons.push(ReasonCode(entry.qos))
         });
-        let mount_point = &self.clients.listener(conn).mount_point;
-        if let Some(Ok((group, inner))) = share {
-            if options.no_local {
-                return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.8.3-4
-            }
-            let inner = format!("{mount_point}{inner}");
-            self.pending_subscribe(ticket, |pending| pending.steps += 1);
-            self.join_shared(now_ms, session, group, &inner, entry, ticket);
-            let raised = self.routing.subscriptions.reach().saturating_sub(reach);
-            if raised > 0 {
-                self.clients.shares.add_reach(session, raised);
-            }
-            self.charge_subscriptions();
-            return Ok(());
-        }
-        let filter = if mount_point.is_empty() {
-            filter.into()
-        } else {
-            format!("{mount_point}{filter}")
+        let (group, inner) = match topic::share(filter) {
+            Some(Ok((group, inner))) => (Some(group), inner),
+            _ => (None, filter),
         };
+        if group.is_some() && options.no_local {
+            return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.8.3-4
+        }
+        let mount_point = &self.clients.listener(conn).mount_point;
+        let filter: Box<str> = match mount_point.is_empty() {
+            true => inner.into(),
+            false => format!("{mount_point}{inner}").into(),
+        };
+        // Before it is in the tree; that of a group which another shard owns comes there later.
+        let reach = self.routing.subscriptions.reach_of(&filter);
+        let is_new = if let Some(group) = group {
+            let subscription = SharedSubscription {
+                group: group.into(),
+                filter,
+                reach,
+            };
+            self.pending_subscribe(ticket, |pending| pending.steps += 1);
+            self.join_shared(now_ms, session, subscription, entry, ticket)
+        } else {
+            let retain_handling = options.retain_handling;
+            self.subscribe_own(session, filter, entry, retain_handling, ticket)
+        };
+        if is_new {
+            let shares = &mut self.clients.shares;
+            let party = shares.party(session);
+            shares.reached.add(session, party, reach);
+            self.charge_subscriptions();
+        }
+        Ok(())
+    }
+
+    /// A session subscribes to a filter, not by a shared subscription. Returns whether it had not.
+    fn subscribe_own(
+        &mut self,
+        session: SessionId,
+        filter: Box<str>,
+        entry: EntryOptions,
+        retain_handling: u8,
+        ticket: u32,
+    ) -> bool {
         let (id, is_new, waits) = self.subscribe_filter(
             &filter,
             Entry::session(session, entry),
             Waiter::Subscribe(ticket),
         );
-        let raised = self.routing.subscriptions.reach().saturating_sub(reach);
-        if raised > 0 {
-            self.clients.shares.add_reach(session, raised);
-        }
         if is_new {
             self.clients.counters.subscriptions += 1;
             self.clients
                 .change_session(session, |entry| entry.subscriptions.push(id));
-            self.charge_subscriptions();
         }
-        let wants_retained =
-            options.retain_handling == 0 || (options.retain_handling == 1 && is_new);
+        let wants_retained = retain_handling == 0 || (retain_handling == 1 && is_new);
         let replays = wants_retained && self.clients.settings.retain_available;
         self.pending_subscribe(ticket, |pending| {
             pending.steps += u32::from(waits);
             if replays {
-                pending.replays.push((filter.into_boxed_str(), entry));
+                pending.replays.push((filter, entry));
             }
         });
-        Ok(())
+        is_new
     }
 
     /// Why a client may not subscribe to a filter.
@@ -205,7 +221,7 @@ impl Broker {
     }
 
     /// How many subscriptions of its own, and shared ones, a session has.
-    fn subscriptions_of(&mut self, session: SessionId) -> (usize, usize) {
+    pub(super) fn subscriptions_of(&mut self, session: SessionId) -> (usize, usize) {
         self.clients.session(session).map_or((0, 0), |entry| {
             let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
             (entry.subscriptions.as_slice().len(), shared)
@@ -256,7 +272,8 @@ impl Broker {
             return false;
         }
         let left = max.saturating_sub(subscriptions.reach());
-        let (by_session, by_party) = self.clients.shares.reach(session);
+        let shares = &self.clients.shares;
+        let (by_session, by_party) = shares.reached.of(session, shares.party(session));
         by_session > left || by_party / 2 > left || subscriptions.reaches_too_far(filter, max)
     }
 
@@ -388,15 +405,18 @@ impl Broker {
         let Some(id) = self.routing.subscriptions.find(filter) else {
             return false;
         };
+        let reach = self.routing.subscriptions.reach();
         if !self.unsubscribe_filter(id, Target::Session(session)) {
             return false;
         }
+        let reach = reach.saturating_sub(self.routing.subscriptions.reach());
         self.clients.change_session(session, |entry| {
             entry.subscriptions.remove(id);
             if let Some(rare) = &mut entry.rare {
                 rare.replays.end(filter);
             }
         });
+        self.give_reach_back(session, reach);
         true
     }
 
@@ -419,6 +439,7 @@ impl Broker {
         let Some(subscription) = self.clients.change_session(session, leave).flatten() else {
             return false;
         };
+        self.give_reach_back(session, subscription.reach);
         self.leave_group(now_ms, session, subscription);
         true
     }

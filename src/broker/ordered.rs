@@ -22,6 +22,7 @@ use super::replay::topic_hash;
 use super::{Broker, owner_of_topic};
 use crate::ids::{SessionId, ShardId};
 use crate::routing::{Store, Target};
+use crate::table::Table;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -36,7 +37,7 @@ pub struct Ordering {
     /// Counts how often nothing was under way any more.
     period: u32,
     /// By session: the period in which it last published a retained message.
-    marks: Vec<u32>,
+    marks: Table<u32>,
     /// By shard: how many of its messages this one has passed on as an owner.
     passed_on: Vec<u64>,
     /// The shards that have not been told of all of them.
@@ -57,7 +58,7 @@ impl Ordering {
             queues: (0..count).map(|_| VecDeque::new()).collect(),
             under_way: HashMap::with_hasher(FixedState::with_seed(0)),
             period: 1,
-            marks: Vec::new(),
+            marks: Table::new(),
             passed_on: vec![0; count],
             untold: 0,
             handled: vec![0; count],
@@ -72,9 +73,7 @@ impl Ordering {
         if self.given.len() == 1 {
             return;
         }
-        if self.marks.len() <= session.index() {
-            self.marks.resize(session.index() + 1, 0);
-        }
+        self.marks.ensure(session.index(), || 0);
         self.marks[session.index()] = self.period;
     }
 
@@ -101,7 +100,7 @@ impl Ordering {
         let queues = self.queues.iter().map(VecDeque::capacity).sum::<usize>();
         let held = self.held.iter().map(VecDeque::capacity).sum::<usize>();
         self.under_way.allocation_size()
-            + self.marks.capacity() * size_of::<u32>()
+            + self.marks.memory()
             + queues * size_of::<(u64, u64)>()
             + held * size_of::<MeshMessage>()
     }
@@ -111,8 +110,10 @@ impl Ordering {
         self.held_bytes as u64
     }
 
-    /// Gives memory back after many messages.
-    pub fn trim(&mut self) {
+    /// Gives memory back after many messages, and after many sessions have ended.
+    pub fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
+        let is_free = |index: usize, _: &u32| !exists(SessionId(index as u32));
+        self.marks.trim(is_free);
         self.under_way.shrink_to_fit();
         for queue in &mut self.queues {
             queue.shrink_to_fit();

@@ -123,7 +123,9 @@ impl Broker {
         self.routing.matched.shrink_to_fit();
         self.interests.trim();
         self.asking.trim();
-        self.ordering.trim();
+        let sessions = &self.clients.sessions;
+        self.ordering
+            .trim(|session| sessions.get(session.index()).is_some());
         self.charge_levels();
     }
 
@@ -235,6 +237,8 @@ impl Clients {
             .retain(|&index| sessions.get(index as usize).is_some());
         self.free_sessions.shrink_to_fit();
         self.absent.trim();
+        self.shares
+            .trim(|session| sessions.get(session.index()).is_some());
         self.forget_stale_timers();
         self.shrink_index();
         self.effects.shrink_to_fit();

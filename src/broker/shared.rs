@@ -23,32 +23,30 @@ pub(super) fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
 }
 
 impl Broker {
-    /// A session of this shard joins; `ticket` is answered when the barrier has passed.
+    /// A session of this shard joins; `ticket` is answered when the barrier has passed. Returns whether it was no member yet.
     pub(super) fn join_shared(
         &mut self,
         now_ms: u64,
         session: SessionId,
-        group: &str,
-        filter: &str,
+        subscription: SharedSubscription,
         options: EntryOptions,
         ticket: u32,
-    ) {
+    ) -> bool {
+        let SharedSubscription { group, filter, .. } = subscription.clone();
+        let (group, filter) = (&*group, &*filter);
         let join = |entry: &mut Session| {
             let rare = entry.rare();
             let is_it =
                 |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
             let is_new = !rare.shared.iter().any(is_it);
             if is_new {
-                rare.shared.push(SharedSubscription {
-                    group: group.into(),
-                    filter: filter.into(),
-                });
+                rare.shared.push(subscription);
                 rare.text_bytes += group.len() + filter.len();
             }
             (entry.serial, is_new)
         };
         let Some((serial, is_new)) = self.clients.change_session(session, join) else {
-            return;
+            return false;
         };
         self.clients.counters.shared_subscriptions += u64::from(is_new);
         self.note_member(
@@ -71,6 +69,7 @@ impl Broker {
             ticket,
         };
         self.tell_owner(now_ms, group, filter, message);
+        is_new
     }
 
     /// A session of this shard leaves one.
@@ -81,7 +80,7 @@ impl Broker {
         subscription: SharedSubscription,
     ) {
         self.clients.counters.shared_subscriptions -= 1;
-        let SharedSubscription { group, filter } = subscription;
+        let SharedSubscription { group, filter, .. } = subscription;
         let own = self.clients.shard;
         self.routing.guests.leave(&group, &filter, own, session);
         let message = SharedMessage::Leave {
@@ -140,7 +139,7 @@ impl Broker {
         subscription: &SharedSubscription,
         online: bool,
     ) {
-        let SharedSubscription { group, filter } = subscription.clone();
+        let SharedSubscription { group, filter, .. } = subscription.clone();
         let (own, guests) = (self.clients.shard, &mut self.routing.guests);
         guests.set_online(&group, &filter, own, session, online);
         let message = SharedMessage::Online {

@@ -11,10 +11,10 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 use super::clients::{Clients, NONE, Stage};
 use super::effect::MeshMessage;
+use super::reach::Reached;
 use super::settings::LogKind;
 use super::{Broker, PLACEMENT_SEED};
 use crate::budget::{Account, Cut, Holdings, Party, Rung};
@@ -23,6 +23,10 @@ use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
+use crate::table::Table;
+
+/// Whose a session is of which nothing is known.
+const NOBODY: Party = Party::Address(0);
 
 /// What shards tell one another of an account that is short.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,12 +76,11 @@ struct Round {
 #[derive(Default)]
 pub struct Shares {
     /// Who each session is of.
-    parties: Vec<Party>,
+    parties: Table<Party>,
     backlog: Round,
     packets: Round,
-    /// By how many nodes sessions and parties have made it more what a topic can lead to.
-    reach_of: HashMap<SessionId, u32, FixedState>,
-    reach_by: HashMap<Party, u32, FixedState>,
+    /// By how much each has made it more what a topic can lead to.
+    pub reached: Reached,
 }
 
 impl Shares {
@@ -91,56 +94,33 @@ impl Shares {
     /// From here on a session is of this party.
     pub fn join(&mut self, session: SessionId, party: Party) {
         let nodes = self.forget_reach(session);
-        if self.parties.len() <= session.index() {
-            self.parties.resize(session.index() + 1, Party::Address(0));
-        }
+        self.parties.ensure(session.index(), || NOBODY);
         self.parties[session.index()] = party;
-        if nodes > 0 {
-            self.add_reach(session, nodes);
-        }
+        self.reached.add(session, party, nodes);
     }
 
-    /// A subscription of a session has made it more by so many nodes what a topic can lead to.
-    pub fn add_reach(&mut self, session: SessionId, nodes: u32) {
-        let party = self.party(session);
-        *self.reach_of.entry(session).or_default() += nodes;
-        *self.reach_by.entry(party).or_default() += nodes;
-    }
-
-    /// By how many nodes a session, and all of its party, have made it more.
-    pub fn reach(&self, session: SessionId) -> (u32, u32) {
-        let by_session = self.reach_of.get(&session).copied().unwrap_or(0);
-        let by_party = self.reach_by.get(&self.party(session));
-        (by_session, by_party.copied().unwrap_or(0))
-    }
-
-    /// A session ends, or is another party's from here on.
+    /// A session ends, or is another party's from here on: what it has made it more what a topic can lead to.
     pub fn forget_reach(&mut self, session: SessionId) -> u32 {
-        if self.reach_of.is_empty() {
-            return 0;
-        }
-        let nodes = self.reach_of.remove(&session).unwrap_or(0);
         let party = self.party(session);
-        if let Some(sum) = self.reach_by.get_mut(&party) {
-            *sum = sum.saturating_sub(nodes);
-            if *sum == 0 {
-                self.reach_by.remove(&party);
-            }
-        }
-        nodes
+        self.reached.give_back(session, party, u32::MAX)
     }
 
     /// Who a session is of.
     pub fn party(&self, session: SessionId) -> Party {
         let party = self.parties.get(session.index());
-        party.copied().unwrap_or(Party::Address(0))
+        party.copied().unwrap_or(NOBODY)
+    }
+
+    /// Gives memory back after many sessions have ended.
+    pub fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
+        let is_free = |index: usize, _: &Party| !exists(SessionId(index as u32));
+        self.parties.trim(is_free);
+        self.reached.trim();
     }
 
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
-        self.parties.capacity() * size_of::<Party>()
-            + self.reach_of.allocation_size()
-            + self.reach_by.allocation_size()
+        self.parties.memory() + self.reached.memory()
     }
 }
 

@@ -9,6 +9,7 @@ mod ordered;
 mod passed_over;
 mod passwords;
 mod quotas;
+mod reach;
 mod refusals;
 mod replay;
 mod resend;

@@ -188,6 +188,12 @@ impl Subscriptions {
         reach > max && reach > self.reach()
     }
 
+    /// By how many nodes it would be more with this filter.
+    pub fn reach_of(&self, filter: &str) -> u32 {
+        let reach = self.tree.reach_with(filter.as_bytes());
+        reach.saturating_sub(self.reach())
+    }
+
     /// Computes anew how far topics can lead, if filters have gone that may have made it more. Takes some 50 ns for each
     /// node of the tree. Returns whether it did.
     pub fn tighten(&mut self) -> bool {

@@ -55,6 +55,8 @@ pub struct SharedSubscription {
     pub group: Box<str>,
     /// The filter behind it, with the mount point.
     pub filter: Box<str>,
+    /// Nodes by which it made it more what a topic can lead to, when it was subscribed to.
+    pub reach: u32,
 }
 
 /// What few sessions have, out of the way of those that have not.

@@ -11,8 +11,8 @@ use crate::mqtt::Packet;
 const MIB: u64 = 1 << 20;
 
 /// Some shards, the mesh between them, and the pool that they share.
-struct Cluster {
-    brokers: Vec<Broker>,
+pub(super) struct Cluster {
+    pub brokers: Vec<Broker>,
     pool: Arc<Pool>,
     now_ms: u64,
     closed: Vec<(usize, ConnId)>,
@@ -21,10 +21,10 @@ struct Cluster {
 
 /// A connection at its shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct At(usize, ConnId);
+pub(super) struct At(pub usize, pub ConnId);
 
 impl Cluster {
-    fn new(shards: u8, account_bytes: u64) -> Self {
+    pub fn new(shards: u8, account_bytes: u64) -> Self {
         let pool = Arc::new(Pool::new(&Plan::even(account_bytes), shards));
         let settings = Arc::new(Settings {
             max_queued_messages: 0,
@@ -44,7 +44,7 @@ impl Cluster {
     }
 
     /// Effects are carried out until there is none.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         loop {
             let mut mesh = Vec::new();
             for (from, broker) in self.brokers.iter_mut().enumerate() {
@@ -74,12 +74,12 @@ impl Cluster {
         At(shard, self.brokers[shard].on_accept(self.now_ms, peer))
     }
 
-    fn send(&mut self, at: At, bytes: &[u8]) {
+    pub fn send(&mut self, at: At, bytes: &[u8]) {
         self.brokers[at.0].on_bytes(self.now_ms, at.1, bytes);
         self.settle();
     }
 
-    fn output(&mut self, at: At) -> Vec<u8> {
+    pub fn output(&mut self, at: At) -> Vec<u8> {
         let mut out = Vec::new();
         let mut slices = Vec::new();
         loop {
@@ -95,7 +95,7 @@ impl Cluster {
         }
     }
 
-    fn connect(&mut self, id: &str, address: &str) -> At {
+    pub fn connect(&mut self, id: &str, address: &str) -> At {
         let at = self.accept(home(id, self.brokers.len() as u8).index(), address);
         let mut bytes = Vec::new();
         ConnectOut {
