@@ -58,6 +58,12 @@ impl Turn {
         self.full_at = self.full_at.saturating_sub(beyond / 2);
     }
 
+    /// So many sessions or connections were looked at for what they hold.
+    pub fn count_holders(&mut self, holders: usize) {
+        let deliveries = holders as u64 / limits::SHARES_HOLDERS_PER_DELIVERY;
+        self.full_at = self.full_at.saturating_sub(deliveries);
+    }
+
     /// A filter with so many levels is taken into the tree, or out of it.
     pub fn count_levels(&mut self, levels: usize) {
         self.levels = self.levels.saturating_sub(levels as u64);

@@ -83,7 +83,7 @@ impl Broker {
         if rung >= Rung::Shrink || self.is_overdrawn() {
             self.shorten_queues(now_ms);
         }
-        self.share_backlog();
+        self.look_at_shares(now_ms);
         let level = self.clients.lease.pool().level();
         if level >= limits::RUNG_SHED || self.is_overdrawn() {
             self.shed_heaviest(now_ms);

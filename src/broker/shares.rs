@@ -11,6 +11,7 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use super::clients::{Clients, NONE, Stage};
 use super::effect::MeshMessage;
@@ -72,6 +73,33 @@ struct Round {
     cut: Cut,
 }
 
+impl Round {
+    /// Nobody looks again for a while: it costs as much as there are holders.
+    fn rest(&mut self, limit: u64, holders: usize) {
+        let some = holders / limits::SHARES_LOOK_HOLDERS;
+        self.pause = limits::SHARES_LOOK_MIN.max(some);
+        let least = limit / limits::SHARES_MARGIN_DIVISOR;
+        let most = limit / limits::SHARES_RESERVE_DIVISOR;
+        self.pause_bytes = (some as u64 * limits::SHARES_LOOK_BYTES).clamp(least, most);
+    }
+
+    /// The account is not short any more: what was found out is of others than will hold most next time.
+    fn forget(&mut self) {
+        (self.pause, self.pause_bytes) = (0, 0);
+        if !self.cut.is_empty() {
+            self.cut = Cut::default();
+        }
+    }
+}
+
+/// Lines about sessions that have given way, in the second at hand.
+#[derive(Default)]
+struct Lines {
+    second: u64,
+    said: u32,
+    unsaid: u64,
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Shares {
@@ -79,6 +107,7 @@ pub struct Shares {
     parties: Table<Party>,
     backlog: Round,
     packets: Round,
+    lines: Lines,
     /// By how much each has made it more what a topic can lead to.
     pub reached: Reached,
 }
@@ -201,7 +230,7 @@ impl Clients {
     /// The account is short: others give way, or this session does.
     #[cold]
     fn finds_backlog_room(&mut self, session: SessionId, wanted: u64) -> bool {
-        if let Some(cut) = self.share_out(Account::Backlog, wanted) {
+        if let Some(cut) = self.share_out(Account::Backlog, wanted, wanted) {
             self.cut_backlog(&cut);
         }
         if self.is_within(Account::Backlog, wanted) {
@@ -227,24 +256,33 @@ impl Clients {
         flow.map_or(0, |flow| flow.weight())
     }
 
-    /// An account has no room for so many bytes: finds out who gives way, unless it was asked a moment ago. What is returned is
-    /// to be done now; with several shards it comes later.
-    pub fn share_out(&mut self, account: Account, wanted: u64) -> Option<Cut> {
-        let limit = self.lease.pool().limit(account);
-        let holders = match account {
-            Account::Packets => self.conns.len(),
-            _ => self.sessions.len(),
-        };
+    /// An account has no room as it grows by so many bytes, of which so many are `wanted` and not there yet: finds out who gives
+    /// way, unless it was asked a moment ago. What is returned is to be done now; with several shards it comes later.
+    pub fn share_out(&mut self, account: Account, bytes: u64, wanted: u64) -> Option<Cut> {
         let round = self.shares.round(account);
         round.wanted = round.wanted.max(wanted);
         round.pause = round.pause.saturating_sub(1);
-        round.pause_bytes = round.pause_bytes.saturating_sub(wanted);
+        round.pause_bytes = round.pause_bytes.saturating_sub(bytes);
         if (round.pause > 0 && round.pause_bytes > 0) || round.missing > 0 {
             return None;
         }
-        round.pause = limits::SHARES_LOOK_MIN.max(holders / limits::SHARES_LOOK_HOLDERS);
-        round.pause_bytes = limit / limits::SHARES_MARGIN_DIVISOR;
+        self.rest(account);
         self.begin_round(account)
+    }
+
+    /// How many there are who may hold something of an account.
+    fn holders(&self, account: Account) -> usize {
+        match account {
+            Account::Packets => self.conns.len(),
+            _ => self.sessions.len(),
+        }
+    }
+
+    /// It has been looked who holds how much, here or by another shard.
+    fn rest(&mut self, account: Account) {
+        let limit = self.lease.pool().limit(account);
+        let holders = self.holders(account);
+        self.shares.round(account).rest(limit, holders);
     }
 
     fn begin_round(&mut self, account: Account) -> Option<Cut> {
@@ -285,7 +323,9 @@ impl Clients {
     }
 
     /// What this shard holds of an account.
-    fn holdings(&self, account: Account) -> Holdings {
+    fn holdings(&mut self, account: Account) -> Holdings {
+        let holders = self.holders(account);
+        self.turn.count_holders(holders);
         let mut holdings = Holdings::default();
         match account {
             Account::Packets => {
@@ -321,8 +361,7 @@ impl Clients {
         if cut.is_empty() {
             return;
         }
-        let mut silent = 0;
-        let mut said = 0;
+        self.turn.count_holders(self.sessions.len());
         for index in 0..self.sessions.len() {
             let session = SessionId(index as u32);
             let Some(level) = cut.level(self.party_of_session(session)) else {
@@ -337,17 +376,31 @@ impl Clients {
                 continue;
             }
             self.counters.shed += 1;
-            if said < limits::SHARES_LINES {
-                said += 1;
+            let lines = &mut self.shares.lines;
+            if lines.said < limits::SHARES_LINES {
+                lines.said += 1;
                 let bytes = before - self.weight(session);
                 self.log_shortened(session, dropped, bytes);
             } else {
-                silent += 1;
+                lines.unsaid += 1;
             }
         }
-        if silent > 0 {
+    }
+
+    /// In another second others may be named who lose messages; how often it was not said is said first.
+    fn begin_lines(&mut self, now_ms: u64) {
+        let second = now_ms / 1000;
+        if self.shares.lines.second == second {
+            return;
+        }
+        let before = std::mem::take(&mut self.shares.lines);
+        self.shares.lines.second = second;
+        if before.unsaid > 0 {
             self.log(LogKind::Warning, || {
-                format!("So have {silent} more sessions lost their oldest messages.")
+                let times = before.unsaid;
+                format!(
+                    "Sessions have lost their oldest messages {times} more times for that reason."
+                )
             });
         }
     }
@@ -437,6 +490,7 @@ impl Broker {
             ShareMessage::Cut { account, cut } => {
                 self.cut_account(now_ms, account, &cut);
                 self.clients.shares.round(account).cut = *cut;
+                self.clients.rest(account);
             }
         }
     }
@@ -448,12 +502,17 @@ impl Broker {
         }
     }
 
-    /// A look at the account of what waits: more may have been forced into it than it has.
-    pub(super) fn share_backlog(&mut self) {
-        if !self.clients.is_within(Account::Backlog, 0)
-            && let Some(cut) = self.clients.share_out(Account::Backlog, 0)
-        {
-            self.clients.cut_backlog(&cut);
+    /// A look at these accounts: more may have been forced into that of what waits than it has, or they are short no more.
+    pub(super) fn look_at_shares(&mut self, now_ms: u64) {
+        self.clients.begin_lines(now_ms);
+        for account in [Account::Backlog, Account::Packets] {
+            if self.clients.is_within(account, 0) {
+                self.clients.shares.round(account).forget();
+            } else if account == Account::Backlog
+                && let Some(cut) = self.clients.share_out(account, 0, 0)
+            {
+                self.clients.cut_backlog(&cut);
+            }
         }
     }
 
@@ -473,8 +532,8 @@ impl Broker {
 
     /// The account of packets has no room for so many bytes, which are there already.
     #[cold]
-    pub(super) fn share_packets(&mut self, now_ms: u64, conn: ConnId, wanted: u64) {
-        if let Some(cut) = self.clients.share_out(Account::Packets, wanted) {
+    pub(super) fn share_packets(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
+        if let Some(cut) = self.clients.share_out(Account::Packets, bytes, 0) {
             self.cut_packets(now_ms, &cut);
         }
         // The others have not given way yet, and there is no more to wait with.
@@ -488,7 +547,7 @@ impl Broker {
     fn cut_packets(&mut self, now_ms: u64, cut: &Cut) {
         let clients = &self.clients;
         let now = super::timers::tick(now_ms);
-        let mut excess: Vec<(Party, u64)> = Vec::new();
+        let mut excess: HashMap<Party, u64, FixedState> = HashMap::default();
         let mut above: Vec<(u64, Party, u64, ConnId)> = Vec::new();
         for (conn, bytes) in clients.packets_held() {
             let party = clients.party_of(conn);
@@ -499,17 +558,14 @@ impl Broker {
             else {
                 continue;
             };
-            match excess.iter_mut().find(|(known, _)| *known == party) {
-                Some((_, sum)) => *sum += more,
-                None => excess.push((party, more)),
-            }
+            *excess.entry(party).or_default() += more;
             let partial = clients.conns[conn.index()].partial.as_ref();
             let ticks = partial.map_or(0, |partial| now.saturating_sub(partial.since));
             above.push((bytes * u64::from(1 + ticks), party, bytes, conn));
         }
         above.sort_unstable_by_key(|&(cost, ..)| std::cmp::Reverse(cost));
         for (_, party, bytes, conn) in above {
-            let Some((_, due)) = excess.iter_mut().find(|(known, _)| *known == party) else {
+            let Some(due) = excess.get_mut(&party) else {
                 continue;
             };
             if *due > 0 {

@@ -201,12 +201,17 @@ pub const SHARES_PARTIES_MAX: usize = 128;
 pub const SHARES_RESERVE_DIVISOR: u64 = 8;
 /// Those who hold most give way until this part more is free than that, so that it is not done for each message anew.
 pub const SHARES_MARGIN_DIVISOR: u64 = 32;
-/// While it stays short it is looked who holds how much once for so many messages or packets that find no room, and for one
-/// for each so many holders: then a look at one of them costs as much as a message to a queue.
+/// While it stays short it is looked who holds how much when so many messages or packets have found no room, or one for each so
+/// many holders if that is more: then looks at so many of them cost as much as a message to a queue.
 pub const SHARES_LOOK_MIN: usize = 64;
 /// See above.
 pub const SHARES_LOOK_HOLDERS: usize = 8;
-/// Sessions that are named in the log each time that some lose messages because they hold most.
+/// Or when as many bytes have found none as those messages are with so many each, but no fewer than were made free, and no more
+/// than are kept in reserve.
+pub const SHARES_LOOK_BYTES: u64 = 1 << 10;
+/// Holders that are looked at in the time of one delivery.
+pub const SHARES_HOLDERS_PER_DELIVERY: u64 = 4;
+/// Sessions a second that are named in the log, of each shard, when some lose messages because they hold most.
 pub const SHARES_LINES: u32 = 8;
 /// Connections of which CONNECT has not come whole have this part of the account of packets, over all shards.
 pub const PACKETS_BEGINNERS_DIVISOR: u64 = 8;

@@ -199,6 +199,71 @@ fn a_session_within_its_share_loses_nothing_to_those_who_fill_the_account() {
     }
 }
 
+/// They are many times more than are named.
+#[test]
+fn lines_about_those_who_give_way_are_bounded_by_the_second() {
+    let mut cluster = Cluster::new(1, 8 * MIB);
+    cluster.attack("10.0.0.1", "10.0.0.9");
+    let says = |line: &&String| line.contains("holds more than its share");
+    let said = cluster.log.iter().filter(says).count();
+    assert_eq!(said, limits::SHARES_LINES as usize);
+    cluster.now_ms += 1000;
+    cluster.brokers[0].settle(cluster.now_ms);
+    cluster.settle();
+    let says = |line: &&String| line.contains("more times for that reason");
+    assert_eq!(cluster.log.iter().filter(says).count(), 1);
+}
+
+/// Who gave way once does not when it holds more than it was left then, but less than its share.
+#[test]
+fn what_was_found_out_holds_while_the_account_is_short() {
+    let mut cluster = Cluster::new(1, 8 * MIB);
+    cluster.attack("10.0.0.1", "10.0.0.9");
+    for index in 0..12 {
+        cluster.fetch(&format!("stranger{index}"), "10.0.0.9");
+        cluster.now_ms += limits::PRESSURE_LOOK_MS;
+        cluster.brokers[0].settle(cluster.now_ms);
+    }
+    cluster.away("honest", "10.0.0.9");
+    cluster.away("big", "10.0.0.2");
+    let publisher = cluster.connect("publisher2", "10.0.0.1");
+    for number in 0..200 {
+        cluster.send(publisher, &publish("honest", 1, false, &[number; 10_000]));
+    }
+    cluster.output(publisher);
+    let before = cluster.refused();
+    while cluster.refused() == before {
+        cluster.send(publisher, &publish("big", 1, false, &[9; 10_000]));
+        cluster.send(publisher, &publish("honest", 1, false, &[200; 10]));
+        cluster.output(publisher);
+    }
+    let came = cluster.fetch("honest", "10.0.0.9");
+    assert!(
+        came.len() > 200 && came[..200].iter().copied().eq(0..200),
+        "{}",
+        came.len()
+    );
+}
+
+/// Who was there does not cost memory when it has gone.
+#[test]
+fn whose_sessions_were_is_forgotten() {
+    let mut cluster = Cluster::new(1, 8 * MIB);
+    let before = cluster.brokers[0].clients.shares.memory();
+    let all: Vec<At> = (0..100)
+        .map(|index| cluster.connect(&format!("c{index}"), "10.0.0.1"))
+        .collect();
+    assert!(cluster.brokers[0].clients.shares.memory() > before);
+    for at in all {
+        let session = cluster.brokers[0].clients.session_of(at.1).unwrap();
+        cluster.leave(at);
+        cluster.brokers[0].end_session(cluster.now_ms, session);
+        cluster.settle();
+    }
+    cluster.brokers[0].trim();
+    assert_eq!(cluster.brokers[0].clients.shares.memory(), before);
+}
+
 /// What those who gave way still have are their newest, in their order.
 #[test]
 fn who_holds_most_gives_its_oldest() {
