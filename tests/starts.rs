@@ -129,7 +129,7 @@ fn a_user_that_does_not_exist_is_named() {
     let file = folder.write("conf", &text);
     for more in [&[][..], &["--test-config"]] {
         let done = firehose(&[&["serve", "-c", file.to_str().unwrap()], more].concat());
-        assert_eq!(done.code, Some(3), "{}", done.stderr);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
         let text = "root cannot be given up: there is no user no-such-user";
         assert!(done.stderr.contains(text), "{}", done.stderr);
     }

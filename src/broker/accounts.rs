@@ -6,8 +6,9 @@
 use super::asking::can_be_told;
 use super::clients::Clients;
 use super::counters::Counters;
+use super::on_subscribe::is_plain;
 use super::{Broker, owner_of_topic};
-use crate::budget::{Account, Lease, Rung};
+use crate::budget::{Account, Lease, Party, Rung};
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -163,10 +164,16 @@ impl Broker {
             && self.retained_room(topic, cost).is_none()
     }
 
-    /// Whether memory is too short for a new filter.
-    pub(super) fn is_short_for_filter(&self, filter: &str) -> bool {
+    /// Whether memory is too short for a new filter of a session. What is left at the end is for plain filters of those who have
+    /// few, and the last of it for users who have proved their name: strangers, however many, leave that.
+    pub(super) fn is_short_for_filter(&mut self, session: SessionId, filter: &str) -> bool {
+        let (own, shared) = self.subscriptions_of(session);
+        let is_modest = is_plain(filter) && own + shared < limits::MATCH_RESERVE_SUBSCRIPTIONS;
+        let is_user = matches!(self.clients.shares.party(session), Party::User(_));
         let lease = &self.clients.lease;
-        let bytes = 2 * filter.len() as u64 + limits::SUBSCRIPTION_BYTES;
+        let part = lease.pool().limit(Account::Subscriptions) / limits::SUBSCRIPTIONS_PART_DIVISOR;
+        let left = part * (u64::from(!is_modest) + u64::from(!is_user));
+        let bytes = 2 * filter.len() as u64 + limits::SUBSCRIPTION_BYTES + left;
         lease.rung() >= Rung::Refuse || !lease.has_room(Account::Subscriptions, bytes)
     }
 }

@@ -5,7 +5,7 @@
 //! reaches subscribers on all shards.
 
 use super::Broker;
-use super::clients::Stage;
+use super::clients::{Conn, Stage};
 use super::effect::{CloseHow, MeshMessage};
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
@@ -50,11 +50,13 @@ impl Broker {
 
     /// A goodbye among what is kept of those who are held counts: no will follows it.
     fn say_last_words(&mut self, now_ms: u64) {
-        for index in 0..self.clients.conns.len() {
-            let conn = ConnId(index as u32);
-            if self.is_held(conn) {
-                self.drop_held(now_ms, conn);
-            }
+        // A table that has fallen has holes: only numbers that are there are asked about.
+        let is_held = |conn: &Conn| conn.reading.is_held() && conn.stage == Stage::Established;
+        let conns = self.clients.conns.indexed();
+        let held = conns.filter(|(_, conn)| is_held(conn));
+        let held: Vec<_> = held.map(|(index, _)| ConnId(index as u32)).collect();
+        for conn in held {
+            self.drop_held(now_ms, conn);
         }
     }
 

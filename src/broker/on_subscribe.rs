@@ -198,7 +198,8 @@ impl Broker {
         let reason = ReasonCode::QUOTA_EXCEEDED;
         let is_too_many = self.is_one_too_many(session, conn, filter)
             || self.leads_too_far(now_ms, session, conn, filter);
-        let is_short = self.is_short_for_filter(filter) && !self.has_filter(session, conn, filter);
+        let is_short =
+            self.is_short_for_filter(session, filter) && !self.has_filter(session, conn, filter);
         self.clients.counters.subscriptions_short += u64::from(is_short);
         (is_too_many || is_short).then(|| {
             self.note_refused_subscription(now_ms, conn, filter, reason);
@@ -458,7 +459,7 @@ fn as_bridge(options: SubscribeOptions, filter: &str) -> SubscribeOptions {
 
 /// Whether a filter hardly makes it more what a topic can lead to, whatever others there are: without a wildcard, with `#` at its
 /// end only, or with one `+` as well where it has not many levels.
-fn is_plain(filter: &str) -> bool {
+pub(super) fn is_plain(filter: &str) -> bool {
     let wildcards = filter.split('/').filter(|&level| level == "+").count();
     let levels = filter.split('/').count();
     wildcards == 0 || (wildcards == 1 && levels <= limits::MATCH_PLAIN_LEVELS)

@@ -115,5 +115,8 @@ fn forbidden(misdeed: &Misdeed) -> Option<&Path> {
 }
 
 fn stays(misdeed: &Misdeed) -> String {
-    format!("{misdeed}; what was read before stays in force")
+    format!(
+        "{misdeed}; what was read before stays in force, until the file belongs to the user that the broker has become (chown) \
+         and it is reloaded"
+    )
 }

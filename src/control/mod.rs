@@ -226,12 +226,18 @@ async fn handle_signals(
 fn tell_of_reload(log: &Log, result: Result<Vec<String>, String>) -> String {
     match result {
         Ok(lines) => {
+            let kept = lines.iter().any(|line| line.contains("stays in force"));
             for line in lines {
                 log.write(LogKind::Warning, line);
             }
-            let text = "SIGHUP: the configuration has been read again and holds.";
-            log.write(LogKind::Information, text.into());
-            "running; the configuration was read again".into()
+            let but = if kept {
+                ", but for what could not be read and stays as it was"
+            } else {
+                ""
+            };
+            let text = format!("SIGHUP: the configuration has been read again and holds{but}.");
+            log.write(LogKind::Information, text);
+            format!("running; the configuration was read again{but}")
         }
         Err(error) => {
             let text = format!("SIGHUP: the configuration stays as it was: {error}");

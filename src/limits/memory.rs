@@ -196,6 +196,9 @@ pub const RUNG_LINES_PER_MINUTE: u32 = 30;
 
 /// Parties that a shard names of each kind when it tells what it holds of an account that is short: those who hold most.
 pub const SHARES_PARTIES_MAX: usize = 128;
+/// The account of subscriptions divided by this is left to plain filters of clients with few, and as much again to users who have
+/// proved their name.
+pub const SUBSCRIPTIONS_PART_DIVISOR: u64 = 8;
 /// An account is short when less than this part of it is free: what is left is for those who hold less than their share,
 /// until the others have given way.
 pub const SHARES_RESERVE_DIVISOR: u64 = 8;

@@ -123,7 +123,14 @@ impl Budget {
 
     /// The limit and where it comes from, in a line.
     pub fn headline(&self) -> String {
-        format!("Memory: {}, {}.", size_text(self.plan.total), self.origin)
+        let total = size_text(self.plan.total);
+        match self.raised_from {
+            Some(asked) => format!(
+                "Memory: {total}, the least: memory_limit is {}.",
+                size_text(asked)
+            ),
+            None => format!("Memory: {total}, {}.", self.origin),
+        }
     }
 
     /// A line for each account.

@@ -65,6 +65,7 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ServeError::Failed { .. } | ServeError::Lost(_) => super::EXIT_FAILED,
+            ServeError::NoUser(_) => super::EXIT_CONFIGURATION,
             _ => super::EXIT_MACHINE,
         }
     }

@@ -39,6 +39,9 @@ use start::{Created, Opened, Purpose};
 /// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
 pub const EXIT_MACHINE: u8 = 3;
 
+/// The exit code of a configuration that is wrong.
+pub const EXIT_CONFIGURATION: u8 = 2;
+
 /// The exit code of a broker that failed while it ran: a service manager should start it anew.
 pub const EXIT_FAILED: u8 = 1;
 
@@ -63,6 +66,8 @@ pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Vec<String>, Se
     let (log, _lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(config, &mut opened, &log)?;
     created.threads.join()?;
+    let memory = opened.budget.warnings(config, opened.given.as_ref());
+    opened.warnings.extend(memory);
     Ok(opened.warnings)
 }
 

@@ -406,3 +406,26 @@ fn branching_filters_of_strangers_leave_room_to_others() {
     let reach = world.broker.routing.subscriptions.reach();
     assert!(reach <= 2 * limits::MATCH_NODES_MAX + 1000, "{reach}");
 }
+
+/// Many have left, and the table of connections has a hole in front of those who stay.
+#[test]
+fn a_drain_passes_over_connections_that_there_are_not() {
+    let mut broker = Broker::new(Arc::new(Settings::default()), ShardId(0), 1, 7);
+    let peer = Peer {
+        address: "127.0.0.1:40000".parse().unwrap(),
+        listener: 0,
+    };
+    let conns: Vec<ConnId> = (0..100).map(|_| broker.on_accept(1000, peer)).collect();
+    for &conn in &conns[..90] {
+        broker.on_eof(1000, conn, CloseCause::Eof);
+        while broker.next_effect().is_some() {}
+        broker.on_closed(1000, conn);
+    }
+    broker.trim();
+    broker.on_drain(2000);
+    while broker.next_effect().is_some() {}
+    for &conn in &conns[90..] {
+        broker.on_closed(2000, conn);
+    }
+    assert!(broker.is_drained());
+}
