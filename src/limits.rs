@@ -186,6 +186,9 @@ pub const TLS_CONNECTION_BYTES: u64 = 10 << 10;
 /// Certificates of CAs between a peer's and one that is trusted, at most: as many as webpki follows.
 pub const CERTIFICATE_PATH_MAX: usize = 6;
 
+/// Extensions of a certificate; a dozen is much. They are compared with each other before anybody has vouched for it.
+pub const CERTIFICATE_EXTENSIONS_MAX: usize = 64;
+
 /// Certificates that a peer sends beside its own, of which more are not looked at.
 pub const CERTIFICATES_SENT_MAX: usize = 16;
 

@@ -80,6 +80,11 @@ fn the_table_is_in_the_log_and_in_sys() {
             "sys_interval 1",
         ],
     );
+    // The writer of the log is a moment behind the ready line.
+    let started = Instant::now();
+    while table(&server.log()).len() < ACCOUNTS.len() && started.elapsed() < PATIENCE {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let log = server.log();
     assert!(log.contains("Memory: 96.0 MiB, by memory_limit"), "{log}");
     let table = table(&log);

@@ -4,7 +4,7 @@
 //! Of one address at most some lines are written in a while; how many were left out is said with the address when it is
 //! over. So whoever tries passwords fills no disk and hides nobody else's line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -39,6 +39,17 @@ pub struct Refusals {
     ends_ms: u64,
 }
 
+/// What is told apart: an IPv6 host has 64 bits to itself, and could fill the table with them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() && !address.is_unspecified() => {
+            let network = address.to_bits() >> 64 << 64;
+            Ipv6Addr::from_bits(network).into()
+        }
+        address => address,
+    }
+}
+
 impl Default for Refusals {
     fn default() -> Self {
         Refusals {
@@ -52,6 +63,7 @@ impl Default for Refusals {
 impl Refusals {
     /// Whether one more line about an address is written; it is counted if not.
     fn admit(&mut self, now_ms: u64, address: IpAddr) -> bool {
+        let address = network(address);
         if self.sources.is_empty() {
             self.ends_ms = now_ms + limits::REFUSALS_MS;
         }
@@ -80,6 +92,7 @@ impl Refusals {
         let left_out = |(address, told): (IpAddr, Told)| {
             let whose = match address.is_unspecified() {
                 true => "local sockets".into(),
+                false if address.is_ipv6() && !address.is_loopback() => format!("{address}/64"),
                 false => address.to_string(),
             };
             let unsaid = told.unsaid;

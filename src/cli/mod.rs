@@ -85,7 +85,7 @@ fn test_config(config: &Config, effective: &Effective, path: Option<&Path>) -> E
         }
         Err(error) => {
             eprintln!("firehose: {error}");
-            ExitCode::from(server::EXIT_MACHINE)
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -9,6 +9,7 @@ mod log;
 pub mod memory;
 pub mod notify;
 mod pid_file;
+mod place;
 mod reports;
 mod signals;
 mod slowest;

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::place;
+
 /// A pid file, or none. Removed when dropped, if it was written or is new.
 pub struct PidFile(Option<Open>);
 
@@ -22,12 +24,8 @@ impl PidFile {
         let Some(path) = path else {
             return Ok(PidFile(None));
         };
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let is_new = !path.exists();
-        let mut options = File::options();
-        options.create(true).truncate(false).write(true);
-        let file = options.open(path).map_err(named)?;
+        let is_new = !place::is_taken(path);
+        let file = place::open(path, File::options().write(true))?;
         Ok(PidFile(Some(Open {
             file,
             path: path.into(),

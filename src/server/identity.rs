@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
@@ -56,8 +56,9 @@ impl Identity {
     /// Gives a file that was made as root to whom the broker becomes, so that it can be opened anew and removed.
     pub fn give(&self, path: &Path) {
         if let Identity::Becoming(user) = self {
-            // Where it cannot be given, it stays root's, and what needs it later says so.
-            let _ = chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+            // Where it cannot be given, it stays root's, and what needs it later says so. A link is given itself, not what it
+            // leads to.
+            let _ = lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
         }
     }
 

@@ -19,6 +19,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use crate::broker::{LogKind, LogMask};
 use crate::config::{Log as Configured, LogDestination};
+use crate::control::place;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, Metric, ShardHandle, Shared};
@@ -84,7 +85,7 @@ impl LogWriter {
         };
         for destination in &configured.destinations {
             if let LogDestination::File(path) = destination
-                && !path.exists()
+                && !place::is_taken(path)
             {
                 writer.made.push(path.clone());
             }

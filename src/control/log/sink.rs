@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::control::place;
+
 /// A file, a pipe or a terminal, and what it has not taken yet.
 pub struct Sink<W: Write = File> {
     out: W,
@@ -22,11 +24,7 @@ impl Sink {
     /// # Errors
     /// The file can be neither opened nor created; the error names it.
     pub fn open(path: &Path) -> io::Result<Sink> {
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut options = File::options();
-        options.create(true).append(true);
-        let mut sink = Sink::new(options.open(path).map_err(named)?);
+        let mut sink = Sink::new(place::open(path, File::options().append(true))?);
         if ends_within_a_line(path) {
             sink.rest.push(b'\n');
         }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use ppp::{HeaderResult, v1, v2};
 
 use crate::limits::{PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX};
+use crate::mqtt;
 
 /// What both versions begin with (version 2: `\r\n\r\n\0\r\nQUIT\n`).
 const STARTS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
@@ -83,7 +84,8 @@ impl Rules {
         let name = tls
             .filter(|_| self.is_named)
             .and_then(|tls| tls.name.clone());
-        Ok(name.filter(|name| !name.is_empty() && !name.contains('\0')))
+        // What no packet could bring is no name here either.
+        Ok(name.filter(|name| !name.is_empty() && mqtt::is_text(name)))
     }
 }
 

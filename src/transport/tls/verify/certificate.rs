@@ -12,6 +12,8 @@ use x509_parser::extensions::{
 };
 use x509_parser::prelude::{GeneralName, X509Certificate, X509Version};
 
+use crate::limits;
+
 /// The algorithms that signatures are checked with.
 pub(in crate::transport::tls) type Algorithms =
     &'static [&'static dyn SignatureVerificationAlgorithm];
@@ -296,12 +298,15 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// Whether an extension is there twice, which RFC 5280, 4.2 forbids.
+/// Whether an extension is there twice, which RFC 5280, 4.2 forbids, or there are more than anybody needs: nobody has vouched for
+/// the certificate yet.
 fn has_twice(certificate: &X509Certificate<'_>) -> bool {
     let all = certificate.extensions();
-    all.iter()
-        .enumerate()
-        .any(|(index, one)| all[..index].iter().any(|other| other.oid == one.oid))
+    all.len() > limits::CERTIFICATE_EXTENSIONS_MAX
+        || all
+            .iter()
+            .enumerate()
+            .any(|(index, one)| all[..index].iter().any(|other| other.oid == one.oid))
 }
 
 /// Whether a certificate in DER names a version, as all but those of version 1 do. Looks at a few bytes only.

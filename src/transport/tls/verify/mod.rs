@@ -61,7 +61,7 @@ impl Roots {
         for certificate in certificates {
             let certificate = certificate.clone().into_owned();
             // What only webpki can read is for webpki only.
-            let is_authority = trust.add(&certificate).unwrap_or(true);
+            let is_authority = trust.add(&certificate).unwrap_or(false);
             all.add(certificate.clone())
                 .map_err(|error| error.to_string())?;
             // webpki takes all of them for CAs.

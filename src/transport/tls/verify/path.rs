@@ -138,9 +138,9 @@ impl Trust {
 }
 
 /// Whether what a configured certificate has signed is trusted. One of version 1 cannot say whether it is an
-/// authority's: that it is configured says it.
+/// authority's: that it is configured and has signed itself says it. A server's own, in one file with its CA, has not.
 fn may_anchor(certificate: &Certificate<'_>) -> bool {
-    certificate.is_v1() || certificate.is_authority()
+    (certificate.is_v1() && certificate.is_self_issued()) || certificate.is_authority()
 }
 
 /// A depth-first search, as long as signatures may be checked.
@@ -219,6 +219,7 @@ impl<'a> Search<'a> {
         if !may_anchor(&anchor) {
             return Err(refused("what has signed it is no CA"));
         }
+        anchor.check_extensions()?;
         check_length(path, &anchor)?;
         self.check_signature(path, &anchor)?;
         self.check_names(path, &anchor)?;

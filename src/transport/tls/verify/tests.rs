@@ -199,7 +199,7 @@ fn version_1_is_accepted_of_those_at_the_end_and_of_configured_cas() {
     is(&[&ca_v3], &between.v1("client"), &[], "is not from a CA");
     let below = between_v1.v1("client");
     is(&[&ca_v3], &below, &[&between_v1], "CA of X.509 version 1");
-    is(&[&ca_v3, &between_v1], &below, &[], "good");
+    is(&[&ca_v3, &between_v1], &below, &[], "no CA");
     let below = between_v1.sign("client", |_| {});
     Case::new(&[&ca_v3], &below.der, &[&between_v1])
         .own()

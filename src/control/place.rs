@@ -1,0 +1,98 @@
+//! Files that the broker writes to, opened while it may still be root, in folders that may belong to somebody else. Whoever
+//! owns a folder may put a link there: root neither makes nor opens what it leads to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Opens a file by options that say how it is written to, and makes it if it is not there. Links are followed by an ordinary user,
+/// and in folders that nobody but root can write to.
+///
+/// # Errors
+/// The file can be neither opened nor made; the error names it.
+pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if follows_links(path) {
+        return options.clone().create(true).open(path).map_err(named);
+    }
+    // Neither of the two follows a link, whatever is put there between them.
+    let made = options.clone().create_new(true).open(path);
+    let opened = match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let options = options.clone().custom_flags(libc::O_NOFOLLOW).to_owned();
+            options.open(path)
+        }
+        other => other,
+    };
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "{}: it is a link in a folder that is not root's alone, which root does not follow",
+                path.display()
+            ),
+        ),
+        _ => named(error),
+    })
+}
+
+/// Whether there is something at a path, be it a link that leads nowhere.
+pub fn is_taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+fn follows_links(path: &Path) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Others may write to a sticky folder, but not replace what is there; they may put something where nothing is.
+    folder
+        .metadata()
+        .is_ok_and(|folder| folder.uid() == 0 && folder.mode() & 0o022 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn root_follows_no_link_of_somebody_else() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = std::env::temp_dir().join(format!("firehose-place-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let (theirs, target) = (folder.join("theirs"), folder.join("target"));
+        std::fs::create_dir(&theirs).unwrap();
+        chown(&theirs, Some(65534), Some(65534)).unwrap();
+        let mut options = File::options();
+        options.append(true);
+        // One that leads nowhere, and one that leads to something.
+        let link = theirs.join("log");
+        symlink(&target, &link).unwrap();
+        for _ in 0..2 {
+            let error = open(&link, &options).unwrap_err();
+            assert!(error.to_string().contains("does not follow"), "{error}");
+            assert!(is_taken(&link));
+            std::fs::write(&target, "").unwrap();
+        }
+        // What is no link is made and opened there, and root's own links are followed.
+        for _ in 0..2 {
+            open(&theirs.join("new"), &options).unwrap();
+        }
+        let own = folder.join("own");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(&target, own.join("log")).unwrap();
+        open(&own.join("log"), &options).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
