@@ -67,7 +67,8 @@ impl Broker {
                 self.shut(now_ms, conn, CloseHow::Now);
             }
         }
-        if !self.clients.passed_over.is_empty() {
+        // Whom a message is offered to next may pass it over as well; it goes around once.
+        while !self.clients.passed_over.is_empty() {
             for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
                 self.return_shared(now_ms, origin, session, message, true);
             }
