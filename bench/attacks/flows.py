@@ -52,7 +52,7 @@ class Client:
         self.ready, self.begun = False, time.monotonic()
         self.flows.watch(self)
         expiry = EXPIRY_S if self.version == mqtt.V5 else None
-        self.send(mqtt.connect(self.name, self.version, clean=False, keepalive=60, expiry=expiry))
+        self.send(mqtt.connect(self.name, self.version, clean=False, keepalive=60, expiry=expiry, login=self.flows.login))
 
     def send(self, data):
         if not self.link:
@@ -212,7 +212,7 @@ class Flows:
 
     def __init__(self, worker, pipe, number, doors, pid):
         self.pipe, self.ports, self.authority, self.pid = pipe, doors.ports, doors.context(), pid
-        self.reloads = doors.path, doors.texts
+        self.reloads, self.login = (doors.path, doors.texts), doors.login
         self.chance = random.Random(worker.seed + 31)
         self.poll, self.by_fd = select.epoll(), {}
         names = ("published", "acknowledged", "delivered", "repeated", "refused", "told_refused", "disturbed", "reloads",

@@ -38,9 +38,10 @@ def packet(first, body):
     return bytes([first]) + varint(len(body)) + body
 
 
-def connect(client, version=V3, clean=True, keepalive=0, expiry=None, receive_maximum=None):
-    """CONNECT; `expiry` of the session in seconds and `receive_maximum` are MQTT 5 only."""
-    body = text("MQTT") + bytes([version, 2 if clean else 0]) + struct.pack(">H", keepalive)
+def connect(client, version=V3, clean=True, keepalive=0, expiry=None, receive_maximum=None, login=None):
+    """CONNECT; `expiry` of the session in seconds and `receive_maximum` are MQTT 5 only. `login`: user name and password."""
+    flags = (2 if clean else 0) | (0xC0 if login else 0)
+    body = text("MQTT") + bytes([version, flags]) + struct.pack(">H", keepalive)
     if version == V5:
         properties = b""
         if expiry is not None:
@@ -48,7 +49,7 @@ def connect(client, version=V3, clean=True, keepalive=0, expiry=None, receive_ma
         if receive_maximum is not None:
             properties += b"\x21" + struct.pack(">H", receive_maximum)
         body += varint(len(properties)) + properties
-    return packet(0x10, body + text(client))
+    return packet(0x10, body + text(client) + b"".join(text(one) for one in login or ()))
 
 
 def subscribe(packet_id, filters, qos=0, version=V3):

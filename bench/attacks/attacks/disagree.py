@@ -81,7 +81,7 @@ def run(context):
     topics = context.number(TOPICS)
     watching = context.spawn(watch, SUBSCRIBERS, seconds=context.seconds)
     context.sleep(1)
-    published = context.spawn(retain, topics, seconds=context.seconds - 5).result(context.seconds + SETTLE_S)
+    published = context.spawn(retain, topics, seconds=max(2, context.seconds - 5)).result(context.seconds + SETTLE_S)
     watching.stop()
     seen = watching.result(4 * SETTLE_S)
     return {"topics": topics, "published": published, "seen": seen}
