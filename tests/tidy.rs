@@ -1,12 +1,15 @@
 //! The rules of the house, checked on the source tree: headers, sizes, layers, `unsafe`, panics, and what the sans-io
 //! half may not touch. Every breach is named at once, with its file and line.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/source.rs"]
 mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use circles::Modules;
 use source::Source;
 
 /// Lines from which on a file is named as long, and from which on it is too long.
@@ -42,6 +45,20 @@ const UNSAFE_FOLDERS: [(&str, &str); 6] = [
         "uring",
         "rings, buffers and descriptors are shared with the kernel",
     ),
+];
+
+/// Folders between whose files imports go in no circle.
+const WITHOUT_CIRCLES: &[&str] = &[
+    "access",
+    "budget",
+    "cli/bench",
+    "cli/passwd",
+    "load/host",
+    "load/report/html",
+    "load/stress",
+    "load/verdict",
+    "mesh",
+    "uring",
 ];
 
 /// Lines above an `unsafe` in which its `SAFETY:` may start.
@@ -103,6 +120,46 @@ fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
     files.sort();
 }
 
+/// All files, and the modules that are nothing but tests.
+fn tree() -> (Vec<Source>, Vec<String>) {
+    let folder = main_folder();
+    let mut files = Vec::new();
+    rust_files(&folder, &mut files);
+    let read = |path: &PathBuf| Source::read(&folder, path);
+    let sources: Vec<Source> = files.iter().map(read).collect();
+    let test_only = source::test_modules(&sources);
+    (sources, test_only)
+}
+
+/// Between the files of a folder imports go in no circle; who breaks one sees the way around it.
+#[test]
+fn imports_go_in_no_circle() {
+    let (sources, test_only) = tree();
+    let is_test = |source: &Source| test_only.iter().any(|module| source.is_in(module));
+    let modules = Modules::of(&sources, is_test);
+    let mut told = Vec::new();
+    for folder in WITHOUT_CIRCLES {
+        assert!(
+            !modules.imports(folder).is_empty(),
+            "{folder}: nothing is imported there; does it exist?"
+        );
+        for circle in modules.circles(folder) {
+            let steps = circle.iter();
+            let steps = steps.map(|i| format!("  src/{} imports {} ({})", i.from, i.to, i.path));
+            told.push(format!(
+                "{folder}:\n{}",
+                steps.collect::<Vec<_>>().join("\n")
+            ));
+        }
+    }
+    assert!(
+        told.is_empty(),
+        "{} circles of imports in\n{}",
+        told.len(),
+        told.join("\n")
+    );
+}
+
 #[test]
 fn the_tree_is_tidy() {
     let folder = main_folder();
@@ -111,13 +168,7 @@ fn the_tree_is_tidy() {
         layers.iter().any(|layer| layer == SANS_IO_TOP),
         "{layers:?}"
     );
-    let mut files = Vec::new();
-    rust_files(&folder, &mut files);
-    let sources: Vec<Source> = files
-        .iter()
-        .map(|path| Source::read(&folder, path))
-        .collect();
-    let test_only = source::test_modules(&sources);
+    let (sources, test_only) = tree();
 
     let mut breaches = Vec::new();
     for source in &sources {

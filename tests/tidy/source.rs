@@ -55,6 +55,15 @@ impl Source {
         self.tests.get(line).copied().unwrap_or(false)
     }
 
+    /// The code with the lines of tests left empty.
+    pub fn code_without_tests(&self) -> String {
+        let lines = self.code.lines().enumerate();
+        lines
+            .map(|(number, line)| if self.is_test_line(number) { "" } else { line })
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
     /// Whether a line, or one of the `distance` lines above it, says one of `words`.
     pub fn says_above(&self, line: usize, distance: usize, words: &[&str]) -> bool {
         let lines = self.lines();
