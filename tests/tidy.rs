@@ -3,6 +3,8 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/papers.rs"]
+mod papers;
 #[path = "tidy/source.rs"]
 mod source;
 
