@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::access::Passwords;
+use crate::budget::{Account, Cut, Holdings};
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::routing::{Cursor, Member};
 
 use super::settings::LogKind;
-use super::shares::ShareMessage;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,4 +341,30 @@ pub enum Standing {
     Away,
     /// It takes the message.
     Ready,
+}
+
+/// What shards tell one another of an account that is short.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ShareMessage {
+    /// What do you hold? The number is to be given back.
+    Ask { account: Account, round: u32 },
+    /// The answer.
+    Holdings {
+        account: Account,
+        round: u32,
+        holdings: Box<Holdings>,
+    },
+    /// These give way.
+    Cut { account: Account, cut: Box<Cut> },
+}
+
+impl ShareMessage {
+    /// Bytes of memory beside itself.
+    pub fn memory(&self) -> usize {
+        match self {
+            ShareMessage::Ask { .. } => 0,
+            ShareMessage::Holdings { holdings, .. } => holdings.memory(),
+            ShareMessage::Cut { cut, .. } => cut.memory(),
+        }
+    }
 }

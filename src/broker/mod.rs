@@ -37,6 +37,7 @@ mod on_verified;
 mod ordered;
 mod outgoing;
 mod partial;
+mod party;
 mod passed_over;
 mod pressure;
 mod quotas;
@@ -57,7 +58,6 @@ mod turned_away;
 pub use counters::Counters;
 pub use effect::*;
 pub use settings::*;
-pub use shares::ShareMessage;
 pub use slow::Lag;
 
 use std::collections::VecDeque;

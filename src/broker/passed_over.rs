@@ -171,6 +171,6 @@ impl Clients {
         let bytes = message.payload.len() as u64;
         let bounds = self.bounds(None);
         let is_full = flow.is_some_and(|flow| flow.is_full(bytes, &bounds));
-        !is_full && self.has_backlog_room(message)
+        !is_full && self.has_backlog_room(session, message)
     }
 }

@@ -1,23 +1,23 @@
 //! An account is short: who holds most above a fair share of it gives way, on whatever shard (`budget::Holdings`).
 //!
 //! The shard that finds no room asks the others what they hold, adds it up, and tells all of them who comes down to what. A
-//! session gives its oldest messages, a connection with a packet that is not whole is closed. Until they have, what holds less
-//! than its share goes beyond the account, by no more than is kept in reserve.
+//! session gives its oldest messages, a connection with a packet that is not whole is closed.
 //!
-//! Invariants: nothing here happens while there is room; who gives way is decided by one shard that knows of all, so that no
-//! shard takes from its own what another one has more of.
-
-use std::hash::BuildHasher;
-use std::net::IpAddr;
+//! An answer takes as long as the longest turn of a shard, and one turn can fill the account. Until the others have given way,
+//! each shard goes by what it sees itself: who holds most here above what the shard may have gives its own oldest for its
+//! newest, and everybody else goes beyond the account.
+//!
+//! Invariants: nothing here happens while there is room; who comes down is decided by one shard that knows of all, so that no
+//! shard takes from its own what another one has more of; what one shard sees decides only who grows.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::Broker;
 use super::clients::{Clients, NONE, Stage};
-use super::effect::MeshMessage;
+use super::effect::{MeshMessage, ShareMessage};
 use super::reach::Reached;
 use super::settings::LogKind;
-use super::{Broker, PLACEMENT_SEED};
 use crate::budget::{Account, Cut, Holdings, Party, Rung};
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId, ShardId};
@@ -28,32 +28,6 @@ use crate::table::Table;
 
 /// Whose a session is of which nothing is known.
 const NOBODY: Party = Party::Address(0);
-
-/// What shards tell one another of an account that is short.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ShareMessage {
-    /// What do you hold? The number is to be given back.
-    Ask { account: Account, round: u32 },
-    /// The answer.
-    Holdings {
-        account: Account,
-        round: u32,
-        holdings: Box<Holdings>,
-    },
-    /// These give way.
-    Cut { account: Account, cut: Box<Cut> },
-}
-
-impl ShareMessage {
-    /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
-        match self {
-            ShareMessage::Ask { .. } => 0,
-            ShareMessage::Holdings { holdings, .. } => holdings.memory(),
-            ShareMessage::Cut { cut, .. } => cut.memory(),
-        }
-    }
-}
 
 /// Finding out who gives way, for one account.
 #[derive(Default)]
@@ -71,6 +45,8 @@ struct Round {
     pause_bytes: u64,
     /// Who gave way last.
     cut: Cut,
+    /// Who would if this shard had its part of the account and no more, as it was looked last.
+    own: Cut,
 }
 
 impl Round {
@@ -86,8 +62,10 @@ impl Round {
     /// The account is not short any more: what was found out is of others than will hold most next time.
     fn forget(&mut self) {
         (self.pause, self.pause_bytes) = (0, 0);
-        if !self.cut.is_empty() {
-            self.cut = Cut::default();
+        for cut in [&mut self.cut, &mut self.own] {
+            if !cut.is_empty() {
+                *cut = Cut::default();
+            }
         }
     }
 }
@@ -113,6 +91,13 @@ pub struct Shares {
 }
 
 impl Shares {
+    fn round_of(&self, account: Account) -> &Round {
+        match account {
+            Account::Packets => &self.packets,
+            _ => &self.backlog,
+        }
+    }
+
     fn round(&mut self, account: Account) -> &mut Round {
         match account {
             Account::Packets => &mut self.packets,
@@ -153,19 +138,6 @@ impl Shares {
     }
 }
 
-/// The party of a user name that has been proved.
-pub fn party_of_user(name: &str) -> Party {
-    Party::User(FixedState::with_seed(PLACEMENT_SEED).hash_one(name))
-}
-
-/// The party of those of whom only the address is known: an IPv6 host has 64 bits to itself.
-pub fn party_of_address(address: IpAddr) -> Party {
-    Party::Address(match address.to_canonical() {
-        IpAddr::V4(address) => address.to_bits().into(),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
-    })
-}
-
 /// Bytes of an account that are left to those who hold less than a share; ever more as memory becomes short.
 fn reserve(clients: &Clients, account: Account) -> u64 {
     let limit = clients.lease.pool().limit(account);
@@ -193,32 +165,31 @@ impl Clients {
             .has_room(account, wanted + reserve(self, account))
     }
 
-    /// Whether so many bytes more are no further beyond an account than those who give way make up for.
-    fn is_bearable(&self, account: Account, wanted: u64) -> bool {
-        let limit = self.lease.pool().limit(account);
-        let beyond = (limit / limits::SHARES_RESERVE_DIVISOR) as i64;
+    /// Whether a holder of a party that has `held` bytes, and so many more, may go on before others have given way: who holds
+    /// less than its share until the account is overdrawn by half, and until it is by the reserve who holds more than that
+    /// only of what this shard sees.
+    fn may_go_beyond(&self, account: Account, party: Party, held: u64, wanted: u64) -> bool {
+        let round = self.shares.round_of(account);
+        let is_above = |cut: &Cut| {
+            let level = cut.level(party);
+            level.is_some_and(|level| held > level.max(limits::BACKLOG_BYTES_MIN))
+        };
+        let divisor = match is_above(&round.cut) || is_above(&round.own) {
+            true => limits::SHARES_RESERVE_DIVISOR,
+            false => limits::SHARES_BEYOND_DIVISOR,
+        };
+        let beyond = (self.lease.pool().limit(account) / divisor) as i64;
         self.lease.balance(account).saturating_add(beyond) >= wanted as i64
     }
 
-    /// Who a session is of, and, if nobody knows more of that one than the address, whether it is connected.
-    fn party_of_session(&self, session: SessionId) -> Party {
-        match self.shares.party(session) {
-            Party::Address(address) if self.conn_of(session).is_none() => Party::Away(address),
-            party => party,
+    /// Whether one more message may wait for a session, and it gives up none for it.
+    pub fn has_backlog_room(&self, session: SessionId, message: &Message) -> bool {
+        let wanted = wanted_by(message);
+        self.is_within(Account::Backlog, wanted) || {
+            let party = self.party_of_session(session);
+            let held = self.weight(session) + wanted;
+            self.may_go_beyond(Account::Backlog, party, held, wanted)
         }
-    }
-
-    /// Who a connection is of.
-    fn party_of(&self, conn: ConnId) -> Party {
-        match self.session_of(conn) {
-            Some(session) => self.shares.party(session),
-            None => party_of_address(self.conns[conn.index()].peer().address.ip()),
-        }
-    }
-
-    /// Whether one more message could wait for some session, if others give way.
-    pub fn has_backlog_room(&self, message: &Message) -> bool {
-        self.is_bearable(Account::Backlog, wanted_by(message))
     }
 
     /// Whether one more message may wait for a session.
@@ -238,15 +209,16 @@ impl Clients {
         }
         let party = self.party_of_session(session);
         let weight = self.weight(session);
-        if let Some(level) = self.shares.backlog.cut.level(party)
-            && weight + wanted > level.max(limits::BACKLOG_BYTES_MIN)
-        {
-            // The others wait for what it holds: it has the new message for its oldest ones.
-            let most = weight.saturating_sub(wanted);
-            self.shorten(session, most);
-            return self.weight(session) <= most;
+        let gives_way = self.shares.backlog.cut.level(party);
+        let gives_way =
+            gives_way.is_some_and(|level| weight + wanted > level.max(limits::BACKLOG_BYTES_MIN));
+        if !gives_way && self.may_go_beyond(Account::Backlog, party, weight + wanted, wanted) {
+            return true;
         }
-        self.is_bearable(Account::Backlog, wanted)
+        // The others wait for what it holds: it has the new message for its oldest ones.
+        let most = weight.saturating_sub(wanted);
+        self.shorten(session, most);
+        self.weight(session) <= most
     }
 
     /// Bytes that are held for a session.
@@ -263,11 +235,33 @@ impl Clients {
         round.wanted = round.wanted.max(wanted);
         round.pause = round.pause.saturating_sub(1);
         round.pause_bytes = round.pause_bytes.saturating_sub(bytes);
-        if (round.pause > 0 && round.pause_bytes > 0) || round.missing > 0 {
+        if round.pause > 0 && round.pause_bytes > 0 {
             return None;
         }
         self.rest(account);
-        self.begin_round(account)
+        let holdings = self.holdings(account);
+        let own = self.own_cut(account, &holdings);
+        let round = self.shares.round(account);
+        round.own = own;
+        if round.missing > 0 {
+            return None;
+        }
+        self.begin_round(account, holdings)
+    }
+
+    /// Who would give way if this shard had its part of the account and no more.
+    fn own_cut(&self, account: Account, holdings: &Holdings) -> Cut {
+        let limit = self.lease.pool().limit(account);
+        let held = u64::try_from(self.lease.held(account)).unwrap_or(0);
+        let most = limit / u64::from(self.shards);
+        if self.shards == 1 || held <= most {
+            return Cut::default();
+        }
+        let connected = limit / limits::SHARES_RESERVE_DIVISOR;
+        holdings.cut(
+            holdings.for_bytes(held - most, held),
+            holdings.for_bytes(connected, held),
+        )
     }
 
     /// How many there are who may hold something of an account.
@@ -285,8 +279,7 @@ impl Clients {
         self.shares.round(account).rest(limit, holders);
     }
 
-    fn begin_round(&mut self, account: Account) -> Option<Cut> {
-        let sum = self.holdings(account);
+    fn begin_round(&mut self, account: Account, sum: Holdings) -> Option<Cut> {
         let missing = self.shards - 1;
         let round = self.shares.round(account);
         (round.sum, round.missing) = (sum, missing);
@@ -310,13 +303,11 @@ impl Clients {
         let round = self.shares.round(account);
         let missing = missing.max(std::mem::take(&mut round.least) as i64);
         let sum = std::mem::take(&mut round.sum);
-        // What many hold is there once.
-        let times = |bytes: u64| {
-            let shared = u128::from(sum.bytes().max(held)) * u128::from(bytes) / u128::from(held);
-            u64::try_from(shared).unwrap_or(u64::MAX)
-        };
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
-        let cut = sum.cut(times(missing.max(0) as u64), times(connected));
+        let cut = sum.cut(
+            sum.for_bytes(missing.max(0) as u64, held),
+            sum.for_bytes(connected, held),
+        );
         round.cut = cut.clone();
         round.wanted = 0;
         cut
@@ -525,7 +516,8 @@ impl Broker {
             return;
         }
         round.least = least;
-        if let Some(cut) = self.clients.begin_round(Account::Backlog) {
+        let holdings = self.clients.holdings(Account::Backlog);
+        if let Some(cut) = self.clients.begin_round(Account::Backlog, holdings) {
             self.clients.cut_backlog(&cut);
         }
     }
@@ -537,7 +529,10 @@ impl Broker {
             self.cut_packets(now_ms, &cut);
         }
         // The others have not given way yet, and there is no more to wait with.
-        if !self.clients.is_bearable(Account::Packets, 0) {
+        let clients = &self.clients;
+        let partial = clients.conns[conn.index()].partial.as_ref();
+        let held = partial.map_or(0, |partial| partial.memory() as u64);
+        if !clients.may_go_beyond(Account::Packets, clients.party_of(conn), held, 0) {
             self.close_for_packet(now_ms, conn);
         }
     }

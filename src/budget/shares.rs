@@ -166,6 +166,14 @@ impl Holdings {
         named.chain(others).fold(0, u64::saturating_add)
     }
 
+    /// So many bytes of an account that holds `held` in all, in what is counted here: what many hold is there once, and is
+    /// counted for each.
+    pub fn for_bytes(&self, bytes: u64, held: u64) -> u64 {
+        let held = held.max(1);
+        let counted = u128::from(self.bytes().max(held)) * u128::from(bytes) / u128::from(held);
+        u64::try_from(counted).unwrap_or(u64::MAX)
+    }
+
     /// Names no more than the greatest, `limits::SHARES_PARTIES_MAX` of each kind; the rest are the others of their kind.
     pub fn shorten(&mut self) {
         for kind in 0..KINDS {

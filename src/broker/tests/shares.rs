@@ -17,6 +17,9 @@ pub(super) struct Cluster {
     now_ms: u64,
     closed: Vec<(usize, ConnId)>,
     log: Vec<String>,
+    /// Shards are in long turns, and do not say what they hold.
+    is_busy: bool,
+    late: Vec<(usize, ShardId, MeshMessage)>,
 }
 
 /// A connection at its shard.
@@ -40,17 +43,27 @@ impl Cluster {
             now_ms: 1000,
             closed: Vec::new(),
             log: Vec::new(),
+            is_busy: false,
+            late: Vec::new(),
         }
     }
 
     /// Effects are carried out until there is none.
     pub fn settle(&mut self) {
         loop {
-            let mut mesh = Vec::new();
+            let mut mesh = match self.is_busy {
+                true => Vec::new(),
+                false => std::mem::take(&mut self.late),
+            };
             for (from, broker) in self.brokers.iter_mut().enumerate() {
                 while let Some(effect) = broker.next_effect() {
                     match effect {
-                        Effect::Mesh { to, message } => mesh.push((from, to, message)),
+                        Effect::Mesh { to, message } => match message {
+                            MeshMessage::Shares(_) if self.is_busy => {
+                                self.late.push((from, to, message));
+                            }
+                            message => mesh.push((from, to, message)),
+                        },
                         Effect::Close { conn, .. } => self.closed.push((from, conn)),
                         Effect::Log { text, .. } => self.log.push(text),
                         _ => {}
@@ -195,6 +208,35 @@ fn a_session_within_its_share_loses_nothing_to_those_who_fill_the_account() {
                 said.iter().all(|line| line.starts_with("stranger")),
                 "{said:?}"
             );
+        }
+    }
+}
+
+/// A turn of a shard may be longer than it takes to fill the account, and nobody knows what it holds before.
+#[test]
+fn a_session_within_its_share_loses_nothing_while_shards_do_not_answer() {
+    for shards in [2, 3] {
+        for stranger in ["10.0.0.9", "10.0.0.1"] {
+            let mut cluster = Cluster::new(shards, 8 * MIB);
+            cluster.is_busy = true;
+            let came = cluster.attack("10.0.0.1", stranger);
+            assert!(
+                came.iter().copied().eq(0..200),
+                "{shards} shards, {stranger}: {} came",
+                came.len()
+            );
+            let most = 8 * MIB + 8 * MIB / limits::SHARES_BEYOND_DIVISOR;
+            assert!(cluster.pool.leased(Account::Backlog) <= most);
+            assert!(cluster.refused() > 0);
+            // And then they come down.
+            cluster.is_busy = false;
+            cluster.settle();
+            cluster.now_ms += limits::PRESSURE_LOOK_MS;
+            for shard in 0..usize::from(shards) {
+                cluster.brokers[shard].settle(cluster.now_ms);
+                cluster.settle();
+            }
+            assert!(cluster.pool.leased(Account::Backlog) <= 8 * MIB);
         }
     }
 }
