@@ -369,6 +369,10 @@ pub const SYS_BATCH: usize = 64;
 /// Milliseconds between two such batches.
 pub const SYS_BATCH_PAUSE_MS: u64 = 2;
 
+/// Milliseconds from the first figures in `$SYS` to the second, which know of the first. The times from one to the next
+/// double, until they are the interval that is configured.
+pub const SYS_FIRST_MS: u64 = 250;
+
 /// Milliseconds between two looks at how many clients are connected, for the maximum in `$SYS`.
 pub const SYS_SAMPLE_MS: u64 = 1000;
 

@@ -128,4 +128,23 @@ fn bridged(path: &std::path::Path, shards: u32) {
     assert_eq!(here.message(), "|last|0|x", "nothing was on its way around");
 }
 
-cases![a_mosquitto_bridges_both_ways,];
+/// Its will's topic has five levels; whoever reads the log knows which option keeps it out.
+fn a_bridge_that_a_bound_on_levels_keeps_out_is_told_with_the_option() {
+    let path = needed("mosquitto");
+    let config = ["sys_interval 0".into(), "max_topic_levels 4".into()];
+    let server = Server::start(&Program::Firehose { shards: 1 }, &config);
+    let _edge = edge_of(&path, &server);
+    let wanted = format!(
+        "topic name invalid: the topic of its will, '{STATE}', has 5 levels, and max_topic_levels allows 4."
+    );
+    let started = Instant::now();
+    while !server.log().contains(&wanted) {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+cases![
+    a_mosquitto_bridges_both_ways,
+    a_bridge_that_a_bound_on_levels_keeps_out_is_told_with_the_option,
+];

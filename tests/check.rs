@@ -58,6 +58,38 @@ fn exit_codes_follow_what_is_found() {
     assert_eq!(code, Some(2), "{text}");
 }
 
+/// Without a configuration the broker listens at two addresses.
+fn each_listener_has_a_row_of_its_own() {
+    let (_, text) = check(&["--shards", "1", "--json"]);
+    let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let rows = findings.as_array().unwrap().iter();
+    let rows = rows.filter(|finding| finding["id"] == "listener");
+    let wanted: Vec<&str> = rows.map(|row| row["wanted"].as_str().unwrap()).collect();
+    assert_eq!(wanted, ["127.0.0.1:1883", "[::1]:1883"], "{text}");
+}
+
+/// The topic of their will has five levels, below the mount point.
+fn a_bound_on_levels_that_keeps_bridges_out_is_told() {
+    let folder = Folder::new("check");
+    for (most, mount_point, wanted) in [(4, "", 5), (5, "", 0), (6, "a/b/", 7), (7, "a/b/", 0)] {
+        let mount_point = match mount_point {
+            "" => String::new(),
+            topic => format!("mount_point {topic}\n"),
+        };
+        let port = free_port();
+        let text = format!("max_topic_levels {most}\nlistener {port} 127.0.0.1\n{mount_point}");
+        let file = folder.write("firehose.conf", &text);
+        let (code, found) = check(&["-c", file.to_str().unwrap(), "--shards", "1"]);
+        assert!(matches!(code, Some(0 | 1)), "{code:?} {found}");
+        let row = found.lines().find(|line| line.contains("max_topic_levels"));
+        let is_right = match wanted {
+            0 => row.is_none(),
+            levels => row.is_some_and(|row| row.contains(&format!("at least {levels} where"))),
+        };
+        assert!(is_right, "{text}{found}");
+    }
+}
+
 fn limits_are_seen() {
     needed("prlimit");
     let folder = Folder::new("check");
@@ -81,4 +113,9 @@ fn limits_are_seen() {
     assert_eq!(code, Some(3), "{text}");
 }
 
-cases![exit_codes_follow_what_is_found, limits_are_seen,];
+cases![
+    exit_codes_follow_what_is_found,
+    each_listener_has_a_row_of_its_own,
+    a_bound_on_levels_that_keeps_bridges_out_is_told,
+    limits_are_seen,
+];

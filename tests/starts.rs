@@ -277,6 +277,114 @@ fn a_test_of_the_configuration_fails_as_the_start_does() {
     }
 }
 
+/// At a start, in its test, in `check`, and at a reload.
+fn two_listeners_in_each_others_way_are_named_by_their_lines() {
+    let folder = Folder::new("starts");
+    let (port, other) = (free_port(), free_port());
+    let text = format!("listener {port} 127.0.0.1\nlistener {other} 127.0.0.1\nlistener {port}\n");
+    let file = folder.write("conf", &text);
+    let file = file.to_str().unwrap();
+    let wanted = format!(
+        "cannot listen on 0.0.0.0:{port} ({file}:3): the listener of {file}:1 has 127.0.0.1:{port}; give one"
+    );
+    for more in [&[][..], &["--test-config"]] {
+        let done = firehose(&[&["serve", "--shards", "1", "-c", file], more].concat());
+        assert!(done.stderr.contains(&wanted), "{}", done.stderr);
+        assert_eq!(done.code, Some(2));
+    }
+    let done = firehose(&["check", "--shards", "1", "-c", file]);
+    assert!(done.stdout.contains(&wanted), "{}", done.stdout);
+    assert_eq!(done.code, Some(3));
+    let twice = format!("listener 0 {0}/s\nlistener 0 {0}/s\n", folder.0.display());
+    let file = folder.write("twice", &twice);
+    let file = file.to_str().unwrap();
+    let done = firehose(&["serve", "--shards", "1", "-c", file, "--test-config"]);
+    let wanted = format!("/s ({file}:2): the listener of {file}:1 has ");
+    assert!(done.stderr.contains(&wanted), "{}", done.stderr);
+
+    let server = start(&[]);
+    let port = server.port;
+    let log = server.reconfigure(&lines(&format!(
+        "listener {other}\nlistener {port} ::1\nlistener {other} ::1\n"
+    )));
+    for words in [
+        " stays as it was: cannot listen on ",
+        "conf:5): the listener of ",
+        "conf:3 has ",
+    ] {
+        assert!(log.contains(words), "{words} {log}");
+    }
+    let log = server.reload_with(&format!("listener {port}\nallow_anonymous true\n"));
+    let wanted = format!("has 127.0.0.1:{port} until this configuration holds");
+    assert!(log.contains(&wanted), "{log}");
+    assert!(connects(&server));
+}
+
+/// `/run/mosquitto` is gone after each start of the machine.
+fn a_folder_that_is_missing_is_named_with_its_cure() {
+    let folder = Folder::new("starts");
+    let port = free_port();
+    let gone = format!("/run/firehose-no-such-{port}");
+    let unit = format!("(RuntimeDirectory=firehose-no-such-{port} in the unit)");
+    let wanted = format!("the folder {gone} does not exist: create it, or have");
+    let listener = format!("listener {port} 127.0.0.1\n");
+    for text in [
+        format!("{listener}pid_file {gone}/pid\n"),
+        format!("{listener}log_dest file {gone}/log\n"),
+        format!("listener 0 {gone}/socket\n"),
+    ] {
+        let file = folder.write("conf", &text);
+        let file = file.to_str().unwrap();
+        let done = firehose(&["serve", "--shards", "1", "-c", file, "--test-config"]);
+        for words in [&wanted, &unit] {
+            assert!(done.stderr.contains(words), "{text}{}", done.stderr);
+        }
+        let found = firehose(&["check", "--shards", "1", "-c", file]).stdout;
+        let is_shown = found.contains(&wanted) || text.starts_with("listener 0");
+        assert!(is_shown, "{found}");
+    }
+}
+
+/// Whoever reads it may stand in another folder.
+fn a_relative_path_is_shown_with_its_folder() {
+    let folder = Folder::new("starts");
+    let listener = format!("listener {} 127.0.0.1\n", free_port());
+    folder.write("bad", "nonsense\n");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        support::run(command.args(arguments).current_dir(&folder.0)).stderr
+    };
+    for (text, path) in [
+        (format!("{listener}acl_file no/acl\n"), "no/acl"),
+        (format!("{listener}acl_file bad\n"), "bad:1"),
+        (format!("{listener}password_file no-users\n"), "no-users"),
+        (format!("{listener}password_file bad\n"), "bad:1"),
+        ("include_dir no/more\n".into(), "no/more"),
+        (
+            format!("{listener}certfile bad\nkeyfile no-key\n"),
+            "no-key",
+        ),
+        (format!("{listener}certfile bad\nkeyfile bad\n"), "bad"),
+        (format!("{listener}pid_file no/pid\n"), "no/pid"),
+        (format!("{listener}log_dest file no/log\n"), "no/log"),
+        ("listener 0 no/socket\n".into(), "no/socket"),
+    ] {
+        folder.write("conf", &text);
+        let said = run(&["serve", "--shards", "1", "-c", "conf", "--test-config"]);
+        let wanted = format!("{}/{path}", folder.0.display());
+        assert!(said.contains(&wanted), "{text}{said}");
+    }
+    for (arguments, path) in [
+        (&["serve", "-c", "no-conf"][..], "no-conf"),
+        (&["passwd", "-b", "no/users", "u", "p"], "no/users"),
+        (&["passwd", "-D", "bad", "u"], "bad"),
+    ] {
+        let wanted = format!("{}/{path}", folder.0.display());
+        let said = run(arguments);
+        assert!(said.contains(&wanted), "{arguments:?} {said}");
+    }
+}
+
 /// Ended when dropped.
 struct Running(std::process::Child);
 
@@ -354,5 +462,8 @@ cases![
     a_limit_below_the_least_is_the_least,
     the_ready_line_names_what_each_listener_speaks,
     a_test_of_the_configuration_fails_as_the_start_does,
+    two_listeners_in_each_others_way_are_named_by_their_lines,
+    a_folder_that_is_missing_is_named_with_its_cure,
+    a_relative_path_is_shown_with_its_folder,
     a_test_of_a_configuration_that_is_in_use_succeeds,
 ];

@@ -113,6 +113,33 @@ fn topics_and_values_are_mosquittos() {
     assert!(ours.contains_key(&format!("{own}outbound_bytes")));
 }
 
+/// Whoever has asked for an update an hour does not wait an hour for the first figures.
+fn what_is_known_at_the_start_is_published_at_the_start() {
+    clients_needed();
+    for shards in [1, 2] {
+        let config = ["allow_anonymous true".into(), "sys_interval 3600".into()];
+        let server = Server::start(&Program::Firehose { shards }, &config);
+        let started = Instant::now();
+        for name in [
+            "retained messages/count",
+            "store/messages/bytes",
+            "messages/stored",
+            "clients/connected",
+            "messages/received",
+            "firehose/memory/account/retained/used",
+            "firehose/shard/0/turn/max_us",
+        ] {
+            let topic = format!("$SYS/broker/{name}");
+            while retained(&server, &topic)
+                .get(&topic)
+                .is_none_or(|value| value == "0")
+            {
+                assert!(started.elapsed() < PATIENCE, "{topic} stays 0");
+            }
+        }
+    }
+}
+
 fn without_an_interval_there_is_nothing() {
     clients_needed();
     let config = ["sys_interval 0".to_string(), "allow_anonymous true".into()];
@@ -138,6 +165,7 @@ fn log_lines_are_messages() {
 
 cases![
     topics_and_values_are_mosquittos,
+    what_is_known_at_the_start_is_published_at_the_start,
     without_an_interval_there_is_nothing,
     log_lines_are_messages,
 ];

@@ -233,8 +233,42 @@ impl Broker {
                 )
             });
         }
-        self.clients
-            .log(kind, || ended(id, &address, &words(reason)));
+        let problem = connect.and_then(|connect| self.topic_problem(conn, connect, reason));
+        let why = problem.map_or_else(
+            || words(reason),
+            |problem| format!("{}: {problem}", words(reason)),
+        );
+        self.clients.log(kind, || ended(id, &address, &why));
+    }
+
+    /// What is wrong with the topic of a will that is in order as a packet: which option does not allow it.
+    fn topic_problem(
+        &self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        reason: ReasonCode,
+    ) -> Option<String> {
+        let will = connect.will.as_ref()?;
+        if reason != ReasonCode::TOPIC_NAME_INVALID {
+            return None;
+        }
+        let quotas = self.clients.settings.quotas;
+        let topic = format!("{}{}", self.clients.listener(conn).mount_point, will.topic);
+        let levels = topic.split('/').count();
+        let (what, option) = match levels > usize::from(quotas.topic_levels) {
+            true => (
+                format!("{levels} levels"),
+                format!("max_topic_levels allows {}", quotas.topic_levels),
+            ),
+            false => (
+                format!("{} bytes", topic.len()),
+                format!("max_topic_length allows {}", quotas.topic_bytes),
+            ),
+        };
+        let topic = Name(&topic);
+        Some(format!(
+            "the topic of its will, '{topic}', has {what}, and {option}"
+        ))
     }
 
     /// Says how many lines about refusals were left out, when that is due.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::error::Misdeed;
 use super::line::Line;
 use super::option::{Note, Security};
+use super::paths::absolute;
 use crate::access::{self, Acl, FileError, Passwords};
 use crate::limits::ACCESS_FILE_BYTES_MAX;
 
@@ -73,6 +74,7 @@ fn summary(path: &Path, notes: &[access::Note]) -> Note {
     if notes.is_empty() {
         return None;
     }
+    let path = absolute(path);
     let mut text: Vec<String> = notes
         .iter()
         .take(NOTES_MAX)

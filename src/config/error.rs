@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::paths::absolute;
 use crate::access::FileError;
 
 /// A line of a configuration file.
@@ -121,12 +122,15 @@ impl fmt::Display for Misdeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Misdeed::Unreadable { path, error } => {
-                write!(f, "cannot read {}: {error}", path.display())
+                write!(f, "cannot read {}: {error}", absolute(path).display())
             }
             Misdeed::InFile { path, error } => {
+                let path = absolute(path);
                 write!(f, "{}:{}: {}", path.display(), error.line, error.cause)
             }
-            Misdeed::InTlsFile { path, text } => write!(f, "{}: {text}", path.display()),
+            Misdeed::InTlsFile { path, text } => {
+                write!(f, "{}: {text}", absolute(path).display())
+            }
             Misdeed::NotText => write!(f, "the line is not UTF-8 text"),
             Misdeed::UnknownOption {
                 name,

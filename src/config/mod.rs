@@ -22,6 +22,7 @@ mod line;
 mod memory;
 mod option;
 mod options;
+mod paths;
 mod structure;
 mod suggest;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use effective::Effective;
 pub use error::{ConfigError, Location, Misdeed, Warning};
 pub use files::Files;
 pub use memory::{Memory, size, size_text};
+pub use paths::absolute;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -287,6 +289,17 @@ impl Config {
 }
 
 impl Socket {
+    /// Where it listens, for people.
+    pub fn place(&self) -> String {
+        let Socket { port, .. } = self;
+        match (&self.path, &self.address) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(address)) if address.contains(':') => format!("[{address}]:{port}"),
+            (None, Some(address)) => format!("{address}:{port}"),
+            (None, None) => format!("port {port} on all addresses"),
+        }
+    }
+
     /// What tells it from every other one: where it listens, and on what.
     pub fn name(&self) -> String {
         let Socket { port, .. } = self;

@@ -7,6 +7,7 @@ use std::{fs, io};
 use super::error::Misdeed;
 use super::line::Line;
 use super::option::{ListenerDraft, Note};
+use super::paths::absolute;
 use super::{access, certificates};
 use crate::transport::proxy::Rules;
 use crate::transport::tls::{
@@ -258,7 +259,7 @@ impl TlsDraft {
             finished.remarks.push(Remark {
                 option,
                 nth,
-                text: format!("{}: {text}", path.display()),
+                text: format!("{}: {text}", absolute(path).display()),
                 certificate: Some(is_urgent),
             });
         };

@@ -9,7 +9,7 @@ mod log;
 pub mod memory;
 pub mod notify;
 mod pid_file;
-mod place;
+pub mod place;
 mod reports;
 mod signals;
 mod slowest;
@@ -278,7 +278,9 @@ fn drain(shards: &[ShardHandle]) {
     }
 }
 
-/// Publishes `$SYS` by the interval, and looks at the number of clients in between.
+/// Publishes `$SYS` by the interval, and looks at the number of clients in between. At the start what is known then is
+/// published at once, and again and again in less than an interval: nobody has to wait for a long one to see a figure that
+/// is not 0.
 async fn publish_sys(mut sys: Sys, shards: Vec<ShardHandle>, interval_s: u32) {
     let interval = Duration::from_secs(interval_s.into());
     let mut reports = Reports::new(shards.len());
@@ -287,16 +289,19 @@ async fn publish_sys(mut sys: Sys, shards: Vec<ShardHandle>, interval_s: u32) {
     // What the first interval is compared with.
     reports.ask(&shards);
     let mut since = Instant::now();
+    let mut pause = Duration::from_millis(limits::SYS_FIRST_MS);
     loop {
         sys.publish().await;
+        pause = pause.min(interval);
         loop {
-            let left = interval.saturating_sub(since.elapsed());
+            let left = pause.saturating_sub(since.elapsed());
             timer::sleep(left.min(Duration::from_millis(limits::SYS_SAMPLE_MS))).await;
             sys.sample();
-            if since.elapsed() >= interval {
+            if since.elapsed() >= pause {
                 break;
             }
         }
+        pause = pause.saturating_mul(2);
         let elapsed = since.elapsed();
         since = Instant::now();
         reports.collect();

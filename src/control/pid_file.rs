@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::place;
+use crate::config::absolute;
 
 /// A pid file, or none. Removed when dropped, if it was written or is new.
 pub struct PidFile(Option<Open>);
@@ -58,7 +59,8 @@ impl PidFile {
             .set_len(0)
             .and_then(|()| open.file.write_all(text.as_bytes()))
             .map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", open.path.display()))
+                let path = absolute(&open.path);
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
             })
     }
 }

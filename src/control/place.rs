@@ -6,14 +6,19 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::config::absolute;
+
 /// Opens a file by options that say how it is written to, and makes it if it is not there. Links are followed by an ordinary user,
 /// and in folders that nobody but root can write to.
 ///
 /// # Errors
-/// The file can be neither opened nor made; the error names it.
+/// The file can be neither opened nor made; the error names it, and says what to do where its folder is missing.
 pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let named = |error: io::Error| {
+        let cure = missing_folder(path, &error).unwrap_or_default();
+        let text = format!("{}: {error}{cure}", absolute(path).display());
+        io::Error::new(error.kind(), text)
+    };
     if follows_links(path) {
         return options.clone().create(true).open(path).map_err(named);
     }
@@ -31,11 +36,40 @@ pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
             ErrorKind::PermissionDenied,
             format!(
                 "{}: it is a link in a folder that is not root's alone, which root does not follow",
-                path.display()
+                absolute(path).display()
             ),
         ),
         _ => named(error),
     })
+}
+
+/// Folders that the service manager makes anew for whom it starts, and the setting of a unit that asks for it.
+const MADE_FOLDERS: [(&str, &str); 3] = [
+    ("/run", "RuntimeDirectory"),
+    ("/var/run", "RuntimeDirectory"),
+    ("/var/log", "LogsDirectory"),
+];
+
+/// What to do where a file cannot be made because its folder is missing, to be put behind the error; `None` where that is
+/// not the matter.
+pub fn missing_folder(path: &Path, error: &io::Error) -> Option<String> {
+    let path = absolute(path);
+    let folder = path.parent()?;
+    if error.kind() != ErrorKind::NotFound || folder.exists() {
+        return None;
+    }
+    let unit = MADE_FOLDERS.iter().find_map(|(above, setting)| {
+        let below = folder.strip_prefix(above).ok()?;
+        Some(format!(
+            ", or have the service manager do so at each start ({setting}={} in the unit)",
+            below.display()
+        ))
+    });
+    Some(format!(
+        "; the folder {} does not exist: create it{}",
+        folder.display(),
+        unit.unwrap_or_default()
+    ))
 }
 
 /// Whether there is something at a path, be it a link that leads nowhere.
@@ -62,6 +96,39 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_missing_is_named_with_who_makes_it() {
+        let missing = io::Error::from(ErrorKind::NotFound);
+        let cure = |path: &str| missing_folder(Path::new(path), &missing).unwrap_or_default();
+        for (path, unit) in [
+            (
+                "/run/no-such/a.pid",
+                "(RuntimeDirectory=no-such in the unit)",
+            ),
+            (
+                "/var/run/no/such/a.pid",
+                "(RuntimeDirectory=no/such in the unit)",
+            ),
+            (
+                "/var/log/no-such/a.log",
+                "(LogsDirectory=no-such in the unit)",
+            ),
+        ] {
+            let text = cure(path);
+            assert!(text.contains("does not exist: create it, or"), "{text}");
+            assert!(text.contains(unit), "{text}");
+        }
+        let here = std::env::current_dir().unwrap();
+        let wanted = format!(
+            "; the folder {}/no-such does not exist: create it",
+            here.display()
+        );
+        assert_eq!(cure("no-such/a.pid"), wanted);
+        assert_eq!(cure("/tmp/a.pid"), "");
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        assert_eq!(missing_folder(Path::new("/run/no-such/a"), &denied), None);
+    }
 
     #[test]
     fn root_follows_no_link_of_somebody_else() {

@@ -4,7 +4,7 @@
 //!
 //! Where Mosquitto 2.0 differs: its values are gone after 60 seconds without a change (here they stay), an average is
 //! only published anew when it has moved by 0.01 (here when its text has changed), and it publishes every
-//! `sys_interval` + 1 seconds. Its PUBLISH counts leave out those with QoS 2 and retained ones. Its heap is what it allocated; here it is the memory that the process holds.
+//! `sys_interval` + 1 seconds, from the start on (here more often at the start). Its PUBLISH counts leave out those with QoS 2 and retained ones. Its heap is what it allocated; here it is the memory that the process holds.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

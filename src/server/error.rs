@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
+use super::places::Clash;
 use crate::config::size_text;
+use crate::control::place::missing_folder;
 use crate::shard::ShardError;
 
 /// A failure that ends the program; see `exit_code`.
@@ -18,6 +21,8 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Two listeners of the configuration are in each other's way.
+    Clash(Clash),
     /// A listener's address is not one of this host, or no address at all.
     Address { place: String, source: io::Error },
     /// The sockets that the service manager has passed in cannot be used.
@@ -65,7 +70,7 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ServeError::Failed { .. } | ServeError::Lost(_) => super::EXIT_FAILED,
-            ServeError::NoUser(_) => super::EXIT_CONFIGURATION,
+            ServeError::NoUser(_) | ServeError::Clash(_) => super::EXIT_CONFIGURATION,
             _ => super::EXIT_MACHINE,
         }
     }
@@ -92,9 +97,13 @@ impl fmt::Display for ServeError {
                         f,
                         "; this host has no interface of that name (`ip link` lists them): see bind_interface"
                     ),
+                    io::ErrorKind::NotFound => {
+                        f.write_str(&missing_folder(Path::new(place), source).unwrap_or_default())
+                    }
                     _ => f.write_str(files_cure(source)),
                 }
             }
+            ServeError::Clash(clash) => clash.fmt(f),
             ServeError::Address { place, source } => write!(
                 f,
                 "cannot listen on {place}: {source}; give an address of this host"
@@ -173,6 +182,25 @@ impl fmt::Display for ServeError {
 }
 
 impl std::error::Error for ServeError {}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}", self.place)?;
+        if let Some(at) = &self.at {
+            write!(f, " ({at})")?;
+        }
+        match &self.other_at {
+            Some(at) => write!(f, ": the listener of {at} has {}", self.other)?,
+            None => write!(f, ": another listener has {}", self.other)?,
+        }
+        f.write_str(match self.is_leaving {
+            true => {
+                " until this configuration holds, which closes it: restart the broker, or reload without the new listener first"
+            }
+            false => "; give one of them another port or address, or remove it",
+        })
+    }
+}
 
 /// What to do about descriptors that have run out; nothing where that is not the matter.
 fn files_cure(source: &io::Error) -> &'static str {

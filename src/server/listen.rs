@@ -1,7 +1,7 @@
 //! Listening sockets from the configuration: one per address, several for a listener that names none or a host name.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::ServeError;
 use super::activation::{Activated, Found};
 use super::holder::{Holder, holder};
 use super::sockets::Buffers;
 use super::start::Purpose;
-use crate::config::{Config, Socket as Configured, SocketDomain};
+use super::{ServeError, places};
+use crate::config::{Config, Socket as Configured, absolute};
 use crate::limits;
 use crate::shard::Listener;
 use crate::transport;
@@ -83,7 +83,7 @@ impl Drop for Bound {
 /// A Unix domain socket. One that a broker has left behind, and that nobody listens at, gives way.
 fn local(configured: &Configured, path: &Path, buffers: &Buffers) -> Result<Listener, ServeError> {
     let failed = |source| ServeError::Listen {
-        place: path.display().to_string(),
+        place: absolute(path).display().to_string(),
         at: configured.at.as_ref().map(ToString::to_string),
         source,
     };
@@ -119,6 +119,7 @@ pub struct Inherited {
 /// # Errors
 /// One cannot be bound. Where the broker of the same configuration listens, and this is no more than a trial, that is none.
 pub fn bind(config: &Config, buffers: Buffers, purpose: Purpose<'_>) -> Result<Bound, ServeError> {
+    places::check(&config.sockets, std::iter::empty()).map_err(ServeError::Clash)?;
     let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
     let inherited = Inherited {
@@ -224,7 +225,7 @@ impl Bound {
     ) -> Result<Vec<OwnedFd>, ServeError> {
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
-        for address in addresses(configured)? {
+        for address in places::addresses(configured)? {
             let listening = match activated.take(address, inherited.nodelay) {
                 Ok(Found::Covered) => continue,
                 Ok(Found::Socket(socket)) => inherited.buffers.set(&socket).map(|()| socket),
@@ -238,7 +239,9 @@ impl Bound {
                     self.places.push((protocol(&configured.transport), place));
                     sockets.push(socket.into());
                 }
-                Err(source) if may_skip(configured, &source) => skipped = Some((address, source)),
+                Err(source) if places::may_lack(configured, &source) => {
+                    skipped = Some((address, source))
+                }
                 Err(source) => return Err(failed(configured, address, source)),
             }
         }
@@ -249,16 +252,6 @@ impl Bound {
     }
 }
 
-/// Whether the host simply lacks the address or its family, and the listener does not insist: one that is marked so,
-/// and the second family of one that names no address.
-fn may_skip(configured: &Configured, source: &io::Error) -> bool {
-    let lacks = matches!(
-        source.raw_os_error(),
-        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
-    );
-    lacks && (configured.optional || configured.address.is_none())
-}
-
 fn failed(configured: &Configured, address: SocketAddr, source: io::Error) -> ServeError {
     let place = address.to_string();
     if source.kind() == io::ErrorKind::AddrNotAvailable {
@@ -266,38 +259,6 @@ fn failed(configured: &Configured, address: SocketAddr, source: io::Error) -> Se
     }
     let at = configured.at.as_ref().map(ToString::to_string);
     ServeError::Listen { place, at, source }
-}
-
-/// The addresses that a listener stands for.
-fn addresses(configured: &Configured) -> Result<Vec<SocketAddr>, ServeError> {
-    let port = configured.port;
-    let fits = |address: &SocketAddr| match configured.domain {
-        SocketDomain::Any => true,
-        SocketDomain::V4 => address.is_ipv4(),
-        SocketDomain::V6 => address.is_ipv6(),
-    };
-    let Some(name) = &configured.address else {
-        let all = [
-            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        ];
-        return Ok(all.into_iter().filter(fits).collect());
-    };
-    let place = format!("{name}:{port}");
-    let resolved =
-        (name.as_str(), port)
-            .to_socket_addrs()
-            .map_err(|source| ServeError::Address {
-                place: place.clone(),
-                source,
-            })?;
-    let mut found: Vec<SocketAddr> = resolved.filter(fits).collect();
-    found.dedup();
-    if found.is_empty() {
-        let source = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        return Err(ServeError::Address { place, source });
-    }
-    Ok(found)
 }
 
 /// As `listen`, but with some patience for a port: after a broker was killed, the kernel takes some milliseconds to undo

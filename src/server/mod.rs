@@ -12,6 +12,7 @@ pub(crate) mod holder;
 mod identity;
 mod listen;
 mod passwords;
+pub(crate) mod places;
 mod reload;
 pub(crate) mod resources;
 pub mod sockets;

@@ -10,6 +10,7 @@ use crossbeam_channel::bounded;
 
 use super::budget::{Budget, Shape};
 use super::listen::{Bound, Inherited};
+use super::places as listen_places;
 use super::resources;
 use super::sockets::Buffers;
 use crate::broker::{ListenerSettings, LogMask, Settings};
@@ -74,11 +75,10 @@ impl Reloader {
         let budget = Budget::new(&config, self.shape, memory::given().as_ref())
             .map_err(|error| error.to_string())?;
         let places = self.places(&config);
-        let is_again = |(index, place): &(usize, &usize)| places[..*index].contains(place);
-        if let Some((index, _)) = places.iter().enumerate().find(is_again) {
-            let name = name(&config.sockets[index]);
-            return Err(format!("listener {name} is configured twice"));
-        }
+        let slots = self.slots.iter().enumerate();
+        let leaving = slots.filter(|(place, _)| !places.contains(place));
+        let leaving = leaving.filter_map(|(_, slot)| slot.as_ref());
+        listen_places::check(&config.sockets, leaving).map_err(|clash| clash.to_string())?;
         let mut fresh = Bound::default();
         for (socket, place) in config.sockets.iter().zip(&places) {
             if self.slots.get(*place).is_none_or(Option::is_none) {

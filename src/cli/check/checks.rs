@@ -3,10 +3,10 @@
 use super::facts::{Bind, Host};
 use super::memory;
 use super::report::{Finding, Severity};
-use crate::config::{Config, LogDestination};
+use crate::config::{Config, LogDestination, Socket, absolute};
 use crate::limits;
 use crate::server::budget::Shape;
-use crate::server::resources;
+use crate::server::{places, resources};
 use crate::uring::RingError;
 
 /// Locked memory below which the control thread's executor does not start, in bytes.
@@ -65,6 +65,7 @@ pub(super) fn all(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding>
     findings.push(cpus(host, wish));
     findings.extend(information(host));
     findings.extend(listeners(host, config));
+    findings.extend(levels(config));
     findings.extend(files(host, config));
     findings.extend(certificates(config));
     findings
@@ -273,27 +274,52 @@ fn information(host: &dyn Host) -> Vec<Finding> {
 }
 
 fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
-    let finding = |socket| {
-        let (severity, found) = match host.bind(socket) {
-            Bind::Free => (Severity::Ok, format!("port {} is free", socket.port)),
-            Bind::Ours(pid) => (
+    let clash = places::check(&config.sockets, std::iter::empty()).err();
+    let finding = |(index, socket): (usize, &Socket)| {
+        let place = socket.place();
+        let clash = clash.as_ref().filter(|clash| clash.index == index);
+        let (severity, found) = match (clash, host.bind(socket)) {
+            (Some(clash), _) => (Severity::Fatal, clash.to_string()),
+            (None, Bind::Free) => (Severity::Ok, format!("{place} is free")),
+            (None, Bind::Ours(pid)) => (
                 Severity::Ok,
-                format!("port {} is held by this broker (pid {pid})", socket.port),
+                format!("{place} is held by this broker (pid {pid})"),
             ),
-            Bind::Unknown(text) => (Severity::Missing, text),
-            Bind::Refused(text) => (Severity::Fatal, text),
+            (None, Bind::Unknown(text)) => (Severity::Missing, text),
+            (None, Bind::Refused(text)) => (Severity::Fatal, text),
         };
         Finding {
             id: "listener",
             severity,
             found,
-            wanted: format!("port {}", socket.port),
-            why: "Another program has the port, or the broker of another configuration; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.",
+            wanted: place,
+            why: "Another program has the port, or the broker of another configuration, or two listeners are in each other's way; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.",
             file: None,
         }
     };
-    let tcp = config.sockets.iter().filter(|socket| socket.path.is_none());
-    tcp.map(finding).collect()
+    let sockets = config.sockets.iter().enumerate();
+    let is_shown = |index| clash.as_ref().is_some_and(|clash| clash.index == index);
+    let shown = sockets.filter(|(index, socket)| socket.path.is_none() || is_shown(*index));
+    shown.map(finding).collect()
+}
+
+/// Levels of `$SYS/broker/connection/NAME/state`, where Mosquitto's bridges have their will.
+const BRIDGE_LEVELS: u16 = 5;
+
+/// Whether Mosquitto's bridges are let in by a bound on levels; nothing where there is none that could keep them out.
+fn levels(config: &Config) -> Option<Finding> {
+    let most = config.settings.quotas.topic_levels;
+    let listeners = config.settings.listeners.iter();
+    let above = listeners.map(|listener| listener.mount_point.matches('/').count());
+    let wanted = usize::from(BRIDGE_LEVELS) + above.max().unwrap_or(0);
+    (usize::from(most) < wanted).then(|| Finding {
+        id: "max_topic_levels",
+        severity: Severity::Advice,
+        found: most.to_string(),
+        wanted: format!("at least {wanted} where Mosquitto bridges to this broker"),
+        why: "The will of such a bridge has the topic $SYS/broker/connection/NAME/state, below a mount_point if there is one: with fewer levels the bridge is refused.",
+        file: None,
+    })
 }
 
 fn certificates(config: &Config) -> impl Iterator<Item = Finding> {
@@ -323,20 +349,20 @@ fn files(host: &dyn Host, config: &Config) -> Vec<Finding> {
     logs.chain(pid)
         .map(|(id, path)| {
             let good = host.appendable(path);
+            let shown = absolute(path).display().to_string();
             Finding {
                 id,
                 severity: grade(
-                    good,
+                    good.is_ok(),
                     match id {
                         "pid_file" => Severity::Fatal,
                         _ => Severity::Missing,
                     },
                 ),
-                found: format!(
-                    "{}{}",
-                    path.display(),
-                    if good { "" } else { " cannot be written" }
-                ),
+                found: match good {
+                    Ok(()) => shown,
+                    Err(cure) => format!("{shown} cannot be written{cure}"),
+                },
                 wanted: "writable".into(),
                 why: "The broker does not start where it cannot write its pid file, and logs to standard error where it cannot write its log file.",
                 file: None,

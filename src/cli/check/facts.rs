@@ -1,15 +1,17 @@
 //! What is known of the host: files of /proc and /sys, and a few trials. Checks see nothing but this, so that tests can
 //! make hosts up; it decides nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::config::{self, SocketDomain};
+use crate::config;
+use crate::control::place::missing_folder;
 use crate::limits;
 use crate::server::holder::{Holder, holder};
+use crate::server::places;
 use crate::uring::{Ring, RingError, Sizes};
 
 /// A host to look at.
@@ -20,8 +22,8 @@ pub(super) trait Host {
     fn rings(&self, shards: u8, files: u32) -> Result<(), RingError>;
     /// Binds the addresses of a listener without listening.
     fn bind(&self, socket: &config::Socket) -> Bind;
-    /// Whether lines can be appended to this file, or it could be created.
-    fn appendable(&self, path: &Path) -> bool;
+    /// Whether lines can be appended to this file, or it could be created; if not, what to do about it where that is known.
+    fn appendable(&self, path: &Path) -> Result<(), String>;
 }
 
 /// What comes of binding a listener.
@@ -63,7 +65,7 @@ impl Host for Here {
         if socket.path.is_some() {
             return Bind::Free;
         }
-        let addresses = match addresses(socket) {
+        let addresses = match places::addresses(socket) {
             Ok(addresses) => addresses,
             Err(error) => return Bind::Refused(error.to_string()),
         };
@@ -72,7 +74,7 @@ impl Host for Here {
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
                     return self.held(address, &error);
                 }
-                Err(error) if !may_lack(socket, &error) => {
+                Err(error) if !places::may_lack(socket, &error) => {
                     return Bind::Refused(format!("{address}: {error}"));
                 }
                 _ => {}
@@ -81,16 +83,26 @@ impl Host for Here {
         Bind::Free
     }
 
-    fn appendable(&self, path: &Path) -> bool {
-        if path.exists() {
-            return std::fs::OpenOptions::new().append(true).open(path).is_ok();
-        }
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+    fn appendable(&self, path: &Path) -> Result<(), String> {
+        let is_good = match path.exists() {
+            true => std::fs::OpenOptions::new().append(true).open(path).is_ok(),
+            false => {
+                let folder = match path.parent() {
+                    Some(folder) if !folder.as_os_str().is_empty() => folder,
+                    _ => Path::new("."),
+                };
+                let metadata = std::fs::metadata(folder);
+                let missing = metadata.as_ref().err();
+                if let Some(cure) = missing.and_then(|error| missing_folder(path, error)) {
+                    return Err(cure);
+                }
+                metadata.is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o222 != 0)
+            }
         };
-        std::fs::metadata(folder)
-            .is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o222 != 0)
+        match is_good {
+            true => Ok(()),
+            false => Err(String::new()),
+        }
     }
 }
 
@@ -105,34 +117,6 @@ impl Here {
             }
         }
     }
-}
-
-/// As `serve` does: a family that the host lacks is left out where the listener does not insist.
-fn may_lack(socket: &config::Socket, error: &std::io::Error) -> bool {
-    let lacks = matches!(
-        error.raw_os_error(),
-        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
-    );
-    lacks && (socket.optional || socket.address.is_none())
-}
-
-fn addresses(socket: &config::Socket) -> std::io::Result<Vec<SocketAddr>> {
-    let port = socket.port;
-    let all: Vec<SocketAddr> = match &socket.address {
-        Some(name) => (name.as_str(), port).to_socket_addrs()?.collect(),
-        None => [
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        ]
-        .map(|ip| SocketAddr::new(ip, port))
-        .to_vec(),
-    };
-    let fits = |address: &SocketAddr| match socket.domain {
-        SocketDomain::Any => true,
-        SocketDomain::V4 => address.is_ipv4(),
-        SocketDomain::V6 => address.is_ipv6(),
-    };
-    Ok(all.into_iter().filter(fits).collect())
 }
 
 fn bound(configured: &config::Socket, address: SocketAddr) -> std::io::Result<()> {

@@ -53,8 +53,8 @@ impl Host for MadeUp {
     fn bind(&self, _: &Socket) -> Bind {
         self.taken.clone().unwrap_or(Bind::Free)
     }
-    fn appendable(&self, _: &Path) -> bool {
-        true
+    fn appendable(&self, _: &Path) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, ValueEnum, value_parser};
 
 use crate::access::{Credential, Scheme};
+use crate::config::absolute;
 use crate::limits::PASSWORD_ITERATIONS_MAX;
 use file::Lines;
 
@@ -113,7 +114,7 @@ impl Passwd {
             let mut lines = Lines::read(path).map_err(|error| unreadable(path, &error))?;
             lines
                 .hash_all(|password| self.hashed(password))
-                .map_err(|error| format!("{}:{error}", path.display()))?;
+                .map_err(|error| format!("{}:{error}", absolute(path).display()))?;
             return write(path, &lines);
         }
         let user = self.user.as_deref().unwrap_or_default();
@@ -124,7 +125,7 @@ impl Passwd {
         };
         if self.delete {
             if !lines.remove(user) {
-                return Err(format!("no user {user} in {}", path.display()));
+                return Err(format!("no user {user} in {}", absolute(path).display()));
             }
             return write(path, &lines);
         }
@@ -189,11 +190,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "; -c creates it",
         _ => "",
     };
-    format!("cannot read {}: {error}{hint}", path.display())
+    format!("cannot read {}: {error}{hint}", absolute(path).display())
 }
 
 fn write(path: &Path, lines: &Lines) -> Result<(), String> {
     lines
         .write(path)
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+        .map_err(|error| format!("cannot write {}: {error}", absolute(path).display()))
 }
