@@ -7,12 +7,13 @@ mod dropped;
 mod give_way;
 mod replace;
 mod skip;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::dropped::Dropped;
-use super::latest::Latest;
+use self::waiting::Waiting;
 use super::policy::SlowPolicy;
 use super::window::{InFlight, Progress, SHARED_ID_BIT, Window, next_private};
 use crate::ids::{GroupId, ShardId};
@@ -102,15 +103,6 @@ pub enum Queued {
     Full,
 }
 
-/// What was offered to a session by other rules than hold now, so that the right to read is asked when it is sent.
-#[derive(Clone, Copy, Debug, Default)]
-struct Doubted {
-    /// In flight: those up to this count of frames.
-    order: u64,
-    /// Waiting: at most so many in front.
-    queued: usize,
-}
-
 /// See the module.
 #[derive(Default)]
 pub struct Flow {
@@ -120,15 +112,13 @@ pub struct Flow {
     in_flight_bytes: u64,
     /// What the messages cost that wait or are kept in flight.
     held_bytes: u64,
-    queue: VecDeque<Delivery>,
+    waiting: Waiting,
+    /// Payload bytes of what waits, retained messages apart: those are references to what is kept anyway.
     queue_bytes: u64,
     /// In flight, but not yet sent again on this connection: there was no room for it so far.
     later: VecDeque<u16>,
     /// QoS 0 messages in the queue that are not retained ones: later ones wait behind them.
     waiting_qos0: u32,
-    /// Retained messages in the queue: they do not count towards the bound on messages, because they are fetched a page
-    /// at a time, and keep QoS 0 messages behind them.
-    replaying: u32,
     /// Bytes of memory that have been charged to the account.
     charged: usize,
     /// What is done when too much waits.
@@ -139,10 +129,8 @@ pub struct Flow {
     oldest: (u64, u32),
     /// Whether it has been said that it is not acknowledged.
     said: bool,
-    /// What was offered by other rules than hold now.
-    doubted: Doubted,
-    /// Where each topic waits, if newer messages replace older ones.
-    latest: Option<Box<Latest>>,
+    /// Frames up to this one were offered by other rules than hold now: the right to read is asked when one is sent again.
+    doubted: u64,
 }
 
 impl Flow {
@@ -155,17 +143,19 @@ impl Flow {
     /// Whether QoS 0 messages have to wait: behind retained ones, or behind other QoS 0 messages that do.
     #[inline]
     pub fn holds_qos0(&self) -> bool {
-        self.replaying > 0 || self.waiting_qos0 > 0
+        self.replaying() > 0 || self.waiting_qos0 > 0
     }
 
-    /// Retained messages that wait.
+    /// Retained messages that wait: they do not count towards the bound on messages, because they are fetched a page at a time,
+    /// and keep QoS 0 messages behind them.
+    #[inline]
     pub fn replaying(&self) -> usize {
-        self.replaying as usize
+        self.waiting.replaying()
     }
 
     /// How many messages wait.
     pub fn queued(&self) -> usize {
-        self.queue.len()
+        self.waiting.len()
     }
 
     /// Bytes of memory, without the messages.
@@ -174,9 +164,8 @@ impl Flow {
         size_of::<Self>()
             + self.own.memory()
             + self.shared.memory()
-            + self.queue.capacity() * size_of::<Delivery>()
+            + self.waiting.memory()
             + self.later.capacity() * size_of::<u16>()
-            + self.latest.as_ref().map_or(0, |latest| latest.memory())
             + self.dropped.as_ref().map_or(0, |_| size_of::<Dropped>())
     }
 
@@ -313,11 +302,7 @@ impl Flow {
     /// From here on messages that wait are dealt with like this.
     pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
         self.policy = policy;
-        let wants_latest = policy == Some(SlowPolicy::Latest);
-        if wants_latest != self.latest.is_some() {
-            self.latest = wants_latest.then(Box::default);
-            self.index_anew();
-        }
+        self.waiting.set_latest(policy == Some(SlowPolicy::Latest));
     }
 
     /// What is done when too much waits.
@@ -328,144 +313,76 @@ impl Flow {
     /// Puts a message behind the others, or in the place of an older one, if the bounds allow it.
     pub fn enqueue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
         let bytes = delivery.message.payload.len() as u64;
-        if delivery.origin == Origin::RETAINED {
-            self.replaying += 1;
-        } else {
-            let older = self.older(&delivery);
-            if let Some(index) = older
-                && self.may_replace(index, bytes, bounds)
+        if delivery.origin != Origin::RETAINED {
+            let older = self.waiting.older(&delivery);
+            if let Some(place) = older
+                && self.may_replace(place, bytes, bounds)
             {
-                return match self.is_behind(index, &delivery) {
-                    true => self.replace_at_end(index, delivery),
-                    false => self.replace(index, delivery),
-                };
+                return self.replace(place, delivery);
             }
             // One that is too large for the place of its older one needs room as any other.
             if older.is_some() || self.is_full(bytes, bounds) {
                 return Queued::Full;
             }
-            self.queue_bytes += bytes;
-            self.waiting_qos0 += u32::from(delivery.qos() == 0);
         }
-        self.held_bytes += delivery.message.cost() as u64;
-        self.queue.push_back(delivery);
-        self.note_last();
+        self.note_put(&delivery);
+        self.waiting.push(delivery);
         Queued::Yes
     }
 
     /// Whether a message of so many bytes does not find a place.
     pub fn is_full(&self, bytes: u64, bounds: &Bounds) -> bool {
-        let waiting = self.queue.len() - self.replaying as usize;
+        let waiting = self.waiting.kept();
         let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
         is_full || (self.queue_bytes + bytes > bytes_max(bounds) && waiting > 0)
     }
 
-    /// Where an older message waits whose place this one may take: of the same topic, and by the same subscription. With what QoS
-    /// and which flags does not matter: beside one that waits with others the new one would be out of its order.
-    fn older(&self, delivery: &Delivery) -> Option<usize> {
-        let latest = self.latest.as_ref()?;
-        if delivery.origin != Origin::ORDINARY {
-            return None;
-        }
-        let key = latest.key(&delivery.message.topic, delivery.bits);
-        latest.find(key, |index| {
-            self.queue.get(index).is_some_and(|known| {
-                known.subscription_id() == delivery.subscription_id()
-                    && known.message.topic == delivery.message.topic
-            })
-        })
-    }
-
-    /// Notes what has just been put at the end.
-    fn note_last(&mut self) {
-        if let (Some(latest), Some(last)) = (&mut self.latest, self.queue.back()) {
-            // What is not to be replaced has a key that nothing is looked for with.
-            let key = latest.key(&last.message.topic, last.bits);
-            if last.origin == Origin::ORDINARY {
-                latest.put(key, self.queue.len());
-            }
-        }
-    }
-
-    /// Notes all places anew, after messages have been taken out between others.
-    fn index_anew(&mut self) {
-        let Some(latest) = &mut self.latest else {
-            return;
-        };
-        latest.clear();
-        for (index, delivery) in self.queue.iter().enumerate() {
-            if delivery.origin == Origin::ORDINARY {
-                let key = latest.key(&delivery.message.topic, delivery.bits);
-                latest.put(key, index + 1);
-            }
-        }
-    }
-
     /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.
     pub fn doubt(&mut self, order: u64) {
-        self.doubted = Doubted {
-            order,
-            queued: self.queue.len(),
-        };
+        self.doubted = order;
+        self.waiting.doubt();
     }
 
     /// Whether what is next in the queue was offered by other rules.
     #[inline]
     pub fn has_doubted(&self) -> bool {
-        self.doubted.queued > 0
+        self.waiting.is_front_doubted()
     }
 
     /// Whether a message in flight was offered by other rules.
     pub fn is_doubted(&self, order: u64) -> bool {
-        order <= self.doubted.order
+        order <= self.doubted
     }
 
     /// What is next in the queue.
     #[inline]
     pub fn front(&self) -> Option<&Delivery> {
-        self.queue.front()
+        self.waiting.front()
     }
 
     /// Takes what is next in the queue.
     pub fn pop(&mut self) -> Option<Delivery> {
-        let delivery = self.queue.pop_front()?;
-        self.doubted.queued = self.doubted.queued.saturating_sub(1);
-        if let Some(latest) = &mut self.latest {
-            latest.leave(latest.key(&delivery.message.topic, delivery.bits));
-        }
+        let delivery = self.waiting.pop()?;
         self.note_taken(&delivery);
-        if self.queue.is_empty() && self.queue.capacity() > limits::QUEUE_CAPACITY_KEPT {
-            self.queue = VecDeque::new();
-        }
         Some(delivery)
     }
 
-    /// One has been taken out at this place.
-    fn note_removed(&mut self, index: usize) {
-        if index < self.doubted.queued {
-            self.doubted.queued -= 1;
+    /// A message waits.
+    fn note_put(&mut self, delivery: &Delivery) {
+        self.held_bytes += delivery.message.cost() as u64;
+        if delivery.origin != Origin::RETAINED {
+            self.waiting_qos0 += u32::from(delivery.qos() == 0);
+            self.queue_bytes += delivery.message.payload.len() as u64;
         }
     }
 
     /// A message no longer waits.
     fn note_taken(&mut self, delivery: &Delivery) {
         self.held_bytes -= delivery.message.cost() as u64;
-        if delivery.origin == Origin::RETAINED {
-            self.replaying -= 1;
-        } else {
+        if delivery.origin != Origin::RETAINED {
             self.waiting_qos0 -= u32::from(delivery.qos() == 0);
             self.queue_bytes -= delivery.message.payload.len() as u64;
         }
-    }
-
-    /// Takes everything that waits.
-    pub fn clear_queue(&mut self) -> VecDeque<Delivery> {
-        let queue = std::mem::take(&mut self.queue);
-        for delivery in &queue {
-            self.note_taken(delivery);
-        }
-        self.index_anew();
-        queue
     }
 
     /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,
@@ -534,16 +451,10 @@ impl Flow {
             .into_iter()
             .map(|(_, origin, message)| (origin, message))
             .collect();
-        let queue = std::mem::take(&mut self.queue);
-        for delivery in queue {
-            if delivery.origin.group().is_some() {
-                self.note_taken(&delivery);
-                taken.push((delivery.origin, delivery.message));
-            } else {
-                self.queue.push_back(delivery);
-            }
+        for delivery in (self.waiting).take_all(|delivery| delivery.origin.group().is_some()) {
+            self.note_taken(&delivery);
+            taken.push((delivery.origin, delivery.message));
         }
-        self.index_anew();
         taken
     }
 
@@ -554,7 +465,7 @@ impl Flow {
             .iter()
             .chain(self.shared.iter())
             .filter_map(|entry| entry.message.as_ref());
-        in_flight.chain(self.queue.iter().map(|delivery| &delivery.message))
+        in_flight.chain(self.waiting.iter().map(|delivery| &delivery.message))
     }
 
     /// Places that the windows have.

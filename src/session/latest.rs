@@ -1,71 +1,100 @@
 //! Which message of each topic waits in a queue, so that a newer one takes its place (`slow_consumer_policy latest`).
 //!
-//! A place is a count of all messages that have ever been put at the end: it stays the same while others leave in front.
+//! Knows hashes and places only; who asks compares the topics. A place stays the same while others leave.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-/// See the module. Knows hashes and places only; who asks compares the topics.
+/// Hashes, each with a place.
+type Places = HashTable<(u64, u64)>;
+
+/// See the module.
 #[derive(Debug)]
 pub struct Latest {
-    places: HashTable<(u64, u64)>,
+    /// By topic and subscription identifier.
+    places: Places,
+    /// Retained messages, by topic.
+    retained: Places,
     hasher: FixedState,
-    /// Messages that have left the queue in front.
-    left: u64,
 }
 
 impl Default for Latest {
     fn default() -> Self {
         Latest {
             places: HashTable::new(),
+            retained: HashTable::new(),
             hasher: FixedState::with_seed(0),
-            left: 0,
         }
     }
 }
 
 impl Latest {
     /// What tells one from another: the topic, and the subscription identifier in the bits of a delivery.
-    pub fn key(&self, topic: &[u8], bits: u32) -> u64 {
+    fn key(&self, topic: &[u8], bits: u32) -> u64 {
         self.hasher.hash_one((topic, bits >> 4))
     }
 
-    /// Where in the queue a message with this key waits for which `is_it` holds.
-    pub fn find(&self, key: u64, is_it: impl Fn(usize) -> bool) -> Option<usize> {
-        let index = |place: u64| place.wrapping_sub(self.left) as usize;
-        let found = self
-            .places
-            .find(key, |&(other, place)| other == key && is_it(index(place)));
-        found.map(|&(_, place)| index(place))
+    /// The place of a message of this topic and subscription for which `is_it` holds.
+    pub fn find(&self, topic: &[u8], bits: u32, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+        find(&self.places, self.key(topic, bits), is_it)
     }
 
-    /// A message with this key has been put at the end of a queue of this length.
-    pub fn put(&mut self, key: u64, len: usize) {
-        let place = self.left + len as u64 - 1;
-        self.places
-            .insert_unique(key, (key, place), |&(key, _)| key);
+    /// A message of this topic and subscription waits at this place.
+    pub fn put(&mut self, topic: &[u8], bits: u32, place: u64) {
+        let key = self.key(topic, bits);
+        put(&mut self.places, key, place);
     }
 
-    /// The message in front, with this key, has left.
-    pub fn leave(&mut self, key: u64) {
-        let front = self.left;
-        let is_it = |&(other, place): &(u64, u64)| other == key && place == front;
-        if let Ok(entry) = self.places.find_entry(key, is_it) {
-            entry.remove();
+    /// The message at this place has left.
+    pub fn leave(&mut self, topic: &[u8], bits: u32, place: u64) {
+        let key = self.key(topic, bits);
+        leave(&mut self.places, key, place);
+    }
+
+    /// Whether a retained message of this topic waits for whose number `is_it` holds.
+    pub fn has_retained(&self, topic: &[u8], is_it: impl Fn(u64) -> bool) -> bool {
+        find(&self.retained, self.key(topic, 0), is_it).is_some()
+    }
+
+    /// A retained message of this topic waits, with this number.
+    pub fn put_retained(&mut self, topic: &[u8], number: u64) {
+        let key = self.key(topic, 0);
+        put(&mut self.retained, key, number);
+    }
+
+    /// The retained message with this number has left.
+    pub fn leave_retained(&mut self, topic: &[u8], number: u64) {
+        let key = self.key(topic, 0);
+        leave(&mut self.retained, key, number);
+        if self.retained.is_empty() {
+            self.retained = HashTable::new();
         }
-        self.left += 1;
     }
 
     /// Nothing waits any more.
     pub fn clear(&mut self) {
-        self.places = HashTable::new();
-        self.left = 0;
+        (self.places, self.retained) = (HashTable::new(), HashTable::new());
     }
 
     /// Bytes of memory, its own included.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.places.allocation_size()
+        size_of::<Self>() + self.places.allocation_size() + self.retained.allocation_size()
+    }
+}
+
+fn find(places: &Places, key: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+    let found = places.find(key, |&(other, place)| other == key && is_it(place));
+    found.map(|&(_, place)| place)
+}
+
+fn put(places: &mut Places, key: u64, place: u64) {
+    places.insert_unique(key, (key, place), |&(key, _)| key);
+}
+
+fn leave(places: &mut Places, key: u64, place: u64) {
+    if let Ok(entry) = places.find_entry(key, |&known| known == (key, place)) {
+        entry.remove();
     }
 }

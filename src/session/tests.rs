@@ -1,5 +1,7 @@
 //! Windows against a naive list, flows against their rules.
 
+mod waiting;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

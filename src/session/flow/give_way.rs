@@ -2,23 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{Delivery, Flow, Origin};
+use super::{Delivery, Flow};
 use crate::mqtt::message::Message;
 
 impl Flow {
     /// Takes the oldest message that waits, but for those of a replay, which are retained whoever waits for them.
     pub fn pop_oldest(&mut self) -> Option<Delivery> {
-        let is_kept = |delivery: &Delivery| delivery.origin != Origin::RETAINED;
-        match self.queue.iter().position(is_kept)? {
-            0 => self.pop(),
-            index => {
-                let delivery = self.queue.remove(index)?;
-                self.note_removed(index);
-                self.note_taken(&delivery);
-                self.index_anew();
-                Some(delivery)
-            }
-        }
+        let delivery = self.waiting.pop_kept()?;
+        self.note_taken(&delivery);
+        Some(delivery)
     }
 
     /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes: their identifiers
