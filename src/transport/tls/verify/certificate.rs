@@ -213,9 +213,13 @@ impl<'a> Certificate<'a> {
                 ParsedExtension::KeyUsage(_)
                 | ParsedExtension::SubjectAlternativeName(_)
                 | ParsedExtension::BasicConstraints(_)
-                | ParsedExtension::NameConstraints(_)
                 | ParsedExtension::ExtendedKeyUsage(_)
                 | ParsedExtension::CRLDistributionPoints(_) => {}
+                ParsedExtension::NameConstraints(constraints) => {
+                    if !is_understood(constraints, extension.value) {
+                        return Err(refused("its name constraints are not understood"));
+                    }
+                }
                 ParsedExtension::ParseError { .. } => return Err(CertificateError::BadEncoding),
                 _ if extension.critical => {
                     return Err(CertificateError::UnhandledCriticalExtension);
@@ -291,11 +295,51 @@ impl<'a> Certificate<'a> {
         }
     }
 
+    /// Whether it has a common name, be it one that cannot be read.
+    pub fn has_common_name(&self) -> bool {
+        self.parsed.subject().iter_common_name().next().is_some()
+    }
+
     /// The last common name in lower case: the one that OpenSSL takes.
     pub fn common_name(&self) -> Option<String> {
         let name = self.parsed.subject().iter_common_name().last()?;
         Some(name.as_str().ok()?.to_ascii_lowercase())
     }
+}
+
+/// Whether an extension of this content says no more than what `constraints` looks at: up to two lists of bases. A base with a
+/// minimum or maximum says more (RFC 5280, 4.2.1.10: there are none).
+fn is_understood(constraints: &NameConstraints<'_>, content: &[u8]) -> bool {
+    let trees = [&constraints.permitted_subtrees, &constraints.excluded_subtrees];
+    let mut bases = trees.into_iter().flatten().flatten();
+    let is_unreadable = |base: &GeneralName<'_>| matches!(base, GeneralName::Invalid(..));
+    has_bases_only(content).is_some() && !bases.any(|subtree| is_unreadable(&subtree.base))
+}
+
+fn has_bases_only(content: &[u8]) -> Option<()> {
+    let (SEQUENCE, mut lists, []) = element(content)? else {
+        return None;
+    };
+    for wanted in [0xa0, 0xa1] {
+        let mut list = match lists.first() {
+            Some(&tag) if tag == wanted => {
+                let (_, list, behind) = element(lists)?;
+                lists = behind;
+                list
+            }
+            _ => continue,
+        };
+        while !list.is_empty() {
+            let (SEQUENCE, subtree, behind) = element(list)? else {
+                return None;
+            };
+            let (_, _, []) = element(subtree)? else {
+                return None;
+            };
+            list = behind;
+        }
+    }
+    lists.is_empty().then_some(())
 }
 
 /// Whether an extension is there twice, which RFC 5280, 4.2 forbids, or there are more than anybody needs: nobody has vouched for

@@ -1,10 +1,15 @@
-//! Name constraints (RFC 5280, 4.2.1.10): which names an authority's certificates may be for.
+//! Name constraints (RFC 5280, 4.2.1.10): which names an authority's certificates may be for. What is not understood bars: a name
+//! that cannot be read is compared with no constraint on names of its kind, and so is below none and excluded by each.
 
 use rustls::CertificateError;
-use x509_parser::extensions::NameConstraints;
+use x509_parser::extensions::{GeneralSubtree, NameConstraints};
 use x509_parser::prelude::GeneralName;
 
 use super::certificate::{Certificate, element, refused};
+
+/// Tags of a name in its CHOICE (RFC 5280, 4.2.1.6).
+const MAIL: u32 = 1;
+const DNS: u32 = 2;
 
 /// A name of a certificate, of a kind that constraints are compared with.
 enum Name<'a> {
@@ -13,8 +18,36 @@ enum Name<'a> {
     Ip(&'a [u8]),
     /// The parts of a distinguished name, in DER.
     Directory(&'a [u8]),
-    /// A kind that constraints are not compared with here.
-    Other(&'a GeneralName<'a>),
+    /// One that cannot be read, or of a kind that constraints are not compared with here: its tag.
+    Other(u32),
+}
+
+impl Name<'_> {
+    fn tag(&self) -> u32 {
+        match self {
+            Name::Mail(_) => MAIL,
+            Name::Dns(_) => DNS,
+            Name::Directory(_) => 4,
+            Name::Ip(_) => 7,
+            Name::Other(tag) => *tag,
+        }
+    }
+}
+
+/// The tag of a name, whether it can be read or not.
+fn tag(name: &GeneralName<'_>) -> u32 {
+    match name {
+        GeneralName::OtherName(..) => 0,
+        GeneralName::RFC822Name(_) => MAIL,
+        GeneralName::DNSName(_) => DNS,
+        GeneralName::X400Address(_) => 3,
+        GeneralName::DirectoryName(_) => 4,
+        GeneralName::EDIPartyName(_) => 5,
+        GeneralName::URI(_) => 6,
+        GeneralName::IPAddress(_) => 7,
+        GeneralName::RegisteredID(_) => 8,
+        GeneralName::Invalid(tag, _) => tag.0,
+    }
 }
 
 /// Checks one certificate against the constraints of one above it. `has_host_name`: its common name is one, where it
@@ -26,15 +59,16 @@ pub(super) fn check(
 ) -> Result<(), CertificateError> {
     let names = names(certificate, has_host_name);
     let is_good = names.iter().all(|name| {
+        let is_of_kind = |subtree: &&GeneralSubtree<'_>| tag(&subtree.base) == name.tag();
         let permitted = constraints.permitted_subtrees.iter().flatten();
-        let mut of_kind = permitted.filter(|subtree| is_of_kind(&subtree.base, name));
+        let mut of_kind = permitted.filter(is_of_kind);
         let excluded = constraints.excluded_subtrees.iter().flatten();
         let first = of_kind.next();
         let is_permitted = first.is_none_or(|first| {
             let mut all = std::iter::once(first).chain(of_kind);
             all.any(|subtree| matches(&subtree.base, name, false).unwrap_or(false))
         });
-        let mut barred = excluded.filter(|subtree| is_of_kind(&subtree.base, name));
+        let mut barred = excluded.filter(is_of_kind);
         let is_excluded = barred.any(|subtree| matches(&subtree.base, name, true).unwrap_or(true));
         is_permitted && !is_excluded
     });
@@ -53,41 +87,30 @@ fn names<'a>(certificate: &'a Certificate<'_>, has_host_name: bool) -> Vec<Name<
             GeneralName::RFC822Name(name) => Name::Mail(name),
             GeneralName::IPAddress(bytes) => Name::Ip(bytes),
             GeneralName::DirectoryName(name) => Name::Directory(parts(name.as_raw())),
-            other => Name::Other(other),
+            other => Name::Other(tag(other)),
         });
     }
     let has_dns = names.iter().any(|name| matches!(name, Name::Dns(_)));
-    let common = certificate.common_name();
     // As OpenSSL: a common name that looks like a host's is one, where there is no other.
-    if let Some(name) = common.filter(|name| !has_dns && (has_host_name || name.contains('.'))) {
-        names.push(Name::Dns(name));
+    if !has_dns && certificate.has_common_name() {
+        names.extend(match certificate.common_name() {
+            Some(name) if has_host_name || name.contains('.') => Some(Name::Dns(name)),
+            Some(_) => None,
+            None => Some(Name::Other(DNS)),
+        });
     }
     let subject = parts(certificate.subject());
     if !subject.is_empty() {
         names.push(Name::Directory(subject));
     }
     let mails = certificate.parsed.subject().iter_email();
-    names.extend(mails.filter_map(|mail| mail.as_str().ok().map(Name::Mail)));
+    names.extend(mails.map(|mail| mail.as_str().map_or(Name::Other(MAIL), Name::Mail)));
     names
 }
 
 /// What is in a distinguished name's sequence.
 fn parts(der: &[u8]) -> &[u8] {
     element(der).map_or(&[], |(_, sequence, _)| sequence)
-}
-
-/// Whether a constraint is about names of this kind.
-fn is_of_kind(base: &GeneralName<'_>, name: &Name<'_>) -> bool {
-    match (base, name) {
-        (GeneralName::DNSName(_), Name::Dns(_))
-        | (GeneralName::RFC822Name(_), Name::Mail(_))
-        | (GeneralName::IPAddress(_), Name::Ip(_))
-        | (GeneralName::DirectoryName(_), Name::Directory(_))
-        // Whatever it was meant to be about.
-        | (GeneralName::Invalid(..), _) => true,
-        (base, Name::Other(name)) => std::mem::discriminant(base) == std::mem::discriminant(*name),
-        _ => false,
-    }
 }
 
 /// Whether a name is below the base; `None` where that cannot be told. `could`: whether any name that a wildcard
