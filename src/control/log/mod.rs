@@ -49,14 +49,11 @@ struct Losses {
     told: u64,
 }
 
-enum Request {
-    Line(LogLine),
-    Reopen,
-}
-
 /// The control thread's end of the log.
 pub struct Log {
-    requests: Sender<Request>,
+    lines: Sender<LogLine>,
+    /// For a request to open files anew: none is lost because lines wait, and one that waits is for all who ask.
+    reopen: Sender<()>,
     wanted: LogMask,
     /// Lines that found no room.
     lost: Arc<AtomicU64>,
@@ -131,7 +128,8 @@ impl LogWriter {
     /// Starts the thread, which writes `lines` and, of the control thread's own, those that are `wanted`. It ends
     /// with `Log::finish`.
     pub fn start(mut self, mut lines: Receiver<LogLine>, wanted: LogMask) -> io::Result<Log> {
-        let (requests, incoming) = bounded(limits::LOG_LINES);
+        let (own_lines, own) = bounded(limits::LOG_LINES);
+        let (reopen, reopens) = bounded(1);
         let lost = self.losses.own.clone();
         let shared = self.losses.shared.clone();
         let thread = std::thread::Builder::new()
@@ -148,32 +146,42 @@ impl LogWriter {
                             Ok(line) => self.write(&line),
                             Err(_) => lines = never(),
                         },
-                        recv(incoming) -> request => match request {
-                            Ok(Request::Line(line)) => self.write(&line),
-                            Ok(Request::Reopen) => self.reopen(wanted),
+                        recv(own) -> line => match line {
+                            Ok(line) => self.write(&line),
                             Err(_) => break,
+                        },
+                        // Its other end is closed with that of the lines, which say so.
+                        recv(reopens) -> wanted_now => if wanted_now.is_ok() {
+                            self.reopen(wanted);
                         },
                         recv(quiet) -> _ => self.tell_of_omissions(format::unix_s()),
                     }
-                    while let Ok(line) = lines.try_recv() {
-                        self.write(&line);
-                    }
+                    self.write_all(&lines, &own);
                     // While this thread does not wait at the channel, a shard that logs wakes nobody.
                     std::thread::sleep(Duration::from_millis(limits::LOG_PAUSE_MS));
                 }
-                while let Ok(line) = lines.try_recv() {
-                    self.write(&line);
+                if reopens.try_recv().is_ok() {
+                    self.reopen(wanted);
                 }
+                self.write_all(&lines, &own);
                 let lost = self.losses.turn();
                 self.tell_of_losses(lost, format::unix_s());
             })?;
         Ok(Log {
-            requests,
+            lines: own_lines,
+            reopen,
             wanted,
             lost,
             shared,
             thread,
         })
+    }
+
+    /// Writes all that wait.
+    fn write_all(&mut self, lines: &Receiver<LogLine>, own: &Receiver<LogLine>) {
+        for line in lines.try_iter().chain(own.try_iter()) {
+            self.write(&line);
+        }
     }
 
     fn write(&mut self, line: &LogLine) {
@@ -251,7 +259,7 @@ impl Log {
                 Some(shared) => shared.log_room().line(kind, text),
                 None => Some(LogLine::free(kind, text)),
             };
-            let sent = line.map(|line| self.requests.try_send(Request::Line(line)));
+            let sent = line.map(|line| self.lines.try_send(line));
             if !matches!(sent, Some(Ok(()))) {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
@@ -260,12 +268,13 @@ impl Log {
 
     /// Opens files anew, after they have been rotated.
     pub fn reopen(&self) {
-        let _ = self.requests.try_send(Request::Reopen);
+        // Where one waits already, the writer has not looked yet.
+        let _ = self.reopen.try_send(());
     }
 
     /// Writes what is left and ends.
     pub fn finish(self) {
-        drop(self.requests);
+        drop(self.lines);
         let _ = self.thread.join();
     }
 }

@@ -58,3 +58,29 @@ fn lines_that_publishing_causes_are_not_published() {
         Some("$SYS/broker/log/M/subscribe")
     );
 }
+
+/// After a rotation whoever asks for the new file gets it, however many lines wait.
+#[test]
+fn a_request_to_reopen_has_a_place_of_its_own() {
+    let folder = std::env::temp_dir().join(format!("firehose-reopen-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("log");
+    let configured = Configured {
+        destinations: vec![LogDestination::File(path.clone())],
+        ..Configured::default()
+    };
+    let writer = LogWriter::open(&configured).unwrap();
+    let (_lines, incoming) = crossbeam_channel::bounded(1);
+    let log = writer.start(incoming, LogMask::ALL).unwrap();
+    std::fs::rename(&path, folder.join("log.1")).unwrap();
+    for _ in 0..10 * limits::LOG_LINES {
+        let line = LogLine::free(LogKind::Notice, "a line".into());
+        if log.lines.try_send(line).is_err() {
+            break;
+        }
+    }
+    log.reopen();
+    log.finish();
+    assert!(path.exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
