@@ -43,7 +43,7 @@ impl Passwords {
     /// Whether a user's password is the same as in `other`, as far as the files tell: hashed anew it is another one.
     pub fn has_same(&self, other: &Passwords, user: &str) -> bool {
         match (self.users.get(user), other.users.get(user)) {
-            (Some(one), Some(two)) => one == two,
+            (Some(Some(one)), Some(Some(two))) => one == two,
             _ => false,
         }
     }
@@ -52,7 +52,8 @@ impl Passwords {
 /// The users of a password file.
 #[derive(Clone, PartialEq)]
 pub struct Passwords {
-    users: HashMap<Box<str>, Credential, FixedState>,
+    /// `None` where a line is wrong: nobody logs in by that name.
+    users: HashMap<Box<str>, Option<Credential>, FixedState>,
     /// Stands in for users that do not exist.
     decoy: Credential,
 }
@@ -194,30 +195,42 @@ fn argon2id(params: &str) -> Option<Scheme> {
 }
 
 impl Passwords {
-    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the first line of a user counts, and a
-    /// line that is wrong costs its own user only: whoever is not known is not let in.
+    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the first line of a user counts, and a line that
+    /// is wrong costs its own user only. But it does cost him: where any line of a name is wrong, no other one lets in, be it
+    /// the one from before his password was changed. Whoever is not known is not let in.
     pub fn parse(text: &[u8]) -> (Passwords, Vec<Note>) {
-        let mut users: HashMap<Box<str>, Credential, FixedState> =
+        let mut users: HashMap<Box<str>, Option<Credential>, FixedState> =
             HashMap::with_hasher(FixedState::with_seed(0));
         let mut notes = Vec::new();
         for (index, bytes) in lines(text).enumerate() {
             let problem = match entry(bytes) {
                 Ok(None) => continue,
-                Ok(Some((name, _))) if users.contains_key(name) => {
-                    "a user for the second time: the first line counts".into()
+                Ok(Some((name, credential))) => match users.get(name) {
+                    Some(Some(_)) => "a user for the second time: the first line counts".into(),
+                    Some(None) => {
+                        "a user of whom another line is wrong: nobody logs in by this name".into()
+                    }
+                    None => {
+                        users.insert(name.into(), Some(credential));
+                        continue;
+                    }
+                },
+                Err(cause) => match name_in(bytes) {
+                    Some(name) => {
+                        users.insert(name.into(), None);
+                        format!("{cause}; nobody logs in by this name, whatever other lines say")
+                    }
+                    None => format!("{cause}; the line is passed over"),
                 }
-                Ok(Some((name, credential))) => {
-                    users.insert(name.into(), credential);
-                    continue;
-                }
-                Err(cause) => format!("{cause}; the line is passed over").into(),
+                .into(),
             };
             notes.push(Note {
                 line: index as u32 + 1,
                 text: problem,
             });
         }
-        let scheme = users.values().map(|credential| credential.scheme).next();
+        let mut known = users.values().flatten();
+        let scheme = known.next().map(|credential| credential.scheme);
         let decoy = Credential {
             scheme: scheme.unwrap_or(Scheme::DEFAULT),
             salt: [0; 16].into(),
@@ -229,13 +242,21 @@ impl Passwords {
     /// Whether this is the user's password. Slow by design, whether there is such a user or not.
     pub fn check(&self, user: &str, password: &[u8]) -> bool {
         match self.users.get(user) {
-            Some(credential) => credential.matches(password),
-            None => {
+            Some(Some(credential)) => credential.matches(password),
+            Some(None) | None => {
                 self.decoy.matches(password);
                 false
             }
         }
     }
+}
+
+/// Whom a line that is wrong is about. Without a colon it may be a password, or a piece of a line: it is about the user of this
+/// very name, if there is one.
+fn name_in(bytes: &[u8]) -> Option<&str> {
+    let name = bytes.split(|&byte| byte == b':').next()?;
+    let name = std::str::from_utf8(name).ok()?.trim();
+    (!name.is_empty() && name.len() <= usize::from(u16::MAX)).then_some(name)
 }
 
 /// A line's user; `None` for an empty line and a comment.

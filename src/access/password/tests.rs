@@ -59,6 +59,32 @@ fn the_first_line_of_a_user_counts() {
     assert_eq!(notes.iter().map(|note| note.line).collect::<Vec<_>>(), [3]);
 }
 
+/// Whoever changes a password and gets the line wrong does not want the old one to hold.
+#[test]
+fn a_name_with_a_wrong_line_has_no_other() {
+    let good = format!("u:{PBKDF2}");
+    for wrong in ["u:secret", "u:", " u :$7$101$aaaa", "u", "u:\u{0}"] {
+        for file in [
+            format!("{wrong}\n{good}\nother:{PBKDF2}\n"),
+            format!("other:{PBKDF2}\n{good}\n{wrong}\n"),
+            format!("{good}\n{wrong}\nother:{PBKDF2}\n{good}\n"),
+        ] {
+            let (passwords, notes) = Passwords::parse(file.as_bytes());
+            assert!(!passwords.check("u", b"secret"), "{file}");
+            assert!(passwords.check("other", b"secret"), "{file}");
+            let said = |note: &Note| note.text.contains("nobody logs in by this name");
+            assert!(notes.iter().any(said), "{notes:?}");
+        }
+    }
+    let file = [good.as_bytes(), b"\nu:\xff\n"].concat();
+    assert!(!Passwords::parse(&file).0.check("u", b"secret"));
+    // What names nobody costs nobody anything.
+    for wrong in [&b":$6$aaaa$aaaa"[..], b"\xff:x", b"uu:x", b"U:x", b"#u:x"] {
+        let file = [wrong, b"\n", good.as_bytes(), b"\n"].concat();
+        assert!(Passwords::parse(&file).0.check("u", b"secret"), "{wrong:?}");
+    }
+}
+
 #[test]
 fn wrong_lines_cost_their_own_user_and_are_named() {
     let long = "x".repeat(70_000);
@@ -103,7 +129,11 @@ fn wrong_lines_cost_their_own_user_and_are_named() {
     for (line, expected) in cases {
         let file = format!("# a comment\n\n{line}\nother:{PBKDF2}\n");
         let (passwords, notes) = Passwords::parse(file.as_bytes());
-        let expected = format!("line 3: {expected}; the line is passed over");
+        let effect = match expected {
+            "the user name is missing" => "the line is passed over",
+            _ => "nobody logs in by this name, whatever other lines say",
+        };
+        let expected = format!("line 3: {expected}; {effect}");
         let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
         assert_eq!(notes, [expected], "{line}");
         assert!(
