@@ -89,7 +89,12 @@ impl Waiting {
     #[inline]
     pub fn front(&self) -> Option<&Delivery> {
         match self.is_retained_next() {
-            true => self.replayed.as_ref()?.queue.front().map(|one| &one.delivery),
+            true => self
+                .replayed
+                .as_ref()?
+                .queue
+                .front()
+                .map(|one| &one.delivery),
             false => self.kept.front()?.as_ref(),
         }
     }
