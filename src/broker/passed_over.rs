@@ -39,15 +39,13 @@ impl Broker {
         message: Arc<Message>,
     ) {
         self.routing.groups.rest(group, from, session);
-        let (name, filter) = {
-            let group = self.routing.groups.get(group);
-            (group.group.clone(), group.filter.clone())
-        };
+        let known = self.routing.groups.get(group);
         let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        if !topic::matches(&filter, topic) {
+        if !topic::matches(&known.filter, topic) {
             self.clients.counters.publish_dropped += 1;
             return;
         }
+        let (name, filter) = (known.group.clone(), known.filter.clone());
         let offer = SharedOffer {
             owner: self.clients.shard,
             group,
