@@ -6,11 +6,7 @@ mod files;
 #[path = "../fuzz/src/transport.rs"]
 mod transport;
 
-use std::sync::LazyLock;
-
-use firehose::transport::tls::judge_any;
 use proptest::prelude::*;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -24,27 +20,6 @@ const CONFIGURATION: &str = "per_listener_settings true\nlistener 1883 localhost
 const WITH_TLS: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x1c\xc0\0\x02\x07\xc0\0\x02\x01\x13\x88\x07\x5b\
     \x20\0\x0d\x07\0\0\0\0\x22\0\x05infra";
-
-/// A client's certificate, that of a root CA, and that of the CA between them.
-static CHAIN: LazyLock<(Vec<u8>, Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
-    let authority = |name: &str| {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        (params, KeyPair::generate().unwrap())
-    };
-    let ((root, root_key), (between, between_key)) = (authority("root"), authority("between"));
-    let root_der = root.self_signed(&root_key).unwrap().der().to_vec();
-    let root = Issuer::new(root, root_key);
-    let between_der = between.signed_by(&between_key, &root).unwrap();
-    let between = Issuer::new(between, between_key);
-    let mut leaf = CertificateParams::new(vec!["a.example.org".into()]).unwrap();
-    leaf.distinguished_name.push(DnType::CommonName, "infra");
-    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &between);
-    let leaf = leaf.unwrap().der().to_vec();
-    assert!(judge_any(&[&root_der], &leaf, &[between_der.der()]));
-    (leaf, root_der, between_der.der().to_vec())
-});
 
 /// A masked frame with an opcode and FIN at random.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
@@ -109,25 +84,6 @@ proptest! {
     #[test]
     fn headers_2_with_tls(bytes in changed(WITH_TLS.into())) {
         transport::proxy(&bytes);
-    }
-
-    #[test]
-    fn certificates(at in 0..3000usize, by in 1u8.., bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        transport::certificates(&bytes);
-        let (leaf, anchor, between) = &*CHAIN;
-        let mut all: Vec<u8> = Vec::new();
-        for part in [leaf, anchor, between] {
-            all.extend((part.len() as u16).to_be_bytes());
-            all.extend(part);
-        }
-        let at = at % all.len();
-        all[at] ^= by;
-        transport::certificates(&all);
-        // Whatever is changed of what is signed: nobody is let in by it.
-        let mut leaf = leaf.clone();
-        let at = at % leaf.len();
-        leaf[at] ^= by;
-        assert!(!judge_any(&[anchor], &leaf, &[between]), "{at} {by}");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use firehose::limits;
 use firehose::transport::proxy::{Header, Rules};
-use firehose::transport::tls::judge_any;
 use firehose::transport::websocket::{Options, Progress, WebSocket};
 
 const REQUEST: &[u8] =
@@ -129,21 +128,4 @@ pub fn proxy(bytes: &[u8]) {
     if let Ok(Some(_)) = named.admit(&told) {
         assert!(strict.admit(&told).is_ok());
     }
-}
-
-/// Certificates, each behind its length in two bytes: a client's, one that is trusted, and what came along. Nothing of it
-/// ends the program, and without somebody who is trusted nobody is let in.
-pub fn certificates(bytes: &[u8]) {
-    let (mut parts, mut rest) = (Vec::new(), bytes);
-    while let Some((head, behind)) = rest.split_first_chunk::<2>() {
-        let len = usize::from(u16::from_be_bytes(*head)).min(behind.len());
-        let (part, behind) = behind.split_at(len);
-        parts.push(part);
-        rest = behind;
-    }
-    let [leaf, anchor, others @ ..] = &parts[..] else {
-        return;
-    };
-    judge_any(&[anchor], leaf, others);
-    assert!(!judge_any(&[], leaf, others));
 }

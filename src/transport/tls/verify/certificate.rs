@@ -310,7 +310,10 @@ impl<'a> Certificate<'a> {
 /// Whether an extension of this content says no more than what `constraints` looks at: up to two lists of bases. A base with a
 /// minimum or maximum says more (RFC 5280, 4.2.1.10: there are none).
 fn is_understood(constraints: &NameConstraints<'_>, content: &[u8]) -> bool {
-    let trees = [&constraints.permitted_subtrees, &constraints.excluded_subtrees];
+    let trees = [
+        &constraints.permitted_subtrees,
+        &constraints.excluded_subtrees,
+    ];
     let mut bases = trees.into_iter().flatten().flatten();
     let is_unreadable = |base: &GeneralName<'_>| matches!(base, GeneralName::Invalid(..));
     has_bases_only(content).is_some() && !bases.any(|subtree| is_unreadable(&subtree.base))

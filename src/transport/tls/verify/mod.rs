@@ -4,6 +4,8 @@
 //! mosquitto-tls(7) makes, takes no certificate that is itself trusted, and always looks at dates: those are judged
 //! here (`path`), by the rules of RFC 5280. A CA of version 1 is one only where it is configured.
 
+#[cfg(any(test, fuzzing))]
+mod any;
 mod certificate;
 mod constraints;
 mod path;
@@ -25,6 +27,8 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::prelude::GeneralName;
 
+#[cfg(fuzzing)]
+pub use any::any_certificates;
 pub(super) use certificate::Certificate;
 use path::{Purpose, Trust};
 use revocation::Lists;
@@ -329,21 +333,4 @@ pub(super) fn check_v13(
     }
     let key = Certificate::parse(leaf)?.public_key();
     rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, known)
-}
-
-/// Judges a client's certificate and those that came with it as if these were trusted: for tests that make up bytes.
-/// Dates are not looked at.
-pub fn judge_any(anchors: &[&[u8]], leaf: &[u8], others: &[&[u8]]) -> bool {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let algorithms = provider.signature_verification_algorithms.all;
-    let mut trust = Trust::new(Purpose::Client, algorithms, None, false);
-    for anchor in anchors {
-        // One that cannot be read is not trusted.
-        let _ = trust.add(anchor);
-    }
-    let others: Vec<CertificateDer<'_>> = others
-        .iter()
-        .map(|der| CertificateDer::from(*der))
-        .collect();
-    trust.judge(leaf, &others, 0).is_ok()
 }
