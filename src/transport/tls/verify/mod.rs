@@ -20,10 +20,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
-    SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::prelude::GeneralName;
 
@@ -32,6 +29,34 @@ pub use any::any_certificates;
 pub(super) use certificate::Certificate;
 use path::{Purpose, Trust};
 use revocation::Lists;
+
+/// What is alike in all judges: that a peer has the key of its certificate, whoever vouches for it. By algorithms of the judge.
+macro_rules! signatures_by {
+    ($judge:ident.$algorithms:ident) => {
+        fn verify_tls12_signature(
+            &$judge,
+            message: &[u8],
+            leaf: &rustls_pki_types::CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            $crate::transport::tls::verify::check_v12(message, leaf, signed, &$judge.$algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &$judge,
+            message: &[u8],
+            leaf: &rustls_pki_types::CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            $crate::transport::tls::verify::check_v13(message, leaf, signed, &$judge.$algorithms)
+        }
+
+        fn supported_verify_schemes(&$judge) -> Vec<rustls::SignatureScheme> {
+            $judge.$algorithms.supported_schemes()
+        }
+    };
+}
+pub(super) use signatures_by;
 
 /// Judges clients. As OpenSSL with X509_V_FLAG_CRL_CHECK: with revocation lists a client whose CA has none is refused,
 /// and so is everybody when a list has expired; CAs themselves are not looked up.
@@ -152,27 +177,7 @@ impl ClientCertVerifier for Clients {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        check_v12(message, leaf, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        check_v13(message, leaf, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures_by!(self.algorithms);
 }
 
 /// Judges servers, for the load tester.
@@ -235,27 +240,7 @@ impl ServerCertVerifier for Servers {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        check_v12(message, leaf, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        check_v13(message, leaf, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    signatures_by!(self.algorithms);
 }
 
 fn seconds(now: UnixTime) -> i64 {
