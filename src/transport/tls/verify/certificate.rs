@@ -210,16 +210,17 @@ impl<'a> Certificate<'a> {
     pub fn check_extensions(&self) -> Result<(), CertificateError> {
         for extension in self.parsed.extensions() {
             match extension.parsed_extension() {
+                ParsedExtension::NameConstraints(constraints)
+                    if !is_understood(constraints, extension.value) =>
+                {
+                    return Err(refused("its name constraints are not understood"));
+                }
                 ParsedExtension::KeyUsage(_)
                 | ParsedExtension::SubjectAlternativeName(_)
                 | ParsedExtension::BasicConstraints(_)
+                | ParsedExtension::NameConstraints(_)
                 | ParsedExtension::ExtendedKeyUsage(_)
                 | ParsedExtension::CRLDistributionPoints(_) => {}
-                ParsedExtension::NameConstraints(constraints) => {
-                    if !is_understood(constraints, extension.value) {
-                        return Err(refused("its name constraints are not understood"));
-                    }
-                }
                 ParsedExtension::ParseError { .. } => return Err(CertificateError::BadEncoding),
                 _ if extension.critical => {
                     return Err(CertificateError::UnhandledCriticalExtension);
