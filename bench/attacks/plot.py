@@ -35,6 +35,21 @@ def thin(points):
     return [max(points[at : at + step], key=lambda point: point[1]) for at in range(0, len(points), step)]
 
 
+def straight(points, off=0.15):
+    """Points of a line on the page without those that lie on it anyway, to so many of its units."""
+    kept, parts = {0, len(points) - 1}, [(0, len(points) - 1)] if points else []
+    while parts:
+        first, last = parts.pop()
+        (x0, y0), (x1, y1) = points[first], points[last]
+        length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5 or 1.0
+        distance = lambda at: abs((x1 - x0) * (points[at][1] - y0) - (y1 - y0) * (points[at][0] - x0)) / length
+        worst = max(range(first + 1, last), key=distance, default=None)
+        if worst is not None and distance(worst) > off:
+            kept.add(worst)
+            parts += [(first, worst), (worst, last)]
+    return [point for at, point in enumerate(points) if at in kept]
+
+
 def chart(title, panels, phases, begin, end):
     """SVG text. Panels are (title, [(name, [(t, value)])], [(name, level)] for dashed lines); phases (name, t)."""
     height = TOP + len(panels) * (PANEL + GAP) + 10
@@ -72,7 +87,7 @@ def _panel(panel, top, x, inner, begin, span):
         out.append(f'<text x="{x(when):.1f}" y="{top + PANEL + 15}" text-anchor="middle" fill="#444">{span * step / 6:.0f} s</text>')
     for at, (name, points) in enumerate(series):
         colour = COLOURS[at % len(COLOURS)]
-        path = " ".join(f"{x(t):.1f},{y(value):.1f}" for t, value in thin(points))
+        path = " ".join(f"{at_x:.1f},{at_y:.1f}" for at_x, at_y in straight([(x(t), y(value)) for t, value in thin(points)]))
         out.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.3" points="{path}"/>')
         out.append(f'<text x="{LEFT + inner + 10}" y="{top + 14 + 16 * at}" fill="{colour}">{escape(name)}</text>')
     for at, (name, level) in enumerate(levels):

@@ -12,8 +12,8 @@ use crate::server::budget::{Budget, Shape, most};
 use crate::server::resources;
 use crate::server::sockets::Buffers;
 
-/// Memory of a connection with a subscription, in bytes: 385 to 450 are measured for idle ones (perf/2026-11-23-broker,
-/// perf/2026-11-23-side-by-side), and some more for those with long names.
+/// Memory of a connection with a subscription, in bytes: 399 are measured for idle ones
+/// (perf/2026-11-28-memory-compare), and some more for those with long names.
 pub(super) const USER_BYTES: u64 = 512;
 
 /// Bytes of a page of the kernel's, in which it counts what waits in sockets.
