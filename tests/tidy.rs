@@ -1,10 +1,12 @@
 //! The rules of the house, checked on the source tree: headers, sizes, layers, `unsafe`, panics, and what the sans-io
-//! half may not touch. Every breach is named at once, with its file and line.
+//! half may not touch. Every breach is named at once, with its file and line. What documents promise is in `papers` and `records`.
 
 #[path = "tidy/circles.rs"]
 mod circles;
 #[path = "tidy/papers.rs"]
 mod papers;
+#[path = "tidy/records.rs"]
+mod records;
 #[path = "tidy/source.rs"]
 mod source;
 

@@ -1,5 +1,5 @@
 """Publishers of QoS 0, retained or not, to 100 topics that two subscribers of all read, on two shards: messages a second, and CPU of the
-broker a message. measure.py BEFORE AFTER: two builds, in turn, five rounds."""
+broker a message. retained_order.py BEFORE AFTER: two builds, in turn, five rounds."""
 
 import os
 import socket
