@@ -1,5 +1,7 @@
 //! Reports as a run would leave them, to write and to draw.
 
+use std::sync::LazyLock;
+
 use hdrhistogram::Histogram;
 
 use crate::limits::LOAD_VALUE_NS_MAX;
@@ -220,8 +222,31 @@ fn report(workload: &str, title: &str, runs: Vec<Run>) -> Report {
     }
 }
 
-/// Ten minutes of one load.
-pub fn steady() -> Report {
+/// Reports that are made once for all tests: to fill their histograms takes long.
+macro_rules! made_once {
+    ($($(#[$doc:meta])* $name:ident = $make:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name() -> Report {
+            static MADE: LazyLock<Report> = LazyLock::new($make);
+            MADE.clone()
+        }
+    )*};
+}
+
+made_once! {
+    /// Ten minutes of one load.
+    steady = make_steady;
+    /// Three repetitions of a ramp, with a broker that dies in the last.
+    ramp = make_ramp;
+    /// A search for the highest rate.
+    search = make_search;
+    /// Connections without messages: what a storm of them measures.
+    connects = make_connects;
+    /// Two short runs of two steps that have something of everything.
+    full = make_full;
+}
+
+fn make_steady() -> Report {
     let mut chance = Chance(1);
     let step = step(&mut chance, "measured", 3400.0, 600, 400_000.0);
     let run = run(&mut chance, vec![step]);
@@ -232,8 +257,7 @@ pub fn steady() -> Report {
     )
 }
 
-/// Three repetitions of a ramp, with a broker that dies in the last.
-pub fn ramp() -> Report {
+fn make_ramp() -> Report {
     let mut chance = Chance(2);
     let runs = (0..3).map(|_| {
         let rates = (1..=8).map(|n| 5000.0 * f64::from(n));
@@ -277,8 +301,7 @@ pub fn ramp() -> Report {
     report
 }
 
-/// A search for the highest rate.
-pub fn search() -> Report {
+fn make_search() -> Report {
     let mut report = ramp();
     report.workload = "fanin".to_owned();
     report.verdict = Verdict {
@@ -340,8 +363,7 @@ pub fn grids() -> (Vec<Cell>, Vec<Cell>) {
     (ours, theirs.map(|at| cell(at, 1.0)).collect())
 }
 
-/// Connections without messages: what a storm of them measures.
-pub fn connects() -> Report {
+fn make_connects() -> Report {
     let mut chance = Chance(4);
     let mut one = step(&mut chance, "measured", 500.0, 3, 400_000.0);
     one.rate_intended = None;
@@ -382,8 +404,7 @@ pub fn connects() -> Report {
     report
 }
 
-/// Two short runs of two steps that have something of everything.
-pub fn full() -> Report {
+fn make_full() -> Report {
     let mut chance = Chance(3);
     let runs = (0..2).map(|_| {
         let rates = [1000.0, 2000.0];
