@@ -171,6 +171,7 @@ impl Broker {
         let Some(session) = self.clients.session_of(conn) else {
             return;
         };
+        self.ends_waiting(conn);
         self.clients.conns[conn.index()].session = NONE;
         self.interests.forget_unanswered(conn);
         self.clients.drop_aliases(conn);

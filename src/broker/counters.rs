@@ -115,6 +115,8 @@ counters! {
     publish_slowed,
     /// Times that a publisher was made to wait for the next turn, because the one at hand had delivered what it may.
     publish_cut,
+    /// Times that a publisher was made to wait until owners of topics had passed on what was sent before.
+    publish_awaited,
     /// Times that a subscriber was made to wait for the next turn, because the one at hand had subscribed to what it may.
     subscribe_cut,
     /// QoS 2 messages borne of clients that had more open than the receive maximum that they were told.

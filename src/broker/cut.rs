@@ -58,6 +58,12 @@ impl Turn {
         self.full_at = self.full_at.saturating_sub(beyond / 2);
     }
 
+    /// However much was delivered in the turn, a part of what it may deliver is left.
+    #[inline]
+    pub fn leave_some(&mut self, delivered: u64) {
+        self.full_at = self.full_at.max(delivered + self.most.div_ceil(4));
+    }
+
     /// So many sessions or connections were looked at for what they hold.
     pub fn count_holders(&mut self, holders: usize) {
         let deliveries = holders as u64 / limits::SHARES_HOLDERS_PER_DELIVERY;
@@ -85,6 +91,13 @@ impl Broker {
         let turn = &mut self.clients.turn;
         turn.full_at = self.clients.counters.publish_sent + turn.most;
         turn.levels = turn.most_levels;
+    }
+
+    /// Messages of other shards are handled from here on: however much clients have made the turn deliver, something is left.
+    #[inline]
+    pub fn begin_mesh(&mut self) {
+        let delivered = self.clients.counters.publish_sent;
+        self.clients.turn.leave_some(delivered);
     }
 
     /// Whether the turn has delivered what it may.
@@ -124,13 +137,13 @@ impl Broker {
 
     /// A connection ends, or the broker does: what was received of one that was cut off is handled now, however much it is.
     pub(super) fn finish_cut(&mut self, now_ms: u64, conn: ConnId) {
-        let Some(at) = self.cut.iter().position(|&other| other == conn) else {
-            return;
-        };
-        self.cut.remove(at);
-        if !self.is_held(conn) {
+        let at = self.cut.iter().position(|&other| other == conn);
+        at.map(|at| self.cut.remove(at));
+        let waited = self.ends_waiting(conn);
+        if (at.is_none() && !waited) || !self.is_held(conn) {
             return;
         }
+        self.lift_under_way(true);
         let turn = &mut self.clients.turn;
         let (full_at, levels) = (turn.full_at, turn.levels);
         (turn.full_at, turn.levels) = (u64::MAX, u64::MAX);
@@ -147,6 +160,7 @@ impl Broker {
             Reading::Held => before,
             _ => Reading::On,
         };
+        self.lift_under_way(false);
         let turn = &mut self.clients.turn;
         (turn.full_at, turn.levels) = (full_at, levels);
     }
@@ -162,12 +176,13 @@ impl Broker {
     /// Those who were cut off go on, one after the other, until the turn is full. However much others have delivered in it,
     /// something is left for them.
     pub(super) fn go_on(&mut self, now_ms: u64) {
+        // One of those that wait for owners in any case; others if there is time.
+        self.cut.extend(self.ordering.under_way.let_in());
         if self.cut.is_empty() {
             return;
         }
         let turn = &mut self.clients.turn;
-        let least = self.clients.counters.publish_sent + turn.most.div_ceil(4);
-        turn.full_at = turn.full_at.max(least);
+        turn.leave_some(self.clients.counters.publish_sent);
         turn.levels = turn.levels.max(turn.most_levels.div_ceil(4));
         for _ in 0..self.cut.len() {
             if self.is_turn_full() {
@@ -181,6 +196,13 @@ impl Broker {
             if first.is_some_and(|first| self.has_subscribed_enough(first)) {
                 self.cut.push_back(conn);
             } else if self.is_held(conn) {
+                self.catch_up(now_ms, conn);
+            }
+        }
+        while !self.is_turn_full()
+            && let Some(conn) = self.ordering.under_way.let_in()
+        {
+            if self.is_held(conn) {
                 self.catch_up(now_ms, conn);
             }
         }

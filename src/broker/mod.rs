@@ -5,7 +5,8 @@
 //!   what `gather` gives, and report each send by `on_sent`;
 //! - a connection is answered with exactly one `on_closed`, after an `Effect::Close` or `Effect::Handover` for it, when
 //!   nothing of it is in flight; only then is its number used again;
-//! - messages between two shards arrive in order and are never lost;
+//! - messages between two shards arrive in order and are never lost; one is given to `on_mesh` only while `takes_from` says so
+//!   of its sender, and stays where it is otherwise;
 //! - `now_ms` never goes backwards and is the same clock for all shards.
 //!
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
@@ -54,6 +55,7 @@ mod slow;
 mod tests;
 mod timers;
 mod turned_away;
+mod under_way;
 
 pub use counters::Counters;
 pub use effect::*;

@@ -22,7 +22,7 @@ fn swept_places(all: usize, minutes: u32) -> usize {
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.cut.is_empty() || self.ordering.has_untold() {
+        if !self.cut.is_empty() || self.ordering.has_work() {
             return Some(0);
         }
         let is_swept =
@@ -50,6 +50,7 @@ impl Broker {
                 Owner::Session(session) => self.on_session_timer(now_ms, session, at),
             }
         }
+        self.release_in_turn(now_ms);
         self.go_on(now_ms);
         self.tell_passed_on();
         self.run_lookups(now_ms);

@@ -10,6 +10,12 @@
 //! straight again it says how many messages of the owner come first (`MeshMessage::After`). Until then what has come from
 //! the other shard waits. Each waits only for what had been sent before it was, so that no two wait for each other.
 //!
+//! A publisher whose messages owners do not pass on has to wait (`under_way`), and a shard takes nothing more of another one
+//! whose next message has to wait: it stays in the ring between them, which makes that shard wait in turn. An owner that has
+//! much waiting itself says late what it has passed on. None of this closes a circle: a message waits for earlier ones only,
+//! shards take what need not wait whatever they have waiting themselves, and nothing waits for what is said late but
+//! publishers.
+//!
 //! Which shards get a message is decided by its publisher's, at the moment when it is published, as for any other: the
 //! barrier behind SUBACK and the numbers of stores (`replay`) mean the same for both.
 
@@ -19,21 +25,35 @@ use std::sync::Arc;
 use super::effect::{MeshMessage, Ordered};
 use super::outgoing::Outgoing;
 use super::replay::topic_hash;
+use super::under_way::UnderWay;
 use super::{Broker, owner_of_topic};
-use crate::ids::{SessionId, ShardId};
+use crate::ids::{ConnId, SessionId, ShardId};
+use crate::mqtt::message::Message;
 use crate::routing::{Store, Target};
 use crate::table::Table;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+/// A message that is under way by an owner.
+struct Given {
+    /// Its number among all that the owner was given.
+    number: u64,
+    topic: u64,
+    /// The session of its publisher.
+    serial: u64,
+    bytes: u32,
+}
+
 /// See the module.
 pub struct Ordering {
     /// By owner: how many messages of this shard it was given to pass on.
     given: Vec<u64>,
-    /// By owner: the number of each of them that is under way, and its topic.
-    queues: Vec<VecDeque<(u64, u64)>>,
+    /// By owner: those of them that are under way.
+    queues: Vec<VecDeque<Given>>,
     /// By topic: the number of the last one.
-    under_way: HashMap<u64, u64, FixedState>,
+    last: HashMap<u64, u64, FixedState>,
+    /// How much that is, and who waits until it is less.
+    pub under_way: UnderWay,
     /// Counts how often nothing was under way any more.
     period: u32,
     /// By session: the period in which it last published a retained message.
@@ -48,6 +68,10 @@ pub struct Ordering {
     held: Vec<VecDeque<MeshMessage>>,
     held_count: usize,
     held_bytes: usize,
+    /// Some of them wait no more, but the turn is full.
+    is_cut: bool,
+    /// Much waits in front of the mesh here.
+    is_congested: bool,
 }
 
 impl Ordering {
@@ -56,7 +80,8 @@ impl Ordering {
         Ordering {
             given: vec![0; count],
             queues: (0..count).map(|_| VecDeque::new()).collect(),
-            under_way: HashMap::with_hasher(FixedState::with_seed(0)),
+            last: HashMap::with_hasher(FixedState::with_seed(0)),
+            under_way: UnderWay::default(),
             period: 1,
             marks: Table::new(),
             passed_on: vec![0; count],
@@ -65,6 +90,8 @@ impl Ordering {
             held: (0..count).map(|_| VecDeque::new()).collect(),
             held_count: 0,
             held_bytes: 0,
+            is_cut: false,
+            is_congested: false,
         }
     }
 
@@ -79,7 +106,7 @@ impl Ordering {
 
     /// A client has come: what it has sent by another connection may be under way.
     pub fn mark_newcomer(&mut self, session: SessionId) {
-        if !self.under_way.is_empty() {
+        if !self.last.is_empty() {
             self.mark(session);
         }
     }
@@ -90,18 +117,21 @@ impl Ordering {
         self.marks.get(session.index()) == Some(&self.period)
     }
 
-    /// Whether some shard is to be told what was passed on.
-    pub fn has_untold(&self) -> bool {
-        self.untold != 0
+    /// Whether there is something to do in the next turn: some shard is to be told what was passed on, or somebody who has
+    /// waited goes on.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        (self.untold != 0 && !self.is_congested) || self.is_cut || self.under_way.can_let_in()
     }
 
     /// Bytes of memory, but for messages.
     pub fn memory(&self) -> usize {
         let queues = self.queues.iter().map(VecDeque::capacity).sum::<usize>();
         let held = self.held.iter().map(VecDeque::capacity).sum::<usize>();
-        self.under_way.allocation_size()
+        self.last.allocation_size()
+            + self.under_way.memory()
             + self.marks.memory()
-            + queues * size_of::<(u64, u64)>()
+            + queues * size_of::<Given>()
             + held * size_of::<MeshMessage>()
     }
 
@@ -114,7 +144,8 @@ impl Ordering {
     pub fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
         let is_free = |index: usize, _: &u32| !exists(SessionId(index as u32));
         self.marks.trim(is_free);
-        self.under_way.shrink_to_fit();
+        self.last.shrink_to_fit();
+        self.under_way.trim();
         for queue in &mut self.queues {
             queue.shrink_to_fit();
         }
@@ -124,28 +155,38 @@ impl Ordering {
     }
 
     /// A message is given to an owner; with `follows` what comes behind it has to go the same way.
-    fn give(&mut self, owner: ShardId, topic: u64, follows: bool) {
+    fn give(&mut self, owner: ShardId, message: &Message, topic: u64, follows: bool) {
         let number = &mut self.given[owner.index()];
         *number += 1;
         if follows {
-            self.queues[owner.index()].push_back((*number, topic));
-            self.under_way.insert(topic, *number);
+            let (number, serial) = (*number, message.origin);
+            let bytes = u32::try_from(message.cost()).unwrap_or(u32::MAX);
+            self.queues[owner.index()].push_back(Given {
+                number,
+                topic,
+                serial,
+                bytes,
+            });
+            self.last.insert(topic, number);
+            self.under_way.give(serial, bytes);
         }
     }
 
-    /// An owner has passed on so many. Returns whether that ended the way by it for some topic.
-    fn take_back(&mut self, owner: ShardId, count: u64) -> bool {
+    /// An owner has passed on so many. Returns whether that ended the way by it for some topic; who waited for it goes to
+    /// `go_on`.
+    fn take_back(&mut self, owner: ShardId, count: u64, go_on: &mut VecDeque<ConnId>) -> bool {
         let mut has_ended = false;
-        while let Some(&(number, topic)) = self.queues[owner.index()].front()
-            && number <= count
+        while let Some(front) = self.queues[owner.index()].front()
+            && front.number <= count
+            && let Some(given) = self.queues[owner.index()].pop_front()
         {
-            self.queues[owner.index()].pop_front();
-            if self.under_way.get(&topic) == Some(&number) {
-                self.under_way.remove(&topic);
+            go_on.extend(self.under_way.take_back(given.serial, given.bytes));
+            if self.last.get(&given.topic) == Some(&given.number) {
+                self.last.remove(&given.topic);
                 has_ended = true;
             }
         }
-        if has_ended && self.under_way.is_empty() {
+        if has_ended && self.last.is_empty() {
             self.period = self.period.wrapping_add(1);
         }
         has_ended
@@ -176,19 +217,20 @@ impl Ordering {
         None
     }
 
-    /// The next message that need not wait any more.
-    fn next_due(&mut self, own: ShardId) -> Option<(ShardId, MeshMessage)> {
-        for index in 0..self.held.len() {
-            let front = self.held[index].front();
-            if front.is_some_and(|message| self.is_due(message, own))
-                && let Some(message) = self.held[index].pop_front()
-            {
-                self.held_bytes -= message.bytes();
-                self.held_count -= 1;
-                return Some((ShardId(index as u8), message));
-            }
-        }
-        None
+    /// Whose next message need not wait any more.
+    fn next_due(&self, own: ShardId) -> Option<ShardId> {
+        let mut shards = (0..self.held.len()).map(|index| ShardId(index as u8));
+        shards.find(|from| {
+            let front = self.held[from.index()].front();
+            front.is_some_and(|message| self.is_due(message, own))
+        })
+    }
+
+    fn take_held(&mut self, from: ShardId) -> Option<MeshMessage> {
+        let message = self.held[from.index()].pop_front()?;
+        self.held_bytes -= message.bytes();
+        self.held_count -= 1;
+        Some(message)
     }
 }
 
@@ -208,9 +250,8 @@ impl Broker {
 
     fn way_by_owner(&self, message: &Outgoing<'_>) -> Option<ShardId> {
         let retains = message.retain && self.clients.settings.retain_available;
-        let under_way = &self.ordering.under_way;
-        if !retains && (under_way.is_empty() || !under_way.contains_key(&topic_hash(message.topic)))
-        {
+        let last = &self.ordering.last;
+        if !retains && (last.is_empty() || !last.contains_key(&topic_hash(message.topic))) {
             return None;
         }
         let owner = owner_of_topic(message.topic, self.clients.shards);
@@ -252,8 +293,8 @@ impl Broker {
             },
         };
         let follows = targets & !bit(owner) != 0;
-        self.ordering
-            .give(owner, topic_hash(message.topic), follows);
+        let topic = topic_hash(message.topic);
+        self.ordering.give(owner, &ordered.message, topic, follows);
         self.clients
             .mesh(owner, MeshMessage::Ordered(Arc::new(ordered)));
         is_wanted
@@ -317,7 +358,12 @@ impl Broker {
     }
 
     /// Tells shards what was passed on for them, once for all that came together.
+    ///
+    /// Not while much waits here: they would send more, and it is not known whose messages those are that wait.
     pub(super) fn tell_passed_on(&mut self) {
+        if self.ordering.is_congested {
+            return;
+        }
         let mut untold = std::mem::take(&mut self.ordering.untold);
         while untold != 0 {
             let to = ShardId(untold.trailing_zeros() as u8);
@@ -333,7 +379,7 @@ impl Broker {
 
     /// An owner has passed on messages of this shard: what is sent straight from here on comes behind them.
     pub(super) fn on_passed_on(&mut self, owner: ShardId, count: u64, sent: &[u64]) {
-        if !self.ordering.take_back(owner, count) {
+        if !self.ordering.take_back(owner, count, &mut self.cut) {
             return;
         }
         for (index, &count) in sent.iter().enumerate() {
@@ -345,6 +391,19 @@ impl Broker {
         }
     }
 
+    /// Whether a message of another shard is to be taken now. Else it stays where it is, and so do all behind it: the one
+    /// before it has to wait for those of others, or the turn is full.
+    #[inline]
+    pub fn takes_from(&self, from: ShardId) -> bool {
+        !self.is_turn_full() && self.ordering.held[from.index()].is_empty()
+    }
+
+    /// Whether much waits in front of the mesh on this shard.
+    #[inline]
+    pub fn on_congestion(&mut self, is_congested: bool) {
+        self.ordering.is_congested = is_congested;
+    }
+
     /// A message from another shard has come: handled when its turn is.
     pub fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
         let own = self.clients.shard;
@@ -353,11 +412,32 @@ impl Broker {
             self.ordering.handled[from.index()] += 1;
         }
         if self.ordering.held_count > 0 {
-            while let Some((from, message)) = self.ordering.next_due(own) {
+            self.release_held(now_ms);
+        }
+        self.end_event(now_ms);
+    }
+
+    /// What need not wait any more is handled, until the turn is full.
+    fn release_held(&mut self, now_ms: u64) {
+        let own = self.clients.shard;
+        while let Some(from) = self.ordering.next_due(own) {
+            self.ordering.is_cut = self.is_turn_full();
+            if self.ordering.is_cut {
+                return;
+            }
+            if let Some(message) = self.ordering.take_held(from) {
                 self.on_mesh_message(now_ms, from, message);
                 self.ordering.handled[from.index()] += 1;
             }
         }
-        self.end_event(now_ms);
+        self.ordering.is_cut = false;
+    }
+
+    /// Messages that the last turn was too full for.
+    pub(super) fn release_in_turn(&mut self, now_ms: u64) {
+        if self.ordering.is_cut {
+            self.begin_mesh();
+            self.release_held(now_ms);
+        }
     }
 }

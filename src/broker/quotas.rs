@@ -4,8 +4,8 @@
 //! makes it wait. What was received of it already is kept with the start of an incomplete packet. When its peer closes
 //! meanwhile, it is caught up with for `limits::HELD_AFTER_END_MS`.
 //!
-//! Invariant: a connection that is held has a deadline at which it goes on, or is in the list of those that go on in the
-//! next turn (`cut`).
+//! Invariant: a connection that is held has a deadline at which it goes on, is in the list of those that go on in the
+//! next turn (`cut`), or waits for what owners of topics say (`under_way`, `asking`).
 
 use super::Broker;
 use super::clients::{Clients, NONE, Stage};
@@ -209,8 +209,9 @@ impl Broker {
     #[inline]
     pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
         if first >> 4 == PacketType::Publish.first() >> 4 {
-            return (self.rates.is_some() || self.clients.slows || self.is_turn_full())
-                && self.is_too_fast(now_ms, conn);
+            let presses = self.ordering.under_way.presses();
+            return (self.rates.is_some() || self.clients.slows || self.is_turn_full() || presses)
+                && self.is_too_fast(now_ms, conn, first);
         }
         if first == PacketType::Disconnect.first() {
             return self.end_waits(now_ms, conn);
@@ -218,7 +219,7 @@ impl Broker {
         self.has_subscribed_enough(first) && self.cut(conn)
     }
 
-    fn is_too_fast(&mut self, now_ms: u64, conn: ConnId) -> bool {
+    fn is_too_fast(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
         if self.is_turn_full() {
             return self.cut(conn);
         }
@@ -229,6 +230,10 @@ impl Broker {
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return false;
         }
+        if self.ordering.under_way.presses() && self.waits_for_owners(conn, first & 1 != 0) {
+            return true;
+        }
+        let entry = &mut self.clients.conns[conn.index()];
         let was_on = entry.reading == Reading::On;
         let rates = self.rates.as_mut();
         let by_rate = rates.and_then(|rates| rates.take(conn, now_ms).err());

@@ -370,7 +370,8 @@ impl Clients {
             let lines = &mut self.shares.lines;
             if lines.said < limits::SHARES_LINES {
                 lines.said += 1;
-                let bytes = before - self.weight(session);
+                // What is known of those dropped may take more than they did.
+                let bytes = before.saturating_sub(self.weight(session));
                 self.log_shortened(session, dropped, bytes);
             } else {
                 lines.unsaid += 1;

@@ -17,6 +17,7 @@ mod rights;
 mod shards;
 mod shares;
 mod slow;
+mod under_way;
 
 use std::sync::Arc;
 

@@ -97,3 +97,18 @@ pub const MESH_POLL_MS: u64 = 1;
 /// Milliseconds after which a shard that sleeps looks whether the others have taken what it sent, so that the account of
 /// the mesh does not stand at what is long gone.
 pub const MESH_LOOK_MS: u64 = 100;
+
+/// Messages of one publisher that may be under way by owners of topics before it has to wait (`broker/under_way.rs`): what it
+/// sends in some turns, since they are passed on in the turn in which they come.
+pub const UNDER_WAY_MESSAGES_MAX: u64 = 1024;
+
+/// Bytes of them.
+pub const UNDER_WAY_BYTES_MAX: u64 = 256 << 10;
+
+/// Messages of all publishers of a shard that may be: as many as may wait in front of the mesh.
+pub const UNDER_WAY_ALL_MESSAGES_MAX: u64 = super::MESH_WAITING_MAX as u64;
+
+/// Bytes of them: what the mesh has for a shard at least.
+pub const UNDER_WAY_ALL_BYTES_MAX: u64 = super::MESH_WAITING_BYTES_MIN;
+const _: () = assert!(UNDER_WAY_MESSAGES_MAX * 16 <= UNDER_WAY_ALL_MESSAGES_MAX);
+const _: () = assert!(UNDER_WAY_BYTES_MAX * 4 <= UNDER_WAY_ALL_BYTES_MAX);

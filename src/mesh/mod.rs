@@ -179,6 +179,25 @@ impl<T> Port<T> {
         total
     }
 
+    /// Takes what has arrived from one source, in order, at most `max`. `take` returns the bytes as which its message was sent,
+    /// and whether to go on. Returns how many.
+    #[inline]
+    pub fn drain_from(
+        &mut self,
+        from: ShardId,
+        max: usize,
+        take: impl FnMut(T) -> (usize, bool),
+    ) -> usize {
+        let Some(Some(consumer)) = self.incoming.get_mut(from.index()) else {
+            return 0;
+        };
+        let count = consumer.drain_while(max, take);
+        if count > 0 {
+            self.freed.insert(from);
+        }
+        count
+    }
+
     /// Bytes of the messages that were sent and not taken, over all targets, as far as these have said so.
     pub fn bytes(&mut self) -> usize {
         let rings = self.outgoing.iter_mut().flatten();
@@ -190,6 +209,13 @@ impl<T> Port<T> {
     /// awake and must run another turn. Call `flush` before.
     #[inline]
     pub fn prepare_sleep(&mut self) -> bool {
+        self.prepare_sleep_on(|_| true)
+    }
+
+    /// As `prepare_sleep`, for a thread that takes nothing of some sources until it has taken something of others: what has
+    /// arrived from a source that it does not `want` is no reason to stay awake.
+    #[inline]
+    pub fn prepare_sleep_on(&mut self, wants: impl Fn(ShardId) -> bool) -> bool {
         debug_assert!(
             self.unpublished.is_empty() && self.freed.is_empty(),
             "flush before sleep"
@@ -200,11 +226,11 @@ impl<T> Port<T> {
         asleep.swap(true, Ordering::AcqRel);
         // Pairs with the fence in `flush`.
         fence(Ordering::SeqCst);
-        let arrived = self
-            .incoming
-            .iter()
-            .flatten()
-            .any(|consumer| !consumer.is_empty());
+        let mut sources = self.incoming.iter().enumerate();
+        let arrived = sources.any(|(from, consumer)| {
+            let has_some = |consumer: &Consumer<T>| !consumer.is_empty();
+            consumer.as_ref().is_some_and(has_some) && wants(ShardId(from as u8))
+        });
         let relieved = || self.outgoing.iter().flatten().any(Producer::relieved);
         if arrived || relieved() {
             asleep.swap(false, Ordering::AcqRel);

@@ -200,9 +200,20 @@ impl<T> Consumer<T> {
     /// store. `take` returns the bytes with which its element was pushed. Returns how many.
     #[inline]
     pub(super) fn drain(&mut self, max: usize, mut take: impl FnMut(T) -> usize) -> usize {
+        self.drain_while(max, |value| (take(value), true))
+    }
+
+    /// As `drain`; `take` also says whether to go on.
+    #[inline]
+    pub(super) fn drain_while(
+        &mut self,
+        max: usize,
+        mut take: impl FnMut(T) -> (usize, bool),
+    ) -> usize {
         let tail = self.shared.written.tail.load(Ordering::Acquire);
-        let count = tail.wrapping_sub(self.head).min(max);
-        for _ in 0..count {
+        let most = tail.wrapping_sub(self.head).min(max);
+        let mut count = 0;
+        while count < most {
             // SAFETY: `head < tail`, read with acquire, so the slot is initialised and the consumer's, which is this
             // thread's (`&mut self`); `head` moves on at once, so the element is read out once even if `take` panics.
             let value = self
@@ -210,7 +221,12 @@ impl<T> Consumer<T> {
                 .slot(self.head)
                 .with(|slot| unsafe { (*slot).assume_init_read() });
             self.head = self.head.wrapping_add(1);
-            self.bytes = self.bytes.wrapping_add(take(value));
+            count += 1;
+            let (bytes, goes_on) = take(value);
+            self.bytes = self.bytes.wrapping_add(bytes);
+            if !goes_on {
+                break;
+            }
         }
         self.release();
         count

@@ -82,6 +82,34 @@ fn a_producer_that_lacked_slots_is_woken_when_there_are_some() {
     assert!(ports[0].prepare_sleep());
 }
 
+/// What a thread does not want yet is no reason to stay awake, and what it wants is.
+#[test]
+fn a_source_that_is_not_wanted_keeps_nobody_awake() {
+    let mut ports = grid::<usize>(3, 8);
+    for value in 0..3 {
+        assert!(ports[0].send(ShardId(2), value).is_ok());
+    }
+    let _ = ports[0].flush();
+    assert!(ports[2].prepare_sleep_on(|from| from != ShardId(0)));
+    assert!(ports[1].send(ShardId(2), 7).is_ok());
+    assert!(ports[1].flush().contains(ShardId(2)));
+    assert!(!ports[2].prepare_sleep_on(|from| from != ShardId(0)));
+    let mut got = vec![];
+    let mut take = |value| {
+        got.push(value);
+        (0, value != 1)
+    };
+    assert_eq!(ports[2].drain_from(ShardId(1), 8, &mut take), 1);
+    assert_eq!(ports[2].drain_from(ShardId(0), 8, &mut take), 2);
+    assert_eq!(ports[2].drain_from(ShardId(2), 8, &mut take), 0);
+    let _ = ports[2].flush();
+    assert!(!ports[2].prepare_sleep());
+    assert_eq!(ports[2].drain_from(ShardId(0), 8, &mut take), 1);
+    assert_eq!(got, [7, 0, 1, 2]);
+    let _ = ports[2].flush();
+    assert!(ports[2].prepare_sleep());
+}
+
 #[test]
 fn a_drain_is_bounded_per_source() {
     let slots = (MESH_DRAIN_MAX * 2).next_power_of_two();

@@ -29,6 +29,12 @@ pub trait Brain {
     fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize);
     /// Nothing of the connection is in flight any more.
     fn on_closed(&mut self, now_ms: u64, conn: ConnId);
+    /// Messages of other shards follow, once a turn.
+    fn begin_mesh(&mut self);
+    /// Whether one of this shard is to be taken now: else it stays in its ring, until something else has come.
+    fn takes_from(&self, from: ShardId) -> bool;
+    /// Whether more waits in front of the mesh than should.
+    fn on_congestion(&mut self, is_congested: bool);
     /// A message from another shard.
     fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage);
     /// A publication of the broker itself.
@@ -109,6 +115,21 @@ impl Brain for Broker {
 
     fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
         Broker::on_closed(self, now_ms, conn)
+    }
+
+    #[inline]
+    fn begin_mesh(&mut self) {
+        Broker::begin_mesh(self)
+    }
+
+    #[inline]
+    fn takes_from(&self, from: ShardId) -> bool {
+        Broker::takes_from(self, from)
+    }
+
+    #[inline]
+    fn on_congestion(&mut self, is_congested: bool) {
+        Broker::on_congestion(self, is_congested)
     }
 
     #[inline]

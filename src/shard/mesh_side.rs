@@ -29,6 +29,8 @@ pub(super) struct MeshSide {
     owed: ShardSet,
     /// When that is tried again.
     owed_at_ms: u64,
+    /// Whose messages are taken first in the next turn.
+    first: u8,
 }
 
 impl MeshSide {
@@ -42,6 +44,7 @@ impl MeshSide {
             bytes_max,
             owed: ShardSet::EMPTY,
             owed_at_ms: 0,
+            first: 0,
         }
     }
 
@@ -123,9 +126,10 @@ impl MeshSide {
         (!self.owed.is_empty()).then_some(self.owed_at_ms)
     }
 
-    /// Announces that the shard is about to sleep; false when it must not, because something has arrived.
-    pub(super) fn prepare_sleep(&mut self) -> bool {
-        self.port.prepare_sleep()
+    /// Announces that the shard is about to sleep; false when it must not, because something has arrived from a shard that it
+    /// takes something of.
+    pub(super) fn prepare_sleep(&mut self, takes_from: impl Fn(ShardId) -> bool) -> bool {
+        self.port.prepare_sleep_on(takes_from)
     }
 
     /// Takes the announcement back.
@@ -143,29 +147,48 @@ impl<B: Brain> Shard<B> {
         }
     }
 
-    /// Handles what has arrived from other shards, a slice of each at a time, for as long as a turn may work.
+    /// Handles what has arrived from other shards, a slice of each at a time, for as long as a turn may work. Who was not heard
+    /// for want of time is heard first in the next turn.
     pub(super) fn drain_mesh(&mut self) -> Result<(), ShardError> {
         let now_ms = self.now_ms;
         let brain = &mut self.brain;
+        brain.begin_mesh();
         // Connections are few beside messages and need all of `self`: they are kept for after the drain.
         let arrivals = &mut self.arrivals;
-        for slice in 0..limits::MESH_DRAIN_MAX / limits::MESH_DRAIN_SLICE {
-            let port = &mut self.mesh.port;
-            let count = port.drain_bytes(limits::MESH_DRAIN_SLICE, |from, message| {
-                let bytes = message.bytes();
-                match message {
-                    ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
-                    other => arrivals.push((from, other)),
+        let mesh = &mut self.mesh;
+        let shards = mesh.waiting.len();
+        let (mut unlooked, mut is_timed) = (0, false);
+        'turn: for _ in 0..limits::MESH_DRAIN_MAX / limits::MESH_DRAIN_SLICE {
+            let (first, mut count) = (usize::from(mesh.first), 0);
+            for step in 0..shards {
+                let from = ShardId(((first + step) % shards) as u8);
+                if !brain.takes_from(from) {
+                    continue;
                 }
-                bytes
-            });
-            if count < limits::MESH_DRAIN_SLICE {
-                break;
+                let taken = mesh
+                    .port
+                    .drain_from(from, limits::MESH_DRAIN_SLICE, |message| {
+                        let bytes = message.bytes();
+                        match message {
+                            ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
+                            other => arrivals.push((from, other)),
+                        }
+                        (bytes, brain.takes_from(from))
+                    });
+                (count, unlooked) = (count + taken, unlooked + taken);
+                if unlooked < limits::MESH_DRAIN_SLICE {
+                    continue;
+                }
+                unlooked = 0;
+                if !std::mem::replace(&mut is_timed, true) {
+                    self.overload.begin(Instant::now());
+                } else if self.overload.look() {
+                    self.overload.leave();
+                    mesh.first = ((usize::from(from.0) + 1) % shards) as u8;
+                    break 'turn;
+                }
             }
-            if slice == 0 {
-                self.overload.begin(Instant::now());
-            } else if self.overload.look() {
-                self.overload.leave();
+            if count < limits::MESH_DRAIN_SLICE {
                 break;
             }
         }

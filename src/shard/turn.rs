@@ -71,7 +71,7 @@ impl<B: Brain> Shard<B> {
         Ok(ended)
     }
 
-    /// Tells what the thread holds beside the brain.
+    /// Tells what the thread holds beside the brain, and whether that is much.
     #[inline]
     fn charge(&mut self) {
         let sockets = self.connections.open() as u64 * limits::SOCKET_BYTES;
@@ -79,11 +79,13 @@ impl<B: Brain> Shard<B> {
         self.brain
             .charge(Account::Transports, self.transports.charge());
         self.brain.charge(Account::Mesh, self.mesh.bytes());
+        self.brain.on_congestion(self.mesh.congested());
     }
 
     /// Waits for a completion, a wake-up or the next deadline; returns when it woke.
     fn sleep(&mut self, since: Instant) -> Result<Instant, ShardError> {
-        if !self.mesh.prepare_sleep() {
+        let brain = &self.brain;
+        if !self.mesh.prepare_sleep(|from| brain.takes_from(from)) {
             return Ok(since);
         }
         debug_assert!(

@@ -10,6 +10,10 @@ use crate::limits;
 
 impl World {
     pub fn move_mesh(&mut self, from: usize, to: usize) -> bool {
+        self.brokers[to].begin_mesh();
+        if !self.brokers[to].takes_from(ShardId(from as u8)) {
+            return false;
+        }
         let Some(message) = self.mesh[from][to].pop_front() else {
             return false;
         };

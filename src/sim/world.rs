@@ -24,6 +24,9 @@ const POOL_BYTES: u64 = 1 << 30;
 /// The same of what waits, where that is short: about what its tables take.
 const BACKLOG_BYTES: u64 = 32 << 10;
 
+/// Messages in front of a shard's mesh that are much.
+const CONGESTED: usize = 8;
+
 /// Steps between two looks at the accounts: a look costs as much as everything that is held.
 const AUDIT_STEPS: u64 = 16;
 
@@ -115,12 +118,15 @@ impl World {
         let deliveries = [2, 10, 1000][(seed / 2 % 3) as usize];
         // In most worlds so few share packet identifiers that most messages have such.
         let shared_from = [1, 2, 8][(seed / 17 % 3) as usize];
+        // In some worlds few messages may be under way by owners of topics.
+        let (one, all) = [(1, 1), (2, 3), (1000, 1000)][(seed / 19 % 3) as usize];
         let brokers = (0..shards)
             .map(|shard| {
                 Broker::new(settings.clone(), ShardId(shard), shards, seed)
                     .with_pages(page)
                     .with_turns_of(deliveries)
                     .with_shared_ids_from(shared_from)
+                    .with_under_way(one, all)
                     .with_lease(Lease::new(pool.clone()))
             })
             .collect();
@@ -254,6 +260,8 @@ impl World {
             idle = if moved { 0 } else { idle + 1 };
             self.pass(200);
         }
+        let left = self.mesh.iter().flatten().map(VecDeque::len).sum::<usize>();
+        assert_eq!(left, 0, "no two shards wait for each other");
     }
 
     fn move_all_mesh(&mut self) -> bool {
@@ -271,6 +279,8 @@ impl World {
     fn pass(&mut self, ms: u64) {
         self.now_ms += ms;
         for shard in 0..self.brokers.len() {
+            let waiting = self.mesh[shard].iter().map(VecDeque::len).sum::<usize>();
+            self.brokers[shard].on_congestion(waiting > CONGESTED);
             if self.brokers[shard]
                 .next_deadline()
                 .is_some_and(|at| at <= self.now_ms)

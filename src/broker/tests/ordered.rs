@@ -1,12 +1,14 @@
 //! Messages that go by the owner of their topic: what may overtake what, seen from one of three shards.
 
+use std::collections::VecDeque;
+
 use super::slow::publish;
 use super::*;
 use crate::mqtt::Packet;
 use crate::mqtt::message::{Holders, Message, NEVER};
 
 /// The first of three shards, and a topic that the last one owns.
-fn first_of_three() -> (World, String) {
+pub(super) fn first_of_three() -> (World, String) {
     let broker = Broker::new(Arc::new(Settings::default()), ShardId(0), 3, 7);
     let mut topics = (0..).map(|number| format!("t/{number}"));
     let topic = topics.find(|topic| owner_of_topic(topic, 3) == ShardId(2));
@@ -15,13 +17,13 @@ fn first_of_three() -> (World, String) {
 }
 
 /// A client of this shard.
-fn client(world: &mut World, name: &str) -> ConnId {
+pub(super) fn client(world: &mut World, name: &str) -> ConnId {
     let mut ids = (0..).map(|number| format!("{name}{number}"));
     let id = ids.find(|id| home(id, 3) == ShardId(0)).unwrap();
     world.connect(&id, Version::V311)
 }
 
-fn sent(world: &mut World) -> Vec<(u8, MeshMessage)> {
+pub(super) fn sent(world: &mut World) -> Vec<(u8, MeshMessage)> {
     let effects = std::iter::from_fn(|| world.broker.next_effect());
     let of = |effect| match effect {
         Effect::Mesh { to, message } => Some((to.0, message)),
@@ -31,7 +33,7 @@ fn sent(world: &mut World) -> Vec<(u8, MeshMessage)> {
 }
 
 /// A client of this shard that has subscribed to everything.
-fn subscriber(world: &mut World) -> ConnId {
+pub(super) fn subscriber(world: &mut World) -> ConnId {
     let conn = client(world, "s");
     let bytes = subscribe_packet(&["#"], Version::V311, QoS::AtMostOnce);
     world.broker.on_bytes(world.now_ms, conn, &bytes);
@@ -58,7 +60,7 @@ fn subscriber(world: &mut World) -> ConnId {
     conn
 }
 
-fn message(topic: &str, payload: &'static str, retain: bool) -> Arc<Message> {
+pub(super) fn message(topic: &str, payload: &'static str, retain: bool) -> Arc<Message> {
     Arc::new(Message {
         sent: Default::default(),
         topic: topic.to_string().into(),
@@ -206,4 +208,106 @@ fn goodbyes_wait_for_what_owners_pass_on() {
         world.broker.on_mesh(1000, ShardId(shard), passed_on);
     }
     assert!(closes(&mut world));
+}
+
+/// A turn delivers a hundred messages to these readers of everything: ten by ten.
+const TURN: u64 = 100;
+const READERS: usize = 10;
+
+fn with_readers() -> (World, String, Vec<ConnId>) {
+    let (mut world, topic) = first_of_three();
+    world.broker = world.broker.with_turns_of(TURN);
+    let mut readers = vec![subscriber(&mut world)];
+    readers.extend((1..READERS).map(|number| {
+        let conn = client(&mut world, &format!("r{number}x"));
+        let bytes = subscribe_packet(&["#"], Version::V311, QoS::AtMostOnce);
+        world.broker.on_bytes(world.now_ms, conn, &bytes);
+        conn
+    }));
+    sent(&mut world);
+    for &reader in &readers {
+        world.output(reader);
+    }
+    world.broker.settle(world.now_ms);
+    (world, topic, readers)
+}
+
+/// The next turn, with what is in the ring from the third shard; how many messages it delivered.
+fn turn(world: &mut World, ring: &mut VecDeque<MeshMessage>) -> u64 {
+    let before = world.broker.counters().publish_sent;
+    world.broker.begin_mesh();
+    while world.broker.takes_from(ShardId(2))
+        && let Some(message) = ring.pop_front()
+    {
+        world.broker.on_mesh(world.now_ms, ShardId(2), message);
+    }
+    if world.broker.next_deadline() == Some(0) {
+        world.broker.on_timers(world.now_ms);
+    }
+    world.broker.settle(world.now_ms);
+    world.broker.counters().publish_sent - before
+}
+
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// Messages of the third shard, the first of which has to wait for one of the second.
+fn waiting(topic: &str, count: usize) -> VecDeque<MeshMessage> {
+    let behind = (1..count).map(|number| straight(topic, DIGITS[number % 10]));
+    let first = relayed(topic, "0", 3);
+    [first].into_iter().chain(behind).collect()
+}
+
+#[test]
+fn what_is_behind_a_message_that_waits_stays_in_the_ring() {
+    let (mut world, topic, readers) = with_readers();
+    let mut ring = waiting(&topic, 200);
+    for _ in 0..10 {
+        assert_eq!(turn(&mut world, &mut ring), 0);
+        assert_eq!(ring.len(), 199, "one waits here, whatever comes");
+    }
+    let awaited = straight(&topic, "x");
+    world.broker.on_mesh(world.now_ms, ShardId(1), awaited);
+    let mut turns = 0;
+    while !ring.is_empty() {
+        let delivered = turn(&mut world, &mut ring);
+        assert!(delivered <= TURN + READERS as u64, "{delivered}");
+        turns += 1;
+    }
+    assert!(turns >= 2000 / (TURN as usize + READERS), "{turns}");
+    let expected = DIGITS.concat().repeat(20);
+    for reader in readers {
+        assert_eq!(payloads(&mut world, reader), format!("x{expected}"));
+    }
+}
+
+/// However many wait, they go on turn by turn, in order.
+#[test]
+fn messages_that_need_not_wait_any_more_are_a_turn_s_work_each_turn() {
+    let (mut world, topic, readers) = with_readers();
+    for message in waiting(&topic, 200) {
+        world.broker.on_mesh(world.now_ms, ShardId(2), message);
+    }
+    let before = world.broker.counters().publish_sent;
+    let awaited = straight(&topic, "x");
+    world.broker.on_mesh(world.now_ms, ShardId(1), awaited);
+    let delivered = world.broker.counters().publish_sent - before;
+    assert!(delivered <= TURN + READERS as u64, "{delivered}");
+    world.broker.settle(world.now_ms);
+    let mut turns = 0;
+    while world.broker.next_deadline() == Some(0) {
+        // What comes meanwhile of others is not behind them.
+        let quick = straight(&topic, "y");
+        world.broker.on_mesh(world.now_ms, ShardId(1), quick);
+        let delivered = turn(&mut world, &mut VecDeque::new());
+        assert!(delivered <= TURN + READERS as u64, "{delivered}");
+        turns += 1;
+        assert!(turns < 200);
+    }
+    assert!(turns > 10);
+    assert_eq!(world.broker.ordering.held_bytes(), 0);
+    let expected = DIGITS.concat().repeat(20);
+    for reader in readers {
+        let got = payloads(&mut world, reader).replace(['x', 'y'], "");
+        assert_eq!(got, expected);
+    }
 }

@@ -62,6 +62,8 @@ pub struct Puppet {
     /// Whether free memory is to be given back.
     gives_back: bool,
     lease: Lease,
+    /// A shard of which nothing is taken, until one comes of another.
+    shuns: Option<ShardId>,
     pub seen: Arc<Mutex<Seen>>,
 }
 
@@ -79,6 +81,7 @@ impl Puppet {
             slice_bytes,
             gives_back: false,
             lease: Lease::unbounded(),
+            shuns: None,
             seen: Arc::default(),
         }
     }
@@ -165,6 +168,8 @@ impl Puppet {
                     }
                 }
             }
+            // Takes nothing of a shard, until something comes of another one.
+            "shun" => self.shuns = Some(ShardId(number as u8)),
             "free" => self.gives_back = true,
             "stay" => self.clients[conn.index()].stays = true,
             "kill" => self.close(conn, CloseHow::Now),
@@ -321,7 +326,17 @@ impl Brain for Puppet {
         self.seen.lock().unwrap().closed += 1;
     }
 
-    fn on_mesh(&mut self, _now_ms: u64, _from: ShardId, message: MeshMessage) {
+    fn begin_mesh(&mut self) {}
+
+    fn takes_from(&self, from: ShardId) -> bool {
+        self.shuns != Some(from)
+    }
+
+    fn on_congestion(&mut self, _is_congested: bool) {}
+
+    fn on_mesh(&mut self, _now_ms: u64, from: ShardId, message: MeshMessage) {
+        assert!(self.takes_from(from));
+        self.shuns = None;
         if let MeshMessage::Publish { message, .. } = message {
             self.seen
                 .lock()

@@ -204,3 +204,32 @@ fn a_sleeping_shard_is_woken_although_a_wake_up_has_failed() {
     });
     world.end();
 }
+
+/// What a shard does not take of another stays in the ring, in order; meanwhile it sleeps, and takes what comes of others.
+#[test]
+fn a_shard_sleeps_on_what_has_to_wait() {
+    let world = World::new(Plan {
+        shards: 3,
+        ..Plan::default()
+    });
+    let at = |shard: u8, lines: &str| {
+        let mut client = world.connect();
+        client.write(format!("go {shard}\nhello\n{lines}\necho done\n").as_bytes());
+        assert_eq!(client.line(), "done");
+        client
+    };
+    let publishes = || world.seen(|seen| seen.publishes.clone()).swap_remove(0);
+    let shunning = at(0, "shun 1");
+    let held = at(1, "tell 0 100");
+    let turns = world.report(0).turn_ns.len();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(publishes().is_empty());
+    let turns = world.report(0).turn_ns.len() - turns;
+    assert!(turns < 1000, "{turns} turns for nothing");
+    let awaited = at(2, "tell 0 1");
+    eventually("all have come", || publishes().len() == 101);
+    let numbers = (0..100).map(|number: u32| number.to_string().into_bytes());
+    assert_eq!(publishes()[1..], numbers.collect::<Vec<_>>());
+    drop((shunning, held, awaited));
+    world.end();
+}
