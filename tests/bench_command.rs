@@ -168,6 +168,26 @@ fn reports_go_where_they_are_sent() {
         "{}",
         same.stdout
     );
+    // Other work is no comparison, unless it is asked for.
+    let idle = folder.0.join("idle.json");
+    let idle = idle.to_str().unwrap();
+    let done = bench(&[
+        "idle",
+        "--subscribers=2",
+        "--duration=200ms",
+        "--json",
+        idle,
+    ]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let other = bench(&["compare", &names[0], idle]);
+    assert_eq!(other.code, Some(5), "{}{}", other.stdout, other.stderr);
+    assert!(
+        other
+            .stdout
+            .contains("NOT COMPARABLE: the loads differ in workload")
+    );
+    let anyway = bench(&["compare", "--anyway", &names[0], idle]);
+    assert_eq!(anyway.code, Some(0), "{}{}", anyway.stdout, anyway.stderr);
     let on_stdout = bench(&[
         "idle",
         "--subscribers",

@@ -43,6 +43,130 @@ fn assert_told(done: &Finished, hint: &str) {
     assert!(text.contains(hint), "{hint:?} is not told: {text}");
 }
 
+/// It could not run, which is told in one line.
+fn assert_could_not(done: &Finished, hint: &str) {
+    let told = &done.stderr;
+    assert_eq!(done.code, Some(3), "{}{told}", done.stdout);
+    assert!(told.contains(hint), "{hint:?} is not told: {told}");
+    assert!(
+        told.lines().count() == 1 && done.stdout.is_empty(),
+        "{told}{}",
+        done.stdout
+    );
+}
+
+/// Every option that a text names.
+fn options_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.filter(|word| word.starts_with("--"))
+}
+
+/// A run with a wrong login could not be: in each workload, at once, with the option that the login came from, and
+/// with none that does not exist.
+fn a_login_that_is_wrong() {
+    let folder = Folder::new("bench-login");
+    let file = folder.0.join("passwords");
+    let firehose = env!("CARGO_BIN_EXE_firehose");
+    let made = Command::new(firehose)
+        .args(["passwd", "-c", "-b"])
+        .arg(&file)
+        .args(["u", "right"])
+        .status();
+    assert!(made.unwrap().success());
+    let lines = [
+        "allow_anonymous false".to_owned(),
+        format!("password_file {}", file.display()),
+    ];
+    let server = Server::start(&ours(), &lines);
+    let wrong = folder.write("wrong", "wrong-canary\n");
+    let wrong = wrong.to_str().unwrap();
+    let scenario = "workload = \"fanout\"\nusername = \"u\"\npassword = \"wrong-canary\"\n";
+    let scenario = folder.write("s.toml", scenario);
+    let login = |workload: &[&str], host: &str, login: &[&str], variable: bool| {
+        let mut command = Command::new(firehose);
+        command.arg("bench").args(workload);
+        command.args([host, "127.0.0.1", "--port"]);
+        command.arg(server.port.to_string()).args(login);
+        if variable {
+            command.env("FIREHOSE_PASSWORD", "wrong-canary");
+        }
+        run(&mut command)
+    };
+    let from_file = format!("that of --password-file {wrong})");
+    for (arguments, variable, hint) in [
+        (
+            &[][..],
+            false,
+            "(no login was given: --username NAME with --password-file FILE)",
+        ),
+        (
+            &["--username", "u"],
+            false,
+            "no password was given: --password-file FILE, or FIREHOSE_PASSWORD",
+        ),
+        (
+            &["--username", "u", "--password", "wrong-canary"],
+            false,
+            "that of --password)",
+        ),
+        (
+            &["--username", "u", "--password-file", wrong],
+            false,
+            &from_file,
+        ),
+        (
+            &["--username", "u"],
+            true,
+            "that of FIREHOSE_PASSWORD in the environment)",
+        ),
+    ] {
+        for (workload, host) in [
+            (&["fanout"][..], "--host"),
+            (&["fanin", "--mqtt", "5"], "--host"),
+            (&["churn", "--duration", "300s"], "--host"),
+            (&["stress", "--sub-timeout", "300"], "--hostname"),
+        ] {
+            let done = login(workload, host, arguments, variable);
+            assert_could_not(&done, "lets no client in: refused: Not authorized (0x87)");
+            assert_could_not(&done, hint);
+            assert!(!done.stderr.contains("canary"), "{}", done.stderr);
+            let help = run(Command::new(firehose).args(["bench", workload[0], "--help"]));
+            for option in options_in(&done.stderr) {
+                let listed = format!("{option} ");
+                assert!(help.stdout.contains(&listed), "{option} is no option");
+            }
+        }
+    }
+    let done = login(&["run", scenario.to_str().unwrap()], "--host", &[], false);
+    assert_could_not(&done, "that of `password` in the scenario file)");
+}
+
+/// One thing that happened is one event, and what is said of it is said once.
+fn an_event_is_told_once() {
+    let certificates = Certificates::new();
+    let port = free_port();
+    let lines = [
+        format!("listener {port} 127.0.0.1"),
+        format!("certfile {}", certificates.file("server.crt")),
+        format!("keyfile {}", certificates.file("server.key")),
+        // A message that is too big for it: it says DISCONNECT, and closes.
+        "max_packet_size 300".to_owned(),
+    ];
+    let _server = Server::start(&ours(), &lines);
+    let ca = certificates.file("ca.crt");
+    let arguments = [
+        "--cafile", &ca, "--mqtt", "5", "--rate", "100", "--size", "500",
+    ];
+    let done = bench(port, &arguments);
+    assert_told(&done, "dropped, once: disconnected: ");
+    let text = said(&done);
+    assert_eq!(text.matches("dropped").count(), 1, "{text}");
+    assert!(
+        !text.contains("1 times") && !text.contains("closed by the broker"),
+        "{text}"
+    );
+}
+
 fn a_broker_that_one_may_only_read() {
     only_to_be_read(&ours());
 }
@@ -114,10 +238,7 @@ fn something_else(program: &Program) {
             "--cafile has to hold the authority",
         ),
     ] {
-        let done = bench(port, arguments);
-        assert_told(&done, hint);
-        // Nobody came in, so that nothing was due.
-        assert!(!said(&done).contains("held back"), "{}", said(&done));
+        assert_could_not(&bench(port, arguments), hint);
     }
     let right = bench(tls, &["--cafile", &ca, "--rate", "100"]);
     assert_eq!(right.code, Some(0), "{}", said(&right));
@@ -159,6 +280,8 @@ fn a_certificate_that_signed_itself() {
 }
 
 cases![
+    a_login_that_is_wrong,
+    an_event_is_told_once,
     a_broker_that_one_may_only_read,
     a_mosquitto_that_one_may_only_read,
     a_port_that_speaks_something_else,

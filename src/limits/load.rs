@@ -45,6 +45,10 @@ pub const LOAD_PACKET_BYTES_MAX: u32 = PACKET_BYTES_MAX;
 /// Different error texts of a worker that are counted apart.
 pub const LOAD_ERROR_TEXTS_MAX: usize = 32;
 
+/// Connections that were kept out for their login, or for what lies below MQTT, while none came in, from which on a run
+/// is given up: all have the same login. Fewer are enough where there are fewer clients.
+pub const LOAD_KEPT_OUT_SURE: u64 = 100;
+
 /// Seconds without a new connection after which those that are still missing have failed.
 pub const LOAD_OPEN_QUIET_S: f64 = 10.0;
 

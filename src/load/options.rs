@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::value_parser;
-use serde::{Deserialize, Serialize};
+use clap::{Args as _, value_parser};
+use serde::Serialize;
 
 use crate::limits;
 
@@ -16,8 +16,8 @@ use super::secrets::{self, Secret};
 const ON: &str = "true";
 
 /// Options as they were given; `None` is open.
-#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Options {
     /// The broker's host [default: a broker of its own, started for the run]
     #[arg(long, value_name = "HOST", help_heading = "Broker")]
@@ -219,6 +219,14 @@ impl Options {
             publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages
             connect_rate from to steps scale time_lapse duration warm_up drain interval repeat seed workers cpus find_max
             slo max_rate precision allow_loss spread_every json csv hgrm hlog html quiet)
+    }
+
+    /// Whether an option, by its name on the command line, is part of the load: two runs that differ in it did not do the
+    /// same work.
+    pub fn is_of_load(name: &str) -> bool {
+        let command = Options::augment_args(clap::Command::new("bench"));
+        let mut arguments = command.get_arguments();
+        arguments.any(|a| a.get_long() == Some(name) && a.get_help_heading() == Some("Load"))
     }
 
     /// What holds where neither the user nor the workload says anything.

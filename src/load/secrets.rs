@@ -8,10 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::limits;
 
@@ -21,21 +21,51 @@ pub const PASSWORD_VARIABLE: &str = "FIREHOSE_PASSWORD";
 /// What stands where a secret was.
 pub const HIDDEN: &str = "(hidden)";
 
-/// Bytes that nobody is shown.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
-pub struct Secret(Vec<u8>);
+/// Bytes that nobody is shown, and where they were given.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret {
+    bytes: Vec<u8>,
+    source: Source,
+}
+
+/// Where a password was given; written as the user knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    #[default]
+    Option,
+    Scenario,
+    File(PathBuf),
+    Environment,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Option => f.write_str("--password"),
+            Source::Scenario => f.write_str("`password` in the scenario file"),
+            Source::File(path) => write!(f, "--password-file {}", path.display()),
+            Source::Environment => write!(f, "{PASSWORD_VARIABLE} in the environment"),
+        }
+    }
+}
 
 impl Secret {
     /// The bytes, for CONNECT.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
-}
 
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Secret(text.into_bytes())
+    /// Where it was given.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The same, given by a scenario file.
+    pub fn of_scenario(self) -> Secret {
+        Secret {
+            source: Source::Scenario,
+            ..self
+        }
     }
 }
 
@@ -43,7 +73,10 @@ impl FromStr for Secret {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Secret(text.as_bytes().to_vec()))
+        Ok(Secret {
+            bytes: text.as_bytes().to_vec(),
+            source: Source::Option,
+        })
     }
 }
 
@@ -70,23 +103,36 @@ pub fn password(
     has_user: bool,
 ) -> Result<Option<Secret>, String> {
     let found = match (typed, file) {
-        (Some(_), Some(_)) => return Err("--password and --password-file: one of them".into()),
+        (Some(secret), Some(_)) => {
+            return Err(format!(
+                "{} and --password-file: one of them",
+                secret.source
+            ));
+        }
         (Some(secret), None) => Some(secret.clone()),
         (None, Some(path)) => {
             let read = std::fs::read(path);
             let bytes = read.map_err(|error| format!("{}: {error}", path.display()))?;
-            Some(Secret(first_line(&bytes).to_vec()))
+            Some(Secret {
+                bytes: first_line(&bytes).to_vec(),
+                source: Source::File(path.to_owned()),
+            })
         }
-        (None, None) if has_user => {
-            std::env::var_os(PASSWORD_VARIABLE).map(|value| Secret(value.as_bytes().to_vec()))
-        }
+        (None, None) if has_user => std::env::var_os(PASSWORD_VARIABLE).map(|value| Secret {
+            bytes: value.as_bytes().to_vec(),
+            source: Source::Environment,
+        }),
         (None, None) => None,
     };
     match &found {
-        Some(_) if !has_user => Err("--password and --password-file need --username".into()),
-        Some(secret) if secret.0.len() > limits::PASSWORD_BYTES_MAX => Err(format!(
-            "the password has {} bytes, and CONNECT holds {}",
-            secret.0.len(),
+        Some(secret) if !has_user => Err(format!(
+            "{}: a password needs a user name, --username",
+            secret.source
+        )),
+        Some(secret) if secret.bytes.len() > limits::PASSWORD_BYTES_MAX => Err(format!(
+            "{}: the password has {} bytes, and CONNECT holds {}",
+            secret.source,
+            secret.bytes.len(),
             limits::PASSWORD_BYTES_MAX
         )),
         _ => Ok(found),

@@ -17,6 +17,9 @@ use crate::load::stress::options::StressArgs;
 
 use command::{Bench, BenchCommand};
 
+/// The exit code of a comparison of reports of different loads.
+const EXIT_NOT_COMPARABLE: u8 = 5;
+
 /// Does what `firehose bench` was asked for.
 pub(super) fn bench(bench: Bench) -> ExitCode {
     let result = bench
@@ -25,12 +28,14 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
         .and_then(|command| match command {
             BenchCommand::Flat(plan) => load(*plan),
             BenchCommand::Stress(args) => stress(&args),
-            BenchCommand::Compare { a, b } => compare(&a, &b).map_err(BenchError::Usage),
+            BenchCommand::Compare { a, b, anyway } => {
+                compare(&a, &b, anyway).map_err(BenchError::Usage)
+            }
         });
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("firehose bench: {}", secrets::redacted(&error.to_string()));
+            eprintln!("firehose bench: {}", error);
             ExitCode::from(error.exit_code())
         }
     }
@@ -58,15 +63,19 @@ fn print_all(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-fn compare(a: &Path, b: &Path) -> Result<u8, String> {
+fn compare(a: &Path, b: &Path, anyway: bool) -> Result<u8, String> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
         let report = text.and_then(|text| report::json::read(&text));
         report.map_err(|error| format!("{}: {error}", path.display()))
     };
     let (a, b) = (read(a)?, read(b)?);
-    print_all(&report::compare::compare(&a, &b));
-    Ok(0)
+    let found = report::compare::compare(&a, &b, anyway);
+    print_all(&found.text);
+    match anyway || found.other_loads.is_empty() {
+        true => Ok(0),
+        false => Ok(EXIT_NOT_COMPARABLE),
+    }
 }
 
 fn stress(args: &StressArgs) -> Result<u8, BenchError> {

@@ -6,6 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{HostError, read_trimmed};
 use crate::limits;
+use crate::load::secrets;
 
 /// Ports of an address that connections may take, in percent: others use some, and closed connections keep theirs for a
 /// minute.
@@ -186,7 +187,8 @@ pub fn resolve(host: &str, port: u16) -> Result<SocketAddr, HostError> {
     }
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '/') {
         return Err(HostError::Usage(format!(
-            "`{host}` is no host: give a name or an address, without mqtt:// and without the port"
+            "`{}` is no host: give a name or an address, without mqtt:// and without the port",
+            secrets::redacted(host)
         )));
     }
     if let Ok(ip) = name.parse::<IpAddr>() {
@@ -198,7 +200,8 @@ pub fn resolve(host: &str, port: u16) -> Result<SocketAddr, HostError> {
         && !host.contains("::")
     {
         return Err(HostError::Usage(format!(
-            "`{host}` is no host: give the port with --port"
+            "`{}` is no host: give the port with --port",
+            secrets::redacted(host)
         )));
     }
     let found = (name, port).to_socket_addrs().map_err(|error| {

@@ -1,29 +1,63 @@
-//! Two reports side by side: what differs in how they came about, then every figure with its ratio.
+//! Two reports side by side: what differs in how they came about, then every figure with its ratio. Where the two did
+//! not do the same work no figure is called better.
 
 use std::collections::BTreeMap;
 
 use super::figures::{Better, FIGURES, Figure};
 use super::layout::Lines;
 use super::{pick, units};
+use crate::load::options::Options;
 use crate::load::result::{Answer, Report};
 
 /// Figures of single runs that are this close, as a share, count as the same: histograms are no finer than 0.1 %, and
 /// nothing is known of the spread between runs.
 const SAME_SHARE: f64 = 0.01;
 
-/// The comparison; ends with a line feed. Figures are those of the summaries. One is called better only where its
-/// direction is known and the ranges of all runs do not overlap.
-pub fn compare(a: &Report, b: &Report) -> String {
+/// What came of a comparison.
+#[derive(Debug)]
+pub struct Comparison {
+    /// For people; ends with a line feed.
+    pub text: String,
+    /// In what the two loads differ, by name: empty if the two can be compared.
+    pub other_loads: Vec<String>,
+}
+
+/// Compares two reports. Figures are those of the summaries. One is called better only where its direction is known and
+/// the ranges of all runs do not overlap, and where the loads are the same or `anyway` says that it does not matter.
+pub fn compare(a: &Report, b: &Report, anyway: bool) -> Comparison {
+    let mut other_loads = differences(a, b);
+    other_loads.retain(|(name, ..)| is_of_load(name));
+    let other_loads: Vec<String> = other_loads.into_iter().map(|(name, ..)| name).collect();
+    let judges = anyway || other_loads.is_empty();
     let mut out = Lines::default();
     for (name, report) in [("A", a), ("B", b)] {
         out.words(&format!("{name}: {}", described(report)));
     }
     warnings(&mut out, a, b);
+    if !other_loads.is_empty() {
+        out.gap();
+        let differ = other_loads.join(", ");
+        out.words(&match judges {
+            true => format!("The loads differ in {differ}, and are compared all the same."),
+            false => format!(
+                "NOT COMPARABLE: the loads differ in {differ}. Nothing is called better; --anyway does so all the same."
+            ),
+        });
+    }
     out.gap();
-    figures(&mut out, a, b);
+    figures(&mut out, a, b, judges);
     out.gap();
     verdicts(&mut out, a, b);
-    out.finish()
+    Comparison {
+        text: out.finish(),
+        other_loads,
+    }
+}
+
+/// Whether reports that differ in this, one of `circumstances`, did not do the same work.
+fn is_of_load(name: &str) -> bool {
+    let setting = name.strip_prefix("setting ");
+    ["workload", "load model"].contains(&name) || setting.is_some_and(Options::is_of_load)
 }
 
 fn described(report: &Report) -> String {
@@ -145,7 +179,7 @@ fn spread(report: &Report, figure: &Figure) -> Option<Spread> {
     })
 }
 
-fn figures(out: &mut Lines, a: &Report, b: &Report) {
+fn figures(out: &mut Lines, a: &Report, b: &Report, judges: bool) {
     let mut rows = Vec::new();
     for figure in FIGURES {
         let (a, b) = (spread(a, figure), spread(b, figure));
@@ -157,17 +191,18 @@ fn figures(out: &mut Lines, a: &Report, b: &Report) {
             value.unwrap_or_else(|| units::NONE.to_owned())
         };
         let (ratio, said) = match (&a, &b) {
-            (Some(a), Some(b)) => (ratio(a.value, b.value), judged(figure, a, b)),
+            (Some(a), Some(b)) if judges => (ratio(a.value, b.value), judged(figure, a, b)),
+            (Some(a), Some(b)) => (ratio(a.value, b.value), ""),
             _ => (String::new(), ""),
         };
-        let cells = [shown(&a), shown(&b), ratio, format!("{said:<17}")];
-        let mut row = vec![format!("{:<28}", figure.label)];
-        row.extend(cells);
+        let mut row = vec![format!("{:<28}", figure.label), shown(&a), shown(&b), ratio];
+        row.extend(judges.then(|| format!("{said:<17}")));
         rows.push(row);
     }
     match rows.is_empty() {
         true => out.line("There are no figures to compare."),
-        false => out.table(&["", "A", "B", "B/A", &format!("{:<17}", "better")], &rows),
+        false if judges => out.table(&["", "A", "B", "B/A", &format!("{:<17}", "better")], &rows),
+        false => out.table(&["", "A", "B", "B/A"], &rows),
     }
 }
 
@@ -247,7 +282,8 @@ mod tests {
 
     #[test]
     fn two_reports_stand_side_by_side() {
-        let text = compare(&sample::ramp(), &faster());
+        let Comparison { text, other_loads } = compare(&sample::ramp(), &faster(), true);
+        assert_eq!(other_loads, ["setting qos", "setting size"]);
         golden::check("compare.txt", &text);
         assert!(text.lines().all(|l| l.chars().count() <= COLUMNS), "{text}");
         let line = |name: &str| text.lines().find(|l| l.starts_with(name)).unwrap();
@@ -267,12 +303,45 @@ mod tests {
 
     #[test]
     fn reports_of_different_kinds_are_compared_where_they_can_be() {
-        let text = compare(&sample::steady(), &sample::connects());
+        let Comparison { text, other_loads } =
+            compare(&sample::steady(), &sample::connects(), false);
         golden::check("compare_kinds.txt", &text);
+        assert!(
+            other_loads.contains(&"workload".to_owned()),
+            "{other_loads:?}"
+        );
+        assert!(text.contains("NOT COMPARABLE: the loads differ in workload"));
+        assert!(!text.contains("better\n") && !text.contains("within the spread"));
         assert!(text.contains("- workload: fanout | connect"));
         assert!(text.contains("The spread between runs of A and B is not known"));
-        let text = compare(&Report::default(), &Report::default());
+        let text = compare(&Report::default(), &Report::default(), false).text;
         assert!(text.contains("no figures to compare") && !text.contains("Differs"));
+    }
+
+    /// Another broker, machine or length of a run is what one compares; another load is not.
+    #[test]
+    fn only_another_load_is_not_comparable() {
+        let mut other = sample::ramp();
+        other.machine.kernel = "Linux 6.18.0".to_owned();
+        other.broker.what = "mosquitto".to_owned();
+        for (name, value) in [("host", "other"), ("duration", "99"), ("json", "b.json")] {
+            other.settings.insert(name.to_owned(), value.to_owned());
+        }
+        let same = compare(&sample::ramp(), &other, false);
+        assert!(same.other_loads.is_empty(), "{:?}", same.other_loads);
+        assert!(same.text.contains("better") && !same.text.contains("COMPARABLE"));
+        for name in ["publishers", "qos", "rate", "window", "connect-rate"] {
+            let mut other = other.clone();
+            other.settings.insert(name.to_owned(), "77".to_owned());
+            let found = compare(&sample::ramp(), &other, false);
+            assert_eq!(found.other_loads, [format!("setting {name}")]);
+            assert!(found.text.contains("NOT COMPARABLE"));
+        }
+        let mut closed = other;
+        closed.load_model = "closed loop".to_owned();
+        let found = compare(&sample::ramp(), &closed, true);
+        assert_eq!(found.other_loads, ["load model"]);
+        assert!(found.text.contains("better"), "{}", found.text);
     }
 
     #[test]

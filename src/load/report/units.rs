@@ -85,8 +85,21 @@ pub fn count(value: u64) -> String {
 
 /// A count with what is counted, in the singular if it is one: `1 connection`, `1,010 connections`.
 pub fn counted(value: u64, one: &str) -> String {
-    let end = if value == 1 { "" } else { "s" };
-    format!("{} {one}{end}", count(value))
+    let many = match (one.strip_suffix('y'), one.ends_with('s')) {
+        _ if value == 1 => one.to_owned(),
+        (Some(stem), _) => format!("{stem}ies"),
+        (None, true) => format!("{one}es"),
+        (None, false) => format!("{one}s"),
+    };
+    format!("{} {many}", count(value))
+}
+
+/// How often: `once`, `2 times`, `1,010 times`.
+pub fn repeated(value: u64) -> String {
+    match value {
+        1 => "once".to_owned(),
+        _ => format!("{} times", count(value)),
+    }
 }
 
 /// A rate a second, whole from ten on.
@@ -171,6 +184,13 @@ mod tests {
         assert_eq!(rate_of(1_200_000.0, "msg/s"), "1.2 M msg/s");
         assert_eq!(counted(1, "connection"), "1 connection");
         assert_eq!(counted(1010, "connection"), "1,010 connections");
+        assert_eq!(counted(1, "delivery"), "1 delivery");
+        assert_eq!(counted(0, "delivery"), "0 deliveries");
+        assert_eq!(counted(2, "address"), "2 addresses");
+        assert_eq!(
+            [0, 1, 2, 1010].map(repeated),
+            ["0 times", "once", "2 times", "1,010 times"]
+        );
         assert_eq!(percent(0.125), "12.5 %");
         assert_eq!(
             [0.05, 1.0, 12.3, 250.0].map(times),

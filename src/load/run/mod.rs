@@ -21,12 +21,12 @@ use super::plan::{BrokerPlan, PORT_DEFAULT, Plan};
 use super::report;
 use super::result::{BrokerEvent, BrokerInfo, Report, Run, SCHEMA, Sample, Setup, Step};
 use super::verdict;
-use super::worker::{Place, UNREACHED};
+use super::worker::{KeptOut, Place};
 
 pub use stress::run_stress;
 
 use cpus::Cpus;
-use watch::{Farewell, Marks, Watcher, is_nobody_there};
+use watch::{Farewell, Marks, Watcher, nobody_comes_in};
 
 /// How often the broker is looked at.
 const LOOK_AT_BROKER: Duration = Duration::from_millis(100);
@@ -211,7 +211,7 @@ pub fn run(
             }
             None => bench.run(sampler)?,
         };
-        bench.nobody_listens(&finished)?;
+        bench.nobody_came_in(&finished)?;
         report.runs.push(run);
         if finished.has_ceased || stop.load(Ordering::Relaxed) {
             report.cut_short = finished.has_ceased || repetition + 1 < plan.repeat;
@@ -247,7 +247,7 @@ struct Bench<'a> {
     stop: &'a Arc<AtomicBool>,
     /// Whether the broker ran before.
     is_external: bool,
-    /// Whether nobody was found to listen.
+    /// Whether no client comes in, for want of somebody who listens or takes what they say.
     nobody: bool,
 }
 
@@ -298,18 +298,23 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// An error where nobody listened.
-    fn nobody_listens(&self, finished: &Finished) -> Result<(), BenchError> {
+    /// An error where no client came in, with the most frequent reason.
+    fn nobody_came_in(&self, finished: &Finished) -> Result<(), BenchError> {
         if !self.nobody {
             return Ok(());
         }
-        let mut reasons = finished.errors().keys();
-        let reason = reasons.find_map(|text| text.strip_prefix(UNREACHED));
-        Err(BenchError::Cannot(format!(
-            "nobody listens at {}: {}",
-            self.place.target,
-            reason.unwrap_or("no connection is made")
-        )))
+        let target = self.place.target;
+        let reasons = finished.errors().iter();
+        let reasons = reasons.filter(|(_, trouble)| trouble.kept_out.is_some());
+        let reason = reasons.max_by_key(|(_, trouble)| trouble.count);
+        Err(BenchError::Cannot(match reason {
+            Some((text, trouble)) if trouble.kept_out == Some(KeptOut::Unreached) => {
+                let why = text.strip_prefix("connect: ").unwrap_or(text);
+                format!("nobody listens at {target}: {why}")
+            }
+            Some((text, _)) => format!("{target} lets no client in: {text}"),
+            None => format!("nobody listens at {target}: no connection is made"),
+        }))
     }
 
     fn start(&self) -> Result<Engine, BenchError> {
@@ -355,7 +360,8 @@ impl Bench<'_> {
             }),
         };
         // A phase may be over before it is looked at for the first time.
-        self.nobody |= watcher.nobody || self.is_external && is_nobody_there(engine.progress());
+        self.nobody |= watcher.nobody
+            || !sampler.ended() && nobody_comes_in(engine.progress(), self.is_external, 1);
         if let Phase::Open(_)
         | Phase::Step(super::job::StepPlan {
             traffic: Traffic::Open(_),
@@ -436,6 +442,8 @@ fn client_events(finished: &Finished) -> impl Iterator<Item = BrokerEvent> {
             true => "refused",
             false => "dropped",
         };
+        // The kind stands before the text.
+        let text = text.strip_prefix("refused: ").unwrap_or(text);
         let (first_s, last_s) = (trouble.first_ns as f64 / 1e9, trouble.last_ns as f64 / 1e9);
         // What goes on for long is not what happened once.
         let until = match last_s - first_s > EVENT_SPAN_S {
@@ -445,7 +453,7 @@ fn client_events(finished: &Finished) -> impl Iterator<Item = BrokerEvent> {
         BrokerEvent {
             at_s: first_s,
             kind: kind.into(),
-            text: format!("{} times: {text}{until}", trouble.count),
+            text: format!("{}: {text}{until}", report::units::repeated(trouble.count)),
         }
     })
 }

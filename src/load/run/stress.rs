@@ -11,7 +11,7 @@ use crate::load::job::Phase;
 use crate::load::live::Live;
 use crate::load::plan::{self, BrokerPlan};
 use crate::load::quantity::Bytes;
-use crate::load::report::html;
+use crate::load::report::{html, units};
 use crate::load::result::{BrokerEvent, Run};
 use crate::load::secrets;
 use crate::load::stress::compare::{self, Comparison};
@@ -240,7 +240,7 @@ impl Stress<'_> {
             nobody: false,
         };
         let ran = bench.run(sampler)?;
-        bench.nobody_listens(&ran.1)?;
+        bench.nobody_came_in(&ran.1)?;
         Ok(ran)
     }
 
@@ -251,7 +251,7 @@ impl Stress<'_> {
             self.peak.1 = self.peak.1.max(sample.cgroup_peak_bytes);
         }
         for (text, trouble) in finished.errors() {
-            eprintln!("{} times: {text}", trouble.count);
+            eprintln!("{}: {text}", units::repeated(trouble.count));
         }
         for event in &run.broker_events {
             if !matches!(event.kind.as_str(), "refused" | "dropped") {
@@ -263,9 +263,9 @@ impl Stress<'_> {
             let verification = &step.verification;
             if !self.args.brief || verification.lost > 0 {
                 eprintln!(
-                    "verified: {} of {} deliveries arrived, {:.0} a second from first publish to last arrival",
+                    "verified: {} of {} arrived, {:.0} a second from first publish to last arrival",
                     verification.received,
-                    verification.expected,
+                    units::counted(verification.expected, "delivery"),
                     verification.received as f64 / step.seconds.max(1e-9)
                 );
             }

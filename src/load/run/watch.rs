@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::load::engine::{Course, Now, Watch};
 use crate::load::host::{Sampler, broker_use};
 use crate::load::live::{Live, Look};
@@ -59,7 +60,7 @@ pub(super) struct Watcher<'a> {
     ended: Option<Instant>,
     /// Whether the broker is one that ran before: then somebody has to listen.
     is_external: bool,
-    /// Whether nobody does.
+    /// Whether no client comes in.
     pub nobody: bool,
 }
 
@@ -139,7 +140,8 @@ impl Watch for Watcher<'_> {
                 return Course::End;
             }
         }
-        if self.is_external && is_nobody_there(now.progress) {
+        let sure = self.connections.min(limits::LOAD_KEPT_OUT_SURE);
+        if !self.sampler.ended() && nobody_comes_in(now.progress, self.is_external, sure) {
             self.nobody = true;
             return Course::End;
         }
@@ -156,7 +158,12 @@ impl Watch for Watcher<'_> {
     }
 }
 
-/// No connection has ever been made, and one was refused by the system of the other side, or found no way there.
-pub(super) fn is_nobody_there(progress: &Progress) -> bool {
-    progress.sum(|worker| &worker.unreachable) > 0 && progress.sum(|worker| &worker.opened) == 0
+/// No connection has ever been made, and one was refused by the system of the other side or found no way there, or
+/// `sure` were kept out for their login or for what lies below MQTT. Of a broker that is started here the first is a
+/// result: it has ended.
+pub(super) fn nobody_comes_in(progress: &Progress, is_external: bool, sure: u64) -> bool {
+    let unreachable = progress.sum(|worker| &worker.unreachable);
+    let kept_out = progress.sum(|worker| &worker.kept_out);
+    let is_sure = is_external && unreachable > 0 || kept_out >= sure.max(1);
+    is_sure && progress.sum(|worker| &worker.opened) == 0
 }

@@ -8,6 +8,7 @@ use clap::{Args as _, FromArgMatches as _};
 use toml::{Spanned, Value};
 
 use super::options::Options;
+use super::secrets::Secret;
 use super::workloads::Workload;
 
 /// The key that names the workload.
@@ -50,6 +51,7 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
             options = option(&name, value.get_ref()).map_err(at)?.or(options);
         }
     }
+    options.password = options.password.map(Secret::of_scenario);
     let workload = workload.ok_or_else(|| format!("no workload; {}", workloads()))?;
     Ok(Scenario { workload, options })
 }

@@ -15,7 +15,7 @@ pub use slo::Slo;
 use crate::limits;
 
 use super::result::{self, Attempt, SearchEnd, Step};
-use super::verdict;
+use super::verdict::{self, Judgement};
 
 /// A search under way.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub struct Search {
     failed: Option<f64>,
     /// What the lowest of them missed.
     why: String,
-    /// A rate that failed once and is to be tried again.
-    doubted: Option<f64>,
+    /// A rate that failed once and is to be tried again, and what the first attempt said.
+    doubted: Option<(f64, Judgement)>,
     /// Nothing above is worth an attempt: the tester had no more to give.
     is_capped: bool,
     curve: Vec<Attempt>,
@@ -73,7 +73,7 @@ impl Search {
     }
 
     fn candidate(&self) -> Option<f64> {
-        if let Some(rate) = self.doubted {
+        if let Some((rate, _)) = self.doubted {
             return Some(rate);
         }
         let next = match self.failed {
@@ -88,34 +88,36 @@ impl Search {
 
     /// What a step at this rate found.
     pub fn tried(&mut self, rate: f64, step: &Step) {
-        let missed = self.slo.misses(step);
-        let limits = verdict::tester_limits(step);
-        let held = missed.is_none();
-        let is_limited = !limits.is_empty();
-        let why = missed.unwrap_or_default();
-        self.curve
-            .push(attempt(rate, step, why.clone(), is_limited));
-        match held {
-            true => {
-                self.doubted = None;
+        let judged = verdict::judge(&self.slo, step);
+        self.curve.push(attempt(rate, step, &judged));
+        let first = self.doubted.take().filter(|(doubted, _)| *doubted == rate);
+        match (judged, first) {
+            (Judgement::Held, _) => {
                 self.held = self.held.max(rate);
                 self.cap(step);
             }
-            false if self.doubted == Some(rate) => {
-                self.doubted = None;
-                self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
-                self.why = why;
-                // Rates that count as failed only fall: the last one is where the search ends.
-                self.tester_limit = limits.first().map(|limit| (rate, limit.clone()));
-            }
-            false => self.doubted = Some(rate),
+            (second, Some((_, first))) => self.fail(rate, verdict::judge_twice(first, second)),
+            (judged, None) => self.doubted = Some((rate, judged)),
         }
+    }
+
+    /// A rate was missed twice. Rates that count as failed only fall: the last one is where the search ends.
+    fn fail(&mut self, rate: f64, judged: Judgement) {
+        let (why, tester) = match judged {
+            Judgement::Missed(why) => (why, None),
+            Judgement::InDoubt { missed, tester } => (missed, Some(tester)),
+            Judgement::Held => return,
+        };
+        self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
+        self.why = why;
+        self.tester_limit = tester.map(|tester| (rate, tester));
     }
 
     /// A rate that held with the last of the tester's strength is as far as the search can tell. Mere lateness is no
     /// end: it makes latencies longer, and the objective held all the same.
     fn cap(&mut self, step: &Step) {
-        if verdict::is_saturated(step) && self.failed.is_none() {
+        let is_last = self.held >= self.max_rate;
+        if verdict::is_saturated(step) && self.failed.is_none() && !is_last {
             self.is_capped = true;
             let limit = verdict::tester_limits(step).pop();
             self.tester_limit = limit.map(|limit| (self.held, limit));
@@ -126,20 +128,22 @@ impl Search {
     pub fn notes(&self) -> Vec<String> {
         let cut_short = self.is_cut_short.then(|| {
             format!(
-                "the search ended after {} attempts, before it was as precise as asked",
-                self.curve.len()
+                "the search ended after {}, before it was as precise as asked",
+                super::report::units::counted(self.curve.len() as u64, "attempt")
             )
         });
         cut_short.into_iter().collect()
     }
 
+    /// Why no further rate is tried. That the tester was the limit comes before that attempts ran out: the one says what
+    /// the result is worth, the other only how close it is.
     fn end(&self) -> SearchEnd {
-        if self.is_cut_short {
-            SearchEnd::Attempts
-        } else if self.candidate().is_some() {
+        if self.candidate().is_some() && !self.is_cut_short {
             SearchEnd::CutShort
         } else if self.tester_limit.is_some() {
             SearchEnd::Tester
+        } else if self.is_cut_short {
+            SearchEnd::Attempts
         } else if self.failed.is_none() {
             SearchEnd::MaxRate
         } else {
@@ -169,7 +173,11 @@ impl Search {
     }
 }
 
-fn attempt(rate: f64, step: &Step, why: String, tester_limited: bool) -> Attempt {
+fn attempt(rate: f64, step: &Step, judged: &Judgement) -> Attempt {
+    let why = match judged {
+        Judgement::Held => String::new(),
+        Judgement::Missed(why) | Judgement::InDoubt { missed: why, .. } => why.clone(),
+    };
     let latency = &step.latency.delivery_ns;
     Attempt {
         rate,
@@ -180,7 +188,7 @@ fn attempt(rate: f64, step: &Step, why: String, tester_limited: bool) -> Attempt
         lost: step.verification.lost,
         held: why.is_empty(),
         why,
-        tester_limited,
+        tester_limited: !verdict::tester_limits(step).is_empty(),
     }
 }
 

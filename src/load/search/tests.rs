@@ -198,6 +198,107 @@ fn a_tester_at_its_end_ends_the_search_and_is_named() {
     assert_eq!((found.curve.len(), found.ended), (2, SearchEnd::Tester));
 }
 
+/// What the attempts at 2,000 messages a second are, where those at 1,000 hold.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Holds,
+    /// It holds with the last of the tester's strength.
+    HoldsFull,
+    /// The broker misses, and the tester has strength left.
+    Misses,
+    /// It misses, and the tester has no strength left.
+    MissesFull,
+    /// It misses, and the tester is late.
+    MissesLate,
+}
+
+impl At {
+    fn step(self, rate: f64) -> Step {
+        let latency_ns = match self {
+            At::Holds | At::HoldsFull => 1_000_000,
+            At::Misses | At::MissesFull | At::MissesLate => 12_000_000,
+        };
+        let mut step = step(rate, latency_ns);
+        if let At::HoldsFull | At::MissesFull = self {
+            step.tester.workers = weak_tester(40_000.0, 1e9).tester.workers;
+        }
+        if let At::MissesLate = self {
+            step.tester.slip_ns = latency(2_000_000, 1000);
+        }
+        step
+    }
+}
+
+/// The same evidence has the same answer, in whatever order it came, and however the search came to its end.
+#[test]
+fn the_same_evidence_has_the_same_answer() {
+    use crate::load::result::{Answer, Report, Run};
+    use At::*;
+    let (passes, not_valid) = (Answer::Passed, Answer::NotValid);
+    for (attempts, max_rate, ended, answer) in [
+        (&[Holds][..], 2000.0, SearchEnd::MaxRate, passes),
+        (&[HoldsFull], 2000.0, SearchEnd::MaxRate, passes),
+        (&[HoldsFull], 4000.0, SearchEnd::Tester, not_valid),
+        (&[Misses, HoldsFull], 4000.0, SearchEnd::Tester, not_valid),
+        (&[MissesFull, Holds], 2000.0, SearchEnd::MaxRate, passes),
+        (&[Misses, Misses], 2000.0, SearchEnd::Found, passes),
+        (&[Misses, MissesFull], 2000.0, SearchEnd::Found, passes),
+        (&[MissesFull, Misses], 2000.0, SearchEnd::Found, passes),
+        (&[Misses, MissesLate], 2000.0, SearchEnd::Found, passes),
+        (&[MissesLate, Misses], 2000.0, SearchEnd::Found, passes),
+        (
+            &[MissesLate, MissesLate],
+            2000.0,
+            SearchEnd::Tester,
+            not_valid,
+        ),
+        (
+            &[MissesFull, MissesLate],
+            2000.0,
+            SearchEnd::Tester,
+            not_valid,
+        ),
+        (
+            &[MissesFull, MissesFull],
+            2000.0,
+            SearchEnd::Tester,
+            not_valid,
+        ),
+    ] {
+        for runs_out in [false, true] {
+            let mut search = Search::new(slo(), 1000.0, max_rate, 1.0);
+            let mut steps = vec![step(1000.0, 1_000_000)];
+            search.tried(1000.0, &steps[0]);
+            for at in attempts {
+                assert_eq!(search.next_rate(), Some(2000.0), "{attempts:?}");
+                let step = at.step(2000.0);
+                search.tried(2000.0, &step);
+                steps.push(step);
+            }
+            assert_eq!(search.next_rate(), None, "{attempts:?}");
+            // The attempts ran out here, before the search was as precise as asked.
+            search.is_cut_short = runs_out;
+            let ended = match (runs_out, ended) {
+                (true, SearchEnd::Found | SearchEnd::MaxRate) => SearchEnd::Attempts,
+                (_, ended) => ended,
+            };
+            let found = search.finish();
+            assert_eq!(found.ended, ended, "{attempts:?} {runs_out}");
+            let mut report = Report {
+                runs: vec![Run {
+                    steps,
+                    ..Run::default()
+                }],
+                search: Some(found),
+                ..Report::default()
+            };
+            report.broker.pid = Some(1);
+            let verdict = verdict::verdict(&report);
+            assert_eq!(verdict.answer, answer, "{attempts:?} {runs_out}");
+        }
+    }
+}
+
 #[test]
 fn a_late_tester_is_marked_and_goes_on() {
     let search = Search::new(slo(), 1000.0, 4000.0, 0.05);

@@ -94,7 +94,19 @@ fn a_password_comes_from_one_place() {
     let read = of(None, Some(&path), true).unwrap().unwrap();
     assert_eq!(read.bytes(), b"line\xff");
     assert!(of(Some(&typed), Some(&path), true).is_err());
-    assert!(of(Some(&typed), None, false).is_err());
+    // The error names what was given, and nothing else.
+    let scenario = typed.clone().of_scenario();
+    for (typed, file, named) in [
+        (Some(&typed), None, "--password: "),
+        (Some(&scenario), None, "`password` in the scenario file: "),
+        (None, Some(&*path), "--password-file /"),
+    ] {
+        let told = of(typed, file, false).unwrap_err();
+        assert!(
+            told.starts_with(named) && told.ends_with("--username"),
+            "{told}"
+        );
+    }
     std::fs::write(&path, vec![b'a'; 65_536]).unwrap();
     assert!(of(None, Some(&path), true).unwrap_err().contains("65536"));
     std::fs::remove_file(&path).unwrap();

@@ -125,7 +125,10 @@ fn open(args: &StressArgs, progress: &mut dyn FnMut(&str)) -> Result<(DatFile, G
         let missing = remaining(&grid, args.grid_max, args.runs()).len();
         progress(&named(
             args,
-            &format!("{held} runs are done, {missing} are missing"),
+            &match held {
+                1 => format!("1 run is done, {missing} are missing"),
+                _ => format!("{held} runs are done, {missing} are missing"),
+            },
         ));
     }
     Ok((dat, grid))

@@ -25,11 +25,6 @@ impl Collected {
         }
     }
 
-    /// Whether nothing has been added.
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
     /// Adds a text about a run, and about one of its steps if it is.
     pub(super) fn add(&mut self, run: usize, step: Option<&Step>, text: String) {
         let step = step.filter(|_| self.has_steps).map(|s| s.name.clone());

@@ -6,11 +6,13 @@ mod collect;
 mod hints;
 mod limits_of_tester;
 mod notes;
+mod objective;
 
 #[cfg(test)]
 mod tests;
 
 pub use limits_of_tester::{falls_short, is_saturated, tester_limits};
+pub use objective::{Judgement, judge, judge_twice};
 
 use super::report::units;
 use super::result::{
@@ -18,6 +20,7 @@ use super::result::{
 };
 use super::search::Slo;
 use collect::Collected;
+use objective::Threshold;
 
 /// First words of violations that mere overload brings about.
 const LOST: &str = "lost ";
@@ -74,7 +77,10 @@ const BEHIND: &str =
     "reordered: {} behind younger ones of the same publisher and topic [MQTT-4.6.0]";
 
 fn lost_of(v: &Verification, qos: u8) -> String {
-    format!("{LOST}{{}} of {} at QoS {qos}", deliveries(v.expected))
+    format!(
+        "{LOST}{{}} of {} at QoS {qos}",
+        units::counted(v.expected, "delivery")
+    )
 }
 
 fn again_at(qos: u8) -> String {
@@ -82,11 +88,6 @@ fn again_at(qos: u8) -> String {
         1 => "duplicated: {} at QoS 1 although no connection was lost".to_owned(),
         _ => format!("duplicated: {{}} at QoS {qos}"),
     }
-}
-
-fn deliveries(count: u64) -> String {
-    let end = if count == 1 { "y" } else { "ies" };
-    format!("{} deliver{end}", units::count(count))
 }
 
 /// The answer of a whole report. It passes when no step of any run has a violation, all connections that were wanted
@@ -113,21 +114,23 @@ pub fn verdict(report: &Report) -> Verdict {
             for text in step_failures(report, step) {
                 failures.add(number, Some(step), text);
             }
-            let of_tester = match report.search {
-                Some(_) => Vec::new(),
-                None => tester_limits(step),
+            let judged = threshold.as_ref().map(|slo| (slo, slo.judge(step)));
+            let of_tester = match &judged {
+                Some((_, Judgement::Held)) => &mut held,
+                _ => &mut limits,
             };
-            let missed = threshold.as_ref().and_then(|slo| slo.missed(step));
-            match (missed, of_tester.is_empty()) {
-                (Some(why), true) => failures.add(number, Some(step), why),
-                (Some(why), false) => doubts.add(number, Some(step), why),
-                (None, _) => {}
+            if report.search.is_none() {
+                let texts = tester_limits(step).into_iter();
+                texts.for_each(|text| of_tester.add(number, Some(step), text));
             }
-            for text in of_tester {
-                match threshold.is_some() && doubts.is_empty() {
-                    true => held.add(number, Some(step), text),
-                    false => limits.add(number, Some(step), text),
+            match judged {
+                Some((slo, Judgement::Missed(why))) => {
+                    failures.add(number, Some(step), slo.missed(&why));
                 }
+                Some((slo, Judgement::InDoubt { missed, .. })) => {
+                    doubts.add(number, Some(step), slo.missed(&missed));
+                }
+                Some((_, Judgement::Held)) | None => {}
             }
         }
     }
@@ -174,33 +177,6 @@ fn answer(report: &Report, has_failed: bool, has_doubt: bool, is_limited: bool) 
 fn search_limit(report: &Report) -> Option<String> {
     let search = report.search.as_ref()?;
     (search.ended == SearchEnd::Tester).then(|| search.tester_limit.clone())
-}
-
-/// An objective without a search: each step has to hold it.
-struct Threshold(Slo);
-
-impl Threshold {
-    fn of(report: &Report) -> Option<Threshold> {
-        let text = report
-            .settings
-            .get("slo")
-            .filter(|_| report.search.is_none())?;
-        Slo::parse(text).ok().map(Threshold)
-    }
-
-    /// What a step missed. One that only prepares another has nothing that could be held.
-    fn missed(&self, step: &Step) -> Option<String> {
-        let latency = &step.latency;
-        let prepares = step.verification.expected == 0
-            && step.operations.is_none()
-            && latency.delivery_ns.is_empty();
-        let why = self.0.misses(step).filter(|_| !prepares)?;
-        Some(format!("objective {} missed: {why}", self.0))
-    }
-
-    fn held(&self) -> String {
-        format!("objective {} held", self.0)
-    }
 }
 
 fn setup_failures(run: &Run) -> Vec<String> {

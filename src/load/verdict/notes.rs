@@ -19,7 +19,6 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     notes.extend(few_samples(report));
     notes.extend(spread_across_runs(report));
     notes.extend(shared_cpu(report));
-    notes.extend(events(report));
     notes.extend(super::hints::hints(report));
     notes
 }
@@ -104,8 +103,8 @@ fn never_sent(report: &Report) -> Option<String> {
 fn few_samples(report: &Report) -> Option<String> {
     let of_step = |step: &Step| -> Option<(u64, &'static str)> {
         let known: [(&Distribution, &'static str); 2] = [
-            (&step.latency.delivery_ns, "deliveries"),
-            (&step.latency.operation_ns, "operations"),
+            (&step.latency.delivery_ns, "delivery"),
+            (&step.latency.operation_ns, "operation"),
         ];
         let filled = known.into_iter().find(|(d, _)| !d.is_empty());
         filled.map(|(d, what)| (d.count, what))
@@ -116,9 +115,9 @@ fn few_samples(report: &Report) -> Option<String> {
         n if n < limits::LOAD_P999_SAMPLES_MIN => "p99.9 is",
         _ => return None,
     };
-    let n = units::count(count);
+    let n = units::counted(count, what);
     Some(format!(
-        "few samples: {percentiles} of no more than {n} {what}, as good as the maximum"
+        "few samples: {percentiles} of no more than {n}, as good as the maximum"
     ))
 }
 
@@ -228,18 +227,4 @@ fn cpu_list(text: &str) -> BTreeSet<u16> {
         }
     };
     text.split(',').flat_map(part).collect()
-}
-
-/// What the broker did to its clients, each text once.
-fn events(report: &Report) -> Vec<String> {
-    let all = || report.runs.iter().flat_map(|run| &run.broker_events);
-    let of = |kind: &'static str| {
-        let texts: BTreeSet<&str> = all()
-            .filter(|event| event.kind == kind)
-            .map(|event| event.text.as_str())
-            .collect();
-        let texts: Vec<&str> = texts.into_iter().collect();
-        (!texts.is_empty()).then(|| format!("the broker {kind}: {}", texts.join("; ")))
-    };
-    ["refused", "dropped"].into_iter().filter_map(of).collect()
 }

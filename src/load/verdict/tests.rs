@@ -256,7 +256,8 @@ fn connections_operations_and_the_brokers_end_count() {
             "operations: 10 of 100 cycles failed",
         ]
     );
-    assert_eq!(verdict.notes, ["the broker dropped: 7 messages"]);
+    // What becomes of the broker and its clients stands among the events, once.
+    assert!(verdict.notes.is_empty(), "{:?}", verdict.notes);
     assert_eq!(
         super::verdict(&Report::default()).failures,
         ["nothing was run"]

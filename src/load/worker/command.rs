@@ -147,12 +147,25 @@ pub struct QuitPart {
     pub publishers: Vec<(u32, Times)>,
 }
 
+/// Why clients do not come in at all, where that says nothing of the broker under load: what was given does not fit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptOut {
+    /// There was no TCP connection.
+    Unreached,
+    /// The login was refused.
+    Login,
+    /// TLS or WebSocket came to nothing, or what answered, or closed the connection before CONNACK, spoke no MQTT.
+    Wire,
+}
+
 /// How often something went wrong, and when: nanoseconds of the run's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub count: u64,
     pub first_ns: u64,
     pub last_ns: u64,
+    /// Where it is why clients did not come in.
+    pub kept_out: Option<KeptOut>,
 }
 
 impl Trouble {
@@ -162,6 +175,7 @@ impl Trouble {
             count: 0,
             first_ns: now_ns,
             last_ns: now_ns,
+            kept_out: None,
         }
     }
 
@@ -214,6 +228,8 @@ pub struct WorkerProgress {
     pub failed: AtomicU64,
     /// Of these, for want of somebody who listens, or of a way there.
     pub unreachable: AtomicU64,
+    /// Of these, for a login, or a protocol below MQTT, that the broker does not take.
+    pub kept_out: AtomicU64,
     pub disconnects: AtomicU64,
     pub p99_ns: AtomicU64,
     /// Counts whatever moves.

@@ -12,7 +12,7 @@ use crate::load::measure::{Meter, Spread, Window};
 use crate::load::stamp::{self, Read, Stamp};
 use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, QoS, frame};
 
-use super::command::{Faults, Place, Progress, Times, Trouble};
+use super::command::{Faults, KeptOut, Place, Progress, Times, Trouble};
 use super::hints;
 
 /// One connection's MQTT side. A tester holds tens of thousands of these.
@@ -107,6 +107,10 @@ pub(super) struct Core {
     pub notes: Vec<(u32, Note)>,
     spare: Vec<Vec<u8>>,
     pub errors: BTreeMap<String, Trouble>,
+    /// Connections that were not made since nobody listens, or there is no way there.
+    pub unreachable: u64,
+    /// Connections that were not made since the broker takes no such login, or speaks something else.
+    pub kept_out: u64,
     /// Of subscribers that have a goal.
     pub times: HashMap<u32, Times>,
 }
@@ -137,6 +141,8 @@ impl Core {
             notes: Vec::new(),
             spare: Vec::new(),
             errors: BTreeMap::new(),
+            unreachable: 0,
+            kept_out: 0,
             times: HashMap::new(),
         }
     }
@@ -149,6 +155,19 @@ impl Core {
             let trouble = self.errors.entry(text).or_insert(Trouble::at(now_ns));
             trouble.count += 1;
             trouble.last_ns = now_ns;
+        }
+    }
+
+    /// Counts an error that is why a client did not come in.
+    #[cold]
+    pub(super) fn keeps_out(&mut self, why: KeptOut, text: String) {
+        self.error(text.clone());
+        if let Some(trouble) = self.errors.get_mut(&text) {
+            trouble.kept_out = Some(why);
+        }
+        match why {
+            KeptOut::Unreached => self.unreachable += 1,
+            KeptOut::Login | KeptOut::Wire => self.kept_out += 1,
         }
     }
 
@@ -308,7 +327,8 @@ impl Core {
         {
             // It would be waited for what it takes to be the rest of a packet.
             peer.broken = true;
-            self.error(format!("what the broker sent is no MQTT{hint}"));
+            let text = format!("what the broker sent is no MQTT{hint}");
+            self.keeps_out(KeptOut::Wire, text);
             self.notes.push((index, Note::Dropped));
             return;
         }
@@ -350,9 +370,14 @@ impl Core {
     #[cold]
     fn malformed(&mut self, index: u32, error: &DecodeError, bytes: &[u8]) {
         let is_first = !self.peers[index as usize].client.is_connected();
-        let hint = hints::of_answer(bytes).filter(|_| is_first);
-        let hint = hint.unwrap_or_default();
-        self.error(format!("what the broker sent is no MQTT: {error}{hint}"));
+        let text = format!("what the broker sent is no MQTT: {error}");
+        match is_first {
+            true => {
+                let hint = hints::of_answer(bytes).unwrap_or_default();
+                self.keeps_out(KeptOut::Wire, text + hint);
+            }
+            false => self.error(text),
+        }
         self.peers[index as usize].broken = true;
         self.notes.push((index, Note::Dropped));
     }
@@ -373,7 +398,7 @@ impl Core {
         let answers = peer.out.len() > before;
         match event {
             Event::Delivery(publish) => self.on_publish(job, index, packet, &publish, now_ns),
-            event => self.on_event(index, &event, now_ns),
+            event => self.on_event(job, index, &event, now_ns),
         }
         if answers {
             self.mark_dirty(index);
@@ -404,11 +429,15 @@ impl Core {
     }
 
     #[cold]
-    fn on_event(&mut self, index: u32, event: &Event<'_>, now_ns: u64) {
+    fn on_event(&mut self, job: &Job, index: u32, event: &Event<'_>, now_ns: u64) {
         let note = match event {
             Event::Connected { .. } => Note::Connected,
             Event::Refused(reason) => {
-                self.error(format!("refused: {reason}"));
+                let text = format!("refused: {reason}");
+                match hints::of_login(*reason, &job.settings) {
+                    Some(hint) => self.keeps_out(KeptOut::Login, text + &hint),
+                    None => self.error(text),
+                }
                 Note::Refused
             }
             Event::Subscribed(None) => Note::Subscribed,
@@ -426,8 +455,9 @@ impl Core {
                 Note::Acked
             }
             Event::Disconnected(reason) => {
+                // The end of the connection, which follows, is no news.
                 self.error(format!("disconnected: {reason}"));
-                return;
+                Note::Dropped
             }
             Event::Stray => {
                 self.error("an acknowledgement of nothing".into());

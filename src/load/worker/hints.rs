@@ -1,5 +1,29 @@
 //! What it may be when a broker does not answer as one should: words that follow an error.
 
+use crate::load::client::Settings;
+use crate::mqtt::ReasonCode;
+
+/// What it may be that a login is refused, by what was given; none where the reason is another.
+pub(super) fn of_login(reason: ReasonCode, settings: &Settings) -> Option<String> {
+    let is_login = [
+        ReasonCode::BAD_USER_NAME_OR_PASSWORD,
+        ReasonCode::NOT_AUTHORIZED,
+        ReasonCode::BAD_AUTHENTICATION_METHOD,
+    ];
+    is_login.contains(&reason).then(|| {
+        match (&settings.username, &settings.password) {
+            (None, _) => " (no login was given: --username NAME with --password-file FILE)".into(),
+            (Some(_), None) => " (a user name and no password was given: --password-file FILE, or FIREHOSE_PASSWORD in \
+                                the environment)"
+                .into(),
+            (Some(_), Some(password)) => format!(
+                " (wrong user name, or wrong password, which is that of {})",
+                password.source()
+            ),
+        }
+    })
+}
+
 /// It closed the connection instead of CONNACK.
 pub(super) const BEFORE_CONNACK: &str = " before CONNACK (a port that speaks TLS may do so: --cafile or --insecure; one for WebSocket: --websocket; \
      and a broker that does not take this version: --mqtt)";
@@ -30,8 +54,8 @@ pub(super) fn of_answer(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What it may be that TLS came to nothing, by the words of the error.
-pub(super) fn of_tls(error: &str) -> &'static str {
+/// What it may be that TLS or WebSocket came to nothing, by the words of the error.
+pub(super) fn of_failed_layer(error: &str) -> &'static str {
     let about = |words: &[&str]| words.iter().any(|word| error.contains(word));
     if about(&["UnknownIssuer", "unknown issuer"]) {
         " (--cafile has to hold the authority that signed the broker's certificate, or that certificate itself where it \
@@ -46,6 +70,8 @@ pub(super) fn of_tls(error: &str) -> &'static str {
         " (--insecure takes any certificate)"
     } else if about(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {
         " (what answers does not speak TLS: leave out --cafile and --insecure)"
+    } else if about(&["is not HTTP"]) {
+        " (a port without WebSocket answers so: leave out --websocket)"
     } else {
         ""
     }

@@ -31,13 +31,12 @@ use super::distribution::new_histogram;
 use super::job::{Group, Job};
 
 pub use command::{
-    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, StepPart, Times, Trouble,
-    WorkerProgress,
+    Answer, Command, Faults, KeptOut, Place, Progress, QuitPart, Sent, SetupPart, StepPart, Times,
+    Trouble, WorkerProgress,
 };
 
 use core::{Core, Peer};
 pub use layer::Wire;
-pub use network::UNREACHED;
 
 use layer::Layer;
 use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
@@ -316,6 +315,8 @@ impl Worker {
             (&mine.unacknowledged, core.unacknowledged),
             (&mine.ready, self.ready),
             (&mine.failed, self.setup.failed),
+            (&mine.unreachable, core.unreachable),
+            (&mine.kept_out, core.kept_out),
             (&mine.disconnects, core.faults.disconnects),
             (&mine.p99_ns, core.meter.last_p99_ns),
             (&mine.moves, self.moves),

@@ -2,19 +2,16 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::uring::{Completion, Filled, Op, ReceiveFailure, RingError, SendFailure, ops};
 
 use super::Worker;
+use super::command::KeptOut;
 use super::hints;
 use super::layer::Layer;
 use super::link::{CANCELLING_RECEIVE, CANCELLING_SEND, RECEIVING, SENDING, SLOT_CLOSED, Stage};
-
-/// What the text of an error begins with where there was no TCP connection.
-pub const UNREACHED: &str = "connect: ";
 
 impl Worker {
     /// Begins a connection; `due_ns` is when it was to begin. What fails at once is told as one that fails later.
@@ -69,9 +66,8 @@ impl Worker {
         }
         if completion.result < 0 {
             let error = io::Error::from_raw_os_error(-completion.result);
-            self.core.error(format!("{UNREACHED}{error}"));
-            let progress = &self.progress.workers[self.id as usize];
-            progress.unreachable.fetch_add(1, Ordering::Relaxed);
+            let text = format!("connect: {error}");
+            self.core.keeps_out(KeptOut::Unreached, text);
             return self.open_failed(index);
         }
         self.links[index as usize].stage = Stage::Handshake;
@@ -79,7 +75,7 @@ impl Worker {
             match Layer::new(&self.place.wire) {
                 Ok(layer) => self.layers[index as usize] = Some(Box::new(layer)),
                 Err(error) => {
-                    self.core.error(error);
+                    self.core.keeps_out(KeptOut::Wire, error);
                     return self.open_failed(index);
                 }
             }
@@ -174,9 +170,12 @@ impl Worker {
         match result {
             Ok(()) => Ok(()),
             Err(error) => {
-                let hint = hints::of_tls(&error);
-                self.core.error(format!("{error}{hint}"));
-                self.on_broken(index, libc::EPROTO)
+                let hint = hints::of_failed_layer(&error);
+                match was_ready {
+                    true => self.core.error(format!("{error}{hint}")),
+                    false => self.core.keeps_out(KeptOut::Wire, format!("{error}{hint}")),
+                }
+                self.on_failed_layer(index)
             }
         }
     }
@@ -249,11 +248,26 @@ impl Worker {
         if !self.links[index as usize].is_wanted() {
             return Ok(());
         }
-        self.core.error(format!("connection: {what}{hint}"));
+        let text = format!("connection: {what}{hint}");
+        match hint.is_empty() {
+            true => self.core.error(text),
+            false => self.core.keeps_out(KeptOut::Wire, text),
+        }
         if opening {
             self.open_failed(index)
         } else {
             self.dropped(index)
+        }
+    }
+
+    /// What lies below MQTT has failed, which has been told.
+    #[cold]
+    fn on_failed_layer(&mut self, index: u32) -> Result<(), RingError> {
+        self.handle_notes()?;
+        match &self.links[index as usize] {
+            link if !link.is_wanted() => self.close(index),
+            link if link.stage == Stage::Ready => self.dropped(index),
+            _ => self.open_failed(index),
         }
     }
 

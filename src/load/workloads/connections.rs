@@ -3,7 +3,7 @@
 use crate::load::job::{Filter, Group, Open, Phase, StepPlan, Subscriber, Timed, Traffic};
 use crate::load::ledger::View;
 
-use super::{Given, Shape, open};
+use super::{Given, Shape, counted, open};
 
 pub(super) fn connect(given: &Given<'_>) -> Shape {
     let storm = Open {
@@ -18,8 +18,9 @@ pub(super) fn connect(given: &Given<'_>) -> Shape {
     };
     Shape {
         title: format!(
-            "{} connections, {} a second",
-            given.subscribers, given.connect_rate
+            "{}, {} a second",
+            counted(given.subscribers, "connection"),
+            given.connect_rate
         ),
         subscribers: vec![silent; given.subscribers as usize],
         phases: vec![Phase::Step(StepPlan {
@@ -38,10 +39,14 @@ pub(super) fn churn(given: &Given<'_>) -> Shape {
         each_max: None,
     };
     Shape {
-        title: format!(
-            "{} clients that connect, subscribe and leave, {} times a second in all",
-            given.subscribers, given.connect_rate
-        ),
+        title: match (given.subscribers, given.connect_rate) {
+            (1, rate) => {
+                format!("1 client that connects, subscribes and leaves, {rate} a second")
+            }
+            (clients, rate) => format!(
+                "{clients} clients that connect, subscribe and leave, {rate} a second in all"
+            ),
+        },
         phases: vec![Phase::Step(StepPlan {
             rate: Some(given.connect_rate),
             operation: Some("cycles".into()),
@@ -53,10 +58,10 @@ pub(super) fn churn(given: &Given<'_>) -> Shape {
 
 pub(super) fn idle(given: &Given<'_>) -> Shape {
     Shape {
-        title: format!(
-            "{} connections with a subscription each that do nothing",
-            given.subscribers
-        ),
+        title: match given.subscribers {
+            1 => "1 connection with a subscription that does nothing".into(),
+            count => format!("{count} connections with a subscription each that do nothing"),
+        },
         phases: vec![
             Phase::Open(open(Group::Subscribers)),
             Phase::Step(given.step("idle", Traffic::Receive)),

@@ -5,16 +5,16 @@ use crate::load::ledger::View;
 use crate::load::plan::pace;
 use crate::load::quantity::Rate;
 
-use super::{Given, Shape, both_open, one_stream_each};
+use super::{Given, Shape, both_open, counted, one_stream_each};
 
 /// Publishers of one topic (one of them, as a rule), and subscribers of it.
 pub(super) fn fanout(given: &Given<'_>) -> Result<Shape, String> {
     let topics = (0..given.publishers).map(|_| "bench/fanout".to_owned());
     let mut shape = read_by_all(given, topics, "bench/fanout");
     shape.title = format!(
-        "{} to {} subscribers of its topic, {}",
-        plural(given.publishers, "publisher"),
-        given.subscribers,
+        "{} to {} of its topic, {}",
+        counted(given.publishers, "publisher"),
+        counted(given.subscribers, "subscriber"),
         given.pace_text()
     );
     shape.phases.push(Phase::Step(given.measured()));
@@ -25,9 +25,9 @@ pub(super) fn fanin(given: &Given<'_>) -> Result<Shape, String> {
     let topics = (0..given.publishers).map(|at| format!("bench/fanin/{at}"));
     let mut shape = read_by_all(given, topics, "bench/fanin/+");
     shape.title = format!(
-        "{} publishers with a topic each to {} of all, {}",
-        given.publishers,
-        plural(given.subscribers, "subscriber"),
+        "{} with a topic each to {} of all, {}",
+        counted(given.publishers, "publisher"),
+        counted(given.subscribers, "subscriber"),
         given.pace_text()
     );
     shape.phases.push(Phase::Step(given.measured()));
@@ -69,7 +69,8 @@ pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
     phases.push(Phase::Step(given.measured()));
     Ok(Shape {
         title: format!(
-            "{pairs} publishers to a subscriber each, {}",
+            "{} to a subscriber each, {}",
+            counted(pairs, "publisher"),
             given.pace_text()
         ),
         filters: filters.collect(),
@@ -92,9 +93,10 @@ pub(super) fn ramp(given: &Given<'_>) -> Result<Shape, String> {
     let mut shape = read_by_all(given, topics, "bench/ramp/+");
     let in_and_out = 1.0 + f64::from(given.fanout(given.subscribers));
     shape.title = format!(
-        "{} publishers, {} of all, {from} to {to} messages a second in and out in {steps} steps",
-        given.publishers,
-        plural(given.subscribers, "subscriber"),
+        "{}, {} of all, {from} to {to} messages a second in and out in {}",
+        counted(given.publishers, "publisher"),
+        counted(given.subscribers, "subscriber"),
+        counted(steps, "step"),
     );
     for step in 0..steps {
         let share = match steps {
@@ -118,11 +120,4 @@ pub(super) fn ramp(given: &Given<'_>) -> Result<Shape, String> {
 
 fn rate(rate: Option<Rate>) -> f64 {
     rate.unwrap_or_default().0
-}
-
-fn plural(count: u32, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }

@@ -336,8 +336,17 @@ impl<'a> Given<'a> {
         match pace(self.options, self.rate) {
             super::job::Pace::Window(1) => "one message after the other".into(),
             super::job::Pace::Window(n) => format!("{n} messages outstanding each"),
+            _ if self.rate == 1.0 => "1 message a second in all".into(),
             _ => format!("{} messages a second in all", self.rate),
         }
+    }
+}
+
+/// A count with what is counted, as titles have it: without groups of three.
+fn counted(count: u32, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
     }
 }
 

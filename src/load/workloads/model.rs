@@ -6,7 +6,7 @@ use crate::load::job::{
 use crate::load::ledger::View;
 use crate::load::model;
 
-use super::{Given, Shape, both_open};
+use super::{Given, Shape, both_open, counted};
 
 pub(super) fn firehose(given: &Given<'_>) -> Shape {
     let streams = given.publishers * BUS_STREAMS;
@@ -23,8 +23,8 @@ pub(super) fn firehose(given: &Given<'_>) -> Shape {
     }));
     Shape {
         title: format!(
-            "The Firehose of 2017, {scale} times its traffic, read by {} subscribers with the filters of its users",
-            given.subscribers
+            "The Firehose of 2017, {scale} times its traffic, read by {} with the filters of its users",
+            counted(given.subscribers, "subscriber")
         ),
         filters: filters.collect(),
         subscribers: readers(given.subscribers)

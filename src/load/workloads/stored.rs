@@ -5,7 +5,7 @@ use crate::load::job::{
 };
 use crate::load::ledger::View;
 
-use super::{Given, Shape, one_stream_each, open};
+use super::{Given, Shape, counted, one_stream_each, open};
 
 /// Every publisher has its share of the topics, and publishes each once.
 pub(super) fn retained(given: &Given<'_>) -> Shape {
@@ -25,8 +25,9 @@ pub(super) fn retained(given: &Given<'_>) -> Shape {
     });
     Shape {
         title: format!(
-            "{topics} retained messages, replayed to {} subscribers of all",
-            given.subscribers
+            "{}, replayed to {} of all",
+            counted(topics, "retained message"),
+            counted(given.subscribers, "subscriber")
         ),
         filters: vec![Filter {
             text: "bench/retained/#".into(),
@@ -75,8 +76,12 @@ pub(super) fn backlog(given: &Given<'_>) -> Result<Shape, String> {
     };
     Ok(Shape {
         title: format!(
-            "{} durable sessions that {goal} messages wait for while they are away",
-            given.subscribers
+            "{}, away while {} for each",
+            counted(given.subscribers, "durable session"),
+            match goal {
+                1 => "1 message comes".into(),
+                count => format!("{count} messages come"),
+            }
         ),
         filters: vec![Filter {
             text: "bench/backlog/+".into(),

@@ -188,7 +188,7 @@ fn contradictions_are_told_in_words() {
         ),
         (
             Workload::Fanout,
-            &|o| o.password = Some(String::from("p").into()),
+            &|o| o.password = "p".parse().ok(),
             "--username",
         ),
         (

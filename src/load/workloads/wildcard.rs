@@ -9,7 +9,7 @@ use crate::load::job::{Filter, Phase, Publisher, Stream};
 use crate::load::ledger::View;
 use crate::load::matcher;
 
-use super::{Given, Shape, both_open};
+use super::{Given, Shape, both_open, counted};
 
 /// Levels below the root, and how many names each level has per node.
 const LEVELS: u32 = 3;
@@ -45,10 +45,10 @@ pub(super) fn wildcard(given: &Given<'_>) -> Result<Shape, String> {
     phases.push(Phase::Step(given.measured()));
     Ok(Shape {
         title: format!(
-            "{} publishers of {} topics, {} subscribers with wildcards, {}",
-            given.publishers,
-            streams.len(),
-            given.subscribers,
+            "{} of {}, {} with wildcards, {}",
+            counted(given.publishers, "publisher"),
+            counted(streams.len() as u32, "topic"),
+            counted(given.subscribers, "subscriber"),
             given.pace_text()
         ),
         filters,

@@ -24,7 +24,12 @@ pub enum BenchCommand {
     /// pymqttbench's stress test; `check` found nothing wrong.
     Stress(Box<StressArgs>),
     /// Two JSON reports, side by side.
-    Compare { a: PathBuf, b: PathBuf },
+    Compare {
+        a: PathBuf,
+        b: PathBuf,
+        /// Whether it does not matter that the loads differ.
+        anyway: bool,
+    },
 }
 
 const EXIT_CODES: &str = "\
@@ -35,9 +40,17 @@ Exit codes:
   0  done, and every message was where it had to be
   1  the answer is no: messages lost or repeated, an objective missed, clients that failed, the broker died
   2  wrong command line or scenario file, a report that cannot be written where it is to go
-  3  the machine cannot do it: nobody listens, no such host, too few file descriptors, io_uring is forbidden, ...
+  3  it could not run: nobody listens, no such host, a wrong login, TLS that fails, a port that speaks something else, too few
+     file descriptors, io_uring is forbidden, ...
   4  not valid as a limit of the broker: --find-max or --slo missed, and the tester was the limit
+  5  compare: the reports are of different loads
   130  cut short by SIGINT or SIGTERM, and reported as far as it was measured; a second one ends it at once";
+
+const COMPARE_EXIT_CODES: &str = "\
+Exit codes:
+  0  compared, whatever came of it
+  2  a file that is no report
+  5  not comparable: the workloads differ, or the options under Load; --anyway compares them all the same";
 
 /// Loads an MQTT broker, verifies every message and reports rates and latencies
 #[derive(Debug, Args)]
@@ -75,6 +88,7 @@ enum Other {
         options: Box<Options>,
     },
     /// Two reports side by side, with ratios
+    #[command(after_help = COMPARE_EXIT_CODES)]
     Compare {
         /// JSON report that the other one is compared with
         #[arg(value_name = "A.json")]
@@ -82,6 +96,9 @@ enum Other {
         /// JSON report
         #[arg(value_name = "B.json")]
         b: PathBuf,
+        /// Say which is better, and exit with 0, even if the loads differ
+        #[arg(long)]
+        anyway: bool,
     },
 }
 
@@ -104,7 +121,9 @@ impl Bench {
                 args.check()?;
                 Ok(BenchCommand::Stress(Box::new(args.with_password()?)))
             }
-            Some(Work::Other(Other::Compare { a, b })) => Ok(BenchCommand::Compare { a, b }),
+            Some(Work::Other(Other::Compare { a, b, anyway })) => {
+                Ok(BenchCommand::Compare { a, b, anyway })
+            }
         }
     }
 }

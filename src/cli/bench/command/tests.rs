@@ -95,10 +95,10 @@ fn stress_and_compare_have_their_own_arguments() {
     };
     assert_eq!((args.pub_clients, args.brief), (3, true));
     assert!(typed("stress --msg-size 3").unwrap_err().contains("24"));
-    let Ok(BenchCommand::Compare { a, b }) = typed("compare a.json b.json") else {
+    let Ok(BenchCommand::Compare { a, b, anyway }) = typed("compare a.json b.json") else {
         panic!("no comparison")
     };
-    assert_eq!((a, b), ("a.json".into(), "b.json".into()));
+    assert_eq!((a, b, anyway), ("a.json".into(), "b.json".into(), false));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::tables::{self, Align};
 use super::text::{self, escape};
 use crate::load::report::pick::median;
+use crate::load::report::units;
 use crate::load::stress::compare::CellMedian as Cell;
 
 /// The highest power of two of the square.
@@ -183,7 +184,11 @@ fn maps(
     let own = |grid: &Grid, place: &(u32, u32)| {
         let cell = grid.get(place)?;
         let value = Some((measure.of)(cell)).filter(|v| usable(*v))?;
-        let tip = format!("{}, {} runs", (measure.tip)(value), cell.runs);
+        let tip = format!(
+            "{}, {}",
+            (measure.tip)(value),
+            units::counted(cell.runs as u64, "run")
+        );
         let class = format!("q{}", colours.level(value));
         Some((class, (measure.write)(value), tip))
     };
@@ -314,7 +319,11 @@ fn cell(out: &mut String, x: f64, y: f64, place: (u32, u32), show: &Show<'_>) {
         );
         return;
     };
-    let said = format!("{} subscribers, {} publishers\n{tip}", place.0, place.1);
+    let said = format!(
+        "{}, {}\n{tip}",
+        units::counted(u64::from(place.0), "subscriber"),
+        units::counted(u64::from(place.1), "publisher")
+    );
     let _ = write!(
         out,
         "<g class=\"cell\"><title>{}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{size}\" \

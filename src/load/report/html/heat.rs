@@ -9,6 +9,7 @@ use super::text::{self, escape};
 use super::ticks;
 use super::timeline::{Column, Timeline};
 use crate::load::distribution::new_histogram;
+use crate::load::report::units;
 
 /// Rows for each decade of latency, and how many there are at most in all.
 const ROWS_PER_DECADE: f64 = 10.0;
@@ -166,9 +167,9 @@ fn tip(plot: &Plot, column: &Column<'_>, merged: &Histogram<u64>, end: f64) -> S
     let (left, right) = (plot.x(column.from), plot.x(column.to));
     let at = |quantile| text::nanos(merged.value_at_quantile(quantile) as f64);
     let said = format!(
-        "{}\n{} deliveries\nhalf within {}\n99\u{a0}% within {}\n99.9\u{a0}% within {}\nslowest {}",
+        "{}\n{}\nhalf within {}\n99\u{a0}% within {}\n99.9\u{a0}% within {}\nslowest {}",
         column.when(end),
-        text::count(merged.len()),
+        units::counted(merged.len(), "delivery"),
         at(0.5),
         at(0.99),
         at(0.999),

@@ -54,7 +54,7 @@ fn counted(mut texts: Vec<String>) -> Vec<String> {
     let same = texts.chunk_by(|a, b| a == b);
     let once = same.filter_map(|same| match same {
         [one] => Some(one.clone()),
-        [one, ..] => Some(format!("{one} ({} times)", same.len())),
+        [one, ..] => Some(format!("{one} ({})", units::repeated(same.len() as u64))),
         [] => None,
     });
     once.collect()
