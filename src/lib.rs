@@ -1,6 +1,6 @@
 //! firehose: an MQTT broker for Linux, one pinned thread per core, each with an io_uring of its own.
 //!
-//! The map of the code, the path of a PUBLISH and the decisions are in `src/ARCHITECTURE.md`.
+//! The map of the code, a turn and the paths of events are in `src/ARCHITECTURE.md`, decisions in `docs/decisions`.
 //! Modules import downwards only, in the order below: everything up to `broker` is sans-io (no syscall, clock,
 //! thread, lock or random number), `uring` and `mesh` know no MQTT, and `shard` is where the two meet.
 

@@ -20,7 +20,7 @@ pub struct Peer {
     pub listener: u16,
 }
 
-/// A connection on its way to the shard where its session lives (design decision D1).
+/// A connection on its way to the shard where its session lives (docs/decisions/0102).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Handover {
     /// Who it is.

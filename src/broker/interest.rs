@@ -1,4 +1,4 @@
-//! Which filters this shard wants from the others, and the barrier behind SUBACK (design decisions D2 and D3).
+//! Which filters this shard wants from the others, and the barrier behind SUBACK (docs/decisions/0401, docs/decisions/0402).
 //!
 //! The first local subscriber of a filter makes the shard announce it to all others; SUBACK waits until each has
 //! answered, so that after it no publish on any shard is missed. The last one to go takes the announcement back.

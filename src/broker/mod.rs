@@ -100,7 +100,7 @@ fn place(key: impl std::hash::Hash, shards: u8) -> ShardId {
     ShardId((hash % u64::from(shards.max(1))) as u8)
 }
 
-/// The shard where the session of a client identifier lives (design decision D1).
+/// The shard where the session of a client identifier lives (docs/decisions/0102).
 pub fn home(client_id: &str, shards: u8) -> ShardId {
     if shards == 1 {
         ShardId(0)
@@ -109,7 +109,7 @@ pub fn home(client_id: &str, shards: u8) -> ShardId {
     }
 }
 
-/// The shard that keeps the retained message of a topic (design decision D4).
+/// The shard that keeps the retained message of a topic (docs/decisions/0501).
 fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
     if shards == 1 {
         ShardId(0)

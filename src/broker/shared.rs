@@ -1,4 +1,4 @@
-//! Shared subscriptions (MQTT 5, 4.8.2): owned by one shard each (design decision D5), which chooses the member that
+//! Shared subscriptions (MQTT 5, 4.8.2): owned by one shard each (docs/decisions/0407), which chooses the member that
 //! gets a message; the member's home delivers it, or returns it for another.
 
 use std::sync::Arc;

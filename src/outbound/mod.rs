@@ -1,5 +1,5 @@
 //! The outbound log: every outgoing packet is encoded once into shared memory, and a connection's queue is a short
-//! list of byte ranges of it (design, chapter 4).
+//! list of byte ranges of it (docs/decisions/0301).
 //!
 //! Owns the memory that sockets send from, and the queues. Knows connections only by their number and packets only
 //! by their first byte and length. One shard's thread runs it.

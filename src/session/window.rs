@@ -1,7 +1,7 @@
 //! QoS 1 and 2 messages on their way to a client, by packet identifier, in the order in which they were first sent.
 //!
 //! A session has two windows: one for identifiers of its own (1 to 32,767), one for those that many sessions of the
-//! shard share because they share the bytes (32,768 to 65,535; design, chapter 4). Both hand out identifiers in
+//! shard share because they share the bytes (32,768 to 65,535; docs/decisions/0303). Both hand out identifiers in
 //! ascending order, modulo their number, so an identifier is found by its distance from the oldest one.
 //!
 //! ```text

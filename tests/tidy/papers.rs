@@ -37,6 +37,9 @@ const FOREIGN_FOLDERS: [&str; 4] = ["target", "node_modules", "__pycache__", "co
 /// How a decision is cited, before its number.
 const CITATION: &str = "decisions/";
 
+/// How the text was cited that decisions were in before they had pages.
+const OLD_CITATIONS: [&str; 2] = ["design decision", "design, chapter"];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -294,6 +297,13 @@ fn cited_decisions_exist() {
             if !exists(&number) {
                 faults.push(format!("{}:{line}: no decision {number}", relative(&path)));
             }
+        }
+        for (line, code) in text.lines().enumerate() {
+            let old = OLD_CITATIONS.iter().find(|old| code.contains(**old));
+            faults.extend(old.map(|old| {
+                let (file, line) = (relative(&path), line + 1);
+                format!("{file}:{line}: `{old}`: cite {DECISIONS}/NNNN")
+            }));
         }
     }
     assert_none(&faults);

@@ -1,4 +1,4 @@
-//! Retained messages: stored by the shard that owns the topic (design decision D4), replayed to new subscriptions a
+//! Retained messages: stored by the shard that owns the topic (docs/decisions/0501), replayed to new subscriptions a
 //! page at a time: `ask.rs` has the side of the subscriber, `lookup.rs` that of the owner.
 //!
 //! Three races are closed here. A store may still be on its way to the owner when a question about it arrives by
