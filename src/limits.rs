@@ -333,7 +333,12 @@ pub const LOG_NAME_BYTES_MAX: usize = 256;
 pub const REFUSALS_MS: u64 = 10_000;
 /// Lines about one address in that while: more than any program needs to ban it.
 pub const REFUSAL_LINES_MAX: u32 = 20;
-/// Addresses that are told apart in it: some 40 KB.
+/// Lines a second about connections of one address before they are let in, on each shard: about those that come, about what
+/// they send, and about those that go.
+pub const STRANGER_LINES_MAX: u32 = 20;
+/// Milliseconds in which they are counted.
+pub const STRANGERS_MS: u64 = 1000;
+/// Addresses that are told apart in either while: some 60 KB.
 pub const REFUSAL_SOURCES_MAX: usize = 1024;
 
 /// Bytes of the longest log line; what is behind them is cut. Three names with every character escaped fit.
@@ -508,6 +513,9 @@ pub const HELD_AFTER_END_MS: u64 = 10_000;
 /// Log lines a second about what is refused to clients: of all shards together about connections, of each about the
 /// rest. What is not said is counted.
 pub const REFUSAL_LINES_PER_S: u32 = 20;
+
+/// Milliseconds in which lines about what is refused to clients, and about sessions that lose messages, are counted.
+pub const LINES_MS: u64 = 1000;
 
 /// Characters of a topic filter in such a line.
 pub const LOGGED_FILTER_CHARS: usize = 100;

@@ -13,9 +13,11 @@ use super::counters::Counters;
 use super::cut::Turn;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
 use super::partial::{Beginners, Partial};
-use super::quotas::{Reading, RefusalLines};
+use super::quotas::{Reading, refusal_lines};
+use super::said::Said;
 use super::settings::{ListenerSettings, LogKind, Settings};
 use super::shares::Shares;
+use super::strangers::{Strangers, strangers};
 use super::timers::{Owner, Timers, tick, tick_after};
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, ShardId};
@@ -213,7 +215,9 @@ pub struct Clients {
     /// Messages that other shards have been sent, by shard.
     pub mesh_sent: Box<[u64]>,
     /// Lines about what is refused to clients.
-    pub refusal_lines: RefusalLines,
+    pub refusal_lines: Said<()>,
+    /// Lines about connections that are not let in yet.
+    pub strangers: Strangers,
     serials: u64,
 }
 
@@ -251,7 +255,8 @@ impl Clients {
             overflowing: Vec::new(),
             passed_over: Vec::new(),
             mesh_sent: vec![0; usize::from(shards)].into(),
-            refusal_lines: RefusalLines::default(),
+            refusal_lines: refusal_lines(),
+            strangers: strangers(),
             serials: 0,
         }
     }

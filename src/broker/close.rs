@@ -40,9 +40,10 @@ impl Broker {
             // Why a transport failed has been said already.
             CloseCause::Transport => {}
             CloseCause::Eof | CloseCause::Goodbye => {
-                self.clients.log_end(conn, "connection closed by client");
+                self.clients
+                    .log_end(now_ms, conn, "connection closed by client");
             }
-            CloseCause::Error(errno) => self.clients.log_end(conn, &errno_text(errno)),
+            CloseCause::Error(errno) => self.clients.log_end(now_ms, conn, &errno_text(errno)),
         }
         self.clients.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
         self.detach(now_ms, conn, true);
@@ -62,7 +63,8 @@ impl Broker {
         while let Some(conn) = self.clients.overflowing.pop() {
             if self.clients.conns[conn.index()].stage == Stage::Established {
                 self.clients.counters.stalled += 1;
-                self.clients.log_end(conn, "it does not take its answers");
+                self.clients
+                    .log_end(now_ms, conn, "it does not take its answers");
                 self.detach(now_ms, conn, true);
                 self.shut(now_ms, conn, CloseHow::Now);
             }
@@ -92,7 +94,7 @@ impl Broker {
             }
             session.expiry_s = expiry_s;
         }
-        self.clients.log_end(conn, "");
+        self.clients.log_end(now_ms, conn, "");
         // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
         let with_will = disconnect.reason != ReasonCode::SUCCESS;
         if self.clients.replies_to == conn {
@@ -122,7 +124,7 @@ impl Broker {
         }
         // The end of the broker is no news about each of its clients.
         if reason != ReasonCode::SERVER_SHUTTING_DOWN {
-            self.clients.log_end(conn, &words(reason));
+            self.clients.log_end(now_ms, conn, &words(reason));
         }
         let entry = &self.clients.conns[conn.index()];
         if entry.stage == Stage::Established && entry.version == Version::V5 {

@@ -47,10 +47,12 @@ mod refusals;
 mod replay;
 mod reply;
 mod resend;
+mod said;
 mod settings;
 mod shared;
 mod shares;
 mod slow;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -85,6 +87,7 @@ use quotas::Rates;
 use refusals::Refusals;
 use replay::Replays;
 use std::hash::BuildHasher;
+use strangers::Doing;
 use turned_away::TurnedAway;
 
 use foldhash::fast::FixedState;
@@ -181,7 +184,7 @@ impl Broker {
             cut: VecDeque::new(),
             turned_away: TurnedAway::default(),
             asking: Asking::default(),
-            refusals: Refusals::default(),
+            refusals: refusals::refusals(),
             ordering: Ordering::new(shards),
         }
     }
@@ -210,7 +213,9 @@ impl Broker {
     pub fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId {
         self.clients.counters.connections_accepted += 1;
         let conn = self.clients.open(now_ms, peer);
-        if self.clients.settings.connection_messages {
+        if self.clients.settings.connection_messages
+            && self.clients.may_tell(now_ms, conn, Doing::Coming)
+        {
             let port = self.clients.listener(conn).port;
             self.clients.log(LogKind::Notice, || {
                 format!(

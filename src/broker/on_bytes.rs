@@ -5,6 +5,7 @@ use super::clients::{NONE, Stage};
 use super::effect::CloseHow;
 use super::quotas::Reading;
 use super::settings::LogKind;
+use super::strangers::Doing;
 use super::timers::tick;
 use crate::ids::ConnId;
 use crate::limits;
@@ -102,10 +103,12 @@ impl Broker {
             _ => "speak no MQTT",
         };
         // Whatever else is said of connections: the operator of that client is looking for this.
-        self.clients.log_client(LogKind::Notice, conn, |client| {
-            format!("Client from {client} appears to {speaks}.")
-        });
-        self.clients.log_end(conn, "protocol error");
+        if self.clients.may_tell(now_ms, conn, Doing::Fault) {
+            self.clients.log_client(LogKind::Notice, conn, |client| {
+                format!("Client from {client} appears to {speaks}.")
+            });
+        }
+        self.clients.log_end(now_ms, conn, "protocol error");
         self.clients.counters.protocol_errors += 1;
         self.shut(now_ms, conn, CloseHow::Now);
     }

@@ -105,9 +105,10 @@ impl Broker {
     }
 
     /// The transport of a client cannot go on, for this reason; `on_eof` follows.
-    pub fn on_transport_failed(&mut self, conn: ConnId, reason: &str) {
+    pub fn on_transport_failed(&mut self, now_ms: u64, conn: ConnId, reason: &str) {
         // The reason may have words of the peer.
-        self.clients.log_end_anyhow(conn, &Name(reason).to_string());
+        self.clients
+            .log_end_anyhow(now_ms, conn, &Name(reason).to_string());
     }
 }
 

@@ -31,10 +31,17 @@ impl Broker {
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
         let lookup = self.replays.next_lookup_ms();
         let look = self.next_pressure_look_ms();
-        let refusals = self.refusals.due_ms();
+        let clients = &self.clients;
+        let lines = [
+            self.refusals.due_ms(),
+            clients.refusal_lines.due_ms(),
+            clients.strangers.due_ms(),
+            clients.shares.lines_due_ms(),
+        ];
         let timers = self.clients.timers.next_ms();
-        [timers, sweep, retained, lookup, look, refusals]
+        [timers, sweep, retained, lookup, look]
             .into_iter()
+            .chain(lines)
             .flatten()
             .min()
     }
@@ -55,6 +62,9 @@ impl Broker {
         self.tell_passed_on();
         self.run_lookups(now_ms);
         self.tell_of_unsaid_refusals(now_ms);
+        self.clients.tell_of_left_out_refusals(now_ms);
+        self.clients.tell_of_strangers(now_ms);
+        self.clients.tell_of_shortened(now_ms);
         if now_ms >= self.drain.next_stall_sweep_ms {
             self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
             self.close_stalled(now_ms);
@@ -97,11 +107,11 @@ impl Broker {
             Stage::Closing => self.clients.close(conn, CloseHow::Now),
             Stage::Verifying => {
                 self.clients
-                    .log_end(conn, "its password was not checked in time");
+                    .log_end(now_ms, conn, "its password was not checked in time");
                 self.shut(now_ms, conn, CloseHow::Now);
             }
             Stage::Connecting => {
-                self.clients.log_end(conn, "exceeded timeout");
+                self.clients.log_end(now_ms, conn, "exceeded timeout");
                 self.shut(now_ms, conn, CloseHow::Now);
             }
             _ => self.disconnect(now_ms, conn, ReasonCode::KEEP_ALIVE_TIMEOUT),
@@ -156,7 +166,7 @@ impl Broker {
             self.clients.counters.stalled += 1;
             let seconds = limits::STALL_MS_MAX / 1000;
             let why = format!("it has taken nothing for {seconds} s");
-            self.clients.log_end(conn, &why);
+            self.clients.log_end(now_ms, conn, &why);
             self.detach(now_ms, conn, true);
             self.shut(now_ms, conn, CloseHow::Now);
         }

@@ -116,7 +116,7 @@ impl Broker {
         };
         if !fits {
             self.clients.counters.protocol_errors += 1;
-            self.clients.log_end(conn, "oversize packet");
+            self.clients.log_end(now_ms, conn, "oversize packet");
             self.shut(now_ms, conn, CloseHow::Now);
         }
         self.end_event(now_ms);

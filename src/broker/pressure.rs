@@ -189,7 +189,7 @@ impl Broker {
         if self.clients.out.pending(conn) == 0 {
             return self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
         }
-        self.clients.log_end(conn, "out of memory");
+        self.clients.log_end(now_ms, conn, "out of memory");
         self.detach(now_ms, conn, true);
         self.shut(now_ms, conn, CloseHow::Now);
     }

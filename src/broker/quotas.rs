@@ -11,6 +11,7 @@ use super::Broker;
 use super::clients::{Clients, NONE, Stage};
 use super::effect::{CloseCause, Effect};
 use super::on_connect::user_name;
+use super::said::{Bound, Said};
 use super::settings::{LogKind, Quotas};
 use super::timers::{TICK_MS, tick};
 use crate::escape::Name;
@@ -84,12 +85,13 @@ impl Rates {
     }
 }
 
-/// Lines about what is refused to clients, in the second at hand.
-#[derive(Default)]
-pub struct RefusalLines {
-    second: u64,
-    lines: u32,
-    unsaid: u64,
+/// Lines about what is refused to clients, of a second.
+pub fn refusal_lines() -> Said<()> {
+    Said::new(Bound {
+        lines: limits::REFUSAL_LINES_PER_S,
+        ms: limits::LINES_MS,
+        apart: 1,
+    })
 }
 
 impl Quotas {
@@ -118,20 +120,19 @@ impl Clients {
     /// Writes a line about something that a client is refused, unless there are too many such lines already.
     #[cold]
     pub fn log_refusal(&mut self, now_ms: u64, conn: ConnId, text: impl FnOnce(&str) -> String) {
-        let said = &mut self.refusal_lines;
-        if said.second != now_ms / 1000 {
-            (said.second, said.lines) = (now_ms / 1000, 0);
+        self.tell_of_left_out_refusals(now_ms);
+        if self.refusal_lines.admit(()) {
+            self.log_client(LogKind::Notice, conn, text);
         }
-        said.lines += 1;
-        if said.lines > limits::REFUSAL_LINES_PER_S {
-            said.unsaid += 1;
-            return;
+    }
+
+    /// Says how many such lines there were not, when that is due.
+    pub fn tell_of_left_out_refusals(&mut self, now_ms: u64) {
+        for (_, more) in self.refusal_lines.take(now_ms) {
+            self.log(LogKind::Notice, || {
+                format!("{more} more refusals were not logged.")
+            });
         }
-        let unsaid = std::mem::take(&mut said.unsaid);
-        self.log_client(LogKind::Notice, conn, |client| match unsaid {
-            0 => text(client),
-            more => format!("{} ({more} more refusals were not logged)", text(client)),
-        });
     }
 }
 

@@ -4,17 +4,16 @@
 //! Of one address at most some lines are written in a while; how many were left out is said with the address when it is
 //! over. So whoever tries passwords fills no disk and hides nobody else's line.
 
-use std::net::{IpAddr, Ipv6Addr};
-
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use std::net::IpAddr;
 
 use super::Broker;
 use super::effect::CloseHow;
 use super::on_connect::{named, user_name};
 use super::on_identified::PeerName;
 use super::on_verified::Admission;
+use super::said::{Bound, Said};
 use super::settings::LogKind;
+use super::strangers::{Doing, Whose, network};
 use crate::escape::Name;
 use crate::ids::ConnId;
 use crate::limits;
@@ -23,92 +22,16 @@ use crate::mqtt::{
     connect_version_hint,
 };
 
-/// Lines about one address.
-#[derive(Default)]
-struct Told {
-    lines: u32,
-    unsaid: u32,
-}
-
 /// Lines about refusals in the while at hand, by address.
-pub struct Refusals {
-    sources: HashMap<IpAddr, Told, FixedState>,
-    /// Those of addresses beyond the most that are told apart.
-    others: u32,
-    /// Milliseconds: when the while is over. Means nothing while there are no addresses.
-    ends_ms: u64,
-}
+pub type Refusals = Said<IpAddr>;
 
-/// What is told apart: an IPv6 host has 64 bits to itself, and could fill the table with them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() && !address.is_unspecified() => {
-            let network = address.to_bits() >> 64 << 64;
-            Ipv6Addr::from_bits(network).into()
-        }
-        address => address,
-    }
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Refusals {
-            sources: HashMap::with_hasher(FixedState::with_seed(0)),
-            others: 0,
-            ends_ms: 0,
-        }
-    }
-}
-
-impl Refusals {
-    /// Whether one more line about an address is written; it is counted if not.
-    fn admit(&mut self, now_ms: u64, address: IpAddr) -> bool {
-        let address = network(address);
-        if self.sources.is_empty() {
-            self.ends_ms = now_ms + limits::REFUSALS_MS;
-        }
-        let is_known = self.sources.contains_key(&address);
-        if !is_known && self.sources.len() >= limits::REFUSAL_SOURCES_MAX {
-            self.others += 1;
-            return false;
-        }
-        let told = self.sources.entry(address).or_default();
-        let is_written = told.lines < limits::REFUSAL_LINES_MAX;
-        told.lines += u32::from(is_written);
-        told.unsaid += u32::from(!is_written);
-        is_written
-    }
-
-    /// When it is to be said what was left out.
-    pub fn due_ms(&self) -> Option<u64> {
-        (!self.sources.is_empty()).then_some(self.ends_ms)
-    }
-
-    /// What was left out, by address, once the while is over.
-    fn take(&mut self, now_ms: u64) -> Vec<String> {
-        if self.due_ms().is_none_or(|due_ms| now_ms < due_ms) {
-            return Vec::new();
-        }
-        let left_out = |(address, told): (IpAddr, Told)| {
-            let whose = match address.is_unspecified() {
-                true => "local sockets".into(),
-                false if address.is_ipv6() && !address.is_loopback() => format!("{address}/64"),
-                false => address.to_string(),
-            };
-            let unsaid = told.unsaid;
-            (unsaid > 0).then(|| format!("{unsaid} more refusals of {whose} were not logged."))
-        };
-        let mut lines: Vec<String> = self.sources.drain().filter_map(left_out).collect();
-        lines.sort_unstable();
-        self.sources.shrink_to(limits::REFUSAL_SOURCES_MAX / 16);
-        match std::mem::take(&mut self.others) {
-            0 => {}
-            others => lines.push(format!(
-                "{others} more refusals of other addresses were not logged."
-            )),
-        }
-        lines
-    }
+/// The lines of a while.
+pub fn refusals() -> Refusals {
+    Said::new(Bound {
+        lines: limits::REFUSAL_LINES_MAX,
+        ms: limits::REFUSALS_MS,
+        apart: limits::REFUSAL_SOURCES_MAX,
+    })
 }
 
 impl Broker {
@@ -162,10 +85,12 @@ impl Broker {
         error: DecodeError,
     ) {
         self.clients.counters.protocol_errors += 1;
-        self.clients
-            .log_client(LogKind::Information, conn, |client| {
-                format!("Protocol error from {client}: {error}.")
-            });
+        if self.clients.may_tell(now_ms, conn, Doing::Fault) {
+            self.clients
+                .log_client(LogKind::Information, conn, |client| {
+                    format!("Protocol error from {client}: {error}.")
+                });
+        }
         let is_connect = packet.first().is_some_and(|first| first >> 4 == 1);
         let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
         match connect_version_hint(packet) {
@@ -217,7 +142,7 @@ impl Broker {
         let is_login = is_login(reason);
         let (wanted, kind) = (self.clients.settings.log, self.refusal_kind(is_login));
         let is_told = wanted.has(kind) || (is_login && wanted.has(LogKind::Information));
-        if !is_told || !self.refusals.admit(now_ms, self.address(conn)) {
+        if !is_told || !self.refusals.admit(network(self.address(conn))) {
             return;
         }
         let id = connect.map_or("", |connect| connect.client_id);
@@ -274,8 +199,10 @@ impl Broker {
     /// Says how many lines about refusals were left out, when that is due.
     pub(super) fn tell_of_unsaid_refusals(&mut self, now_ms: u64) {
         let kind = self.refusal_kind(true);
-        for line in self.refusals.take(now_ms) {
-            self.clients.log(kind, || line);
+        for (address, more) in self.refusals.take(now_ms) {
+            let whose = Whose(address);
+            let line = || format!("{more} more refusals of {whose} were not logged.");
+            self.clients.log(kind, line);
         }
     }
 

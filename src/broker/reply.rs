@@ -7,6 +7,7 @@ use super::clients::{Clients, Stage};
 use super::on_identified::PeerName;
 use super::refusals::ended;
 use super::settings::LogKind;
+use super::strangers::Doing;
 use crate::escape::Name;
 use crate::ids::ConnId;
 
@@ -54,15 +55,16 @@ impl Clients {
 
     /// Writes the line about the end of a connection, which still has its session; without a reason, of one whose client
     /// said goodbye.
-    pub fn log_end(&mut self, conn: ConnId, why: &str) {
+    pub fn log_end(&mut self, now_ms: u64, conn: ConnId, why: &str) {
         if self.settings.connection_messages {
-            self.log_end_anyhow(conn, why);
+            self.log_end_anyhow(now_ms, conn, why);
         }
     }
 
     /// The same where comings and goings are not wanted: for ends that somebody has to see to.
-    pub fn log_end_anyhow(&mut self, conn: ConnId, why: &str) {
-        if !self.settings.log.has(LogKind::Notice) {
+    pub fn log_end_anyhow(&mut self, now_ms: u64, conn: ConnId, why: &str) {
+        let is_wanted = self.settings.log.has(LogKind::Notice);
+        if !is_wanted || !self.may_tell(now_ms, conn, Doing::Going) {
             return;
         }
         let entry = &self.conns[conn.index()];

@@ -17,6 +17,7 @@ use super::Broker;
 use super::clients::{Clients, NONE, Stage};
 use super::effect::{MeshMessage, ShareMessage};
 use super::reach::Reached;
+use super::said::{Bound, Said};
 use super::settings::LogKind;
 use crate::budget::{Account, Cut, Holdings, Party, Rung};
 use crate::escape::Name;
@@ -70,24 +71,33 @@ impl Round {
     }
 }
 
-/// Lines about sessions that have given way, in the second at hand.
-#[derive(Default)]
-struct Lines {
-    second: u64,
-    said: u32,
-    unsaid: u64,
-}
-
 /// See the module.
-#[derive(Default)]
 pub struct Shares {
     /// Who each session is of.
     parties: Table<Party>,
     backlog: Round,
     packets: Round,
-    lines: Lines,
+    /// Lines about sessions that have given way.
+    lines: Said<()>,
     /// By how much each has made it more what a topic can lead to.
     pub reached: Reached,
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        let lines = Said::new(Bound {
+            lines: limits::SHARES_LINES,
+            ms: limits::LINES_MS,
+            apart: 1,
+        });
+        Shares {
+            parties: Table::default(),
+            backlog: Round::default(),
+            packets: Round::default(),
+            lines,
+            reached: Reached::default(),
+        }
+    }
 }
 
 impl Shares {
@@ -103,6 +113,11 @@ impl Shares {
             Account::Packets => &mut self.packets,
             _ => &mut self.backlog,
         }
+    }
+
+    /// When it is to be said what was not said about sessions that have given way.
+    pub fn lines_due_ms(&self) -> Option<u64> {
+        self.lines.due_ms()
     }
 
     /// From here on a session is of this party.
@@ -367,29 +382,18 @@ impl Clients {
                 continue;
             }
             self.counters.shed += 1;
-            let lines = &mut self.shares.lines;
-            if lines.said < limits::SHARES_LINES {
-                lines.said += 1;
+            if self.shares.lines.admit(()) {
                 // What is known of those dropped may take more than they did.
                 let bytes = before.saturating_sub(self.weight(session));
                 self.log_shortened(session, dropped, bytes);
-            } else {
-                lines.unsaid += 1;
             }
         }
     }
 
-    /// In another second others may be named who lose messages; how often it was not said is said first.
-    fn begin_lines(&mut self, now_ms: u64) {
-        let second = now_ms / 1000;
-        if self.shares.lines.second == second {
-            return;
-        }
-        let before = std::mem::take(&mut self.shares.lines);
-        self.shares.lines.second = second;
-        if before.unsaid > 0 {
+    /// Says how often it was not said that sessions lose messages, when that is due.
+    pub(super) fn tell_of_shortened(&mut self, now_ms: u64) {
+        for (_, times) in self.shares.lines.take(now_ms) {
             self.log(LogKind::Warning, || {
-                let times = before.unsaid;
                 format!(
                     "Sessions have lost their oldest messages {times} more times for that reason."
                 )
@@ -496,7 +500,7 @@ impl Broker {
 
     /// A look at these accounts: more may have been forced into that of what waits than it has, or they are short no more.
     pub(super) fn look_at_shares(&mut self, now_ms: u64) {
-        self.clients.begin_lines(now_ms);
+        self.clients.tell_of_shortened(now_ms);
         for account in [Account::Backlog, Account::Packets] {
             if self.clients.is_within(account, 0) {
                 self.clients.shares.round(account).forget();

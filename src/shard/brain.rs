@@ -69,7 +69,7 @@ pub trait Brain {
     /// The send in flight goes on, and is not over.
     fn on_progress(&mut self, now_ms: u64, conn: ConnId);
     /// The transport cannot go on, for this reason; `on_eof` follows.
-    fn on_transport_failed(&mut self, conn: ConnId, reason: &str);
+    fn on_transport_failed(&mut self, now_ms: u64, conn: ConnId, reason: &str);
     /// What the transport knows of a client, before its first bytes.
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>);
     /// The thread beside the brain holds so many bytes of an account now.
@@ -203,8 +203,8 @@ impl Brain for Broker {
         Broker::on_progress(self, now_ms, conn)
     }
 
-    fn on_transport_failed(&mut self, conn: ConnId, reason: &str) {
-        Broker::on_transport_failed(self, conn, reason)
+    fn on_transport_failed(&mut self, now_ms: u64, conn: ConnId, reason: &str) {
+        Broker::on_transport_failed(self, now_ms, conn, reason)
     }
 
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>) {

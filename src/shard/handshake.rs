@@ -112,8 +112,8 @@ impl<B: Brain> Shard<B> {
             Err(error) => {
                 self.transports.put(conn, error.into_inner().transport);
                 self.metrics.add(Metric::HandshakesRefused, 1);
-                self.brain
-                    .on_transport_failed(conn, "too many TLS handshakes are waiting");
+                let reason = "too many TLS handshakes are waiting";
+                self.brain.on_transport_failed(self.now_ms, conn, reason);
                 self.tell_end(conn, CloseCause::Transport)
             }
         }

@@ -297,7 +297,7 @@ impl<B: Brain> Shard<B> {
     ) -> Result<(), ShardError> {
         self.metrics.add(Metric::TransportFailed, 1);
         let reason = failure.to_string();
-        self.brain.on_transport_failed(conn, &reason);
+        self.brain.on_transport_failed(self.now_ms, conn, &reason);
         self.tell_end(conn, CloseCause::Transport)
     }
 
@@ -324,7 +324,7 @@ impl<B: Brain> Shard<B> {
     fn run_short(&mut self, conn: ConnId) -> Result<(), ShardError> {
         self.metrics.add(Metric::TransportsRefused, 1);
         let reason = "no memory is left for TLS and WebSocket (budget account transports)";
-        self.brain.on_transport_failed(conn, reason);
+        self.brain.on_transport_failed(self.now_ms, conn, reason);
         self.tell_end(conn, CloseCause::Transport)?;
         // Without a goodbye: that would want memory too. What it has is free now, unless a send reads it.
         let is_sending = |entry: &mut Connection| entry.flags.has(Flags::SENDING);

@@ -342,3 +342,61 @@ fn what_a_stranger_may_not_publish_is_not_dropped() {
     assert_eq!((counters.publish_denied, counters.publish_oversize), (1, 1));
     assert_eq!(counters.publish_dropped, 0);
 }
+
+/// Whoever comes and goes ten thousand times a second, before anybody has vouched for it, fills no disk.
+#[test]
+fn ends_of_strangers_are_bounded_by_address_and_the_rest_is_said() {
+    let mut world = World::new(Settings {
+        log: notices(),
+        ..Settings::default()
+    });
+    let visit = |world: &mut World, address: &str, how: u32| {
+        let peer = Peer {
+            address: address.parse().unwrap(),
+            listener: 0,
+        };
+        let conn = world.broker.on_accept(world.now_ms, peer);
+        match how % 3 {
+            0 => world.broker.on_eof(world.now_ms, conn, CloseCause::Eof),
+            1 => {
+                world
+                    .broker
+                    .on_transport_failed(world.now_ms, conn, "no TLS record");
+                let cause = CloseCause::Transport;
+                world.broker.on_eof(world.now_ms, conn, cause);
+            }
+            _ => {
+                let cause = CloseCause::Error(104);
+                world.broker.on_eof(world.now_ms, conn, cause);
+            }
+        }
+        world.broker.on_closed(world.now_ms, conn);
+    };
+    for how in 0..10_000 {
+        visit(&mut world, "192.0.2.7:1000", how);
+    }
+    visit(&mut world, "192.0.2.8:1000", 0);
+    let said = texts(&mut world);
+    let of = |host: &str| said.iter().filter(|line| line.contains(host)).count();
+    assert!((1..=40).contains(&of("192.0.2.7")), "{}", of("192.0.2.7"));
+    assert_eq!(of("192.0.2.8"), 2, "others have theirs");
+    let more = 10_000 - limits::STRANGER_LINES_MAX;
+    world.now_ms = world
+        .broker
+        .next_deadline()
+        .unwrap()
+        .max(world.now_ms + 10_000);
+    world.broker.on_timers(world.now_ms);
+    let summary =
+        format!("{more} more connections of 192.0.2.7 have ended before they were let in.");
+    assert!(texts(&mut world).contains(&summary));
+    // Clients that were let in are told of each.
+    for _ in 0..100 {
+        let conn = come(&mut world, "192.0.2.7:1000", "c", None, Version::V5);
+        world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00");
+        world.broker.on_closed(world.now_ms, conn);
+    }
+    let ends = texts(&mut world);
+    let ends = ends.iter().filter(|line| line.ends_with("disconnected."));
+    assert_eq!(ends.count(), 100);
+}

@@ -427,7 +427,7 @@ impl Brain for Puppet {
 
     fn on_progress(&mut self, _now_ms: u64, _conn: ConnId) {}
 
-    fn on_transport_failed(&mut self, _conn: ConnId, reason: &str) {
+    fn on_transport_failed(&mut self, _now_ms: u64, _conn: ConnId, reason: &str) {
         self.seen.lock().unwrap().failures.push(reason.into());
     }
 
