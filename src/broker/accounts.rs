@@ -207,6 +207,7 @@ impl Broker {
                 conn.aliases.as_ref().map_or(0, |aliases| aliases.memory()),
             );
         }
+        add(Account::Packets, self.verifying.memory());
         for session in clients.sessions.iter().flatten() {
             add(Account::Connections, session.memory());
             let Some(flow) = &session.flow else { continue };

@@ -162,6 +162,7 @@ impl Broker {
         entry.stage = Stage::Closing;
         entry.active_at = tick(now_ms);
         self.clients.drop_partial(conn);
+        self.take_admission(conn);
         if how == CloseHow::Flush {
             self.clients.arm_conn(conn, now_ms + limits::LINGER_MS_MAX);
         }

@@ -247,7 +247,7 @@ impl Broker {
 
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
-        self.verifying.forget(conn);
+        self.take_admission(conn);
         self.turned_away.take(conn);
         self.forget_cut(conn);
         self.end_asking(conn, true);

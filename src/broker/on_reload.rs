@@ -114,7 +114,7 @@ impl Broker {
 
     /// A CONNECT whose password is being checked begins once more.
     fn verify_anew(&mut self, now_ms: u64, conn: ConnId) {
-        let Some(admission) = self.verifying.take(conn) else {
+        let Some(admission) = self.take_admission(conn) else {
             return;
         };
         self.clients.conns[conn.index()].stage = Stage::Connecting;

@@ -11,7 +11,10 @@ use super::Broker;
 use super::clients::{NONE, Stage};
 use super::effect::{CloseCause, CloseHow, Effect, Verdict, Verify};
 use super::on_connect::user_name;
+use super::partial::Place;
+use super::timers::tick;
 use crate::access::Passwords;
+use crate::budget::Account;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{self, Connect, FrameStatus, Packet, ReasonCode, Version};
@@ -27,10 +30,38 @@ pub struct Admission {
     pub ended: Option<CloseCause>,
 }
 
-/// The connections that wait for an answer.
+/// The connections that wait for an answer. Each is charged like one of which CONNECT has not come whole, and gives way like it.
 pub struct Verifying {
     tickets: u32,
-    waiting: HashMap<u32, (u32, Admission), FixedState>,
+    waiting: HashMap<u32, Waiting, FixedState>,
+}
+
+/// One of them.
+struct Waiting {
+    ticket: u32,
+    admission: Admission,
+    /// Bytes of the user name and the password that are being checked.
+    asked: usize,
+    /// Tick at which it began to wait.
+    since: u32,
+    /// Where it stands among those that are not let in yet.
+    place: Option<Place>,
+    /// Bytes of memory that have been charged.
+    charged: usize,
+}
+
+impl Waiting {
+    /// Bytes of memory.
+    fn memory(&self) -> usize {
+        let Admission {
+            packet,
+            after,
+            client_id,
+            ..
+        } = &self.admission;
+        let texts = packet.capacity() + after.capacity() + client_id.capacity();
+        size_of::<(u32, Self)>() + texts + self.asked
+    }
 }
 
 impl Verifying {
@@ -41,21 +72,39 @@ impl Verifying {
         }
     }
 
-    /// Takes a CONNECT back; the answer that is under way will find nobody.
-    pub fn take(&mut self, conn: ConnId) -> Option<Admission> {
-        self.waiting.remove(&conn.0).map(|(_, admission)| admission)
-    }
-
-    /// A connection is no more.
-    #[inline]
-    pub fn forget(&mut self, conn: ConnId) {
-        if !self.waiting.is_empty() {
-            self.waiting.remove(&conn.0);
-        }
+    /// Bytes of memory of those that wait.
+    #[cfg(test)]
+    pub fn memory(&self) -> usize {
+        self.waiting.values().map(Waiting::memory).sum()
     }
 }
 
 impl Broker {
+    /// Takes a CONNECT back, if one waits: the wait is over. An answer that is under way will find nobody.
+    pub(super) fn take_admission(&mut self, conn: ConnId) -> Option<Admission> {
+        if self.verifying.waiting.is_empty() {
+            return None;
+        }
+        let waiting = self.verifying.waiting.remove(&conn.0)?;
+        self.clients.beginners.take(waiting.place);
+        let lease = &mut self.clients.lease;
+        lease.give(Account::Packets, waiting.charged as u64);
+        Some(waiting.admission)
+    }
+
+    /// Charges a CONNECT that waits with what it takes now; the largest of those who are not let in yet may have to go.
+    fn charge_admission(&mut self, now_ms: u64, conn: ConnId) {
+        let Some(waiting) = self.verifying.waiting.get_mut(&conn.0) else {
+            return;
+        };
+        let bytes = waiting.memory();
+        let more = bytes.saturating_sub(std::mem::replace(&mut waiting.charged, bytes));
+        self.clients.lease.force(Account::Packets, more as u64);
+        let (place, since) = (&mut waiting.place, waiting.since);
+        self.clients.beginners.put(conn, place, since, bytes);
+        self.shorten_beginners(now_ms);
+    }
+
     /// What the user name in this CONNECT is to be checked against.
     pub(super) fn wanted_passwords(
         &self,
@@ -85,7 +134,15 @@ impl Broker {
         let verifying = &mut self.verifying;
         verifying.tickets = verifying.tickets.wrapping_add(1);
         let ticket = verifying.tickets;
-        verifying.waiting.insert(conn.0, (ticket, admission));
+        let waiting = Waiting {
+            ticket,
+            admission,
+            asked: user.len() + password.len(),
+            since: tick(now_ms),
+            place: None,
+            charged: 0,
+        };
+        verifying.waiting.insert(conn.0, waiting);
         self.clients.conns[conn.index()].stage = Stage::Verifying;
         let verify = Verify {
             conn,
@@ -98,6 +155,7 @@ impl Broker {
         self.clients
             .effects
             .push_back(Effect::Verify(Box::new(verify)));
+        self.charge_admission(now_ms, conn);
     }
 
     /// Whether a connection should not be read from: it waits for its password to be checked, or publishes too fast.
@@ -108,13 +166,15 @@ impl Broker {
     /// Keeps what a client sends while it waits, within bounds.
     pub(super) fn hold(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
         let fits = match self.verifying.waiting.get_mut(&conn.0) {
-            Some((_, admission)) => {
+            Some(Waiting { admission, .. }) => {
                 admission.after.extend_from_slice(bytes);
                 admission.after.len() <= limits::CONNECT_BYTES_MAX as usize
             }
             None => false,
         };
-        if !fits {
+        if fits {
+            self.charge_admission(now_ms, conn);
+        } else {
             self.clients.counters.protocol_errors += 1;
             self.clients.log_end(now_ms, conn, "oversize packet");
             self.shut(now_ms, conn, CloseHow::Now);
@@ -124,12 +184,12 @@ impl Broker {
 
     /// The password of a connection has been checked.
     pub fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict) {
-        let is_asked = |(asked, _): &(u32, Admission)| *asked == ticket;
+        let is_asked = |waiting: &Waiting| waiting.ticket == ticket;
         let waits = self.verifying.waiting.get(&conn.0).is_some_and(is_asked);
         if !waits || !self.is_waiting(conn) {
             return;
         }
-        let Some((_, admission)) = self.verifying.waiting.remove(&conn.0) else {
+        let Some(admission) = self.take_admission(conn) else {
             return;
         };
         self.clients.conns[conn.index()].stage = Stage::Connecting;
@@ -169,7 +229,7 @@ impl Broker {
         let waits = matches!(cause, CloseCause::Eof | CloseCause::Goodbye)
             && self.clients.stage(conn) == Stage::Verifying;
         match self.verifying.waiting.get_mut(&conn.0) {
-            Some((_, admission)) if waits => {
+            Some(Waiting { admission, .. }) if waits => {
                 admission.ended = Some(cause);
                 true
             }

@@ -1,6 +1,7 @@
 //! The start of a packet, kept until the rest has come: charged by what it takes, and given up when the rest is too slow.
 //!
-//! Memory grows with what has come, not with what the length field announces. Until CONNECT is accepted connections have a
+//! Memory grows with what has come, not with what the length field announces. Until CONNECT is accepted, be it that it waits for
+//! its password (`on_verified`), connections have a
 //! small part of the account, where the largest gives way to others, and of those of about one size the oldest; who is
 //! established gives way when it holds most (`shares`).
 
@@ -28,9 +29,17 @@ pub struct Partial {
 }
 
 /// Where such a connection stands: those that go first are first.
-type Place = (u32, u32, u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Of its size as a number: the larger, the fewer.
+    zeros: u32,
+    since: u32,
+    conn: u32,
+    bytes: usize,
+}
 
-/// Connections of which CONNECT has not come whole: the largest first, and of those of about one size the oldest.
+/// Connections of which CONNECT has not come whole, or waits for its password: the largest first, and of those of about one
+/// size the oldest.
 #[derive(Debug, Default)]
 pub struct Beginners {
     order: BTreeSet<Place>,
@@ -39,28 +48,32 @@ pub struct Beginners {
 
 impl Beginners {
     /// The packet of a connection has come to be so large.
-    fn put(&mut self, conn: ConnId, partial: &mut Partial, before: usize) {
-        let now = partial.memory();
-        self.bytes = self.bytes + now as u64 - before as u64;
-        let place = (now.leading_zeros(), partial.since, conn.0);
-        if let Some(old) = partial.place.replace(place).filter(|&old| old != place) {
-            self.order.remove(&old);
+    pub fn put(&mut self, conn: ConnId, known: &mut Option<Place>, since: u32, bytes: usize) {
+        let place = Place {
+            zeros: bytes.leading_zeros(),
+            since,
+            conn: conn.0,
+            bytes,
+        };
+        if let Some(old) = known.replace(place) {
+            self.take(Some(old));
         }
+        self.bytes += bytes as u64;
         self.order.insert(place);
     }
 
     /// A connection no longer is one of them.
-    fn take(&mut self, partial: &Partial) {
-        if let Some(place) = partial.place {
+    pub fn take(&mut self, known: Option<Place>) {
+        if let Some(place) = known {
             self.order.remove(&place);
-            self.bytes -= partial.memory() as u64;
+            self.bytes -= place.bytes as u64;
         }
     }
 
     /// Who goes if they may have so many bytes.
     fn first_beyond(&self, bytes: u64) -> Option<ConnId> {
         let first = self.order.first().filter(|_| self.bytes > bytes);
-        first.map(|&(_, _, conn)| ConnId(conn))
+        first.map(|place| ConnId(place.conn))
     }
 
     /// Bytes of memory: what a set of that size takes, about.
@@ -101,7 +114,7 @@ impl Clients {
     /// Takes what is kept of a packet.
     pub fn take_partial(&mut self, conn: ConnId) -> Option<Vec<u8>> {
         let partial = self.conns[conn.index()].partial.take()?;
-        self.beginners.take(&partial);
+        self.beginners.take(partial.place);
         self.lease.give(Account::Packets, partial.memory() as u64);
         Some(partial.bytes)
     }
@@ -124,7 +137,11 @@ impl Broker {
         let is_too_slow = partial.is_too_slow(now_ms);
         self.clients.lease.force(Account::Packets, more);
         if entry.stage == Stage::Connecting {
-            self.clients.beginners.put(conn, partial, before);
+            let bytes = partial.memory();
+            let place = &mut partial.place;
+            self.clients
+                .beginners
+                .put(conn, place, partial.since, bytes);
             return self.shorten_beginners(now_ms);
         }
         // What is held is not the client's delay.
@@ -136,8 +153,8 @@ impl Broker {
         }
     }
 
-    /// Closes those of which CONNECT has not come whole that are too much together.
-    fn shorten_beginners(&mut self, now_ms: u64) {
+    /// Closes those that are not let in yet and too much together.
+    pub(super) fn shorten_beginners(&mut self, now_ms: u64) {
         let limit = self.clients.lease.pool().limit(Account::Packets);
         let shards = u64::from(self.clients.shards);
         let share = limit / limits::PACKETS_BEGINNERS_DIVISOR / shards;
@@ -146,7 +163,7 @@ impl Broker {
         while let Some(first) = self.clients.beginners.first_beyond(most) {
             self.clients.counters.packets_refused += 1;
             self.clients.log_refusal(now_ms, first, |client| {
-                format!("{client} is closed: its CONNECT takes most of the memory for those that have not come whole.")
+                format!("{client} is closed: its CONNECT takes most of the memory for those that are not let in yet.")
             });
             self.shut(now_ms, first, CloseHow::Now);
         }

@@ -6,6 +6,7 @@ use crate::access::{Credential, Passwords, Scheme};
 use crate::broker::{
     Broker, CloseCause, CloseHow, Effect, ListenerSettings, Peer, Settings, Verdict, Verify,
 };
+use crate::budget::{Account, Lease, Plan, Pool};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::{ConnectOut, Version};
@@ -138,4 +139,75 @@ fn who_has_sent_everything_and_left_is_heard() {
         let how = CloseHow::Flush;
         assert_eq!(closes.collect::<Vec<_>>(), [Effect::Close { conn, how }]);
     }
+}
+
+fn charged(broker: &Broker) -> i64 {
+    let audit = broker.audit();
+    let packets = Account::Packets as usize;
+    assert_eq!(audit.held[packets], audit.charged[packets] as i64);
+    audit.charged[packets] as i64
+}
+
+/// A CONNECT that waits for its password, and what comes behind it, counts as one that has not come whole; whatever ends the
+/// wait, nothing is left of it.
+#[test]
+fn what_waits_for_a_password_is_charged() {
+    let password = "p".repeat(60_000);
+    let ends: [(&str, fn(&mut Broker, ConnId, &Verify)); 8] = [
+        ("right", |broker, conn, verify| {
+            broker.on_verified(0, conn, verify.ticket, Verdict::Right);
+        }),
+        ("wrong", |broker, conn, verify| {
+            broker.on_verified(0, conn, verify.ticket, Verdict::Wrong);
+        }),
+        ("busy", |broker, conn, verify| {
+            broker.on_verified(0, conn, verify.ticket, Verdict::Busy);
+        }),
+        ("broken", |broker, conn, _| {
+            broker.on_eof(0, conn, CloseCause::Error(104));
+        }),
+        ("late", |broker, _, _| {
+            broker.on_timers(limits::CONNECT_MS_MAX + 1000);
+        }),
+        ("flooding", |broker, conn, _| {
+            broker.on_bytes(0, conn, &vec![0; limits::CONNECT_BYTES_MAX as usize]);
+        }),
+        ("drained", |broker, _, _| broker.on_drain(0)),
+        ("the broker's", |broker, conn, _| broker.on_closed(0, conn)),
+    ];
+    for (what, end) in ends {
+        let mut broker = broker();
+        let conn = accept(&mut broker);
+        connect(&mut broker, conn, &password);
+        let verify = asked(&mut broker).unwrap();
+        let waiting = charged(&broker);
+        assert!(waiting > 2 * password.len() as i64, "{what}: {waiting}");
+        broker.on_bytes(0, conn, &[0; 10_000]);
+        assert!(charged(&broker) >= waiting + 10_000, "{what}");
+        end(&mut broker, conn, &verify);
+        assert_eq!(charged(&broker), 0, "{what}");
+        broker.on_verified(0, conn, verify.ticket, Verdict::Right);
+        broker.on_closed(0, conn);
+        assert_eq!(charged(&broker), 0, "{what}");
+    }
+}
+
+/// Of those that wait the largest give way, as of those that have not come whole.
+#[test]
+fn passwords_that_wait_give_way_to_others() {
+    let pool = Arc::new(Pool::new(&Plan::even(8 << 20), 1));
+    let mut broker = broker().with_lease(Lease::new(pool.clone()));
+    let quiet = accept(&mut broker);
+    connect(&mut broker, quiet, "secret");
+    let verify = asked(&mut broker).unwrap();
+    let password = "p".repeat(60_000);
+    for _ in 0..100 {
+        let conn = accept(&mut broker);
+        connect(&mut broker, conn, &password);
+    }
+    let most = (1 << 20) + i64::from(limits::CONNECT_BYTES_MAX);
+    assert!(charged(&broker) <= most, "{}", charged(&broker));
+    assert!(broker.counters().packets_refused > 80);
+    broker.on_verified(0, quiet, verify.ticket, verify.check());
+    assert!(broker.is_established(quiet));
 }
