@@ -144,8 +144,8 @@ fn who_has_sent_everything_and_left_is_heard() {
 fn charged(broker: &Broker) -> i64 {
     let audit = broker.audit();
     let packets = Account::Packets as usize;
-    assert_eq!(audit.held[packets], audit.charged[packets] as i64);
-    audit.charged[packets] as i64
+    assert_eq!(audit.held[packets], audit.charged[packets]);
+    audit.charged[packets]
 }
 
 /// A CONNECT that waits for its password, and what comes behind it, counts as one that has not come whole; whatever ends the
@@ -153,7 +153,8 @@ fn charged(broker: &Broker) -> i64 {
 #[test]
 fn what_waits_for_a_password_is_charged() {
     let password = "p".repeat(60_000);
-    let ends: [(&str, fn(&mut Broker, ConnId, &Verify)); 8] = [
+    type End = fn(&mut Broker, ConnId, &Verify);
+    let ends: [(&str, End); 8] = [
         ("right", |broker, conn, verify| {
             broker.on_verified(0, conn, verify.ticket, Verdict::Right);
         }),
