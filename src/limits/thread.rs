@@ -42,6 +42,9 @@ pub const TLS_STATE_BYTES: u64 = 5 << 10;
 /// the rest nobody may begin a handshake, or have more received of a record that is not whole.
 pub const TRANSPORTS_RESERVE_DIVISOR: u64 = 8;
 
+/// Handshakes that are given up at once for one of another address: so many have ever less than the least record needs.
+pub const HANDSHAKES_GIVEN_UP_MAX: usize = 64;
+
 /// Bytes of MQTT in one send of a connection with TLS or WebSocket when half of that reserve is used up.
 pub const TRANSPORT_SEND_BYTES_SHORT: usize = 4 << 10;
 

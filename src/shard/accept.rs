@@ -210,7 +210,7 @@ impl<B: Brain> Shard<B> {
         }
         let plan = self.transport_plan(peer.listener);
         let is_tls = plan.as_ref().is_some_and(|plan| plan.tls.is_some());
-        if !self.has_memory_for(is_tls) {
+        if !self.has_memory_for(is_tls, peer.address.ip())? {
             self.metrics.add(Metric::RefusedForMemory, 1);
             self.note_full(Full::Memory, peer);
             return self.close_slot(slot);
@@ -243,7 +243,7 @@ impl<B: Brain> Shard<B> {
             entry.flags.set(Flags::COUNTED);
         }
         if let Some(plan) = plan {
-            self.begin_transport(conn, &plan)?;
+            self.begin_transport(conn, &plan, peer.address.ip())?;
         }
         self.to_arm.push(conn);
         Ok(())
@@ -259,12 +259,15 @@ impl<B: Brain> Shard<B> {
 
     /// Whether there is memory for one more connection. One that could be refused in MQTT's words is let in for that;
     /// behind TLS these words would cost a handshake.
-    fn has_memory_for(&self, is_tls: bool) -> bool {
+    fn has_memory_for(&mut self, is_tls: bool, address: IpAddr) -> Result<bool, ShardError> {
         let pool = self.shared.pool();
         let rung = pool.rung();
         let has_socket = pool.free(Account::Sockets) > limits::SOCKET_BYTES as i64;
-        let has_transport = !is_tls || (rung < Rung::Refuse && self.has_room_for_transports());
-        rung < Rung::Shed && has_socket && has_transport
+        if rung >= Rung::Shed || !has_socket {
+            return Ok(false);
+        }
+        Ok(!is_tls
+            || (rung < Rung::Refuse && self.makes_room(address, limits::TLS_CONNECTION_BYTES)?))
     }
 
     /// What connections of a listener speak below MQTT, if anything.

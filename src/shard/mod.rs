@@ -36,6 +36,7 @@ mod shared;
 mod sources;
 mod transports;
 mod turn;
+mod unready;
 mod verify;
 
 #[cfg(test)]

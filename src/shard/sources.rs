@@ -32,11 +32,11 @@ const RATE: &str = "max_connection_rate_per_address";
 const STRIPE_SOURCES: usize = limits::SOURCES_IDLE_MAX / STRIPES;
 
 /// An IPv4 address, or the first 64 bits of an IPv6 address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source(u64, bool);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Source(u64, bool);
 
 impl Source {
-    fn of(address: IpAddr) -> Source {
+    pub fn of(address: IpAddr) -> Source {
         match address.to_canonical() {
             IpAddr::V4(address) => Source(u64::from(address.to_bits()), true),
             IpAddr::V6(address) => Source((address.to_bits() >> 64) as u64, false),

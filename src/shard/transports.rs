@@ -3,6 +3,8 @@
 //! What is sent lies in the transport's own output: the brain's memory is read when its bytes are packed, and the brain
 //! hears that they are sent when all of that output is, so that what waits for a slow peer counts as in flight.
 
+use std::net::IpAddr;
+
 use crate::broker::CloseCause;
 use crate::budget::{Account, Pool};
 use crate::ids::ConnId;
@@ -14,7 +16,16 @@ use crate::uring::{Filled, Op, ops};
 
 use super::connections::{Connection, Flags};
 use super::handover::Departure;
+use super::sources::Source;
+use super::unready::{Standing, Unready};
 use super::{Brain, Metric, Shard, ShardError};
+
+/// Why a connection ends that wants memory where there is none.
+const NO_MEMORY: &str = "no memory is left for TLS and WebSocket (budget account transports)";
+
+/// The same for one that has to give way to another address.
+const GIVEN_UP: &str = "its address has begun most of what has not come to an end, and no memory is left for others \
+    (budget account transports)";
 
 /// What is kept for one connection.
 #[derive(Default)]
@@ -25,11 +36,14 @@ struct Place {
     packed: usize,
     /// Bytes of its output that the socket took while it was elsewhere.
     taken: usize,
+    /// Until it is ready for MQTT.
+    standing: Option<Box<Standing>>,
 }
 
 /// By connection. Empty, and nothing is looked up, where all listeners are plain.
 pub(super) struct Transports {
     places: Table<Place>,
+    unready: Unready,
     /// Connections whose transport has output; some of them have none any more, or are there twice.
     waiting: Vec<ConnId>,
     /// MQTT bytes of one receive.
@@ -49,6 +63,7 @@ impl Transports {
     pub fn new() -> Self {
         Transports {
             places: Table::new(),
+            unready: Unready::default(),
             waiting: Vec::new(),
             plain: Vec::new(),
             slices: Vec::new(),
@@ -75,7 +90,30 @@ impl Transports {
         let cost = transport.cost();
         self.cost = self.cost - transport.counted + cost;
         transport.counted = cost;
+        if let Some(standing) = &mut place.standing {
+            self.unready.change(standing, cost);
+            if transport.is_ready()
+                && let Some(standing) = place.standing.take()
+            {
+                self.unready.end(*standing);
+            }
+        }
         Some(result)
+    }
+
+    /// A connection of this address begins with what comes before MQTT.
+    fn begin(&mut self, conn: ConnId, source: Source) {
+        let standing = self.unready.begin(conn, source);
+        self.places.ensure(conn.index(), Place::default);
+        self.places[conn.index()].standing = Some(Box::new(standing));
+    }
+
+    /// One counts no longer as unready.
+    fn end_unready(&mut self, conn: ConnId) {
+        let place = self.places.get_mut(conn.index());
+        if let Some(standing) = place.and_then(|place| place.standing.take()) {
+            self.unready.end(*standing);
+        }
     }
 
     pub fn put(&mut self, conn: ConnId, mut transport: Box<Transport>) {
@@ -96,6 +134,7 @@ impl Transports {
     /// The connection has ended: the next with its number begins with nothing.
     pub fn forget(&mut self, conn: ConnId) {
         drop(self.take(conn));
+        self.end_unready(conn);
         if let Some(place) = self.places.get_mut(conn.index()) {
             *place = Place::default();
         }
@@ -168,10 +207,18 @@ impl Transports {
 
 impl<B: Brain> Shard<B> {
     /// A new connection speaks more than MQTT.
-    pub(super) fn begin_transport(&mut self, conn: ConnId, plan: &Plan) -> Result<(), ShardError> {
+    pub(super) fn begin_transport(
+        &mut self,
+        conn: ConnId,
+        plan: &Plan,
+        source: IpAddr,
+    ) -> Result<(), ShardError> {
         match Transport::new(plan) {
             Ok(transport) => {
                 self.lay_transport(conn, Box::new(transport));
+                self.transports.begin(conn, Source::of(source));
+                // Counts what it has from the start.
+                self.transports.change(conn, |_| ());
                 Ok(())
             }
             Err(failure) => {
@@ -229,7 +276,7 @@ impl<B: Brain> Shard<B> {
             });
         let has_grown = self.transports.cost > before;
         let result = match received {
-            Some(_) if has_grown && !self.has_room_for_transports() => self.run_short(conn),
+            Some(_) if has_grown && !self.makes_room_for(conn)? => self.run_short(conn, NO_MEMORY),
             Some(result) => self.on_transport_received(conn, result, &plain),
             None => Ok(()),
         };
@@ -308,6 +355,31 @@ impl<B: Brain> Shard<B> {
         self.transports.room(pool) > reserve as i64
     }
 
+    /// Whether there is memory for more of a connection's handshake, or of its record.
+    fn makes_room_for(&mut self, conn: ConnId) -> Result<bool, ShardError> {
+        match self.brain.address(conn) {
+            Some(address) => self.makes_room(address, 0),
+            None => Ok(self.has_room_for_transports()),
+        }
+    }
+
+    /// Whether there is memory for more of this address, of which so many bytes are not held yet: where there is not, others that have begun more and not come to an end
+    /// give way.
+    pub(super) fn makes_room(&mut self, address: IpAddr, wanted: u64) -> Result<bool, ShardError> {
+        let source = Source::of(address);
+        for _ in 0..limits::HANDSHAKES_GIVEN_UP_MAX {
+            if self.has_room_for_transports() {
+                return Ok(true);
+            }
+            let Some(conn) = self.transports.unready.first_of_most(source, wanted) else {
+                return Ok(false);
+            };
+            self.transports.end_unready(conn);
+            self.run_short(conn, GIVEN_UP)?;
+        }
+        Ok(self.has_room_for_transports())
+    }
+
     /// Bytes of MQTT that may be packed at once; `None` when there is no memory for any.
     fn pack_bytes(&self) -> Option<usize> {
         let pool = self.shared.pool();
@@ -321,9 +393,8 @@ impl<B: Brain> Shard<B> {
 
     /// The transport wants memory, and there is none.
     #[cold]
-    fn run_short(&mut self, conn: ConnId) -> Result<(), ShardError> {
+    fn run_short(&mut self, conn: ConnId, reason: &str) -> Result<(), ShardError> {
         self.metrics.add(Metric::TransportsRefused, 1);
-        let reason = "no memory is left for TLS and WebSocket (budget account transports)";
         self.brain.on_transport_failed(self.now_ms, conn, reason);
         self.tell_end(conn, CloseCause::Transport)?;
         // Without a goodbye: that would want memory too. What it has is free now, unless a send reads it.
@@ -366,7 +437,7 @@ impl<B: Brain> Shard<B> {
     /// Packs what the brain has for a connection whose transport has nothing to send.
     fn pack(&mut self, conn: ConnId) -> Result<(), ShardError> {
         let Some(mut max) = self.pack_bytes() else {
-            return self.run_short(conn);
+            return self.run_short(conn, NO_MEMORY);
         };
         let splits = self.brain.splits(conn);
         if splits {

@@ -181,6 +181,72 @@ fn requests_that_nobody_finishes_are_given_up_before_the_account_is_full() {
     world.end();
 }
 
+/// A client of another address of this host.
+fn neighbour(world: &World) -> std::net::TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let own: std::net::SocketAddr = "127.0.0.2:0".parse().unwrap();
+    socket.bind(&own.into()).unwrap();
+    socket.connect(&world.address.into()).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    socket.into()
+}
+
+/// An address that begins requests and ends none has all of the account; its neighbours come in all the same, each of which
+/// needs more than is left.
+#[test]
+fn neighbours_of_who_ends_no_request_come_in() {
+    let world = world(2 << 20, websockets(64 << 10));
+    let start = format!(
+        "{}X: {}\r\n",
+        &REQUEST[..REQUEST.len() - 2],
+        "x".repeat(60_000)
+    );
+    let mut halves = Vec::new();
+    while world.metric(Metric::TransportsRefused) == 0 {
+        let client = world.connect();
+        let _ = client.socket().write_all(start.as_bytes());
+        halves.push(client);
+    }
+    let mut all: Vec<_> = (0..4).map(|_| neighbour(&world)).collect();
+    let before = leased(&world, Account::Transports);
+    for socket in &mut all {
+        socket.write_all(start.as_bytes()).unwrap();
+    }
+    for socket in &mut all {
+        socket.write_all(b"\r\n").unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101");
+    }
+    assert!(leased(&world, Account::Transports) <= 2 << 20, "{before}");
+    let given_up = world.seen(|seen| seen.failures.iter().any(|why| why.contains("its address")));
+    assert!(given_up[0]);
+    drop((halves, all));
+    eventually("none", || world.shared.connections() == 0);
+    world.end();
+}
+
+/// The same for TLS, which is refused at accept.
+#[test]
+fn neighbours_of_who_ends_no_handshake_come_in() {
+    let world = world(1 << 20, tls());
+    let mut halves = Vec::new();
+    while world.metric(Metric::RefusedForMemory) == 0 {
+        halves.push(world.connect());
+        assert!(halves.len() < 1000);
+    }
+    let refused = world.metric(Metric::RefusedForMemory);
+    let accepted = world.metric(Metric::Accepted);
+    let all: Vec<_> = (0..4).map(|_| neighbour(&world)).collect();
+    eventually("in", || world.metric(Metric::Accepted) == accepted + 4);
+    assert_eq!(world.metric(Metric::RefusedForMemory), refused);
+    drop((halves, all));
+    eventually("none", || world.shared.connections() == 0);
+    world.end();
+}
+
 /// Shard 1 sleeps; what is for it fills the mesh by bytes long before the number of messages would.
 #[test]
 fn messages_of_many_bytes_hold_up_those_who_send_them() {

@@ -1,0 +1,140 @@
+//! Connections whose PROXY header, TLS handshake or upgrade to WebSocket is not over: who holds how much of the account of
+//! transports without having proved anything.
+//!
+//! Where the account is short, the oldest one of the address that holds most gives way to another address: so nobody keeps the
+//! neighbours out by beginning what it never ends. Behind a proxy that is the proxy's address until the header has come.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::ids::ConnId;
+
+use super::sources::Source;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Unready {
+    groups: HashMap<Source, Group>,
+    /// Bytes, and whose: who holds most is last.
+    ranked: BTreeSet<(u64, Source)>,
+    begun: u64,
+}
+
+/// Those of one address.
+#[derive(Default)]
+struct Group {
+    bytes: u64,
+    /// By when they began, the oldest first.
+    members: BTreeMap<u64, ConnId>,
+}
+
+/// Where one of them stands.
+#[derive(Debug)]
+pub(super) struct Standing {
+    source: Source,
+    number: u64,
+    bytes: u64,
+}
+
+impl Unready {
+    /// A connection of this address begins.
+    pub fn begin(&mut self, conn: ConnId, source: Source) -> Standing {
+        self.begun += 1;
+        let (number, bytes) = (self.begun, 0);
+        let group = self.groups.entry(source).or_default();
+        group.members.insert(number, conn);
+        if group.members.len() == 1 {
+            self.ranked.insert((0, source));
+        }
+        Standing {
+            source,
+            number,
+            bytes,
+        }
+    }
+
+    /// It holds so many bytes now.
+    pub fn change(&mut self, standing: &mut Standing, bytes: u64) {
+        if standing.bytes == bytes {
+            return;
+        }
+        if let Some(group) = self.groups.get_mut(&standing.source) {
+            self.ranked.remove(&(group.bytes, standing.source));
+            group.bytes = group.bytes - standing.bytes + bytes;
+            self.ranked.insert((group.bytes, standing.source));
+        }
+        standing.bytes = bytes;
+    }
+
+    /// It is ready, or gone.
+    pub fn end(&mut self, mut standing: Standing) {
+        self.change(&mut standing, 0);
+        if let Some(group) = self.groups.get_mut(&standing.source) {
+            group.members.remove(&standing.number);
+            if group.members.is_empty() {
+                self.ranked.remove(&(group.bytes, standing.source));
+                self.groups.remove(&standing.source);
+            }
+        }
+    }
+
+    /// The oldest of the address that holds most, if that is twice as much as `source` would hold with so many bytes more: so two
+    /// that have begun one each do not put each other out.
+    pub fn first_of_most(&self, source: Source, wanted: u64) -> Option<ConnId> {
+        let own = self.groups.get(&source).map_or(0, |group| group.bytes);
+        let &(bytes, most) = self.ranked.last()?;
+        let (_, &oldest) = self.groups.get(&most)?.members.first_key_value()?;
+        (bytes >= 2 * (own + wanted) && most != source).then_some(oldest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(address: &str) -> Source {
+        Source::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn the_oldest_of_who_holds_most_gives_way_to_others() {
+        let (many, few) = (source("192.0.2.1"), source("192.0.2.2"));
+        let mut unready = Unready::default();
+        assert_eq!(unready.first_of_most(few, 0), None);
+        let mut all: Vec<Standing> = (0..3)
+            .map(|number| unready.begin(ConnId(number), many))
+            .collect();
+        let mut other = unready.begin(ConnId(9), few);
+        unready.change(&mut other, 15);
+        for standing in &mut all {
+            unready.change(standing, 10);
+        }
+        assert_eq!(unready.first_of_most(few, 0), Some(ConnId(0)));
+        assert_eq!(unready.first_of_most(few, 1), None, "it would be no less");
+        assert_eq!(unready.first_of_most(many, 0), None, "its own");
+        unready.change(&mut other, 10);
+        unready.end(all.remove(0));
+        assert_eq!(unready.first_of_most(few, 0), Some(ConnId(1)));
+        unready.end(all.remove(0));
+        assert_eq!(unready.first_of_most(few, 0), None, "one each");
+        unready.change(&mut other, 20);
+        assert_eq!(unready.first_of_most(many, 0), Some(ConnId(9)));
+        unready.end(other);
+        unready.end(all.remove(0));
+        assert!(unready.groups.is_empty() && unready.ranked.is_empty());
+    }
+
+    #[test]
+    fn a_network_is_one_address() {
+        let mut unready = Unready::default();
+        for host in 0..4 {
+            let mut standing = unready.begin(ConnId(host), source(&format!("2001:db8::{host}")));
+            unready.change(&mut standing, 10);
+        }
+        assert_eq!(unready.groups.len(), 1);
+        assert_eq!(unready.first_of_most(source("2001:db8::9"), 0), None);
+        assert_eq!(
+            unready.first_of_most(source("2001:db9::9"), 0),
+            Some(ConnId(0))
+        );
+    }
+}
