@@ -441,13 +441,30 @@ pub const LIVE_TOPICS_KEPT: usize = 4096;
 /// Numbers of shared subscriptions that have ended and are not given to others yet: a message may still come back by one.
 pub const GROUP_IDS_RESTING: usize = 256;
 
-/// Messages of a shared subscription after which one of the members that could not take one has its turn again: an attempt
+/// Messages of a shared subscription after which one of the members that had no room for one has its turn again: an attempt
 /// in vain costs up to two ways between shards.
 pub const GROUP_REST_CHOICES: u32 = 64;
+
+/// The same for those that had no right to one: rights are rights to topics, and another message may be theirs.
+pub const GROUP_BARRED_CHOICES: u32 = 1024;
+
+/// Members of a shared subscription on one shard that are asked at once whether they take a message, some 25 µs; if there are
+/// more, the message goes on in the next turn.
+pub const GROUP_ASKS_MAX: usize = 1024;
+
+/// Messages that wait for that on a shard, and their bytes; with more, those that come go on at once, which the turn counts.
+pub const GROUP_OFFERS_MAX: usize = 1024;
+/// Bytes of them.
+pub const GROUP_OFFERS_BYTES_MAX: usize = 1 << 20;
+
+/// Times that a message begins anew with the members of a shard because others are barred now, before it goes through them at
+/// once.
+pub const GROUP_OFFER_STARTS_MAX: u8 = 4;
 
 /// Members of a shared subscription on one shard that may read a message and are asked whether they have room for it, before
 /// it goes to the next shard: where all are full, each message costs so many looks.
 pub const GROUP_ROOM_LOOKS: usize = 16;
+const _: () = assert!(GROUP_ROOM_LOOKS < GROUP_ASKS_MAX);
 
 /// Decisions about topics that are remembered per shard where there is an ACL file: as many as matches.
 pub const ACCESS_CACHE_DECISIONS: usize = MATCH_CACHE_TOPICS;

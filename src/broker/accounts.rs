@@ -133,7 +133,7 @@ impl Broker {
     pub fn charge(&mut self, account: Account, level: u64) {
         // What has come from other shards and waits here is on its way still.
         let more = match account {
-            Account::Mesh => self.ordering.held_bytes(),
+            Account::Mesh => self.ordering.held_bytes() + self.offers.bytes(),
             _ => 0,
         };
         self.clients.lease.set(account, level + more);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Broker;
 use super::clients::{HOT_REPLAYING, NONE, Stage};
-use super::effect::{CloseCause, CloseHow};
+use super::effect::{CloseCause, CloseHow, Refusal};
 use super::outgoing::Outgoing;
 use super::refusals::words;
 use super::timers::tick;
@@ -72,7 +72,7 @@ impl Broker {
         // Whom a message is offered to next may pass it over as well; it goes around once.
         while !self.clients.passed_over.is_empty() {
             for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
-                self.return_shared(now_ms, origin, session, message, true);
+                self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
             }
         }
         self.clients.out.settle();

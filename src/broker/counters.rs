@@ -63,6 +63,8 @@ counters! {
     subscriptions,
     /// Level: shared subscriptions.
     shared_subscriptions,
+    /// Times that a member of a shared subscription was asked whether it takes a message.
+    shared_asked,
     /// Level: retained messages owned.
     retained_messages,
     /// Level: bytes of retained messages owned.

@@ -58,6 +58,11 @@ impl Turn {
         self.full_at = self.full_at.saturating_sub(beyond / 2);
     }
 
+    /// So many members of a shared subscription were asked whether they take a message, each as long as a delivery takes.
+    pub fn count_asked(&mut self, members: usize) {
+        self.full_at = self.full_at.saturating_sub(members as u64);
+    }
+
     /// However much was delivered in the turn, a part of what it may deliver is left.
     #[inline]
     pub fn leave_some(&mut self, delivered: u64) {

@@ -197,9 +197,7 @@ impl MeshMessage {
                 SharedMessage::Join { group, filter, .. }
                 | SharedMessage::Leave { group, filter, .. }
                 | SharedMessage::Online { group, filter, .. } => group.len() + filter.len(),
-                SharedMessage::Offer(offer) => {
-                    offer.message.cost() + offer.name.len() + offer.filter.len()
-                }
+                SharedMessage::Offer(offer) => offer.bytes(),
                 SharedMessage::Joined { .. } => 0,
             },
             MeshMessage::Shares(shares) => shares.memory(),
@@ -303,15 +301,26 @@ pub enum SharedMessage {
         message: Arc<Message>,
         insists: bool,
     },
-    /// The member could not finish it, or is gone: choose another. It `may_not` read it, or has no room: ask the others.
+    /// The member did not take it, or could not finish it: choose another, or ask the others.
     Return {
         group: GroupId,
         session: SessionId,
         message: Arc<Message>,
-        may_not: bool,
+        why: Refusal,
     },
     /// Does a member on your shard take this message? Else it goes on to the next.
     Offer(SharedOffer),
+}
+
+/// Why a message comes back from a member of a shared subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The member is gone, or its client.
+    Gone,
+    /// It may not read the message.
+    NoRight,
+    /// It has no room for it.
+    NoRoom,
 }
 
 /// See [`SharedMessage::Offer`].
@@ -328,6 +337,30 @@ pub struct SharedOffer {
     pub left: u64,
     /// The best that was found of those who may read it, and have no room or are away.
     pub best: Option<(Standing, Member)>,
+    /// Also those are asked that are barred: no other may read it.
+    pub asks_barred: bool,
+    /// How far it has come with those of the shard where it is.
+    pub progress: OfferProgress,
+}
+
+impl SharedOffer {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.message.cost() + self.name.len() + self.filter.len()
+    }
+}
+
+/// How far an offer has come with the members of a shard that are barred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OfferProgress {
+    /// So many of them have been asked.
+    pub asked: usize,
+    /// `Group::changes` at that time.
+    pub changes: u32,
+    /// How often it has begun.
+    pub starts: u8,
+    /// Members that were asked in the event at hand.
+    pub at_once: usize,
 }
 
 /// How well a member of a shared subscription suits that may read a message; the greatest is the best.

@@ -82,6 +82,7 @@ use on_identified::{Identities, PeerName};
 use on_verified::Verifying;
 use ordered::Ordering;
 use outgoing::Outgoing;
+use passed_over::Offers;
 use pressure::Pressure;
 use quotas::Rates;
 use refusals::Refusals;
@@ -129,7 +130,7 @@ struct Routing {
     retained: Retained,
     /// The shared subscriptions that this shard owns.
     groups: Groups,
-    /// The members on this shard of those that others own.
+    /// The members on this shard, of all shared subscriptions.
     guests: Groups,
     /// Filters matched by the message at hand; kept to spare an allocation.
     matched: SmallVec<[FilterId; 8]>,
@@ -152,6 +153,8 @@ pub struct Broker {
     pressure: Pressure,
     /// Connections that go on in the next turn.
     cut: VecDeque<ConnId>,
+    /// Messages of shared subscriptions that go on being offered in the next turn.
+    offers: Offers,
     turned_away: TurnedAway,
     asking: Asking,
     refusals: Refusals,
@@ -182,6 +185,7 @@ impl Broker {
             authors: Authors::default(),
             pressure: Pressure::default(),
             cut: VecDeque::new(),
+            offers: Offers::default(),
             turned_away: TurnedAway::default(),
             asking: Asking::default(),
             refusals: refusals::refusals(),

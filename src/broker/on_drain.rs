@@ -34,6 +34,7 @@ impl Broker {
             return;
         }
         self.drain.draining = true;
+        self.finish_offers(now_ms);
         self.cut_waiting();
         while let Some(&conn) = self.cut.front() {
             self.finish_cut(now_ms, conn);

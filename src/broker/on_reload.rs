@@ -28,6 +28,7 @@ impl Broker {
             self.guard_anew(SessionId(index as u32), old_rights.as_deref());
         }
         self.routing.groups.wake_all();
+        self.routing.guests.wake_all();
         self.authors.forget_all();
         for index in 0..self.clients.conns.len() {
             let conn = ConnId(index as u32);

@@ -22,7 +22,7 @@ fn swept_places(all: usize, minutes: u32) -> usize {
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.cut.is_empty() || self.ordering.has_work() {
+        if !self.cut.is_empty() || self.ordering.has_work() || !self.offers.is_empty() {
             return Some(0);
         }
         let is_swept =
@@ -58,6 +58,7 @@ impl Broker {
             }
         }
         self.release_in_turn(now_ms);
+        self.go_on_offering(now_ms);
         self.go_on(now_ms);
         self.tell_passed_on();
         self.run_lookups(now_ms);

@@ -1,6 +1,7 @@
 //! A client has come back: what was in flight to it is sent again, as far as it may still have it.
 
 use super::Broker;
+use super::effect::Refusal;
 use super::outgoing::Outgoing;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
@@ -41,7 +42,8 @@ impl Broker {
         };
         if !self.may_send_again(session, &entry) {
             if entry.progress == Progress::Puback {
-                self.return_shared(now_ms, entry.origin, session, message.clone(), true);
+                let message = message.clone();
+                self.return_shared(now_ms, entry.origin, session, message, Refusal::NoRight);
             }
             return self.give_up(conn, session, id, &entry);
         }

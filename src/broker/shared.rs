@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Broker;
-use super::effect::{MeshMessage, SharedMessage};
+use super::effect::{MeshMessage, Refusal, SharedMessage};
 use super::interest::Waiter;
 use super::outgoing::Outgoing;
 use super::place;
@@ -117,7 +117,7 @@ impl Broker {
         }
         for (origin, message) in taken {
             self.clients.unstore(&message);
-            self.return_shared(now_ms, origin, session, message, false);
+            self.return_shared(now_ms, origin, session, message, Refusal::Gone);
         }
     }
 
@@ -169,7 +169,7 @@ impl Broker {
     pub(super) fn deliver_shared(&mut self, now_ms: u64, group: GroupId, message: &Arc<Message>) {
         match self.routing.groups.choose(group) {
             Some(member) => self.deliver_to(now_ms, group, member, message.clone(), false),
-            None => self.clients.counters.publish_dropped += 1,
+            None => self.offer_to_barred(now_ms, group, message.clone()),
         }
     }
 
@@ -202,15 +202,14 @@ impl Broker {
         );
     }
 
-    /// Gives a message back to the owner of the shared subscription that it came by; `may_not`: because the member may not
-    /// read it, or has no room.
+    /// Gives a message back to the owner of the shared subscription that it came by.
     pub(super) fn return_shared(
         &mut self,
         now_ms: u64,
         origin: Origin,
         session: SessionId,
         message: Arc<Message>,
-        may_not: bool,
+        why: Refusal,
     ) {
         let Some((owner, group)) = origin.group() else {
             return;
@@ -222,7 +221,7 @@ impl Broker {
                 group,
                 session,
                 message,
-                may_not,
+                why,
             },
         );
     }
@@ -292,18 +291,11 @@ impl Broker {
                 group,
                 session,
                 message,
-                may_not: false,
-            } => {
-                self.on_shared_return(now_ms, from, group, session, message);
-            }
-            SharedMessage::Return {
-                group,
-                session,
-                message,
-                may_not: true,
-            } => {
-                self.on_refused(now_ms, from, group, session, message);
-            }
+                why,
+            } => match why {
+                Refusal::Gone => self.on_shared_return(now_ms, from, group, session, message),
+                _ => self.on_refused(now_ms, (from, group, session), message, why),
+            },
             SharedMessage::Offer(offer) => self.on_offer(now_ms, offer),
         }
     }
@@ -344,14 +336,15 @@ impl Broker {
             entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))
         });
         if !is_there {
-            return self.return_shared(now_ms, origin, session, message, false);
+            return self.return_shared(now_ms, origin, session, message, Refusal::Gone);
         }
+        self.clients.counters.shared_asked += 1;
         if !self.clients.may_still_read(session, &message) {
-            return self.return_shared(now_ms, origin, session, message, true);
+            return self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
         }
         let bits = self.clients.shared_bits(&member, &message);
         if !insists && !self.clients.takes(session, bits, &message) {
-            return self.return_shared(now_ms, origin, session, message, true);
+            return self.return_shared(now_ms, origin, session, message, Refusal::NoRoom);
         }
         self.hand_over(now_ms, origin, &member, &message);
     }
@@ -392,6 +385,7 @@ impl Broker {
         };
         match member {
             Some(member) => self.deliver_to(now_ms, group, member, message, false),
+            None if wants => self.offer_to_barred(now_ms, group, message),
             None => self.clients.counters.publish_dropped += 1,
         }
     }

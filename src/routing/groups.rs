@@ -1,11 +1,12 @@
 //! The shared subscriptions (MQTT 5, 4.8.2) that one shard owns: who their members are, and whose turn it is.
 //!
-//! A member that could not take a message *rests*: others are chosen before it, so that one that may read nothing costs
-//! next to nothing. Now and then one of those that rest has its turn again.
+//! A member that had no room for a message is *tired*: others are chosen before it, and now and then one of those has its turn
+//! again. One that had no right to a message is *barred*: all others are chosen before it until rules change or its client
+//! comes anew; far more seldom one of those has its turn again, since rights are rights to topics.
 //!
-//! Invariants: the members of a group whose clients are connected stand before those that are away, `online` of them, and
-//! among these the `willing` ones before those that rest; `positions` has the place of every member, so that joining,
-//! leaving, coming and going take constant time; a group without members does not exist.
+//! Invariants: the members of a group stand by section (`Section`), in that order, and `ends` says where the first three end;
+//! those that are tired are online; `positions` has the place of every member, so that joining, leaving, coming, going and
+//! changing the section take constant time; a group without members does not exist.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
@@ -39,11 +40,26 @@ pub struct Group {
     /// The filter, without `$share/GROUP/`.
     pub filter: Box<str>,
     members: Vec<Member>,
-    online: u32,
-    willing: u32,
+    /// Where the sections end, but for the last.
+    ends: [u32; 3],
     turn: u32,
-    /// Choices since one of those that rest was made willing.
+    /// Choices so far.
     choices: u32,
+    /// Changes so far of who is barred, and of their order.
+    changes: u32,
+}
+
+/// Where a member stands among the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Section {
+    /// Its client is connected, and it is chosen in its turn.
+    Willing,
+    /// Its client is connected, and it had no room for a message.
+    Tired,
+    /// Its client is away.
+    Away,
+    /// It had no right to a message; its client is connected or away.
+    Barred,
 }
 
 /// Where a member stands.
@@ -70,28 +86,51 @@ impl Group {
         self.group.len() + self.filter.len() + self.members.capacity() * size_of::<Member>()
     }
 
-    /// Its members: first those whose clients are connected, then those that are away.
+    /// Its members: first those that are willing, last those that are barred.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The members that may be chosen: those that are online and do not rest, or all if none is online.
+    /// How many may be chosen: those that are willing, else those that are tired and are so no more, else those that are away;
+    /// none if all are barred.
     fn eligible(&mut self) -> usize {
-        if self.online == 0 {
-            return self.members.len();
+        let [willing, tired, away] = &mut self.ends;
+        if *willing == 0 {
+            *willing = *tired;
         }
-        if self.willing == 0 {
-            self.willing = self.online;
+        match *willing {
+            0 => *away as usize,
+            willing => willing as usize,
         }
-        self.willing as usize
     }
 
-    /// The members, in the order in which they are asked for a message that others could not take.
-    pub fn in_turn(&self) -> impl Iterator<Item = &Member> {
-        let (online, away) = self.members.split_at(self.online as usize);
-        let turn = (self.turn as usize).min(online.len());
-        let (before, after) = online.split_at(turn);
-        after.iter().chain(before).chain(away)
+    /// The members that are not barred, in the order in which they are asked for a message that others could not take.
+    pub fn open(&self) -> impl Iterator<Item = &Member> {
+        let [willing, _, away] = self.ends.map(|end| end as usize);
+        let turn = (self.turn as usize).min(willing);
+        let (before, after) = self.members[..willing].split_at(turn);
+        let others = &self.members[willing..away];
+        after.iter().chain(before).chain(others)
+    }
+
+    /// Those that are barred, who is asked next first.
+    pub fn barred(&self) -> &[Member] {
+        &self.members[self.ends[2] as usize..]
+    }
+
+    /// A number that is another one after every change of who is barred.
+    pub fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    fn section(&self, at: usize) -> Section {
+        let ended = self.ends.iter().filter(|&&end| at >= end as usize).count();
+        [
+            Section::Willing,
+            Section::Tired,
+            Section::Away,
+            Section::Barred,
+        ][ended]
     }
 }
 
@@ -123,31 +162,24 @@ impl Groups {
         let known = self.find(group, filter);
         let id = known.unwrap_or_else(|| self.create(group, filter));
         if let Some(at) = self.position(id, member.shard, member.session) {
-            let online = self.groups[id.0 as usize].members[at].online;
-            self.groups[id.0 as usize].members[at] = Member { online, ..member };
-            let rests = online && at >= self.groups[id.0 as usize].willing as usize;
-            // What it could not take before, it may take now.
-            let at = if rests {
-                self.move_member(id, at, false)
-            } else {
-                at
-            };
-            self.move_member(id, at, member.online);
+            let group = &mut self.groups[id.0 as usize];
+            group.members[at] = member;
+            // What it had no room for before, it may have now. Its rights are what they were.
+            if group.section(at) != Section::Barred {
+                self.move_to(id, at, section_by(member.online));
+            }
             return (id, known.is_none());
         }
         let at = self.groups[id.0 as usize].members.len();
         let group = &mut self.groups[id.0 as usize];
         let before = group.heap();
-        group.members.push(Member {
-            online: false,
-            ..member
-        });
+        group.members.push(member);
         self.heap += group.heap() - before;
         self.add_position(Position {
             group: id.0,
             member: at as u32,
         });
-        self.move_member(id, at, member.online);
+        self.move_to(id, at, section_by(member.online));
         (id, known.is_none())
     }
 
@@ -162,7 +194,7 @@ impl Groups {
     ) -> Option<(GroupId, bool)> {
         let id = self.find(group, filter)?;
         let at = self.position(id, shard, session)?;
-        let at = self.move_member(id, at, false);
+        let at = self.move_to(id, at, Section::Barred);
         let last = self.groups[id.0 as usize].members.len() - 1;
         self.swap(id, at, last);
         self.remove_position(Position {
@@ -170,6 +202,7 @@ impl Groups {
             member: last as u32,
         });
         let group = &mut self.groups[id.0 as usize];
+        group.changes = group.changes.wrapping_add(1);
         group.members.pop();
         let now_empty = group.members.is_empty();
         if now_empty {
@@ -193,7 +226,12 @@ impl Groups {
         let Some(at) = self.position(id, shard, session) else {
             return false;
         };
-        self.move_member(id, at, online);
+        let group = &mut self.groups[id.0 as usize];
+        let was_online = std::mem::replace(&mut group.members[at].online, online);
+        // Who comes anew may do so by another name.
+        if online != was_online && (online || group.section(at) != Section::Barred) {
+            self.move_to(id, at, section_by(online));
+        }
         true
     }
 
@@ -213,16 +251,23 @@ impl Groups {
         &self.groups[id.0 as usize]
     }
 
-    /// Whose turn it is: round robin over the members that are online; when none is, over those that are away.
-    /// `None` for a group that has ended.
+    /// Whose turn it is: round robin over the members that are online and willing; when none is online, over those that are
+    /// away. `None` for a group that has ended, or of which all members are barred.
     pub fn choose(&mut self, id: GroupId) -> Option<Member> {
         let group = self.groups.get_mut(id.0 as usize)?;
-        group.choices += 1;
-        if group.choices >= limits::GROUP_REST_CHOICES {
-            group.choices = 0;
-            group.willing = (group.willing + 1).min(group.online);
+        group.choices = group.choices.wrapping_add(1);
+        let [willing, tired, _] = &mut group.ends;
+        if group.choices.is_multiple_of(limits::GROUP_REST_CHOICES) && *willing < *tired {
+            *willing += 1;
         }
+        if group.choices.is_multiple_of(limits::GROUP_BARRED_CHOICES) {
+            self.wake_first_barred(id);
+        }
+        let group = self.groups.get_mut(id.0 as usize)?;
         let eligible = group.eligible() as u32;
+        if eligible == 0 {
+            return None;
+        }
         let turn = if group.turn < eligible { group.turn } else { 0 };
         let member = *group.members.get(turn as usize)?;
         group.turn = turn + 1;
@@ -243,25 +288,58 @@ impl Groups {
         group.members[eligible..].iter().copied().find(is_not)
     }
 
-    /// This member could not take a message: others are chosen before it for a while.
+    /// This member had no room for a message: others are chosen before it for a while.
     pub fn rest(&mut self, id: GroupId, shard: ShardId, session: SessionId) {
-        let Some(group) = self.groups.get(id.0 as usize) else {
+        let Some(at) = self.position(id, shard, session) else {
             return;
         };
-        let (willing, online) = (group.willing as usize, group.online as usize);
-        let at = self.position(id, shard, session);
-        if let Some(at) = at.filter(|&at| at < willing) {
-            self.swap(id, at, willing - 1);
-            // Behind the others that rest: each of them has its turn.
-            self.swap(id, willing - 1, online - 1);
-            self.groups[id.0 as usize].willing -= 1;
+        let group = &self.groups[id.0 as usize];
+        if group.section(at) == Section::Willing {
+            let last = group.ends[1] as usize - 1;
+            let at = self.move_to(id, at, Section::Tired);
+            // Behind the others that are tired: each of them has its turn.
+            self.swap(id, at, last);
         }
+    }
+
+    /// This member had no right to a message: all others are chosen before it until rules change, or its client comes anew.
+    pub fn bar(&mut self, id: GroupId, shard: ShardId, session: SessionId) {
+        let Some(at) = self.position(id, shard, session) else {
+            return;
+        };
+        if self.groups[id.0 as usize].section(at) != Section::Barred {
+            let at = self.move_to(id, at, Section::Barred);
+            self.swap(id, at, self.groups[id.0 as usize].members.len() - 1);
+        }
+    }
+
+    /// This member has had a right to a message: it is not barred.
+    pub fn wake(&mut self, id: GroupId, shard: ShardId, session: SessionId) {
+        let Some(at) = self.position(id, shard, session) else {
+            return;
+        };
+        let group = &self.groups[id.0 as usize];
+        if group.section(at) == Section::Barred {
+            self.move_to(id, at, section_by(group.members[at].online));
+        }
+    }
+
+    /// Returns whether there was one.
+    fn wake_first_barred(&mut self, id: GroupId) -> bool {
+        let group = &self.groups[id.0 as usize];
+        let first = group.barred().first().copied();
+        if let Some(member) = first {
+            self.move_to(id, group.ends[2] as usize, section_by(member.online));
+        }
+        first.is_some()
     }
 
     /// Rules have changed: nobody rests.
     pub fn wake_all(&mut self) {
-        for group in &mut self.groups {
-            group.willing = group.online;
+        for index in 0..self.groups.len() {
+            let [willing, tired, _] = &mut self.groups[index].ends;
+            *willing = *tired;
+            while self.wake_first_barred(GroupId(index as u32)) {}
         }
     }
 
@@ -285,10 +363,10 @@ impl Groups {
             group: group.into(),
             filter: filter.into(),
             members: Vec::new(),
-            online: 0,
-            willing: 0,
+            ends: [0; 3],
             turn: 0,
             choices: 0,
+            changes: 0,
         };
         self.heap += new.heap();
         let rests = self.free.len() <= limits::GROUP_IDS_RESTING;
@@ -317,10 +395,10 @@ impl Groups {
             group: "".into(),
             filter: "".into(),
             members: Vec::new(),
-            online: 0,
-            willing: 0,
+            ends: [0; 3],
             turn: 0,
             choices: 0,
+            changes: 0,
         };
         let group = std::mem::replace(&mut self.groups[id.0 as usize], vacant);
         self.heap -= group.heap();
@@ -363,30 +441,29 @@ impl Groups {
         }
     }
 
-    /// Puts a member among those that are online and willing, or away; returns where it stands now.
-    fn move_member(&mut self, id: GroupId, at: usize, online: bool) -> usize {
+    /// Puts a member into a section; returns where it stands now: at its end that is nearer to where it was.
+    fn move_to(&mut self, id: GroupId, at: usize, to: Section) -> usize {
         let group = &mut self.groups[id.0 as usize];
-        if group.members[at].online == online {
-            return at;
+        let (mut at, mut section, to) = (at, group.section(at) as usize, to as usize);
+        if section != to && section.max(to) == Section::Barred as usize {
+            group.changes = group.changes.wrapping_add(1);
         }
-        group.members[at].online = online;
-        let (first_resting, first_away) = (group.willing as usize, group.online as usize);
-        if online {
-            group.online += 1;
-            group.willing += 1;
-            self.swap(id, at, first_away);
-            self.swap(id, first_away, first_resting);
-            return first_resting;
+        while section < to {
+            let end = &mut self.groups[id.0 as usize].ends[section];
+            *end -= 1;
+            let last = *end as usize;
+            self.swap(id, at, last);
+            (at, section) = (last, section + 1);
         }
-        let mut at = at;
-        if at < first_resting {
-            group.willing -= 1;
-            self.swap(id, at, first_resting - 1);
-            at = first_resting - 1;
+        while section > to {
+            section -= 1;
+            let end = &mut self.groups[id.0 as usize].ends[section];
+            let first = *end as usize;
+            *end += 1;
+            self.swap(id, at, first);
+            at = first;
         }
-        self.groups[id.0 as usize].online -= 1;
-        self.swap(id, at, first_away - 1);
-        first_away - 1
+        at
     }
 
     /// Lets two members of a group change places.
@@ -411,6 +488,14 @@ impl Groups {
             group: id.0,
             member: b as u32,
         });
+    }
+}
+
+/// Where a member stands that nothing is known against.
+fn section_by(online: bool) -> Section {
+    match online {
+        true => Section::Willing,
+        false => Section::Away,
     }
 }
 

@@ -108,7 +108,48 @@ fn who_could_not_take_a_message_is_chosen_now_and_then() {
         groups.rest(id, ShardId((number % 3) as u8), SessionId(number));
     }
     assert!(groups.choose(id).is_some_and(|member| member.online));
-    assert_eq!(groups.get(id).in_turn().count(), 4);
+    assert_eq!(groups.get(id).open().count(), 4);
+}
+
+/// Without a right to a message: the last that is chosen, until it may have got one.
+#[test]
+fn who_may_not_read_is_chosen_last() {
+    let (mut groups, id) = joined(&[(1, true), (2, true), (3, true), (4, false)]);
+    let place = |number: u32| (ShardId((number % 3) as u8), SessionId(number));
+    let bar = |groups: &mut Groups, number| {
+        let (shard, session) = place(number);
+        groups.bar(id, shard, session);
+    };
+    bar(&mut groups, 1);
+    bar(&mut groups, 2);
+    bar(&mut groups, 2);
+    let often = crate::limits::GROUP_BARRED_CHOICES as usize;
+    let chosen = turns(&mut groups, id, often - 1);
+    assert!(chosen.iter().all(|&one| one == 3));
+    // Joining again gives nobody a right.
+    groups.join("g", "a/#", member(1, true));
+    assert_eq!(turns(&mut groups, id, 1), [1], "the first of them again");
+    bar(&mut groups, 1);
+    let next = turns(&mut groups, id, often);
+    assert!(!next.contains(&1) && next.ends_with(&[2]));
+    bar(&mut groups, 2);
+    // Nobody else is there: one who is away, and then nobody.
+    bar(&mut groups, 3);
+    assert_eq!(turns(&mut groups, id, 3), [4, 4, 4]);
+    bar(&mut groups, 4);
+    assert_eq!(groups.choose(id), None);
+    assert_eq!(groups.get(id).barred().len(), 4);
+    // A client that comes anew may be another one.
+    let (shard, session) = place(3);
+    assert!(groups.set_online("g", "a/#", shard, session, false));
+    assert_eq!(groups.choose(id), None);
+    assert!(groups.set_online("g", "a/#", shard, session, true));
+    assert_eq!(turns(&mut groups, id, 2), [3, 3]);
+    groups.wake_all();
+    let mut all = turns(&mut groups, id, 3);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3]);
+    assert_eq!(groups.get(id).open().count(), 4);
 }
 
 #[test]
@@ -133,6 +174,7 @@ enum Step {
     Online(u32, u32, bool),
     Choose(u32),
     Rest(u32, u32),
+    Bar(u32, u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -143,6 +185,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..3u32, 0..12u32, online).prop_map(|(group, id, online)| Step::Online(group, id, online)),
         2 => (0..3u32).prop_map(Step::Choose),
         2 => (0..3u32, 0..12u32).prop_map(|(group, id)| Step::Rest(group, id)),
+        2 => (0..3u32, 0..12u32).prop_map(|(group, id)| Step::Bar(group, id)),
     ]
 }
 
@@ -187,12 +230,22 @@ fn check(real: &mut Groups, model: &mut Model, step: Step) {
             let Member { shard, session, .. } = member(id, true);
             if let Some(found) = real.find(&name(group), "a") {
                 real.rest(found, shard, session);
+                let is_open = real.get(found).open().count() > 0;
                 let chosen = real.choose(found);
-                assert!(chosen.is_some_and(|chosen| chosen.session != session
+                assert_eq!(chosen.is_some(), is_open);
+                assert!(chosen.is_none_or(|chosen| chosen.session != session
                     || !chosen.online
                     || model[&group].values().filter(|one| one.online).count() > 0));
-                let all = real.get(found).in_turn().count();
-                assert_eq!(all, model[&group].len());
+                check_sections(real, found, &model[&group]);
+            }
+        }
+        Step::Bar(group, id) => {
+            let Member { shard, session, .. } = member(id, true);
+            if let Some(found) = real.find(&name(group), "a") {
+                real.bar(found, shard, session);
+                let chosen = real.choose(found);
+                assert!(chosen.is_none_or(|chosen| chosen.session != session));
+                check_sections(real, found, &model[&group]);
             }
         }
         Step::Choose(group) => check_turns(real, &name(group), model.get(&group)),
@@ -202,6 +255,14 @@ fn check(real: &mut Groups, model: &mut Model, step: Step) {
         real.members(),
         model.values().map(BTreeMap::len).sum::<usize>()
     );
+}
+
+/// Every member is in one section.
+fn check_sections(real: &Groups, id: GroupId, model: &BTreeMap<u32, Member>) {
+    let group = real.get(id);
+    let mut all: Vec<Member> = group.open().chain(group.barred()).copied().collect();
+    all.sort_by_key(|member| member.session);
+    assert_eq!(all, model.values().copied().collect::<Vec<_>>());
 }
 
 /// In as many turns as there are members to choose from, each is chosen once.
