@@ -12,6 +12,7 @@ use firehose::ids::{SessionId, ShardId};
 use firehose::limits::{
     MATCH_CACHE_TOPICS, REPLAY_PAGE_MESSAGES, REPLAY_PAGE_NODES, REPLAY_PAGE_SLOTS,
 };
+use firehose::mqtt::QoS;
 use firehose::mqtt::message::{Message, NEVER};
 use firehose::routing::{
     Cursor, Entry, EntryOptions, FilterId, PageBounds, Retained, Store, Subscriptions, Target,
@@ -151,7 +152,7 @@ fn retained(count: u32) {
             topic: Bytes::from(format!("site/{}/device/{id:08x}/state", id % 100)),
             payload: Bytes::from_static(b"on"),
             properties: Bytes::new(),
-            qos: 0,
+            qos: QoS::AtMostOnce,
             retain: true,
             expires_at_ms: NEVER,
             origin: 0,
@@ -214,13 +215,7 @@ fn matched(
 }
 
 fn entry(id: u32) -> Entry {
-    Entry::session(
-        SessionId(id),
-        EntryOptions {
-            qos: 1,
-            ..EntryOptions::default()
-        },
-    )
+    Entry::session(SessionId(id), EntryOptions::with_qos(QoS::AtLeastOnce))
 }
 
 fn best(what: &str, operations: usize, mut work: impl FnMut()) {

@@ -102,7 +102,7 @@ impl Broker {
             topic: Bytes::from(format!("{mount_point}{}", will.topic)),
             payload: Bytes::copy_from_slice(will.payload),
             properties: Bytes::from(properties),
-            qos: will.qos as u8,
+            qos: will.qos,
             retain: will.retain,
             expires_at_ms: NEVER,
             origin,

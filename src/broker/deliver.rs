@@ -9,15 +9,15 @@ use smallvec::SmallVec;
 
 use super::clients::{Clients, HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage};
 use super::effect::MeshMessage;
-use super::outgoing::{Frame, Outgoing, Variant, expiry_left};
+use super::outgoing::{Frame, Outgoing, expiry_left};
 use super::{Broker, accounts};
 use crate::budget::Account;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
-use crate::mqtt::{PacketId, PublishHead, QoS, Version};
+use crate::mqtt::{PacketId, PublishHead, QoS};
 use crate::outbound::Range;
-use crate::routing::{Entry, EntryOptions, Store, Target};
+use crate::routing::{Entry, EntryOptions, Grant, Store, Target};
 use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
 
 impl Broker {
@@ -119,14 +119,7 @@ impl Clients {
         options: EntryOptions,
         message: &mut Outgoing<'_>,
     ) {
-        let upgrade = self.settings.upgrade_outgoing_qos;
-        let qos = if upgrade {
-            options.qos
-        } else {
-            options.qos.min(message.qos)
-        };
-        let retain = options.retain_as_published && message.retain;
-        if options.no_local && self.is_origin(session, message.origin) {
+        if options.no_local() && self.is_origin(session, message.origin) {
             return;
         }
         let hot = self.hot[session.index()];
@@ -135,23 +128,26 @@ impl Clients {
         {
             return;
         }
-        if qos == 0 && hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE {
-            let variant = Variant {
-                version: if hot.flags & HOT_V5 != 0 {
-                    Version::V5
-                } else {
-                    Version::V311
-                },
-                qos,
-                retain,
-                subscription_id: options.subscription_id,
-            };
-            let frame = message.frame(&mut self.out, &mut self.order, variant);
+        let grant = self.grant(options, message.qos, message.retain);
+        let is_plain = hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE;
+        if grant.is_qos0() && is_plain {
+            let is_v5 = hot.flags & HOT_V5 != 0;
+            let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
             self.push_droppable(ConnId(hot.conn), frame, message.payload.len());
             return;
         }
-        let bits = Delivery::pack(qos, retain, options.subscription_id);
-        self.offer(session, hot, bits, Origin::ORDINARY, message);
+        self.offer(session, hot, grant, Origin::ORDINARY, message);
+    }
+
+    /// What a delivery is granted of a message that was published with this QoS and RETAIN flag: all deliveries are decided
+    /// here.
+    #[inline]
+    pub(super) fn grant(&self, options: EntryOptions, published: QoS, retain: bool) -> Grant {
+        let offered = match self.settings.upgrade_outgoing_qos {
+            true => QoS::ExactlyOnce,
+            false => published,
+        };
+        options.grant(offered, retain)
     }
 
     pub(super) fn is_origin(&self, session: SessionId, origin: u64) -> bool {
@@ -165,28 +161,27 @@ impl Clients {
         &mut self,
         session: SessionId,
         hot: Hot,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         message: &mut Outgoing<'_>,
     ) {
-        let qos = (bits & 3) as u8;
         if message.sent.again && self.drops_again(session, &message.owned()) {
             return;
         }
         if hot.conn == NONE {
-            return self.offer_away(session, bits, origin, message);
+            return self.offer_away(session, grant, origin, message);
         }
         let conn = ConnId(hot.conn);
         let bounds = self.bounds(Some(conn));
         let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
             return;
         };
-        if qos == 0 {
+        if grant.is_qos0() {
             let waits = entry.flow.as_ref().is_some_and(|flow| flow.holds_qos0())
                 || self.wants_latest(conn);
             return match waits {
-                true => self.enqueue(session, bits, origin, message.owned()),
-                false => self.send_private(conn, bits, None, false, message),
+                true => self.enqueue(session, grant, origin, message.owned()),
+                false => self.send_private(conn, grant, None, false, message),
             };
         }
         let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
@@ -194,28 +189,28 @@ impl Clients {
         let has_room =
             self.out.pending(conn) < self.outbound_max && flow.has_room(&bounds) && flow.has_id();
         if flow.queued() > 0 || !has_room {
-            return self.enqueue(session, bits, origin, message.owned());
+            return self.enqueue(session, grant, origin, message.owned());
         }
         let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
         if common {
             let kept = keeps.then(|| message.owned());
-            return self.send_shared(session, hot, bits, origin, kept, message);
+            return self.send_shared(session, hot, grant, origin, kept, message);
         }
-        self.send_numbered(session, conn, bits, origin, message);
+        self.send_numbered(session, conn, grant, origin, message);
     }
 
     /// A message for a client that is away: kept if the session is, QoS 0 only where it is asked for.
     fn offer_away(
         &mut self,
         session: SessionId,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         message: &mut Outgoing<'_>,
     ) {
-        if bits & 3 == 0 && !self.settings.queue_qos0_messages && origin != Origin::RETAINED {
+        if grant.is_qos0() && !self.settings.queue_qos0_messages && origin != Origin::RETAINED {
             return;
         }
-        self.enqueue(session, bits, origin, message.owned());
+        self.enqueue(session, grant, origin, message.owned());
     }
 
     /// Sends with a packet identifier that all who take this encoding share.
@@ -223,22 +218,13 @@ impl Clients {
         &mut self,
         session: SessionId,
         hot: Hot,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         kept: Option<Arc<Message>>,
         message: &mut Outgoing<'_>,
     ) {
-        let variant = Variant {
-            version: if hot.flags & HOT_V5 != 0 {
-                Version::V5
-            } else {
-                Version::V311
-            },
-            qos: (bits & 3) as u8,
-            retain: bits & 4 != 0,
-            subscription_id: bits >> 4,
-        };
-        let frame = message.frame(&mut self.out, &mut self.order, variant);
+        let is_v5 = hot.flags & HOT_V5 != 0;
+        let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
         let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
         let Some(flow) = self.sessions[session.index()]
             .as_mut()
@@ -248,12 +234,12 @@ impl Clients {
         };
         if !flow.admits_shared(frame.order) {
             // In use here: by the same message for another subscription, or by one from 32,768 messages ago.
-            return self.send_numbered(session, ConnId(hot.conn), bits, origin, message);
+            return self.send_numbered(session, ConnId(hot.conn), grant, origin, message);
         }
         if let Some(message) = &kept {
             accounts::store(&mut self.lease, &mut self.counters, message);
         }
-        flow.sent(id, frame.order, variant.qos, bits, origin, kept);
+        flow.sent(id, frame.order, grant, origin, kept);
         accounts::charge_flow(&mut self.lease, flow);
         self.push_frame(ConnId(hot.conn), frame, message.payload.len());
     }
@@ -263,7 +249,7 @@ impl Clients {
         &mut self,
         session: SessionId,
         conn: ConnId,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         message: &mut Outgoing<'_>,
     ) {
@@ -274,9 +260,9 @@ impl Clients {
         let keeps = entry.is_durable() || keeps_bytes;
         let flow = entry.flow.get_or_insert_default();
         let Some(id) = flow.next_id() else {
-            return self.enqueue(session, bits, origin, message.owned());
+            return self.enqueue(session, grant, origin, message.owned());
         };
-        if !self.fits(conn, bits, message) {
+        if !self.fits(conn, grant, message) {
             self.counters.publish_dropped += 1;
             return;
         }
@@ -286,17 +272,17 @@ impl Clients {
             accounts::store(&mut self.lease, &mut self.counters, message);
         }
         flow_of(&mut self.sessions[session.index()], |flow| {
-            flow.sent(id, self.order, (bits & 3) as u8, bits, origin, kept);
+            flow.sent(id, self.order, grant, origin, kept);
             accounts::charge_flow(&mut self.lease, flow);
         });
-        self.send_private(conn, bits, PacketId::new(id), false, message);
+        self.send_private(conn, grant, PacketId::new(id), false, message);
     }
 
     /// Puts a message behind those that wait, or drops it if a bound is reached.
     pub fn enqueue(
         &mut self,
         session: SessionId,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         message: Arc<Message>,
     ) {
@@ -313,7 +299,7 @@ impl Clients {
         let flow = entry.flow.get_or_insert_default();
         let delivery = Delivery {
             message: message.clone(),
-            bits,
+            grant,
             origin,
         };
         let queued = flow.enqueue(delivery, &bounds);
@@ -321,7 +307,7 @@ impl Clients {
         let holds_qos0 = flow.holds_qos0();
         match queued {
             Queued::Yes => {}
-            Queued::Full => return self.on_full_queue(session, bits, origin, message),
+            Queued::Full => return self.on_full_queue(session, grant, origin, message),
             Queued::Replaced(older) => {
                 self.counters.publish_replaced += 1;
                 self.counters.publish_dropped += 1;
@@ -337,24 +323,17 @@ impl Clients {
     }
 
     /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
-    pub fn fits(&self, conn: ConnId, bits: u32, message: &Outgoing<'_>) -> bool {
+    pub fn fits(&self, conn: ConnId, grant: Grant, message: &Outgoing<'_>) -> bool {
         let max = self.conns[conn.index()].packet_bytes_max;
         if max == u32::MAX {
             return true;
         }
-        let ids = [bits >> 4];
+        let version = self.conns[conn.index()].version;
+        let topic = self.unmounted(conn, message.topic);
+        let id = grant.id();
         let head = PublishHead {
-            version: self.conns[conn.index()].version,
-            dup: false,
-            qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
-            retain: bits & 4 != 0,
-            topic: self.unmounted(conn, message.topic).as_bytes(),
-            packet_id: PacketId::new(1).filter(|_| bits & 3 != 0),
-            topic_alias: None,
-            message_expiry: message.expiry_s,
-            subscription_ids: if ids[0] == 0 { &[] } else { &ids },
-            properties: message.properties,
-            payload_len: message.payload.len(),
+            packet_id: PacketId::new(1).filter(|_| !grant.is_qos0()),
+            ..message.head(version, topic, grant, &id)
         };
         head.packet_len() <= max as usize
     }
@@ -376,12 +355,12 @@ impl Clients {
     pub fn send_private(
         &mut self,
         conn: ConnId,
-        bits: u32,
+        grant: Grant,
         packet_id: Option<PacketId>,
         dup: bool,
         message: &mut Outgoing<'_>,
     ) {
-        if !self.fits(conn, bits, message) {
+        if !self.fits(conn, grant, message) {
             self.counters.publish_dropped += 1;
             return;
         }
@@ -400,19 +379,12 @@ impl Clients {
             let after = aliases.memory();
             self.lease.change(Account::Connections, before, after);
         }
-        let ids = [bits >> 4];
+        let id = grant.id();
         let mut head = PublishHead {
-            version: entry.version,
             dup,
-            qos: QoS::try_from((bits & 3) as u8).unwrap_or(QoS::AtMostOnce),
-            retain: bits & 4 != 0,
-            topic: topic.as_bytes(),
             packet_id,
             topic_alias,
-            message_expiry: message.expiry_s,
-            subscription_ids: if ids[0] == 0 { &[] } else { &ids },
-            properties: message.properties,
-            payload_len: message.payload.len(),
+            ..message.head(entry.version, topic, grant, &id)
         };
         if let Some(topic) = sets_alias
             && head.packet_len() > entry.packet_bytes_max as usize
@@ -501,7 +473,7 @@ impl Clients {
                 return;
             };
             let Some(front) = flow.front() else { break };
-            let has_window = front.qos() == 0 || (flow.has_room(&bounds) && flow.has_id());
+            let has_window = front.grant.is_qos0() || (flow.has_room(&bounds) && flow.has_id());
             if !has_window || self.out.pending(conn) >= pending_max {
                 return accounts::charge_flow(&mut self.lease, flow);
             }
@@ -519,10 +491,16 @@ impl Clients {
             }
             let mut outgoing = Outgoing::shared(message, now_ms);
             outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
-            if delivery.qos() == 0 {
-                self.send_private(conn, delivery.bits, None, false, &mut outgoing);
+            if delivery.grant.is_qos0() {
+                self.send_private(conn, delivery.grant, None, false, &mut outgoing);
             } else {
-                self.send_numbered(session, conn, delivery.bits, delivery.origin, &mut outgoing);
+                self.send_numbered(
+                    session,
+                    conn,
+                    delivery.grant,
+                    delivery.origin,
+                    &mut outgoing,
+                );
             }
         }
         self.hot[session.index()].flags &= !HOT_REPLAYING;

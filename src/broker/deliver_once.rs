@@ -27,7 +27,7 @@ impl Clients {
         {
             match entry.as_session() {
                 Some(session)
-                    if !(entry.options().no_local && self.is_origin(session, message.origin)) =>
+                    if !(entry.options().no_local() && self.is_origin(session, message.origin)) =>
                 {
                     sessions.push((session, entry.options()));
                 }
@@ -35,7 +35,7 @@ impl Clients {
                 None => note_target(entry, shards, groups),
             }
         }
-        sessions.sort_by_key(|(session, options)| (session.0, options.subscription_id));
+        sessions.sort_by_key(|(session, options)| (session.0, options.id()));
         for group in sessions.chunk_by(|(one, _), (other, _)| one == other) {
             self.deliver_merged(group, message);
         }
@@ -49,20 +49,14 @@ impl Clients {
         let Some(&(session, _)) = subscriptions.first() else {
             return;
         };
-        let all = || subscriptions.iter().map(|(_, options)| options);
-        let mut ids: SmallVec<[u32; 8]> = all()
-            .map(|options| options.subscription_id)
-            .filter(|&id| id > 0)
-            .collect();
+        let all = || subscriptions.iter().map(|&(_, options)| options);
+        let mut ids: SmallVec<[u32; 8]> =
+            all().map(EntryOptions::id).filter(|&id| id > 0).collect();
         ids.dedup();
-        let options = EntryOptions {
-            qos: all().map(|options| options.qos).max().unwrap_or(0),
-            no_local: false,
-            retain_as_published: all().any(|options| options.retain_as_published),
-            subscription_id: if ids.len() == 1 { ids[0] } else { 0 },
-        };
+        let options = all().fold(EntryOptions::default(), EntryOptions::merged);
         if ids.len() < 2 {
-            return self.deliver(session, options, message);
+            let id = ids.first().copied().unwrap_or(0);
+            return self.deliver(session, options.with_id(id), message);
         }
         // Several identifiers make a message of its own, with them among its properties.
         let mut properties = Vec::new();

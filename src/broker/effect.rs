@@ -7,7 +7,7 @@ use crate::access::Passwords;
 use crate::budget::{Account, Cut, Holdings};
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
-use crate::routing::{Cursor, Member};
+use crate::routing::{Cursor, EntryOptions, Member};
 
 use super::settings::LogKind;
 
@@ -273,7 +273,7 @@ pub enum SharedMessage {
         filter: Box<str>,
         session: SessionId,
         serial: u64,
-        options: u32,
+        options: EntryOptions,
         online: bool,
         ticket: u32,
     },
@@ -297,7 +297,7 @@ pub enum SharedMessage {
         group: GroupId,
         session: SessionId,
         serial: u64,
-        options: u32,
+        options: EntryOptions,
         message: Arc<Message>,
         insists: bool,
     },

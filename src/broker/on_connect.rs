@@ -128,7 +128,7 @@ impl Broker {
             return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID); // as Mosquitto: 3.x has no better word
         }
         if let Some(will) = &connect.will {
-            if will.qos as u8 > listener.max_qos {
+            if will.qos > listener.maximum_qos() {
                 return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
             }
             if will.retain && !self.clients.settings.retain_available {
@@ -388,9 +388,7 @@ impl Broker {
             assigned_client_id: assigned,
             server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
             receive_maximum: (receive_maximum != u16::MAX).then_some(receive_maximum),
-            maximum_qos: QoS::try_from(listener.max_qos)
-                .ok()
-                .filter(|&max| max < QoS::ExactlyOnce),
+            maximum_qos: Some(listener.maximum_qos()).filter(|&max| max < QoS::ExactlyOnce),
             retain_available: (!settings.retain_available).then_some(false),
             maximum_packet_size: (max_packet_size < crate::limits::PACKET_BYTES_MAX)
                 .then_some(max_packet_size),

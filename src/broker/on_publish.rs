@@ -35,7 +35,7 @@ impl Broker {
 
     /// What the listener does not allow, as the reason for the DISCONNECT that answers it.
     fn check_publish(&self, conn: ConnId, publish: &Publish<'_>) -> Result<(), ReasonCode> {
-        if publish.qos as u8 > self.clients.listener(conn).max_qos {
+        if publish.qos > self.clients.listener(conn).maximum_qos() {
             return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-11
         }
         if publish.retain && !self.clients.settings.retain_available {
@@ -223,9 +223,8 @@ impl Broker {
                 &forwarded
             }
         };
-        let qos = publish.qos as u8;
-        let mut outgoing =
-            Outgoing::borrowed(topic, publish.payload, properties, qos, publish.retain);
+        let (payload, qos, retain) = (publish.payload, publish.qos, publish.retain);
+        let mut outgoing = Outgoing::borrowed(topic, payload, properties, qos, retain);
         if let Some(expiry_s) = publish.properties.message_expiry {
             outgoing.expires_at_ms = now_ms + u64::from(expiry_s) * 1000;
             outgoing.expiry_s = Some(expiry_s);

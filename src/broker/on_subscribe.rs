@@ -103,12 +103,11 @@ impl Broker {
             true => as_bridge(options, filter),
             false => options,
         };
-        let entry = EntryOptions {
-            qos: (options.qos as u8).min(self.clients.listener(conn).max_qos),
-            no_local: options.no_local,
-            retain_as_published: options.retain_as_published,
-            subscription_id,
-        };
+        let entry =
+            EntryOptions::with_qos(options.qos.min(self.clients.listener(conn).maximum_qos()))
+                .with_no_local(options.no_local)
+                .with_retain_as_published(options.retain_as_published)
+                .with_id(subscription_id);
         if let Some(reason) = self.refuses_subscription(now_ms, session, conn, filter) {
             if self.clients.conns[conn.index()].version == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
@@ -117,7 +116,7 @@ impl Broker {
             return Ok(());
         }
         self.pending_subscribe(ticket, |pending| {
-            pending.reasons.push(ReasonCode(entry.qos))
+            pending.reasons.push(ReasonCode(entry.qos() as u8))
         });
         let (group, inner) = match topic::share(filter) {
             Some(Ok((group, inner))) => (Some(group), inner),

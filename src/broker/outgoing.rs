@@ -11,6 +11,7 @@ use crate::mqtt::author::Author;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{PacketId, PublishHead, QoS, Version};
 use crate::outbound::{Outbound, Range};
+use crate::routing::Grant;
 use crate::session::SHARED_ID_BIT;
 
 /// A message on its way to the subscribers of this shard.
@@ -19,7 +20,7 @@ pub struct Outgoing<'a> {
     pub payload: &'a [u8],
     /// The properties that are passed on.
     pub properties: &'a [u8],
-    pub qos: u8,
+    pub qos: QoS,
     pub retain: bool,
     pub expires_at_ms: u64,
     /// Seconds to its expiry that subscribers are told.
@@ -60,28 +61,6 @@ impl Frame {
     }
 }
 
-/// What tells one encoding from another.
-#[derive(Clone, Copy, Debug)]
-pub struct Variant {
-    pub version: Version,
-    pub qos: u8,
-    pub retain: bool,
-    /// 0 for none; MQTT 5 only.
-    pub subscription_id: u32,
-}
-
-impl Variant {
-    #[inline]
-    fn key(self) -> u32 {
-        // 3.1 and 3.1.1 encode PUBLISH alike.
-        let is_v5 = self.version == Version::V5;
-        u32::from(is_v5) << 3
-            | u32::from(self.retain) << 2
-            | u32::from(self.qos)
-            | self.subscription_id << 4
-    }
-}
-
 /// Seconds to an expiry, rounded up so that a message that lives is never announced as dead (MQTT-3.3.2-6).
 pub fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
     (expires_at_ms != NEVER).then(|| {
@@ -95,7 +74,7 @@ impl<'a> Outgoing<'a> {
         topic: &'a str,
         payload: &'a [u8],
         properties: &'a [u8],
-        qos: u8,
+        qos: QoS,
         retain: bool,
     ) -> Self {
         Outgoing {
@@ -158,55 +137,77 @@ impl<'a> Outgoing<'a> {
         message
     }
 
-    /// The encoding for a variant, made on its first use. `order` counts the frames with QoS above 0.
+    /// The encoding for a grant, made on its first use. `order` counts the frames with QoS above 0.
     #[inline]
-    pub fn frame(&mut self, out: &mut Outbound, order: &mut u64, variant: Variant) -> Frame {
-        let key = variant.key();
+    pub fn frame(
+        &mut self,
+        out: &mut Outbound,
+        order: &mut u64,
+        grant: Grant,
+        is_v5: bool,
+    ) -> Frame {
+        let key = grant.encoding(is_v5);
         for (known, frame) in &self.frames {
             if *known == key {
                 return *frame;
             }
         }
-        self.encode_variant(out, order, variant, key)
+        self.encode(out, order, grant, is_v5)
     }
 
-    fn encode_variant(
-        &mut self,
-        out: &mut Outbound,
-        order: &mut u64,
-        variant: Variant,
-        key: u32,
-    ) -> Frame {
+    fn encode(&mut self, out: &mut Outbound, order: &mut u64, grant: Grant, is_v5: bool) -> Frame {
         let mut packet_id = None;
         let mut count = 0;
-        if variant.qos > 0 {
+        if !grant.is_qos0() {
             *order += 1;
             count = *order;
             packet_id = PacketId::new(SHARED_ID_BIT | (count & 0x7fff) as u16);
         }
-        let ids = [variant.subscription_id];
+        let version = match is_v5 {
+            true => Version::V5,
+            false => Version::V311,
+        };
+        let id = grant.id();
         let head = PublishHead {
-            version: variant.version,
-            dup: false,
-            qos: QoS::try_from(variant.qos).unwrap_or(QoS::AtMostOnce),
-            retain: variant.retain,
-            topic: self.topic.as_bytes(),
             packet_id,
-            topic_alias: None,
-            message_expiry: self.expiry_s,
-            subscription_ids: if variant.subscription_id == 0 {
-                &[]
-            } else {
-                &ids
-            },
-            properties: self.properties,
-            payload_len: self.payload.len(),
+            ..self.head(version, self.topic, grant, &id)
         };
         let frame = self.write(out, &head, count);
         if self.frames.len() < 8 {
-            self.frames.push((key, frame));
+            self.frames.push((grant.encoding(is_v5), frame));
         }
         frame
+    }
+
+    /// The head of its PUBLISH, without packet identifier and alias. `topic` is as the client knows it, `id` the
+    /// subscription identifier of the grant.
+    #[inline]
+    pub fn head<'b>(
+        &self,
+        version: Version,
+        topic: &'b str,
+        grant: Grant,
+        id: &'b u32,
+    ) -> PublishHead<'b>
+    where
+        'a: 'b,
+    {
+        PublishHead {
+            version,
+            dup: false,
+            qos: grant.qos(),
+            retain: grant.retain(),
+            topic: topic.as_bytes(),
+            packet_id: None,
+            topic_alias: None,
+            message_expiry: self.expiry_s,
+            subscription_ids: match *id {
+                0 => &[],
+                _ => std::slice::from_ref(id),
+            },
+            properties: self.properties,
+            payload_len: self.payload.len(),
+        }
     }
 
     /// Appends a packet with this head to the log; the payload behind it, or by reference where it is large.

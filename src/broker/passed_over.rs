@@ -30,8 +30,8 @@ use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;
-use crate::routing::{EntryOptions, Group, Member};
-use crate::session::{Delivery, Origin};
+use crate::routing::{Grant, Group, Member};
+use crate::session::Origin;
 
 /// Messages that have asked as many members as they may at once; they go on in the next turn.
 #[derive(Default)]
@@ -304,20 +304,14 @@ impl Clients {
     }
 
     /// How a message is delivered to a member of a shared subscription.
-    pub(super) fn shared_bits(&self, member: &Member, message: &Message) -> u32 {
-        let options = EntryOptions::unpack(member.options);
-        let qos = match self.settings.upgrade_outgoing_qos {
-            true => options.qos,
-            false => options.qos.min(message.qos),
-        };
-        let retain = options.retain_as_published && message.retain;
-        Delivery::pack(qos, retain, options.subscription_id)
+    pub(super) fn shared_grant(&self, member: &Member, message: &Message) -> Grant {
+        self.grant(member.options, message.qos, message.retain)
     }
 
     fn standing(&self, member: &Member, message: &Message) -> Standing {
-        let bits = self.shared_bits(member, message);
+        let grant = self.shared_grant(member, message);
         let is_away = self.conn_of(member.session).is_none();
-        match (is_away, self.takes(member.session, bits, message)) {
+        match (is_away, self.takes(member.session, grant, message)) {
             (false, true) => Standing::Ready,
             (true, true) => Standing::Away,
             (false, false) => Standing::Full,
@@ -326,7 +320,7 @@ impl Clients {
     }
 
     /// Whether a message would be sent to a session, or wait for it, without another one being given up.
-    pub(super) fn takes(&self, session: SessionId, bits: u32, message: &Message) -> bool {
+    pub(super) fn takes(&self, session: SessionId, grant: Grant, message: &Message) -> bool {
         let conn = self.hot[session.index()].conn;
         let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
         let flow = entry.and_then(|entry| entry.flow.as_ref());
@@ -335,7 +329,7 @@ impl Clients {
             NONE => 0,
             conn => self.out.pending(ConnId(conn)),
         };
-        if bits & 3 == 0 {
+        if grant.is_qos0() {
             if is_direct {
                 return pending < self.outbound_near;
             }

@@ -48,12 +48,12 @@ impl Broker {
             return self.give_up(conn, session, id, &entry);
         }
         let mut outgoing = Outgoing::shared(message, now_ms);
-        if !self.clients.fits(conn, entry.bits, &outgoing) {
+        if !self.clients.fits(conn, entry.grant, &outgoing) {
             self.clients.counters.publish_dropped += 1;
             return self.give_up(conn, session, id, &entry);
         }
         self.clients
-            .send_private(conn, entry.bits, Some(id), true, &mut outgoing);
+            .send_private(conn, entry.grant, Some(id), true, &mut outgoing);
     }
 
     /// Whether a message that was in flight is still the session's to read.

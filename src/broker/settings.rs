@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::{Acl, Passwords};
 use crate::limits;
+use crate::mqtt::QoS;
 use crate::mqtt::author::ListenerName;
 use crate::session::SlowPolicy;
 
@@ -198,6 +199,13 @@ impl LogMask {
     #[inline]
     pub fn has(self, kind: LogKind) -> bool {
         self.0 & kind as u16 != 0
+    }
+}
+
+impl ListenerSettings {
+    /// `max_qos`, as its clients are told.
+    pub fn maximum_qos(&self) -> QoS {
+        QoS::try_from(self.max_qos).unwrap_or(QoS::ExactlyOnce)
     }
 }
 

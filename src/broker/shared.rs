@@ -55,7 +55,7 @@ impl Broker {
                 shard: self.clients.shard,
                 session,
                 serial,
-                options: options.pack(),
+                options,
                 online: true,
             },
         );
@@ -64,7 +64,7 @@ impl Broker {
             filter: filter.into(),
             session,
             serial,
-            options: options.pack(),
+            options,
             online: true,
             ticket,
         };
@@ -342,8 +342,8 @@ impl Broker {
         if !self.clients.may_still_read(session, &message) {
             return self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
         }
-        let bits = self.clients.shared_bits(&member, &message);
-        if !insists && !self.clients.takes(session, bits, &message) {
+        let grant = self.clients.shared_grant(&member, &message);
+        if !insists && !self.clients.takes(session, grant, &message) {
             return self.return_shared(now_ms, origin, session, message, Refusal::NoRoom);
         }
         self.hand_over(now_ms, origin, &member, &message);
@@ -357,11 +357,11 @@ impl Broker {
         member: &Member,
         message: &Arc<Message>,
     ) {
-        let bits = self.clients.shared_bits(member, message);
+        let grant = self.clients.shared_grant(member, message);
         let hot = self.clients.hot[member.session.index()];
         let outgoing = &mut Outgoing::shared(message, now_ms);
         self.clients
-            .offer(member.session, hot, bits, origin, outgoing);
+            .offer(member.session, hot, grant, origin, outgoing);
     }
 
     /// A member could not take a message, or is gone: another gets it. The group may have ended and its number been

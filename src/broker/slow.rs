@@ -14,6 +14,7 @@ use super::settings::LogKind;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
+use crate::routing::Grant;
 use crate::session::{Delivery, Flow, Origin, SlowPolicy};
 
 impl Clients {
@@ -72,7 +73,7 @@ impl Clients {
     pub fn on_full_queue(
         &mut self,
         session: SessionId,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         message: Arc<Message>,
     ) {
@@ -81,7 +82,7 @@ impl Clients {
             None | Some(SlowPolicy::DropNewest) => self.note_dropped(session, &message),
             Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
                 match self.drop_oldest_waiting(session, message.payload.len() as u64) {
-                    true => self.enqueue(session, bits, origin, message),
+                    true => self.enqueue(session, grant, origin, message),
                     false => self.note_dropped(session, &message),
                 }
             }

@@ -19,6 +19,7 @@ use glommio::timer;
 use crate::broker::{Counters, Lag};
 use crate::ids::ShardId;
 use crate::limits;
+use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
@@ -269,7 +270,7 @@ fn message(name: &str, value: &str) -> Message {
         topic: Bytes::from(format!("$SYS/broker/{name}")),
         payload: Bytes::copy_from_slice(value.as_bytes()),
         properties: Bytes::new(),
-        qos: 2,
+        qos: QoS::ExactlyOnce,
         retain: true,
         expires_at_ms: NEVER,
         origin: 0,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 
 use super::author::Author;
+use super::types::QoS;
 
 /// Never expires.
 pub const NEVER: u64 = u64::MAX;
@@ -20,8 +21,8 @@ pub struct Message {
     /// The properties of an MQTT 5 PUBLISH that a server passes on unaltered (payload format, response topic,
     /// correlation data, content type, user properties), encoded, in their order, without a length in front.
     pub properties: Bytes,
-    /// The quality of service with which it was published: 0, 1 or 2.
-    pub qos: u8,
+    /// The quality of service with which it was published.
+    pub qos: QoS,
     /// The RETAIN flag with which it was published.
     pub retain: bool,
     /// When it expires, in milliseconds of the broker's clock; `NEVER` without a message expiry interval.

@@ -3,6 +3,7 @@
 //! Invariants: the two upper bits of `target` are the kind, the lower thirty the index; the fourth kind is internal
 //! to `routing` and never leaves it.
 
+use super::grant::EntryOptions;
 use crate::ids::{GroupId, SessionId, ShardId};
 
 const KIND_SHIFT: u32 = 30;
@@ -11,11 +12,6 @@ const SESSION: u32 = 0;
 const SHARD: u32 = 1;
 const GROUP: u32 = 2;
 const INTERNAL: u32 = 3;
-
-const QOS_MASK: u32 = 0b11;
-const NO_LOCAL: u32 = 1 << 2;
-const RETAIN_AS_PUBLISHED: u32 = 1 << 3;
-const SUBSCRIPTION_ID_SHIFT: u32 = 4;
 
 /// Who is to have the messages that match a filter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,46 +22,6 @@ pub enum Target {
     Shard(ShardId),
     /// A shared subscription that this shard owns.
     Group(GroupId),
-}
-
-/// The options of a subscription (MQTT 5, 3.8.3.1) and its identifier (3.8.2.1.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct EntryOptions {
-    /// The greatest QoS that is delivered: 0, 1 or 2.
-    pub qos: u8,
-    /// Whether the subscriber's own messages are kept from it (MQTT-3.8.3-3).
-    pub no_local: bool,
-    /// Whether the RETAIN flag is passed on as published (MQTT-3.3.1-12).
-    pub retain_as_published: bool,
-    /// The subscription identifier, 1 to 268,435,455; 0 for none.
-    pub subscription_id: u32,
-}
-
-impl EntryOptions {
-    /// In one word: QoS in the two lowest bits, then No Local, Retain As Published and 28 bits of identifier.
-    #[inline]
-    pub const fn pack(self) -> u32 {
-        debug_assert!(self.qos <= 2 && self.subscription_id < 1 << 28);
-        (self.qos as u32 & QOS_MASK)
-            | if self.no_local { NO_LOCAL } else { 0 }
-            | if self.retain_as_published {
-                RETAIN_AS_PUBLISHED
-            } else {
-                0
-            }
-            | self.subscription_id << SUBSCRIPTION_ID_SHIFT
-    }
-
-    /// The inverse of `pack`.
-    #[inline]
-    pub const fn unpack(bits: u32) -> EntryOptions {
-        EntryOptions {
-            qos: (bits & QOS_MASK) as u8,
-            no_local: bits & NO_LOCAL != 0,
-            retain_as_published: bits & RETAIN_AS_PUBLISHED != 0,
-            subscription_id: bits >> SUBSCRIPTION_ID_SHIFT,
-        }
-    }
 }
 
 /// One subscription in the list of its filter.
@@ -79,7 +35,7 @@ impl Entry {
     /// A session of this shard wants the messages.
     #[inline]
     pub const fn session(session: SessionId, options: EntryOptions) -> Entry {
-        Entry::tagged(SESSION, session.0, options.pack())
+        Entry::tagged(SESSION, session.0, options.bits())
     }
 
     /// Another shard wants the messages.
@@ -115,16 +71,10 @@ impl Entry {
         }
     }
 
-    /// The options of the subscription; all zero for shards and groups.
+    /// The options of the subscription; those of QoS 0 for shards and groups.
     #[inline]
     pub const fn options(self) -> EntryOptions {
-        EntryOptions::unpack(self.bits)
-    }
-
-    /// The options as `EntryOptions::pack` has them: what a frame's variant is chosen by.
-    #[inline]
-    pub const fn bits(self) -> u32 {
-        self.bits
+        EntryOptions::from_bits(self.bits)
     }
 
     /// Whether it is a subscriber of this shard, not another shard's interest.

@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::EntryOptions;
 use crate::ids::{GroupId, SessionId, ShardId};
 use crate::limits;
 
@@ -26,8 +27,8 @@ pub struct Member {
     pub session: SessionId,
     /// A number that no other session has had, to tell it from a later one with the same `session`.
     pub serial: u64,
-    /// The options of the subscription, as `EntryOptions::pack` has them.
-    pub options: u32,
+    /// The options of the subscription.
+    pub options: EntryOptions,
     /// Whether its client is connected.
     pub online: bool,
 }

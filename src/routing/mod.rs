@@ -9,6 +9,7 @@
 
 mod cache;
 mod entry;
+mod grant;
 mod groups;
 mod lists;
 mod retained;
@@ -16,7 +17,8 @@ mod subscriptions;
 mod symbols;
 mod tree;
 
-pub use entry::{Entry, EntryOptions, Target};
+pub use entry::{Entry, Target};
+pub use grant::{EntryOptions, Grant};
 pub use groups::{Group, Groups, Member};
 pub use retained::{Cursor, Page, PageBounds, Retained, Store};
 pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};

@@ -18,7 +18,9 @@ use super::policy::SlowPolicy;
 use super::window::{InFlight, Progress, SHARED_ID_BIT, Window, next_private};
 use crate::ids::{GroupId, ShardId};
 use crate::limits;
+use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
+use crate::routing::Grant;
 
 /// Where a message came from: a shared subscription of this or another shard, or an ordinary one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,36 +49,10 @@ impl Origin {
 pub struct Delivery {
     /// The message.
     pub message: Arc<Message>,
-    /// QoS in bits 0 and 1, the RETAIN flag in bit 2, the subscription identifier in bits 4 to 31 (0 for none).
-    pub bits: u32,
+    /// How it is delivered.
+    pub grant: Grant,
     /// Where it came from.
     pub origin: Origin,
-}
-
-impl Delivery {
-    /// The bits of a delivery.
-    #[inline]
-    pub fn pack(qos: u8, retain: bool, subscription_id: u32) -> u32 {
-        u32::from(qos) | u32::from(retain) << 2 | subscription_id << 4
-    }
-
-    /// Its QoS: 0, 1 or 2.
-    #[inline]
-    pub fn qos(&self) -> u8 {
-        (self.bits & 3) as u8
-    }
-
-    /// Its RETAIN flag.
-    #[inline]
-    pub fn retain(&self) -> bool {
-        self.bits & 4 != 0
-    }
-
-    /// Its subscription identifier; 0 for none.
-    #[inline]
-    pub fn subscription_id(&self) -> u32 {
-        self.bits >> 4
-    }
 }
 
 /// What the configuration and the client allow.
@@ -232,8 +208,7 @@ impl Flow {
         &mut self,
         id: u16,
         order: u64,
-        qos: u8,
-        bits: u32,
+        grant: Grant,
         origin: Origin,
         message: Option<Arc<Message>>,
     ) {
@@ -241,7 +216,7 @@ impl Flow {
             self.in_flight_bytes += message.payload.len() as u64;
             self.held_bytes += message.cost() as u64;
         }
-        let progress = if qos == 1 {
+        let progress = if grant.qos() == QoS::AtLeastOnce {
             Progress::Puback
         } else {
             Progress::Pubrec
@@ -255,7 +230,7 @@ impl Flow {
             order,
             message,
             origin,
-            bits,
+            grant,
             id,
             progress,
         });
@@ -371,7 +346,7 @@ impl Flow {
     fn note_put(&mut self, delivery: &Delivery) {
         self.held_bytes += delivery.message.cost() as u64;
         if delivery.origin != Origin::RETAINED {
-            self.waiting_qos0 += u32::from(delivery.qos() == 0);
+            self.waiting_qos0 += u32::from(delivery.grant.is_qos0());
             self.queue_bytes += delivery.message.payload.len() as u64;
         }
     }
@@ -380,7 +355,7 @@ impl Flow {
     fn note_taken(&mut self, delivery: &Delivery) {
         self.held_bytes -= delivery.message.cost() as u64;
         if delivery.origin != Origin::RETAINED {
-            self.waiting_qos0 -= u32::from(delivery.qos() == 0);
+            self.waiting_qos0 -= u32::from(delivery.grant.is_qos0());
             self.queue_bytes -= delivery.message.payload.len() as u64;
         }
     }

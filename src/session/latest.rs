@@ -7,6 +7,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::routing::Grant;
+
 /// Hashes, each with a place.
 type Places = HashTable<(u64, u64)>;
 
@@ -31,25 +33,25 @@ impl Default for Latest {
 }
 
 impl Latest {
-    /// What tells one from another: the topic, and the subscription identifier in the bits of a delivery.
-    fn key(&self, topic: &[u8], bits: u32) -> u64 {
-        self.hasher.hash_one((topic, bits >> 4))
+    /// What tells one from another: the topic, and the subscription identifier.
+    fn key(&self, topic: &[u8], id: u32) -> u64 {
+        self.hasher.hash_one((topic, id))
     }
 
     /// The place of a message of this topic and subscription for which `is_it` holds.
-    pub fn find(&self, topic: &[u8], bits: u32, is_it: impl Fn(u64) -> bool) -> Option<u64> {
-        find(&self.places, self.key(topic, bits), is_it)
+    pub fn find(&self, topic: &[u8], grant: Grant, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+        find(&self.places, self.key(topic, grant.id()), is_it)
     }
 
     /// A message of this topic and subscription waits at this place.
-    pub fn put(&mut self, topic: &[u8], bits: u32, place: u64) {
-        let key = self.key(topic, bits);
+    pub fn put(&mut self, topic: &[u8], grant: Grant, place: u64) {
+        let key = self.key(topic, grant.id());
         put(&mut self.places, key, place);
     }
 
     /// The message at this place has left.
-    pub fn leave(&mut self, topic: &[u8], bits: u32, place: u64) {
-        let key = self.key(topic, bits);
+    pub fn leave(&mut self, topic: &[u8], grant: Grant, place: u64) {
+        let key = self.key(topic, grant.id());
         leave(&mut self.places, key, place);
     }
 

@@ -10,14 +10,20 @@ use proptest::prelude::*;
 use super::window::{Progress, Window, next_private};
 use super::*;
 use crate::ids::{GroupId, ShardId};
+use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, NEVER, Sent};
+use crate::routing::{EntryOptions, Grant};
+
+fn granted(qos: QoS) -> Grant {
+    EntryOptions::with_qos(qos).grant(qos, false)
+}
 
 fn message(payload: usize) -> Arc<Message> {
     Arc::new(Message {
         topic: Bytes::from_static(b"t"),
         payload: Bytes::from(vec![0; payload]),
         properties: Bytes::new(),
-        qos: 1,
+        qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: NEVER,
         origin: 0,
@@ -71,7 +77,7 @@ proptest! {
                     if window.admits(id, order) {
                         prop_assert!(!list.contains(&id));
                         let progress = Progress::Puback;
-                        window.push(InFlight { order, message: None, origin: Origin::ORDINARY, bits: 1, id, progress });
+                        window.push(InFlight { order, message: None, origin: Origin::ORDINARY, grant: granted(QoS::AtLeastOnce), id, progress });
                         list.push(id);
                         last = id;
                     }
@@ -102,7 +108,13 @@ fn private_identifiers_run_out_before_they_repeat() {
     let mut ids = std::collections::BTreeSet::new();
     while let Some(id) = flow.next_id() {
         assert!(ids.insert(id));
-        flow.sent(id, u64::from(id), 1, 1, Origin::ORDINARY, None);
+        flow.sent(
+            id,
+            u64::from(id),
+            granted(QoS::AtLeastOnce),
+            Origin::ORDINARY,
+            None,
+        );
     }
     assert_eq!(ids.len(), 32_767);
     assert_eq!((ids.first(), ids.last()), (Some(&1), Some(&32_767)));
@@ -114,7 +126,7 @@ fn private_identifiers_run_out_before_they_repeat() {
     for order in 40_000..140_000u64 {
         let id = flow.next_id().unwrap();
         assert_ne!(id, 1);
-        flow.sent(id, order, 1, 1, Origin::ORDINARY, None);
+        flow.sent(id, order, granted(QoS::AtLeastOnce), Origin::ORDINARY, None);
         assert!(flow.complete(id).is_some());
     }
     assert_eq!(flow.ids().collect::<Vec<_>>(), [1]);
@@ -125,7 +137,13 @@ fn private_identifiers_run_out_before_they_repeat() {
 #[test]
 fn a_shared_identifier_is_not_used_twice() {
     let mut flow = Flow::default();
-    flow.sent(SHARED_ID_BIT | 5, 5, 1, 1, Origin::ORDINARY, None);
+    flow.sent(
+        SHARED_ID_BIT | 5,
+        5,
+        granted(QoS::AtLeastOnce),
+        Origin::ORDINARY,
+        None,
+    );
     assert!(!flow.admits_shared(5));
     assert!(flow.admits_shared(6));
     assert!(flow.admits_shared(5 + SHARED_IDS - 1));
@@ -139,7 +157,7 @@ fn the_queue_has_its_bounds() {
     let mut flow = Flow::default();
     let delivery = |origin| Delivery {
         message: message(10),
-        bits: Delivery::pack(1, false, 0),
+        grant: granted(QoS::AtLeastOnce),
         origin,
     };
     assert_eq!(
@@ -185,7 +203,13 @@ fn resending_keeps_the_order_and_the_receive_maximum() {
         } else {
             flow.next_id().unwrap()
         };
-        flow.sent(id, order, 1, 1, Origin::ORDINARY, Some(message(1)));
+        flow.sent(
+            id,
+            order,
+            granted(QoS::AtLeastOnce),
+            Origin::ORDINARY,
+            Some(message(1)),
+        );
     }
     flow.resend();
     let two = bounds(2, 0);
@@ -210,13 +234,16 @@ fn what_is_shared_goes_back_and_the_rest_stays() {
     assert_eq!(shared.group(), Some((ShardId(3), GroupId(77))));
     assert_eq!(Origin::ORDINARY.group(), None);
     assert_eq!(Origin::RETAINED.group(), None);
-    for (order, origin, qos) in [(1, shared, 1), (2, Origin::ORDINARY, 1), (3, shared, 2)] {
+    for (order, origin, qos) in [
+        (1, shared, QoS::AtLeastOnce),
+        (2, Origin::ORDINARY, QoS::AtLeastOnce),
+        (3, shared, QoS::ExactlyOnce),
+    ] {
         let id = flow.next_id().unwrap();
         flow.sent(
             id,
             order,
-            qos,
-            u32::from(qos),
+            granted(qos),
             origin,
             Some(message(order as usize)),
         );
@@ -225,7 +252,7 @@ fn what_is_shared_goes_back_and_the_rest_stays() {
         flow.enqueue(
             Delivery {
                 message: message(9),
-                bits: 1,
+                grant: granted(QoS::AtLeastOnce),
                 origin,
             },
             &bounds(10, 0),
@@ -279,7 +306,7 @@ fn one_slow_message_does_not_make_the_window_grow() {
     let mut flow = Flow::default();
     for order in 1..=20_000u64 {
         let id = flow.next_id().unwrap();
-        flow.sent(id, order, 1, 1, Origin::ORDINARY, None);
+        flow.sent(id, order, granted(QoS::AtLeastOnce), Origin::ORDINARY, None);
         if order > 10 {
             assert!(flow.complete(id).is_some());
             assert!(flow.complete(id).is_none());
@@ -300,7 +327,7 @@ fn the_newest_of_a_topic_waits_within_the_bounds() {
     flow.set_policy(Some(SlowPolicy::Latest));
     let delivery = |payload| Delivery {
         message: message(payload),
-        bits: Delivery::pack(1, false, 0),
+        grant: granted(QoS::AtLeastOnce),
         origin: Origin::ORDINARY,
     };
     let bounds = Bounds {

@@ -16,6 +16,7 @@ use super::Origin;
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::prefetch::prefetch_for_write;
+use crate::routing::Grant;
 
 /// Set in the packet identifiers that sessions share.
 pub const SHARED_ID_BIT: u16 = 0x8000;
@@ -46,8 +47,8 @@ pub struct InFlight {
     pub message: Option<Arc<Message>>,
     /// Where it came from, if from a shared subscription.
     pub origin: Origin,
-    /// RETAIN flag and subscription identifier, as in `Delivery::bits`.
-    pub bits: u32,
+    /// How it is delivered.
+    pub grant: Grant,
     /// Its packet identifier.
     pub id: u16,
     /// What it waits for.

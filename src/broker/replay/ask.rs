@@ -17,7 +17,7 @@ use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 use crate::routing::{Cursor, EntryOptions};
-use crate::session::{Delivery, Origin, Replay, Rest, Session};
+use crate::session::{Origin, Replay, Rest, Session};
 
 /// A question to owners that has not been answered by all of them.
 pub struct Question {
@@ -294,12 +294,7 @@ impl Broker {
             .session(session)
             .map_or(0, |entry| entry.serial);
         for message in messages {
-            let qos = if self.clients.settings.upgrade_outgoing_qos {
-                options.qos
-            } else {
-                options.qos.min(message.qos)
-            };
-            if options.no_local && message.origin == serial {
+            if options.no_local() && message.origin == serial {
                 continue;
             }
             let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
@@ -308,9 +303,13 @@ impl Broker {
             {
                 continue;
             }
-            let bits = Delivery::pack(qos, true, options.subscription_id);
-            self.clients
-                .enqueue(session, bits, Origin::RETAINED, message.clone());
+            let grant = self.clients.grant(options, message.qos, true);
+            self.clients.enqueue(
+                session,
+                grant.as_retained(),
+                Origin::RETAINED,
+                message.clone(),
+            );
         }
         self.clients.pump(now_ms, session);
     }

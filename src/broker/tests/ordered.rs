@@ -66,7 +66,7 @@ pub(super) fn message(topic: &str, payload: &'static str, retain: bool) -> Arc<M
         topic: topic.to_string().into(),
         payload: payload.into(),
         properties: "".into(),
-        qos: 0,
+        qos: QoS::AtMostOnce,
         retain,
         expires_at_ms: NEVER,
         origin: 0,

@@ -400,7 +400,7 @@ fn message(topic: &str, payload: &'static str) -> Arc<crate::mqtt::message::Mess
         topic: topic.to_string().into(),
         payload: payload.into(),
         properties: "".into(),
-        qos: 0,
+        qos: QoS::AtMostOnce,
         retain: true,
         expires_at_ms: crate::mqtt::message::NEVER,
         origin: 1,

@@ -113,7 +113,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
             topic: "a/b".into(),
             payload: "late".into(),
             properties: "".into(),
-            qos: 0,
+            qos: QoS::AtMostOnce,
             retain: false,
             expires_at_ms: NEVER,
             origin: 0,
@@ -125,7 +125,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
             group: crate::ids::GroupId(0),
             session,
             serial,
-            options: 0,
+            options: Default::default(),
             message: Arc::new(message),
             insists: false,
         }))

@@ -15,6 +15,7 @@ use crate::broker::LogKind;
 use crate::config::LogDestination;
 use crate::escape::one_line;
 use crate::limits;
+use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, Sent};
 use crate::shard::{ShardCommand, ShardHandle, Shared};
 
@@ -161,7 +162,7 @@ impl Publisher {
             topic: Bytes::from_static(topic.as_bytes()),
             payload: Bytes::copy_from_slice(line.as_bytes()),
             properties: Bytes::new(),
-            qos: 2,
+            qos: QoS::ExactlyOnce,
             retain: false,
             expires_at_ms: self.shared.now_ms() + limits::LOG_TOPIC_EXPIRY_MS,
             origin: 0,

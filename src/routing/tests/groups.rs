@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::ids::{GroupId, SessionId, ShardId};
-use crate::routing::{Groups, Member};
+use crate::mqtt::QoS;
+use crate::routing::{EntryOptions, Groups, Member};
 
 fn member(id: u32, online: bool) -> Member {
     Member {
         shard: ShardId((id % 3) as u8),
         session: SessionId(id),
         serial: u64::from(id) + 100,
-        options: 1,
+        options: EntryOptions::with_qos(QoS::AtLeastOnce),
         online,
     }
 }

@@ -1,5 +1,6 @@
 //! The routing structures against models that are too simple to be wrong.
 
+mod grant;
 mod groups;
 mod reach;
 mod retained;

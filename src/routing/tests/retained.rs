@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::matches;
 use super::subscriptions::{filter, topic};
 use crate::ids::ShardId;
+use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::routing::{Cursor, PageBounds, Retained, Store};
 
@@ -17,7 +18,7 @@ fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
         topic: Bytes::copy_from_slice(topic.as_bytes()),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         properties: Bytes::new(),
-        qos: 1,
+        qos: QoS::AtLeastOnce,
         retain: true,
         expires_at_ms,
         origin: 0,

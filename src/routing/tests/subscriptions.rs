@@ -8,16 +8,15 @@ use smallvec::SmallVec;
 use super::matches;
 use crate::ids::{GroupId, SessionId, ShardId};
 use crate::limits::MATCH_CACHE_TOPICS;
+use crate::mqtt::QoS;
 use crate::routing::*;
 
+fn qos(level: u32) -> QoS {
+    QoS::from_bits(level as u8).unwrap()
+}
+
 fn session(id: u32) -> Entry {
-    Entry::session(
-        SessionId(id),
-        EntryOptions {
-            qos: (id % 3) as u8,
-            ..Default::default()
-        },
-    )
+    Entry::session(SessionId(id), EntryOptions::with_qos(qos(id % 3)))
 }
 
 fn names(subscriptions: &mut Subscriptions, topic: &str) -> Vec<String> {
@@ -125,12 +124,9 @@ fn long_lists_keep_their_entries() {
 
 #[test]
 fn an_entry_gives_back_what_it_was_made_of() {
-    let options = EntryOptions {
-        qos: 2,
-        no_local: true,
-        retain_as_published: false,
-        subscription_id: 268_435_455,
-    };
+    let options = EntryOptions::with_qos(QoS::ExactlyOnce)
+        .with_no_local(true)
+        .with_id(268_435_455);
     let entry = Entry::session(SessionId(77), options);
     assert_eq!(entry.options(), options);
     assert_eq!(entry.as_session(), Some(SessionId(77)));
@@ -232,13 +228,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn entry(target: Target, qos: u8) -> Entry {
     match target {
-        Target::Session(session) => Entry::session(
-            session,
-            EntryOptions {
-                qos,
-                ..Default::default()
-            },
-        ),
+        Target::Session(session) => {
+            Entry::session(session, EntryOptions::with_qos(self::qos(qos.into())))
+        }
         Target::Shard(shard) => Entry::shard(shard),
         Target::Group(group) => Entry::group(group),
     }

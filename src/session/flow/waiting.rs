@@ -132,7 +132,7 @@ impl Waiting {
         if let Some(latest) = &mut self.latest
             && delivery.origin == Origin::ORDINARY
         {
-            latest.put(&delivery.message.topic, delivery.bits, place);
+            latest.put(&delivery.message.topic, delivery.grant, place);
         }
         self.kept.push_back(Some(delivery));
     }
@@ -149,7 +149,7 @@ impl Waiting {
     pub fn pop_kept(&mut self) -> Option<Delivery> {
         let delivery = self.kept.pop_front()??;
         if let Some(latest) = &mut self.latest {
-            latest.leave(&delivery.message.topic, delivery.bits, self.first);
+            latest.leave(&delivery.message.topic, delivery.grant, self.first);
         }
         self.first += 1;
         self.trim();
@@ -204,7 +204,7 @@ impl Waiting {
         let delivery = self.slot(place)?.take()?;
         self.gaps += 1;
         if let Some(latest) = &mut self.latest {
-            latest.leave(&delivery.message.topic, delivery.bits, place);
+            latest.leave(&delivery.message.topic, delivery.grant, place);
         }
         self.trim();
         // There have been as many takes since the last time as are looked at now.
@@ -272,7 +272,7 @@ impl Waiting {
         for (place, delivery) in (self.first..).zip(&self.kept) {
             let ordinary = delivery.as_ref();
             if let Some(one) = ordinary.filter(|one| one.origin == Origin::ORDINARY) {
-                latest.put(&one.message.topic, one.bits, place);
+                latest.put(&one.message.topic, one.grant, place);
             }
         }
         if let Some(replayed) = &self.replayed {
@@ -289,9 +289,9 @@ impl Waiting {
         if delivery.origin != Origin::ORDINARY {
             return None;
         }
-        latest.find(&delivery.message.topic, delivery.bits, |place| {
+        latest.find(&delivery.message.topic, delivery.grant, |place| {
             self.get(place).is_some_and(|known| {
-                known.subscription_id() == delivery.subscription_id()
+                known.grant.id() == delivery.grant.id()
                     && known.message.topic == delivery.message.topic
             })
         })

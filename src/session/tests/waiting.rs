@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{bounds, message};
+use super::{bounds, granted, message};
 use crate::ids::{GroupId, ShardId};
+use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
 use crate::session::{Delivery, Flow, Origin, Queued, SlowPolicy};
 
@@ -17,7 +18,7 @@ fn delivery(topic: u32, qos: u8, origin: Origin) -> Delivery {
     };
     Delivery {
         message: Arc::new(message),
-        bits: Delivery::pack(qos, false, 0),
+        grant: granted(QoS::from_bits(qos).unwrap()),
         origin,
     }
 }
@@ -229,7 +230,7 @@ proptest! {
                 naive.list.iter().partition(|known| known.delivery.origin == Origin::RETAINED);
             prop_assert_eq!((flow.queued(), flow.replaying()), (naive.list.len(), replayed.len()));
             prop_assert_eq!(flow.queued_bytes(), 10 * kept.len() as u64);
-            let holds = !replayed.is_empty() || kept.iter().any(|known| known.delivery.qos() == 0);
+            let holds = !replayed.is_empty() || kept.iter().any(|known| known.delivery.grant.is_qos0());
             prop_assert_eq!(flow.holds_qos0(), holds);
             let front = naive.list.first();
             prop_assert_eq!(flow.has_doubted(), front.is_some_and(|known| known.is_doubted));

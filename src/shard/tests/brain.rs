@@ -12,6 +12,7 @@ use crate::broker::{
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
+use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::outbound::Slice;
 use crate::shard::Brain;
@@ -226,7 +227,7 @@ pub fn message(payload: impl Into<Bytes>) -> Message {
         topic: Bytes::from_static(b"t"),
         payload: payload.into(),
         properties: Bytes::new(),
-        qos: 0,
+        qos: QoS::AtMostOnce,
         retain: false,
         expires_at_ms: NEVER,
         origin: 0,
