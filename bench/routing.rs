@@ -12,8 +12,8 @@ use firehose::ids::{SessionId, ShardId};
 use firehose::limits::{
     MATCH_CACHE_TOPICS, REPLAY_PAGE_MESSAGES, REPLAY_PAGE_NODES, REPLAY_PAGE_SLOTS,
 };
-use firehose::mqtt::QoS;
 use firehose::mqtt::message::{Message, NEVER};
+use firehose::mqtt::{QoS, Topic};
 use firehose::routing::{
     Cursor, Entry, EntryOptions, FilterId, PageBounds, Retained, Store, Subscriptions, Target,
 };
@@ -149,7 +149,7 @@ fn retained(count: u32) {
     println!("{count} retained messages");
     let message = |id: u32| {
         Arc::new(Message {
-            topic: Bytes::from(format!("site/{}/device/{id:08x}/state", id % 100)),
+            topic: Topic::new(format!("site/{}/device/{id:08x}/state", id % 100)).unwrap(),
             payload: Bytes::from_static(b"on"),
             properties: Bytes::new(),
             qos: QoS::AtMostOnce,

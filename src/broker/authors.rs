@@ -14,7 +14,7 @@ use super::clients::Clients;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::author::{Author, CameBy};
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
-use crate::mqtt::{Connect, Publish};
+use crate::mqtt::{Connect, Publish, Topic};
 use crate::session::{Origin, Will};
 
 /// The authors that connections are, as far as they have retained something: all messages of one share it.
@@ -99,7 +99,8 @@ impl Broker {
         let mut properties = Vec::new();
         will.forward_into(&mut properties);
         let message = Message {
-            topic: Bytes::from(format!("{mount_point}{}", will.topic)),
+            // The checks of CONNECT have refused one that the mount point makes too long.
+            topic: Topic::new(format!("{mount_point}{}", will.topic))?,
             payload: Bytes::copy_from_slice(will.payload),
             properties: Bytes::from(properties),
             qos: will.qos,
@@ -142,10 +143,9 @@ impl Clients {
         if !self.settings.check_retain_source {
             return true;
         }
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
         let listener = self.settings.listener_named(author.came_by.name());
         let rights = self.rights.as_ref();
-        rights.is_none_or(|rights| rights.may_have_written(author, listener, topic))
+        rights.is_none_or(|rights| rights.may_have_written(author, listener, &message.topic))
     }
 
     /// Whether a message that was offered to a session by other rules may be sent to it by those of now.

@@ -234,7 +234,7 @@ impl Broker {
             message, expiry_s, ..
         } = *will;
         // Not when CONNECT brings it: as Mosquitto does.
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        let topic = message.topic.as_str();
         if super::on_publish::is_broker_topic(topic) || !self.clients.may_write(session, topic) {
             self.clients.counters.publish_denied += 1;
             return;

@@ -39,7 +39,7 @@ impl Broker {
         let visited = self
             .routing
             .subscriptions
-            .matching(message.topic, &mut matched);
+            .matching(message.topic.as_str(), &mut matched);
         let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
         let subscriptions = &self.routing.subscriptions;
         let entries: usize = matched
@@ -94,7 +94,7 @@ impl Broker {
     /// Stores a retained message that this shard owns. Returns the number of the store.
     fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
         let own = self.clients.shard;
-        self.replays.note_live(message.topic);
+        self.replays.note_live(message.topic.as_str());
         let seq = self.replays.next_store(own);
         self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
         seq
@@ -124,7 +124,7 @@ impl Clients {
         }
         let hot = self.hot[session.index()];
         if hot.flags & HOT_GUARDED != 0
-            && !self.may_read(session, message.topic, &mut message.stamp)
+            && !self.may_read(session, message.topic.as_str(), &mut message.stamp)
         {
             return;
         }
@@ -329,7 +329,7 @@ impl Clients {
             return true;
         }
         let version = self.conns[conn.index()].version;
-        let topic = self.unmounted(conn, message.topic);
+        let topic = self.unmounted(conn, message.topic.as_str());
         let id = grant.id();
         let head = PublishHead {
             packet_id: PacketId::new(1).filter(|_| !grant.is_qos0()),
@@ -364,7 +364,7 @@ impl Clients {
             self.counters.publish_dropped += 1;
             return;
         }
-        let mut topic = self.unmounted(conn, message.topic);
+        let mut topic = self.unmounted(conn, message.topic.as_str());
         let entry = &mut self.conns[conn.index()];
         let (mut topic_alias, mut sets_alias) = (None, None);
         if let Some(aliases) = &mut entry.aliases {

@@ -12,7 +12,7 @@ use super::{Broker, home};
 use crate::budget::Account;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
-use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version};
+use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version, topic};
 use crate::session::{Aliases, EXPIRY_NEVER, SlowPolicy};
 
 impl Broker {
@@ -134,8 +134,9 @@ impl Broker {
             if will.retain && !self.clients.settings.retain_available {
                 return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
             }
-            if will.topic.len() + listener.mount_point.len() > usize::from(u16::MAX) {
-                return Err(ReasonCode::TOPIC_NAME_INVALID);
+            let topic = format!("{}{}", listener.mount_point, will.topic);
+            if !topic::topic_name_valid(&topic) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID); // the mount point makes it too long
             }
             let size_limit = self.clients.settings.message_size_limit as usize;
             if size_limit > 0 && will.payload.len() > size_limit {
@@ -145,7 +146,6 @@ impl Broker {
                     _ => ReasonCode::NOT_AUTHORIZED,
                 });
             }
-            let topic = format!("{}{}", listener.mount_point, will.topic);
             if self.clients.settings.quotas.is_too_much(&topic) {
                 return Err(ReasonCode::TOPIC_NAME_INVALID);
             }

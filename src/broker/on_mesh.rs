@@ -14,8 +14,7 @@ impl Broker {
                 retain_seq,
             } => {
                 if message.retain {
-                    let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-                    self.note_remote_retained(from, topic, retain_seq);
+                    self.note_remote_retained(from, &message.topic, retain_seq);
                 }
                 self.route(now_ms, &mut Outgoing::shared(&message, now_ms), Some(from));
             }

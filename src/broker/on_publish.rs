@@ -7,7 +7,7 @@ use crate::budget::Account;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::message::{NEVER, Sent};
-use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, Version, topic};
+use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version, topic};
 use crate::session::{Aliases, Session};
 
 impl Broker {
@@ -19,18 +19,31 @@ impl Broker {
         if let Err(reason) = self.check_publish(conn, publish) {
             return self.protocol_error(now_ms, conn, reason);
         }
-        if publish.topic.is_empty() || publish.properties.topic_alias.is_some() {
-            return self.publish_with_alias(now_ms, conn, publish);
+        match publish.topic_name() {
+            Some(topic) if publish.properties.topic_alias.is_none() => {
+                self.publish_mounted(now_ms, conn, publish, topic)
+            }
+            _ => self.publish_with_alias(now_ms, conn, publish),
         }
-        if self.clients.listener(conn).mount_point.is_empty() {
-            return self.publish_to(now_ms, conn, publish, publish.topic);
-        }
-        self.publish_mounted(now_ms, conn, publish, publish.topic);
     }
 
-    fn publish_mounted(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) {
-        let topic = format!("{}{topic}", self.clients.listener(conn).mount_point);
-        self.publish_to(now_ms, conn, publish, &topic);
+    fn publish_mounted(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+    ) {
+        let mount_point = &self.clients.listener(conn).mount_point;
+        if mount_point.is_empty() {
+            return self.publish_to(now_ms, conn, publish, topic);
+        }
+        let topic = format!("{mount_point}{}", topic.as_str());
+        match TopicName::new(&topic) {
+            Some(topic) => self.publish_to(now_ms, conn, publish, topic),
+            // The mount point makes it too long.
+            None => self.protocol_error(now_ms, conn, ReasonCode::TOPIC_NAME_INVALID),
+        }
     }
 
     /// What the listener does not allow, as the reason for the DISCONNECT that answers it.
@@ -44,11 +57,6 @@ impl Broker {
         if publish.properties.has_subscription_ids() {
             return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.3.4-6
         }
-        if publish.topic.len() + self.clients.listener(conn).mount_point.len()
-            > usize::from(u16::MAX)
-        {
-            return Err(ReasonCode::TOPIC_NAME_INVALID);
-        }
         Ok(())
     }
 
@@ -61,13 +69,13 @@ impl Broker {
         if alias.get() > max {
             return self.protocol_error(now_ms, conn, ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
         }
-        if !publish.topic.is_empty() {
+        if let Some(topic) = publish.topic_name() {
             let entry = &mut self.clients.conns[conn.index()];
             let before = entry.aliases.as_ref().map_or(0, |aliases| aliases.memory());
             let aliases = entry
                 .aliases
                 .get_or_insert_with(|| Box::new(Aliases::new(0)));
-            aliases.inbound.set(alias, publish.topic);
+            aliases.inbound.set(alias, topic);
             let after = aliases.memory();
             self.clients
                 .lease
@@ -75,34 +83,40 @@ impl Broker {
             if after > before && self.clients.lease.room(Account::Connections) == 0 {
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
-            return self.publish_mounted(now_ms, conn, publish, publish.topic);
+            return self.publish_mounted(now_ms, conn, publish, topic);
         }
         let aliases = self.clients.conns[conn.index()].aliases.as_ref();
         let Some(topic) = aliases
             .and_then(|aliases| aliases.inbound.get(alias))
-            .map(String::from)
+            .cloned()
         else {
             return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
         };
-        self.publish_mounted(now_ms, conn, publish, &topic);
+        self.publish_mounted(now_ms, conn, publish, topic.as_name());
     }
 
     /// Routes and acknowledges a message whose topic is known in full.
-    fn publish_to(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>, topic: &str) {
-        if self.clients.settings.quotas.is_too_much(topic) {
+    fn publish_to(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+    ) {
+        if self.clients.settings.quotas.is_too_much(topic.as_str()) {
             return self.refuse_topic(now_ms, conn, publish);
         }
-        if publish.retain && self.waits_for_owner(now_ms, conn, publish, topic) {
+        if publish.retain && self.waits_for_owner(now_ms, conn, publish, topic.as_str()) {
             return;
         }
         match publish.packet_id {
             None => {
-                if self.may_publish(conn, publish, topic).is_ok() {
+                if self.may_publish(conn, publish, topic.as_str()).is_ok() {
                     self.route_publish(now_ms, conn, publish, topic);
                 }
             }
             Some(id) if publish.qos == QoS::AtLeastOnce => {
-                let reason = match self.may_publish(conn, publish, topic) {
+                let reason = match self.may_publish(conn, publish, topic.as_str()) {
                     Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
                     Err(reason) => reason,
                 };
@@ -118,7 +132,7 @@ impl Broker {
         now_ms: u64,
         conn: ConnId,
         publish: &Publish<'_>,
-        topic: &str,
+        topic: TopicName<'_>,
         id: PacketId,
     ) {
         let max = self.clients.inbound_max();
@@ -144,7 +158,7 @@ impl Broker {
             }
             self.clients.counters.receive_maximum_exceeded += 1;
         }
-        if let Err(reason) = self.may_publish(conn, publish, topic) {
+        if let Err(reason) = self.may_publish(conn, publish, topic.as_str()) {
             // 3.x has no place for a reason: the exchange goes on, the message is gone.
             if !is_v5 {
                 self.note_inbound(conn, id);
@@ -211,7 +225,7 @@ impl Broker {
         now_ms: u64,
         conn: ConnId,
         publish: &Publish<'_>,
-        topic: &str,
+        topic: TopicName<'_>,
     ) -> bool {
         let forwarded;
         let properties = match publish.properties.forward_whole {

@@ -251,16 +251,17 @@ impl Broker {
     fn way_by_owner(&self, message: &Outgoing<'_>) -> Option<ShardId> {
         let retains = message.retain && self.clients.settings.retain_available;
         let last = &self.ordering.last;
-        if !retains && (last.is_empty() || !last.contains_key(&topic_hash(message.topic))) {
+        if !retains && (last.is_empty() || !last.contains_key(&topic_hash(message.topic.as_str())))
+        {
             return None;
         }
-        let owner = owner_of_topic(message.topic, self.clients.shards);
+        let owner = owner_of_topic(message.topic.as_str(), self.clients.shards);
         (owner != self.clients.shard).then_some(owner)
     }
 
     /// Gives a message to the owner of its topic. Returns whether anybody wants it.
     pub(super) fn route_by(&mut self, message: &mut Outgoing<'_>, owner: ShardId) -> bool {
-        let (targets, is_wanted) = self.targets(message.topic);
+        let (targets, is_wanted) = self.targets(message.topic.as_str());
         let owned = message.owned();
         let (mut seq, mut promised) = (0, 0);
         if message.retain {
@@ -293,7 +294,7 @@ impl Broker {
             },
         };
         let follows = targets & !bit(owner) != 0;
-        let topic = topic_hash(message.topic);
+        let topic = topic_hash(message.topic.as_str());
         self.ordering.give(owner, &ordered.message, topic, follows);
         self.clients
             .mesh(owner, MeshMessage::Ordered(Arc::new(ordered)));
@@ -351,8 +352,7 @@ impl Broker {
     pub(super) fn on_relayed(&mut self, now_ms: u64, owner: ShardId, ordered: &Ordered) {
         let message = &ordered.message;
         if ordered.seq > 0 {
-            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-            self.note_remote_retained(ordered.from, topic, ordered.seq);
+            self.note_remote_retained(ordered.from, &message.topic, ordered.seq);
         }
         self.route(now_ms, &mut Outgoing::shared(message, now_ms), Some(owner));
     }

@@ -9,14 +9,14 @@ use smallvec::SmallVec;
 use crate::limits::PAYLOAD_REFERENCE_BYTES_MIN;
 use crate::mqtt::author::Author;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
-use crate::mqtt::{PacketId, PublishHead, QoS, Version};
+use crate::mqtt::{PacketId, PublishHead, QoS, TopicName, Version};
 use crate::outbound::{Outbound, Range};
 use crate::routing::Grant;
 use crate::session::SHARED_ID_BIT;
 
 /// A message on its way to the subscribers of this shard.
 pub struct Outgoing<'a> {
-    pub topic: &'a str,
+    pub topic: TopicName<'a>,
     pub payload: &'a [u8],
     /// The properties that are passed on.
     pub properties: &'a [u8],
@@ -71,7 +71,7 @@ pub fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
 impl<'a> Outgoing<'a> {
     /// From a PUBLISH that is still in the receive buffer.
     pub fn borrowed(
-        topic: &'a str,
+        topic: TopicName<'a>,
         payload: &'a [u8],
         properties: &'a [u8],
         qos: QoS,
@@ -97,11 +97,10 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// From a message that somebody keeps. A topic that is not UTF-8 cannot occur: `Message` promises it.
+    /// From a message that somebody keeps.
     pub fn shared(message: &'a Arc<Message>, now_ms: u64) -> Self {
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
         let mut outgoing = Self::borrowed(
-            topic,
+            message.topic.as_name(),
             &message.payload,
             &message.properties,
             message.qos,
@@ -122,7 +121,7 @@ impl<'a> Outgoing<'a> {
             return message.clone();
         }
         let message = Arc::new(Message {
-            topic: Bytes::copy_from_slice(self.topic.as_bytes()),
+            topic: self.topic.to_topic(),
             payload: Bytes::copy_from_slice(self.payload),
             properties: Bytes::copy_from_slice(self.properties),
             qos: self.qos,
@@ -170,7 +169,7 @@ impl<'a> Outgoing<'a> {
         let id = grant.id();
         let head = PublishHead {
             packet_id,
-            ..self.head(version, self.topic, grant, &id)
+            ..self.head(version, self.topic.as_str(), grant, &id)
         };
         let frame = self.write(out, &head, count);
         if self.frames.len() < 8 {

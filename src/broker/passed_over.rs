@@ -115,8 +115,7 @@ impl Broker {
             Refusal::NoRoom => self.routing.groups.rest(group, from, session),
             Refusal::Gone => {}
         }
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        if !topic::matches(&self.routing.groups.get(group).filter, topic) {
+        if !topic::matches(&self.routing.groups.get(group).filter, &message.topic) {
             self.clients.counters.publish_dropped += 1;
             return;
         }
@@ -264,7 +263,6 @@ impl Clients {
         message: &Message,
         most: usize,
     ) {
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
         let mut stamp = 0;
         for member in members {
             asking.is_cut = asking.asked == most;
@@ -272,7 +270,7 @@ impl Clients {
                 return;
             }
             asking.asked += 1;
-            if !self.may_read(member.session, topic, &mut stamp) {
+            if !self.may_read(member.session, &message.topic, &mut stamp) {
                 asking.unfit.push(member.session);
                 continue;
             }

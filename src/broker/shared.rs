@@ -323,7 +323,7 @@ impl Broker {
         let (session, serial) = (member.session, member.serial);
         let shards = self.clients.shards;
         let wants = |rare: &Rare| {
-            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+            let topic = message.topic.as_str();
             rare.shared.iter().any(|known| {
                 topic::matches(&known.filter, topic)
                     && origin.group().map(|(owner, _)| owner)
@@ -374,8 +374,7 @@ impl Broker {
         session: SessionId,
         message: Arc<Message>,
     ) {
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-        let wants = topic::matches(&self.routing.groups.get(group).filter, topic);
+        let wants = topic::matches(&self.routing.groups.get(group).filter, &message.topic);
         let groups = &mut self.routing.groups;
         let member = match wants {
             true => groups

@@ -19,8 +19,8 @@ use glommio::timer;
 use crate::broker::{Counters, Lag};
 use crate::ids::ShardId;
 use crate::limits;
-use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
+use crate::mqtt::{QoS, Topic};
 use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
 use super::load::{Load, MINUTES};
@@ -251,8 +251,11 @@ impl Sys {
                 batch = 0;
                 timer::sleep(Duration::from_millis(limits::SYS_BATCH_PAUSE_MS)).await;
             }
+            let Some(message) = message(&name, &value) else {
+                continue; // names are topic names, all of them the broker's own
+            };
             batch += 1;
-            let command = ShardCommand::Publish(Box::new(message(&name, &value)));
+            let command = ShardCommand::Publish(Box::new(message));
             let sent = self.shards.first().map(|shard| shard.send(command));
             if !matches!(sent, Some(Ok(()))) {
                 // What it does not take now is tried again next time, with newer values.
@@ -265,9 +268,9 @@ impl Sys {
 }
 
 /// As Mosquitto publishes it: retained, QoS 2.
-fn message(name: &str, value: &str) -> Message {
-    Message {
-        topic: Bytes::from(format!("$SYS/broker/{name}")),
+fn message(name: &str, value: &str) -> Option<Message> {
+    Some(Message {
+        topic: Topic::new(format!("$SYS/broker/{name}"))?,
         payload: Bytes::copy_from_slice(value.as_bytes()),
         properties: Bytes::new(),
         qos: QoS::ExactlyOnce,
@@ -277,7 +280,7 @@ fn message(name: &str, value: &str) -> Message {
         author: None,
         sent: Sent::default(),
         holders: Holders::default(),
-    }
+    })
 }
 
 /// A field of /proc/self/status, which the kernel gives in units of 1024 bytes.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 
 use super::author::Author;
+use super::topic_name::Topic;
 use super::types::QoS;
 
 /// Never expires.
@@ -14,8 +15,8 @@ pub const NEVER: u64 = u64::MAX;
 /// An application message, immutable and cheap to share (`Arc<Message>`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The topic name, UTF-8 and valid (no wildcard, no NUL, not empty), with the listener's mount point in front.
-    pub topic: Bytes,
+    /// The topic name, with the listener's mount point in front.
+    pub topic: Topic,
     /// The payload.
     pub payload: Bytes,
     /// The properties of an MQTT 5 PUBLISH that a server passes on unaltered (payload format, response topic,

@@ -31,6 +31,7 @@ mod suback;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod topic_name;
 mod types;
 mod unsuback;
 mod unsubscribe;
@@ -51,6 +52,7 @@ pub use read::is_text;
 pub use reason::ReasonCode;
 pub use suback::{Suback, SubackOut};
 pub use subscribe::{Subscribe, SubscribeFilters, SubscribeOptions, SubscribeOut};
+pub use topic_name::{Topic, TopicName};
 pub use types::{PacketId, QoS, Version};
 pub use unsuback::{Unsuback, UnsubackOut};
 pub use unsubscribe::{Unsubscribe, UnsubscribeFilters, UnsubscribeOut};

@@ -9,6 +9,7 @@ use super::error::DecodeError;
 use super::property::{self, Allowed, Properties, Property, PropertyIter};
 use super::read::{self, Reader};
 use super::topic;
+use super::topic_name::TopicName;
 use super::types::{PacketId, QoS, Version};
 use super::write::{FIELD_BYTES_MAX, packet_len, varint_bytes, varint_len};
 
@@ -168,6 +169,12 @@ impl<'a> From<PublishProperties<'a>> for Properties<'a> {
 }
 
 impl<'a> Publish<'a> {
+    /// The topic name, as the decoder has checked it; `None` where a topic alias stands for it.
+    #[inline]
+    pub fn topic_name(&self) -> Option<TopicName<'a>> {
+        (!self.topic.is_empty()).then(|| TopicName::checked(self.topic))
+    }
+
     #[inline]
     pub(super) fn read(
         version: Version,

@@ -5,6 +5,8 @@ use std::num::NonZeroU16;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::mqtt::{Topic, TopicName};
+
 /// The aliases of a connection.
 #[derive(Debug)]
 pub struct Aliases {
@@ -35,7 +37,7 @@ impl Aliases {
         let inbound = &self.inbound;
         let outbound = &self.outbound;
         size_of::<Self>()
-            + inbound.topics.capacity() * size_of::<Option<Box<str>>>()
+            + inbound.topics.capacity() * size_of::<Option<Topic>>()
             + inbound.text_bytes
             + outbound.aliases.allocation_size()
             + outbound.text_bytes
@@ -45,28 +47,28 @@ impl Aliases {
 /// Aliases that the client has set.
 #[derive(Debug, Default)]
 pub struct InboundAliases {
-    topics: Vec<Option<Box<str>>>,
+    topics: Vec<Option<Topic>>,
     /// Bytes of the topics.
     text_bytes: usize,
 }
 
 impl InboundAliases {
     /// Sets what an alias stands for. The caller has checked it against the maximum.
-    pub fn set(&mut self, alias: NonZeroU16, topic: &str) {
+    pub fn set(&mut self, alias: NonZeroU16, topic: TopicName<'_>) {
         let index = usize::from(alias.get()) - 1;
         if self.topics.len() <= index {
             self.topics.resize(index + 1, None);
         }
-        if self.topics[index].as_deref() != Some(topic) {
-            let before = self.topics[index].replace(topic.into());
-            self.text_bytes += topic.len();
+        if self.topics[index].as_deref() != Some(topic.as_str()) {
+            let before = self.topics[index].replace(topic.to_topic());
+            self.text_bytes += topic.as_str().len();
             self.text_bytes -= before.map_or(0, |before| before.len());
         }
     }
 
     /// What an alias stands for.
-    pub fn get(&self, alias: NonZeroU16) -> Option<&str> {
-        self.topics.get(usize::from(alias.get()) - 1)?.as_deref()
+    pub fn get(&self, alias: NonZeroU16) -> Option<&Topic> {
+        self.topics.get(usize::from(alias.get()) - 1)?.as_ref()
     }
 }
 

@@ -34,40 +34,40 @@ impl Default for Latest {
 
 impl Latest {
     /// What tells one from another: the topic, and the subscription identifier.
-    fn key(&self, topic: &[u8], id: u32) -> u64 {
+    fn key(&self, topic: &str, id: u32) -> u64 {
         self.hasher.hash_one((topic, id))
     }
 
     /// The place of a message of this topic and subscription for which `is_it` holds.
-    pub fn find(&self, topic: &[u8], grant: Grant, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+    pub fn find(&self, topic: &str, grant: Grant, is_it: impl Fn(u64) -> bool) -> Option<u64> {
         find(&self.places, self.key(topic, grant.id()), is_it)
     }
 
     /// A message of this topic and subscription waits at this place.
-    pub fn put(&mut self, topic: &[u8], grant: Grant, place: u64) {
+    pub fn put(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         put(&mut self.places, key, place);
     }
 
     /// The message at this place has left.
-    pub fn leave(&mut self, topic: &[u8], grant: Grant, place: u64) {
+    pub fn leave(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         leave(&mut self.places, key, place);
     }
 
     /// Whether a retained message of this topic waits for whose number `is_it` holds.
-    pub fn has_retained(&self, topic: &[u8], is_it: impl Fn(u64) -> bool) -> bool {
+    pub fn has_retained(&self, topic: &str, is_it: impl Fn(u64) -> bool) -> bool {
         find(&self.retained, self.key(topic, 0), is_it).is_some()
     }
 
     /// A retained message of this topic waits, with this number.
-    pub fn put_retained(&mut self, topic: &[u8], number: u64) {
+    pub fn put_retained(&mut self, topic: &str, number: u64) {
         let key = self.key(topic, 0);
         put(&mut self.retained, key, number);
     }
 
     /// The retained message with this number has left.
-    pub fn leave_retained(&mut self, topic: &[u8], number: u64) {
+    pub fn leave_retained(&mut self, topic: &str, number: u64) {
         let key = self.key(topic, 0);
         leave(&mut self.retained, key, number);
         if self.retained.is_empty() {

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::window::{Progress, Window, next_private};
 use super::*;
 use crate::ids::{GroupId, ShardId};
-use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, NEVER, Sent};
+use crate::mqtt::{QoS, Topic, TopicName};
 use crate::routing::{EntryOptions, Grant};
 
 fn granted(qos: QoS) -> Grant {
@@ -20,7 +20,7 @@ fn granted(qos: QoS) -> Grant {
 
 fn message(payload: usize) -> Arc<Message> {
     Arc::new(Message {
-        topic: Bytes::from_static(b"t"),
+        topic: Topic::new("t").unwrap(),
         payload: Bytes::from(vec![0; payload]),
         properties: Bytes::new(),
         qos: QoS::AtLeastOnce,
@@ -283,16 +283,11 @@ fn inbound_identifiers_are_a_set() {
 fn aliases_are_kept_per_direction() {
     let alias = |number| std::num::NonZeroU16::new(number).unwrap();
     let mut inbound = InboundAliases::default();
-    inbound.set(alias(3), "a");
-    inbound.set(alias(3), "b");
-    assert_eq!(
-        (
-            inbound.get(alias(3)),
-            inbound.get(alias(1)),
-            inbound.get(alias(9))
-        ),
-        (Some("b"), None, None)
-    );
+    for name in ["a", "b"] {
+        inbound.set(alias(3), TopicName::new(name).unwrap());
+    }
+    let get = |number| inbound.get(alias(number)).map(Topic::as_str);
+    assert_eq!((get(3), get(1), get(9)), (Some("b"), None, None));
     let mut outbound = OutboundAliases::new(2);
     assert_eq!(outbound.of("a"), Some((1, false)));
     assert_eq!(outbound.of("b"), Some((2, false)));

@@ -297,8 +297,7 @@ impl Broker {
             if options.no_local() && message.origin == serial {
                 continue;
             }
-            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-            if !self.clients.may_read(session, topic, &mut 0)
+            if !self.clients.may_read(session, &message.topic, &mut 0)
                 || !self.clients.is_from_writer(message)
             {
                 continue;

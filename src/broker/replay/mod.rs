@@ -155,8 +155,7 @@ impl Replays {
             return;
         }
         messages.retain(|message| {
-            let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
-            let last = self.live.get(&topic_hash(topic));
+            let last = self.live.get(&topic_hash(&message.topic));
             last.is_none_or(|&count| count <= asked_at)
         });
     }
@@ -187,7 +186,7 @@ impl Broker {
         store: Store,
         is_promised: bool,
     ) {
-        let topic = std::str::from_utf8(&message.topic).unwrap_or_default();
+        let topic = message.topic.as_str();
         if message.payload.is_empty() || message.expires_at_ms <= now_ms {
             self.routing.retained.remove(topic);
         } else if is_promised || self.retained_room(topic, message.cost()).is_some() {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::slow::publish;
 use super::*;
-use crate::mqtt::Packet;
 use crate::mqtt::message::{Holders, Message, NEVER};
+use crate::mqtt::{Packet, QoS, Topic};
 
 /// The first of three shards, and a topic that the last one owns.
 pub(super) fn first_of_three() -> (World, String) {
@@ -63,7 +63,7 @@ pub(super) fn subscriber(world: &mut World) -> ConnId {
 pub(super) fn message(topic: &str, payload: &'static str, retain: bool) -> Arc<Message> {
     Arc::new(Message {
         sent: Default::default(),
-        topic: topic.to_string().into(),
+        topic: Topic::new(topic).unwrap(),
         payload: payload.into(),
         properties: "".into(),
         qos: QoS::AtMostOnce,

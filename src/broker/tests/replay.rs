@@ -6,7 +6,7 @@ use super::slow::{packets, publish};
 use super::*;
 use crate::ids::SessionId;
 use crate::limits;
-use crate::mqtt::{Packet, UnsubscribeOut};
+use crate::mqtt::{Packet, Topic, UnsubscribeOut};
 use crate::routing::PageBounds;
 
 /// More than a socket and several pages hold.
@@ -397,7 +397,7 @@ fn check_two(all: &[Message], page: usize) {
 fn message(topic: &str, payload: &'static str) -> Arc<crate::mqtt::message::Message> {
     Arc::new(crate::mqtt::message::Message {
         sent: Default::default(),
-        topic: topic.to_string().into(),
+        topic: Topic::new(topic).unwrap(),
         payload: payload.into(),
         properties: "".into(),
         qos: QoS::AtMostOnce,

@@ -3,8 +3,8 @@
 use super::slow::publish;
 use super::*;
 use crate::limits;
-use crate::mqtt::UnsubscribeOut;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
+use crate::mqtt::{Topic, UnsubscribeOut};
 
 /// Messages that a shard has for the others.
 fn mesh(broker: &mut Broker) -> Vec<MeshMessage> {
@@ -110,7 +110,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
     let (filter, session, serial) = joined.unwrap();
     let deliver = || {
         let message = Message {
-            topic: "a/b".into(),
+            topic: Topic::new("a/b").unwrap(),
             payload: "late".into(),
             properties: "".into(),
             qos: QoS::AtMostOnce,

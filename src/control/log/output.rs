@@ -15,8 +15,8 @@ use crate::broker::LogKind;
 use crate::config::LogDestination;
 use crate::escape::one_line;
 use crate::limits;
-use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, Sent};
+use crate::mqtt::{QoS, Topic};
 use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 /// Where lines are written.
@@ -158,8 +158,11 @@ pub struct Publisher {
 impl Publisher {
     /// QoS 2, not retained, gone after 20 seconds: as Mosquitto.
     fn publish(&self, topic: &'static str, line: &str) {
+        let Some(topic) = Topic::new(topic) else {
+            return;
+        };
         let message = Message {
-            topic: Bytes::from_static(topic.as_bytes()),
+            topic,
             payload: Bytes::copy_from_slice(line.as_bytes()),
             properties: Bytes::new(),
             qos: QoS::ExactlyOnce,

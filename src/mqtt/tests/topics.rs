@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::topic::*;
+use super::super::{Topic, TopicName};
 
 #[test]
 fn names() {
@@ -154,5 +155,22 @@ proptest! {
             prop_assert!(topic_filter_valid(&topic));
             prop_assert!(matches(&topic, &topic));
         }
+    }
+}
+
+/// A topic is made of what may be published to, and of nothing else.
+#[test]
+fn a_topic_is_a_valid_name() {
+    for valid in ["a", "/", "a//b", "$SYS/x", "ü/\u{1F600}"] {
+        let name = TopicName::new(valid).unwrap();
+        let topic = Topic::new(valid).unwrap();
+        assert_eq!((name.as_str(), topic.as_str()), (valid, valid));
+        assert_eq!(name.to_topic(), topic);
+        assert_eq!(topic.as_name(), name);
+    }
+    let (longest, too_long) = ("a".repeat(65_535), "a".repeat(65_536));
+    assert!(Topic::new(longest.as_str()).is_some() && TopicName::new(&longest).is_some());
+    for invalid in ["", "#", "a/+/b", "a\0", &too_long] {
+        assert!(TopicName::new(invalid).is_none() && Topic::new(invalid).is_none());
     }
 }

@@ -101,8 +101,8 @@ impl Retained {
     /// Stores a message as its topic's, with where it came from; returns the one it replaces (MQTT-3.3.1-5).
     pub fn set(&mut self, message: Arc<Message>, store: Store) -> Option<Arc<Message>> {
         self.bytes += message.cost();
-        let hash = hash(&self.hasher, &message.topic);
-        if let Some(node) = self.node_of(hash, &message.topic) {
+        let hash = hash(&self.hasher, message.topic.as_bytes());
+        if let Some(node) = self.node_of(hash, message.topic.as_bytes()) {
             let kept = &mut self.kept[node as usize];
             kept.store = store;
             let old = kept.message.replace(message);
@@ -110,7 +110,7 @@ impl Retained {
             return old;
         }
         let mut node = ROOT;
-        for level in levels(&message.topic) {
+        for level in levels(message.topic.as_bytes()) {
             let (child, created) = self.tree.child_or_insert(node, level);
             if created {
                 self.link(node, child);
@@ -255,7 +255,7 @@ impl Retained {
 /// The name of a topic that has a message.
 fn topic_of(kept: &Table<Kept>, node: u32) -> &[u8] {
     let message = kept[node as usize].message.as_ref();
-    message.map_or(&[], |message| &message.topic)
+    message.map_or(&[], |message| message.topic.as_bytes())
 }
 
 fn topic_hash(kept: &Table<Kept>, hasher: &FixedState, node: u32) -> u64 {

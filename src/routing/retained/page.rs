@@ -177,8 +177,7 @@ impl Retained {
         let mut slot = from.slot;
         while slot < last && messages.len() < bounds.messages {
             if let Some(message) = self.is_wanted(slot, &from, now_ms)
-                && let Ok(name) = std::str::from_utf8(&message.topic)
-                && topic::matches(filter, name)
+                && topic::matches(filter, &message.topic)
             {
                 messages.push(message.clone());
             }

@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use super::matches;
 use super::subscriptions::{filter, topic};
 use crate::ids::ShardId;
-use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
+use crate::mqtt::{QoS, Topic};
 use crate::routing::{Cursor, PageBounds, Retained, Store};
 
 fn message(topic: &str, payload: &str, expires_at_ms: u64) -> Arc<Message> {
     Arc::new(Message {
-        topic: Bytes::copy_from_slice(topic.as_bytes()),
+        topic: Topic::new(topic).unwrap(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         properties: Bytes::new(),
         qos: QoS::AtLeastOnce,
@@ -38,7 +38,7 @@ const LARGE: PageBounds = PageBounds {
 const ANY: Store = Store::FIRST;
 
 fn name(message: &Message) -> String {
-    String::from_utf8_lossy(&message.topic).into_owned()
+    message.topic.to_string()
 }
 
 fn found(retained: &Retained, filter: &str, now_ms: u64) -> Vec<String> {
@@ -269,7 +269,7 @@ fn a_walk_that_is_given_up_ends_at_once() {
     };
     let page = retained.page("+/+", Cursor::default(), 0, &bounds);
     assert_eq!((page.messages.len(), page.visited), (10, 50 + 12));
-    assert_eq!(page.messages[0].topic, "t/0");
+    assert_eq!(page.messages[0].topic.as_str(), "t/0");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) struct Dropped {
 fn key(message: &Message) -> u64 {
     let payload = &message.payload[..];
     let beginning = &payload[..payload.len().min(limits::DROPPED_BYTES_SEEN)];
-    let said = (&message.topic[..], payload.len(), beginning);
+    let said = (message.topic.as_str(), payload.len(), beginning);
     FixedState::with_seed(1).hash_one((message.origin, message.sent.id, said))
 }
 

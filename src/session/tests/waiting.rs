@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{bounds, granted, message};
 use crate::ids::{GroupId, ShardId};
-use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
+use crate::mqtt::{QoS, Topic};
 use crate::session::{Delivery, Flow, Origin, Queued, SlowPolicy};
 
 fn delivery(topic: u32, qos: u8, origin: Origin) -> Delivery {
     let message = Message {
-        topic: Bytes::from(topic.to_string()),
+        topic: Topic::new(topic.to_string()).unwrap(),
         ..Arc::into_inner(message(10)).unwrap()
     };
     Delivery {
@@ -38,7 +37,7 @@ fn the_oldest_are_dropped_at_the_same_cost_however_many_wait() {
     }
     for topic in 0..MANY {
         let oldest = flow.pop_oldest().unwrap();
-        assert_eq!(oldest.message.topic, topic.to_string());
+        assert_eq!(&*oldest.message.topic, topic.to_string());
     }
     assert!(flow.pop_oldest().is_none());
     assert_eq!((flow.queued(), flow.replaying()), (1, 1));
@@ -59,7 +58,7 @@ fn a_newer_message_takes_the_place_of_an_older_one_at_the_same_cost_however_many
         assert!(matches!(newer, Queued::Replaced(_)));
     }
     for topic in 1..MANY {
-        assert_eq!(flow.pop().unwrap().message.topic, topic.to_string());
+        assert_eq!(&*flow.pop().unwrap().message.topic, topic.to_string());
     }
     let last = [flow.pop().unwrap(), flow.pop().unwrap()];
     assert_eq!(

@@ -12,8 +12,8 @@ use crate::broker::{
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
-use crate::mqtt::QoS;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
+use crate::mqtt::{QoS, Topic};
 use crate::outbound::Slice;
 use crate::shard::Brain;
 
@@ -224,7 +224,7 @@ pub fn pattern(len: usize) -> impl Iterator<Item = u8> {
 
 pub fn message(payload: impl Into<Bytes>) -> Message {
     Message {
-        topic: Bytes::from_static(b"t"),
+        topic: Topic::new("t").unwrap(),
         payload: payload.into(),
         properties: Bytes::new(),
         qos: QoS::AtMostOnce,
