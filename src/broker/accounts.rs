@@ -7,6 +7,7 @@ use super::asking::can_be_told;
 use super::clients::Clients;
 use super::counters::Counters;
 use super::on_subscribe::is_plain;
+use super::requested::RequestedFilter;
 use super::{Broker, owner_of_topic};
 use crate::budget::{Account, Lease, Party, Rung};
 use crate::ids::{ConnId, SessionId};
@@ -166,7 +167,12 @@ impl Broker {
 
     /// Whether memory is too short for a new filter of a session. What is left at the end is for plain filters of those who have
     /// few, and the last of it for users who have proved their name: strangers, however many, leave that.
-    pub(super) fn is_short_for_filter(&mut self, session: SessionId, filter: &str) -> bool {
+    pub(super) fn is_short_for_filter(
+        &mut self,
+        session: SessionId,
+        requested: &RequestedFilter<'_>,
+    ) -> bool {
+        let filter = requested.text();
         let (own, shared) = self.subscriptions_of(session);
         let is_modest = is_plain(filter) && own + shared < limits::MATCH_RESERVE_SUBSCRIPTIONS;
         let is_user = matches!(self.clients.shares.party(session), Party::User(_));

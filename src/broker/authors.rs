@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use super::Broker;
 use super::clients::Clients;
+use super::settings::ListenerSettings;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::author::{Author, CameBy};
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
@@ -92,7 +93,7 @@ impl Broker {
         &mut self,
         conn: ConnId,
         connect: &Connect<'_>,
-        mount_point: &str,
+        listener: &ListenerSettings,
         origin: u64,
     ) -> Option<Box<Will>> {
         let will = connect.will.as_ref()?;
@@ -100,7 +101,7 @@ impl Broker {
         will.forward_into(&mut properties);
         let message = Message {
             // The checks of CONNECT have refused one that the mount point makes too long.
-            topic: Topic::new(format!("{mount_point}{}", will.topic))?,
+            topic: Topic::new(listener.mounted(will.topic))?,
             payload: Bytes::copy_from_slice(will.payload),
             properties: Bytes::from(properties),
             qos: will.qos,

@@ -46,6 +46,7 @@ mod reach;
 mod refusals;
 mod replay;
 mod reply;
+mod requested;
 mod resend;
 mod said;
 mod settings;

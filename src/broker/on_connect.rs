@@ -134,7 +134,7 @@ impl Broker {
             if will.retain && !self.clients.settings.retain_available {
                 return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
             }
-            let topic = format!("{}{}", listener.mount_point, will.topic);
+            let topic = listener.mounted(will.topic);
             if !topic::topic_name_valid(&topic) {
                 return Err(ReasonCode::TOPIC_NAME_INVALID); // the mount point makes it too long
             }
@@ -332,7 +332,7 @@ impl Broker {
             .clients
             .session(session)
             .map_or(0, |entry| entry.serial);
-        let will = self.will_of(conn, connect, &listener.mount_point, serial);
+        let will = self.will_of(conn, connect, &listener, serial);
         if let Some(entry) = self.clients.session(session) {
             entry.expiry_s = expiry_s;
             if policy.is_some() || entry.flow.is_some() {

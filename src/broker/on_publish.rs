@@ -34,11 +34,11 @@ impl Broker {
         publish: &Publish<'_>,
         topic: TopicName<'_>,
     ) {
-        let mount_point = &self.clients.listener(conn).mount_point;
-        if mount_point.is_empty() {
+        let listener = self.clients.listener(conn);
+        if listener.mount_point.is_empty() {
             return self.publish_to(now_ms, conn, publish, topic);
         }
-        let topic = format!("{mount_point}{}", topic.as_str());
+        let topic = listener.mounted(topic.as_str());
         match TopicName::new(&topic) {
             Some(topic) => self.publish_to(now_ms, conn, publish, topic),
             // The mount point makes it too long.

@@ -1,19 +1,17 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5, 3.8 and 3.10): into the routing table at once, answered when all shards know,
 //! retained messages behind the answer.
 
-use std::borrow::Cow;
-
 use smallvec::SmallVec;
 
 use super::Broker;
 use super::interest::Waiter;
+use super::requested::RequestedFilter;
 use super::settings::LogKind;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::{
-    PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe,
-    Version, topic,
+    PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe, Version,
 };
 use crate::routing::{Entry, EntryOptions, Target};
 use crate::session::{Session, SharedSubscription};
@@ -65,14 +63,19 @@ impl Broker {
                 self.interests.subscribes.remove(&ticket);
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
+            let filter = RequestedFilter::new(filter, self.clients.listener(conn));
+            let options = match self.identities.is_bridge(conn) {
+                true => as_bridge(options, &filter),
+                false => options,
+            };
             if let Err(reason) =
-                self.subscribe_one(now_ms, (session, conn), filter, options, id, ticket)
+                self.subscribe_one(now_ms, (session, conn), &filter, options, id, ticket)
             {
                 self.interests.subscribes.remove(&ticket);
                 return self.protocol_error(now_ms, conn, reason);
             }
             self.clients.log_client(LogKind::Subscribe, conn, |client| {
-                format!("{client} {} {}", options.qos as u8, Name(filter))
+                format!("{client} {} {}", options.qos as u8, Name(filter.text()))
             });
         }
         self.subscribe_step_done(now_ms, ticket);
@@ -94,21 +97,17 @@ impl Broker {
         &mut self,
         now_ms: u64,
         (session, conn): (SessionId, ConnId),
-        filter: &str,
+        requested: &RequestedFilter<'_>,
         options: SubscribeOptions,
         subscription_id: u32,
         ticket: u32,
     ) -> Result<(), ReasonCode> {
-        let options = match self.identities.is_bridge(conn) {
-            true => as_bridge(options, filter),
-            false => options,
-        };
         let entry =
             EntryOptions::with_qos(options.qos.min(self.clients.listener(conn).maximum_qos()))
                 .with_no_local(options.no_local)
                 .with_retain_as_published(options.retain_as_published)
                 .with_id(subscription_id);
-        if let Some(reason) = self.refuses_subscription(now_ms, session, conn, filter) {
+        if let Some(reason) = self.refuses_subscription(now_ms, session, conn, requested) {
             if self.clients.conns[conn.index()].version == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
             }
@@ -118,21 +117,10 @@ impl Broker {
         self.pending_subscribe(ticket, |pending| {
             pending.reasons.push(ReasonCode(entry.qos() as u8))
         });
-        let (group, inner) = match topic::share(filter) {
-            Some(Ok((group, inner))) => (Some(group), inner),
-            _ => (None, filter),
-        };
-        if group.is_some() && options.no_local {
-            return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.8.3-4
-        }
-        let mount_point = &self.clients.listener(conn).mount_point;
-        let filter: Box<str> = match mount_point.is_empty() {
-            true => inner.into(),
-            false => format!("{mount_point}{inner}").into(),
-        };
+        let filter: Box<str> = requested.filter().into();
         // Before it is in the tree; that of a group which another shard owns comes there later.
         let reach = self.routing.subscriptions.reach_of(&filter);
-        let is_new = if let Some(group) = group {
+        let is_new = if let Some(group) = requested.share_name() {
             let subscription = SharedSubscription {
                 group: group.into(),
                 filter,
@@ -189,35 +177,34 @@ impl Broker {
         now_ms: u64,
         session: SessionId,
         conn: ConnId,
-        filter: &str,
+        requested: &RequestedFilter<'_>,
     ) -> Option<ReasonCode> {
-        if let Some(reason) = self.refuses_filter(now_ms, conn, filter) {
+        if let Some(reason) = self.refuses_filter(now_ms, conn, requested) {
             return Some(reason);
         }
         let reason = ReasonCode::QUOTA_EXCEEDED;
-        let is_too_many = self.is_one_too_many(session, conn, filter)
-            || self.leads_too_far(now_ms, session, conn, filter);
+        let is_too_many = self.is_one_too_many(session, requested)
+            || self.leads_too_far(now_ms, session, requested.filter());
         let is_short =
-            self.is_short_for_filter(session, filter) && !self.has_filter(session, conn, filter);
+            self.is_short_for_filter(session, requested) && !self.has_filter(session, requested);
         self.clients.counters.subscriptions_short += u64::from(is_short);
         (is_too_many || is_short).then(|| {
-            self.note_refused_subscription(now_ms, conn, filter, reason);
+            self.note_refused_subscription(now_ms, conn, requested, reason);
             reason
         })
     }
 
     /// Whether a session has as many subscriptions as it may have, and this is not one of them: those are replaced
     /// (MQTT-3.8.4-3).
-    fn is_one_too_many(&mut self, session: SessionId, conn: ConnId, filter: &str) -> bool {
+    fn is_one_too_many(&mut self, session: SessionId, requested: &RequestedFilter<'_>) -> bool {
         let most = self.clients.settings.quotas.subscriptions as usize;
-        let share = topic::share(filter);
         let (plain, shared) = self.subscriptions_of(session);
-        let is_full = match share {
+        let is_full = match requested.share_name() {
             _ if most > 0 && plain + shared >= most => true,
             Some(_) => shared >= limits::SHARED_SUBSCRIPTIONS_MAX,
             None => plain >= limits::SUBSCRIPTIONS_MAX,
         };
-        is_full && !self.has_filter(session, conn, filter)
+        is_full && !self.has_filter(session, requested)
     }
 
     /// How many subscriptions of its own, and shared ones, a session has.
@@ -229,28 +216,13 @@ impl Broker {
     }
 
     /// Whether with this filter a topic would lead to more nodes of the tree than it may. Other shards have the same filters.
-    fn leads_too_far(
-        &mut self,
-        now_ms: u64,
-        session: SessionId,
-        conn: ConnId,
-        filter: &str,
-    ) -> bool {
+    fn leads_too_far(&mut self, now_ms: u64, session: SessionId, filter: &str) -> bool {
         let (plain, shared) = self.subscriptions_of(session);
         let max = match plain + shared < limits::MATCH_RESERVE_SUBSCRIPTIONS {
             true => 2 * limits::MATCH_NODES_MAX,
             false => limits::MATCH_NODES_MAX,
         };
-        let inner = match topic::share(filter) {
-            Some(Ok((_, inner))) => inner,
-            _ => filter,
-        };
-        let mount_point = &self.clients.listener(conn).mount_point;
-        let filter = match mount_point.is_empty() {
-            true => Cow::Borrowed(inner),
-            false => Cow::Owned(format!("{mount_point}{inner}")),
-        };
-        if !self.reaches_beyond(session, &filter, max) || is_plain(&filter) {
+        if !self.reaches_beyond(session, filter, max) || is_plain(filter) {
             return false;
         }
         let routing = &mut self.routing;
@@ -261,7 +233,7 @@ impl Broker {
             return true;
         }
         routing.tightened_ms = now_ms;
-        self.reaches_beyond(session, &filter, max)
+        self.reaches_beyond(session, filter, max)
     }
 
     /// Whether a filter makes it more what a topic can lead to, and that is more than `max`, or more than its client may have
@@ -277,21 +249,17 @@ impl Broker {
         by_session > left || by_party / 2 > left || subscriptions.reaches_too_far(filter, max)
     }
 
-    /// Whether a session has this subscription already, as its client names it.
-    fn has_filter(&mut self, session: SessionId, conn: ConnId, filter: &str) -> bool {
-        let share = topic::share(filter);
-        let mount_point = &self.clients.listener(conn).mount_point;
-        let Some(Ok((group, inner))) = share else {
-            let filter = format!("{mount_point}{filter}");
-            return self.has_subscribed(session, &filter);
-        };
-        let inner = format!("{mount_point}{inner}");
+    /// Whether a session has this subscription already.
+    fn has_filter(&mut self, session: SessionId, requested: &RequestedFilter<'_>) -> bool {
+        if requested.share_name().is_none() {
+            return self.has_subscribed(session, requested.filter());
+        }
         let rare = self
             .clients
             .session(session)
             .and_then(|entry| entry.rare.as_ref());
         let mut shared = rare.into_iter().flat_map(|rare| &rare.shared);
-        shared.any(|known| *known.group == *group && *known.filter == *inner)
+        shared.any(|known| requested.is(known))
     }
 
     /// Whether a session has a subscription to a filter, not a shared one.
@@ -371,16 +339,10 @@ impl Broker {
             if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
-            let mount_point = &self.clients.listener(conn).mount_point;
-            let was_there = match topic::share(filter) {
-                Some(Ok((group, inner))) => {
-                    let inner = format!("{mount_point}{inner}");
-                    self.unsubscribe_shared(now_ms, session, group, &inner)
-                }
-                _ => {
-                    let filter = format!("{mount_point}{filter}");
-                    self.unsubscribe_one(session, &filter)
-                }
+            let filter = RequestedFilter::new(filter, self.clients.listener(conn));
+            let was_there = match filter.share_name() {
+                Some(_) => self.unsubscribe_shared(now_ms, session, &filter),
+                None => self.unsubscribe_one(session, filter.filter()),
             };
             reasons.push(if was_there {
                 ReasonCode::SUCCESS
@@ -389,7 +351,7 @@ impl Broker {
             });
             self.clients
                 .log_client(LogKind::Unsubscribe, conn, |client| {
-                    format!("{client} {}", Name(filter))
+                    format!("{client} {}", Name(filter.text()))
                 });
         }
         let version: Version = self.clients.conns[conn.index()].version;
@@ -424,13 +386,11 @@ impl Broker {
         &mut self,
         now_ms: u64,
         session: SessionId,
-        group: &str,
-        filter: &str,
+        requested: &RequestedFilter<'_>,
     ) -> bool {
-        let is_it = |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
         let leave = |entry: &mut Session| {
             let rare = entry.rare.as_mut()?;
-            let index = rare.shared.iter().position(is_it)?;
+            let index = rare.shared.iter().position(|known| requested.is(known))?;
             rare.has_left = true;
             let subscription = rare.shared.swap_remove(index);
             rare.text_bytes -= subscription.group.len() + subscription.filter.len();
@@ -448,9 +408,9 @@ impl Broker {
 /// What a bridge subscribes to goes on to where it comes from: it is not sent what it has published itself, so that no
 /// message goes around, and is told whether messages are retained, as Mosquitto does for its own. A member of a shared
 /// subscription may not leave out its own (MQTT-3.8.3-4).
-fn as_bridge(options: SubscribeOptions, filter: &str) -> SubscribeOptions {
+fn as_bridge(options: SubscribeOptions, requested: &RequestedFilter<'_>) -> SubscribeOptions {
     SubscribeOptions {
-        no_local: topic::share(filter).is_none(),
+        no_local: requested.share_name().is_none(),
         retain_as_published: true,
         ..options
     }

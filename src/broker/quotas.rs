@@ -11,13 +11,14 @@ use super::Broker;
 use super::clients::{Clients, NONE, Stage};
 use super::effect::{CloseCause, Effect};
 use super::on_connect::user_name;
+use super::requested::RequestedFilter;
 use super::said::{Bound, Said};
 use super::settings::{LogKind, Quotas};
 use super::timers::{TICK_MS, tick};
 use crate::escape::Name;
 use crate::ids::ConnId;
 use crate::limits;
-use crate::mqtt::{AckKind, Connect, PacketType, Publish, QoS, ReasonCode, Version, topic};
+use crate::mqtt::{AckKind, Connect, PacketType, Publish, QoS, ReasonCode, Version};
 
 /// Whether a connection's packets are handled as they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,13 +169,10 @@ impl Broker {
         &mut self,
         now_ms: u64,
         conn: ConnId,
-        filter: &str,
+        requested: &RequestedFilter<'_>,
     ) -> Option<ReasonCode> {
         let quotas = self.clients.settings.quotas;
-        let inner = match topic::share(filter) {
-            Some(Ok((_, inner))) => inner,
-            _ => filter,
-        };
+        let inner = requested.inner();
         let reason = if quotas.is_too_much(inner) {
             ReasonCode::TOPIC_FILTER_INVALID
         } else if self.clients.conns[conn.index()].is_anonymous && quotas.is_too_wide(inner) {
@@ -182,7 +180,7 @@ impl Broker {
         } else {
             return None;
         };
-        self.note_refused_subscription(now_ms, conn, filter, reason);
+        self.note_refused_subscription(now_ms, conn, requested, reason);
         Some(reason)
     }
 
@@ -192,12 +190,12 @@ impl Broker {
         &mut self,
         now_ms: u64,
         conn: ConnId,
-        filter: &str,
+        requested: &RequestedFilter<'_>,
         reason: ReasonCode,
     ) {
         self.clients.counters.subscriptions_refused += 1;
         let shown = limits::LOGGED_FILTER_CHARS;
-        let filter: String = filter.chars().take(shown).collect();
+        let filter: String = requested.text().chars().take(shown).collect();
         self.clients.log_refusal(now_ms, conn, |client| {
             let reason = reason.name();
             let filter = Name(&filter);

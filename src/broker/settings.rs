@@ -1,5 +1,6 @@
 //! The configuration as the sans-io half sees it: typed, validated, immutable, shared by all shards.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::access::{Acl, Passwords};
@@ -155,6 +156,14 @@ impl Settings {
 }
 
 impl ListenerSettings {
+    /// What its clients call by this name, a topic name or a filter: with the mount point in front.
+    pub fn mounted<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        match self.mount_point.is_empty() {
+            true => Cow::Borrowed(name),
+            false => Cow::Owned(format!("{}{name}", self.mount_point)),
+        }
+    }
+
     /// What happens to messages for a client of this user name when it is too slow; the last line about it counts.
     pub fn slow_policy_for(&self, user: Option<&str>) -> Option<SlowPolicy> {
         let mut named = self.slow_policy_of.iter().rev();

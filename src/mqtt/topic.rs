@@ -61,15 +61,24 @@ pub fn topic_filter_valid(filter: &str) -> bool {
 /// assert_eq!(share("a/+"), None);
 /// ```
 pub fn share(filter: &str) -> Option<Result<(&str, &str), ()>> {
-    let rest = filter.strip_prefix(SHARE)?;
-    Some(match rest.split_once('/') {
-        Some((group, filter))
+    let is_share = filter.starts_with(SHARE);
+    is_share.then(|| match split_share(filter) {
+        (Some(group), filter)
             if !group.is_empty() && !group.contains(['+', '#']) && topic_filter_valid(filter) =>
         {
             Ok((group, filter))
         }
         _ => Err(()),
     })
+}
+
+/// Takes a filter apart that `share` has found valid: the share name, if there is one, and the topic filter.
+pub fn split_share(filter: &str) -> (Option<&str>, &str) {
+    let rest = filter.strip_prefix(SHARE);
+    match rest.and_then(|rest| rest.split_once('/')) {
+        Some((group, filter)) => (Some(group), filter),
+        None => (None, filter),
+    }
 }
 
 /// Whether a topic name or filter has more than `TOPIC_LEVELS_MAX` levels.
