@@ -160,7 +160,7 @@ fn what_cannot_be_spoken_is_said() {
             "UnknownIssuer",
         ),
         (bench.ws, &["--cafile", "@ca.crt"], "connection"),
-        (bench.tls, &["--websocket"], "connection"),
+        (bench.tls, &["--websocket"], "speaks TLS"),
         (bench.server.port, &["--websocket"], "leave out --websocket"),
     ] {
         let done = bench.run("fanout", port, &[&few[..], way].concat());

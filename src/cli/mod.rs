@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod check;
+mod exit;
 mod passwd;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,7 @@ use crate::load::secrets;
 use crate::server;
 use args::{Args, Command, Serve};
 
-/// The exit code of a wrong command line or configuration.
-pub const EXIT_USAGE: u8 = 2;
+pub use exit::EXIT_USAGE;
 
 /// Runs the command that the arguments name; `serve` is what runs a broker until its end.
 pub fn run(

@@ -17,8 +17,31 @@ const ON: &str = "true";
 
 /// Options as they were given; `None` is open.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Options {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub broker: BrokerOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub client: ClientOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub load: LoadOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub time: TimeOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub judgement: JudgementOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub reports: ReportOptions,
+}
+
+/// The broker: one that runs, or one that is started for the run.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BrokerOptions {
     /// The broker's host [default: a broker of its own, started for the run]
     #[arg(long, value_name = "HOST", help_heading = "Broker")]
     pub host: Option<String>,
@@ -40,6 +63,12 @@ pub struct Options {
     /// Memory for the broker that is started, kernel memory included and without swap, like 2G
     #[arg(long, value_name = "SIZE", help_heading = "Broker")]
     pub budget: Option<Bytes>,
+}
+
+/// What all clients are alike in: their login, and what they speak.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientOptions {
     /// User name of all clients
     #[arg(long, value_name = "NAME", help_heading = "Broker")]
     pub username: Option<String>,
@@ -81,7 +110,13 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub source: Option<Vec<IpAddr>>,
+}
 
+/// The load: who publishes and reads what, and how fast. Two runs that differ in one of these did not do the same
+/// work.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LoadOptions {
     /// Clients that publish
     #[arg(long, value_name = "N", help_heading = "Load", value_parser = value_parser!(u32).range(1..=limits::LOAD_CLIENTS_MAX))]
     pub publishers: Option<u32>,
@@ -139,7 +174,12 @@ pub struct Options {
     /// `firehose`: times the speed at which the model's day passes, with its bursts
     #[arg(long, value_name = "FACTOR", help_heading = "Load")]
     pub time_lapse: Option<f64>,
+}
 
+/// How long it is loaded, how often, and by which threads.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TimeOptions {
     /// Length of the measured part; of `ramp`, of each rate's
     #[arg(long, value_name = "TIME", help_heading = "Time")]
     pub duration: Option<Seconds>,
@@ -164,7 +204,12 @@ pub struct Options {
     /// CPUs for the workers, like 2-3 [default: the last ones]
     #[arg(long, value_name = "LIST", help_heading = "Time")]
     pub cpus: Option<Cpus>,
+}
 
+/// What is looked for, and what counts as a failure.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JudgementOptions {
     /// Search the highest rate that holds --slo, beginning at --rate
     #[arg(long, value_name = "BOOL", help_heading = "Judgement", num_args = 0..=1, default_missing_value = ON)]
     pub find_max: Option<bool>,
@@ -184,7 +229,12 @@ pub struct Options {
     /// Take the spread of a fan-out of every Nth message; 0: of none [default: by the number of deliveries]
     #[arg(long, value_name = "N", help_heading = "Judgement")]
     pub spread_every: Option<u32>,
+}
 
+/// Where reports go.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReportOptions {
     /// Write the report as JSON; - is standard output
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub json: Option<PathBuf>,
@@ -205,52 +255,73 @@ pub struct Options {
     pub quiet: Option<bool>,
 }
 
-/// All options by their fields, so that none is forgotten where they are gone through.
+/// The fields of a struct, so that none is forgotten where they are gone through: the first's, and where they are open the
+/// second's.
 macro_rules! merge {
-    ($first:ident, $second:ident: $($field:ident)*) => {
-        Options { $($field: $first.$field.or($second.$field),)* }
+    ($type:ident, $first:expr, $second:expr; $($field:ident)*) => {
+        $type { $($field: $first.$field.or($second.$field),)* }
     };
 }
 
 impl Options {
     /// These, and where they are open the others.
     pub fn or(self, other: Options) -> Options {
-        merge!(self, other: host port broker broker_pid broker_cpus shards budget username password password_file cafile insecure tls_version resume websocket mqtt source
-            publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages
-            connect_rate from to steps scale time_lapse duration warm_up drain interval repeat seed workers cpus find_max
-            slo max_rate precision allow_loss spread_every json csv hgrm hlog html quiet)
+        let (a, b) = (self, other);
+        Options {
+            broker: merge!(BrokerOptions, a.broker, b.broker; host port broker broker_pid broker_cpus shards budget),
+            client: merge!(ClientOptions, a.client, b.client; username password password_file cafile insecure tls_version resume websocket mqtt source),
+            load: merge!(LoadOptions, a.load, b.load; publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages connect_rate from to steps scale time_lapse),
+            time: merge!(TimeOptions, a.time, b.time; duration warm_up drain interval repeat seed workers cpus),
+            judgement: merge!(JudgementOptions, a.judgement, b.judgement; find_max slo max_rate precision allow_loss spread_every),
+            reports: merge!(ReportOptions, a.reports, b.reports; json csv hgrm hlog html quiet),
+        }
     }
 
     /// Whether an option, by its name on the command line, is part of the load: two runs that differ in it did not do the
     /// same work.
     pub fn is_of_load(name: &str) -> bool {
-        let command = Options::augment_args(clap::Command::new("bench"));
+        let command = LoadOptions::augment_args(clap::Command::new("bench"));
         let mut arguments = command.get_arguments();
-        arguments.any(|a| a.get_long() == Some(name) && a.get_help_heading() == Some("Load"))
+        arguments.any(|argument| argument.get_long() == Some(name))
     }
 
     /// What holds where neither the user nor the workload says anything.
     pub fn defaults() -> Options {
         Options {
-            mqtt: Some("3.1.1".into()),
-            publishers: Some(1),
-            subscribers: Some(1),
-            size: Some(Bytes(64)),
-            qos: Some(0),
-            rate: Some(Rate(1000.0)),
-            arrivals: Some("constant".into()),
-            closed_loop: Some(false),
-            in_flight: Some(1024),
-            duration: Some(Seconds(10.0)),
-            warm_up: Some(Seconds(2.0)),
-            drain: Some(Seconds(5.0)),
-            interval: Some(Seconds(1.0)),
-            repeat: Some(1),
-            seed: Some(2017),
-            find_max: Some(false),
-            precision: Some(0.05),
-            allow_loss: Some(false),
-            quiet: Some(false),
+            client: ClientOptions {
+                mqtt: Some("3.1.1".into()),
+                ..ClientOptions::default()
+            },
+            load: LoadOptions {
+                publishers: Some(1),
+                subscribers: Some(1),
+                size: Some(Bytes(64)),
+                qos: Some(0),
+                rate: Some(Rate(1000.0)),
+                arrivals: Some("constant".into()),
+                closed_loop: Some(false),
+                in_flight: Some(1024),
+                ..LoadOptions::default()
+            },
+            time: TimeOptions {
+                duration: Some(Seconds(10.0)),
+                warm_up: Some(Seconds(2.0)),
+                drain: Some(Seconds(5.0)),
+                interval: Some(Seconds(1.0)),
+                repeat: Some(1),
+                seed: Some(2017),
+                ..TimeOptions::default()
+            },
+            judgement: JudgementOptions {
+                find_max: Some(false),
+                precision: Some(0.05),
+                allow_loss: Some(false),
+                ..JudgementOptions::default()
+            },
+            reports: ReportOptions {
+                quiet: Some(false),
+                ..ReportOptions::default()
+            },
             ..Options::default()
         }
     }

@@ -5,20 +5,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::limits;
-use crate::mqtt::{QoS, Version};
+use crate::mqtt::Version;
 use crate::transport::tls::{ClientPlan, Minimum, Verify};
 
 use super::client::Settings;
-use super::job::{Job, Pace, Phase, StepPlan};
+use super::job::{Job, Pace, Phase, StepPlan, Traffic};
 use super::model;
 use super::options::Options;
 use super::report::Files;
 use super::search::Slo;
 use super::secrets;
-
 use super::stamp;
 use super::worker::Wire;
-use super::workloads::{self, Shape, Workload};
+use super::workloads::{self, Shape, Workload, qos};
 
 /// Where the broker is, unless something else is said.
 pub const PORT_DEFAULT: u16 = 1883;
@@ -102,7 +101,7 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
     check_given(workload, given)?;
     let mut options = given.clone().or(workload.presets()).or(Options::defaults());
     if is_windowed(&options) {
-        options.rate = None;
+        options.load.rate = None;
     }
     check(&options)?;
     let shape = workloads::shape(workload, &options)?;
@@ -112,15 +111,15 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
         title: shape.title,
         load_model: load_model(&options, &phases),
         settings: settings(workload, &options),
-        seed: options.seed.unwrap_or_default(),
-        repeat: options.repeat.unwrap_or(1),
+        seed: options.time.seed.unwrap_or_default(),
+        repeat: options.time.repeat.unwrap_or(1),
         search: search(&options)?,
         broker: broker(&options),
         files: files(&options)?,
-        quiet: options.quiet.unwrap_or(false),
-        allow_loss: options.allow_loss.unwrap_or(false),
-        cpus: options.cpus.clone().map(|cpus| cpus.0),
-        sources: options.source.clone().unwrap_or_default(),
+        quiet: options.reports.quiet.unwrap_or(false),
+        allow_loss: options.judgement.allow_loss.unwrap_or(false),
+        cpus: options.time.cpus.clone().map(|cpus| cpus.0),
+        sources: options.client.source.clone().unwrap_or_default(),
         wire: wire(&options)?,
         job,
         phases,
@@ -129,13 +128,13 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
 
 /// What clients speak below MQTT. Reads the file of the CA.
 fn wire(options: &Options) -> Result<Wire, String> {
-    let host = options.host.as_deref().unwrap_or("127.0.0.1");
-    let is_insecure = options.insecure == Some(true);
-    let is_tls = options.cafile.is_some() || is_insecure;
-    if !is_tls && (options.resume.is_some() || options.tls_version.is_some()) {
+    let host = options.broker.host.as_deref().unwrap_or("127.0.0.1");
+    let is_insecure = options.client.insecure == Some(true);
+    let is_tls = options.client.cafile.is_some() || is_insecure;
+    if !is_tls && (options.client.resume.is_some() || options.client.tls_version.is_some()) {
         return Err("--resume and --tls-version are about TLS: --cafile FILE or --insecure".into());
     }
-    let file = match &options.cafile {
+    let file = match &options.client.cafile {
         Some(path) => {
             std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?
         }
@@ -145,20 +144,20 @@ fn wire(options: &Options) -> Result<Wire, String> {
         true => Verify::Nothing,
         false => Verify::By(&file),
     };
-    let minimum = match options.tls_version.as_deref() {
+    let minimum = match options.client.tls_version.as_deref() {
         Some("tlsv1.3") => Minimum::V13,
         _ => Minimum::V12,
     };
-    let resumes = options.resume == Some(true);
+    let resumes = options.client.resume == Some(true);
     let plan = || ClientPlan::new(host, verify, minimum, resumes);
     let tls = is_tls
         .then(plan)
         .transpose()
-        .map_err(|error| match &options.cafile {
+        .map_err(|error| match &options.client.cafile {
             Some(path) => format!("{}: {error}", path.display()),
             None => error,
         })?;
-    let websocket = options.websocket == Some(true);
+    let websocket = options.client.websocket == Some(true);
     Ok(Wire {
         tls: tls.map(Arc::new),
         websocket: websocket.then(|| host.into()),
@@ -168,7 +167,7 @@ fn wire(options: &Options) -> Result<Wire, String> {
 /// What has an effect, by name.
 fn settings(workload: Workload, options: &Options) -> BTreeMap<String, String> {
     let mut settings = options.settings();
-    let searches = options.find_max == Some(true);
+    let searches = options.judgement.find_max == Some(true);
     settings.retain(|name, _| {
         workload.uses(name) && (searches || !["max-rate", "precision"].contains(&name.as_str()))
     });
@@ -176,7 +175,7 @@ fn settings(workload: Workload, options: &Options) -> BTreeMap<String, String> {
 }
 
 fn is_windowed(options: &Options) -> bool {
-    options.window.is_some() || options.closed_loop == Some(true)
+    options.load.window.is_some() || options.load.closed_loop == Some(true)
 }
 
 /// What contradicts itself in what was typed, or in the file.
@@ -187,38 +186,40 @@ fn check_given(workload: Workload, given: &Options) -> Result<(), String> {
             workload.name()
         ));
     }
-    let external = given.host.is_some() || given.broker_pid.is_some();
+    let external = given.broker.host.is_some() || given.broker.broker_pid.is_some();
     let conflicts = [
         (
-            external && given.broker.is_some(),
+            external && given.broker.broker.is_some(),
             "--broker starts a broker; --host and --broker-pid name one that runs",
         ),
         (
-            external && given.budget.is_some(),
+            external && given.broker.budget.is_some(),
             "--budget is for a broker that is started here, not for one that runs",
         ),
         (
-            external && given.broker_cpus.is_some(),
+            external && given.broker.broker_cpus.is_some(),
             "--broker-cpus is for a broker that is started here",
         ),
         (
-            given.shards.is_some() && (external || given.broker.is_some()),
+            given.broker.shards.is_some() && (external || given.broker.broker.is_some()),
             "--shards is for a broker of its own",
         ),
         (
-            is_windowed(given) && given.rate.is_some(),
+            is_windowed(given) && given.load.rate.is_some(),
             "--rate is open loop; --window and --closed-loop are not",
         ),
         (
-            is_windowed(given) && given.find_max == Some(true),
+            is_windowed(given) && given.judgement.find_max == Some(true),
             "--find-max searches a rate; --window and --closed-loop have none",
         ),
         (
-            given.find_max == Some(true) && given.repeat.is_some_and(|runs| runs > 1),
+            given.judgement.find_max == Some(true)
+                && given.time.repeat.is_some_and(|runs| runs > 1),
             "--find-max repeats by itself what it doubts; --repeat is for runs at one rate",
         ),
         (
-            (given.max_rate.is_some() || given.precision.is_some()) && given.find_max != Some(true),
+            (given.judgement.max_rate.is_some() || given.judgement.precision.is_some())
+                && given.judgement.find_max != Some(true),
             "--max-rate and --precision are for --find-max",
         ),
     ];
@@ -230,7 +231,7 @@ fn check_given(workload: Workload, given: &Options) -> Result<(), String> {
 
 /// What is wrong with the effective options.
 fn check(options: &Options) -> Result<(), String> {
-    let size = options.size.unwrap_or_default().0;
+    let size = options.load.size.unwrap_or_default().0;
     if size < stamp::STAMP_BYTES as u64 {
         return Err(format!(
             "--size {size}: a payload has at least {} bytes, which say whose message it is, which, and when it was due",
@@ -240,26 +241,30 @@ fn check(options: &Options) -> Result<(), String> {
     if size > limits::STRESS_MSG_BYTES_MAX as u64 {
         return Err(format!("--size {size}: more than a packet holds"));
     }
-    if options.duration.unwrap_or_default().0 <= 0.0 {
+    if options.time.duration.unwrap_or_default().0 <= 0.0 {
         return Err("--duration: a run takes time".into());
     }
-    let interval_s = options.interval.unwrap_or_default().0;
+    let interval_s = options.time.interval.unwrap_or_default().0;
     if interval_s < 0.01 {
         return Err("--interval: at least 10ms".into());
     }
-    let intervals = options.duration.unwrap_or_default().0 / interval_s;
+    let intervals = options.time.duration.unwrap_or_default().0 / interval_s;
     if intervals > limits::LOAD_INTERVALS_MAX {
         return Err(format!(
             "--interval: {intervals:.0} intervals in --duration; at most {} are kept",
             limits::LOAD_INTERVALS_MAX
         ));
     }
-    if !(0.001..=1.0).contains(&options.precision.unwrap_or(0.05)) {
+    if !(0.001..=1.0).contains(&options.judgement.precision.unwrap_or(0.05)) {
         return Err("--precision: a share from 0.001 to 1".into());
     }
     for (name, factor, most) in [
-        ("--scale", options.scale, model::SCALE_MAX),
-        ("--time-lapse", options.time_lapse, model::TIME_LAPSE_MAX),
+        ("--scale", options.load.scale, model::SCALE_MAX),
+        (
+            "--time-lapse",
+            options.load.time_lapse,
+            model::TIME_LAPSE_MAX,
+        ),
     ] {
         if factor.is_some_and(|factor| !(0.001..=most).contains(&factor)) {
             return Err(format!("{name}: a factor from 0.001 to {most}"));
@@ -270,27 +275,28 @@ fn check(options: &Options) -> Result<(), String> {
 
 /// The parts that all workloads have in common.
 fn finish(options: &mut Options, shape: Shape) -> Result<(Job, Vec<Phase>), String> {
-    let workers = options.workers.unwrap_or_else(default_workers);
-    options.workers = Some(workers);
+    let workers = options.time.workers.unwrap_or_else(default_workers);
+    options.time.workers = Some(workers);
     let connections = shape.subscribers.len() + shape.publishers.len();
     let spread_every = *options
+        .judgement
         .spread_every
         .get_or_insert_with(|| default_spread(&shape.phases));
-    let qos = qos(options.qos.unwrap_or(0));
+    let qos = qos(options.load.qos.unwrap_or(0));
     let settings = Settings {
-        version: match options.mqtt.as_deref() {
+        version: match options.client.mqtt.as_deref() {
             Some("3.1") => Version::V31,
             Some("5") => Version::V5,
             _ => Version::V311,
         },
         keep_alive: 0,
-        username: options.username.clone(),
+        username: options.client.username.clone(),
         password: secrets::password(
-            options.password.as_ref(),
-            options.password_file.as_deref(),
-            options.username.is_some(),
+            options.client.password.as_ref(),
+            options.client.password_file.as_deref(),
+            options.client.username.is_some(),
         )?,
-        in_flight_max: options.in_flight.unwrap_or(1024),
+        in_flight_max: options.load.in_flight.unwrap_or(1024),
     };
     let job = Job {
         settings,
@@ -300,12 +306,12 @@ fn finish(options: &mut Options, shape: Shape) -> Result<(Job, Vec<Phase>), Stri
         streams: shape.streams,
         publishers: shape.publishers,
         bus: shape.bus,
-        filler: stamp::filler(options.size.unwrap_or_default().0 as usize),
+        filler: stamp::filler(options.load.size.unwrap_or_default().0 as usize),
         qos,
         retain: shape.retain,
         spread_every,
         workers: workers.min(connections.max(1) as u32),
-        drain_s: options.drain.unwrap_or_default().0,
+        drain_s: options.time.drain.unwrap_or_default().0,
     };
     Ok((job, shape.phases))
 }
@@ -326,84 +332,59 @@ fn default_spread(phases: &[Phase]) -> u32 {
     (most / limits::LOAD_SPREAD_WANTED).ceil().max(1.0) as u32
 }
 
-/// A QoS by its number.
-pub fn qos(number: u8) -> QoS {
-    match number {
-        0 => QoS::AtMostOnce,
-        1 => QoS::AtLeastOnce,
-        _ => QoS::ExactlyOnce,
-    }
-}
-
 fn broker(options: &Options) -> BrokerPlan {
-    let runs = options.command_is_none() && (options.host.is_some() || options.port.is_some());
+    let runs = options.broker.broker.is_none()
+        && (options.broker.host.is_some() || options.broker.port.is_some());
     let address = runs.then(|| {
-        let host = options.host.clone().unwrap_or_else(|| "localhost".into());
-        (host, options.port.unwrap_or(PORT_DEFAULT))
+        let host = options
+            .broker
+            .host
+            .clone()
+            .unwrap_or_else(|| "localhost".into());
+        (host, options.broker.port.unwrap_or(PORT_DEFAULT))
     });
     BrokerPlan {
         address,
-        command: options.broker.clone(),
-        port: options.port,
-        pid: options.broker_pid,
-        cpus: options.broker_cpus.clone().map(|cpus| cpus.0),
-        shards: options.shards,
-        budget: options.budget.map(|bytes| bytes.0),
+        command: options.broker.broker.clone(),
+        port: options.broker.port,
+        pid: options.broker.broker_pid,
+        cpus: options.broker.broker_cpus.clone().map(|cpus| cpus.0),
+        shards: options.broker.shards,
+        budget: options.broker.budget.map(|bytes| bytes.0),
         extra_config: OWN_BROKER_CONFIG.into(),
-    }
-}
-
-impl Options {
-    fn command_is_none(&self) -> bool {
-        self.broker.is_none()
     }
 }
 
 fn files(options: &Options) -> Result<Files, String> {
     let files = Files {
-        json: options.json.clone(),
-        csv: options.csv.clone(),
-        hgrm: options.hgrm.clone(),
-        hlog: options.hlog.clone(),
-        html: options.html.clone(),
+        json: options.reports.json.clone(),
+        csv: options.reports.csv.clone(),
+        hgrm: options.reports.hgrm.clone(),
+        hlog: options.reports.hlog.clone(),
+        html: options.reports.html.clone(),
     };
     files.check()?;
     Ok(files)
 }
 
 fn search(options: &Options) -> Result<Option<SearchPlan>, String> {
-    let slo = options.slo.as_deref().unwrap_or(SLO_DEFAULT);
+    let slo = options.judgement.slo.as_deref().unwrap_or(SLO_DEFAULT);
     let slo = Slo::parse(slo).map_err(|error| format!("--slo: {error}"))?;
-    if options.find_max != Some(true) {
+    if options.judgement.find_max != Some(true) {
         return Ok(None);
     }
     Ok(Some(SearchPlan {
         slo,
-        start_rate: options.rate.unwrap_or_default().0,
-        max_rate: options.max_rate.map(|rate| rate.0),
-        precision: options.precision.unwrap_or(0.05),
-        poisson: (options.arrivals.as_deref() == Some("poisson"))
-            .then_some(options.seed.unwrap_or_default()),
+        start_rate: options.load.rate.unwrap_or_default().0,
+        max_rate: options.judgement.max_rate.map(|rate| rate.0),
+        precision: options.judgement.precision.unwrap_or(0.05),
+        poisson: (options.load.arrivals.as_deref() == Some("poisson"))
+            .then_some(options.time.seed.unwrap_or_default()),
     }))
-}
-
-/// The pace of a load that the options describe.
-pub fn pace(options: &Options, rate: f64) -> Pace {
-    if options.closed_loop == Some(true) {
-        return Pace::Window(1);
-    }
-    match options.window {
-        Some(messages) => Pace::Window(messages),
-        None if options.arrivals.as_deref() == Some("poisson") => {
-            Pace::Poisson(rate, options.seed.unwrap_or_default())
-        }
-        None => Pace::Constant(rate),
-    }
 }
 
 /// What every report is branded with.
 fn load_model(options: &Options, phases: &[Phase]) -> String {
-    use super::job::Traffic;
     let mut steps = phases.iter().filter_map(|phase| match phase {
         Phase::Step(StepPlan { traffic, .. }) => Some(traffic),
         _ => None,
@@ -413,7 +394,7 @@ fn load_model(options: &Options, phases: &[Phase]) -> String {
             Pace::Constant(_) => "open loop, constant".into(),
             Pace::Poisson(..) => "open loop, poisson".into(),
             Pace::Bus => "open loop, the bus of 2017".into(),
-            Pace::Window(1) if options.closed_loop == Some(true) => {
+            Pace::Window(1) if options.load.closed_loop == Some(true) => {
                 "closed loop: a publisher waits for its last message".into()
             }
             Pace::Window(n) => format!("windowed: {n} outstanding a publisher"),

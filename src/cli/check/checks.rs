@@ -3,9 +3,9 @@
 use super::facts::{Bind, Host};
 use super::memory;
 use super::report::{Finding, Severity};
+use super::wish::{Wish, grade, limit};
 use crate::config::{Config, LogDestination, Socket, absolute};
 use crate::limits;
-use crate::server::budget::Shape;
 use crate::server::{places, resources};
 use crate::uring::RingError;
 
@@ -14,17 +14,6 @@ pub(super) const MEMLOCK_BYTES: u64 = 512 << 10;
 
 const SYSCTL_FILE: &str = "50-firehose.sysctl.conf";
 const LIMITS_FILE: &str = "50-firehose.limits.conf";
-
-/// What is wished for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    pub connections: u64,
-    pub shards: u8,
-    /// What memory is split for.
-    pub shape: Shape,
-    /// Slots of each ring's file table.
-    pub files: u32,
-}
 
 /// A kernel setting that has to be at least this.
 pub(super) struct Sysctl {
@@ -75,10 +64,6 @@ fn number(host: &dyn Host, path: &str) -> Option<u64> {
     host.read(path)?.parse().ok()
 }
 
-pub(super) fn grade(good: bool, otherwise: Severity) -> Severity {
-    if good { Severity::Ok } else { otherwise }
-}
-
 fn kernel(host: &dyn Host) -> Finding {
     let release = host.read("/proc/sys/kernel/osrelease");
     let mut parts = release.iter().flat_map(|text| text.split(['.', '-']));
@@ -115,17 +100,6 @@ fn rings(host: &dyn Host, wish: &Wish) -> Finding {
         why: "Each shard has a ring with a table of connections; all of them were tried.",
         file,
     }
-}
-
-/// The soft and hard limit of a line of /proc/self/limits; `u64::MAX` for none.
-pub(super) fn limit(host: &dyn Host, name: &str) -> Option<(u64, u64)> {
-    let text = host.read("/proc/self/limits")?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let mut words = line.split_whitespace().map(|word| match word {
-        "unlimited" => Some(u64::MAX),
-        word => word.parse().ok(),
-    });
-    Some((words.next()??, words.next()??))
 }
 
 fn text(value: u64) -> String {
@@ -186,16 +160,6 @@ fn setting(host: &dyn Host, sysctl: &Sysctl, wish: &Wish) -> Option<Finding> {
         why: sysctl.why,
         file: Some(SYSCTL_FILE),
     })
-}
-
-/// Bytes that the smallest buffers of a connection take, both directions.
-pub(super) fn buffer_bytes(host: &dyn Host) -> u64 {
-    let least = |name: &str| {
-        let text = host.read(&format!("/proc/sys/net/ipv4/{name}"));
-        text.and_then(|text| text.split_whitespace().next()?.parse().ok())
-            .unwrap_or(4096)
-    };
-    least("tcp_rmem") + least("tcp_wmem")
 }
 
 fn cpus(host: &dyn Host, wish: &Wish) -> Finding {

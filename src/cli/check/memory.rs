@@ -1,8 +1,8 @@
 //! The checks of memory: whether the limit can be had, and whether the accounts have room for the wished connections.
 
-use super::checks::{Wish, buffer_bytes, grade, limit as limit_of};
 use super::facts::Host;
 use super::report::{Finding, Severity};
+use super::wish::{Wish, buffer_bytes, grade, limit as limit_of};
 use crate::budget::Account;
 use crate::config::{Config, size_text};
 use crate::control::memory::{self, Gift, field};

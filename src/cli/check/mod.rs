@@ -6,6 +6,7 @@ mod memory;
 mod report;
 #[cfg(test)]
 mod tests;
+mod wish;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -65,7 +66,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
         Ok(loaded) => loaded.map_or_else(Config::default, |(config, _)| config),
         Err(error) => {
             eprintln!("firehose check: {error}");
-            return ExitCode::from(super::EXIT_USAGE);
+            return ExitCode::from(crate::cli::EXIT_USAGE);
         }
     };
     config.shards = options.shards.or(config.shards);
@@ -85,7 +86,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
     };
     let (budget, _) = memory::budget(&here, &config, Shape::new(shards));
     let files = budget.as_ref().map(|budget| budget.descriptors);
-    let wish = checks::Wish {
+    let wish = wish::Wish {
         connections: options
             .connections
             .or_else(|| resources::connections_max(&config))

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::checks::{self, SYSCTLS, Wish};
+use super::checks::{self, SYSCTLS};
 use super::facts::{Bind, Host};
 use super::report::{Finding, Severity, exit_code, table};
+use super::wish::Wish;
 use crate::config::{Config, Socket};
 use crate::server::budget::Shape;
 use crate::uring::RingError;

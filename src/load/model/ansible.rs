@@ -4,10 +4,11 @@
 
 use fastrand::Rng;
 
+use super::event::Event;
 use super::json::{Json, push_uuid};
+use super::rates::Kind;
 use super::results::{Status, Task, tasks};
 use super::world::World;
-use super::{Event, rates::Kind};
 
 /// Runs that people start, at a time.
 const AD_HOC_RUNS: u32 = 2;

@@ -1,6 +1,6 @@
 //! Which MQTT client publishes an event: one for each service of 2017, more where a scaled run asks for more.
 
-use super::Source;
+use super::event::Source;
 
 /// The clients that published in 2017: Gerrit's, Launchpad's, Ansible's, those of two Subunit workers and of twenty
 /// Logstash workers.

@@ -2,9 +2,9 @@
 
 use fastrand::Rng;
 
-use super::Event;
 use super::changes::{Change, Changes};
 use super::choice::Choice;
+use super::event::Event;
 use super::json::{Json, push_number, push_revision};
 use super::world::{World, any, any_text};
 

@@ -2,7 +2,7 @@
 //!
 //! Strings are copied as they are. What might need escapes is escaped once, when the texts are made.
 
-use super::STAMP_CHARS;
+use super::event::{STAMP_CHARS, STAMP_OFFSET};
 
 /// What every payload begins with: room for the tester's stamp.
 const HEAD: &str = concat!(
@@ -11,7 +11,7 @@ const HEAD: &str = concat!(
     "\""
 );
 
-const _: () = assert!(HEAD.len() == super::STAMP_OFFSET + STAMP_CHARS + 1);
+const _: () = assert!(HEAD.len() == STAMP_OFFSET + STAMP_CHARS + 1);
 
 /// A writer of JSON; commas come by themselves.
 pub(super) struct Json<'a> {

@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 
-use super::Event;
 use super::choice::Choice;
+use super::event::Event;
 use super::json::{Json, decimal, mix};
 use super::world::{Person, World, any, any_text};
 
@@ -58,30 +58,34 @@ impl Launchpad {
         event.topic.push_str(project);
         event.topic.push_str("/bug/");
         event.topic.push_str(number);
-        let reporter = &world.people[mix(bug) as usize % world.people.len()];
-        write(&mut event.payload, project, number, reporter, world, rng);
+        let bug = Bug {
+            project,
+            number,
+            reporter: &world.people[mix(bug) as usize % world.people.len()],
+        };
+        write(&mut event.payload, &bug, world, rng);
         at as u32
     }
 }
 
-fn write(
-    payload: &mut Vec<u8>,
-    project: &str,
-    number: &str,
-    reporter: &Person,
-    world: &World,
-    rng: &mut Rng,
-) {
+/// What a notification is about.
+struct Bug<'a> {
+    project: &'a str,
+    number: &'a str,
+    reporter: &'a Person,
+}
+
+fn write(payload: &mut Vec<u8>, bug: &Bug<'_>, world: &World, rng: &mut Rng) {
     let mut json = Json::payload(payload);
     json.string("status", any_text(rng, STATUSES));
-    json.string("project", project);
+    json.string("project", bug.project);
     match rng.u32(..3) {
         0 => json.string("assignee", "None"),
         _ => json.string("assignee", &any(rng, &world.people).email),
     }
-    full_name(&mut json, "bug-reporter", reporter);
+    full_name(&mut json, "bug-reporter", bug.reporter);
     json.string("event-type", "bug");
-    json.string("bug-number", number);
+    json.string("bug-number", bug.number);
     json.array("commenters");
     for _ in 0..rng.u32(1..6) {
         json.item(&any(rng, &world.people).username);

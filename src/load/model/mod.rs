@@ -8,6 +8,7 @@ mod ansible;
 mod changes;
 mod choice;
 mod clients;
+mod event;
 mod gerrit;
 mod json;
 mod launchpad;
@@ -21,9 +22,8 @@ mod world;
 
 use fastrand::Rng;
 
-use super::stamp;
-
 pub use clients::PUBLISHERS_2017;
+pub use event::{Event, STAMP_CHARS, STAMP_OFFSET, Source};
 pub use rates::{CYCLE_MINUTES, START_MINUTE};
 
 use ansible::Ansible;
@@ -33,12 +33,6 @@ use gerrit::Gerrit;
 use launchpad::Launchpad;
 use rates::{Kind, Process};
 use world::World;
-
-/// Where the stamp begins in every payload: behind `{"fh":"`.
-pub const STAMP_OFFSET: usize = stamp::JSON_OFFSET;
-
-/// Characters of the stamp; zeros until it is written.
-pub const STAMP_CHARS: usize = 2 * stamp::STAMP_BYTES;
 
 /// The scales that the model takes; others are brought to the nearest.
 const SCALE_MIN: f64 = 1e-3;
@@ -50,30 +44,6 @@ pub const TIME_LAPSE_MAX: f64 = 1e4;
 
 /// Midnight before the model's day, in seconds of Unix time: May 8, 2017.
 const MIDNIGHT_S: u64 = 1_494_201_600;
-
-/// Which service an event comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Source {
-    #[default]
-    Gerrit,
-    Launchpad,
-    Ansible,
-    Subunit,
-    Logstash,
-}
-
-impl Source {
-    /// What it is called in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Source::Gerrit => "gerrit",
-            Source::Launchpad => "launchpad",
-            Source::Ansible => "ansible",
-            Source::Subunit => "subunit",
-            Source::Logstash => "logstash",
-        }
-    }
-}
 
 /// All sources.
 pub fn sources() -> &'static [Source] {
@@ -103,18 +73,6 @@ pub fn filters() -> &'static [(&'static str, u32)] {
         ("gearman-subunit/#", 5),
         ("gearman-logstash/+/openstack/neutron/+/retrieve_logs", 1),
     ]
-}
-
-/// A message of the bus; filled again by `Bus::next`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event {
-    /// When it happens, from the start.
-    pub at_ns: u64,
-    pub source: Source,
-    /// The client that publishes it, below the number of publishers.
-    pub publisher: u32,
-    pub topic: String,
-    pub payload: Vec<u8>,
 }
 
 /// The bus: events without end, in the order of their times.

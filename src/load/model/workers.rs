@@ -3,10 +3,10 @@
 use fastrand::Rng;
 
 use super::changes::{Change, Changes};
+use super::event::{Event, Source};
 use super::json::{Json, decimal, push_hex};
 use super::names::{JOBS, LOG_FILES};
 use super::world::{World, any_text};
-use super::{Event, Source};
 
 /// Writes a message of the worker `number`, which counts from 0.
 pub(super) fn fill(

@@ -144,44 +144,25 @@ impl Broker {
 
 /// Carries a plan out. `program` is this binary, for a broker of its own; `stop` ends the runs.
 pub fn run(
-    plan: Plan,
+    mut plan: Plan,
     command: Vec<String>,
     program: PathBuf,
     stop: &Arc<AtomicBool>,
 ) -> Result<Report, BenchError> {
-    host::raise_nofile();
+    let cpus = prepare(&plan)?;
     let connections = plan.job.connections() as u64;
-    host::check_descriptors(connections, plan.job.workers, true)?;
-    let cpus = Cpus::of(
-        plan.job.workers,
-        plan.cpus.as_deref(),
-        plan.broker.cpus.as_deref(),
-    );
-    let started = jiff::Zoned::now()
-        .strftime("%Y-%m-%dT%H:%M:%S%:z")
-        .to_string();
-    let mut machine = host::machine();
-    machine
-        .settings
-        .insert("workers on CPUs".into(), cpus.workers_text());
+    let mut report = begun(&mut plan, command, &cpus);
     let mut live = Live::new(plan.quiet);
     let broker = Broker::of(&plan.broker, program, &cpus.broker)?;
-    let sources = host::sources(broker.address(), connections, &plan.sources)?;
-    let job = Arc::new(plan.job);
-    let mut report = Report {
-        schema: SCHEMA.into(),
-        workload: plan.workload.into(),
-        title: plan.title,
-        started,
-        version: env!("CARGO_PKG_VERSION").into(),
-        command,
-        settings: plan.settings,
-        seed: plan.seed,
-        load_model: plan.load_model,
-        machine,
-        broker: broker.info(),
-        ..Report::default()
+    let place = Place {
+        run: 0,
+        target: broker.address(),
+        sources: host::sources(broker.address(), connections, &plan.sources)?,
+        wire: plan.wire,
+        epoch: Instant::now(),
     };
+    let job = Arc::new(plan.job);
+    report.broker = broker.info();
     let mut notes = Vec::new();
     for repetition in 0..plan.repeat {
         let mut bench = Bench {
@@ -189,10 +170,8 @@ pub fn run(
             phases: &plan.phases,
             place: Place {
                 run: run_number(repetition),
-                target: broker.address(),
-                sources: sources.clone(),
-                wire: plan.wire.clone(),
                 epoch: Instant::now(),
+                ..place.clone()
             },
             cpus: &cpus,
             allow_loss: plan.allow_loss,
@@ -222,10 +201,48 @@ pub fn run(
     if let (Some(event), Some(run)) = (broker.stop(), report.runs.last_mut()) {
         run.broker_events.push(event);
     }
-    report.verdict = verdict::verdict(&report);
-    report.verdict.notes.extend(notes);
-    report.summary = report::summary::summary(&report);
+    judge(&mut report, notes);
     Ok(report)
+}
+
+/// Adds what follows from the runs.
+fn judge(report: &mut Report, notes: Vec<String>) {
+    report.verdict = verdict::verdict(report);
+    report.verdict.notes.extend(notes);
+    report.summary = report::summary::summary(report);
+}
+
+/// Checks what the workers need of the machine, and gives them their CPUs.
+fn prepare(plan: &Plan) -> Result<Cpus, BenchError> {
+    host::raise_nofile();
+    let connections = plan.job.connections() as u64;
+    host::check_descriptors(connections, plan.job.workers, true)?;
+    Ok(Cpus::of(
+        plan.job.workers,
+        plan.cpus.as_deref(),
+        plan.broker.cpus.as_deref(),
+    ))
+}
+
+/// A report of a run that is about to begin, without the broker.
+fn begun(plan: &mut Plan, command: Vec<String>, cpus: &Cpus) -> Report {
+    let started = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z");
+    let mut machine = host::machine();
+    let workers = cpus.workers_text();
+    machine.settings.insert("workers on CPUs".into(), workers);
+    Report {
+        schema: SCHEMA.into(),
+        workload: plan.workload.into(),
+        title: std::mem::take(&mut plan.title),
+        started: started.to_string(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        command,
+        settings: std::mem::take(&mut plan.settings),
+        seed: plan.seed,
+        load_model: std::mem::take(&mut plan.load_model),
+        machine,
+        ..Report::default()
+    }
 }
 
 /// A number that messages of other runs, and of other testers, hardly have.

@@ -51,7 +51,7 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
             options = option(&name, value.get_ref()).map_err(at)?.or(options);
         }
     }
-    options.password = options.password.map(Secret::of_scenario);
+    options.client.password = options.client.password.map(Secret::of_scenario);
     let workload = workload.ok_or_else(|| format!("no workload; {}", workloads()))?;
     Ok(Scenario { workload, options })
 }
@@ -61,11 +61,18 @@ impl Scenario {
     pub fn with(self, typed: Options) -> Options {
         let mut written = self.options;
         // One of these is typed to have it instead of the one that the file names.
-        if typed.rate.is_some() || typed.window.is_some() || typed.closed_loop.is_some() {
-            (written.rate, written.window, written.closed_loop) = (None, None, None);
+        if typed.load.rate.is_some()
+            || typed.load.window.is_some()
+            || typed.load.closed_loop.is_some()
+        {
+            (
+                written.load.rate,
+                written.load.window,
+                written.load.closed_loop,
+            ) = (None, None, None);
         }
-        if typed.password.is_some() || typed.password_file.is_some() {
-            (written.password, written.password_file) = (None, None);
+        if typed.client.password.is_some() || typed.client.password_file.is_some() {
+            (written.client.password, written.client.password_file) = (None, None);
         }
         typed.or(written)
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::load::options::LoadOptions;
 use crate::load::plan::plan;
 use crate::load::quantity::{Bytes, Rate, Seconds};
 
@@ -40,16 +41,16 @@ fn keys_are_the_names_of_options_and_values_what_is_typed() {
     let scenario = parse(text).unwrap();
     assert_eq!(scenario.workload, Workload::Connect);
     let options = scenario.options;
-    assert_eq!(options.subscribers, Some(7));
-    assert_eq!(options.connect_rate, Some(Rate(2000.0)));
-    assert_eq!(options.warm_up, Some(Seconds(0.5)));
-    assert_eq!(options.size, Some(Bytes(1024)));
-    assert_eq!(options.precision, Some(0.1));
-    assert_eq!(options.source.as_ref().map(Vec::len), Some(2));
-    assert_eq!(options.cpus.map(|cpus| cpus.0), Some(vec![0, 1]));
-    assert_eq!(options.quiet, Some(true));
-    assert_eq!(options.json, Some(PathBuf::from("a.json")));
-    assert_eq!(options.rate, None);
+    assert_eq!(options.load.subscribers, Some(7));
+    assert_eq!(options.load.connect_rate, Some(Rate(2000.0)));
+    assert_eq!(options.time.warm_up, Some(Seconds(0.5)));
+    assert_eq!(options.load.size, Some(Bytes(1024)));
+    assert_eq!(options.judgement.precision, Some(0.1));
+    assert_eq!(options.client.source.as_ref().map(Vec::len), Some(2));
+    assert_eq!(options.time.cpus.map(|cpus| cpus.0), Some(vec![0, 1]));
+    assert_eq!(options.reports.quiet, Some(true));
+    assert_eq!(options.reports.json, Some(PathBuf::from("a.json")));
+    assert_eq!(options.load.rate, None);
 }
 
 #[test]
@@ -90,19 +91,25 @@ fn what_is_wrong_is_told_with_its_line() {
 fn what_is_typed_comes_before_what_is_written() {
     let written = || parse("workload = 'fanout'\nrate = 500\nsize = 100\n").unwrap();
     let typed = Options {
-        size: Some(Bytes(200)),
+        load: LoadOptions {
+            size: Some(Bytes(200)),
+            ..LoadOptions::default()
+        },
         ..Options::default()
     };
     let options = written().with(typed);
     assert_eq!(
-        (options.size, options.rate),
+        (options.load.size, options.load.rate),
         (Some(Bytes(200)), Some(Rate(500.0)))
     );
     // A window is instead of the file's rate, not against it.
     let windowed = written().with(Options {
-        window: Some(8),
+        load: LoadOptions {
+            window: Some(8),
+            ..LoadOptions::default()
+        },
         ..Options::default()
     });
-    assert_eq!((windowed.window, windowed.rate), (Some(8), None));
+    assert_eq!((windowed.load.window, windowed.load.rate), (Some(8), None));
     assert!(plan(Workload::Fanout, &windowed).is_ok());
 }

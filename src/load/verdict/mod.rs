@@ -97,43 +97,13 @@ fn again_at(qos: u8) -> String {
 /// those attempts of a search that missed the objective: to go there is what the search is for. `Search::notes` belong
 /// to the verdict's notes, and are the caller's to add.
 pub fn verdict(report: &Report) -> Verdict {
-    let mut failures = Collected::new(report);
-    let mut limits = Collected::new(report);
     let threshold = Threshold::of(report);
-    let (mut doubts, mut held) = (Collected::new(report), Collected::new(report));
-    for (number, run) in report.runs.iter().enumerate() {
-        for text in setup_failures(run) {
-            failures.add(number, None, text);
-        }
-        for event in &run.broker_events {
-            if ENDS.contains(&event.kind.as_str()) {
-                failures.add(number, None, end_of_broker(event));
-            }
-        }
-        for step in &run.steps {
-            for text in step_failures(report, step) {
-                failures.add(number, Some(step), text);
-            }
-            let judged = threshold.as_ref().map(|slo| (slo, slo.judge(step)));
-            let of_tester = match &judged {
-                Some((_, Judgement::Held)) => &mut held,
-                _ => &mut limits,
-            };
-            if report.search.is_none() {
-                let texts = tester_limits(step).into_iter();
-                texts.for_each(|text| of_tester.add(number, Some(step), text));
-            }
-            match judged {
-                Some((slo, Judgement::Missed(why))) => {
-                    failures.add(number, Some(step), slo.missed(&why));
-                }
-                Some((slo, Judgement::InDoubt { missed, .. })) => {
-                    doubts.add(number, Some(step), slo.missed(&missed));
-                }
-                Some((_, Judgement::Held)) | None => {}
-            }
-        }
-    }
+    let Evidence {
+        failures,
+        doubts,
+        limits,
+        held,
+    } = Evidence::of(report, threshold.as_ref());
     let (mut failures, doubts) = (failures.texts(), doubts.texts());
     let mut limits = limits.texts();
     failures.extend(whole_failures(report));
@@ -156,6 +126,70 @@ pub fn verdict(report: &Report) -> Verdict {
         failures,
         tester_limits: limits,
         notes,
+    }
+}
+
+/// What runs and steps say, by what follows from it.
+struct Evidence {
+    failures: Collected,
+    /// Objectives that were missed where the tester was a limit.
+    doubts: Collected,
+    /// How the tester was a limit.
+    limits: Collected,
+    /// The same in steps that held the objective.
+    held: Collected,
+}
+
+impl Evidence {
+    fn of(report: &Report, threshold: Option<&Threshold>) -> Evidence {
+        let none = || Collected::new(report);
+        let mut evidence = Evidence {
+            failures: none(),
+            doubts: none(),
+            limits: none(),
+            held: none(),
+        };
+        for (number, run) in report.runs.iter().enumerate() {
+            for text in setup_failures(run) {
+                evidence.failures.add(number, None, text);
+            }
+            for event in &run.broker_events {
+                if ENDS.contains(&event.kind.as_str()) {
+                    evidence.failures.add(number, None, end_of_broker(event));
+                }
+            }
+            for step in &run.steps {
+                for text in step_failures(report, step) {
+                    evidence.failures.add(number, Some(step), text);
+                }
+                // Whether the tester was the limit of a search is what the search says of its end.
+                if report.search.is_none() {
+                    evidence.judge(threshold, number, step);
+                }
+            }
+        }
+        evidence
+    }
+
+    /// Adds what a step of a run says of the objective, and of the tester.
+    fn judge(&mut self, threshold: Option<&Threshold>, run: usize, step: &Step) {
+        let judged = threshold.map(|slo| (slo, slo.judge(step)));
+        let of_tester = match &judged {
+            Some((_, Judgement::Held)) => &mut self.held,
+            _ => &mut self.limits,
+        };
+        for text in tester_limits(step) {
+            of_tester.add(run, Some(step), text);
+        }
+        match judged {
+            Some((slo, Judgement::Missed(why))) => {
+                self.failures.add(run, Some(step), slo.missed(&why));
+            }
+            Some((slo, Judgement::InDoubt { missed, .. })) => {
+                self.doubts.add(run, Some(step), slo.missed(&missed));
+            }
+            Some((_, Judgement::Held)) | None => {}
+        }
     }
 }
 

@@ -45,11 +45,18 @@ pub(super) fn of_layer(is_handshaking: bool, is_ready: bool) -> &'static str {
 /// What the first bytes of an answer are, if they are of another protocol.
 pub(super) fn of_answer(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
+        [b'H', b'T', b'T', b'P', ..] => Some(" (the port speaks HTTP: --websocket)"),
+        _ => of_record(bytes),
+    }
+}
+
+/// The same for TLS alone, where HTTP is what is expected.
+pub(super) fn of_record(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
         // A record of TLS: an alert or a part of the handshake, versions 3.0 to 3.4.
         [0x15 | 0x16, 0x03, 0..=4, ..] => {
             Some(" (the port speaks TLS: --cafile FILE, or --insecure)")
         }
-        [b'H', b'T', b'T', b'P', ..] => Some(" (the port speaks HTTP: --websocket)"),
         _ => None,
     }
 }

@@ -4,16 +4,22 @@
 //! The turn of a worker: take a command, begin the connections and visits that are due, publish what is due, send,
 //! wait until something comes or is due, handle what came. The clock is read with every receive.
 
+mod bus_feed;
 mod command;
 mod compose;
 mod core;
 mod hints;
 mod layer;
 mod link;
+mod measured;
 mod network;
+mod open;
 mod opening;
+mod parts;
+mod publish;
 mod publishing;
 mod step;
+mod visit;
 mod visits;
 
 use std::ops::Range;
@@ -41,53 +47,23 @@ pub use layer::Wire;
 use layer::Layer;
 use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
 use opening::Opening;
-use publishing::{BusFeed, Publishing};
-use step::StepState;
-use visits::Visits;
+use parts::{Line, Sockets, Tally, Work};
 
 /// The group of a worker's receive buffers.
 const RECEIVE_GROUP: u16 = 1;
 
-/// How soon a worker looks again at what wakes nobody.
-const GLANCE_NS: u64 = 20_000;
-
-/// One worker. The ring comes first, so that it goes first: what it uses outlives it.
+/// One worker.
 pub struct Worker {
-    ring: Ring,
-    buffers: ReceiveBuffers,
+    sockets: Sockets,
     job: Arc<Job>,
     place: Place,
     id: u32,
     core: Core,
-    links: Vec<Link>,
-    /// Its subscribers come first, then its publishers.
+    /// How many of its connections are subscribers.
     subscribers: u32,
-    /// By connection; empty where MQTT lies on the sockets themselves.
-    layers: Vec<Option<Box<Layer>>>,
-    address: Box<SockAddr>,
-    to_arm: Vec<u32>,
-    completions: Vec<Completion>,
-    opening: Option<Opening>,
-    visits: Option<Visits>,
-    publishing: Option<Publishing>,
-    bus: Option<BusFeed>,
-    /// Whether connections that are opened now forget their sessions.
-    forget: bool,
-    /// Connections that failed while the opening that began them was being worked on.
-    failed_at_once: usize,
-    step: StepState,
-    /// When the messages of this turn were to be sent.
-    slips: Vec<u64>,
-    setup: SetupPart,
-    ready: u64,
-    /// Connections that are being closed.
-    leaving: u32,
-    moves: u64,
-    quit: QuitPart,
-    commands: Receiver<Command>,
-    answers: Sender<Answer>,
-    progress: Arc<Progress>,
-    seen: u32,
+    work: Work,
+    tally: Tally,
+    line: Line,
 }
 
 /// What a worker starts with.
@@ -105,18 +81,7 @@ impl Worker {
     /// Sets up the ring; in the thread that is to run.
     pub fn new(start: Start) -> Result<Self, RingError> {
         let job = start.job;
-        let of_worker = |count: usize, is_on: &dyn Fn(usize) -> bool| -> Vec<u32> {
-            (0..count)
-                .filter(|&at| is_on(at))
-                .map(|at| at as u32)
-                .collect()
-        };
-        let subscribers = of_worker(job.subscribers.len(), &|at| {
-            job.subscriber_is_on(at, start.id)
-        });
-        let publishers = of_worker(job.publishers.len(), &|at| {
-            job.publisher_is_on(at, start.id)
-        });
+        let (subscribers, publishers) = clients(&job, start.id);
         let connections = (subscribers.len() + publishers.len()) as u32;
         let ring = Ring::new(Sizes {
             submissions: limits::RING_SUBMISSIONS,
@@ -134,33 +99,32 @@ impl Worker {
         // The clock decides when a message is due, not the tick of the timers.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         Ok(Worker {
-            ring,
-            buffers,
+            sockets: Sockets {
+                ring,
+                buffers,
+                links: (0..connections).map(|_| Link::default()).collect(),
+                layers: layers(&start.place.wire, connections),
+                address: Box::new(SockAddr::from(start.place.target)),
+                to_arm: Vec::new(),
+                completions: Vec::new(),
+            },
             id: start.id,
             core,
-            links: (0..connections).map(|_| Link::default()).collect(),
-            layers: layers(&start.place.wire, connections),
             subscribers: subscribers.len() as u32,
-            address: Box::new(SockAddr::from(start.place.target)),
-            to_arm: Vec::new(),
-            completions: Vec::new(),
-            opening: None,
-            visits: None,
-            publishing: None,
-            bus: None,
-            forget: false,
-            failed_at_once: 0,
-            step: StepState::default(),
-            slips: Vec::new(),
-            setup: new_setup(),
-            ready: 0,
-            leaving: 0,
-            moves: 0,
-            quit: QuitPart::default(),
-            commands: start.commands,
-            answers: start.answers,
-            progress: start.progress,
-            seen: 0,
+            work: Work::default(),
+            tally: Tally {
+                setup: new_setup(),
+                ready: 0,
+                leaving: 0,
+                moves: 0,
+                quit: QuitPart::default(),
+            },
+            line: Line {
+                commands: start.commands,
+                answers: start.answers,
+                progress: start.progress,
+                seen: 0,
+            },
             place: start.place,
             job,
         })
@@ -185,28 +149,32 @@ impl Worker {
         due_ns = due_ns.min(self.publish_some(now_ns));
         self.start_sends()?;
         self.arm_receives()?;
-        if !self.slips.is_empty() {
-            self.ring.submit()?;
+        if !self.work.slips.is_empty() {
+            self.sockets.ring.submit()?;
             self.record_slips();
         }
         self.tell(now_ns);
         match due_ns.saturating_sub(self.place.now_ns()) {
-            0 => self.ring.poll()?,
-            wait_ns => self.ring.wait(Some(Duration::from_nanos(wait_ns)))?,
+            0 => self.sockets.ring.poll()?,
+            wait_ns => self
+                .sockets
+                .ring
+                .wait(Some(Duration::from_nanos(wait_ns)))?,
         }
         self.collect()?;
         Ok(true)
     }
 
     fn collect(&mut self) -> Result<(), RingError> {
-        let mut completions = std::mem::take(&mut self.completions);
-        self.ring
+        let mut completions = std::mem::take(&mut self.sockets.completions);
+        self.sockets
+            .ring
             .collect(&mut completions, limits::LOAD_COMPLETIONS_PER_TURN)?;
         let result = completions
             .drain(..)
             .try_for_each(|completion| self.handle(completion));
-        self.completions = completions;
-        self.buffers.publish();
+        self.sockets.completions = completions;
+        self.sockets.buffers.publish();
         result?;
         self.handle_notes()
     }
@@ -228,27 +196,27 @@ impl Worker {
     fn own(&self, group: Group) -> Range<u32> {
         match group {
             Group::Subscribers => 0..self.subscribers,
-            Group::Publishers => self.subscribers..self.links.len() as u32,
+            Group::Publishers => self.subscribers..self.sockets.links.len() as u32,
         }
     }
 
     /// How many publishers it has.
     fn publishers(&self) -> u32 {
-        self.links.len() as u32 - self.subscribers
+        self.sockets.links.len() as u32 - self.subscribers
     }
 
     /// Takes the commands that are there; false at the end.
     fn take_commands(&mut self) -> Result<bool, RingError> {
         loop {
-            match self.commands.try_recv() {
+            match self.line.commands.try_recv() {
                 Ok(Command::Quit) => {
-                    let mut quit = std::mem::take(&mut self.quit);
+                    let mut quit = std::mem::take(&mut self.tally.quit);
                     quit.errors = std::mem::take(&mut self.core.errors);
                     let times = std::mem::take(&mut self.core.times);
                     if quit.subscribers.is_empty() {
                         quit.subscribers = times.into_iter().collect();
                     }
-                    let _ = self.answers.send(Answer::Quit(Box::new(quit)));
+                    let _ = self.line.answers.send(Answer::Quit(Box::new(quit)));
                     return Ok(false);
                 }
                 Ok(command) => self.obey(command)?,
@@ -267,26 +235,26 @@ impl Worker {
             Command::End => {
                 self.give_up_openings()?;
                 let part = Answer::Ended(Box::new(self.end_step()));
-                let _ = self.answers.send(part);
+                let _ = self.line.answers.send(part);
             }
             Command::Settle(sent) => {
                 let answer = self.settle(&sent);
-                let _ = self.answers.send(answer);
+                let _ = self.line.answers.send(answer);
             }
             Command::Setup => {
-                let setup = std::mem::replace(&mut self.setup, new_setup());
-                let _ = self.answers.send(Answer::Setup(Box::new(setup)));
+                let setup = std::mem::replace(&mut self.tally.setup, new_setup());
+                let _ = self.line.answers.send(Answer::Setup(Box::new(setup)));
             }
             Command::Quit => {}
         }
-        self.seen += 1;
+        self.line.seen += 1;
         self.tell(self.place.now_ns());
         Ok(())
     }
 
     fn close_group(&mut self, group: Group) -> Result<(), RingError> {
         for index in self.own(group) {
-            match self.links[index as usize].stage {
+            match self.sockets.links[index as usize].stage {
                 link::Stage::Ready => self.leave(index),
                 link::Stage::Closed | link::Stage::Leaving | link::Stage::Closing => {}
                 _ => self.close(index)?,
@@ -297,35 +265,53 @@ impl Worker {
 
     /// Whether what it was told to do goes on.
     fn is_busy(&self, now_ns: u64) -> bool {
-        let opening = self.opening.as_ref().is_some_and(Opening::is_busy);
-        let visits = self.visits.as_ref().is_some_and(|v| v.is_busy(now_ns));
-        let publishing = self.publishing.as_ref().is_some_and(|p| p.is_busy(now_ns));
-        self.leaving > 0 || opening || visits || publishing || self.step.is_receiving(now_ns)
+        let opening = self.work.opening.as_ref().is_some_and(Opening::is_busy);
+        let visits = self.work.visits.as_ref().is_some_and(|v| v.is_busy(now_ns));
+        let publishing = self
+            .work
+            .publishing
+            .as_ref()
+            .is_some_and(|p| p.is_busy(now_ns));
+        self.tally.leaving > 0
+            || opening
+            || visits
+            || publishing
+            || self.work.step.is_receiving(now_ns)
     }
 
     /// Writes its progress for others to read.
     fn tell(&mut self, now_ns: u64) {
         let busy = self.is_busy(now_ns);
-        let mine = &self.progress.workers[self.id as usize];
+        let mine = &self.line.progress.workers[self.id as usize];
         let core = &self.core;
         for (counter, value) in [
             (&mine.published, core.published),
             (&mine.expected, core.expected),
             (&mine.delivered, core.faults.delivered),
             (&mine.unacknowledged, core.unacknowledged),
-            (&mine.ready, self.ready),
-            (&mine.failed, self.setup.failed),
+            (&mine.ready, self.tally.ready),
+            (&mine.failed, self.tally.setup.failed),
             (&mine.unreachable, core.unreachable),
             (&mine.kept_out, core.kept_out),
             (&mine.disconnects, core.faults.disconnects),
             (&mine.p99_ns, core.meter.last_p99_ns),
-            (&mine.moves, self.moves),
+            (&mine.moves, self.tally.moves),
         ] {
             counter.store(value, Ordering::Relaxed);
         }
         mine.busy.store(busy, Ordering::Release);
-        mine.seen.store(self.seen, Ordering::Release);
+        mine.seen.store(self.line.seen, Ordering::Release);
     }
+}
+
+/// The numbers of a worker's subscribers and publishers.
+fn clients(job: &Job, worker: u32) -> (Vec<u32>, Vec<u32>) {
+    let subscribers = (0..job.subscribers.len()).filter(|&at| job.subscriber_is_on(at, worker));
+    let publishers = (0..job.publishers.len()).filter(|&at| job.publisher_is_on(at, worker));
+    (
+        subscribers.map(|at| at as u32).collect(),
+        publishers.map(|at| at as u32).collect(),
+    )
 }
 
 fn new_setup() -> SetupPart {

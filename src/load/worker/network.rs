@@ -32,15 +32,15 @@ impl Worker {
                 return self.open_failed(index);
             }
         };
-        self.ring.put_file(index, socket.as_raw_fd())?;
-        let link = &mut self.links[index as usize];
+        self.sockets.ring.put_file(index, socket.as_raw_fd())?;
+        let link = &mut self.sockets.links[index as usize];
         link.stage = Stage::Connecting;
         link.in_flight += 1;
         let user_data = link.user_data(Op::Connect, index);
-        let address = &self.address;
+        let address = &self.sockets.address;
         let submission = ops::connect(index, address.as_ptr().cast(), address.len(), user_data);
         // SAFETY: the address lives as long as the worker, and does not change.
-        unsafe { self.ring.push(&submission) }
+        unsafe { self.sockets.ring.push(&submission) }
     }
 
     fn socket(&self, number: u32) -> io::Result<Socket> {
@@ -61,7 +61,7 @@ impl Worker {
         let Some(index) = self.completed(completion) else {
             return Ok(());
         };
-        if self.links[index as usize].stage != Stage::Connecting {
+        if self.sockets.links[index as usize].stage != Stage::Connecting {
             return self.advance_closing(index);
         }
         if completion.result < 0 {
@@ -70,10 +70,10 @@ impl Worker {
             self.core.keeps_out(KeptOut::Unreached, text);
             return self.open_failed(index);
         }
-        self.links[index as usize].stage = Stage::Handshake;
-        if !self.layers.is_empty() {
+        self.sockets.links[index as usize].stage = Stage::Handshake;
+        if !self.sockets.layers.is_empty() {
             match Layer::new(&self.place.wire) {
-                Ok(layer) => self.layers[index as usize] = Some(Box::new(layer)),
+                Ok(layer) => self.sockets.layers[index as usize] = Some(Box::new(layer)),
                 Err(error) => {
                     self.core.keeps_out(KeptOut::Wire, error);
                     return self.open_failed(index);
@@ -81,14 +81,14 @@ impl Worker {
             }
         }
         self.queue_connect(index);
-        self.to_arm.push(index);
+        self.sockets.to_arm.push(index);
         Ok(())
     }
 
     /// The connection that a completion belongs to, with one operation less in flight.
     fn completed(&mut self, completion: Completion) -> Option<u32> {
         let index = completion.user_data.index();
-        let link = self.links.get_mut(index as usize)?;
+        let link = self.sockets.links.get_mut(index as usize)?;
         if !link.owns(completion.user_data) {
             return None;
         }
@@ -98,17 +98,17 @@ impl Worker {
 
     /// Arms the receives that are to be armed.
     pub(super) fn arm_receives(&mut self) -> Result<(), RingError> {
-        while let Some(index) = self.to_arm.pop() {
-            let link = &mut self.links[index as usize];
+        while let Some(index) = self.sockets.to_arm.pop() {
+            let link = &mut self.sockets.links[index as usize];
             if link.has(RECEIVING) || matches!(link.stage, Stage::Closed | Stage::Closing) {
                 continue;
             }
             link.set(RECEIVING);
             link.in_flight += 1;
             let user_data = link.user_data(Op::Receive, index);
-            let submission = ops::receive_multishot(index, self.buffers.group(), user_data);
-            // SAFETY: names no memory; the provided buffers are `self.buffers`' affair.
-            unsafe { self.ring.push(&submission)? };
+            let submission = ops::receive_multishot(index, self.sockets.buffers.group(), user_data);
+            // SAFETY: names no memory; the provided buffers are `self.sockets.buffers`' affair.
+            unsafe { self.sockets.ring.push(&submission)? };
         }
         Ok(())
     }
@@ -116,9 +116,9 @@ impl Worker {
     /// A receive brought bytes, or ended.
     #[inline]
     pub(super) fn on_receive(&mut self, completion: Completion) -> Result<(), RingError> {
-        let filled = self.buffers.take(&completion);
+        let filled = self.sockets.buffers.take(&completion);
         let index = completion.user_data.index();
-        let Some(link) = self.links.get_mut(index as usize) else {
+        let Some(link) = self.sockets.links.get_mut(index as usize) else {
             return Ok(());
         };
         let ours = link.owns(completion.user_data);
@@ -132,18 +132,18 @@ impl Worker {
             if listens && completion.result > 0 {
                 ended = false;
                 let now_ns = self.place.now_ns();
-                if !self.layers.is_empty() {
+                if !self.sockets.layers.is_empty() {
                     self.on_wrapped(index, filled, now_ns)?;
                 } else {
-                    let bytes = self.buffers.bytes(filled);
+                    let bytes = self.sockets.buffers.bytes(filled);
                     self.core.on_bytes(&self.job, index, bytes, now_ns);
                 }
                 if !completion.more() {
-                    self.to_arm.push(index);
+                    self.sockets.to_arm.push(index);
                 }
             }
             if let Some(id) = filled.finished {
-                self.buffers.give_back(id);
+                self.sockets.buffers.give_back(id);
             }
         }
         if ended {
@@ -157,12 +157,14 @@ impl Worker {
 
     /// Bytes of a client with something between its socket and MQTT.
     fn on_wrapped(&mut self, index: u32, filled: Filled, now_ns: u64) -> Result<(), RingError> {
-        let Some(layer) = &mut self.layers[index as usize] else {
+        let Some(layer) = &mut self.sockets.layers[index as usize] else {
             return Ok(());
         };
         let was_ready = layer.is_ready();
         let (core, job) = (&mut self.core, &self.job);
-        let bytes = self.buffers.bytes_mut(filled);
+        let bytes = self.sockets.buffers.bytes_mut(filled);
+        let is_plain = !was_ready && self.place.wire.tls.is_none();
+        let record = hints::of_record(bytes).filter(|_| is_plain);
         let result = layer.receive(bytes, &mut |mqtt| core.on_bytes(job, index, mqtt, now_ns));
         if layer.has_output() || !was_ready {
             self.core.wake(index);
@@ -170,7 +172,7 @@ impl Worker {
         match result {
             Ok(()) => Ok(()),
             Err(error) => {
-                let hint = hints::of_failed_layer(&error);
+                let hint = record.unwrap_or_else(|| hints::of_failed_layer(&error));
                 match was_ready {
                     true => self.core.error(format!("{error}{hint}")),
                     false => self.core.keeps_out(KeptOut::Wire, format!("{error}{hint}")),
@@ -182,8 +184,8 @@ impl Worker {
 
     /// What a connection has to send, with what lies below MQTT around it; empty if it has to wait.
     fn wrapped(&mut self, index: u32) -> Vec<u8> {
-        let leaves = self.links[index as usize].stage == Stage::Leaving;
-        let Some(layer) = &mut self.layers[index as usize] else {
+        let leaves = self.sockets.links[index as usize].stage == Stage::Leaving;
+        let Some(layer) = &mut self.sockets.layers[index as usize] else {
             self.core.not_dirty(index);
             return Vec::new();
         };
@@ -212,7 +214,7 @@ impl Worker {
         if completion.result < 0 {
             match ReceiveFailure::of(-completion.result) {
                 ReceiveFailure::NoBuffers | ReceiveFailure::Again => {
-                    self.to_arm.push(index);
+                    self.sockets.to_arm.push(index);
                     return Ok(());
                 }
                 ReceiveFailure::Cancelled => return Ok(()),
@@ -221,7 +223,7 @@ impl Worker {
         }
         if completion.result > 0 {
             // Bytes without a buffer: there is no such thing.
-            self.to_arm.push(index);
+            self.sockets.to_arm.push(index);
             return Ok(());
         }
         self.on_broken(index, 0)
@@ -230,7 +232,7 @@ impl Worker {
     /// The broker has closed the connection (errno 0), or it is broken.
     #[cold]
     fn on_broken(&mut self, index: u32, errno: i32) -> Result<(), RingError> {
-        let link = &self.links[index as usize];
+        let link = &self.sockets.links[index as usize];
         if !link.is_wanted() {
             return self.close(index);
         }
@@ -245,7 +247,7 @@ impl Worker {
         };
         // What came before the end comes first: a refusal says more than the end that follows.
         self.handle_notes()?;
-        if !self.links[index as usize].is_wanted() {
+        if !self.sockets.links[index as usize].is_wanted() {
             return Ok(());
         }
         let text = format!("connection: {what}{hint}");
@@ -264,7 +266,7 @@ impl Worker {
     #[cold]
     fn on_failed_layer(&mut self, index: u32) -> Result<(), RingError> {
         self.handle_notes()?;
-        match &self.links[index as usize] {
+        match &self.sockets.links[index as usize] {
             link if !link.is_wanted() => self.close(index),
             link if link.stage == Stage::Ready => self.dropped(index),
             _ => self.open_failed(index),
@@ -273,10 +275,10 @@ impl Worker {
 
     /// What it may be that a connection ended before the broker said anything.
     fn hint(&self, index: u32) -> &'static str {
-        if self.links[index as usize].stage != Stage::Handshake {
+        if self.sockets.links[index as usize].stage != Stage::Handshake {
             return "";
         }
-        match self.layers.get(index as usize) {
+        match self.sockets.layers.get(index as usize) {
             Some(Some(layer)) => hints::of_layer(layer.is_handshaking(), layer.is_ready()),
             _ => hints::BEFORE_CONNACK,
         }
@@ -285,7 +287,7 @@ impl Worker {
     /// Sends what there is, connection by connection.
     pub(super) fn start_sends(&mut self) -> Result<(), RingError> {
         while let Some(index) = self.core.dirty.pop() {
-            let link = &self.links[index as usize];
+            let link = &self.sockets.links[index as usize];
             let barred = matches!(
                 link.stage,
                 Stage::Closed | Stage::Closing | Stage::Connecting
@@ -294,7 +296,7 @@ impl Worker {
                 self.core.not_dirty(index);
                 continue;
             }
-            let out = match self.layers.is_empty() {
+            let out = match self.sockets.layers.is_empty() {
                 true => self.core.take_output(index),
                 false => self.wrapped(index),
             };
@@ -302,7 +304,7 @@ impl Worker {
                 self.core.recycle(out);
                 continue;
             }
-            let link = &mut self.links[index as usize];
+            let link = &mut self.sockets.links[index as usize];
             link.sending = out;
             link.sent = 0;
             self.send(index)?;
@@ -311,7 +313,7 @@ impl Worker {
     }
 
     fn send(&mut self, index: u32) -> Result<(), RingError> {
-        let link = &mut self.links[index as usize];
+        let link = &mut self.sockets.links[index as usize];
         link.set(SENDING);
         link.in_flight += 1;
         let rest = &link.sending[link.sent as usize..];
@@ -319,7 +321,7 @@ impl Worker {
         let len = rest.len().min(i32::MAX as usize) as u32;
         let submission = ops::send(index, rest.as_ptr(), len, user_data);
         // SAFETY: `sending` is left alone until this send has completed, and its bytes do not move with the link.
-        unsafe { self.ring.push(&submission) }
+        unsafe { self.sockets.ring.push(&submission) }
     }
 
     /// A send is over.
@@ -328,7 +330,7 @@ impl Worker {
         let Some(index) = self.completed(completion) else {
             return Ok(());
         };
-        let link = &mut self.links[index as usize];
+        let link = &mut self.sockets.links[index as usize];
         link.clear(SENDING);
         if link.stage == Stage::Closing {
             return self.advance_closing(index);
@@ -346,7 +348,7 @@ impl Worker {
         let leaves = link.stage == Stage::Leaving;
         self.core.recycle(sent);
         self.core.mark_dirty(index);
-        if let Some(Some(layer)) = self.layers.get(index as usize)
+        if let Some(Some(layer)) = self.sockets.layers.get(index as usize)
             && layer.has_output()
         {
             self.core.wake(index);
@@ -359,26 +361,26 @@ impl Worker {
 
     /// Says DISCONNECT and closes.
     pub(super) fn leave(&mut self, index: u32) {
-        let link = &mut self.links[index as usize];
+        let link = &mut self.sockets.links[index as usize];
         if link.stage == Stage::Ready {
-            self.ready -= 1;
+            self.tally.ready -= 1;
         }
         link.stage = Stage::Leaving;
-        self.leaving += 1;
+        self.tally.leaving += 1;
         let peer = self.core.output(index);
         peer.client.disconnect(&self.job.settings, &mut peer.out);
     }
 
     /// Closes without a word.
     pub(super) fn close(&mut self, index: u32) -> Result<(), RingError> {
-        let link = &mut self.links[index as usize];
+        let link = &mut self.sockets.links[index as usize];
         if link.stage == Stage::Closed || link.stage == Stage::Closing {
             return Ok(());
         }
         if link.stage == Stage::Ready {
-            self.ready -= 1;
+            self.tally.ready -= 1;
         }
-        self.leaving += u32::from(link.stage != Stage::Leaving);
+        self.tally.leaving += u32::from(link.stage != Stage::Leaving);
         link.stage = Stage::Closing;
         self.advance_closing(index)
     }
@@ -386,7 +388,7 @@ impl Worker {
     /// Ends the operations, empties the slot, and is done when nothing is in flight. The socket lives until the last of
     /// its operations is over, so the order of the two does not matter.
     fn advance_closing(&mut self, index: u32) -> Result<(), RingError> {
-        let link = &mut self.links[index as usize];
+        let link = &mut self.sockets.links[index as usize];
         if link.stage != Stage::Closing {
             return Ok(());
         }
@@ -404,7 +406,7 @@ impl Worker {
                 link.in_flight += 1;
                 let (target, own) = (link.user_data(op, index), link.user_data(cancel, index));
                 // SAFETY: names no memory.
-                unsafe { self.ring.push(&ops::cancel(target, own))? };
+                unsafe { self.sockets.ring.push(&ops::cancel(target, own))? };
             }
         }
         if !link.has(SLOT_CLOSED) {
@@ -412,16 +414,16 @@ impl Worker {
             link.in_flight += 1;
             let submission = ops::close(index, link.user_data(Op::Close, index));
             // SAFETY: names no memory.
-            unsafe { self.ring.push(&submission)? };
+            unsafe { self.sockets.ring.push(&submission)? };
         }
         if link.in_flight > 0 {
             return Ok(());
         }
         let sending = std::mem::take(&mut link.sending);
         link.reset();
-        self.leaving -= 1;
+        self.tally.leaving -= 1;
         self.core.recycle(sending);
-        if let Some(layer) = self.layers.get_mut(index as usize) {
+        if let Some(layer) = self.sockets.layers.get_mut(index as usize) {
             *layer = None;
         }
         self.core.lost(index);
@@ -434,7 +436,7 @@ impl Worker {
         let Some(index) = self.completed(completion) else {
             return Ok(());
         };
-        self.links[index as usize].clear(flag);
+        self.sockets.links[index as usize].clear(flag);
         self.advance_closing(index)
     }
 }

@@ -1,32 +1,24 @@
-//! Connections of a group come into being: at a rate, or as fast as they are taken.
+//! An opening of a group: connections come into being at a rate, or as fast as they are taken.
 
-use std::sync::atomic::Ordering;
-
-use crate::limits;
 use crate::load::arrivals::{self, Arrivals};
-use crate::load::job::{Group, Open, Timed};
-use crate::uring::RingError;
-
-use super::Worker;
-use super::core::Note;
-use super::link::Stage;
+use crate::load::job::Open;
 
 /// An opening of a group that is under way.
 pub(super) struct Opening {
-    open: Open,
-    start_ns: u64,
+    pub(super) open: Open,
+    pub(super) start_ns: u64,
     /// From it on nothing more is opened.
-    end_ns: u64,
-    schedule: Option<Arrivals>,
+    pub(super) end_ns: u64,
+    pub(super) schedule: Option<Arrivals>,
     /// Connections that are still to be begun.
-    next: u32,
-    end: u32,
+    pub(super) next: u32,
+    pub(super) end: u32,
     /// Those begun and not open yet.
-    under_way: usize,
+    pub(super) under_way: usize,
     /// Whether it is over only when all have the messages that they wait for.
-    awaits_goals: bool,
+    pub(super) awaits_goals: bool,
     /// Subscribers that still wait for messages.
-    goals_left: u32,
+    pub(super) goals_left: u32,
 }
 
 impl Opening {
@@ -40,7 +32,7 @@ impl Opening {
     }
 
     /// When no more are begun.
-    fn until_ns(&self) -> u64 {
+    pub(super) fn until_ns(&self) -> u64 {
         match &self.schedule {
             Some(schedule) => {
                 arrivals::over_ns(self.start_ns + schedule.next_due_ns(), self.end_ns)
@@ -52,249 +44,5 @@ impl Opening {
     /// Nothing more is begun.
     pub(super) fn stop(&mut self) {
         self.end = self.next;
-    }
-}
-
-impl Worker {
-    /// Begins to open a group.
-    pub(super) fn begin_opening(&mut self, open: Open, start_ns: u64, end_ns: u64) {
-        let range = self.own(open.group);
-        let (worker, workers) = (u64::from(self.id), u64::from(self.job.workers));
-        self.opening = Some(Opening {
-            start_ns,
-            end_ns,
-            schedule: open
-                .rate
-                .map(|rate| Arrivals::constant(rate, worker, workers)),
-            next: range.start,
-            end: range.end,
-            under_way: 0,
-            awaits_goals: end_ns < u64::MAX && open.timed == Timed::Goal,
-            goals_left: 0,
-            open,
-        });
-    }
-
-    /// Begins the connections that are due; when the next one is.
-    pub(super) fn open_some(&mut self, now_ns: u64) -> Result<u64, RingError> {
-        let Some(mut opening) = self.opening.take() else {
-            return Ok(u64::MAX);
-        };
-        let result = self.open_due(&mut opening, now_ns);
-        // Those that failed at once found no opening.
-        let failed = std::mem::take(&mut self.failed_at_once);
-        opening.under_way = opening.under_way.saturating_sub(failed);
-        if opening.awaits_goals && opening.open.goal > 0 {
-            opening.goals_left = opening.goals_left.saturating_sub(failed as u32);
-        }
-        if opening.is_busy() {
-            self.opening = Some(opening);
-        }
-        result
-    }
-
-    fn open_due(&mut self, opening: &mut Opening, now_ns: u64) -> Result<u64, RingError> {
-        loop {
-            if now_ns >= opening.until_ns() {
-                opening.stop();
-            }
-            if opening.next >= opening.end {
-                return Ok(u64::MAX);
-            }
-            let due_ns = match &opening.schedule {
-                Some(schedule) => opening.start_ns + schedule.next_due_ns(),
-                None if opening.under_way >= limits::LOAD_OPENING_MAX => return Ok(u64::MAX),
-                None => now_ns.max(opening.start_ns),
-            };
-            if due_ns > now_ns {
-                return Ok(due_ns);
-            }
-            let index = opening.next;
-            opening.next += 1;
-            opening.under_way += 1;
-            if let Some(schedule) = &mut opening.schedule {
-                schedule.advance();
-            }
-            let peer = &mut self.core.peers[index as usize];
-            let is_subscriber = opening.open.group == Group::Subscribers;
-            peer.timed = Some(opening.open.timed).filter(|&timed| timed != Timed::No);
-            peer.goal_left = if is_subscriber { opening.open.goal } else { 0 };
-            opening.goals_left += u32::from(opening.awaits_goals && peer.goal_left > 0);
-            self.forget = opening.open.forget;
-            self.connect(index, due_ns, now_ns)?;
-        }
-    }
-
-    /// Queues CONNECT.
-    pub(super) fn queue_connect(&mut self, index: u32) {
-        let number = self.core.peers[index as usize].number;
-        let (kind, durable) = if index < self.subscribers {
-            ('s', self.job.subscribers[number as usize].durable)
-        } else {
-            ('p', false)
-        };
-        let id = format!("{}{kind}{number}", self.job.client_prefix);
-        let durable = durable && !self.forget;
-        let peer = self.core.output(index);
-        let settings = &self.job.settings;
-        peer.client.connect(settings, &id, durable, &mut peer.out);
-    }
-
-    /// Carries out what followed from the bytes of the last completions.
-    pub(super) fn handle_notes(&mut self) -> Result<(), RingError> {
-        let mut notes = std::mem::take(&mut self.core.notes);
-        let now_ns = if notes.is_empty() {
-            0
-        } else {
-            self.place.now_ns()
-        };
-        for (index, note) in notes.drain(..) {
-            self.handle_note(index, note, now_ns)?;
-        }
-        if self.core.notes.is_empty() {
-            self.core.notes = notes;
-        }
-        Ok(())
-    }
-
-    fn handle_note(&mut self, index: u32, note: Note, now_ns: u64) -> Result<(), RingError> {
-        let stage = self.links[index as usize].stage;
-        let since_ns = self.core.peers[index as usize].since_ns;
-        match (note, stage) {
-            (Note::Connected, Stage::Handshake) => {
-                self.setup
-                    .connect
-                    .saturating_record(now_ns.saturating_sub(since_ns));
-                self.core.peers[index as usize].since_ns = now_ns;
-                if index < self.subscribers && !self.forget && self.core.subscribe(&self.job, index)
-                {
-                    self.links[index as usize].stage = Stage::Subscribing;
-                    return Ok(());
-                }
-                self.opened(index, now_ns)
-            }
-            (Note::Subscribed, Stage::Subscribing) => {
-                self.setup
-                    .subscribe
-                    .saturating_record(now_ns.saturating_sub(since_ns));
-                self.opened(index, now_ns)
-            }
-            (Note::Goal, _) => {
-                self.reached_goal(index, now_ns);
-                Ok(())
-            }
-            (Note::Acked, Stage::Ready) => {
-                self.on_visit_acked(index);
-                Ok(())
-            }
-            (Note::Refused | Note::Dropped, Stage::Ready) => self.dropped(index),
-            (Note::Refused, _) if self.links[index as usize].is_wanted() => {
-                self.setup.refused += 1;
-                self.open_failed(index)
-            }
-            (Note::Dropped, _) if self.links[index as usize].is_wanted() => self.open_failed(index),
-            // It is being closed: what was to be said of it has been said.
-            _ => Ok(()),
-        }
-    }
-
-    /// A connection is what it was to become.
-    fn opened(&mut self, index: u32, now_ns: u64) -> Result<(), RingError> {
-        self.links[index as usize].stage = Stage::Ready;
-        self.ready += 1;
-        self.setup.opened += 1;
-        let progress = &self.progress.workers[self.id as usize];
-        progress.opened.fetch_add(1, Ordering::Relaxed);
-        self.moves += 1;
-        if self.visits.is_some() {
-            return self.on_visit_ready(index, now_ns);
-        }
-        if let Some(opening) = &mut self.opening {
-            opening.under_way = opening.under_way.saturating_sub(1);
-        }
-        let peer = &self.core.peers[index as usize];
-        if peer.timed == Some(Timed::Ready) {
-            let due_ns = peer.due_ns;
-            self.operated(due_ns, now_ns);
-        }
-        Ok(())
-    }
-
-    fn reached_goal(&mut self, index: u32, now_ns: u64) {
-        let peer = &self.core.peers[index as usize];
-        if peer.timed == Some(Timed::Goal) {
-            let due_ns = peer.due_ns;
-            self.operated(due_ns, now_ns);
-            if let Some(opening) = &mut self.opening {
-                opening.goals_left = opening.goals_left.saturating_sub(1);
-            }
-        }
-    }
-
-    /// An operation of the workload's own is done.
-    pub(super) fn operated(&mut self, due_ns: u64, now_ns: u64) {
-        self.core.meter.at(now_ns);
-        self.core.meter.operated(due_ns, now_ns);
-        if self.core.meter.window.measures(now_ns) {
-            self.step.operations += 1;
-        }
-        self.step.done_ns = now_ns;
-    }
-
-    /// A connection did not come about.
-    #[cold]
-    pub(super) fn open_failed(&mut self, index: u32) -> Result<(), RingError> {
-        self.setup.failed += 1;
-        self.moves += 1;
-        if self.visits.is_some() {
-            self.on_visit_failed(index);
-        } else {
-            self.step.operations_failed += 1;
-            match &mut self.opening {
-                Some(opening) => {
-                    opening.under_way = opening.under_way.saturating_sub(1);
-                    self.give_up_goal(index);
-                }
-                None => self.failed_at_once += 1,
-            }
-        }
-        self.close(index)
-    }
-
-    /// Connections that are still on their way have failed: nobody waits for them any longer.
-    pub(super) fn give_up_openings(&mut self) -> Result<(), RingError> {
-        for index in 0..self.links.len() as u32 {
-            let missing = match self.links[index as usize].stage {
-                Stage::Connecting => "a connection",
-                Stage::Handshake => "CONNACK",
-                Stage::Subscribing => "SUBACK",
-                _ => continue,
-            };
-            self.core.error(format!("waited in vain for {missing}"));
-            self.open_failed(index)?;
-        }
-        Ok(())
-    }
-
-    /// A connection ended although nobody wanted that.
-    #[cold]
-    pub(super) fn dropped(&mut self, index: u32) -> Result<(), RingError> {
-        self.core.faults.disconnects += 1;
-        if self.visits.is_some() {
-            self.on_visit_failed(index);
-        }
-        self.give_up_goal(index);
-        self.close(index)
-    }
-
-    fn give_up_goal(&mut self, index: u32) {
-        let peer = &mut self.core.peers[index as usize];
-        if peer.goal_left > 0
-            && peer.timed == Some(Timed::Goal)
-            && let Some(opening) = &mut self.opening
-        {
-            opening.goals_left = opening.goals_left.saturating_sub(1);
-        }
-        peer.goal_left = 0;
     }
 }

@@ -7,40 +7,20 @@ use crate::load::measure::{Meter, Spread, Window};
 
 use super::Worker;
 use super::command::{Answer, Sent, StepPart};
+use super::measured::StepState;
 use super::opening::Opening;
 use super::publishing::Publishing;
 use super::visits::Visits;
-
-/// What a worker keeps of a step beside the meter.
-#[derive(Debug, Default)]
-pub(super) struct StepState {
-    /// Nothing is done but receiving, until then.
-    receives_until_ns: u64,
-    /// CPU and wall nanoseconds when the measured part began and when it ended.
-    began: Option<(u64, u64)>,
-    ended: Option<(u64, u64)>,
-    pub operations: u64,
-    pub operations_failed: u64,
-    pub throttled: u64,
-    pub unsent: u64,
-    pub done_ns: u64,
-}
-
-impl StepState {
-    pub(super) fn is_receiving(&self, now_ns: u64) -> bool {
-        now_ns < self.receives_until_ns
-    }
-}
 
 impl Worker {
     pub(super) fn begin_step(&mut self, window: Window, traffic: Traffic) {
         let is_opening = matches!(traffic, Traffic::Open(_));
         self.core.meter = Meter::new(window, !is_opening);
         self.core.spread = Spread::new(self.job.spread_every);
-        self.step = StepState::default();
+        self.work.step = StepState::default();
         let times = (window.start_ns, window.end_ns);
         match traffic {
-            Traffic::Receive => self.step.receives_until_ns = window.end_ns,
+            Traffic::Receive => self.work.step.receives_until_ns = window.end_ns,
             Traffic::Publish { pace, each_max } => self.begin_publishing(pace, each_max, times),
             Traffic::Clear => self.begin_clearing(times),
             Traffic::Open(open) => self.begin_opening(open, window.start_ns, window.end_ns),
@@ -55,10 +35,10 @@ impl Worker {
     /// What is being done ends at a time before its end.
     pub(super) fn cease(&mut self, end_ns: u64) {
         self.core.meter.cease(end_ns);
-        self.step.receives_until_ns = self.step.receives_until_ns.min(end_ns);
-        let publishing = self.publishing.as_mut().map(Publishing::end_ns);
-        let visits = self.visits.as_mut().map(Visits::end_ns);
-        let opening = self.opening.as_mut().map(Opening::end_ns);
+        self.work.step.receives_until_ns = self.work.step.receives_until_ns.min(end_ns);
+        let publishing = self.work.publishing.as_mut().map(Publishing::end_ns);
+        let visits = self.work.visits.as_mut().map(Visits::end_ns);
+        let opening = self.work.opening.as_mut().map(Opening::end_ns);
         for until_ns in [publishing, visits, opening].into_iter().flatten() {
             *until_ns = (*until_ns).min(end_ns);
         }
@@ -68,13 +48,13 @@ impl Worker {
     pub(super) fn look_at_clock(&mut self, now_ns: u64) {
         self.core.meter.at(now_ns);
         let window = &self.core.meter.window;
-        if now_ns < window.measure_ns || self.step.ended.is_some() {
+        if now_ns < window.measure_ns || self.work.step.ended.is_some() {
             return;
         }
-        if self.step.began.is_none() {
-            self.step.began = Some((thread_cpu_ns(), now_ns));
+        if self.work.step.began.is_none() {
+            self.work.step.began = Some((thread_cpu_ns(), now_ns));
         } else if now_ns >= window.end_ns {
-            self.step.ended = Some((thread_cpu_ns(), now_ns));
+            self.work.step.ended = Some((thread_cpu_ns(), now_ns));
         }
     }
 
@@ -82,7 +62,7 @@ impl Worker {
     pub(super) fn record_slips(&mut self) {
         let now_ns = self.place.now_ns();
         let meter = &mut self.core.meter;
-        for due_ns in self.slips.drain(..) {
+        for due_ns in self.work.slips.drain(..) {
             if meter.window.measures(due_ns) {
                 meter.slip.saturating_record(now_ns.saturating_sub(due_ns));
             }
@@ -91,7 +71,7 @@ impl Worker {
 
     pub(super) fn end_step(&mut self) -> StepPart {
         self.end_visits();
-        self.opening = None;
+        self.work.opening = None;
         self.end_publishing();
         self.core.windowed = false;
         let now_ns = self.place.now_ns();
@@ -99,7 +79,7 @@ impl Worker {
         let mut meter =
             std::mem::replace(&mut self.core.meter, Meter::new(Window::endless(0), false));
         meter.finish();
-        let step = std::mem::take(&mut self.step);
+        let step = std::mem::take(&mut self.work.step);
         let began = step.began.unwrap_or((0, 0));
         let ended = match step.ended {
             Some(ended) => ended,
@@ -111,12 +91,13 @@ impl Worker {
             spread: std::mem::take(&mut self.core.spread),
             sent: self.core.sent.clone(),
             classes: self
+                .work
                 .bus
                 .as_ref()
                 .map_or_else(Vec::new, |bus| bus.classes.clone()),
             cpu_ns: ended.0.saturating_sub(began.0),
             wall_ns: ended.1.saturating_sub(began.1),
-            connections: self.ready,
+            connections: self.tally.ready,
             operations: step.operations,
             operations_failed: step.operations_failed,
             throttled: step.throttled,

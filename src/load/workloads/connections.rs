@@ -3,7 +3,7 @@
 use crate::load::job::{Filter, Group, Open, Phase, StepPlan, Subscriber, Timed, Traffic};
 use crate::load::ledger::View;
 
-use super::{Given, Shape, counted, open};
+use super::given::{Given, Shape, counted, open};
 
 pub(super) fn connect(given: &Given<'_>) -> Shape {
     let storm = Open {

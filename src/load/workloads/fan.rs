@@ -2,10 +2,9 @@
 
 use crate::load::job::{Filter, Phase, StepPlan, Traffic};
 use crate::load::ledger::View;
-use crate::load::plan::pace;
 use crate::load::quantity::Rate;
 
-use super::{Given, Shape, both_open, counted, one_stream_each};
+use super::given::{Given, Shape, both_open, counted, one_stream_each, pace};
 
 /// Publishers of one topic (one of them, as a rule), and subscribers of it.
 pub(super) fn fanout(given: &Given<'_>) -> Result<Shape, String> {
@@ -56,7 +55,7 @@ pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
     if given.subscribers != pairs {
         return Err("pairs: as many --publishers as --subscribers".into());
     }
-    if given.options.shared.is_some() {
+    if given.options.load.shared.is_some() {
         return Err("pairs: --shared makes no pairs".into());
     }
     let (publishers, streams) =
@@ -84,8 +83,8 @@ pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
 
 /// The talk's manual load test: publishers of the bus, readers of all, and more messages with every step.
 pub(super) fn ramp(given: &Given<'_>) -> Result<Shape, String> {
-    let (from, to) = (rate(given.options.from), rate(given.options.to));
-    let steps = given.options.steps.unwrap_or(1);
+    let (from, to) = (rate(given.options.load.from), rate(given.options.load.to));
+    let steps = given.options.load.steps.unwrap_or(1);
     if from > to {
         return Err("ramp: --from is not above --to".into());
     }

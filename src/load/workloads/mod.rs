@@ -3,6 +3,7 @@
 
 mod connections;
 mod fan;
+mod given;
 mod model;
 mod stored;
 mod stress;
@@ -10,14 +11,13 @@ mod stress;
 mod tests;
 mod wildcard;
 
-use super::job::{
-    BusSpec, Filter, Group, Open, Phase, Publisher, StepPlan, Stream, Subscriber, Timed, Traffic,
-};
-use super::options::Options;
-use super::plan::{pace, qos};
+use super::options::{LoadOptions, Options, TimeOptions};
 use super::quantity::{Bytes, Rate, Seconds};
 
+pub use given::{Shape, qos};
 pub use stress::stress_plan;
+
+use given::Given;
 
 /// Options that mean something to some workloads only.
 const OF_LOADS: &str = "publishers subscribers topics size qos sub-qos rate arrivals window closed-loop in-flight shared \
@@ -131,102 +131,100 @@ impl Workload {
 
     /// What it sets unless the user does.
     pub fn presets(self) -> Options {
-        let base = Options::default();
+        Options {
+            load: self.load_presets(),
+            time: self.time_presets(),
+            ..Options::default()
+        }
+    }
+
+    fn load_presets(self) -> LoadOptions {
+        let clients = |publishers: Option<u32>, subscribers: Option<u32>| LoadOptions {
+            publishers,
+            subscribers,
+            ..LoadOptions::default()
+        };
         match self {
-            Workload::Fanout => Options {
-                subscribers: Some(1000),
+            Workload::Fanout => LoadOptions {
                 rate: Some(Rate(100.0)),
-                ..base
+                ..clients(None, Some(1000))
             },
-            Workload::Fanin => Options {
-                publishers: Some(1000),
+            Workload::Fanin => LoadOptions {
                 rate: Some(Rate(20_000.0)),
-                ..base
+                ..clients(Some(1000), None)
             },
-            Workload::Pairs => Options {
-                publishers: Some(50),
-                subscribers: Some(50),
+            Workload::Pairs => LoadOptions {
                 rate: Some(Rate(10_000.0)),
-                ..base
+                ..clients(Some(50), Some(50))
             },
-            Workload::Wildcard => Options {
-                publishers: Some(10),
-                subscribers: Some(200),
+            Workload::Wildcard => LoadOptions {
                 topics: Some(1000),
                 rate: Some(Rate(1000.0)),
-                ..base
+                ..clients(Some(10), Some(200))
             },
-            Workload::Connect => Options {
-                subscribers: Some(5000),
+            Workload::Connect => LoadOptions {
                 connect_rate: Some(Rate(1000.0)),
-                warm_up: Some(Seconds(0.0)),
-                duration: Some(Seconds(60.0)),
-                ..base
+                ..clients(None, Some(5000))
             },
-            Workload::Churn => Options {
-                subscribers: Some(200),
+            Workload::Churn => LoadOptions {
                 connect_rate: Some(Rate(500.0)),
-                ..base
+                ..clients(None, Some(200))
             },
-            Workload::Idle => Options {
-                subscribers: Some(5000),
-                warm_up: Some(Seconds(0.0)),
-                duration: Some(Seconds(5.0)),
-                ..base
-            },
-            Workload::Retained => Options {
-                subscribers: Some(10),
+            Workload::Idle => clients(None, Some(5000)),
+            Workload::Retained => LoadOptions {
                 messages: Some(10_000),
                 rate: Some(Rate(20_000.0)),
                 size: Some(Bytes(256)),
-                warm_up: Some(Seconds(0.0)),
-                duration: Some(Seconds(60.0)),
-                ..base
+                ..clients(None, Some(10))
             },
-            Workload::Backlog => Options {
-                subscribers: Some(100),
+            Workload::Backlog => LoadOptions {
                 messages: Some(1000),
                 rate: Some(Rate(1000.0)),
                 qos: Some(1),
                 size: Some(Bytes(256)),
-                warm_up: Some(Seconds(0.0)),
-                duration: Some(Seconds(60.0)),
-                ..base
+                ..clients(None, Some(100))
             },
-            Workload::Ramp => Options {
+            Workload::Ramp | Workload::Firehose => self.bus_presets(),
+        }
+    }
+
+    /// Those of the bus of 2017.
+    fn bus_presets(self) -> LoadOptions {
+        match self {
+            Workload::Ramp => LoadOptions {
                 publishers: Some(25),
                 subscribers: Some(9),
                 from: Some(Rate(34_000.0)),
                 to: Some(Rate(340_000.0)),
                 steps: Some(10),
                 size: Some(Bytes(256)),
-                warm_up: Some(Seconds(1.0)),
-                duration: Some(Seconds(3.0)),
-                ..base
+                ..LoadOptions::default()
             },
-            Workload::Firehose => Options {
+            _ => LoadOptions {
                 publishers: Some(super::model::PUBLISHERS_2017),
                 subscribers: Some(100),
                 scale: Some(20.0),
                 time_lapse: Some(60.0),
-                duration: Some(Seconds(15.0)),
-                ..base
+                ..LoadOptions::default()
             },
         }
     }
-}
 
-/// What a workload makes of its options.
-#[derive(Clone, Debug, Default)]
-pub struct Shape {
-    pub title: String,
-    pub filters: Vec<Filter>,
-    pub subscribers: Vec<Subscriber>,
-    pub streams: Vec<Stream>,
-    pub publishers: Vec<Publisher>,
-    pub bus: Option<BusSpec>,
-    pub retain: bool,
-    pub phases: Vec<Phase>,
+    fn time_presets(self) -> TimeOptions {
+        let (warm_up_s, duration_s) = match self {
+            Workload::Fanout | Workload::Fanin | Workload::Pairs => (None, None),
+            Workload::Wildcard | Workload::Churn => (None, None),
+            Workload::Connect | Workload::Retained | Workload::Backlog => (Some(0.0), Some(60.0)),
+            Workload::Idle => (Some(0.0), Some(5.0)),
+            Workload::Ramp => (Some(1.0), Some(3.0)),
+            Workload::Firehose => (None, Some(15.0)),
+        };
+        TimeOptions {
+            warm_up: warm_up_s.map(Seconds),
+            duration: duration_s.map(Seconds),
+            ..TimeOptions::default()
+        }
+    }
 }
 
 /// The shape of a workload; an error is one of usage.
@@ -245,146 +243,4 @@ pub fn shape(workload: Workload, options: &Options) -> Result<Shape, String> {
         Workload::Backlog => stored::backlog(&given),
         Workload::Firehose => Ok(model::firehose(&given)),
     }
-}
-
-/// The options that shapes are made of, without their doubts.
-struct Given<'a> {
-    options: &'a Options,
-    publishers: u32,
-    subscribers: u32,
-    messages: u32,
-    rate: f64,
-    connect_rate: f64,
-    warm_up_s: f64,
-    seconds: f64,
-    interval_s: f64,
-}
-
-impl<'a> Given<'a> {
-    fn of(options: &'a Options) -> Self {
-        Given {
-            publishers: options.publishers.unwrap_or(1),
-            subscribers: options.subscribers.unwrap_or(1),
-            messages: options.messages.unwrap_or(1),
-            rate: options.rate.unwrap_or_default().0,
-            connect_rate: options.connect_rate.unwrap_or(Rate(1000.0)).0,
-            warm_up_s: options.warm_up.unwrap_or_default().0,
-            seconds: options.duration.unwrap_or_default().0,
-            interval_s: options.interval.unwrap_or_default().0,
-            options,
-        }
-    }
-
-    /// A subscriber of a filter.
-    fn subscriber(&self, filter: u32) -> Subscriber {
-        let number = self.options.sub_qos.or(self.options.qos).unwrap_or(0);
-        Subscriber {
-            filter: Some(filter),
-            qos: qos(number),
-            durable: false,
-            shared: self.options.shared.is_some(),
-        }
-    }
-
-    /// A filter as it is subscribed to: shared, if subscribers are to share.
-    fn filter_text(&self, filter: &str) -> String {
-        match &self.options.shared {
-            Some(name) => format!("$share/{name}/{filter}"),
-            None => filter.to_owned(),
-        }
-    }
-
-    /// Deliveries of a message to so many subscribers of a filter.
-    fn fanout(&self, subscribers: u32) -> u32 {
-        match self.options.shared {
-            Some(_) => subscribers.min(1),
-            None => subscribers,
-        }
-    }
-
-    fn step(&self, name: &str, traffic: Traffic) -> StepPlan {
-        StepPlan {
-            name: name.to_owned(),
-            rate: None,
-            warm_up_s: self.warm_up_s,
-            seconds: self.seconds,
-            interval_s: self.interval_s,
-            traffic,
-            operation: None,
-            settles: true,
-        }
-    }
-
-    /// The measured step of a load at the rate, or in the window, that the options give.
-    fn measured(&self) -> StepPlan {
-        let pace = pace(self.options, self.rate);
-        let is_windowed = matches!(pace, super::job::Pace::Window(_));
-        StepPlan {
-            rate: (!is_windowed).then_some(self.rate),
-            ..self.step(
-                "measured",
-                Traffic::Publish {
-                    pace,
-                    each_max: None,
-                },
-            )
-        }
-    }
-
-    /// What is said of the rate in a title.
-    fn pace_text(&self) -> String {
-        match pace(self.options, self.rate) {
-            super::job::Pace::Window(1) => "one message after the other".into(),
-            super::job::Pace::Window(n) => format!("{n} messages outstanding each"),
-            _ if self.rate == 1.0 => "1 message a second in all".into(),
-            _ => format!("{} messages a second in all", self.rate),
-        }
-    }
-}
-
-/// A count with what is counted, as titles have it: without groups of three.
-fn counted(count: u32, one: &str) -> String {
-    match count {
-        1 => format!("1 {one}"),
-        _ => format!("{count} {one}s"),
-    }
-}
-
-/// Connects a group, as fast as it is taken.
-fn open(group: Group) -> Open {
-    Open {
-        group,
-        rate: None,
-        goal: 0,
-        timed: Timed::No,
-        forget: false,
-    }
-}
-
-/// Subscribers first, so that nobody misses anything.
-fn both_open() -> Vec<Phase> {
-    vec![
-        Phase::Open(open(Group::Subscribers)),
-        Phase::Open(open(Group::Publishers)),
-    ]
-}
-
-/// Publishers with a stream each, of these topics.
-fn one_stream_each(
-    topics: impl Iterator<Item = String>,
-    fanout: u32,
-) -> (Vec<Publisher>, Vec<Stream>) {
-    let streams: Vec<Stream> = topics
-        .zip(0..)
-        .map(|(topic, publisher)| Stream {
-            publisher,
-            topic,
-            fanout,
-        })
-        .collect();
-    let publishers = (0..streams.len() as u32).map(|first_stream| Publisher {
-        first_stream,
-        streams: 1,
-    });
-    (publishers.collect(), streams)
 }

@@ -6,7 +6,7 @@ use crate::load::job::{
 use crate::load::ledger::View;
 use crate::load::model;
 
-use super::{Given, Shape, both_open, counted};
+use super::given::{Given, Shape, both_open, counted};
 
 pub(super) fn firehose(given: &Given<'_>) -> Shape {
     let streams = given.publishers * BUS_STREAMS;
@@ -16,7 +16,7 @@ pub(super) fn firehose(given: &Given<'_>) -> Shape {
     });
     let each_max = None;
     let pace = Pace::Bus;
-    let scale = given.options.scale.unwrap_or(1.0);
+    let scale = given.options.load.scale.unwrap_or(1.0);
     let mut phases = both_open();
     phases.push(Phase::Step(StepPlan {
         ..given.step("measured", Traffic::Publish { pace, each_max })
@@ -45,9 +45,9 @@ pub(super) fn firehose(given: &Given<'_>) -> Shape {
             })
             .collect(),
         bus: Some(BusSpec {
-            seed: given.options.seed.unwrap_or_default(),
+            seed: given.options.time.seed.unwrap_or_default(),
             scale,
-            time_lapse: given.options.time_lapse.unwrap_or(1.0),
+            time_lapse: given.options.load.time_lapse.unwrap_or(1.0),
         }),
         phases,
         ..Shape::default()

@@ -5,7 +5,7 @@ use crate::load::job::{
 };
 use crate::load::ledger::View;
 
-use super::{Given, Shape, counted, one_stream_each, open};
+use super::given::{Given, Shape, counted, one_stream_each, open};
 
 /// Every publisher has its share of the topics, and publishes each once.
 pub(super) fn retained(given: &Given<'_>) -> Shape {

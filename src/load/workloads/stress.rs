@@ -5,12 +5,11 @@ use crate::load::job::{
     Filter, Group, Job, Open, Phase, Publisher, StepPlan, Stream, Subscriber, Timed, Traffic,
 };
 use crate::load::ledger::View;
-use crate::load::plan::qos;
 use crate::load::stamp;
 use crate::load::stress::options::StressArgs;
 use crate::mqtt::Version;
 
-use super::{one_stream_each, open};
+use super::given::{one_stream_each, open, qos};
 
 /// Seconds that may pass without anything arriving before a run is over.
 const QUIET_S: f64 = 5.0;
@@ -62,7 +61,12 @@ pub fn stress_plan(
         timed: Timed::Goal,
         ..open(Group::Subscribers)
     };
-    let step = StepPlan {
+    (job, vec![Phase::Open(wait), Phase::Step(visits(args))])
+}
+
+/// Publishers come for a message each, again and again.
+fn visits(args: &StressArgs) -> StepPlan {
+    StepPlan {
         name: "stress".into(),
         rate: None,
         warm_up_s: 0.0,
@@ -75,6 +79,5 @@ pub fn stress_plan(
         },
         operation: Some("publishes".into()),
         settles: true,
-    };
-    (job, vec![Phase::Open(wait), Phase::Step(step)])
+    }
 }

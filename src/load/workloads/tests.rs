@@ -1,7 +1,7 @@
 //! Shapes and plans of all workloads.
 
 use super::*;
-use crate::load::job::Pace;
+use crate::load::job::{Pace, Phase, Traffic};
 use crate::load::ledger::View;
 use crate::load::plan::{Plan, plan};
 use crate::mqtt::topic;
@@ -46,11 +46,11 @@ fn every_workload_has_a_plan_whose_parts_agree() {
         let plan = planned(workload, |options| {
             // The same shapes, smaller.
             let pairs = workload == Workload::Pairs;
-            options.subscribers = Some(if pairs { 7 } else { 20 });
+            options.load.subscribers = Some(if pairs { 7 } else { 20 });
             let small = |name: &str, value| workload.uses(name).then_some(value);
-            options.publishers = small("publishers", 7);
-            options.topics = small("topics", 100);
-            options.messages = small("messages", 50);
+            options.load.publishers = small("publishers", 7);
+            options.load.topics = small("topics", 100);
+            options.load.messages = small("messages", 50);
         });
         assert_eq!(plan.workload, workload.name());
         assert!(!plan.title.is_empty() && !plan.load_model.is_empty());
@@ -75,7 +75,7 @@ fn every_workload_has_a_plan_whose_parts_agree() {
 #[test]
 fn subscribers_that_share_get_a_message_once() {
     let plan = planned(Workload::Fanout, |options| {
-        options.shared = Some("g".into())
+        options.load.shared = Some("g".into())
     });
     assert_eq!(plan.job.filters[0].text, "$share/g/bench/fanout");
     assert_eq!(plan.job.streams[0].fanout, 1);
@@ -111,7 +111,7 @@ fn a_ramp_goes_evenly_from_its_first_rate_to_its_last() {
 #[test]
 fn readers_of_the_bus_are_as_their_weights() {
     let plan = planned(Workload::Firehose, |options| {
-        options.subscribers = Some(100)
+        options.load.subscribers = Some(100)
     });
     for ((_, weight), at) in crate::load::model::filters().iter().zip(0..) {
         let readers = plan
@@ -125,7 +125,9 @@ fn readers_of_the_bus_are_as_their_weights() {
             "{at}: {readers} of {weight}"
         );
     }
-    let few = planned(Workload::Firehose, |options| options.subscribers = Some(3));
+    let few = planned(Workload::Firehose, |options| {
+        options.load.subscribers = Some(3)
+    });
     assert_eq!(few.job.subscribers.len(), 3);
 }
 
@@ -134,15 +136,15 @@ fn what_is_not_open_loop_is_branded() {
     let brand = |set: &dyn Fn(&mut Options)| planned(Workload::Fanout, set).load_model;
     assert_eq!(brand(&|_| {}), "open loop, constant");
     assert_eq!(
-        brand(&|o| o.arrivals = Some("poisson".into())),
+        brand(&|o| o.load.arrivals = Some("poisson".into())),
         "open loop, poisson"
     );
     assert_eq!(
-        brand(&|o| o.window = Some(64)),
+        brand(&|o| o.load.window = Some(64)),
         "windowed: 64 outstanding a publisher"
     );
-    assert!(brand(&|o| o.closed_loop = Some(true)).starts_with("closed loop"));
-    let windowed = planned(Workload::Fanout, |o| o.window = Some(64));
+    assert!(brand(&|o| o.load.closed_loop = Some(true)).starts_with("closed loop"));
+    let windowed = planned(Workload::Fanout, |o| o.load.window = Some(64));
     assert!(
         !windowed.settings.contains_key("rate"),
         "{:?}",
@@ -168,43 +170,43 @@ fn contradictions_are_told_in_words() {
     let cases: [Case<'_>; 9] = [
         (
             Workload::Fanout,
-            &|o| o.size = Some(Bytes(23)),
+            &|o| o.load.size = Some(Bytes(23)),
             "at least 24",
         ),
         (
             Workload::Fanout,
-            &|o| (o.window, o.rate) = (Some(1), Some(Rate(1.0))),
+            &|o| (o.load.window, o.load.rate) = (Some(1), Some(Rate(1.0))),
             "open loop",
         ),
         (
             Workload::Fanout,
-            &|o| (o.host, o.budget) = (Some("h".into()), Some(Bytes(1))),
+            &|o| (o.broker.host, o.broker.budget) = (Some("h".into()), Some(Bytes(1))),
             "--budget",
         ),
         (
             Workload::Fanout,
-            &|o| (o.host, o.broker) = (Some("h".into()), Some("b".into())),
+            &|o| (o.broker.host, o.broker.broker) = (Some("h".into()), Some("b".into())),
             "--broker",
         ),
         (
             Workload::Fanout,
-            &|o| o.password = "p".parse().ok(),
+            &|o| o.client.password = "p".parse().ok(),
             "--username",
         ),
         (
             Workload::Idle,
-            &|o| o.find_max = Some(true),
+            &|o| o.judgement.find_max = Some(true),
             "--find-max means nothing to idle",
         ),
-        (Workload::Pairs, &|o| o.publishers = Some(3), "as many"),
+        (Workload::Pairs, &|o| o.load.publishers = Some(3), "as many"),
         (
             Workload::Ramp,
-            &|o| (o.from, o.to) = (Some(Rate(2.0)), Some(Rate(1.0))),
+            &|o| (o.load.from, o.load.to) = (Some(Rate(2.0)), Some(Rate(1.0))),
             "--from",
         ),
         (
             Workload::Fanout,
-            &|o| o.duration = Some(Seconds(0.0)),
+            &|o| o.time.duration = Some(Seconds(0.0)),
             "--duration",
         ),
     ];
@@ -217,7 +219,7 @@ fn contradictions_are_told_in_words() {
 #[test]
 fn a_retained_topic_has_one_message_and_one_owner() {
     let plan = planned(Workload::Retained, |options| {
-        (options.publishers, options.messages) = (Some(3), Some(10));
+        (options.load.publishers, options.load.messages) = (Some(3), Some(10));
     });
     assert_eq!(plan.job.streams.len(), 12);
     assert!(plan.job.retain);
@@ -229,15 +231,26 @@ fn a_retained_topic_has_one_message_and_one_owner() {
 
 #[test]
 fn an_option_that_would_do_nothing_is_refused() {
-    let error = plan(Workload::Connect, &options(|o| o.rate = Some(Rate(500.0)))).unwrap_err();
+    let error = plan(
+        Workload::Connect,
+        &options(|o| o.load.rate = Some(Rate(500.0))),
+    )
+    .unwrap_err();
     assert!(
         error.contains("--rate") && error.contains("connect"),
         "{error}"
     );
-    let error = plan(Workload::Fanout, &options(|o| o.topics = Some(2))).unwrap_err();
+    let error = plan(Workload::Fanout, &options(|o| o.load.topics = Some(2))).unwrap_err();
     assert!(error.contains("--topics"), "{error}");
-    assert!(plan(Workload::Fanout, &options(|o| o.precision = Some(0.1))).is_err());
-    let huge = |o: &mut Options| (o.messages, o.publishers) = (Some(50_000_000), Some(100));
+    assert!(
+        plan(
+            Workload::Fanout,
+            &options(|o| o.judgement.precision = Some(0.1))
+        )
+        .is_err()
+    );
+    let huge =
+        |o: &mut Options| (o.load.messages, o.load.publishers) = (Some(50_000_000), Some(100));
     assert!(
         plan(Workload::Backlog, &options(huge))
             .unwrap_err()

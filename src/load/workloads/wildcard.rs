@@ -9,17 +9,17 @@ use crate::load::job::{Filter, Phase, Publisher, Stream};
 use crate::load::ledger::View;
 use crate::load::matcher;
 
-use super::{Given, Shape, both_open, counted};
+use super::given::{Given, Shape, both_open, counted};
 
 /// Levels below the root, and how many names each level has per node.
 const LEVELS: u32 = 3;
 
 pub(super) fn wildcard(given: &Given<'_>) -> Result<Shape, String> {
-    let topics = given.options.topics.unwrap_or(1000);
+    let topics = given.options.load.topics.unwrap_or(1000);
     if topics < given.publishers {
         return Err("wildcard: at least as many --topics as --publishers".into());
     }
-    let mut rng = Rng::with_seed(given.options.seed.unwrap_or_default());
+    let mut rng = Rng::with_seed(given.options.time.seed.unwrap_or_default());
     let share = topics.div_ceil(given.publishers);
     let names = Names::of(topics);
     let mut streams: Vec<Stream> = (0..given.publishers * share)

@@ -1,6 +1,6 @@
 //! The end of the text report: what verification found, what became of the broker, and the verdict.
 
-use super::{LIST_MAX, joined, some};
+use super::parts::{LIST_MAX, joined, some};
 use crate::load::report::layout::Lines;
 use crate::load::report::lead;
 use crate::load::report::units;

@@ -1,6 +1,7 @@
 //! What a person reads at the end of a run: the report as plain text of 100 columns.
 
 mod answer;
+mod parts;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -11,15 +12,14 @@ use crate::limits;
 use crate::load::distribution::Distribution;
 use crate::load::result::{BrokerUse, Report, Setup, Step, TesterUse};
 
+use parts::{LIST_MAX, joined, some};
+
 /// What an open loop's load model begins with.
 const OPEN_LOOP: &str = "open loop";
 
 /// What every other load is branded with.
 const NOT_OPEN: &str =
     "NOT AN OPEN LOOP: a slow broker slows the load, so that latency hides the waiting";
-
-/// How many are shown of what may be many: events, violations, workers.
-const LIST_MAX: usize = 8;
 
 /// The report. No colours; ends with a line feed.
 pub fn text(report: &Report) -> String {
@@ -68,12 +68,6 @@ fn title(out: &mut Lines, report: &Report) {
         m.cpu_model.clone(),
     ];
     out.words(&joined(known, ", "));
-}
-
-/// What is not empty.
-fn joined(parts: impl IntoIterator<Item = String>, between: &str) -> String {
-    let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
-    parts.join(between)
 }
 
 fn load(out: &mut Lines, report: &Report) {
@@ -261,11 +255,6 @@ fn tester(out: &mut Lines, t: &TesterUse) {
         }),
     ];
     out.field("tester", &joined(known, "; "));
-}
-
-/// The text if it is to be said.
-fn some(known: bool, text: impl Fn() -> String) -> String {
-    if known { text() } else { String::new() }
 }
 
 fn broker_use(out: &mut Lines, b: &BrokerUse) {
