@@ -34,6 +34,9 @@ const CITING_FOLDERS: [&str; 8] = [
 /// Folders that hold nothing of ours.
 const FOREIGN_FOLDERS: [&str; 4] = ["target", "node_modules", "__pycache__", "corpus"];
 
+/// Where paths that papers name begin, from the root: those of the load tester are named from its own folder.
+const PATHS_BEGIN: [&str; 3] = ["src", "", "src/load"];
+
 /// How a decision is cited, before its number.
 const CITATION: &str = "decisions/";
 
@@ -196,6 +199,22 @@ fn undefined(text: &str) -> Vec<(usize, String)> {
     missing
 }
 
+/// The files and folders that a text names between backquotes, with their lines: `a/b.rs`, `a/`.
+fn named_paths(text: &str) -> Vec<(usize, String)> {
+    let is_path = |word: &&str| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
+        (word.ends_with(".rs") || word.ends_with('/')) && word.chars().all(is_plain)
+    };
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.starts_with("    "));
+    lines
+        .flat_map(|(number, line)| {
+            let words = line.split('`').skip(1).step_by(2).filter(is_path);
+            words.map(move |word| (number + 1, word.to_string()))
+        })
+        .collect()
+}
+
 /// The numbers of decisions that a text cites, with their lines.
 fn citations(text: &str) -> Vec<(usize, String)> {
     let mut cited = Vec::new();
@@ -267,6 +286,28 @@ fn links_to_files_lead_somewhere() {
                 "{}:{line}: [{decision}] leads nowhere",
                 relative(&path)
             ));
+        }
+    }
+    assert_none(&faults);
+}
+
+/// A decision that names a file which is gone was not read when the code moved.
+#[test]
+fn named_files_exist() {
+    let architecture = root().join("src/ARCHITECTURE.md");
+    let mut faults = Vec::new();
+    for path in files_below(&root().join(DECISIONS))
+        .into_iter()
+        .chain([architecture])
+    {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for (line, name) in named_paths(&text) {
+            let mut places = PATHS_BEGIN
+                .iter()
+                .map(|begin| root().join(begin).join(&name));
+            if !places.any(|place| place.exists()) {
+                faults.push(format!("{}:{line}: there is no {name}", relative(&path)));
+            }
         }
     }
     assert_none(&faults);
@@ -366,6 +407,9 @@ fn each_rule_for_papers_bites() {
         undefined("a [0101] b [0102](c) [01011] [0103]\n[0103]: d"),
         [(1, "0101".to_string())]
     );
+    let names = named_paths("`a/b.rs` `c.rs` `d/` `E::f` `g/<h>.rs` i/j.rs\n    `k/l.rs`");
+    let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["a/b.rs", "c.rs", "d/"]);
     let text = "docs/decisions/0101, decisions/0102-a.md\ndecisions/NNNN decisions/01011";
     assert_eq!(
         citations(text),
