@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::broker::LogMask;
-use crate::config::{self, Config, Effective, Load};
+use crate::config::{self, Config, Effective, ReadAgain};
 use crate::load::secrets;
 use crate::server;
 use args::{Args, Command, Serve};
@@ -29,7 +29,7 @@ pub use exit::EXIT_USAGE;
 /// Runs the command that the arguments name; `serve` is what runs a broker until its end.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
-    serve: impl FnOnce(Config, Load) -> ExitCode,
+    serve: impl FnOnce(Config, ReadAgain) -> ExitCode,
 ) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     title::hide(&arguments, &secrets::places(&arguments));

@@ -39,7 +39,7 @@ fn options_override_the_configuration() {
         (config.shards, config.cpu_list),
         (Some(3), Some(CpuList(vec![2, 3, 4])))
     );
-    let ports: Vec<_> = config.sockets.iter().map(|socket| socket.port).collect();
+    let ports: Vec<_> = config.listeners.iter().map(|l| l.socket.port).collect();
     assert_eq!(ports, [1884, 1884]);
 }
 

@@ -10,17 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::certificates::CertificateNote;
+use super::draft::{Globals, ListenerDraft, Note, Place, Security};
 use super::effective::{self, Effective};
 use super::error::{ConfigError, Location, Misdeed, Warning};
-use super::files::Files;
+use super::kept;
 use super::known;
 use super::line::{self, Line};
-use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
+use super::model::{Config, Files, Listener, PORT_DEFAULT};
+use super::option::{Opt, Scope, Value};
 use super::options::OPTIONS;
 use super::suggest;
-use super::tls::Remark;
-use super::{CertificateNote, Config, PORT_DEFAULT, transport};
-use crate::broker::ListenerSettings;
+use super::tls::{Remark, Surroundings};
+use crate::broker::{ListenerSettings, Records};
 use crate::limits::WEBSOCKET_HEADERS_BYTES;
 use crate::transport::websocket;
 
@@ -55,14 +57,6 @@ pub(super) struct Builder {
     included: bool,
 }
 
-/// Whom an option is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Broker,
-    Default,
-    Listener(usize),
-}
-
 /// Reads a file and those that it includes; `before` is what was read of the files that it names.
 pub(super) fn load(
     path: &Path,
@@ -79,8 +73,7 @@ pub(super) fn load(
 impl Builder {
     fn new(path: &Path) -> Builder {
         let mut config = Config::default();
-        config.sockets.clear();
-        config.settings.listeners.clear();
+        config.listeners.clear();
         config.is_empty = true;
         Builder {
             before: Files::default(),
@@ -197,7 +190,7 @@ impl Builder {
         match &option.scope {
             // An include is more than a line, and has been dealt with.
             Scope::Include => Ok(None),
-            Scope::Structure(take) => take(self, line),
+            Scope::Structure(structure) => self.take_structure(*structure, line),
             Scope::Global(value) => {
                 self.once(name, value, Place::Broker)?;
                 value.apply(&mut self.globals, name, line)
@@ -234,8 +227,9 @@ impl Builder {
             _ => &mut self.listener(place).security,
         };
         let applied = value.apply(security, name, line);
-        let note = applied.or_else(|misdeed| before.instead(name, security, misdeed));
-        let read = Files::of(name, line, security);
+        let note = applied.or_else(|misdeed| kept::instead(&before, name, security, misdeed));
+        let mut read = Files::default();
+        kept::note(&mut read, name, line, security);
         self.globals.config.files.add(read);
         self.before = before;
         note
@@ -341,7 +335,7 @@ impl Builder {
             let said = draft.finish_transport(headers, files, (effective, Place::Default))?;
             said.tell(&mut self.warnings, &mut config.certificates);
             let settings = draft.granted(&security, true);
-            config.listen_locally(&[PORT_DEFAULT], &settings, &draft.socket);
+            config.listen_locally(&[PORT_DEFAULT], &Listener::new(draft.socket, settings));
         } else {
             let places = (0..self.listeners.len()).map(Place::Listener);
             let drafts = places.zip(self.listeners);
@@ -350,13 +344,9 @@ impl Builder {
                 let files = (&before, &mut config.files);
                 let said = draft.finish_transport(headers, files, (effective, place))?;
                 said.tell(&mut self.warnings, &mut config.certificates);
-                config
-                    .settings
-                    .listeners
-                    .push(draft.granted(&security, false));
-                config.sockets.push(draft.socket);
+                let settings = draft.granted(&security, false);
+                config.listeners.push(Listener::new(draft.socket, settings));
             }
-            config.name_listeners();
         }
         Ok((config, self.warnings))
     }
@@ -400,11 +390,14 @@ impl ListenerDraft {
             let line = lines.location(option, place, nth);
             line.or_else(|| self.socket.at.clone())
         };
-        let now_s = now_s();
+        let around = Surroundings {
+            is_proxied: self.is_proxied,
+            now_s: now_s(),
+        };
         let finished = self
             .tls
-            .finish(self.is_proxied, now_s)
-            .or_else(|blamed| before.instead_of_tls(&self.tls, blamed, (self.is_proxied, now_s)));
+            .finish(around)
+            .or_else(|blamed| kept::instead_of_tls(before, &self.tls, blamed, around));
         let finished = finished.map_err(|blamed| ConfigError {
             at: at(blamed.option, blamed.nth),
             misdeed: blamed.misdeed,
@@ -417,7 +410,7 @@ impl ListenerDraft {
         let has_tls = finished.server.is_some();
         self.settings.records = match self.records {
             Some(records) if has_tls => records,
-            _ => transport::records_by_default(has_tls, self.websocket),
+            _ => records_by_default(has_tls, self.websocket),
         };
         if let Some(server) = &finished.server {
             files.note_tls(&self.tls, server);
@@ -476,6 +469,14 @@ impl Said {
                 (None, None) => {}
             }
         }
+    }
+}
+
+/// What holds where no line says it. Libraries for WebSocket read a record whole, so that nothing waits in it.
+pub fn records_by_default(has_tls: bool, has_websocket: bool) -> Records {
+    match has_tls && !has_websocket {
+        true => Records::ByVersion,
+        false => Records::Full,
     }
 }
 

@@ -4,12 +4,12 @@
 
 use std::fmt::Write;
 
-use super::build::Place;
+use super::draft::Place;
 use super::error::Location;
 use super::line::Line;
+use super::model::{Config, Listener, Socket};
 use super::option::{Opt, Scope, Value};
 use super::options::OPTIONS;
-use super::{Config, Socket};
 
 /// The column where origins start.
 const ORIGIN_COLUMN: usize = 48;
@@ -151,19 +151,15 @@ impl Effective {
                 });
             }
         }
-        for index in 0..config.sockets.len() {
-            self.write_listener(&mut out, config, index);
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let place = self.place_of(config, index);
+            self.write_listener(&mut out, config, listener, place);
         }
         out
     }
 
-    fn write_listener(&self, out: &mut String, config: &Config, index: usize) {
-        let (Some(socket), Some(settings)) = (
-            config.sockets.get(index),
-            config.settings.listeners.get(index),
-        ) else {
-            return;
-        };
+    fn write_listener(&self, out: &mut String, config: &Config, listener: &Listener, place: Place) {
+        let Listener { socket, settings } = listener;
         let origin = match &socket.at {
             _ if config.local_only && self.ports => Origin::CommandLine("-p"),
             Some(at) if !config.local_only => Origin::Line(at.clone()),
@@ -171,7 +167,6 @@ impl Effective {
         };
         out.push('\n');
         write_line(out, "listener", &address_of(socket), false, &origin);
-        let place = self.place_of(config, index);
         let has_tls = socket.transport.tls.is_some();
         for option in OPTIONS {
             let is_wanted = match option.scope {

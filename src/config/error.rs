@@ -187,3 +187,14 @@ impl fmt::Display for Misdeed {
         }
     }
 }
+
+impl Misdeed {
+    /// A value that is none of the words that an option knows.
+    pub(super) fn not_one_of(name: &'static str, value: &str, choices: &[&str]) -> Misdeed {
+        Misdeed::NotOneOf {
+            name,
+            value: value.into(),
+            choices: choices.join(", "),
+        }
+    }
+}

@@ -1,14 +1,8 @@
 //! What an option is: its name, its default, whom it is about, how its value is read and where it goes.
 
-use std::sync::Arc;
-
-use super::build::Builder;
+use super::draft::{Globals, ListenerDraft, Note, Security};
 use super::error::Misdeed;
 use super::line::{self, Line};
-use super::tls::TlsDraft;
-use super::{Config, LogDestination, Socket};
-use crate::access::{Acl, Passwords};
-use crate::broker::{ListenerSettings, LogMask, Records};
 
 /// One option; `options::OPTIONS` holds all of them.
 pub(super) struct Opt {
@@ -32,9 +26,18 @@ pub(super) enum Scope {
     /// The listener above it, also without `per_listener_settings`.
     ListenerSecurity(Value<Security>),
     /// Which listeners there are.
-    Structure(fn(&mut Builder, &Line<'_>) -> Result<Note, Misdeed>),
+    Structure(Structure),
     /// Other files.
     Include,
+}
+
+/// The options that say which listeners there are, and whose what stands below them is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Structure {
+    Listener,
+    Port,
+    BindAddress,
+    PerListenerSettings,
 }
 
 /// How a value is read, and where it goes.
@@ -57,55 +60,6 @@ pub(super) enum Value<T> {
     Text(fn(&mut T, &str) -> Result<(), &'static str>),
     /// A form of its own.
     Other(fn(&mut T, &'static str, &Line<'_>) -> Result<Note, Misdeed>),
-}
-
-/// What a setter did not do, for a warning.
-pub(super) type Note = Option<String>;
-
-/// What is configured once for the broker.
-pub(super) struct Globals {
-    /// Filled in but for its listeners.
-    pub config: Config,
-    /// What holds for listeners that say nothing else.
-    pub security: Security,
-    /// The kinds of log line, once one is configured.
-    pub log_types: Option<LogMask>,
-    /// Bytes of the greatest upgrade request, once that is configured.
-    pub websocket_headers: Option<usize>,
-    /// The destinations of log lines, once one is configured.
-    pub log_destinations: Option<Vec<LogDestination>>,
-}
-
-/// A listener on its way.
-#[derive(Default)]
-pub(super) struct ListenerDraft {
-    /// Where it listens.
-    pub socket: Socket,
-    /// What it grants, but for what `security` says.
-    pub settings: ListenerSettings,
-    /// What it says for itself.
-    pub security: Security,
-    /// What it says about TLS.
-    pub tls: TlsDraft,
-    /// `enable_proxy_protocol`.
-    pub is_proxied: bool,
-    /// `protocol websockets`.
-    pub websocket: bool,
-    /// `websockets_origin`, several times.
-    pub origins: Vec<String>,
-    /// `tls_records`, other than `auto`.
-    pub records: Option<Records>,
-}
-
-/// Options of a listener that are otherwise taken from the broker's.
-#[derive(Default)]
-pub(super) struct Security {
-    pub allow_anonymous: Option<bool>,
-    pub allow_zero_length_clientid: Option<bool>,
-    pub auto_id_prefix: Option<String>,
-    pub acl: Option<Arc<Acl>>,
-    pub passwords: Option<Arc<Passwords>>,
-    pub clientid_prefix: Option<String>,
 }
 
 impl<T> Value<T> {

@@ -4,15 +4,14 @@
 //! range is taken. `shards`, `cpu_list`, `memory_account`,
 //! `log_format` and `log_lines_per_second` are our own.
 
-use super::access;
-use super::bounds::{rate, slow_consumer_policy};
-use super::build::Builder;
+use super::draft::{Globals, ListenerDraft, Note, Security};
 use super::error::Misdeed;
 use super::line::{self, Line};
-use super::option::{Globals, ListenerDraft, Note, Opt, Scope, Security, Value};
-use super::{LogDestination, SocketDomain};
-use super::{memory, tls, transport};
-use crate::broker::{LogKind, LogMask};
+use super::model::SocketDomain;
+use super::option::{Opt, Scope, Structure, Value};
+use super::values::bounds::{rate, slow_consumer_policy};
+use super::values::log::{log_dest, log_format, log_type};
+use super::values::{access, memory, tls, transport};
 use crate::limits;
 use crate::mqtt::topic;
 
@@ -57,14 +56,11 @@ const fn own(name: &'static str, value: Value<Security>) -> Opt {
     }
 }
 
-const fn structure(
-    name: &'static str,
-    set: fn(&mut Builder, &Line<'_>) -> Result<Note, Misdeed>,
-) -> Opt {
+const fn structure(name: &'static str, structure: Structure) -> Opt {
     Opt {
         name,
         default: "",
-        scope: Scope::Structure(set),
+        scope: Scope::Structure(structure),
     }
 }
 
@@ -74,10 +70,10 @@ use Value::{Boolean, Bound, Number, Other, Text};
 #[rustfmt::skip]
 pub(super) static OPTIONS: &[Opt] = &[
     // Where to listen.
-    structure("listener", Builder::on_listener),
-    structure("port", Builder::on_port),
-    structure("bind_address", Builder::on_bind_address),
-    structure("per_listener_settings", Builder::on_per_listener_settings),
+    structure("listener", Structure::Listener),
+    structure("port", Structure::Port),
+    structure("bind_address", Structure::BindAddress),
+    structure("per_listener_settings", Structure::PerListenerSettings),
     Opt { name: "include_dir", default: "", scope: Scope::Include },
     listener("protocol", "mqtt", Other(protocol)),
     listener("socket_domain", "", Other(socket_domain)),
@@ -230,7 +226,7 @@ fn protocol(
         other @ "http_api" => Err(Misdeed::NotYet {
             what: format!("{name} {other}"),
         }),
-        other => Err(not_one_of(name, other, &["mqtt", "websockets"])),
+        other => Err(Misdeed::not_one_of(name, other, &["mqtt", "websockets"])),
     }
 }
 
@@ -242,7 +238,7 @@ fn socket_domain(
     listener.socket.domain = match line.word(name)? {
         "ipv4" => SocketDomain::V4,
         "ipv6" => SocketDomain::V6,
-        other => return Err(not_one_of(name, other, &["ipv4", "ipv6"])),
+        other => return Err(Misdeed::not_one_of(name, other, &["ipv4", "ipv6"])),
     };
     Ok(None)
 }
@@ -262,7 +258,7 @@ fn accept_protocol_versions(
             "3" => versions[0] = true,
             "4" => versions[1] = true,
             "5" => versions[2] = true,
-            other => return Err(not_one_of(name, other, &["3", "4", "5"])),
+            other => return Err(Misdeed::not_one_of(name, other, &["3", "4", "5"])),
         }
     }
     if versions == [false; 3] {
@@ -289,108 +285,8 @@ fn persistent_client_expiration(
     Ok(None)
 }
 
-/// `none` takes back the destinations above it; each of the others adds one.
-fn log_dest(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
-    let word = line.word(name)?;
-    let destinations = globals.log_destinations.get_or_insert_default();
-    let destination = match word {
-        "none" => {
-            destinations.clear();
-            return Ok(None);
-        }
-        "stdout" => LogDestination::Stdout,
-        "stderr" => LogDestination::Stderr,
-        "file" => {
-            if destinations
-                .iter()
-                .any(|other| matches!(other, LogDestination::File(_)))
-            {
-                return Err(Misdeed::Duplicate {
-                    name: "log_dest file",
-                });
-            }
-            let path = line.value[word.len()..].trim();
-            if path.is_empty() {
-                return Err(Misdeed::Empty {
-                    name: "log_dest file",
-                });
-            }
-            LogDestination::File(path.into())
-        }
-        "syslog" => LogDestination::Syslog,
-        "journald" => LogDestination::Journald,
-        "topic" => LogDestination::Topic,
-        "dlt" => {
-            if destinations.is_empty() {
-                globals.log_destinations = None;
-            }
-            return Ok(Some(format!(
-                "the destination {word} is not supported yet and gets no lines"
-            )));
-        }
-        other => {
-            let choices = [
-                "none", "stdout", "stderr", "file", "syslog", "journald", "topic", "dlt",
-            ];
-            return Err(not_one_of(name, other, &choices));
-        }
-    };
-    if !destinations.contains(&destination) {
-        destinations.push(destination);
-    }
-    Ok(None)
-}
-
 /// `user NAME`: mosquitto is who it is without the option.
 fn user(globals: &mut Globals, text: &str) -> Result<(), &'static str> {
     globals.config.user = Some(text.into()).filter(|_| text != "mosquitto");
     Ok(())
-}
-
-fn log_format(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
-    globals.config.log.json = match line.word(name)? {
-        "text" => false,
-        "json" => true,
-        other => return Err(not_one_of(name, other, &["text", "json"])),
-    };
-    Ok(None)
-}
-
-/// The words of `log_type`; `none` takes back the kinds above it, `all` stands for each of them.
-#[rustfmt::skip]
-const LOG_TYPES: [(&str, LogMask); 11] = [
-    ("none", LogMask::NONE),
-    ("error", LogMask(LogKind::Error as u16)),
-    ("warning", LogMask(LogKind::Warning as u16)),
-    ("notice", LogMask(LogKind::Notice as u16)),
-    ("information", LogMask(LogKind::Information as u16)),
-    ("subscribe", LogMask(LogKind::Subscribe as u16)),
-    ("unsubscribe", LogMask(LogKind::Unsubscribe as u16)),
-    ("debug", LogMask(LogKind::Debug as u16)),
-    ("websockets", LogMask(LogKind::Websockets as u16)),
-    ("internal", LogMask(LogKind::Internal as u16)),
-    ("all", LogMask::ALL),
-];
-
-fn log_type(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
-    let word = line.word(name)?;
-    let Some((_, mask)) = LOG_TYPES.iter().find(|(choice, _)| *choice == word) else {
-        return Err(not_one_of(name, word, &LOG_TYPES.map(|(choice, _)| choice)));
-    };
-    let before = globals.log_types.unwrap_or(LogMask::NONE);
-    let nothing = *mask == LogMask::NONE;
-    globals.log_types = Some(if nothing {
-        LogMask::NONE
-    } else {
-        LogMask(before.0 | mask.0)
-    });
-    Ok(None)
-}
-
-fn not_one_of(name: &'static str, value: &str, choices: &[&str]) -> Misdeed {
-    Misdeed::NotOneOf {
-        name,
-        value: value.into(),
-        choices: choices.join(", "),
-    }
 }

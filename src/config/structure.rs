@@ -2,14 +2,29 @@
 
 use std::path::PathBuf;
 
-use super::build::{Builder, Place};
+use super::build::Builder;
+use super::draft::{ListenerDraft, Note, Place};
 use super::error::Misdeed;
 use super::line::{self, Line};
-use super::option::{ListenerDraft, Note};
+use super::option::Structure;
 
 impl Builder {
+    /// Takes a line of one of these options.
+    pub(super) fn take_structure(
+        &mut self,
+        structure: Structure,
+        line: &Line<'_>,
+    ) -> Result<Note, Misdeed> {
+        match structure {
+            Structure::Listener => self.on_listener(line),
+            Structure::Port => self.on_port(line),
+            Structure::BindAddress => self.on_bind_address(line),
+            Structure::PerListenerSettings => self.on_per_listener_settings(line),
+        }
+    }
+
     /// `listener PORT [ADDRESS]`.
-    pub fn on_listener(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
+    fn on_listener(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
         let name = "listener";
         let word = line.word(name)?;
         let port = port(name, word, 0)?;
@@ -36,7 +51,7 @@ impl Builder {
     }
 
     /// `port PORT`: the default listener's.
-    pub fn on_port(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
+    fn on_port(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
         let name = "port";
         let port = port(name, line.word(name)?, 1)?;
         let again = self.mark(name, Place::Default).is_err();
@@ -48,7 +63,7 @@ impl Builder {
     }
 
     /// `bind_address ADDRESS`: the default listener's.
-    pub fn on_bind_address(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
+    fn on_bind_address(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
         let name = "bind_address";
         let address = line.word(name)?;
         self.mark(name, Place::Default)?;
@@ -67,7 +82,7 @@ impl Builder {
     }
 
     /// `per_listener_settings BOOLEAN`: once set it stays, and it has to stand above what it is about.
-    pub fn on_per_listener_settings(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
+    fn on_per_listener_settings(&mut self, line: &Line<'_>) -> Result<Note, Misdeed> {
         let name = "per_listener_settings";
         let value = line::boolean(name, line.word(name)?)?;
         if value && !self.per_listener_settings && self.security_given {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 mod effective;
+mod listeners;
 mod memory;
 mod misdeeds;
 mod mosquitto;
@@ -14,7 +15,7 @@ mod transport;
 use super::option::{Scope, Value};
 use super::options::OPTIONS;
 use super::*;
-use crate::broker::LogMask;
+use crate::broker::{ListenerSettings, LogMask};
 
 /// A directory of its own for one test, removed when it ends.
 struct Scratch(PathBuf);
@@ -51,8 +52,21 @@ fn read(text: &str) -> Result<(Config, Vec<Warning>), ConfigError> {
 fn config(text: &str) -> Config {
     let (config, warnings) = read(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     assert_eq!(warnings, [], "{text:?}");
-    assert_eq!(config.sockets.len(), config.settings.listeners.len());
     config
+}
+
+/// Where its listeners listen.
+fn sockets(config: &Config) -> Vec<Socket> {
+    let listeners = config.listeners.iter();
+    listeners.map(|listener| listener.socket.clone()).collect()
+}
+
+/// What its listeners grant.
+fn granted(config: &Config) -> Vec<ListenerSettings> {
+    let listeners = config.listeners.iter();
+    listeners
+        .map(|listener| listener.settings.clone())
+        .collect()
 }
 
 /// The error of a text, without its file: "LINE: reason".
@@ -81,17 +95,15 @@ fn no_line_gives_the_default() {
 #[test]
 fn default_serves_anonymous_clients_of_this_host() {
     let config = Config::default();
-    let addresses: Vec<_> = config
-        .sockets
+    let sockets = sockets(&config);
+    let addresses: Vec<_> = sockets
         .iter()
         .map(|s| s.address.as_deref().unwrap())
         .collect();
     assert_eq!(addresses, ["127.0.0.1", "::1"]);
-    assert!(!config.sockets[0].optional && config.sockets[1].optional);
+    assert!(!config.listeners[0].socket.optional && config.listeners[1].socket.optional);
     assert!(
-        config
-            .settings
-            .listeners
+        granted(&config)
             .iter()
             .all(|l| l.allow_anonymous && l.port == 1883)
     );
@@ -106,10 +118,8 @@ fn each_default_of_the_table_is_what_leaving_the_option_out_does() {
         let placeless = |text: &str| {
             let mut config = config(text);
             config.is_empty = false;
-            config
-                .sockets
-                .iter_mut()
-                .for_each(|socket| socket.at = None);
+            let listeners = config.listeners.iter_mut();
+            listeners.for_each(|listener| listener.socket.at = None);
             config
         };
         let without = placeless(above);
@@ -256,164 +266,11 @@ fn the_source_of_a_retained_message_is_checked_again_if_that_is_wanted() {
 }
 
 #[test]
-fn listener_options_are_about_the_listener_above() {
-    let config = config(
-        "listener 1884 127.0.0.1\nmax_connections 10\nmax_qos 1\nmax_topic_alias 0\nmount_point a/b/\n\
-         bind_interface lo\nsocket_domain ipv4\nprotocol mqtt\n\
-         listener 1885\nmax_topic_alias_broker 5\nuse_username_as_clientid true\naccept_protocol_versions 4, 5\n",
-    );
-    assert!(!config.local_only);
-    let [one, two] = &config.sockets[..] else {
-        panic!("{:?}", config.sockets)
-    };
-    assert_eq!(
-        (one.port, one.address.as_deref(), one.max_connections),
-        (1884, Some("127.0.0.1"), Some(10))
-    );
-    assert_eq!(
-        (one.interface.as_deref(), one.domain),
-        (Some("lo"), SocketDomain::V4)
-    );
-    assert_eq!(
-        (two.port, two.address.as_deref(), two.max_connections),
-        (1885, None, None)
-    );
-    assert_eq!((two.domain, two.optional), (SocketDomain::Any, false));
-    let [one, two] = &config.settings.listeners[..] else {
-        unreachable!()
-    };
-    assert_eq!(
-        (
-            one.port,
-            one.max_qos,
-            one.max_topic_alias,
-            one.mount_point.as_str()
-        ),
-        (1884, 1, 0, "a/b/")
-    );
-    assert_eq!(
-        (
-            two.port,
-            two.max_qos,
-            two.max_topic_alias,
-            two.max_topic_alias_broker
-        ),
-        (1885, 2, 10, 5)
-    );
-    assert!(!one.use_username_as_clientid && two.use_username_as_clientid);
-    assert_eq!(
-        (one.accept_versions, two.accept_versions),
-        ([true; 3], [false, true, true])
-    );
-}
-
-#[test]
-fn anonymous_clients_are_let_in_only_where_asked_for_or_local() {
-    let anonymous = |text: &str| -> Vec<bool> {
-        config(text)
-            .settings
-            .listeners
-            .iter()
-            .map(|l| l.allow_anonymous)
-            .collect()
-    };
-    assert_eq!(anonymous(""), [true, true]);
-    assert_eq!(anonymous("allow_anonymous false\n"), [false, false]);
-    assert_eq!(anonymous("listener 1884\n"), [false]);
-    assert_eq!(anonymous("port 1884\n"), [false]);
-    assert_eq!(anonymous("bind_address 127.0.0.1\n"), [false]);
-    assert_eq!(
-        anonymous("listener 1884\nallow_anonymous true\nlistener 1885\n"),
-        [true, true]
-    );
-    let own = "per_listener_settings true\nlistener 1884\nallow_anonymous true\nlistener 1885\n";
-    assert_eq!(anonymous(own), [true, false]);
-    let own =
-        "allow_anonymous true\nlistener 1884\nlistener 1885\nlistener_allow_anonymous false\n";
-    assert_eq!(anonymous(own), [true, false]);
-}
-
-#[test]
-fn client_ids_follow_the_broker_or_the_listener() {
-    let all = config(
-        "auto_id_prefix x-\nallow_zero_length_clientid false\nlistener 1884\nlistener 1885\n",
-    );
-    for listener in &all.settings.listeners {
-        assert_eq!(listener.auto_id_prefix, "x-");
-        assert!(!listener.allow_zero_length_clientid);
-    }
-    let own =
-        config("per_listener_settings true\nlistener 1884\nauto_id_prefix y-\nlistener 1885\n");
-    let prefixes: Vec<_> = own
-        .settings
-        .listeners
-        .iter()
-        .map(|l| l.auto_id_prefix.as_str())
-        .collect();
-    assert_eq!(prefixes, ["y-", "auto-"]);
-}
-
-#[test]
-fn port_and_bind_address_make_one_listener() {
-    let config = config("port 1884\nbind_address 127.0.0.1\nmax_connections 5\n");
-    let [socket] = &config.sockets[..] else {
-        panic!()
-    };
-    assert_eq!(
-        (
-            socket.port,
-            socket.address.as_deref(),
-            socket.max_connections
-        ),
-        (1884, Some("127.0.0.1"), Some(5))
-    );
-    assert_eq!(
-        warnings("port 1884\nport 1885\n"),
-        ["2: port: given before, only the latest is used"]
-    );
-}
-
-#[test]
-fn listener_option_without_a_listener_stays_on_this_host() {
-    let (config, warnings) = read("max_connections 5\nsocket_domain ipv4\n").unwrap();
-    let [socket] = &config.sockets[..] else {
-        panic!()
-    };
-    assert_eq!(
-        (socket.port, socket.address.as_deref()),
-        (1883, Some("127.0.0.1"))
-    );
-    assert_eq!(socket.max_connections, Some(5));
-    assert!(
-        warnings[0]
-            .to_string()
-            .contains("1: max_connections: no listener is configured")
-    );
-}
-
-#[test]
-fn listener_option_above_the_first_listener_opens_the_default_one() {
-    let (config, warnings) = read("max_connections 5\nlistener 1884\n").unwrap();
-    let ports: Vec<_> = config
-        .sockets
-        .iter()
-        .map(|s| (s.port, s.max_connections))
-        .collect();
-    assert_eq!(ports, [(1884, None), (1883, Some(5))]);
-    assert!(config.settings.listeners.iter().all(|l| !l.allow_anonymous));
-    assert!(
-        warnings[0]
-            .text
-            .contains("opens port 1883 on all addresses")
-    );
-}
-
-#[test]
 fn numbers_below_zero_are_no_bound() {
     let config = config(
         "listener 1883\nmax_connections -1\nmax_queued_messages -4\nmax_inflight_messages 0x10\n",
     );
-    assert_eq!(config.sockets[0].max_connections, None);
+    assert_eq!(config.listeners[0].socket.max_connections, None);
     assert_eq!(config.settings.max_queued_messages, 0);
     assert_eq!(config.settings.max_inflight_messages, 16);
 }
@@ -493,7 +350,7 @@ fn includes_are_read_in_the_order_of_their_names() {
     let (config, warnings) = load(&main).unwrap();
     assert_eq!((config.settings.sys_interval, warnings.len()), (2, 0));
     assert_eq!(
-        config.settings.listeners[0].max_qos, 1,
+        config.listeners[0].settings.max_qos, 1,
         "the listener above the include goes on"
     );
 
@@ -519,8 +376,8 @@ fn includes_are_read_in_the_order_of_their_names() {
 fn ports_of_the_command_line_count_only_without_listeners() {
     let mut local = config("allow_anonymous false\n");
     assert!(local.use_ports(&[1884, 1885]));
-    let ports: Vec<_> = local
-        .sockets
+    let sockets = sockets(&local);
+    let ports: Vec<_> = sockets
         .iter()
         .map(|s| (s.port, s.address.as_deref().unwrap()))
         .collect();
@@ -533,7 +390,7 @@ fn ports_of_the_command_line_count_only_without_listeners() {
             (1885, "::1")
         ]
     );
-    let listeners = &local.settings.listeners;
+    let listeners = granted(&local);
     assert!(listeners.iter().all(|l| !l.allow_anonymous));
     assert_eq!(
         listeners.iter().map(|l| l.port).collect::<Vec<_>>(),
@@ -552,7 +409,7 @@ fn an_acl_file_is_read_where_it_is_named() {
     let acl = scratch.file("acl", "topic read #\npattern read x\n");
     let two = format!("acl_file {}\nlistener 1883\nlistener 1884\n", acl.display());
     let (config, warnings) = load(&scratch.file("two.conf", &two)).unwrap();
-    let [one, other] = &config.settings.listeners[..] else {
+    let [one, other] = &granted(&config)[..] else {
         panic!("two listeners")
     };
     let (one, other) = (one.acl.as_ref().unwrap(), other.acl.as_ref().unwrap());
@@ -565,9 +422,7 @@ fn an_acl_file_is_read_where_it_is_named() {
         acl.display()
     );
     let (config, _) = load(&scratch.file("own.conf", &own)).unwrap();
-    let has: Vec<bool> = config
-        .settings
-        .listeners
+    let has: Vec<bool> = granted(&config)
         .iter()
         .map(|listener| listener.acl.is_some())
         .collect();

@@ -4,81 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use super::certificates;
 use super::error::Misdeed;
-use super::line::Line;
-use super::option::{ListenerDraft, Note};
-use super::paths::absolute;
-use super::{access, certificates};
+use super::model::TlsLines;
+use super::paths::{self, absolute};
 use crate::transport::proxy::Rules;
-use crate::transport::tls::{
-    CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server, Source,
-};
+use crate::transport::tls::{CertifiedFiles, Material, MaterialError, NamedBy, Server, Source};
 
-/// What the lines of a listener say about TLS.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct TlsDraft {
-    pub cafile: Option<PathBuf>,
-    pub capath: Option<PathBuf>,
-    pub certfile: Option<PathBuf>,
-    pub keyfile: Option<PathBuf>,
-    pub crlfile: Option<PathBuf>,
-    /// `tls_certificate`: further ones, by SNI.
-    pub more: Vec<(PathBuf, PathBuf)>,
-    pub minimum: Minimum,
-    pub ciphers: Option<String>,
-    pub ciphers_v13: Option<String>,
-    pub require_certificate: bool,
-    pub ignores_dates: bool,
-    /// `proxy_protocol_v2_require_tls`.
-    pub proxy_requires_tls: bool,
-    pub by_identity: bool,
-    pub by_subject: bool,
-    pub alpn: Option<String>,
-}
-
-/// `tls_version VERSION`: the lowest that is accepted.
-pub(super) fn version(
-    draft: &mut ListenerDraft,
-    name: &'static str,
-    line: &Line<'_>,
-) -> Result<Note, Misdeed> {
-    let (minimum, note) = match line.word(name)? {
-        "tlsv1.3" => (Minimum::V13, None),
-        "tlsv1.2" => (Minimum::V12, None),
-        "tlsv1.1" | "tlsv1" => {
-            let text = "TLS below 1.2 is not spoken here (RFC 8996); tlsv1.2 is the lowest";
-            (Minimum::V12, Some(text.into()))
-        }
-        other => {
-            return Err(Misdeed::NotOneOf {
-                name,
-                value: other.into(),
-                choices: "tlsv1.2, tlsv1.3".into(),
-            });
-        }
-    };
-    draft.tls.minimum = minimum;
-    Ok(note)
-}
-
-/// `tls_certificate CERTFILE KEYFILE`: one more certificate, for clients that ask for one of its names.
-pub(super) fn certificate(
-    draft: &mut ListenerDraft,
-    name: &'static str,
-    line: &Line<'_>,
-) -> Result<Note, Misdeed> {
-    let mut words = line.words();
-    match (words.next(), words.next()) {
-        (Some(chain), Some(key)) => {
-            draft.tls.more.push((chain.into(), key.into()));
-            Ok(None)
-        }
-        _ => Err(Misdeed::Invalid {
-            name,
-            value: line.value.into(),
-            rule: "the file of the certificate and the file of its key are wanted",
-        }),
-    }
+/// What the TLS lines of a listener are judged by besides themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings {
+    /// Its connections come through a proxy.
+    pub is_proxied: bool,
+    /// Seconds since 1970.
+    pub now_s: i64,
 }
 
 /// An error, and the line that it is about: the option's, the one with this index where there may be several.
@@ -127,10 +66,13 @@ struct Pair<'a> {
     key_place: (&'static str, usize),
 }
 
-impl TlsDraft {
-    /// Reads the files and makes what the listener's connections share. `is_proxied`: they come through a proxy.
-    /// `now_s`: seconds since 1970.
-    pub fn finish(&self, is_proxied: bool, now_s: i64) -> Result<Finished, Blamed> {
+impl TlsLines {
+    /// Reads the files and makes what the listener's connections share.
+    ///
+    /// # Errors
+    /// What is wrong with a file, or with the lines together.
+    pub(super) fn finish(&self, around: Surroundings) -> Result<Finished, Blamed> {
+        let Surroundings { is_proxied, now_s } = around;
         let mut finished = Finished::default();
         if self.proxy_requires_tls && !is_proxied {
             let text = "without enable_proxy_protocol it has no effect";
@@ -170,7 +112,8 @@ impl TlsDraft {
     }
 
     /// What comes of it with what was made of the same options before.
-    pub fn finish_with(&self, server: Arc<Server>, (is_proxied, now_s): (bool, i64)) -> Finished {
+    pub(super) fn finish_with(&self, server: Arc<Server>, around: Surroundings) -> Finished {
+        let Surroundings { is_proxied, now_s } = around;
         let mut finished = Finished {
             proxy: is_proxied.then(Rules::default),
             ..Finished::default()
@@ -390,7 +333,7 @@ fn missing(name: &'static str, rule: &'static str) -> Blamed {
 }
 
 fn read(path: &Path, place: (&'static str, usize)) -> Result<Vec<u8>, Blamed> {
-    access::read(path).map_err(|error| unreadable(path, place, error))
+    paths::read(path).map_err(|error| unreadable(path, place, error))
 }
 
 fn unreadable(path: &Path, (option, nth): (&'static str, usize), error: io::Error) -> Blamed {

@@ -4,7 +4,7 @@
 //! counters that they publish, and is never waited for by them. Nothing here fails once it runs: what cannot be
 //! written or sent is given up.
 
-mod load;
+mod averages;
 mod log;
 pub mod memory;
 pub mod notify;
@@ -66,8 +66,17 @@ pub struct Parts {
     pub reload: Reload,
 }
 
-/// Reads the configuration again and goes by it: lines about what has changed, or why nothing has.
-pub type Reload = Box<dyn FnMut() -> Result<Vec<String>, String> + Send>;
+/// Reads the configuration again and goes by it; the error is why nothing has changed.
+pub type Reload = Box<dyn FnMut() -> Result<Reloaded, String> + Send>;
+
+/// What has come of reading the configuration again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Lines about what has changed.
+    pub lines: Vec<String>,
+    /// What of it does not hold, and why.
+    pub missing: Option<String>,
+}
 
 /// The end of a shard's thread.
 #[derive(Debug)]
@@ -224,28 +233,33 @@ async fn handle_signals(
 }
 
 /// Writes what a reload has changed, or why it has changed nothing; returns that in short.
-fn tell_of_reload(log: &Log, result: Result<Vec<String>, String>) -> String {
-    match result {
-        Ok(lines) => {
-            let kept = lines.iter().any(|line| line.contains("stays in force"));
-            for line in lines {
-                log.write(LogKind::Warning, line);
-            }
-            let but = if kept {
-                ", but for what could not be read and stays as it was"
-            } else {
-                ""
-            };
-            let text = format!("SIGHUP: the configuration has been read again and holds{but}.");
-            log.write(LogKind::Information, text);
-            format!("running; the configuration was read again{but}")
-        }
+fn tell_of_reload(log: &Log, result: Result<Reloaded, String>) -> String {
+    let reloaded = match result {
+        Ok(reloaded) => reloaded,
         Err(error) => {
             let text = format!("SIGHUP: the configuration stays as it was: {error}");
             log.write(LogKind::Error, text);
-            format!("running; the configuration in the file is faulty: {error}")
+            return format!("running; the configuration in the file is faulty: {error}");
         }
+    };
+    let mut lines = reloaded.lines.iter();
+    let kept = lines.any(|line| line.contains("stays in force"));
+    for line in reloaded.lines {
+        log.write(LogKind::Warning, line);
     }
+    if let Some(missing) = reloaded.missing {
+        let text =
+            format!("SIGHUP: the configuration has been read again and holds in part: {missing}");
+        log.write(LogKind::Error, text);
+        return format!("running; the configuration holds in part: {missing}");
+    }
+    let but = match kept {
+        true => ", but for what could not be read and stays as it was",
+        false => "",
+    };
+    let text = format!("SIGHUP: the configuration has been read again and holds{but}.");
+    log.write(LogKind::Information, text);
+    format!("running; the configuration was read again{but}")
 }
 
 /// Waits for the end of all shards. One that fails takes the broker down in order: its sessions are gone, and the

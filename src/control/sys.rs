@@ -23,7 +23,7 @@ use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{QoS, Topic};
 use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
 
-use super::load::{Load, MINUTES};
+use super::averages::{Average, MINUTES};
 use super::memory::Monitor;
 use super::reports::Turns;
 use super::slowest;
@@ -99,7 +99,7 @@ pub struct Sys {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     memory: Rc<RefCell<Monitor>>,
-    loads: Vec<Load>,
+    loads: Vec<Average>,
     /// What was published last, so that only what has changed is published again.
     last: HashMap<String, String>,
     /// What has changed and is to be published.
@@ -120,7 +120,7 @@ impl Sys {
             shared,
             shards,
             memory,
-            loads: vec![Load::default(); LOADS.len()],
+            loads: vec![Average::default(); LOADS.len()],
             last: HashMap::new(),
             queue: VecDeque::new(),
             clients_maximum: 0,

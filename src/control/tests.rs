@@ -2,13 +2,13 @@
 
 use crossbeam_channel::bounded;
 
-use super::load::Load;
+use super::averages::Average;
 use super::*;
 use crate::config::{Log as Configured, LogDestination};
 
 #[test]
 fn an_average_comes_to_the_rate() {
-    let mut load = Load::default();
+    let mut load = Average::default();
     let mut value = 0;
     for _ in 0..200 {
         value += 50;
@@ -22,7 +22,7 @@ fn an_average_comes_to_the_rate() {
 
 #[test]
 fn an_average_decays_with_its_minutes() {
-    let mut load = Load::default();
+    let mut load = Average::default();
     load.update(1000, 10.0);
     let before = load.averages();
     (0..6).for_each(|_| load.update(1000, 10.0));
@@ -149,7 +149,7 @@ fn a_shard_that_fails_is_named_and_ends_the_others() {
         shards: vec![handle],
         sys_interval_s: 0,
         ends,
-        reload: Box::new(|| Ok(Vec::new())),
+        reload: Box::new(|| Ok(Reloaded::default())),
     };
     let shard = |id, failure: Option<&str>| ShardEnd {
         shard: ShardId(id),

@@ -32,7 +32,7 @@ pub struct Budget {
 
 /// What the split depends on besides the configuration: it stays as it is while the broker runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct Layout {
     /// Shards of the process.
     pub shards: u8,
     /// Whether receives share buffers (Linux 6.15): then there are few.
@@ -41,16 +41,16 @@ pub struct Shape {
     pub descriptors: Option<u32>,
 }
 
-impl Shape {
+impl Layout {
     /// Before the shards are created.
-    pub fn new(shards: u8) -> Shape {
+    pub fn new(shards: u8) -> Layout {
         let probe = Ring::new(Sizes {
             submissions: 1,
             completions: 2,
             files: 1,
             workers: 1,
         });
-        Shape {
+        Layout {
             shards,
             few_buffers: probe.is_ok_and(|ring| ring.has_ordered_buffers()),
             descriptors: None,
@@ -64,17 +64,21 @@ impl Budget {
     /// # Errors
     /// What the host gives does not suffice for so many shards and the accounts that somebody has given a size. A
     /// memory_limit below that is raised: in Mosquitto it bounds the heap only, and no broker is below any limit there.
-    pub fn new(config: &Config, shape: Shape, given: Option<&Gift>) -> Result<Budget, ServeError> {
+    pub fn new(
+        config: &Config,
+        layout: Layout,
+        given: Option<&Gift>,
+    ) -> Result<Budget, ServeError> {
         let (asked, origin) = limit(config, given);
-        let shards = shape.shards;
+        let shards = layout.shards;
         let mut total = asked;
         let (plan, descriptors, wishes) = loop {
-            let descriptors = shape
+            let descriptors = layout
                 .descriptors
                 .unwrap_or_else(|| descriptors(config, total));
             let wishes = Wishes {
                 shards,
-                shard_bytes: shard::fixed_bytes(descriptors, shape.few_buffers),
+                shard_bytes: shard::fixed_bytes(descriptors, layout.few_buffers),
                 mesh_bytes: mesh_bytes(shards),
                 sizes: config.memory.sizes,
             };
@@ -219,8 +223,8 @@ fn mesh_bytes(shards: u8) -> u64 {
 mod tests {
     use super::*;
 
-    fn shape(shards: u8) -> Shape {
-        Shape {
+    fn layout(shards: u8) -> Layout {
+        Layout {
             shards,
             few_buffers: false,
             descriptors: None,
@@ -242,10 +246,10 @@ mod tests {
 
     #[test]
     fn a_small_broker_starts() {
-        let budget = Budget::new(&config(Some(64 << 20)), shape(1), None).unwrap();
+        let budget = Budget::new(&config(Some(64 << 20)), layout(1), None).unwrap();
         assert_eq!(budget.plan.limit(Account::Mesh), 0);
-        assert!(Budget::new(&config(Some(96 << 20)), shape(2), None).is_ok());
-        let error = Budget::new(&config(None), shape(1), Some(&gift(20 << 20))).unwrap_err();
+        assert!(Budget::new(&config(Some(96 << 20)), layout(2), None).is_ok());
+        let error = Budget::new(&config(None), layout(1), Some(&gift(20 << 20))).unwrap_err();
         let text = error.to_string();
         assert!(
             text.contains("15.0 MiB") && text.contains("at least"),
@@ -256,12 +260,12 @@ mod tests {
     #[test]
     fn a_limit_below_the_least_is_the_least() {
         let asked = config(Some(1 << 20));
-        let budget = Budget::new(&asked, shape(2), None).unwrap();
+        let budget = Budget::new(&asked, layout(2), None).unwrap();
         let least = budget.plan.total;
         assert_eq!(budget.raised_from(), Some(1 << 20));
         let warnings = budget.warnings(&asked, None);
         assert!(warnings[0].contains("1.0 MiB") && warnings[0].contains(&size_text(least)));
-        let exact = Budget::new(&config(Some(least)), shape(2), None).unwrap();
+        let exact = Budget::new(&config(Some(least)), layout(2), None).unwrap();
         assert_eq!((exact.plan, exact.raised_from()), (budget.plan, None));
     }
 
@@ -272,10 +276,10 @@ mod tests {
             (512 << 20, 448 << 20),
             (128 << 20, 96 << 20),
         ] {
-            let budget = Budget::new(&config(None), shape(1), Some(&gift(has))).unwrap();
+            let budget = Budget::new(&config(None), layout(1), Some(&gift(has))).unwrap();
             assert_eq!(budget.plan.total, limit);
             let warned = |limit| {
-                let budget = Budget::new(&config(limit), shape(1), Some(&gift(has))).unwrap();
+                let budget = Budget::new(&config(limit), layout(1), Some(&gift(has))).unwrap();
                 budget.warnings(&config(limit), Some(&gift(has))).len()
             };
             assert_eq!([None, Some(limit), Some(limit + 1)].map(warned), [0, 0, 1]);
@@ -285,19 +289,19 @@ mod tests {
     #[test]
     fn tls_has_what_its_account_has_or_less() {
         let mut config = config(Some(1 << 30));
-        let all = Budget::new(&config, shape(1), None).unwrap();
+        let all = Budget::new(&config, layout(1), None).unwrap();
         let most = all.plan.limit(Account::Transports) / limits::TLS_CONNECTION_BYTES;
         assert_eq!(u64::from(all.tls_connections()), most);
         for (asked, connections) in [(1 << 20, 102), (1 << 40, most)] {
             config.memory.tls = Some(asked);
-            let budget = Budget::new(&config, shape(1), None).unwrap();
+            let budget = Budget::new(&config, layout(1), None).unwrap();
             assert_eq!(u64::from(budget.tls_connections()), connections);
         }
     }
 
     #[test]
     fn the_table_has_a_line_for_each_account() {
-        let budget = Budget::new(&config(Some(2 << 30)), shape(2), Some(&gift(4 << 30))).unwrap();
+        let budget = Budget::new(&config(Some(2 << 30)), layout(2), Some(&gift(4 << 30))).unwrap();
         assert_eq!(
             budget.headline(),
             "Memory: 2.0 GiB, by memory_limit; somebody has some."
@@ -313,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_is_fixed_is_charged() {
-        let budget = Budget::new(&config(Some(2 << 30)), shape(2), None).unwrap();
+        let budget = Budget::new(&config(Some(2 << 30)), layout(2), None).unwrap();
         let pool = Arc::new(Pool::new(&budget.plan, 2));
         let lease = budget.charge(&pool);
         assert!(pool.leased(Account::Program) >= limits::PROGRAM_BYTES_MIN);

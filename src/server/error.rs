@@ -4,10 +4,33 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::places::Clash;
 use crate::config::size_text;
 use crate::control::place::missing_folder;
 use crate::shard::ShardError;
+
+/// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
+pub const EXIT_MACHINE: u8 = 3;
+
+/// The exit code of a configuration that is wrong.
+pub const EXIT_CONFIGURATION: u8 = 2;
+
+/// The exit code of a broker that failed while it ran: a service manager should start it anew.
+pub const EXIT_FAILED: u8 = 1;
+
+/// Two listeners that cannot listen both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// Which of the configured listeners cannot.
+    pub index: usize,
+    /// Where it would listen, and the line that asks for it.
+    pub place: String,
+    pub at: Option<String>,
+    /// Where the one listens that is in its way, and the line that asks for it.
+    pub other: String,
+    pub other_at: Option<String>,
+    /// The other one is not in the configuration any more.
+    pub is_leaving: bool,
+}
 
 /// A failure that ends the program; see `exit_code`.
 #[derive(Debug)]
@@ -69,9 +92,9 @@ impl ServeError {
     /// and failed, which is to be started anew.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ServeError::Failed { .. } | ServeError::Lost(_) => super::EXIT_FAILED,
-            ServeError::NoUser(_) | ServeError::Clash(_) => super::EXIT_CONFIGURATION,
-            _ => super::EXIT_MACHINE,
+            ServeError::Failed { .. } | ServeError::Lost(_) => EXIT_FAILED,
+            ServeError::NoUser(_) | ServeError::Clash(_) => EXIT_CONFIGURATION,
+            _ => EXIT_MACHINE,
         }
     }
 }

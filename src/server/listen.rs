@@ -13,12 +13,21 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::activation::{Activated, Found};
 use super::holder::{Holder, holder};
 use super::sockets::Buffers;
-use super::start::Purpose;
 use super::{ServeError, places};
 use crate::config::{Config, Socket as Configured, absolute};
 use crate::limits;
 use crate::shard::Listener;
 use crate::transport;
+
+/// What a start is for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To serve.
+    Serve,
+    /// To see whether one could: files are as they were afterwards, and a place where the broker of the same
+    /// configuration file listens is not tried.
+    Try(Option<&'a Path>),
+}
 
 /// What was bound.
 #[derive(Default)]
@@ -119,14 +128,15 @@ pub struct Inherited {
 /// # Errors
 /// One cannot be bound. Where the broker of the same configuration listens, and this is no more than a trial, that is none.
 pub fn bind(config: &Config, buffers: Buffers, purpose: Purpose<'_>) -> Result<Bound, ServeError> {
-    places::check(&config.sockets, std::iter::empty()).map_err(ServeError::Clash)?;
+    places::check(&config.listeners, std::iter::empty()).map_err(ServeError::Clash)?;
     let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
     let inherited = Inherited {
         nodelay: config.set_tcp_nodelay,
         buffers,
     };
-    for configured in &config.sockets {
+    for listener in &config.listeners {
+        let configured = &listener.socket;
         let added = bound.add(configured, inherited, &mut activated);
         match (purpose, added) {
             (Purpose::Try(path), Err(error)) => {

@@ -6,11 +6,13 @@
 
 mod activation;
 pub(crate) mod budget;
+mod changes;
 mod error;
 mod handshakes;
 pub(crate) mod holder;
 mod identity;
 mod listen;
+mod listeners;
 mod passwords;
 pub(crate) mod places;
 mod reload;
@@ -21,7 +23,7 @@ mod start;
 mod tests;
 mod threads;
 
-pub use error::ServeError;
+pub use error::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_MACHINE, ServeError};
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,26 +31,18 @@ use std::process::ExitCode;
 use crossbeam_channel::Sender;
 
 use crate::broker::{LogKind, LogMask};
-use crate::config::{Config, Load};
+use crate::config::{Config, ReadAgain};
 use crate::control;
 use crate::limits;
 use crate::shard::LogLine;
-use budget::Shape;
-use reload::Reloader;
-use start::{Created, Opened, Purpose};
-
-/// The exit code of a machine that cannot run the broker: a port, the kernel, a limit.
-pub const EXIT_MACHINE: u8 = 3;
-
-/// The exit code of a configuration that is wrong.
-pub const EXIT_CONFIGURATION: u8 = 2;
-
-/// The exit code of a broker that failed while it ran: a service manager should start it anew.
-pub const EXIT_FAILED: u8 = 1;
+use budget::Layout;
+use listen::Purpose;
+use reload::{Reloader, Running};
+use start::{Created, Opened};
 
 /// Runs a broker until it is told to end, and returns the program's exit code.
-pub fn serve(config: Config, load: Load) -> ExitCode {
-    match run(config, load) {
+pub fn serve(config: Config, read: ReadAgain) -> ExitCode {
+    match run(config, read) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("firehose: {error}");
@@ -72,7 +66,7 @@ pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Vec<String>, Se
     Ok(opened.warnings)
 }
 
-fn run(config: Config, load: Load) -> Result<(), ServeError> {
+fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     // Caught before anything has to be undone by them.
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let mut opened = Opened::open(&config, Purpose::Serve)?;
@@ -81,23 +75,26 @@ fn run(config: Config, load: Load) -> Result<(), ServeError> {
     }
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(&config, &mut opened, &log)?;
-    let (mut threads, shared, settings) = (created.threads, created.shared, created.settings);
-    let wanted = settings.log;
+    let (mut threads, shared, wanted) = (created.threads, created.shared, created.log);
     let fixed = opened.budget.charge(shared.pool());
     tell_of_start(&config, &opened, (&log, wanted));
     drop(log);
     let names = opened.bound.names();
     let ready = ready_line(&names, opened.shards(), &opened.cpus, &opened.user);
     let sys_interval_s = config.settings.sys_interval;
-    let shape = Shape {
+    let layout = Layout {
         descriptors: Some(opened.budget.descriptors),
-        ..opened.shape
+        ..opened.layout
+    };
+    let running = Running {
+        config,
+        budget: opened.budget,
+        listeners: created.listeners,
     };
     let mut reloader = Reloader::new(
-        load,
-        (config, opened.budget),
-        shape,
-        settings,
+        read,
+        running,
+        layout,
         shared.clone(),
         threads.handles.clone(),
     );

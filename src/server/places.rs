@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-use super::ServeError;
-use crate::config::{Socket, SocketDomain};
+use super::error::{Clash, ServeError};
+use crate::config::{Listener, Socket, SocketDomain};
 
 /// The addresses that a listener stands for, each once; none for one with a path.
 ///
@@ -54,21 +54,6 @@ pub fn may_lack(configured: &Socket, error: &io::Error) -> bool {
     lacks && (configured.optional || configured.address.is_none())
 }
 
-/// Two listeners that cannot listen both.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clash {
-    /// Which of the configured listeners cannot.
-    pub index: usize,
-    /// Where it would listen, and the line that asks for it.
-    pub place: String,
-    pub at: Option<String>,
-    /// Where the one listens that is in its way, and the line that asks for it.
-    pub other: String,
-    pub other_at: Option<String>,
-    /// The other one is not in the configuration any more.
-    pub is_leaving: bool,
-}
-
 /// A listener and its addresses. A name that stands for none is an error when it is bound.
 struct Claim<'a> {
     configured: &'a Socket,
@@ -116,11 +101,12 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 /// # Errors
 /// The first one that is in another's way.
 pub fn check<'a>(
-    configured: &'a [Socket],
+    configured: &'a [Listener],
     leaving: impl Iterator<Item = &'a Socket>,
 ) -> Result<(), Clash> {
     let mut claims: Vec<Claim<'_>> = leaving.map(|socket| Claim::new(socket, true)).collect();
-    for (index, socket) in configured.iter().enumerate() {
+    for (index, listener) in configured.iter().enumerate() {
+        let socket = &listener.socket;
         let claim = Claim::new(socket, false);
         for other in &claims {
             if let Some((place, met)) = claim.meets(other) {
@@ -143,6 +129,13 @@ pub fn check<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listeners<const N: usize>(sockets: [Socket; N]) -> [Listener; N] {
+        sockets.map(|socket| Listener {
+            socket,
+            ..Listener::default()
+        })
+    }
 
     fn socket(place: &str, interface: Option<&str>) -> Socket {
         let (address, port) = place.rsplit_once(':').unwrap();
@@ -175,10 +168,10 @@ mod tests {
         ] {
             for pair in [[one, other], [other, one]] {
                 let sockets = pair.map(|place| socket(place, None));
-                let found = check(&sockets, std::iter::empty());
+                let found = check(&listeners(sockets.clone()), std::iter::empty());
                 assert_eq!(found.is_err(), clashes, "{pair:?}: {found:?}");
                 let [one, other] = sockets;
-                let found = check(&[other], std::iter::once(&one));
+                let found = check(&listeners([other]), std::iter::once(&one));
                 assert_eq!(found.is_err_and(|clash| clash.is_leaving), clashes);
             }
         }
@@ -188,7 +181,10 @@ mod tests {
             (Some("a"), Some("b"), false),
         ] {
             let sockets = [socket("*:7", one), socket("*:7", other)];
-            assert_eq!(check(&sockets, std::iter::empty()).is_err(), clashes);
+            assert_eq!(
+                check(&listeners(sockets.clone()), std::iter::empty()).is_err(),
+                clashes
+            );
         }
     }
 
@@ -200,8 +196,14 @@ mod tests {
             ..Socket::default()
         };
         let none = std::iter::empty;
-        assert!(check(&[path("/a"), path("/b"), socket("*:7", None)], none()).is_ok());
-        let clash = check(&[path("/a"), path("/b"), path("/a")], none()).unwrap_err();
+        assert!(
+            check(
+                &listeners([path("/a"), path("/b"), socket("*:7", None)]),
+                none()
+            )
+            .is_ok()
+        );
+        let clash = check(&listeners([path("/a"), path("/b"), path("/a")]), none()).unwrap_err();
         assert_eq!((clash.index, &*clash.place, &*clash.other), (2, "/a", "/a"));
     }
 }

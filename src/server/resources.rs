@@ -20,9 +20,9 @@ pub fn raise_open_files() {
 /// The most connections that the configuration allows, if it sets a bound.
 pub fn connections_max(config: &Config) -> Option<u64> {
     let listeners: Option<u64> = config
-        .sockets
+        .listeners
         .iter()
-        .map(|socket| socket.max_connections.map(u64::from))
+        .map(|listener| listener.socket.max_connections.map(u64::from))
         .sum();
     let global = config.global_max_connections.map(u64::from);
     listeners.into_iter().chain(global).min()

@@ -1,36 +1,26 @@
 //! The steps of a start, up to the moment when the first connection is accepted. `serve` goes on from there, a test of the
 //! configuration undoes them: what keeps the one from its end keeps the other from success.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::budget::{Budget, Shape};
+use super::budget::{Budget, Layout};
 use super::identity::{self, Identity};
-use super::listen::{self, Bound};
+use super::listen::{self, Bound, Purpose};
+use super::listeners::Listeners;
 use super::{ServeError, handshakes, passwords, resources, sockets, threads};
-use crate::broker::{LogMask, Settings};
+use crate::broker::LogMask;
 use crate::budget::{Account, Pool};
 use crate::config::Config;
 use crate::control::{Executor, LogWriter, PidFile, memory};
 use crate::shard::{self, LogLine, Shared};
 use crate::uring::IdleRing;
 
-/// What a start is for.
-#[derive(Clone, Copy)]
-pub enum Purpose<'a> {
-    /// To serve.
-    Serve,
-    /// To see whether one could: files are as they were afterwards, and a place where the broker of the same
-    /// configuration file listens is not tried.
-    Try(Option<&'a Path>),
-}
-
 /// All that root may be needed for.
 pub struct Opened {
     pub cpus: Vec<u16>,
-    pub shape: Shape,
+    pub layout: Layout,
     pub given: Option<memory::Gift>,
     pub budget: Budget,
     pub bound: Bound,
@@ -58,9 +48,9 @@ impl Opened {
         let identity = Identity::find(config.user.as_deref())?;
         let cpus = resources::cpus(config.cpu_list.as_ref())?;
         let shards = resources::shards(config.shards, cpus.len());
-        let shape = Shape::new(shards);
+        let layout = Layout::new(shards);
         let given = memory::given();
-        let budget = Budget::new(config, shape, given.as_ref())?;
+        let budget = Budget::new(config, layout, given.as_ref())?;
         let connections = resources::connections_possible(config, shards);
         let buffers = sockets::Buffers::choose(budget.plan.limit(Account::Sockets), connections);
         let bound = listen::bind(config, buffers, purpose)?;
@@ -102,7 +92,7 @@ impl Opened {
             rings,
             executor,
             cpus,
-            shape,
+            layout,
             given,
             budget,
             bound,
@@ -116,7 +106,7 @@ impl Opened {
 
     /// Shards, as many as there are to be.
     pub fn shards(&self) -> u8 {
-        self.shape.shards
+        self.layout.shards
     }
 }
 
@@ -124,8 +114,10 @@ impl Opened {
 pub struct Created {
     pub threads: threads::Threads,
     pub shared: Arc<Shared>,
-    /// What the shards were made with.
-    pub settings: Settings,
+    /// What the shards were made with, and accept from.
+    pub listeners: Listeners,
+    /// The lines that are wanted.
+    pub log: LogMask,
 }
 
 impl Created {
@@ -138,14 +130,11 @@ impl Created {
         opened: &mut Opened,
         log: &Sender<LogLine>,
     ) -> Result<Created, ServeError> {
-        let mut settings = config.settings.clone();
-        if config.log.destinations.is_empty() {
-            // Lines that nobody reads are not even formatted.
-            settings.log = LogMask::NONE;
-        }
+        let listeners = Listeners::new(&config.listeners, opened.bound.take_listeners());
+        let settings = Arc::new(listeners.settings(config));
         let shared = Shared::new(
             opened.shards(),
-            opened.bound.take_listeners(),
+            listeners.accepting(),
             config.global_max_connections,
             Arc::new(Pool::new(&opened.budget.plan, opened.shards())),
         );
@@ -155,7 +144,7 @@ impl Created {
         let handshakes = handshakes::start(opened.shards()).map_err(ServeError::Thread)?;
         let rings = std::mem::take(&mut opened.rings);
         let plan = threads::Plan {
-            settings: &Arc::new(settings.clone()),
+            settings: &settings,
             shared: &shared,
             cpus: &opened.cpus,
             descriptors: opened.budget.descriptors,
@@ -167,7 +156,8 @@ impl Created {
         Ok(Created {
             threads,
             shared,
-            settings,
+            listeners,
+            log: settings.log,
         })
     }
 }

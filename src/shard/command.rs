@@ -123,6 +123,11 @@ impl ShardInbox {
     pub(crate) fn told_to_drain(&self) -> bool {
         self.drain.load(Ordering::Acquire)
     }
+
+    /// The next command, but for `Drain`; `None` when there will be none any more.
+    pub(crate) fn next(&self) -> Option<ShardCommand> {
+        self.commands.recv().ok()
+    }
 }
 
 /// The inbox and the place where the ring puts the eventfd's counter.

@@ -136,12 +136,12 @@ impl Shared {
     /// For `shards` shards, with so much memory. The clock starts here.
     pub fn new(
         shards: u8,
-        listeners: Vec<Listener>,
+        listeners: Vec<Arc<Listener>>,
         connections_max: Option<u32>,
         pool: Arc<Pool>,
     ) -> Arc<Self> {
         Arc::new(Shared {
-            listeners: RwLock::new(listeners.into_iter().map(Arc::new).collect()),
+            listeners: RwLock::new(listeners),
             open: Bounded::new(connections_max),
             tls: Bounded::new(None),
             sources: Sources::default(),
@@ -186,18 +186,13 @@ impl Shared {
         listeners.get(usize::from(index)).cloned()
     }
 
-    /// Puts a listener behind the others, or in the place of one that nobody refers to any more. The shards accept from
-    /// it when they are told to listen.
-    pub fn put_listener(&self, index: usize, listener: Listener) {
-        let mut listeners = self
+    /// Puts other listeners in the place of those that there are, each at its number. The shards accept from new ones, and
+    /// no more from those that are closed, when they are told to listen.
+    pub fn set_listeners(&self, listeners: Vec<Arc<Listener>>) {
+        *self
             .listeners
             .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let listener = Arc::new(listener);
-        match listeners.get_mut(index) {
-            Some(place) => *place = listener,
-            None => listeners.push(listener),
-        }
+            .unwrap_or_else(PoisonError::into_inner) = listeners;
     }
 
     /// Changes the bound on all connections together; those that are open stay.

@@ -238,7 +238,7 @@ fn information(host: &dyn Host) -> Vec<Finding> {
 }
 
 fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
-    let clash = places::check(&config.sockets, std::iter::empty()).err();
+    let clash = places::check(&config.listeners, std::iter::empty()).err();
     let finding = |(index, socket): (usize, &Socket)| {
         let place = socket.place();
         let clash = clash.as_ref().filter(|clash| clash.index == index);
@@ -261,7 +261,8 @@ fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
             file: None,
         }
     };
-    let sockets = config.sockets.iter().enumerate();
+    let sockets = config.listeners.iter().map(|listener| &listener.socket);
+    let sockets = sockets.enumerate();
     let is_shown = |index| clash.as_ref().is_some_and(|clash| clash.index == index);
     let shown = sockets.filter(|(index, socket)| socket.path.is_none() || is_shown(*index));
     shown.map(finding).collect()
@@ -273,8 +274,8 @@ const BRIDGE_LEVELS: u16 = 5;
 /// Whether Mosquitto's bridges are let in by a bound on levels; nothing where there is none that could keep them out.
 fn levels(config: &Config) -> Option<Finding> {
     let most = config.settings.quotas.topic_levels;
-    let listeners = config.settings.listeners.iter();
-    let above = listeners.map(|listener| listener.mount_point.matches('/').count());
+    let listeners = config.listeners.iter();
+    let above = listeners.map(|listener| listener.settings.mount_point.matches('/').count());
     let wanted = usize::from(BRIDGE_LEVELS) + above.max().unwrap_or(0);
     (usize::from(most) < wanted).then(|| Finding {
         id: "max_topic_levels",

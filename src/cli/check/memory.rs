@@ -8,7 +8,7 @@ use crate::config::{Config, size_text};
 use crate::control::memory::{self, Gift, field};
 use crate::limits;
 use crate::server::ServeError;
-use crate::server::budget::{Budget, Shape, most};
+use crate::server::budget::{Budget, Layout, most};
 use crate::server::resources;
 use crate::server::sockets::Buffers;
 
@@ -23,15 +23,15 @@ const PAGE_BYTES: u64 = 4096;
 pub(super) fn budget(
     host: &dyn Host,
     config: &Config,
-    shape: Shape,
+    layout: Layout,
 ) -> (Result<Budget, ServeError>, Option<Gift>) {
     let given = memory::given_by(&|path| host.read(path));
-    (Budget::new(config, shape, given.as_ref()), given)
+    (Budget::new(config, layout, given.as_ref()), given)
 }
 
 /// All findings about memory.
 pub(super) fn findings(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding> {
-    let (budget, given) = budget(host, config, wish.shape);
+    let (budget, given) = budget(host, config, wish.layout);
     let mut findings = vec![limit(&budget, config, given.as_ref())];
     findings.extend(available(host, &budget));
     if let Ok(budget) = &budget {

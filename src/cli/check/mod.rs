@@ -16,7 +16,7 @@ use clap::value_parser;
 
 use crate::config::{self, Config};
 use crate::limits::SHARDS_MAX;
-use crate::server::budget::Shape;
+use crate::server::budget::Layout;
 use crate::server::resources;
 
 /// Connections that are wished for where nothing says how many.
@@ -84,7 +84,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
         config: options.config.clone(),
         pid_file: config.pid_file.clone(),
     };
-    let (budget, _) = memory::budget(&here, &config, Shape::new(shards));
+    let (budget, _) = memory::budget(&here, &config, Layout::new(shards));
     let files = budget.as_ref().map(|budget| budget.descriptors);
     let wish = wish::Wish {
         connections: options
@@ -92,7 +92,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
             .or_else(|| resources::connections_max(&config))
             .unwrap_or(CONNECTIONS_DEFAULT),
         shards,
-        shape: Shape::new(shards),
+        layout: Layout::new(shards),
         files: files.unwrap_or_else(|_| resources::descriptors(&config)),
     };
     let findings = checks::all(&here, &config, &wish);

@@ -9,7 +9,7 @@ use super::facts::{Bind, Host};
 use super::report::{Finding, Severity, exit_code, table};
 use super::wish::Wish;
 use crate::config::{Config, Socket};
-use crate::server::budget::Shape;
+use crate::server::budget::Layout;
 use crate::uring::RingError;
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl MadeUp {
         let wish = Wish {
             connections: 100_000,
             shards: 4,
-            shape: Shape {
+            layout: Layout {
                 shards: 4,
                 few_buffers: true,
                 descriptors: None,
@@ -251,7 +251,7 @@ fn a_limit_above_what_there_is_is_named() {
         )
         .with(&format!("{group}/memory.current"), "1")
         .with(&format!("{group}/memory.max"), "2147483648");
-    let shape = Shape {
+    let layout = Layout {
         shards: 1,
         few_buffers: true,
         descriptors: None,
@@ -259,7 +259,7 @@ fn a_limit_above_what_there_is_is_named() {
     let wish = Wish {
         connections: 10_000,
         shards: 1,
-        shape,
+        layout,
         files: 1000,
     };
     for (limit, tls, expected) in [

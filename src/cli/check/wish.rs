@@ -2,7 +2,7 @@
 
 use super::facts::Host;
 use super::report::Severity;
-use crate::server::budget::Shape;
+use crate::server::budget::Layout;
 
 /// What is wished for.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Wish {
     pub connections: u64,
     pub shards: u8,
     /// What memory is split for.
-    pub shape: Shape,
+    pub layout: Layout,
     /// Slots of each ring's file table.
     pub files: u32,
 }

@@ -12,9 +12,9 @@ fn printed(text: &str) -> String {
 }
 
 fn placeless(mut config: Config) -> Config {
-    for socket in &mut config.sockets {
-        socket.at = None;
-        socket.optional = false;
+    for listener in &mut config.listeners {
+        listener.socket.at = None;
+        listener.socket.optional = false;
     }
     (config.local_only, config.is_empty) = (false, false);
     config

@@ -228,7 +228,7 @@ fn comments_have_any_encoding() {
     )
     .unwrap();
     assert_eq!(warnings, []);
-    assert_eq!(config.settings.listeners[0].max_qos, 1);
+    assert_eq!(config.listeners[0].settings.max_qos, 1);
     for (bytes, line) in [
         (&b"mount_point gr\xfc\xdfe/\n"[..], ":1: "),
         (b"\nmount_point a # gr\xfc\xdfe\n", ":2: "),
@@ -243,7 +243,7 @@ fn comments_have_any_encoding() {
 #[test]
 fn an_asterisk_is_all_addresses() {
     for text in ["listener 1884 *\n", "port 1884\nbind_address *\n"] {
-        assert_eq!(config(text).sockets[0].address, None, "{text}");
+        assert_eq!(config(text).listeners[0].socket.address, None, "{text}");
     }
 }
 
@@ -268,12 +268,10 @@ fn what_may_not_be_read_any_more_stays() {
     let acl = scratch.file("acl", "topic read a\n");
     let path = scratch.file("broker.conf", &format!("acl_file {}\n", acl.display()));
     let (before, _) = load(&path).unwrap();
-    let mut security = super::super::option::Security::default();
-    let note = before
-        .files
-        .instead("acl_file", &mut security, forbidden(&acl))
-        .unwrap();
-    assert_eq!(security.acl, before.settings.listeners[0].acl);
+    let mut security = super::super::draft::Security::default();
+    let files = &before.files;
+    let note = kept::instead(files, "acl_file", &mut security, forbidden(&acl)).unwrap();
+    assert_eq!(security.acl, before.listeners[0].settings.acl);
     assert!(note.unwrap().contains("stays in force"));
     let other = scratch.0.join("other");
     for misdeed in [
@@ -283,8 +281,8 @@ fn what_may_not_be_read_any_more_stays() {
             error: std::io::ErrorKind::NotFound.into(),
         },
     ] {
-        let mut security = super::super::option::Security::default();
-        let refused = before.files.instead("acl_file", &mut security, misdeed);
+        let mut security = super::super::draft::Security::default();
+        let refused = kept::instead(files, "acl_file", &mut security, misdeed);
         assert!(refused.is_err() && security.acl.is_none());
     }
 }

@@ -9,8 +9,13 @@ fn websockets_and_their_origins_are_of_one_listener() {
         "listener 1883\nprotocol mqtt\nlistener 9001\nprotocol websockets\n\
          websockets_origin https://a.example\nwebsockets_origin https://b.example\n",
     );
-    assert!(config.sockets[0].transport.is_plain());
-    let websocket = config.sockets[1].transport.websocket.clone().unwrap();
+    assert!(config.listeners[0].socket.transport.is_plain());
+    let websocket = config.listeners[1]
+        .socket
+        .transport
+        .websocket
+        .clone()
+        .unwrap();
     assert_eq!(
         websocket.origins,
         ["https://a.example", "https://b.example"]
@@ -24,7 +29,12 @@ fn the_size_of_headers_is_of_all_listeners_and_zero_is_the_default() {
         let config = config(&format!(
             "listener 9001\nprotocol websockets\nwebsockets_headers_size {size}\n"
         ));
-        let websocket = config.sockets[0].transport.websocket.clone().unwrap();
+        let websocket = config.listeners[0]
+            .socket
+            .transport
+            .websocket
+            .clone()
+            .unwrap();
         assert_eq!(websocket.headers_bytes_max, bytes);
     }
 }
@@ -34,7 +44,7 @@ fn a_listener_may_stand_behind_a_proxy() {
     for (value, is_proxied) in [("1", true), ("2", true), ("true", true), ("false", false)] {
         let config = config(&format!("listener 1883\nenable_proxy_protocol {value}\n"));
         assert_eq!(
-            config.sockets[0].transport.proxy.is_some(),
+            config.listeners[0].socket.transport.proxy.is_some(),
             is_proxied,
             "{value}"
         );

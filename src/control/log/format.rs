@@ -53,7 +53,7 @@ pub fn json(kind: LogKind, text: &str) -> String {
 }
 
 /// How lines look, as configured.
-pub struct Shape {
+pub struct LineFormat {
     /// Whether a line starts with a time.
     pub timestamp: bool,
     /// The time's strftime format; `None`: seconds since 1970.
@@ -62,7 +62,7 @@ pub struct Shape {
     pub json: bool,
 }
 
-impl Shape {
+impl LineFormat {
     /// A line, without its end.
     pub fn line(&self, kind: LogKind, text: &str, now_s: u64) -> String {
         match (self.json, self.timestamp, &self.time_format) {
@@ -135,4 +135,10 @@ impl Rate {
         *written += 1;
         true
     }
+}
+
+/// What is said where lines are missing.
+pub fn loss(lost: u64, why: &str) -> String {
+    let lines = if lost == 1 { "line is" } else { "lines are" };
+    format!("{lost} log {lines} lost: {why}.")
 }

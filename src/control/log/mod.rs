@@ -23,13 +23,13 @@ use crate::control::place;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, Metric, ShardHandle, Shared};
-use format::{Rate, Shape};
+use format::{LineFormat, Rate};
 use output::{Line, Output, Publisher};
 
 /// The destinations, opened.
 pub struct LogWriter {
     outputs: Vec<Output>,
-    shape: Shape,
+    shape: LineFormat,
     rate: Rate,
     /// Files that could not be opened, each with the reason.
     unopened: Vec<String>,
@@ -70,7 +70,7 @@ impl LogWriter {
     pub fn open(configured: &Configured) -> io::Result<Self> {
         let mut writer = LogWriter {
             outputs: Vec::new(),
-            shape: Shape {
+            shape: LineFormat {
                 timestamp: configured.timestamp,
                 time_format: configured.timestamp_format.clone(),
                 json: configured.json,
@@ -208,7 +208,7 @@ impl LogWriter {
 
     fn tell_of_losses(&mut self, lost: u64, now_s: u64) {
         if lost > 0 {
-            let text = output::loss(lost, "the writer could not keep up");
+            let text = format::loss(lost, "the writer could not keep up");
             self.put(LogKind::Warning, &text, now_s);
         }
     }

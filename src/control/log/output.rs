@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::format::{self, Shape};
+use super::format::{self, LineFormat, loss};
 use super::sink::Sink;
 use super::sockets::{self, Datagrams};
 use crate::broker::LogKind;
@@ -42,12 +42,6 @@ pub struct Line<'a> {
     pub now_s: u64,
 }
 
-/// What is said where lines are missing.
-pub fn loss(lost: u64, why: &str) -> String {
-    let lines = if lost == 1 { "line is" } else { "lines are" };
-    format!("{lost} log {lines} lost: {why}.")
-}
-
 impl Output {
     /// Opens a destination; a file that cannot be opened is one that has not been opened yet, with the reason beside it.
     ///
@@ -79,7 +73,7 @@ impl Output {
     }
 
     /// Writes a line. What cannot be written is counted, and said when something can be again.
-    pub fn write(&mut self, shape: &Shape, line: &Line<'_>) {
+    pub fn write(&mut self, shape: &LineFormat, line: &Line<'_>) {
         match self {
             Output::Stream(sink) | Output::StandIn(sink) | Output::File(Some(sink), _) => {
                 let terminated = shape.line(line.kind, line.text, line.now_s) + "\n";

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use super::output::loss;
+use super::format::loss;
 use crate::broker::LogKind;
 use crate::limits;
 

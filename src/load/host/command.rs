@@ -93,7 +93,7 @@ mod tests {
         fs::write(&path, &text).unwrap();
         let (config, warnings) = crate::config::load(&path).unwrap();
         assert_eq!(warnings.len(), 0, "{text}");
-        assert_eq!(config.sockets[0].port, 1999);
+        assert_eq!(config.listeners[0].socket.port, 1999);
         let arguments = own_arguments("f".into(), Some(2), &[0, 1, 5]);
         assert_eq!(
             arguments,

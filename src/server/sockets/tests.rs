@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::budget::Account;
 use crate::config::Config;
-use crate::server::budget::{Budget, Shape};
+use crate::server::budget::{Budget, Layout};
 
 const MIB: u64 = 1 << 20;
 
@@ -49,12 +49,12 @@ fn the_more_connections_the_less_for_each() {
 fn chosen(limit: u64, descriptors: u64, shards: u8) -> Option<(Buffers, u64, u64)> {
     let mut config = Config::default();
     config.memory.limit = Some(limit);
-    let shape = Shape {
+    let layout = Layout {
         shards,
         few_buffers: true,
         descriptors: Some(u32::try_from(descriptors).unwrap()),
     };
-    let budget = Budget::new(&config, shape, None).ok()?;
+    let budget = Budget::new(&config, layout, None).ok()?;
     let account = budget.plan.limit(Account::Sockets);
     let connections = descriptors * u64::from(shards);
     Some((Buffers::choose(account, connections), account, connections))

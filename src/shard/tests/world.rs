@@ -117,7 +117,12 @@ impl World {
         let address = socket.local_addr().unwrap();
         let listener = Listener::new([socket], plan.listener_max);
         listener.set_transport(plan.transport.clone());
-        let shared = Shared::new(plan.shards, vec![listener], plan.connections_max, pool);
+        let shared = Shared::new(
+            plan.shards,
+            vec![Arc::new(listener)],
+            plan.connections_max,
+            pool,
+        );
         shared.sources().set(plan.sources);
         let ready = Arc::new(Barrier::new(usize::from(plan.shards)));
         let (log_to, log) = bounded(100_000);

@@ -1,13 +1,7 @@
 //! What is configured about memory: the limit, and accounts that somebody wants to be of a certain size.
 
-use super::error::Misdeed;
-use super::line::Line;
-use super::option::{Globals, Note};
+use super::super::error::Misdeed;
 use crate::budget::Account;
-
-/// What a size may look like, for those who got it wrong.
-const SIZE_RULE: &str =
-    "a size is a number of bytes, or one with K, M, G or T behind it, like 512M or 2G";
 
 /// `memory_limit`, `memory_account` and `tls_memory_limit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,63 +51,9 @@ pub fn size_text(bytes: u64) -> String {
     format!("{value:.decimals$} {}", units[unit])
 }
 
-fn parsed(name: &'static str, word: &str) -> Result<u64, Misdeed> {
-    size(word).ok_or_else(|| Misdeed::Invalid {
-        name,
-        value: word.into(),
-        rule: SIZE_RULE,
-    })
-}
-
-/// `memory_limit SIZE`; 0 is as if it were not there.
-pub(super) fn limit(
-    globals: &mut Globals,
-    name: &'static str,
-    line: &Line<'_>,
-) -> Result<Note, Misdeed> {
-    let bytes = parsed(name, line.word(name)?)?;
-    globals.config.memory.limit = (bytes > 0).then_some(bytes);
-    Ok(None)
-}
-
-/// `tls_memory_limit SIZE`.
-pub(super) fn tls_limit(
-    globals: &mut Globals,
-    name: &'static str,
-    line: &Line<'_>,
-) -> Result<Note, Misdeed> {
-    globals.config.memory.tls = Some(parsed(name, line.word(name)?)?);
-    Ok(None)
-}
-
-/// `memory_account NAME SIZE`, once for each account.
-pub(super) fn account(
-    globals: &mut Globals,
-    name: &'static str,
-    line: &Line<'_>,
-) -> Result<Note, Misdeed> {
-    let word = line.word(name)?;
-    let account = Account::by_name(word).ok_or_else(|| Misdeed::NotOneOf {
-        name,
-        value: word.into(),
-        choices: Account::NAMES.join(", "),
-    })?;
-    let text = line.words().nth(1).unwrap_or_default();
-    let bytes = parsed(name, text)?;
-    let size = &mut globals.config.memory.sizes[account as usize];
-    if size.is_some() {
-        return Err(Misdeed::Twice {
-            name,
-            value: word.into(),
-        });
-    }
-    *size = Some(bytes);
-    Ok(None)
-}
-
 impl Memory {
     /// What is wrong with the settings together: accounts that take more than there is.
-    pub(super) fn check(&self) -> Result<(), Misdeed> {
+    pub(in crate::config) fn check(&self) -> Result<(), Misdeed> {
         let Some(limit) = self.limit else {
             return Ok(());
         };

@@ -1,12 +1,12 @@
 //! Options of what lies between a listener's sockets and MQTT, TLS apart.
 
-use super::error::Misdeed;
-use super::line::Line;
-use super::option::{ListenerDraft, Note};
 use crate::broker::Records;
+use crate::config::draft::{ListenerDraft, Note};
+use crate::config::error::Misdeed;
+use crate::config::line::Line;
 
 /// `websockets_origin ORIGIN`: one that pages may have; several lines add up.
-pub(super) fn origin(
+pub fn origin(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,
@@ -16,7 +16,7 @@ pub(super) fn origin(
 }
 
 /// `tls_records auto|packet|full`: whether MQTT packets share a TLS record.
-pub(super) fn records(
+pub fn records(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,
@@ -36,17 +36,9 @@ pub(super) fn records(
     Ok(None)
 }
 
-/// What holds where no line says it. Libraries for WebSocket read a record whole, so that nothing waits in it.
-pub(super) fn records_by_default(has_tls: bool, has_websocket: bool) -> Records {
-    match has_tls && !has_websocket {
-        true => Records::ByVersion,
-        false => Records::Full,
-    }
-}
-
 /// `enable_proxy_protocol VERSION`: 1 or 2, or `true` (as HAProxy's `send-proxy` and `send-proxy-v2`). Either version
 /// is accepted whichever is named: a proxy that one has set up is not an attacker.
-pub(super) fn proxy_protocol(
+pub fn proxy_protocol(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,

@@ -1,22 +1,19 @@
 //! The files that say who may do what: read when their option is, so that an error names the line of both.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::Misdeed;
-use super::line::Line;
-use super::option::{Note, Security};
-use super::paths::absolute;
 use crate::access::{self, Acl, FileError, Passwords};
-use crate::limits::ACCESS_FILE_BYTES_MAX;
+use crate::config::draft::{Note, Security};
+use crate::config::error::Misdeed;
+use crate::config::line::Line;
+use crate::config::paths::{absolute, read};
 
 /// Notes of one file that are printed; what they are about is the same, as a rule.
 const NOTES_MAX: usize = 3;
 
 /// `acl_file PATH`.
-pub(super) fn acl_file(
+pub fn acl_file(
     security: &mut Security,
     name: &'static str,
     line: &Line<'_>,
@@ -31,7 +28,7 @@ pub(super) fn acl_file(
 }
 
 /// `password_file PATH`.
-pub(super) fn password_file(
+pub fn password_file(
     security: &mut Security,
     name: &'static str,
     line: &Line<'_>,
@@ -55,19 +52,6 @@ fn parsed<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, FileError>) -> 
         path: path.to_path_buf(),
         error,
     })
-}
-
-/// The contents of a file that an option names, within bounds.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(ACCESS_FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > ACCESS_FILE_BYTES_MAX {
-        let text = format!("larger than {} MiB", ACCESS_FILE_BYTES_MAX >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    Ok(bytes)
 }
 
 fn summary(path: &Path, notes: &[access::Note]) -> Note {

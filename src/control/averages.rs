@@ -5,12 +5,12 @@ pub const MINUTES: [u32; 3] = [1, 5, 15];
 
 /// The averages of one counter.
 #[derive(Clone, Debug, Default)]
-pub struct Load {
+pub struct Average {
     last: u64,
     averages: [f64; 3],
 }
 
-impl Load {
+impl Average {
     /// The counter shows `value`, `interval_s` seconds (above 0) after the last call. An exponential average, as
     /// Mosquitto's.
     pub fn update(&mut self, value: u64, interval_s: f64) {

@@ -1,17 +1,13 @@
 //! Options of our own that bound what one client or one address may do.
 
-use super::error::Misdeed;
-use super::line::{self, Line};
-use super::option::{ListenerDraft, Note};
+use crate::config::draft::{ListenerDraft, Note};
+use crate::config::error::Misdeed;
+use crate::config::line::{self, Line};
 use crate::limits;
 use crate::session::SlowPolicy;
 
 /// A number a second, `N` or `N/s`; 0 is no bound.
-pub(super) fn rate(
-    name: &'static str,
-    line: &Line<'_>,
-    set: impl FnOnce(u32),
-) -> Result<Note, Misdeed> {
+pub fn rate(name: &'static str, line: &Line<'_>, set: impl FnOnce(u32)) -> Result<Note, Misdeed> {
     let word = line.word(name)?;
     let number = line::number(name, word.strip_suffix("/s").unwrap_or(word))?;
     let (min, max) = (0, i64::from(limits::RATE_MAX));
@@ -29,7 +25,7 @@ pub(super) fn rate(
 
 /// `slow_consumer_policy POLICY` for the clients of a listener, `slow_consumer_policy POLICY USERNAME` for those of them
 /// with this user name.
-pub(super) fn slow_consumer_policy(
+pub fn slow_consumer_policy(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,

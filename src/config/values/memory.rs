@@ -1,0 +1,61 @@
+//! Options that say how much memory there is and for what.
+
+use crate::budget::Account;
+use crate::config::draft::{Globals, Note};
+use crate::config::error::Misdeed;
+use crate::config::line::Line;
+use crate::config::model::size;
+
+/// What a size may look like, for those who got it wrong.
+const SIZE_RULE: &str =
+    "a size is a number of bytes, or one with K, M, G or T behind it, like 512M or 2G";
+
+fn parsed(name: &'static str, word: &str) -> Result<u64, Misdeed> {
+    size(word).ok_or_else(|| Misdeed::Invalid {
+        name,
+        value: word.into(),
+        rule: SIZE_RULE,
+    })
+}
+
+/// `memory_limit SIZE`; 0 is as if it were not there.
+pub fn limit(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+    let bytes = parsed(name, line.word(name)?)?;
+    globals.config.memory.limit = (bytes > 0).then_some(bytes);
+    Ok(None)
+}
+
+/// `tls_memory_limit SIZE`.
+pub fn tls_limit(
+    globals: &mut Globals,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    globals.config.memory.tls = Some(parsed(name, line.word(name)?)?);
+    Ok(None)
+}
+
+/// `memory_account NAME SIZE`, once for each account.
+pub fn account(
+    globals: &mut Globals,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    let account = Account::by_name(word).ok_or_else(|| Misdeed::NotOneOf {
+        name,
+        value: word.into(),
+        choices: Account::NAMES.join(", "),
+    })?;
+    let text = line.words().nth(1).unwrap_or_default();
+    let bytes = parsed(name, text)?;
+    let size = &mut globals.config.memory.sizes[account as usize];
+    if size.is_some() {
+        return Err(Misdeed::Twice {
+            name,
+            value: word.into(),
+        });
+    }
+    *size = Some(bytes);
+    Ok(None)
+}

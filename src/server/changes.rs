@@ -1,0 +1,93 @@
+//! What a reload tells: which settings are others than before, and which of them wait for a restart.
+
+use super::listeners::Listeners;
+use crate::broker::{ListenerSettings, Settings};
+use crate::config::{Config, Socket};
+use crate::ids::ListenerId;
+
+/// Lines about what is different in a new configuration; its listeners have these numbers.
+pub fn lines(
+    (old, before): (&Config, &Listeners),
+    (new, after): (&Config, &Listeners),
+    ids: &[ListenerId],
+) -> Vec<String> {
+    let mut lines: Vec<String> = needs_restart(old, new).into_iter().collect();
+    if of_broker(old, before) != of_broker(new, after)
+        || old.global_max_connections != new.global_max_connections
+        || old.sources != new.sources
+        || old.memory != new.memory
+    {
+        lines.push("Settings of the broker have changed.".into());
+    }
+    for (listener, &id) in new.listeners.iter().zip(ids) {
+        let (Some(old), Some(new)) = (before.open(id), after.open(id)) else {
+            continue;
+        };
+        let (old, new, name) = (&old.settings, &new.settings, name(&listener.socket));
+        if listener.settings.mount_point != new.mount_point {
+            lines.push(format!(
+                "Takes effect with a restart: mount_point of {name}."
+            ));
+        }
+        for (what, has_changed) in [
+            ("ACL", old.acl != new.acl),
+            ("users", old.passwords != new.passwords),
+            ("settings", without_files(old) != without_files(new)),
+        ] {
+            if has_changed {
+                lines.push(format!("Listener {name} has other {what}."));
+            }
+        }
+    }
+    lines
+}
+
+/// What holds for all listeners.
+fn of_broker(config: &Config, listeners: &Listeners) -> Settings {
+    Settings {
+        listeners: Vec::new(),
+        ..listeners.settings(config)
+    }
+}
+
+fn without_files(listener: &ListenerSettings) -> ListenerSettings {
+    ListenerSettings {
+        acl: None,
+        passwords: None,
+        ..listener.clone()
+    }
+}
+
+/// What has changed that is looked at when the broker starts only.
+fn needs_restart(old: &Config, new: &Config) -> Option<String> {
+    let options = [
+        ("shards", old.shards != new.shards),
+        ("cpu_list", old.cpu_list != new.cpu_list),
+        (
+            "set_tcp_nodelay",
+            old.set_tcp_nodelay != new.set_tcp_nodelay,
+        ),
+        ("pid_file", old.pid_file != new.pid_file),
+        ("user", old.user != new.user),
+        ("log_dest and log_format", old.log != new.log),
+        (
+            "sys_interval",
+            old.settings.sys_interval != new.settings.sys_interval,
+        ),
+    ];
+    let changed: Vec<&str> = options
+        .iter()
+        .filter(|(_, has_changed)| *has_changed)
+        .map(|(name, _)| *name)
+        .collect();
+    (!changed.is_empty()).then(|| format!("Takes effect with a restart: {}.", changed.join(", ")))
+}
+
+/// A listener, as a person calls it.
+pub fn name(socket: &Socket) -> String {
+    match (&socket.path, &socket.address) {
+        (Some(path), _) => path.display().to_string(),
+        (None, Some(address)) => format!("{address}:{}", socket.port),
+        (None, None) => format!("on port {}", socket.port),
+    }
+}
