@@ -148,7 +148,7 @@ impl<B: Brain> Shard<B> {
     }
 
     /// Handles what has arrived from other shards, a slice of each at a time, for as long as a turn may work. Who was not heard
-    /// for want of time is heard first in the next turn.
+    /// for want of time, or because the turn was full, is heard first in the next turn.
     pub(super) fn drain_mesh(&mut self) -> Result<(), ShardError> {
         let now_ms = self.now_ms;
         let brain = &mut self.brain;
@@ -176,6 +176,9 @@ impl<B: Brain> Shard<B> {
                         (bytes, brain.takes_from(from))
                     });
                 (count, unlooked) = (count + taken, unlooked + taken);
+                if taken > 0 && !brain.takes_from(from) {
+                    mesh.first = ((usize::from(from.0) + 1) % shards) as u8;
+                }
                 if unlooked < limits::MESH_DRAIN_SLICE {
                     continue;
                 }

@@ -65,6 +65,8 @@ pub struct Puppet {
     lease: Lease,
     /// A shard of which nothing is taken, until one comes of another.
     shuns: Option<ShardId>,
+    /// Messages that it takes of other shards in a turn, and those that are left of them.
+    sips: [usize; 2],
     pub seen: Arc<Mutex<Seen>>,
 }
 
@@ -83,6 +85,7 @@ impl Puppet {
             gives_back: false,
             lease: Lease::unbounded(),
             shuns: None,
+            sips: [usize::MAX; 2],
             seen: Arc::default(),
         }
     }
@@ -171,6 +174,8 @@ impl Puppet {
             }
             // Takes nothing of a shard, until something comes of another one.
             "shun" => self.shuns = Some(ShardId(number as u8)),
+            // Takes so many of all shards in a turn.
+            "sip" => self.sips = [number, 0],
             "free" => self.gives_back = true,
             "stay" => self.clients[conn.index()].stays = true,
             "kill" => self.close(conn, CloseHow::Now),
@@ -330,7 +335,7 @@ impl Brain for Puppet {
     fn begin_mesh(&mut self) {}
 
     fn takes_from(&self, from: ShardId) -> bool {
-        self.shuns != Some(from)
+        self.shuns != Some(from) && self.sips[1] > 0
     }
 
     fn on_congestion(&mut self, _is_congested: bool) {}
@@ -338,6 +343,7 @@ impl Brain for Puppet {
     fn on_mesh(&mut self, _now_ms: u64, from: ShardId, message: MeshMessage) {
         assert!(self.takes_from(from));
         self.shuns = None;
+        self.sips[1] -= 1;
         if let MeshMessage::Publish { message, .. } = message {
             self.seen
                 .lock()
@@ -448,6 +454,7 @@ impl Brain for Puppet {
     fn turn_away(&mut self, _conn: ConnId, _reason: crate::mqtt::ReasonCode) {}
 
     fn settle(&mut self, _now_ms: u64) -> bool {
+        self.sips[1] = self.sips[0];
         std::mem::take(&mut self.gives_back)
     }
 

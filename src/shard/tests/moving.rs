@@ -233,3 +233,38 @@ fn a_shard_sleeps_on_what_has_to_wait() {
     drop((shunning, held, awaited));
     world.end();
 }
+
+/// However few messages fill a turn, each shard is heard in its turn.
+#[test]
+fn a_shard_that_was_not_heard_in_a_full_turn_is_heard_first() {
+    const MANY: usize = 2000;
+    let world = World::new(Plan {
+        shards: 3,
+        mesh_slots: 4096,
+        ..Plan::default()
+    });
+    let at = |shard: u8| {
+        let mut client = world.connect();
+        client.write(format!("go {shard}\nhello\necho in\n").as_bytes());
+        assert_eq!(client.line(), "in");
+        client
+    };
+    let publishes = || world.seen(|seen| seen.publishes.clone()).swap_remove(0);
+    let (mut slow, mut many, mut one) = (at(0), at(1), at(2));
+    slow.say("sip 1");
+    slow.say("nap 1000");
+    for (client, count) in [(&mut many, MANY), (&mut one, 1)] {
+        client.say(&format!("tell 0 {count}\necho told"));
+        assert_eq!(client.line(), "told");
+    }
+    assert!(publishes().is_empty(), "both wait");
+    eventually("all have come", || publishes().len() == MANY + 1);
+    let firsts = publishes()
+        .iter()
+        .take(4)
+        .filter(|text| **text == b"0")
+        .count();
+    assert_eq!(firsts, 2, "of each shard");
+    drop((slow, many, one));
+    world.end();
+}
