@@ -230,6 +230,8 @@ impl Broker {
         if offer.asks_barred && !asking.is_over() && asking.readers == 0 {
             self.clients.ask_barred(&mut asking, group, offer);
         }
+        // Who is barred now stands among those that were: if some of these are still to be asked, it goes on from the start.
+        offer.progress.changes = group.changes();
         for &session in &asking.unfit {
             self.routing.guests.bar(id, own, session);
         }
@@ -239,9 +241,6 @@ impl Broker {
         let standing = |best: &Option<(Standing, Member)>| best.map(|(standing, _)| standing);
         if standing(&asking.best) > standing(&offer.best) {
             offer.best = asking.best;
-        }
-        if asking.is_cut {
-            offer.progress.changes = self.routing.guests.get(id).changes();
         }
         offer.progress.at_once += asking.asked;
         self.clients.counters.shared_asked += asking.asked as u64;

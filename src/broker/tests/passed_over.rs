@@ -284,3 +284,44 @@ fn who_gets_a_right_takes_turns_again() {
     }
     assert!((1..=4).contains(&world.arrivals(members[0]).len()));
 }
+
+/// Somebody comes back, and is barred again, while a message asks those that are: all others are asked all the same.
+#[test]
+fn who_is_barred_meanwhile_takes_nobodys_turn() {
+    let rules = "topic write #\nuser infra\ntopic write #\ntopic read secret/#\n";
+    let (mut world, publisher) = world([Some(rules), None], 20);
+    let finish = |world: &mut World| {
+        while world.broker.next_deadline() == Some(0) {
+            turn(world);
+        }
+    };
+    let again = group(&mut world, 0, 1, QoS::AtLeastOnce)[0];
+    world.leave(again);
+    let again = || ConnectOut {
+        client_id: "worker0",
+        ..nobody()
+    };
+    let mut conn = world.connect_as(&again(), Version::V5);
+    group(&mut world, MANY, 0, QoS::AtLeastOnce);
+    // Nobody may read this: all are barred, and then the worker as the last one.
+    for number in 0..=MANY {
+        asks(&mut world, publisher, &format!("other/{number}"));
+        finish(&mut world);
+    }
+    let connect = ConnectOut {
+        client_id: "worker",
+        ..infra()
+    };
+    let worker = world.connect_as(&connect, Version::V5);
+    world.output(worker);
+    world.subscribe(worker, Version::V5, "$share/g/#", QoS::AtLeastOnce);
+    asks(&mut world, publisher, "other/x");
+    finish(&mut world);
+    asks(&mut world, publisher, "secret/x");
+    assert_eq!(world.broker.next_deadline(), Some(0), "it goes on");
+    world.leave(conn);
+    conn = world.connect_as(&again(), Version::V5);
+    finish(&mut world);
+    assert_eq!(world.arrivals(worker), ["secret/x"]);
+    assert!(world.arrivals(conn).is_empty());
+}
