@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::limits;
 use crate::routing::Grant;
 
 /// Hashes, each with a place.
@@ -53,6 +54,9 @@ impl Latest {
     pub fn leave(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         leave(&mut self.places, key, place);
+        if self.places.is_empty() && self.places.capacity() > limits::QUEUE_CAPACITY_KEPT {
+            self.places = HashTable::new();
+        }
     }
 
     /// Whether a retained message of this topic waits for whose number `is_it` holds.
