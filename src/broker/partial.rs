@@ -1,9 +1,8 @@
 //! The start of a packet, kept until the rest has come: charged by what it takes, and given up when the rest is too slow.
 //!
 //! Memory grows with what has come, not with what the length field announces. Until CONNECT is accepted, be it that it waits for
-//! its password (`on_verified`), connections have a
-//! small part of the account, where the largest gives way to others, and of those of about one size the oldest; who is
-//! established gives way when it holds most (`shares`).
+//! its password (`on_verified`), connections have a small part of the account, where the largest gives way to others, and of
+//! those of about one size the oldest; who is established gives way when it holds most (`shares`).
 
 use std::collections::BTreeSet;
 

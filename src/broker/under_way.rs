@@ -2,8 +2,9 @@
 //! together have reached theirs, is held until owners have passed on what was sent before, and then goes on like one that was
 //! cut off (`cut`): what was received of it is kept, charged like any packet that has not come whole.
 //!
-//! Invariants: clients have no more under way together than the bound and a message beyond it, wills apart; who is held here is
-//! the one that waits with its window, or in the crowd, and is let go when its window, or room for all, opens.
+//! Invariants: clients have no more under way together than the bound and a message beyond it, but for wills and what was
+//! received of those that end; who is held here is the one that waits with its window, or in the crowd, and is let go when its
+//! window, or room for all, opens.
 
 use std::collections::VecDeque;
 

@@ -363,8 +363,8 @@ impl<B: Brain> Shard<B> {
         }
     }
 
-    /// Whether there is memory for more of this address, of which so many bytes are not held yet: where there is not, others that have begun more and not come to an end
-    /// give way.
+    /// Whether there is memory for more of this address, of which so many bytes are not held yet: where there is not, others
+    /// that have begun more and not come to an end give way.
     pub(super) fn makes_room(&mut self, address: IpAddr, wanted: u64) -> Result<bool, ShardError> {
         let source = Source::of(address);
         for _ in 0..limits::HANDSHAKES_GIVEN_UP_MAX {

@@ -2,7 +2,7 @@
 //! transports without having proved anything.
 //!
 //! Where the account is short, the oldest one of the address that holds most gives way to another address: so nobody keeps the
-//! neighbours out by beginning what it never ends. Behind a proxy that is the proxy's address until the header has come.
+//! neighbours out by beginning what it never ends. Behind a proxy that is the proxy's address, also when its header has come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
