@@ -54,8 +54,11 @@ impl Latest {
     pub fn leave(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         leave(&mut self.places, key, place);
-        if self.places.is_empty() && self.places.capacity() > limits::QUEUE_CAPACITY_KEPT {
-            self.places = HashTable::new();
+        // Of a queue that was much longer. A table is up to five times as large as what is put into it.
+        let len = self.places.len();
+        let room = self.places.allocation_size() / size_of::<(u64, u64)>();
+        if room > 8 * len.max(limits::QUEUE_CAPACITY_KEPT) {
+            self.places.shrink_to(2 * len, |&(key, _)| key);
         }
     }
 

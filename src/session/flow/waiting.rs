@@ -170,7 +170,8 @@ impl Waiting {
         Some(retained.delivery)
     }
 
-    /// Takes gaps from the front, and with the last message the memory of a long queue.
+    /// Takes gaps from the front, and the memory of a queue that was much longer: it weighs, and who comes down to a share would
+    /// lose messages for it.
     #[inline]
     fn trim(&mut self) {
         while let Some(None) = self.kept.front() {
@@ -178,8 +179,9 @@ impl Waiting {
             self.first += 1;
             self.gaps -= 1;
         }
-        if self.kept.is_empty() && self.kept.capacity() > limits::QUEUE_CAPACITY_KEPT {
-            self.kept = VecDeque::new();
+        let (len, capacity) = (self.kept.len(), self.kept.capacity());
+        if capacity > limits::QUEUE_CAPACITY_KEPT && len < capacity / 4 {
+            self.kept.shrink_to(2 * len);
         }
     }
 

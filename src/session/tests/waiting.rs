@@ -44,6 +44,26 @@ fn the_oldest_are_dropped_at_the_same_cost_however_many_wait() {
     assert!(flow.memory() < 10_000, "what was known of them is gone");
 }
 
+/// Whoever comes down to a small part of what it holds keeps that part.
+#[test]
+fn the_room_of_what_was_dropped_is_given_back() {
+    for policy in [None, Some(SlowPolicy::Latest)] {
+        let mut flow = Flow::default();
+        flow.set_policy(policy);
+        for topic in 0..MANY / 4 {
+            flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds(1, 0));
+        }
+        flow.charge();
+        let most = flow.weight() / 50;
+        while flow.weight() > most {
+            assert!(flow.pop_oldest().is_some());
+            flow.charge();
+        }
+        let (left, all) = (flow.queued(), MANY as usize / 4);
+        assert!(left > all / 100, "{policy:?}: {left} of {all}");
+    }
+}
+
 /// Newer messages of topics whose retained message waits at the end: each has to come behind it.
 #[test]
 fn a_newer_message_takes_the_place_of_an_older_one_at_the_same_cost_however_many_wait() {
