@@ -491,15 +491,22 @@ pub const PASSWORD_THREADS: usize = 2;
 /// last of them waits for 50 ms, and all answers have room among a shard's commands.
 pub const PASSWORDS_WAITING_MAX: usize = 1024;
 
-/// Milliseconds between two attempts to tell a shard whether a password was right, and attempts.
-pub const PASSWORD_ANSWER_PAUSE_MS: u64 = 5;
-/// After them the client's time to be let in is over.
-pub const PASSWORD_ANSWER_ATTEMPTS: usize = 2000;
+/// Milliseconds between two attempts to give a shard an answer (a password, a handshake), and attempts.
+pub const ANSWER_PAUSE_MS: u64 = 5;
+/// After them the client's time to be let in is over, and the answer is laid beside the commands.
+pub const ANSWER_ATTEMPTS: usize = 2000;
 
 const _: () = assert!(PASSWORDS_WAITING_MAX + HANDSHAKES_WAITING_MAX < COMMANDS_MAX);
 
 /// Passwords of one source address that wait to be checked: an eighth of the queue, so that the others get through.
 pub const PASSWORDS_WAITING_PER_ADDRESS: usize = PASSWORDS_WAITING_MAX / 8;
+/// Bytes of names and passwords that wait to be checked, of all together; no more than those that are not let in yet have
+/// (`PACKETS_BEGINNERS_DIVISOR`).
+pub const PASSWORDS_WAITING_BYTES_MAX: u64 = 8 << 20;
+/// One address has this part of them, and not less than one CONNECT can have.
+pub const PASSWORDS_WAITING_DIVISOR: u64 = 8;
+/// Who has no more than this waiting is let in although others hold all of it: names and passwords are rarely larger.
+pub const PASSWORDS_WAITING_BYTES_ALWAYS: u64 = 8 << 10;
 
 /// Connections of one source address, where the configuration says nothing: more than stand behind one address in
 /// most networks, and too few to take all memory.

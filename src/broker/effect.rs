@@ -98,6 +98,12 @@ pub struct Verify {
 }
 
 impl Verify {
+    /// Bytes of memory, with the two that count it: who asked, and the queue that it waits in.
+    pub fn memory(&self) -> usize {
+        let texts = self.user.len() + self.password.len();
+        size_of::<Self>() + size_of::<(u32, usize)>() + texts
+    }
+
     /// Checks it. Slow by design.
     pub fn check(&self) -> Verdict {
         match self.passwords.check(&self.user, &self.password) {

@@ -1,6 +1,8 @@
 //! A password is being checked, off the shard: CONNECT waits, and goes on when the answer has come.
 //!
-//! Invariant: an answer counts only for the connection that asked: it must still wait, with the same ticket.
+//! Invariants:
+//! - an answer counts only for the connection that asked: it must still wait, with the same ticket;
+//! - a name and a password that are being checked are charged until their answer comes, whatever becomes of the connection.
 
 use std::sync::Arc;
 
@@ -34,13 +36,15 @@ pub struct Admission {
 pub struct Verifying {
     tickets: u32,
     waiting: HashMap<u32, Waiting, FixedState>,
+    /// By ticket, bytes of what is being checked and has not been answered, also for connections that are gone.
+    asked: HashMap<u32, usize, FixedState>,
 }
 
 /// One of them.
 struct Waiting {
     ticket: u32,
     admission: Admission,
-    /// Bytes of the user name and the password that are being checked.
+    /// Bytes of what is being checked, which are charged by its ticket.
     asked: usize,
     /// Tick at which it began to wait.
     since: u32,
@@ -51,7 +55,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Bytes of memory.
+    /// Bytes of memory, without what is being checked.
     fn memory(&self) -> usize {
         let Admission {
             packet,
@@ -60,7 +64,7 @@ impl Waiting {
             ..
         } = &self.admission;
         let texts = packet.capacity() + after.capacity() + client_id.capacity();
-        size_of::<(u32, Self)>() + texts + self.asked
+        size_of::<(u32, Self)>() + texts
     }
 }
 
@@ -69,18 +73,21 @@ impl Verifying {
         Verifying {
             tickets: 0,
             waiting: HashMap::with_hasher(FixedState::with_seed(0)),
+            asked: HashMap::with_hasher(FixedState::with_seed(0)),
         }
     }
 
-    /// Bytes of memory of those that wait.
+    /// Bytes of memory of those that wait, and of what is being checked.
     #[cfg(test)]
     pub fn memory(&self) -> usize {
-        self.waiting.values().map(Waiting::memory).sum()
+        let waiting = self.waiting.values().map(Waiting::memory);
+        waiting.chain(self.asked.values().copied()).sum()
     }
 }
 
 impl Broker {
-    /// Takes a CONNECT back, if one waits: the wait is over. An answer that is under way will find nobody.
+    /// Takes a CONNECT back, if one waits: the wait is over. An answer that is under way will find nobody, and gives back
+    /// what is being checked.
     pub(super) fn take_admission(&mut self, conn: ConnId) -> Option<Admission> {
         if self.verifying.waiting.is_empty() {
             return None;
@@ -101,8 +108,19 @@ impl Broker {
         let more = bytes.saturating_sub(std::mem::replace(&mut waiting.charged, bytes));
         self.clients.lease.force(Account::Packets, more as u64);
         let (place, since) = (&mut waiting.place, waiting.since);
+        let bytes = bytes + waiting.asked;
         self.clients.beginners.put(conn, place, since, bytes);
         self.shorten_beginners(now_ms);
+    }
+
+    /// What was asked with this ticket is answered, and held no more.
+    fn give_asked_back(&mut self, ticket: u32) {
+        if let Some(bytes) = self.verifying.asked.remove(&ticket) {
+            self.clients.lease.give(Account::Packets, bytes as u64);
+        }
+        if self.verifying.asked.is_empty() {
+            self.verifying.asked.shrink_to_fit();
+        }
     }
 
     /// What the user name in this CONNECT is to be checked against.
@@ -134,16 +152,6 @@ impl Broker {
         let verifying = &mut self.verifying;
         verifying.tickets = verifying.tickets.wrapping_add(1);
         let ticket = verifying.tickets;
-        let waiting = Waiting {
-            ticket,
-            admission,
-            asked: user.len() + password.len(),
-            since: tick(now_ms),
-            place: None,
-            charged: 0,
-        };
-        verifying.waiting.insert(conn.0, waiting);
-        self.clients.conns[conn.index()].stage = Stage::Verifying;
         let verify = Verify {
             conn,
             ticket,
@@ -152,6 +160,19 @@ impl Broker {
             user: user.into(),
             password: password.into(),
         };
+        let asked = verify.memory();
+        verifying.asked.insert(ticket, asked);
+        self.clients.lease.force(Account::Packets, asked as u64);
+        let waiting = Waiting {
+            ticket,
+            admission,
+            asked,
+            since: tick(now_ms),
+            place: None,
+            charged: 0,
+        };
+        verifying.waiting.insert(conn.0, waiting);
+        self.clients.conns[conn.index()].stage = Stage::Verifying;
         self.clients
             .effects
             .push_back(Effect::Verify(Box::new(verify)));
@@ -182,8 +203,9 @@ impl Broker {
         self.end_event(now_ms);
     }
 
-    /// The password of a connection has been checked.
+    /// The password of a connection has been checked. Comes once for each [`Verify`], also when the connection is gone.
     pub fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict) {
+        self.give_asked_back(ticket);
         let is_asked = |waiting: &Waiting| waiting.ticket == ticket;
         let waits = self.verifying.waiting.get(&conn.0).is_some_and(is_asked);
         if !waits || !self.is_waiting(conn) {

@@ -3,14 +3,10 @@
 
 use std::io;
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::limits::{
-    HANDSHAKE_NICENESS, HANDSHAKE_THREADS_MAX, HANDSHAKES_WAITING_MAX, PASSWORD_ANSWER_ATTEMPTS,
-    PASSWORD_ANSWER_PAUSE_MS,
-};
+use crate::limits::{HANDSHAKE_NICENESS, HANDSHAKE_THREADS_MAX, HANDSHAKES_WAITING_MAX};
 use crate::shard::Handshake;
 
 /// Starts the threads. They sleep while there is nothing to do, and end when every sender is gone.
@@ -30,13 +26,6 @@ fn run(handshakes: &Receiver<Handshake>) {
     let this = Some(rustix::thread::gettid());
     let _ = rustix::process::setpriority_process(this, HANDSHAKE_NICENESS);
     while let Ok(handshake) = handshakes.recv() {
-        let mut answer = handshake.run();
-        for _ in 0..PASSWORD_ANSWER_ATTEMPTS {
-            match answer.deliver() {
-                None => break,
-                Some(back) => answer = back,
-            }
-            thread::sleep(Duration::from_millis(PASSWORD_ANSWER_PAUSE_MS));
-        }
+        handshake.run().deliver();
     }
 }

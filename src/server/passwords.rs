@@ -3,13 +3,10 @@
 
 use std::io;
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::limits::{
-    PASSWORD_ANSWER_ATTEMPTS, PASSWORD_ANSWER_PAUSE_MS, PASSWORD_THREADS, PASSWORDS_WAITING_MAX,
-};
+use crate::limits::{PASSWORD_THREADS, PASSWORDS_WAITING_MAX};
 use crate::shard::Check;
 
 /// The least that a thread can ask of the CPU.
@@ -33,11 +30,6 @@ fn run(checks: &Receiver<Check>) {
     let _ = rustix::process::setpriority_process(this, NICEST);
     while let Ok(check) = checks.recv() {
         let verdict = check.run();
-        for _ in 0..PASSWORD_ANSWER_ATTEMPTS {
-            if check.answer(verdict) {
-                break;
-            }
-            thread::sleep(Duration::from_millis(PASSWORD_ANSWER_PAUSE_MS));
-        }
+        check.answer(verdict).deliver();
     }
 }

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
@@ -63,6 +65,7 @@ pub struct ShardReport {
 #[derive(Clone)]
 pub struct ShardHandle {
     commands: Sender<ShardCommand>,
+    late: Arc<Mutex<Vec<ShardCommand>>>,
     drain: Arc<AtomicBool>,
     event: Arc<File>,
 }
@@ -70,6 +73,8 @@ pub struct ShardHandle {
 /// The shard's end of its commands.
 pub struct ShardInbox {
     commands: Receiver<ShardCommand>,
+    /// Answers for which there was no room among the commands.
+    late: Arc<Mutex<Vec<ShardCommand>>>,
     drain: Arc<AtomicBool>,
     event: Arc<File>,
 }
@@ -85,8 +90,10 @@ pub fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
     let event = Arc::new(File::from(unsafe { OwnedFd::from_raw_fd(fd) }));
     let drain = Arc::new(AtomicBool::new(false));
     let (sender, receiver) = bounded(limits::COMMANDS_MAX);
+    let late = Arc::new(Mutex::default());
     let handle = ShardHandle {
         commands: sender,
+        late: late.clone(),
         drain: drain.clone(),
         event: event.clone(),
     };
@@ -94,6 +101,7 @@ pub fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
         handle,
         ShardInbox {
             commands: receiver,
+            late,
             drain,
             event,
         },
@@ -111,9 +119,67 @@ impl ShardHandle {
                 .try_send(other)
                 .map_err(|error| error.into_inner())?,
         }
+        self.wake();
+        Ok(())
+    }
+
+    /// The same for an answer that must not be lost, where `send` has no room.
+    fn send_late(&self, command: ShardCommand) {
+        self.late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
+        self.wake();
+    }
+
+    fn wake(&self) {
         // Fails only when the counter is at its end, and then the shard has been woken already.
         let _ = (&*self.event).write_all(&1u64.to_ne_bytes());
-        Ok(())
+    }
+}
+
+impl ShardInbox {
+    /// The next command, but for `Drain`, if there is one now.
+    fn take(&self) -> Option<ShardCommand> {
+        let command = self.commands.try_recv().ok();
+        command.or_else(|| {
+            let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+            let command = late.pop();
+            if late.is_empty() {
+                *late = Vec::new();
+            }
+            command
+        })
+    }
+}
+
+/// The answer to what a shard has asked others to do: what they had is charged until it comes, so that it is never lost.
+pub struct Answer {
+    command: ShardCommand,
+    reply: ShardHandle,
+}
+
+impl Answer {
+    pub(super) fn new(command: ShardCommand, reply: ShardHandle) -> Answer {
+        Answer { command, reply }
+    }
+
+    /// Tells the shard. Waits some time while it takes no more commands; then the answer is laid where the shard finds it when
+    /// it goes on. A shard has no more of them there than it has asked for, and asks for nothing meanwhile.
+    pub fn deliver(self) {
+        self.deliver_within(limits::ANSWER_ATTEMPTS);
+    }
+
+    fn deliver_within(self, attempts: usize) {
+        let Answer { mut command, reply } = self;
+        for _ in 0..attempts {
+            match reply.send(command) {
+                Ok(()) => return,
+                Err(back) => command = back,
+            }
+            thread::sleep(Duration::from_millis(limits::ANSWER_PAUSE_MS));
+        }
+        reply.send_late(command);
     }
 }
 
@@ -165,7 +231,7 @@ impl<B: Brain> Shard<B> {
         if self.commands.inbox.drain.load(Ordering::Acquire) {
             self.begin_drain()?;
         }
-        while let Ok(command) = self.commands.inbox.commands.try_recv() {
+        while let Some(command) = self.commands.inbox.take() {
             match command {
                 ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, *message),
                 ShardCommand::Verified {
@@ -208,5 +274,35 @@ impl<B: Brain> Shard<B> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a shard has asked others to do is charged until they answer: so no answer is lost, however full its queue is.
+    #[test]
+    fn an_answer_for_which_there_was_no_room_comes_later() {
+        let (handle, inbox) = commands().unwrap();
+        let answer = |ticket| ShardCommand::Verified {
+            conn: ConnId(7),
+            ticket,
+            verdict: Verdict::Right,
+        };
+        while handle.send(ShardCommand::Pressure).is_ok() {}
+        for ticket in [1, 2] {
+            let command = answer(ticket);
+            Answer::new(command, handle.clone()).deliver_within(1);
+        }
+        let all = std::iter::from_fn(|| inbox.take());
+        let tickets = all.filter_map(|command| match command {
+            ShardCommand::Verified { ticket, .. } => Some(ticket),
+            _ => None,
+        });
+        let mut tickets: Vec<u32> = tickets.collect();
+        tickets.sort_unstable();
+        assert_eq!(tickets, [1, 2]);
+        assert_eq!(inbox.late.lock().unwrap().capacity(), 0);
     }
 }

@@ -8,7 +8,7 @@ use crate::ids::ConnId;
 use crate::transport::{Failure, Progress, Transport};
 
 use super::connections::Flags;
-use super::{Brain, Metric, Shard, ShardCommand, ShardError, ShardHandle};
+use super::{Answer, Brain, Metric, Shard, ShardCommand, ShardError, ShardHandle};
 
 /// Where a shard's handshakes go.
 pub struct Handshakes {
@@ -47,12 +47,6 @@ impl std::fmt::Debug for Shaken {
     }
 }
 
-/// An answer on its way to the shard.
-pub struct Answer {
-    command: ShardCommand,
-    reply: ShardHandle,
-}
-
 impl Handshake {
     /// Does the work.
     pub fn run(mut self) -> Answer {
@@ -68,19 +62,7 @@ impl Handshake {
             plain,
             result,
         };
-        Answer {
-            command: ShardCommand::Shaken(Box::new(shaken)),
-            reply: self.reply,
-        }
-    }
-}
-
-impl Answer {
-    /// Tells the shard; gives the answer back when the shard takes no more commands now.
-    pub fn deliver(self) -> Option<Answer> {
-        let Answer { command, reply } = self;
-        let command = reply.send(command).err()?;
-        Some(Answer { command, reply })
+        Answer::new(ShardCommand::Shaken(Box::new(shaken)), self.reply)
     }
 }
 

@@ -57,7 +57,7 @@ use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Ring, Sizes
 
 pub use board::Board;
 pub use brain::Brain;
-pub use command::{ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
+pub use command::{Answer, ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
 pub use error::ShardError;
 pub use handover::ShardMessage;
 pub use handshake::{Handshake, Handshakes, Shaken};

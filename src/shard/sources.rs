@@ -91,6 +91,20 @@ pub struct Refused {
     pub say: Option<u32>,
 }
 
+/// Passwords that wait to be checked.
+#[derive(Default)]
+struct Waiting {
+    sources: HashMap<Source, Checks>,
+    bytes: u64,
+}
+
+/// Those of one address.
+#[derive(Default)]
+struct Checks {
+    count: usize,
+    bytes: u64,
+}
+
 /// See the module.
 pub struct Sources {
     connections: AtomicU32,
@@ -99,8 +113,7 @@ pub struct Sources {
     stripes: Box<[Mutex<Stripe>]>,
     /// The second, and the lines written in it.
     lines: AtomicU64,
-    /// Passwords that wait to be checked.
-    checks: Mutex<HashMap<Source, usize>>,
+    checks: Mutex<Waiting>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -222,28 +235,49 @@ impl Sources {
         self.stripes.iter().map(open).sum()
     }
 
-    /// Lets a password of this address wait to be checked, if not too many of its passwords do.
-    pub(super) fn enter_check(&self, address: IpAddr) -> bool {
-        if self.is_exempt(address) {
-            return true;
+    /// Lets a password of this address, with its name so many bytes, wait to be checked, if not too many of its passwords do.
+    /// All of them together have `most` bytes; where others hold all of that, who has little waiting is let in all the same.
+    pub(super) fn enter_check(&self, address: IpAddr, bytes: u64, most: u64) -> bool {
+        let most = most.min(limits::PASSWORDS_WAITING_BYTES_MAX);
+        let most_of_one =
+            (most / limits::PASSWORDS_WAITING_DIVISOR).max(limits::CONNECT_BYTES_MAX.into());
+        let is_exempt = self.is_exempt(address);
+        let mut waiting = locked(&self.checks);
+        let Waiting {
+            sources,
+            bytes: all,
+        } = &mut *waiting;
+        let source = Source::of(address);
+        let (count, own) = match sources.get(&source) {
+            Some(checks) if !is_exempt => (checks.count, checks.bytes + bytes),
+            _ => (0, bytes),
+        };
+        let may = count < limits::PASSWORDS_WAITING_PER_ADDRESS
+            && own <= most_of_one
+            && (*all + bytes <= most.max(most_of_one)
+                || own <= limits::PASSWORDS_WAITING_BYTES_ALWAYS);
+        if may {
+            let checks = sources.entry(source).or_default();
+            checks.count += 1;
+            checks.bytes += bytes;
+            *all += bytes;
         }
-        let mut checks = locked(&self.checks);
-        let waiting = checks.entry(Source::of(address)).or_default();
-        let may = *waiting < limits::PASSWORDS_WAITING_PER_ADDRESS;
-        *waiting += usize::from(may);
         may
     }
 
     /// Takes back what `enter_check` counted.
-    pub(super) fn leave_check(&self, address: IpAddr) {
+    pub(super) fn leave_check(&self, address: IpAddr, bytes: u64) {
         let source = Source::of(address);
-        let mut checks = locked(&self.checks);
-        if let Some(waiting) = checks.get_mut(&source) {
-            *waiting -= 1;
-            if *waiting == 0 {
-                checks.remove(&source);
-            }
+        let mut waiting = locked(&self.checks);
+        let Some(checks) = waiting.sources.get_mut(&source) else {
+            return;
+        };
+        checks.count -= 1;
+        checks.bytes -= bytes;
+        if checks.count == 0 {
+            waiting.sources.remove(&source);
         }
+        waiting.bytes -= bytes;
     }
 }
 

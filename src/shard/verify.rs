@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::broker::{Verdict, Verify};
+use crate::budget::Account;
+use crate::limits;
 
-use super::{Brain, Shard, ShardCommand, ShardHandle, Shared};
+use super::{Answer, Brain, Shard, ShardCommand, ShardHandle, Shared};
 
 /// Where a shard's passwords go to be checked.
 pub struct Checks {
@@ -26,7 +28,10 @@ pub struct Check {
 
 impl Drop for Check {
     fn drop(&mut self) {
-        self.shared.sources().leave_check(self.verify.address);
+        let bytes = self.verify.memory() as u64;
+        self.shared
+            .sources()
+            .leave_check(self.verify.address, bytes);
     }
 }
 
@@ -36,14 +41,14 @@ impl Check {
         self.verify.check()
     }
 
-    /// Tells the shard; false if it takes no more commands now.
-    pub fn answer(&self, verdict: Verdict) -> bool {
+    /// Turns it into its answer: the name and the password are not held any more.
+    pub fn answer(self, verdict: Verdict) -> Answer {
         let command = ShardCommand::Verified {
             conn: self.verify.conn,
             ticket: self.verify.ticket,
             verdict,
         };
-        self.reply.send(command).is_ok()
+        Answer::new(command, self.reply.clone())
     }
 }
 
@@ -52,7 +57,11 @@ impl<B: Brain> Shard<B> {
     pub(super) fn verify(&mut self, verify: Box<Verify>) {
         let (conn, ticket) = (verify.conn, verify.ticket);
         let sent = self.checks.as_ref().is_some_and(|checks| {
-            if !self.shared.sources().enter_check(verify.address) {
+            let most =
+                self.shared.pool().limit(Account::Packets) / limits::PACKETS_BEGINNERS_DIVISOR;
+            let bytes = verify.memory() as u64;
+            let sources = self.shared.sources();
+            if !sources.enter_check(verify.address, bytes, most) {
                 return false;
             }
             let check = Check {

@@ -186,11 +186,37 @@ fn what_waits_for_a_password_is_charged() {
         broker.on_bytes(0, conn, &[0; 10_000]);
         assert!(charged(&broker) >= waiting + 10_000, "{what}");
         end(&mut broker, conn, &verify);
+        // The name and the password are still held where they are checked.
+        let is_answered = ["right", "wrong", "busy"].contains(&what);
+        let asked = if is_answered { 0 } else { verify.memory() };
+        assert_eq!(charged(&broker), asked as i64, "{what}");
+        broker.on_closed(0, conn);
+        assert_eq!(charged(&broker), asked as i64, "{what}");
+        broker.on_verified(0, conn, verify.ticket, Verdict::Right);
         assert_eq!(charged(&broker), 0, "{what}");
         broker.on_verified(0, conn, verify.ticket, Verdict::Right);
-        broker.on_closed(0, conn);
         assert_eq!(charged(&broker), 0, "{what}");
     }
+}
+
+/// Connections that ask and are gone at once: what they asked stays charged, whoever has their number by then.
+#[test]
+fn what_is_asked_is_charged_although_its_connection_is_gone() {
+    let mut broker = broker();
+    let password = "p".repeat(60_000);
+    let mut asked: Vec<Box<Verify>> = Vec::new();
+    for number in 1..=20 {
+        let conn = accept(&mut broker);
+        connect(&mut broker, conn, &password);
+        asked.push(self::asked(&mut broker).unwrap());
+        broker.on_eof(0, conn, CloseCause::Error(104));
+        broker.on_closed(0, conn);
+        assert!(charged(&broker) > number * 60_000, "{number}");
+    }
+    for verify in asked {
+        broker.on_verified(0, verify.conn, verify.ticket, verify.check());
+    }
+    assert_eq!(charged(&broker), 0);
 }
 
 /// Of those that wait the largest give way, as of those that have not come whole.
@@ -202,9 +228,18 @@ fn passwords_that_wait_give_way_to_others() {
     connect(&mut broker, quiet, "secret");
     let verify = asked(&mut broker).unwrap();
     let password = "p".repeat(60_000);
+    let mut others = Vec::new();
     for _ in 0..100 {
         let conn = accept(&mut broker);
         connect(&mut broker, conn, &password);
+        let verify = asked(&mut broker).unwrap();
+        others.push(verify);
+    }
+    // What was asked for those that gave way is held until it is answered.
+    for verify in others {
+        if !broker.is_waiting(verify.conn) {
+            broker.on_verified(0, verify.conn, verify.ticket, Verdict::Right);
+        }
     }
     let most = (1 << 20) + i64::from(limits::CONNECT_BYTES_MAX);
     assert!(charged(&broker) <= most, "{}", charged(&broker));

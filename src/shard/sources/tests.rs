@@ -165,16 +165,50 @@ fn one_address_does_not_fill_the_queue_of_passwords() {
     let sources = sources(0, 0);
     let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
     let most = limits::PASSWORDS_WAITING_PER_ADDRESS;
-    assert!((0..most).all(|_| sources.enter_check(one)));
-    assert!(!sources.enter_check(one) && sources.enter_check(other));
-    sources.leave_check(one);
-    assert!(sources.enter_check(one) && !sources.enter_check(one));
+    let enter = |address| sources.enter_check(address, 100, u64::MAX);
+    assert!((0..most).all(|_| enter(one)));
+    assert!(!enter(one) && enter(other));
+    sources.leave_check(one, 100);
+    assert!(enter(one) && !enter(one));
     for _ in 0..most {
-        sources.leave_check(one);
+        sources.leave_check(one, 100);
     }
-    sources.leave_check(other);
-    assert!(locked(&sources.checks).is_empty());
-    assert!((0..10_000).all(|_| sources.enter_check(ip("127.0.0.1"))));
+    sources.leave_check(other, 100);
+    let checks = locked(&sources.checks);
+    assert!(checks.sources.is_empty() && checks.bytes == 0);
+    drop(checks);
+    assert!((0..10_000).all(|_| enter(ip("127.0.0.1"))));
+}
+
+/// Names and passwords of 64 KiB each: an address has an eighth of what there is, all together hold no more than that and
+/// what those with little always may have; with it, nobody is shut out by others.
+#[test]
+fn passwords_that_wait_are_bounded_in_bytes() {
+    const LARGE: u64 = 2 << 16;
+    let all = limits::PASSWORDS_WAITING_BYTES_MAX;
+    for most in [0, all / 4, u64::MAX] {
+        let sources = sources(0, 0);
+        let fill = |address| {
+            let enters = |_: &u32| sources.enter_check(address, LARGE, most);
+            (0..).take_while(enters).count() as u64 * LARGE
+        };
+        let one = fill(ip("192.0.2.1"));
+        let share = (most.min(all) / 8).max(limits::CONNECT_BYTES_MAX.into());
+        assert!(one >= LARGE && one <= share, "{most}: {one}");
+        assert_eq!(fill(ip("192.0.2.1")), 0, "its own");
+        let small = limits::PASSWORDS_WAITING_BYTES_ALWAYS / 2;
+        assert!(!sources.enter_check(ip("192.0.2.1"), share, most));
+        let others: u64 = (0..=255)
+            .map(|host| fill(ip(&format!("198.51.100.{host}"))))
+            .sum();
+        let held = one + others;
+        assert!(held <= most.min(all).max(share), "{most}: {held}");
+        for host in ["203.0.113.1", "127.0.0.1", "::1"] {
+            assert!(sources.enter_check(ip(host), small, most), "{most}: {host}");
+            assert_eq!(fill(ip(host)), 0, "others have it");
+        }
+        assert_eq!(locked(&sources.checks).bytes, held + 3 * small);
+    }
 }
 
 /// Prints what an accept and a close cost; `cargo test --release -- --ignored --nocapture`.
