@@ -91,6 +91,9 @@ impl Transports {
         self.cost = self.cost - transport.counted + cost;
         transport.counted = cost;
         if let Some(standing) = &mut place.standing {
+            if let Some(source) = transport.source() {
+                self.unready.move_to(standing, Source::of(source));
+            }
             self.unready.change(standing, cost);
             if transport.is_ready()
                 && let Some(standing) = place.standing.take()
@@ -106,6 +109,12 @@ impl Transports {
         let standing = self.unready.begin(conn, source);
         self.places.ensure(conn.index(), Place::default);
         self.places[conn.index()].standing = Some(Box::new(standing));
+    }
+
+    /// Where one counts that is not ready.
+    fn source(&self, conn: ConnId) -> Option<Source> {
+        let standing = self.places.get(conn.index())?.standing.as_ref()?;
+        Some(standing.source())
     }
 
     /// One counts no longer as unready.
@@ -172,17 +181,21 @@ impl Transports {
         self.lent -= cost;
     }
 
-    /// What all of them cost, in bytes, for the account.
+    /// What all of them cost, with what is known of those that are not ready, in bytes, for the account.
     pub fn charge(&mut self) -> u64 {
         #[cfg(test)]
         self.check();
-        self.charged = self.cost;
-        self.cost
+        self.charged = self.held();
+        self.charged
+    }
+
+    fn held(&self) -> u64 {
+        self.cost + self.unready.memory()
     }
 
     /// Bytes that the account has room for; below zero where more is held than there is.
     pub fn room(&self, pool: &Pool) -> i64 {
-        pool.free(Account::Transports) - (self.cost as i64 - self.charged as i64)
+        pool.free(Account::Transports) - (self.held() as i64 - self.charged as i64)
     }
 
     /// Compares the sum with what they cost one by one.
@@ -357,8 +370,9 @@ impl<B: Brain> Shard<B> {
 
     /// Whether there is memory for more of a connection's handshake, or of its record.
     fn makes_room_for(&mut self, conn: ConnId) -> Result<bool, ShardError> {
-        match self.brain.address(conn) {
-            Some(address) => self.makes_room(address, 0),
+        let known = || self.brain.address(conn).map(Source::of);
+        match self.transports.source(conn).or_else(known) {
+            Some(source) => self.makes_room_of(source, 0),
             None => Ok(self.has_room_for_transports()),
         }
     }
@@ -366,7 +380,10 @@ impl<B: Brain> Shard<B> {
     /// Whether there is memory for more of this address, of which so many bytes are not held yet: where there is not, others
     /// that have begun more and not come to an end give way.
     pub(super) fn makes_room(&mut self, address: IpAddr, wanted: u64) -> Result<bool, ShardError> {
-        let source = Source::of(address);
+        self.makes_room_of(Source::of(address), wanted)
+    }
+
+    fn makes_room_of(&mut self, source: Source, wanted: u64) -> Result<bool, ShardError> {
         for _ in 0..limits::HANDSHAKES_GIVEN_UP_MAX {
             if self.has_room_for_transports() {
                 return Ok(true);

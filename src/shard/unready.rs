@@ -2,13 +2,17 @@
 //! transports without having proved anything.
 //!
 //! Where the account is short, the oldest one of the address that holds most gives way to another address: so nobody keeps the
-//! neighbours out by beginning what it never ends. Behind a proxy that is the proxy's address, also when its header has come.
+//! neighbours out by beginning what it never ends. Behind a proxy that is the proxy's address until its header has come, and then
+//! the client's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::ids::ConnId;
 
 use super::sources::Source;
+
+/// Keys that the library's trees have room for in a node.
+const NODE_KEYS: usize = 11;
 
 /// See the module.
 #[derive(Default)]
@@ -17,6 +21,8 @@ pub(super) struct Unready {
     /// Bytes, and whose: who holds most is last.
     ranked: BTreeSet<(u64, Source)>,
     begun: u64,
+    /// How many there are.
+    count: usize,
 }
 
 /// Those of one address.
@@ -35,21 +41,47 @@ pub(super) struct Standing {
     bytes: u64,
 }
 
+impl Standing {
+    /// Whose it is.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+}
+
 impl Unready {
     /// A connection of this address begins.
     pub fn begin(&mut self, conn: ConnId, source: Source) -> Standing {
         self.begun += 1;
         let (number, bytes) = (self.begun, 0);
-        let group = self.groups.entry(source).or_default();
-        group.members.insert(number, conn);
-        if group.members.len() == 1 {
-            self.ranked.insert((0, source));
-        }
+        self.join(source, number, conn);
         Standing {
             source,
             number,
             bytes,
         }
+    }
+
+    fn join(&mut self, source: Source, number: u64, conn: ConnId) {
+        let group = self.groups.entry(source).or_default();
+        group.members.insert(number, conn);
+        if group.members.len() == 1 {
+            self.ranked.insert((0, source));
+        }
+        self.count += 1;
+    }
+
+    /// A proxy has told its address: there it counts from here on, as old as it is.
+    pub fn move_to(&mut self, standing: &mut Standing, source: Source) {
+        if standing.source == source {
+            return;
+        }
+        let bytes = standing.bytes;
+        self.change(standing, 0);
+        if let Some(conn) = self.leave(standing) {
+            self.join(source, standing.number, conn);
+        }
+        standing.source = source;
+        self.change(standing, bytes);
     }
 
     /// It holds so many bytes now.
@@ -68,13 +100,32 @@ impl Unready {
     /// It is ready, or gone.
     pub fn end(&mut self, mut standing: Standing) {
         self.change(&mut standing, 0);
-        if let Some(group) = self.groups.get_mut(&standing.source) {
-            group.members.remove(&standing.number);
-            if group.members.is_empty() {
-                self.ranked.remove(&(group.bytes, standing.source));
-                self.groups.remove(&standing.source);
-            }
+        self.leave(&standing);
+    }
+
+    /// One that counts nothing is no member of its group any more.
+    fn leave(&mut self, standing: &Standing) -> Option<ConnId> {
+        let group = self.groups.get_mut(&standing.source)?;
+        let conn = group.members.remove(&standing.number)?;
+        self.count -= 1;
+        if group.members.is_empty() {
+            self.ranked.remove(&(group.bytes, standing.source));
+            self.groups.remove(&standing.source);
         }
+        if self.groups.is_empty() {
+            self.groups.shrink_to_fit();
+        }
+        Some(conn)
+    }
+
+    /// Bytes of memory: of trees what such a one takes, about; one that is not empty has a node at least.
+    pub fn memory(&self) -> u64 {
+        const MEMBER: usize = size_of::<(u64, ConnId)>();
+        const GROUP: usize = size_of::<(Source, Group)>() + 1;
+        const RANKED: usize = size_of::<(u64, Source)>();
+        let groups = self.groups.capacity() * GROUP + self.groups.len() * NODE_KEYS * MEMBER;
+        let ranked = 2 * self.ranked.len() * RANKED;
+        (groups + ranked + self.count * (2 * MEMBER + size_of::<Standing>())) as u64
     }
 
     /// The oldest of the address that holds most, if that is twice as much as `source` would hold with so many bytes more: so two
@@ -121,6 +172,40 @@ mod tests {
         unready.end(other);
         unready.end(all.remove(0));
         assert!(unready.groups.is_empty() && unready.ranked.is_empty());
+    }
+
+    #[test]
+    fn who_is_told_by_a_proxy_counts_for_its_own_address() {
+        let (proxy, one, other) = (
+            source("192.0.2.1"),
+            source("192.0.2.2"),
+            source("192.0.2.3"),
+        );
+        let mut unready = Unready::default();
+        let mut all: Vec<Standing> = (0..4)
+            .map(|number| unready.begin(ConnId(number), proxy))
+            .collect();
+        for (standing, to) in all.iter_mut().zip([other, one, one, one]) {
+            unready.change(standing, 10);
+            unready.move_to(standing, to);
+            unready.move_to(standing, to);
+        }
+        assert_eq!(unready.groups.len(), 2);
+        assert_eq!(unready.first_of_most(other, 0), Some(ConnId(1)));
+        assert_eq!(unready.first_of_most(one, 0), None, "its own");
+        // The order is that in which they began, wherever they were.
+        let mut late = unready.begin(ConnId(9), one);
+        let mut early = all.remove(0);
+        unready.move_to(&mut early, one);
+        unready.change(&mut late, 1);
+        assert_eq!(unready.first_of_most(other, 0), Some(ConnId(0)));
+        assert_eq!(unready.count, 5);
+        assert!(unready.memory() > 0);
+        for standing in all.into_iter().chain([early, late]) {
+            unready.end(standing);
+        }
+        assert!(unready.groups.is_empty() && unready.ranked.is_empty());
+        assert_eq!(unready.memory(), 0);
     }
 
     #[test]

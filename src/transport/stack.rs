@@ -4,7 +4,7 @@
 //! packed meanwhile: that goes behind it, into memory of its own.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::proxy::{Header, Rules};
 use super::tls::{self, Tls};
@@ -163,6 +163,11 @@ impl Transport {
             source: self.source,
             user,
         })
+    }
+
+    /// The peer's address, as soon as a proxy has told it.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source.map(|source| source.ip())
     }
 
     /// What was agreed on in the TLS handshake, once it is over.

@@ -439,6 +439,10 @@ impl Brain for Puppet {
     }
 
     fn on_identified(&mut self, conn: ConnId, source: Option<SocketAddr>, user: Option<Box<str>>) {
+        let peer = self.clients[conn.index()].peer.as_mut();
+        if let (Some(peer), Some(address)) = (peer, source) {
+            peer.address = address;
+        }
         let mut seen = self.seen.lock().unwrap();
         seen.identified.push((conn, source, user));
     }

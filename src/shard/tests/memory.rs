@@ -228,6 +228,49 @@ fn neighbours_of_who_ends_no_request_come_in() {
     world.end();
 }
 
+/// The same behind a proxy: who gives way is of the client's address that holds most, not of the proxy's, of which all are.
+#[test]
+fn behind_a_proxy_the_clients_address_gives_way() {
+    let plan = transport::Plan {
+        proxy: Some(transport::proxy::Rules::default()),
+        ..websockets(64 << 10)
+    };
+    let world = world(2 << 20, plan);
+    let begin = |address: &str, text: &str| {
+        let client = world.connect();
+        let header = format!("PROXY TCP4 {address} 192.0.2.200 40000 1883\r\n");
+        client.socket().write_all(header.as_bytes()).unwrap();
+        eventually("identified", || {
+            let come = |seen: &super::brain::Seen| seen.identified.len() as u64;
+            world.seen(come).iter().sum::<u64>() == world.metric(Metric::Accepted)
+        });
+        let _ = client.socket().write_all(text.as_bytes());
+        client
+    };
+    let start = format!(
+        "{}X: {}\r\n",
+        &REQUEST[..REQUEST.len() - 2],
+        "x".repeat(60_000)
+    );
+    // The oldest of all.
+    let quiet = begin("192.0.2.2", &REQUEST[..REQUEST.len() - 2]);
+    let mut halves = Vec::new();
+    while world.metric(Metric::TransportsRefused) < 5 {
+        halves.push(begin("192.0.2.1", &start));
+        assert!(halves.len() < 200);
+    }
+    let loud = begin("192.0.2.3", &start);
+    for client in [quiet, loud] {
+        let _ = client.socket().write_all(b"\r\n");
+        let mut answer = [0; 12];
+        client.socket().read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101");
+    }
+    drop(halves);
+    eventually("none", || world.shared.connections() == 0);
+    world.end();
+}
+
 /// The same for TLS, which is refused at accept.
 #[test]
 fn neighbours_of_who_ends_no_handshake_come_in() {
