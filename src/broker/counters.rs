@@ -35,7 +35,7 @@ counters! {
     publish_received,
     /// PUBLISH packets queued for sending.
     publish_sent,
-    /// Messages dropped for one subscriber each: queue bounds, packet size, expiry.
+    /// Messages dropped for one subscriber each: queue bounds, packet size, expiry; for a shared subscription those of which no member takes it.
     publish_dropped,
     /// Times that a client was made to wait because it published too fast.
     publish_paused,

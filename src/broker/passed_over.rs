@@ -163,7 +163,10 @@ impl Broker {
                 Some((_, member)) => {
                     return self.deliver_to(now_ms, offer.group, member, offer.message, true);
                 }
-                None if offer.asks_barred => return,
+                None if offer.asks_barred => {
+                    self.clients.counters.publish_dropped += 1;
+                    return;
+                }
                 None => (offer.left, offer.asks_barred) = (self.all_shards(), true),
             }
         }
