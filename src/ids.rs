@@ -1,5 +1,8 @@
 //! The identifiers that more than one layer speaks of, each a type of its own.
 
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// One shard: a pinned thread with its ring, its sessions and its part of the topics.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ShardId(pub u8);
@@ -52,6 +55,53 @@ impl ListenerId {
     }
 }
 
+/// Whom an address tells apart: an IPv4 address, or an IPv6 network of 64 bits, which a host may have to itself.
+///
+/// A number: the first 64 bits of IPv6. No connection comes from a multicast group (RFC 4291, 2.7), so that the others, which are
+/// told apart from all networks, have their numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Network(u64);
+
+impl Network {
+    /// No address: those who come by a Unix socket have it.
+    pub const UNSPECIFIED: Network = Network(0xff02 << 48);
+    /// The IPv6 address of this host itself.
+    const LOOPBACK: Network = Network(0xff01 << 48);
+    /// Multicast groups, whatever tells that somebody comes from there.
+    const GROUPS: Network = Network(0xff03 << 48);
+    /// The first 32 bits of IPv4 addresses.
+    const IPV4: u64 = 0xff00 << 16;
+
+    /// That of an address; an IPv4 address written as IPv6 is one of IPv4.
+    pub fn of(address: IpAddr) -> Network {
+        match address.to_canonical() {
+            address if address.is_unspecified() => Network::UNSPECIFIED,
+            IpAddr::V4(address) => Network(Network::IPV4 << 32 | u64::from(address.to_bits())),
+            IpAddr::V6(address) if address.is_loopback() => Network::LOOPBACK,
+            IpAddr::V6(address) if address.is_multicast() => Network::GROUPS,
+            IpAddr::V6(address) => Network((address.to_bits() >> 64) as u64),
+        }
+    }
+
+    /// A hash in which neighbours are far from each other.
+    #[inline]
+    pub fn spread(self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Network::UNSPECIFIED => Ipv6Addr::UNSPECIFIED.fmt(f),
+            Network::LOOPBACK => Ipv6Addr::LOCALHOST.fmt(f),
+            Network::GROUPS => f.write_str("ff00::/8"),
+            Network(bits) if bits >> 32 == Network::IPV4 => Ipv4Addr::from_bits(bits as u32).fmt(f),
+            Network(bits) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(bits) << 64)),
+        }
+    }
+}
+
 /// Something of each listener, by its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByListener<T>(Vec<T>);
@@ -98,5 +148,35 @@ impl<T> ByListener<T> {
     /// The number of the next one that is put behind the others.
     pub fn next_id(&self) -> ListenerId {
         ListenerId(self.0.len() as u16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_told_apart_and_have_names() {
+        let network = |address: &str| Network::of(address.parse().unwrap());
+        for (address, name) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("255.255.255.255", "255.255.255.255"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("::2", "::/64"),
+            ("0.0.0.0", "::"),
+            ("::", "::"),
+            ("2001:db8::1", "2001:db8::/64"),
+            ("2001:db8:0:0:ffff::", "2001:db8::/64"),
+            ("2001:db8:0:1::", "2001:db8:0:1::/64"),
+            ("0:0:c000:201::", "0:0:c000:201::/64"),
+            // Numbers of others.
+            ("ff00:0:c000:201::", "ff00::/8"),
+            ("ff01::", "ff00::/8"),
+            ("ff02::1", "ff00::/8"),
+        ] {
+            assert_eq!(network(address).to_string(), name, "{address}");
+        }
     }
 }

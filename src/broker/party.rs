@@ -8,19 +8,16 @@ use foldhash::fast::FixedState;
 use super::PLACEMENT_SEED;
 use super::clients::Clients;
 use crate::budget::Party;
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, Network, SessionId};
 
 /// The party of a user name that has been proved.
 pub fn party_of_user(name: &str) -> Party {
     Party::User(FixedState::with_seed(PLACEMENT_SEED).hash_one(name))
 }
 
-/// The party of those of whom only the address is known: an IPv6 host has 64 bits to itself.
+/// The party of those of whom only the address is known.
 pub fn party_of_address(address: IpAddr) -> Party {
-    Party::Address(match address.to_canonical() {
-        IpAddr::V4(address) => address.to_bits().into(),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
-    })
+    Party::Address(Network::of(address))
 }
 
 impl Clients {
@@ -38,5 +35,32 @@ impl Clients {
             Some(session) => self.shares.party(session),
             None => party_of_address(self.conns[conn.index()].peer().address.ip()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_parties_of_their_own() {
+        let party = |address: &str| party_of_address(address.parse().unwrap());
+        let apart = [
+            "32.1.13.184",
+            // The same number as a network.
+            "0:0:2001:db8::1",
+            "2001:db8::1",
+            "2001:db8:0:1::1",
+            "127.0.0.1",
+            "::1",
+            "0.0.0.0",
+        ];
+        for (at, one) in apart.iter().enumerate() {
+            for other in &apart[..at] {
+                assert_ne!(party(one), party(other), "{one} {other}");
+            }
+        }
+        assert_eq!(party("2001:db8::1"), party("2001:db8::ffff:1"));
+        assert_eq!(party("192.0.2.1"), party("::ffff:192.0.2.1"));
     }
 }

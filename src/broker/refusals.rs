@@ -4,8 +4,6 @@
 //! Of one address at most some lines are written in a while; how many were left out is said with the address when it is
 //! over. So whoever tries passwords fills no disk and hides nobody else's line.
 
-use std::net::IpAddr;
-
 use super::Broker;
 use super::effect::CloseHow;
 use super::on_connect::{named, user_name};
@@ -13,9 +11,9 @@ use super::on_identified::PeerName;
 use super::on_verified::Admission;
 use super::said::{Bound, Said};
 use super::settings::LogKind;
-use super::strangers::{Doing, Whose, network};
+use super::strangers::{Doing, Whose};
 use crate::escape::Name;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Network};
 use crate::limits;
 use crate::mqtt::{
     self, ConnackOut, Connect, DecodeError, FrameStatus, Packet, ReasonCode, Version,
@@ -23,7 +21,7 @@ use crate::mqtt::{
 };
 
 /// Lines about refusals in the while at hand, by address.
-pub type Refusals = Said<IpAddr>;
+pub type Refusals = Said<Network>;
 
 /// The lines of a while.
 pub fn refusals() -> Refusals {
@@ -142,7 +140,7 @@ impl Broker {
         let is_login = is_login(reason);
         let (wanted, kind) = (self.clients.settings.log, self.refusal_kind(is_login));
         let is_told = wanted.has(kind) || (is_login && wanted.has(LogKind::Information));
-        if !is_told || !self.refusals.admit(network(self.address(conn))) {
+        if !is_told || !self.refusals.admit(Network::of(self.address(conn))) {
             return;
         }
         let id = connect.map_or("", |connect| connect.client_id);
@@ -199,8 +197,8 @@ impl Broker {
     /// Says how many lines about refusals were left out, when that is due.
     pub(super) fn tell_of_unsaid_refusals(&mut self, now_ms: u64) {
         let kind = self.refusal_kind(true);
-        for (address, more) in self.refusals.take(now_ms) {
-            let whose = Whose(address);
+        for (network, more) in self.refusals.take(now_ms) {
+            let whose = Whose(network);
             let line = || format!("{more} more refusals of {whose} were not logged.");
             self.clients.log(kind, line);
         }

@@ -21,14 +21,14 @@ use super::said::{Bound, Said};
 use super::settings::LogKind;
 use crate::budget::{Account, Cut, Holdings, Party, Rung};
 use crate::escape::Name;
-use crate::ids::{ConnId, SessionId, ShardId};
+use crate::ids::{ConnId, Network, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 use crate::table::Table;
 
 /// Whose a session is of which nothing is known.
-const NOBODY: Party = Party::Address(0);
+const NOBODY: Party = Party::Address(Network::UNSPECIFIED);
 
 /// Finding out who gives way, for one account.
 #[derive(Default)]

@@ -1,12 +1,11 @@
 //! Lines about connections that nobody has vouched for yet: of one address so many a second, however often it comes and goes.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 
 use super::clients::Clients;
 use super::said::{Bound, Said};
 use super::settings::LogKind;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Network};
 use crate::limits;
 
 /// What a line is about.
@@ -21,31 +20,17 @@ pub(super) enum Doing {
 }
 
 /// Whose lines are told apart.
-pub type Strangers = Said<(Doing, IpAddr)>;
-
-/// What is told apart: an IPv6 host has 64 bits to itself, and could fill the table with them.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() && !address.is_unspecified() => {
-            let network = address.to_bits() >> 64 << 64;
-            Ipv6Addr::from_bits(network).into()
-        }
-        address => address,
-    }
-}
+pub type Strangers = Said<(Doing, Network)>;
 
 /// A network as the log has it; `None` for those that were not told apart.
-pub(super) struct Whose(pub Option<IpAddr>);
+pub(super) struct Whose(pub Option<Network>);
 
 impl fmt::Display for Whose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.write_str("other addresses"),
-            Some(address) if address.is_unspecified() => f.write_str("local sockets"),
-            Some(address) if address.is_ipv6() && !address.is_loopback() => {
-                write!(f, "{address}/64")
-            }
-            Some(address) => write!(f, "{address}"),
+            Some(Network::UNSPECIFIED) => f.write_str("local sockets"),
+            Some(network) => network.fmt(f),
         }
     }
 }
@@ -67,13 +52,13 @@ impl Clients {
         }
         self.tell_of_strangers(now_ms);
         let address = self.conns[conn.index()].peer().address.ip();
-        self.strangers.admit((doing, network(address)))
+        self.strangers.admit((doing, Network::of(address)))
     }
 
     /// Says of how many there was no line, when that is due.
     pub(super) fn tell_of_strangers(&mut self, now_ms: u64) {
         for (about, more) in self.strangers.take(now_ms) {
-            let whose = Whose(about.map(|(_, address)| address));
+            let whose = Whose(about.map(|(_, network)| network));
             self.log(LogKind::Notice, || match about {
                 Some((Doing::Coming, _)) => {
                     format!("{more} more connections of {whose} have come.")

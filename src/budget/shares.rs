@@ -17,6 +17,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::ids::Network;
 use crate::limits;
 
 /// Who memory is held for.
@@ -25,9 +26,9 @@ pub enum Party {
     /// A user name that a password or a certificate has proved, by its hash.
     User(u64),
     /// An address, or a network of them that one host may have to itself.
-    Address(u64),
+    Address(Network),
     /// The same, of what is held for those who are not connected.
-    Away(u64),
+    Away(Network),
 }
 
 /// The kinds of party, as places in `others`.
@@ -320,9 +321,23 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;
+
+    fn network(number: u32) -> Network {
+        Network::of(Ipv4Addr::from_bits(number).into())
+    }
+
+    fn address(number: u32) -> Party {
+        Party::Address(network(number))
+    }
+
+    fn away(number: u32) -> Party {
+        Party::Away(network(number))
+    }
 
     fn held(parties: &[(Party, &[u64])]) -> Holdings {
         let mut holdings = Holdings::default();
@@ -348,9 +363,9 @@ mod tests {
     #[test]
     fn the_greatest_holder_of_a_party_gives_way_and_the_small_ones_give_nothing() {
         let sizes = [60 * MIB, 60 * MIB, 20 * MIB, 1000];
-        let parties: [(Party, &[u64]); 1] = [(Party::Address(1), &sizes)];
+        let parties: [(Party, &[u64]); 1] = [(address(1), &sizes)];
         let cut = held(&parties).cut(10 * MIB, 0);
-        assert_eq!(cut.level(Party::Address(1)), Some(55 * MIB));
+        assert_eq!(cut.level(address(1)), Some(55 * MIB));
         assert_eq!(after(&parties, &cut).1, 130 * MIB + 1000);
     }
 
@@ -358,7 +373,7 @@ mod tests {
     fn strangers_have_one_share_together_however_many_addresses_they_have() {
         let users = [4 * MIB, 5 * MIB];
         let strangers: Vec<(Party, [u64; 1])> = (0..1000)
-            .map(|number| (Party::Address(number), [MIB / 10]))
+            .map(|number| (address(number), [MIB / 10]))
             .collect();
         let mut parties: Vec<(Party, &[u64])> = strangers
             .iter()
@@ -383,45 +398,42 @@ mod tests {
         let cut = held(&[
             (Party::User(1), &[90 * MIB]),
             (Party::User(2), &[3 * MIB]),
-            (Party::Address(1), &[2 * MIB, 4 * MIB]),
+            (address(1), &[2 * MIB, 4 * MIB]),
         ])
         .cut(20 * MIB, 0);
         assert_eq!(cut.level(Party::User(1)), Some(70 * MIB));
         assert_eq!(cut.level(Party::User(2)), None);
-        assert_eq!(cut.level(Party::Address(1)), None);
+        assert_eq!(cut.level(address(1)), None);
     }
 
     #[test]
     fn one_address_with_much_gives_way_before_many_with_little() {
         let mut parties: Vec<(Party, &[u64])> = (0..10_000)
-            .map(|number| (Party::Address(number), &[10_000][..]))
+            .map(|number| (address(number), &[10_000][..]))
             .collect();
-        parties.push((Party::Address(u64::MAX), &[60 * MIB]));
+        parties.push((address(u32::MAX), &[60 * MIB]));
         let mut holdings = held(&parties);
         holdings.shorten();
         let cut = holdings.cut(10 * MIB, 0);
-        assert_eq!(cut.level(Party::Address(u64::MAX)), Some(50 * MIB));
-        assert_eq!(cut.level(Party::Address(3)), None);
+        assert_eq!(cut.level(address(u32::MAX)), Some(50 * MIB));
+        assert_eq!(cut.level(address(3)), None);
     }
 
     #[test]
     fn what_shards_hold_of_a_party_counts_together() {
-        let mut one = held(&[
-            (Party::Address(1), &[30 * MIB]),
-            (Party::Address(2), &[40 * MIB]),
-        ]);
-        let other = held(&[(Party::Address(1), &[30 * MIB, 10])]);
+        let mut one = held(&[(address(1), &[30 * MIB]), (address(2), &[40 * MIB])]);
+        let other = held(&[(address(1), &[30 * MIB, 10])]);
         one.merge(&other);
         assert_eq!(one.bytes(), 100 * MIB + 10);
         let cut = one.cut(10 * MIB, 0);
-        assert_eq!(cut.level(Party::Address(2)), None);
-        assert_eq!(cut.level(Party::Address(1)), Some(25 * MIB));
+        assert_eq!(cut.level(address(2)), None);
+        assert_eq!(cut.level(address(1)), Some(25 * MIB));
     }
 
     #[test]
     fn nobody_gives_more_than_there_is() {
-        let cut = held(&[(Party::Address(1), &[10, 20])]).cut(1000, 0);
-        assert_eq!(cut.level(Party::Address(1)), Some(0));
+        let cut = held(&[(address(1), &[10, 20])]).cut(1000, 0);
+        assert_eq!(cut.level(address(1)), Some(0));
         assert!(Holdings::default().cut(1000, 0).is_empty());
         assert!(held(&[(Party::User(1), &[10])]).cut(0, 0).is_empty());
     }
@@ -429,21 +441,21 @@ mod tests {
     #[test]
     fn strangers_who_are_connected_give_nothing_while_those_who_are_away_have_enough() {
         let holdings = held(&[
-            (Party::Address(1), &[3 * MIB, 2 * MIB]),
-            (Party::Away(1), &[MIB]),
-            (Party::Away(2), &[4 * MIB]),
-            (Party::Away(3), &[4 * MIB]),
+            (address(1), &[3 * MIB, 2 * MIB]),
+            (away(1), &[MIB]),
+            (away(2), &[4 * MIB]),
+            (away(3), &[4 * MIB]),
         ]);
         let level = |cut: &Cut, party| cut.level(party).map(|bytes| bytes / MIB);
         let cut = holdings.cut(2 * MIB, 5 * MIB);
-        assert_eq!(level(&cut, Party::Address(1)), None);
-        assert_eq!(level(&cut, Party::Away(1)), None);
-        assert_eq!(level(&cut, Party::Away(2)), Some(3));
+        assert_eq!(level(&cut, address(1)), None);
+        assert_eq!(level(&cut, away(1)), None);
+        assert_eq!(level(&cut, away(2)), Some(3));
         // They have more than is theirs, or it would not be enough: all are looked at alike.
         for (bytes, connected) in [(2 * MIB, 5 * MIB - 1), (10 * MIB, 5 * MIB)] {
             let cut = holdings.cut(bytes, connected);
-            assert!(cut.level(Party::Address(1)).is_some());
-            assert_eq!(cut.level(Party::Address(1)), cut.level(Party::Away(1)));
+            assert!(cut.level(address(1)).is_some());
+            assert_eq!(cut.level(address(1)), cut.level(away(1)));
         }
     }
 }

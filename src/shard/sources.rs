@@ -4,7 +4,7 @@
 //! One table for all shards, in stripes with a lock each, touched only when a connection is accepted and when it is
 //! closed; not at all while no bound is set, and not for this host's own addresses unless that is asked for.
 //!
-//! An address is an IPv4 address or an IPv6 network of 64 bits: a host may give itself any address in that.
+//! An address is what tells hosts apart ([`Network`]).
 //!
 //! Invariants: an address with an open connection is never forgotten, so that what is counted is taken back; there are
 //! no more of those than connections. Of the others at most some `limits::SOURCES_IDLE_MAX` are kept. Who is not known
@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::broker::LogKind;
 use crate::config::SourceBounds;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Network};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 
@@ -31,22 +31,9 @@ const RATE: &str = "max_connection_rate_per_address";
 /// Addresses from which on a stripe looks for those that it can forget.
 const STRIPE_SOURCES: usize = limits::SOURCES_IDLE_MAX / STRIPES;
 
-/// An IPv4 address, or the first 64 bits of an IPv6 address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Source(u64, bool);
-
-impl Source {
-    pub fn of(address: IpAddr) -> Source {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Source(u64::from(address.to_bits()), true),
-            IpAddr::V6(address) => Source((address.to_bits() >> 64) as u64, false),
-        }
-    }
-
-    /// Neighbouring addresses go to different stripes.
-    fn stripe(self) -> usize {
-        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % STRIPES
-    }
+/// Neighbouring addresses go to different stripes.
+fn stripe_of(source: Network) -> usize {
+    (source.spread() >> 32) as usize % STRIPES
 }
 
 /// What is known of an address.
@@ -62,7 +49,7 @@ struct Entry {
 }
 
 struct Stripe {
-    entries: HashMap<Source, Entry>,
+    entries: HashMap<Network, Entry>,
     /// How many entries make it look for those that can be forgotten.
     sweep_at: usize,
 }
@@ -94,7 +81,7 @@ pub struct Refused {
 /// Passwords that wait to be checked.
 #[derive(Default)]
 struct Waiting {
-    sources: HashMap<Source, Checks>,
+    sources: HashMap<Network, Checks>,
     bytes: u64,
 }
 
@@ -159,8 +146,8 @@ impl Sources {
         address.is_unspecified() || (address.is_loopback() && !self.local.load(Ordering::Relaxed))
     }
 
-    fn stripe(&self, source: Source) -> MutexGuard<'_, Stripe> {
-        locked(&self.stripes[source.stripe()])
+    fn stripe(&self, source: Network) -> MutexGuard<'_, Stripe> {
+        locked(&self.stripes[stripe_of(source)])
     }
 
     /// Counts a connection of this address, if its bounds allow it; the answer is whether it is counted and has to be
@@ -177,7 +164,7 @@ impl Sources {
             self.rate.load(Ordering::Relaxed),
         );
         let now_us = now_ms * 1000;
-        let source = Source::of(address);
+        let source = Network::of(address);
         let mut stripe = self.stripe(source);
         if stripe.entries.len() >= stripe.sweep_at && !stripe.entries.contains_key(&source) {
             stripe.sweep(now_us);
@@ -215,7 +202,7 @@ impl Sources {
 
     /// Takes back what `admit` counted.
     pub fn release(&self, address: IpAddr, now_ms: u64) {
-        let source = Source::of(address);
+        let source = Network::of(address);
         let mut stripe = self.stripe(source);
         if let Some(entry) = stripe.entries.get_mut(&source) {
             entry.open = entry.open.saturating_sub(1);
@@ -247,7 +234,7 @@ impl Sources {
             sources,
             bytes: all,
         } = &mut *waiting;
-        let source = Source::of(address);
+        let source = Network::of(address);
         let (count, own) = match sources.get(&source) {
             Some(checks) if !is_exempt => (checks.count, checks.bytes + bytes),
             _ => (0, bytes),
@@ -267,7 +254,7 @@ impl Sources {
 
     /// Takes back what `enter_check` counted.
     pub(super) fn leave_check(&self, address: IpAddr, bytes: u64) {
-        let source = Source::of(address);
+        let source = Network::of(address);
         let mut waiting = locked(&self.checks);
         let Some(checks) = waiting.sources.get_mut(&source) else {
             return;

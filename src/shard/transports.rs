@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::broker::CloseCause;
 use crate::budget::{Account, Pool};
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Network};
 use crate::limits;
 use crate::outbound::Slice;
 use crate::table::Table;
@@ -16,7 +16,6 @@ use crate::uring::{Filled, Op, ops};
 
 use super::connections::{Connection, Flags};
 use super::handover::Departure;
-use super::sources::Source;
 use super::unready::{Standing, Unready};
 use super::{Brain, Metric, Shard, ShardError};
 
@@ -92,7 +91,7 @@ impl Transports {
         transport.counted = cost;
         if let Some(standing) = &mut place.standing {
             if let Some(source) = transport.source() {
-                self.unready.move_to(standing, Source::of(source));
+                self.unready.move_to(standing, Network::of(source));
             }
             self.unready.change(standing, cost);
             if transport.is_ready()
@@ -105,14 +104,14 @@ impl Transports {
     }
 
     /// A connection of this address begins with what comes before MQTT.
-    fn begin(&mut self, conn: ConnId, source: Source) {
+    fn begin(&mut self, conn: ConnId, source: Network) {
         let standing = self.unready.begin(conn, source);
         self.places.ensure(conn.index(), Place::default);
         self.places[conn.index()].standing = Some(Box::new(standing));
     }
 
     /// Where one counts that is not ready.
-    fn source(&self, conn: ConnId) -> Option<Source> {
+    fn source(&self, conn: ConnId) -> Option<Network> {
         let standing = self.places.get(conn.index())?.standing.as_ref()?;
         Some(standing.source())
     }
@@ -229,7 +228,7 @@ impl<B: Brain> Shard<B> {
         match Transport::new(plan) {
             Ok(transport) => {
                 self.lay_transport(conn, Box::new(transport));
-                self.transports.begin(conn, Source::of(source));
+                self.transports.begin(conn, Network::of(source));
                 // Counts what it has from the start.
                 self.transports.change(conn, |_| ());
                 Ok(())
@@ -370,7 +369,7 @@ impl<B: Brain> Shard<B> {
 
     /// Whether there is memory for more of a connection's handshake, or of its record.
     fn makes_room_for(&mut self, conn: ConnId) -> Result<bool, ShardError> {
-        let known = || self.brain.address(conn).map(Source::of);
+        let known = || self.brain.address(conn).map(Network::of);
         match self.transports.source(conn).or_else(known) {
             Some(source) => self.makes_room_of(source, 0),
             None => Ok(self.has_room_for_transports()),
@@ -380,10 +379,10 @@ impl<B: Brain> Shard<B> {
     /// Whether there is memory for more of this address, of which so many bytes are not held yet: where there is not, others
     /// that have begun more and not come to an end give way.
     pub(super) fn makes_room(&mut self, address: IpAddr, wanted: u64) -> Result<bool, ShardError> {
-        self.makes_room_of(Source::of(address), wanted)
+        self.makes_room_of(Network::of(address), wanted)
     }
 
-    fn makes_room_of(&mut self, source: Source, wanted: u64) -> Result<bool, ShardError> {
+    fn makes_room_of(&mut self, source: Network, wanted: u64) -> Result<bool, ShardError> {
         for _ in 0..limits::HANDSHAKES_GIVEN_UP_MAX {
             if self.has_room_for_transports() {
                 return Ok(true);

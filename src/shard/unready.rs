@@ -7,9 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::ids::ConnId;
-
-use super::sources::Source;
+use crate::ids::{ConnId, Network};
 
 /// Keys that the library's trees have room for in a node.
 const NODE_KEYS: usize = 11;
@@ -17,9 +15,9 @@ const NODE_KEYS: usize = 11;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Unready {
-    groups: HashMap<Source, Group>,
+    groups: HashMap<Network, Group>,
     /// Bytes, and whose: who holds most is last.
-    ranked: BTreeSet<(u64, Source)>,
+    ranked: BTreeSet<(u64, Network)>,
     begun: u64,
     /// How many there are.
     count: usize,
@@ -36,21 +34,21 @@ struct Group {
 /// Where one of them stands.
 #[derive(Debug)]
 pub(super) struct Standing {
-    source: Source,
+    source: Network,
     number: u64,
     bytes: u64,
 }
 
 impl Standing {
     /// Whose it is.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> Network {
         self.source
     }
 }
 
 impl Unready {
     /// A connection of this address begins.
-    pub fn begin(&mut self, conn: ConnId, source: Source) -> Standing {
+    pub fn begin(&mut self, conn: ConnId, source: Network) -> Standing {
         self.begun += 1;
         let (number, bytes) = (self.begun, 0);
         self.join(source, number, conn);
@@ -61,7 +59,7 @@ impl Unready {
         }
     }
 
-    fn join(&mut self, source: Source, number: u64, conn: ConnId) {
+    fn join(&mut self, source: Network, number: u64, conn: ConnId) {
         let group = self.groups.entry(source).or_default();
         group.members.insert(number, conn);
         if group.members.len() == 1 {
@@ -71,7 +69,7 @@ impl Unready {
     }
 
     /// A proxy has told its address: there it counts from here on, as old as it is.
-    pub fn move_to(&mut self, standing: &mut Standing, source: Source) {
+    pub fn move_to(&mut self, standing: &mut Standing, source: Network) {
         if standing.source == source {
             return;
         }
@@ -121,8 +119,8 @@ impl Unready {
     /// Bytes of memory: of trees what such a one takes, about; one that is not empty has a node at least.
     pub fn memory(&self) -> u64 {
         const MEMBER: usize = size_of::<(u64, ConnId)>();
-        const GROUP: usize = size_of::<(Source, Group)>() + 1;
-        const RANKED: usize = size_of::<(u64, Source)>();
+        const GROUP: usize = size_of::<(Network, Group)>() + 1;
+        const RANKED: usize = size_of::<(u64, Network)>();
         let groups = self.groups.capacity() * GROUP + self.groups.len() * NODE_KEYS * MEMBER;
         let ranked = 2 * self.ranked.len() * RANKED;
         (groups + ranked + self.count * (2 * MEMBER + size_of::<Standing>())) as u64
@@ -130,7 +128,7 @@ impl Unready {
 
     /// The oldest of the address that holds most, if that is twice as much as `source` would hold with so many bytes more: so two
     /// that have begun one each do not put each other out.
-    pub fn first_of_most(&self, source: Source, wanted: u64) -> Option<ConnId> {
+    pub fn first_of_most(&self, source: Network, wanted: u64) -> Option<ConnId> {
         let own = self.groups.get(&source).map_or(0, |group| group.bytes);
         let &(bytes, most) = self.ranked.last()?;
         let (_, &oldest) = self.groups.get(&most)?.members.first_key_value()?;
@@ -142,8 +140,8 @@ impl Unready {
 mod tests {
     use super::*;
 
-    fn source(address: &str) -> Source {
-        Source::of(address.parse().unwrap())
+    fn source(address: &str) -> Network {
+        Network::of(address.parse().unwrap())
     }
 
     #[test]
