@@ -46,7 +46,7 @@ fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-fn a_file_is_created_changed_and_kept_private() {
+fn a_file_is_created_and_changed_and_stays_whose_it_is() {
     let folder = Folder::new("passwd");
     let path = folder.0.join("users");
     let file = path.to_str().unwrap();
@@ -59,14 +59,23 @@ fn a_file_is_created_changed_and_kept_private() {
     assert!(text(&path).starts_with("u:$7$101$"), "{}", text(&path));
 
     std::fs::write(&path, format!("# kept\n{}", text(&path))).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    // As a broker reads it that is not root: by its group.
+    let own = |path: &Path| {
+        let metadata = std::fs::metadata(path).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    if own(&path).0 == 0 {
+        std::os::unix::fs::chown(&path, Some(7), Some(8)).unwrap();
+    }
+    let owner = own(&path);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
     // Held open, so that its number is not given to another file.
     let old = std::fs::File::open(&path).unwrap();
     let inode = old.metadata().unwrap().ino();
     done(&["-H", "sha512", "-b", file, "v", "second"]);
     done(&["-H", "argon2id", "-b", file, "w", ""]);
     done(&["-I", "7", "-b", file, "x", "y"]);
-    assert_eq!(mode(), 0o600);
+    assert_eq!((mode(), own(&path)), (0o640, owner));
     assert_ne!(std::fs::metadata(&path).unwrap().ino(), inode, "replaced");
     drop(old);
     let lines: Vec<String> = text(&path).lines().map(String::from).collect();
@@ -87,6 +96,7 @@ fn a_file_is_created_changed_and_kept_private() {
     assert_eq!(text(&path).lines().count(), 4);
     done(&["-c", "-b", file, "only", "x"]);
     assert_eq!(text(&path).lines().count(), 1);
+    assert_eq!((mode(), own(&path)), (0o640, owner));
     assert_eq!(
         std::fs::read_dir(&folder.0).unwrap().count(),
         1,
@@ -188,7 +198,7 @@ fn each_reads_what_the_other_writes() {
 }
 
 cases![
-    a_file_is_created_changed_and_kept_private,
+    a_file_is_created_and_changed_and_stays_whose_it_is,
     the_password_is_asked_for_twice,
     wrong_command_lines_are_exit_code_2,
     each_reads_what_the_other_writes,

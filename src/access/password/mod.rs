@@ -195,23 +195,31 @@ fn argon2id(params: &str) -> Option<Scheme> {
 }
 
 impl Passwords {
-    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the first line of a user counts, and a line that
+    /// Reads a password file: `NAME:HASH` a line, and comments. As in Mosquitto, the last line of a user counts, and a line that
     /// is wrong costs its own user only. But it does cost him: where any line of a name is wrong, no other one lets in, be it
     /// the one from before his password was changed. Whoever is not known is not let in.
     pub fn parse(text: &[u8]) -> (Passwords, Vec<Note>) {
         let mut users: HashMap<Box<str>, Option<Credential>, FixedState> =
             HashMap::with_hasher(FixedState::with_seed(0));
+        // Where the line stands that counts for a user.
+        let mut places: HashMap<&str, usize, FixedState> =
+            HashMap::with_hasher(FixedState::with_seed(0));
         let mut notes = Vec::new();
         for (index, bytes) in lines(text).enumerate() {
             let problem = match entry(bytes) {
                 Ok(None) => continue,
-                Ok(Some((name, credential))) => match users.get(name) {
-                    Some(Some(_)) => "a user for the second time: the first line counts".into(),
+                Ok(Some((name, credential))) => match users.get_mut(name) {
+                    Some(Some(before)) => {
+                        *before = credential;
+                        let line = places.insert(name, index).unwrap_or(index) + 1;
+                        format!("the user of line {line} once more: the last line counts").into()
+                    }
                     Some(None) => {
                         "a user of whom another line is wrong: nobody logs in by this name".into()
                     }
                     None => {
                         users.insert(name.into(), Some(credential));
+                        places.insert(name, index);
                         continue;
                     }
                 },

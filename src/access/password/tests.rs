@@ -51,12 +51,20 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn the_first_line_of_a_user_counts() {
-    let file = format!("  u : {PBKDF2} \r\nv:{SHA512}\nu:{ARGON2ID}\n");
+fn the_last_line_of_a_user_counts() {
+    let file = format!("  u : {PBKDF2} \r\nv:{SHA512}\nu:{ARGON2ID}\nu:{SHA512}\nu:{ARGON2ID}\n");
     let (passwords, notes) = Passwords::parse(file.as_bytes());
-    assert!(passwords.check("u", b"secret") && !passwords.check("u", b"password"));
+    assert!(passwords.check("u", b"password") && !passwords.check("u", b"secret"));
     assert!(passwords.check("v", b"secret"));
-    assert_eq!(notes.iter().map(|note| note.line).collect::<Vec<_>>(), [3]);
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notes,
+        [
+            "line 3: the user of line 1 once more: the last line counts",
+            "line 4: the user of line 3 once more: the last line counts",
+            "line 5: the user of line 4 once more: the last line counts",
+        ]
+    );
 }
 
 /// Whoever changes a password and gets the line wrong does not want the old one to hold.

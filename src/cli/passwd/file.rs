@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::access::Credential;
 
-/// Only the owner reads it.
+/// Of a new file: only the owner reads it.
 const MODE: u32 = 0o600;
 
 /// The lines of a file, as they stand there.
@@ -20,13 +20,14 @@ impl Lines {
         Ok(Lines(text.lines().map(String::from).collect()))
     }
 
-    /// Gives a user this hash, in place of the one before or at the end.
+    /// Gives a user this hash, in place of the one before or at the end. It is the user's only line then: of several the broker
+    /// goes by the last.
     pub fn set(&mut self, user: &str, hash: &str) {
         let line = format!("{user}:{hash}");
-        match self.0.iter().position(|line| user_of(line) == Some(user)) {
-            Some(index) => self.0[index] = line,
-            None => self.0.push(line),
-        }
+        let index = self.0.iter().position(|line| user_of(line) == Some(user));
+        self.remove(user);
+        // Nothing was taken out before the first one.
+        self.0.insert(index.unwrap_or(self.0.len()), line);
     }
 
     /// Takes a user out; false if there was none.
@@ -61,7 +62,8 @@ impl Lines {
         Ok(())
     }
 
-    /// Puts the lines in the place of the file: whoever reads it sees the old one or the new one. It keeps its owner.
+    /// Puts the lines in the place of the file: whoever reads it sees the old one or the new one. It keeps its owner,
+    /// its group and its mode, so that the broker may read it as before.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         // A link stays one.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
@@ -80,13 +82,16 @@ impl Lines {
             .create_new(true)
             .mode(MODE)
             .open(beside)?;
+        let mut mode = MODE;
         if let Ok(old) = fs::metadata(target) {
+            mode = old.mode() & 0o777;
             let new = file.metadata()?;
             if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
                 fchown(&file, Some(old.uid()), Some(old.gid()))?;
             }
         }
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        // Not before it is whose it is to be: nobody else is to read it, be it for a moment.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         for line in &self.0 {
             writeln!(file, "{line}")?;
         }

@@ -26,6 +26,14 @@ fn users_are_set_and_removed_and_the_rest_stays() {
     assert_eq!(file, lines("# users\n\na:1\nc:2\n"));
 }
 
+/// The last line of a user counts, so that no other one may stay behind the new one.
+#[test]
+fn who_is_set_has_one_line() {
+    let mut file = lines("a:x\nb:y\na:z\n a:v\n");
+    file.set("a", "1");
+    assert_eq!(file, lines("a:1\nb:y\n"));
+}
+
 #[test]
 fn plain_text_is_hashed_once() {
     let hashed = Credential::new(Scheme::Sha512, b"p", b"salt").unwrap();
