@@ -106,6 +106,7 @@ impl Broker {
         let tables = self.clients.tables()
             + self.asking.memory()
             + self.authors.memory()
+            + self.looks.memory()
             + self.ordering.memory();
         self.clients.lease.set(Account::Outbound, outbound);
         let before = std::mem::replace(&mut self.pressure.tables, tables);
@@ -231,6 +232,7 @@ impl Broker {
             clients.tables()
                 + self.asking.memory()
                 + self.authors.memory()
+                + self.looks.memory()
                 + self.ordering.memory(),
         );
         add(Account::Outbound, clients.out.memory());

@@ -76,6 +76,13 @@ impl Asking {
         ask.is_some_and(|ask| ask.promised.is_some())
     }
 
+    /// Answers have so much longer.
+    pub fn put_off(&mut self, ms: u64) {
+        for ask in self.by_conn.values_mut() {
+            ask.due_ms += ms;
+        }
+    }
+
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         self.by_conn.allocation_size()

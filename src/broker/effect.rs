@@ -182,6 +182,10 @@ pub enum MeshMessage {
     Shared(Box<SharedMessage>),
     /// About an account that is short.
     Shares(Box<ShareMessage>),
+    /// Answer when everything has been handled that had come to you by now: a client may be back (`looks`).
+    Look { ticket: u32 },
+    /// It has been.
+    Looked { ticket: u32 },
     /// The broker ends, and the sender's wills are out; with `relayed` those of other shards too that it has passed on.
     Draining { relayed: bool },
 }
@@ -218,6 +222,8 @@ impl MeshMessage {
             | MeshMessage::After { .. }
             | MeshMessage::RetainAnswer { .. }
             | MeshMessage::RetainRelease { .. }
+            | MeshMessage::Look { .. }
+            | MeshMessage::Looked { .. }
             | MeshMessage::Draining { .. } => 0,
         }
     }

@@ -72,6 +72,14 @@ impl Interests {
         self.unanswered.shrink_to_fit();
     }
 
+    /// Ends of connections wait so much longer.
+    pub fn put_off(&mut self, ms: u64) {
+        let unanswered = self.unanswered.values_mut();
+        for one in unanswered.filter(|one| one.end_due_ms > 0) {
+            one.end_due_ms += ms;
+        }
+    }
+
     /// A number for a question to other shards.
     pub fn next_ticket(&mut self) -> u32 {
         self.tickets = self.tickets.wrapping_add(1);

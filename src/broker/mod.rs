@@ -7,6 +7,7 @@
 //!   nothing of it is in flight; only then is its number used again;
 //! - messages between two shards arrive in order and are never lost; one is given to `on_mesh` only while `takes_from` says so
 //!   of its sender, and stays where it is otherwise;
+//! - what is due is done by `on_timers` when everything that had come before has been told, else by `on_timers_behind`;
 //! - `now_ms` never goes backwards and is the same clock for all shards.
 //!
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
@@ -24,6 +25,7 @@ mod deliver;
 mod deliver_once;
 mod effect;
 mod interest;
+mod looks;
 mod on_ack;
 mod on_bytes;
 mod on_connect;
@@ -78,6 +80,7 @@ use asking::Asking;
 use authors::Authors;
 use clients::{Clients, Stage};
 use interest::Interests;
+use looks::Looks;
 use on_drain::Drain;
 use on_identified::{Identities, PeerName};
 use on_verified::Verifying;
@@ -160,6 +163,7 @@ pub struct Broker {
     asking: Asking,
     refusals: Refusals,
     ordering: Ordering,
+    looks: Looks,
 }
 
 impl Broker {
@@ -191,6 +195,7 @@ impl Broker {
             asking: Asking::default(),
             refusals: refusals::refusals(),
             ordering: Ordering::new(shards),
+            looks: Looks::default(),
         }
     }
 

@@ -27,7 +27,8 @@ impl Broker {
         }
         let is_swept =
             self.clients.out.in_flight() > 0 || self.clients.lease.held(Account::Packets) > 0;
-        let sweep = is_swept.then_some(self.drain.next_stall_sweep_ms);
+        let sweep_ms = (self.drain.next_stall_sweep_ms).max(self.looks.again_ms());
+        let sweep = is_swept.then_some(sweep_ms);
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
         let lookup = self.replays.next_lookup_ms();
         let look = self.next_pressure_look_ms();
@@ -39,15 +40,25 @@ impl Broker {
             clients.shares.lines_due_ms(),
         ];
         let timers = self.clients.timers.next_ms();
-        [timers, sweep, retained, lookup, look]
+        let looks = self.looks.next_ms();
+        [timers, looks, sweep, retained, lookup, look]
             .into_iter()
             .chain(lines)
             .flatten()
             .min()
     }
 
-    /// Does what is due.
+    /// Does what is due. All that had come to this shard by `now_ms` has been handled.
     pub fn on_timers(&mut self, now_ms: u64) {
+        self.run_timers(now_ms, true);
+    }
+
+    /// The same while something that has come may be still to be handled: what that could change waits (`looks`).
+    pub fn on_timers_behind(&mut self, now_ms: u64) {
+        self.run_timers(now_ms, false);
+    }
+
+    fn run_timers(&mut self, now_ms: u64, has_looked: bool) {
         for _ in 0..limits::TIMERS_PER_TURN {
             let Some((at, owner)) = self.clients.timers.pop(now_ms) else {
                 break;
@@ -57,6 +68,7 @@ impl Broker {
                 Owner::Session(session) => self.on_session_timer(now_ms, session, at),
             }
         }
+        self.act_after_looks(now_ms, has_looked);
         self.release_in_turn(now_ms);
         self.go_on_offering(now_ms);
         self.go_on(now_ms);
@@ -66,7 +78,11 @@ impl Broker {
         self.clients.tell_of_left_out_refusals(now_ms);
         self.clients.tell_of_strangers(now_ms);
         self.clients.tell_of_shortened(now_ms);
-        if now_ms >= self.drain.next_stall_sweep_ms {
+        let sweep_ms = match has_looked {
+            true => self.drain.next_stall_sweep_ms,
+            false => self.drain.next_stall_sweep_ms + limits::LOOK_MS_MAX,
+        };
+        if now_ms >= sweep_ms {
             self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
             self.close_stalled(now_ms);
             self.close_slow_packets(now_ms);
@@ -78,6 +94,7 @@ impl Broker {
             let places = swept_places(retained.places(), minutes);
             retained.sweep(now_ms, places);
         }
+        self.looks.put_off(now_ms, has_looked);
         self.end_event(now_ms);
     }
 
@@ -90,21 +107,40 @@ impl Broker {
         if self.is_held(conn) {
             return self.catch_up(now_ms, conn);
         }
-        let entry = &self.clients.conns[conn.index()];
+        match self.conn_due_ms(conn) {
+            Some(due_ms) if now_ms < due_ms => self.clients.arm_conn(conn, due_ms),
+            Some(_) => self.looks.note_conn(now_ms, conn),
+            None => {}
+        }
+    }
+
+    /// When a connection is to be closed unless something comes.
+    fn conn_due_ms(&self, conn: ConnId) -> Option<u64> {
+        let entry = self.clients.conns.get(conn.index())?;
         let active_ms = u64::from(entry.active_at) * TICK_MS;
-        let due_ms = match entry.stage {
-            Stage::Free | Stage::Moved => return,
-            Stage::Connecting | Stage::Verifying => active_ms + limits::CONNECT_MS_MAX,
-            Stage::Closing => active_ms + limits::LINGER_MS_MAX,
-            Stage::Established if entry.keep_alive_s == 0 => return,
+        match entry.stage {
+            Stage::Free | Stage::Moved => None,
+            Stage::Connecting | Stage::Verifying => Some(active_ms + limits::CONNECT_MS_MAX),
+            Stage::Closing => Some(active_ms + limits::LINGER_MS_MAX),
+            Stage::Established if entry.keep_alive_s == 0 => None,
             // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
             // of the tick.
-            Stage::Established => active_ms + TICK_MS + u64::from(entry.keep_alive_s) * 1500,
+            Stage::Established => Some(active_ms + TICK_MS + u64::from(entry.keep_alive_s) * 1500),
+        }
+    }
+
+    /// A connection's time is over, and there has been a look at what had come from it.
+    pub(super) fn end_overdue(&mut self, now_ms: u64, conn: ConnId) {
+        let Some(due_ms) = self.conn_due_ms(conn) else {
+            return;
         };
+        if self.is_held(conn) {
+            return; // it has another deadline
+        }
         if now_ms < due_ms {
             return self.clients.arm_conn(conn, due_ms);
         }
-        match entry.stage {
+        match self.clients.stage(conn) {
             Stage::Closing => self.clients.close(conn, CloseHow::Now),
             Stage::Verifying => {
                 self.clients
@@ -131,20 +167,9 @@ impl Broker {
         if !is_away {
             return;
         }
-        if now_ms >= entry.ends_at_ms {
-            self.clients.counters.clients_expired += 1;
-            return self.end_session(now_ms, session);
-        }
-        if entry
-            .will
-            .as_ref()
-            .is_some_and(|will| now_ms >= will.due_ms)
-        {
-            self.publish_will(now_ms, session);
-        }
-        if let Some(entry) = self.clients.session(session) {
-            let next_ms = entry.next_deadline_ms();
-            self.clients.arm_session(session, next_ms);
+        match entry.next_deadline_ms() {
+            due_ms if now_ms < due_ms => self.clients.arm_session(session, due_ms),
+            _ => self.looks.note_session(session),
         }
     }
 

@@ -83,6 +83,12 @@ impl Verifying {
         let waiting = self.waiting.values().map(Waiting::memory);
         waiting.chain(self.asked.values().copied()).sum()
     }
+
+    /// Whether a client of this identifier waits for an answer.
+    pub fn waits_for(&self, client_id: &str) -> bool {
+        let mut waiting = self.waiting.values();
+        waiting.any(|one| one.admission.client_id == client_id)
+    }
 }
 
 impl Broker {

@@ -123,6 +123,7 @@ impl Broker {
         self.routing.matched.shrink_to_fit();
         self.interests.trim();
         self.asking.trim();
+        self.looks.trim();
         let sessions = &self.clients.sessions;
         self.ordering
             .trim(|session| sessions.get(session.index()).is_some());

@@ -4,6 +4,7 @@ mod asking;
 mod authors;
 mod cut;
 mod hostile;
+mod looks;
 mod memory;
 mod ordered;
 mod passed_over;

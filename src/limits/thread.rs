@@ -115,3 +115,24 @@ pub const UNDER_WAY_ALL_MESSAGES_MAX: u64 = super::MESH_WAITING_MAX as u64;
 pub const UNDER_WAY_ALL_BYTES_MAX: u64 = super::MESH_WAITING_BYTES_MIN;
 const _: () = assert!(UNDER_WAY_MESSAGES_MAX * 16 <= UNDER_WAY_ALL_MESSAGES_MAX);
 const _: () = assert!(UNDER_WAY_BYTES_MAX * 4 <= UNDER_WAY_ALL_BYTES_MAX);
+
+/// Milliseconds that a shard is late, or a turn takes, from which on the shard has stood still: its clients are not at fault for
+/// what they could not be seen to do in that time. Longer than turns take.
+pub const STANDSTILL_MS_MIN: u64 = 500;
+const _: () = assert!(STANDSTILL_MS_MIN > TURN_LONG_MS + 2 * TURN_WORK_MS);
+/// Milliseconds that a shard sleeps at most while deadlines lie ahead of it: in a longer sleep a standstill could not be told.
+pub const WATCH_MS: u64 = 1000;
+/// Milliseconds after which what is due is done although the shard has not been found with nothing left to handle: a shard
+/// that is never idle has handled by then what had come before.
+pub const LOOK_MS_MAX: u64 = 1000;
+/// Milliseconds between two attempts to find it so.
+pub const LOOK_PAUSE_MS: u64 = 1;
+/// Milliseconds that a will, or the end of a session, waits for all other shards to look at what has come to them. One that
+/// stands still for longer is waited for no more.
+pub const LOOKS_MS_MAX: u64 = 5000;
+const _: () = assert!(LOOKS_MS_MAX > 2 * LOOK_MS_MAX);
+/// Milliseconds after a standstill in which no will is published for a delay that is over, and no session ends for its age: as
+/// long as the standstill was (who tried in vain meanwhile tries again within about that time), but at least so many.
+pub const GRACE_MS_MIN: u64 = 1000;
+/// And at most so many.
+pub const GRACE_MS_MAX: u64 = 10_000;

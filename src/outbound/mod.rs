@@ -338,6 +338,14 @@ impl Outbound {
         (queue.in_flight() > 0).then(|| queue.since_s())
     }
 
+    /// Sends in flight could make no progress for so many seconds until now.
+    pub fn forgive(&mut self, now_s: u32, lost_s: u32) {
+        for queue in self.queues.iter_mut() {
+            let since_s = queue.since_s().saturating_add(lost_s);
+            queue.touch(since_s.min(now_s));
+        }
+    }
+
     /// Connections with a queue have smaller numbers.
     pub fn len(&self) -> usize {
         self.queues.len()

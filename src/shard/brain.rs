@@ -39,8 +39,12 @@ pub trait Brain {
     fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage);
     /// A publication of the broker itself.
     fn on_publish(&mut self, now_ms: u64, message: Message);
-    /// The time of `next_deadline` has come.
+    /// The time of `next_deadline` has come, and all that had come to the shard by then has been handled.
     fn on_timers(&mut self, now_ms: u64);
+    /// The time of `next_deadline` has come, and something may be still to be handled.
+    fn on_timers_behind(&mut self, now_ms: u64);
+    /// The shard has stood still for so long until now.
+    fn on_standstill(&mut self, now_ms: u64, lost_ms: u64);
     /// When `on_timers` is to be called.
     fn next_deadline(&self) -> Option<u64>;
     /// The broker ends.
@@ -143,6 +147,14 @@ impl Brain for Broker {
 
     fn on_timers(&mut self, now_ms: u64) {
         Broker::on_timers(self, now_ms)
+    }
+
+    fn on_timers_behind(&mut self, now_ms: u64) {
+        Broker::on_timers_behind(self, now_ms)
+    }
+
+    fn on_standstill(&mut self, now_ms: u64, lost_ms: u64) {
+        Broker::on_standstill(self, now_ms, lost_ms)
     }
 
     #[inline]

@@ -34,6 +34,7 @@ mod receive;
 mod send;
 mod shared;
 mod sources;
+mod standstill;
 mod transports;
 mod turn;
 mod unready;

@@ -18,10 +18,13 @@ pub(super) struct Overload {
     in_a_row: u32,
     /// Whether the last turn was a long one.
     was_long: bool,
+    /// Milliseconds that the shard has stood still, and has not been told yet.
+    stood_ms: u64,
 }
 
 const WORK: Duration = Duration::from_millis(limits::TURN_WORK_MS);
 const LONG: Duration = Duration::from_millis(limits::TURN_LONG_MS);
+const STANDSTILL: Duration = Duration::from_millis(limits::STANDSTILL_MS_MIN);
 
 impl Overload {
     pub(super) fn new(now: Instant) -> Self {
@@ -31,7 +34,27 @@ impl Overload {
             leaves_work: false,
             in_a_row: 0,
             was_long: false,
+            stood_ms: 0,
         }
+    }
+
+    /// The shard has woken, and was to wake at this moment or before.
+    #[inline]
+    pub(super) fn woke(&mut self, now_ms: u64, due_ms: u64) {
+        if now_ms >= due_ms + limits::STANDSTILL_MS_MIN {
+            self.stood_ms += now_ms - due_ms;
+        }
+    }
+
+    /// Whether the shard has stood still since that was told.
+    #[inline]
+    pub(super) fn has_stood_still(&self) -> bool {
+        self.stood_ms > 0
+    }
+
+    /// For how many milliseconds; told once.
+    pub(super) fn take_stood_ms(&mut self) -> u64 {
+        std::mem::take(&mut self.stood_ms)
     }
 
     /// Work begins.
@@ -60,10 +83,18 @@ impl Overload {
         self.leaves_work = true;
     }
 
+    /// Whether it does.
+    pub(super) fn leaves_work(&self) -> bool {
+        self.leaves_work
+    }
+
     /// A turn is over; returns whether it has left work to the next one.
     #[inline]
     pub(super) fn end(&mut self, took: Duration) -> bool {
         self.was_long = took >= LONG;
+        if self.was_long && took >= STANDSTILL {
+            self.stood_ms += took.as_millis() as u64;
+        }
         let leaves_work = std::mem::take(&mut self.leaves_work);
         self.in_a_row = match leaves_work {
             true => self.in_a_row.saturating_add(1),
@@ -94,6 +125,20 @@ mod tests {
         // The clock is not read for every small receive.
         assert!(!overload.received(1));
         assert!((0..16).any(|_| overload.received(1)));
+    }
+
+    #[test]
+    fn who_is_late_by_half_a_second_has_stood_still() {
+        let mut overload = Overload::new(Instant::now());
+        overload.end(STANDSTILL - Duration::from_millis(1));
+        overload.woke(1000 + limits::STANDSTILL_MS_MIN - 1, 1000);
+        assert!(!overload.has_stood_still());
+        overload.end(STANDSTILL);
+        overload.woke(3000, 1000);
+        assert!(overload.has_stood_still());
+        let stood_ms = overload.take_stood_ms();
+        assert_eq!(stood_ms, limits::STANDSTILL_MS_MIN + 2000);
+        assert!(!overload.has_stood_still());
     }
 
     #[test]

@@ -180,6 +180,11 @@ impl Transports {
         self.lent -= cost;
     }
 
+    /// Whether any is away.
+    pub fn are_away(&self) -> bool {
+        self.lent > 0
+    }
+
     /// What all of them cost, with what is known of those that are not ready, in bytes, for the account.
     pub fn charge(&mut self) -> u64 {
         #[cfg(test)]

@@ -24,6 +24,9 @@ impl<B: Brain> Shard<B> {
             since
         };
         self.now_ms = self.shared.ms_at(started);
+        if self.overload.has_stood_still() {
+            self.tell_standstill();
+        }
 
         self.handle_completions(started)?;
         self.drain_mesh()?;
@@ -32,7 +35,7 @@ impl<B: Brain> Shard<B> {
             .next_deadline()
             .is_some_and(|deadline| deadline <= self.now_ms)
         {
-            self.brain.on_timers(self.now_ms);
+            self.run_timers();
         }
         self.run_effects()?;
         if self
@@ -93,12 +96,19 @@ impl<B: Brain> Shard<B> {
             "nobody would wake it to lend the buffers that it has"
         );
         self.publish();
-        let timeout = self.next_wake_ms().map(|at_ms| self.shared.until(at_ms));
+        let wake_ms = self.next_wake_ms();
+        let timeout = wake_ms.map(|at_ms| self.shared.until(at_ms));
         if timeout != Some(Duration::ZERO) {
             self.ring.wait(timeout)?;
         }
         self.mesh.awake();
         let woke = Instant::now();
+        if let Some(wake_ms) = wake_ms {
+            self.overload.woke(
+                self.shared.ms_at(woke),
+                wake_ms.max(self.shared.ms_at(since)),
+            );
+        }
         self.ring
             .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
         Ok(woke)
@@ -125,6 +135,7 @@ impl<B: Brain> Shard<B> {
         .into_iter()
         .flatten()
         .min()
+        .map(|at_ms| at_ms.min(self.now_ms + limits::WATCH_MS))
     }
 
     /// Handles completions in their order, until all are handled or the turn has worked enough: then the others are

@@ -35,7 +35,7 @@ pub enum Event {
         dup: bool,
         retain: bool,
     },
-    Closed,
+    Closed(ReasonCode),
 }
 
 /// See the module.
@@ -55,6 +55,14 @@ pub struct Client {
     pub connected: bool,
     pub incarnation: u32,
     pub will: Option<String>,
+    /// Seconds that its will waits.
+    pub will_delay_s: u32,
+    /// Seconds that its session outlives its connection, if it is durable.
+    pub expiry_s: u32,
+    /// Seconds within which it sends something; 0 for no bound.
+    pub keep_alive_s: u16,
+    /// When it left a connection that it had been let in by, and the will that it left behind.
+    pub left: Option<(u64, Option<String>)>,
     buffer: Vec<u8>,
     next_id: u16,
     pub sent: BTreeMap<u16, Outgoing>,
@@ -84,6 +92,10 @@ impl Client {
             connected: false,
             incarnation: 0,
             will: None,
+            will_delay_s: 0,
+            expiry_s: u32::MAX,
+            keep_alive_s: 0,
+            left: None,
             buffer: Vec::new(),
             next_id: 0,
             sent: BTreeMap::new(),
@@ -107,6 +119,7 @@ impl Client {
             qos: QoS::AtLeastOnce,
             topic: &topic,
             payload: will.as_bytes(),
+            delay_s: self.will_delay_s,
             ..WillOut::default()
         });
         let v5 = self.version == Version::V5;
@@ -116,7 +129,8 @@ impl Client {
             clean_start: !self.durable,
             username: self.user,
             will,
-            session_expiry: (v5 && self.durable).then_some(u32::MAX),
+            keep_alive: self.keep_alive_s,
+            session_expiry: (v5 && self.durable).then_some(self.expiry_s),
             receive_maximum: (v5 && self.receive_maximum < u16::MAX)
                 .then_some(self.receive_maximum),
             ..ConnectOut::default()
@@ -343,7 +357,8 @@ impl Client {
                 events.push(Event::Subscribed(filters));
             }
             Packet::Unsuback(_) => {}
-            Packet::Disconnect(_) => events.push(Event::Closed),
+            Packet::Pingresp => {}
+            Packet::Disconnect(disconnect) => events.push(Event::Closed(disconnect.reason)),
             other => panic!("a server does not send {other:?}"),
         }
     }

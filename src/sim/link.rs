@@ -52,6 +52,8 @@ pub struct Link {
     pub cancel: bool,
     /// The will that must not come, if the goodbye has reached the broker.
     pub forbids: Option<String>,
+    /// Its client is back in time: the session must be there.
+    pub finds_session: bool,
 }
 
 impl Link {
@@ -75,6 +77,7 @@ impl Link {
             lost_bytes: false,
             cancel: false,
             forbids: None,
+            finds_session: false,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The whole broker in one thread and in virtual time, from a seed: N brains, the mesh between them, a network that
-//! splits, delays, shortens, stalls and resets, clients of all versions, rules that
+//! splits, delays, shortens, stalls and resets, shards that stand still, clients of all versions, rules that
 //! change in some worlds, and an oracle that knows what must hold.
 //!
 //! First faults, then "heal and demand progress": at the end every queue is let run empty, and what was promised must
@@ -12,6 +12,7 @@ mod link;
 mod network;
 mod oracle;
 mod rules;
+mod standstill;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -7,6 +7,7 @@ use super::world::World;
 use crate::broker::{CloseCause, CloseHow, Effect, Peer};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
+use crate::mqtt::ReasonCode;
 
 impl World {
     pub fn move_mesh(&mut self, from: usize, to: usize) -> bool {
@@ -28,12 +29,7 @@ impl World {
             Place::Gone => self.client_reads(index),
             Place::Queued => {
                 let shard = self.rng.below(self.brokers.len());
-                let peer = Peer {
-                    address: "127.0.0.1:40000".parse().unwrap(),
-                    listener: 0,
-                };
-                let conn = self.brokers[shard].on_accept(self.now_ms, peer);
-                self.place(index, shard, conn);
+                self.accept(index, shard);
                 true
             }
             Place::Moving(to, handover) => {
@@ -45,6 +41,50 @@ impl World {
                 self.links[index].place = Place::At(shard, conn);
                 self.move_at(index, shard.index(), conn) || self.client_reads(index)
             }
+        }
+    }
+
+    fn accept(&mut self, index: usize, shard: usize) {
+        let peer = Peer {
+            address: "127.0.0.1:40000".parse().unwrap(),
+            listener: 0,
+        };
+        let conn = self.brokers[shard].on_accept(self.now_ms, peer);
+        self.place(index, shard, conn);
+    }
+
+    /// A shard handles all that has come to it, and has looked then.
+    pub fn look(&mut self, shard: usize) {
+        let mut moved = true;
+        while std::mem::take(&mut moved) {
+            for link in 0..self.links.len() {
+                while self.move_to(link, shard) {
+                    moved = true;
+                }
+            }
+            for from in 0..self.brokers.len() {
+                while self.move_mesh(from, shard) {
+                    moved = true;
+                }
+            }
+        }
+        self.brokers[shard].on_timers(self.now_ms);
+        self.after(shard);
+    }
+
+    /// Moves a connection on by one thing that is up to a shard.
+    fn move_to(&mut self, index: usize, shard: usize) -> bool {
+        match &self.links[index].place {
+            Place::Queued => {
+                self.accept(index, shard);
+                true
+            }
+            Place::Moving(to, _) if to.index() == shard => self.move_link(index),
+            Place::At(at, conn) if at.index() == shard => {
+                let conn = *conn;
+                self.move_at(index, shard, conn)
+            }
+            _ => false,
         }
     }
 
@@ -185,6 +225,10 @@ impl World {
         match event {
             Event::Connected { session_present } => {
                 let incarnation = self.clients[index].incarnation;
+                assert!(
+                    session_present || !self.links[link].finds_session,
+                    "client {index} was back in time and found no session"
+                );
                 if !session_present && incarnation > 1 {
                     self.oracle
                         .sessions
@@ -238,7 +282,10 @@ impl World {
                     self.oracle.arrived(&arrival);
                 }
             }
-            Event::Closed => {}
+            Event::Closed(reason) => assert!(
+                reason != ReasonCode::KEEP_ALIVE_TIMEOUT || self.links[link].half_closed,
+                "client {index} has sent something in time"
+            ),
         }
     }
 

@@ -80,6 +80,8 @@ pub struct World {
     pool: Arc<Pool>,
     pub settings: Arc<Settings>,
     wills: u32,
+    /// When clients last wrote a PINGREQ.
+    pub pinged_ms: u64,
     /// Whether a member of the shared group ever left.
     pub member_left: bool,
     /// Retained messages that came, by topic and message, while somebody notes them.
@@ -148,6 +150,7 @@ impl World {
             pool,
             settings,
             wills: 0,
+            pinged_ms: 0,
             member_left: false,
             seen: Vec::new(),
         };
@@ -173,6 +176,13 @@ impl World {
             client.shares = index >= 7;
             client.durable &= !client.shares;
             client.steady = self.rng.once_in(3);
+            if version == Version::V5 && self.rng.once_in(2) {
+                client.expiry_s = 2 + self.rng.below(4) as u32;
+            }
+            if version == Version::V5 && client.durable {
+                client.will_delay_s = self.rng.pick(&[0, 1, 3]);
+            }
+            client.keep_alive_s = self.rng.pick(&[0, 2]);
             if version == Version::V5 && self.rng.once_in(2) {
                 client.receive_maximum = 1 + self.rng.below(4) as u16;
             }
@@ -260,6 +270,8 @@ impl World {
             idle = if moved { 0 } else { idle + 1 };
             self.pass(200);
         }
+        // What was due in the end may have been told to others.
+        while self.move_all_mesh() {}
         let left = self.mesh.iter().flatten().map(VecDeque::len).sum::<usize>();
         assert_eq!(left, 0, "no two shards wait for each other");
     }
@@ -277,16 +289,25 @@ impl World {
     }
 
     fn pass(&mut self, ms: u64) {
+        self.ping();
         self.now_ms += ms;
+        if (self.brokers.iter()).any(|broker| broker.looks_are_late(self.now_ms)) {
+            self.look_everywhere();
+        }
         for shard in 0..self.brokers.len() {
             let waiting = self.mesh[shard].iter().map(VecDeque::len).sum::<usize>();
             self.brokers[shard].on_congestion(waiting > CONGESTED);
-            if self.brokers[shard]
-                .next_deadline()
-                .is_some_and(|at| at <= self.now_ms)
-            {
-                self.brokers[shard].on_timers(self.now_ms);
-                self.after(shard);
+            let broker = &mut self.brokers[shard];
+            if broker.next_deadline().is_none_or(|at| at > self.now_ms) {
+                continue;
+            }
+            // With faults shards are behind, until they catch up some time.
+            match !self.faults || (broker.waits_for_look() && self.rng.once_in(8)) {
+                true => self.look(shard),
+                false => {
+                    broker.on_timers_behind(self.now_ms);
+                    self.after(shard);
+                }
             }
         }
     }
@@ -321,12 +342,17 @@ impl World {
         if self.rng.once_in(150) {
             return self.hostile();
         }
+        if self.rng.once_in(100) {
+            return self.stand_still();
+        }
         if self.oracle.rules.exist() && self.rng.once_in(100) {
             return self.reload();
         }
         if self.clients[index].link.is_none() {
             self.connect(index);
-            if !self.clients[index].steady && self.rng.once_in(4) {
+            // Who may find no session must not take it that what it sends before CONNACK belongs to the old one.
+            let is_sure = self.clients[index].expiry_s == u32::MAX;
+            if is_sure && !self.clients[index].steady && self.rng.once_in(4) {
                 self.hurry(index);
             }
             return;
@@ -363,6 +389,7 @@ impl World {
         self.links.push(Link::new(index));
         self.name(index, link);
         let wants_will = index > 0 && self.rng.once_in(2);
+        self.come_back(index, link);
         let client = &mut self.clients[index];
         client.will = wants_will.then(|| format!("will-{}-{}", client.id, self.wills));
         self.wills += 1;
@@ -384,7 +411,9 @@ impl World {
         if self.rng.once_in(2) {
             let bytes = self.clients[index].disconnect();
             self.write(index, bytes);
-            self.links[link].forbids = self.clients[index].will.take();
+            if let Some(will) = self.clients[index].will.take() {
+                self.links[link].forbids = Some(will);
+            }
         }
         self.links[link].half_closed = true;
         self.links[link].half_closed_ms = self.now_ms;
@@ -523,7 +552,7 @@ impl World {
     }
 
     /// The connection breaks.
-    fn drop_link(&mut self, index: usize) {
+    pub fn drop_link(&mut self, index: usize) {
         let Some(link) = self.clients[index].link else {
             return;
         };
@@ -535,12 +564,15 @@ impl World {
     /// The client forgets its connection; its will is due unless it said goodbye.
     pub fn leave_link(&mut self, index: usize, with_will: bool) {
         self.member_left |= self.clients[index].shares;
+        let left_ms = self.left_ms(index);
         let client = &mut self.clients[index];
         client.link = None;
-        if let Some(will) = client.will.take()
-            && with_will
-            && client.connected
-        {
+        let will = client.will.take().filter(|_| with_will && client.connected);
+        if client.connected {
+            client.left = left_ms.map(|left_ms| (left_ms, will.clone()));
+        }
+        // Who has one that waits may be back before it is due.
+        if let Some(will) = will.filter(|_| client.will_delay_s == 0) {
             self.oracle.wills_due.insert(will);
         }
         client.connected = false;

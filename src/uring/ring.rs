@@ -262,6 +262,12 @@ impl Ring {
         }
     }
 
+    /// Whether the kernel has put off something that it is asked for by the next `collect`.
+    pub fn has_put_off(&mut self) -> bool {
+        let submission = self.uring.submission();
+        submission.taskrun() || submission.cq_overflow()
+    }
+
     /// Registers a ring of `entries` provided buffers.
     ///
     /// # Safety

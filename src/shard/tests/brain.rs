@@ -29,6 +29,10 @@ pub struct Seen {
     pub most_slices: usize,
     pub identified: Vec<(ConnId, Option<SocketAddr>, Option<Box<str>>)>,
     pub failures: Vec<String>,
+    /// Clients that were established when the alarm came.
+    pub alarms: Vec<usize>,
+    /// Milliseconds of standstills.
+    pub stood: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -56,6 +60,8 @@ pub struct Puppet {
     dirty: VecDeque<ConnId>,
     counters: Counters,
     deadline: Option<(u64, ConnId)>,
+    /// When it is noted how many clients are established.
+    alarm: Option<u64>,
     /// When a drain closes what is left.
     drained_at: Option<u64>,
     /// Bytes per slice of a send.
@@ -80,6 +86,7 @@ impl Puppet {
             dirty: VecDeque::new(),
             counters: Counters::default(),
             deadline: None,
+            alarm: None,
             drained_at: None,
             slice_bytes,
             gives_back: false,
@@ -185,6 +192,7 @@ impl Puppet {
                 self.close(conn, CloseHow::Flush);
                 self.deadline = Some((now_ms + number as u64, conn));
             }
+            "alarm" => self.alarm = Some(now_ms + number as u64),
             "cancel" => {
                 for (index, client) in self.clients.iter().enumerate() {
                     if client.sending {
@@ -361,7 +369,18 @@ impl Brain for Puppet {
             .push(message.payload.to_vec());
     }
 
+    fn on_timers_behind(&mut self, _now_ms: u64) {}
+
+    fn on_standstill(&mut self, _now_ms: u64, lost_ms: u64) {
+        self.seen.lock().unwrap().stood.push(lost_ms);
+    }
+
     fn on_timers(&mut self, now_ms: u64) {
+        if self.alarm.take_if(|at| *at <= now_ms).is_some() {
+            let established = self.clients.iter().filter(|client| client.established);
+            let count = established.count();
+            self.seen.lock().unwrap().alarms.push(count);
+        }
         if let Some((_, conn)) = self.deadline.take_if(|(at, _)| *at <= now_ms) {
             self.close(conn, CloseHow::Now);
         }
@@ -375,7 +394,7 @@ impl Brain for Puppet {
     }
 
     fn next_deadline(&self) -> Option<u64> {
-        [self.deadline.map(|(at, _)| at), self.drained_at]
+        [self.deadline.map(|(at, _)| at), self.drained_at, self.alarm]
             .into_iter()
             .flatten()
             .min()

@@ -7,6 +7,7 @@ mod memory;
 mod moving;
 mod overload;
 mod short_sends;
+mod standstill;
 mod streams;
 mod wires;
 mod with_broker;

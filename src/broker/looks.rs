@@ -1,0 +1,300 @@
+//! A deadline that has come is acted upon when what had arrived before it has been looked at: a PINGREQ that waits in its
+//! socket (MQTT-3.1.2-22), the CONNECT of a client that is back before its session ends (MQTT-3.1.2-23) or its will is due
+//! (MQTT-3.1.3-9). A shard may be late, or the whole process may have stood still.
+//!
+//! The thread says when it has handled all that had come to its shard: then it calls `on_timers`, and until then
+//! `on_timers_behind`. That is enough for what is about a connection. A client that comes back may be accepted by any shard,
+//! so before sessions end, or their wills are published, all others are asked to look too (`Look`), and answer when they have
+//! (`Looked`). What they hand over comes before their answer; a last look of the home takes it in.
+//!
+//! After a standstill the clocks of connections go on from where they stood, and sessions are left alone for a while.
+//!
+//! Invariants: nothing waits for longer than `limits::LOOK_MS_MAX`, or `limits::LOOKS_MS_MAX` where other shards are asked,
+//! beyond that while; what waits is looked at anew before it is done, for it may be due no more.
+
+use std::collections::VecDeque;
+
+use super::Broker;
+use super::effect::MeshMessage;
+use super::timers::{TICK_MS, tick};
+use crate::ids::{ConnId, SessionId, ShardId};
+use crate::limits;
+
+/// A question of another shard.
+struct Asker {
+    shard: ShardId,
+    ticket: u32,
+    asked_ms: u64,
+    /// A turn has ended since it came, so that a look has begun after it.
+    is_old: bool,
+}
+
+/// A question to all other shards.
+struct Round {
+    ticket: u32,
+    /// What was due then is what it is about.
+    began_ms: u64,
+    /// Shards that have not answered, as bits.
+    missing: u64,
+    /// When the last one did.
+    answered_ms: u64,
+}
+
+impl Round {
+    /// Whether it is over: all have answered, and this shard has looked since; or it took too long.
+    fn is_over(&self, now_ms: u64, has_looked: bool) -> bool {
+        let has_looked = has_looked || now_ms >= self.answered_ms + limits::LOOK_MS_MAX;
+        (self.missing == 0 && has_looked) || now_ms >= self.began_ms + limits::LOOKS_MS_MAX
+    }
+}
+
+/// What is due and waits for a look.
+#[derive(Default)]
+pub struct Looks {
+    /// Connections, and when they were found to be due.
+    conns: VecDeque<(ConnId, u64)>,
+    /// Sessions.
+    sessions: VecDeque<SessionId>,
+    /// Sessions for which all shards have looked, up to this moment.
+    looked_for: VecDeque<SessionId>,
+    looked_ms: u64,
+    round: Option<Round>,
+    tickets: u32,
+    askers: Vec<Asker>,
+    /// Sessions are left alone until then.
+    rest_until_ms: u64,
+    /// When it makes sense to ask again whether this shard has looked.
+    again_ms: u64,
+}
+
+impl Looks {
+    /// The deadline of a connection has come.
+    pub fn note_conn(&mut self, now_ms: u64, conn: ConnId) {
+        self.conns.push_back((conn, now_ms));
+    }
+
+    /// The next connection for which there has been a look.
+    fn next_conn(&mut self, now_ms: u64, has_looked: bool) -> Option<ConnId> {
+        let is_over =
+            |&(_, since_ms): &(ConnId, u64)| has_looked || now_ms >= since_ms + limits::LOOK_MS_MAX;
+        self.conns.front().filter(|front| is_over(front))?;
+        self.conns.pop_front().map(|(conn, _)| conn)
+    }
+
+    /// A will of a session is due, or its end.
+    pub fn note_session(&mut self, session: SessionId) {
+        self.sessions.push_back(session);
+    }
+
+    /// When this shard is to look, or not to wait for others any more.
+    pub fn next_ms(&self) -> Option<u64> {
+        let is_answered = (self.round.as_ref()).is_some_and(|round| round.missing == 0);
+        let waits_here = !self.conns.is_empty() || !self.askers.is_empty();
+        if waits_here || is_answered || !self.looked_for.is_empty() {
+            return Some(self.again_ms);
+        }
+        match &self.round {
+            Some(round) => Some(round.began_ms + limits::LOOKS_MS_MAX),
+            None => (!self.sessions.is_empty()).then_some(self.rest_until_ms),
+        }
+    }
+
+    /// When it makes sense to ask again whether this shard has looked.
+    pub fn again_ms(&self) -> u64 {
+        self.again_ms
+    }
+
+    /// A turn has ended that looked, or that was behind.
+    pub fn put_off(&mut self, now_ms: u64, has_looked: bool) {
+        self.again_ms = match has_looked {
+            true => now_ms,
+            false => now_ms + limits::LOOK_PAUSE_MS,
+        };
+    }
+
+    /// Whether something waits for this shard to look.
+    #[cfg(test)]
+    fn waits(&self) -> bool {
+        let is_answered = (self.round.as_ref()).is_some_and(|round| round.missing == 0);
+        let begins = self.round.is_none() && !self.sessions.is_empty();
+        is_answered || begins || !self.conns.is_empty() || !self.askers.is_empty()
+    }
+
+    /// Whether something has waited for half of what it may.
+    #[cfg(test)]
+    fn are_late(&self, now_ms: u64) -> bool {
+        let is_late = |since_ms: u64| now_ms >= since_ms + limits::LOOK_MS_MAX / 2;
+        let round = self.round.as_ref().map(|round| round.began_ms);
+        self.conns.iter().any(|&(_, since_ms)| is_late(since_ms))
+            || self.askers.iter().any(|asker| is_late(asker.asked_ms))
+            || round.is_some_and(is_late)
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.conns.capacity() * size_of::<(ConnId, u64)>()
+            + (self.sessions.capacity() + self.looked_for.capacity()) * size_of::<SessionId>()
+            + self.askers.capacity() * size_of::<Asker>()
+    }
+
+    /// Gives memory back after much was due at once.
+    pub fn trim(&mut self) {
+        self.conns.shrink_to_fit();
+        self.sessions.shrink_to_fit();
+        self.looked_for.shrink_to_fit();
+    }
+}
+
+impl Broker {
+    /// Whether something waits for this shard to look.
+    #[cfg(test)]
+    pub fn waits_for_look(&self) -> bool {
+        self.looks.waits()
+    }
+
+    /// Whether something has waited for a look for half of what it may.
+    #[cfg(test)]
+    pub fn looks_are_late(&self, now_ms: u64) -> bool {
+        self.looks.are_late(now_ms)
+    }
+
+    /// Does what there has been a look for.
+    pub(super) fn act_after_looks(&mut self, now_ms: u64, has_looked: bool) {
+        for _ in 0..limits::TIMERS_PER_TURN {
+            let Some(conn) = self.looks.next_conn(now_ms, has_looked) else {
+                break;
+            };
+            self.end_overdue(now_ms, conn);
+        }
+        if self.looks.looked_for.is_empty() {
+            self.begin_round(now_ms);
+            self.end_round(now_ms, has_looked);
+        }
+        let looked_ms = self.looks.looked_ms;
+        for _ in 0..limits::TIMERS_PER_TURN {
+            let Some(session) = self.looks.looked_for.pop_front() else {
+                break;
+            };
+            self.end_absence(now_ms, looked_ms, session);
+        }
+        self.answer_looks(now_ms, has_looked);
+    }
+
+    /// Asks all other shards to look, if sessions wait for that.
+    fn begin_round(&mut self, now_ms: u64) {
+        let looks = &mut self.looks;
+        let waits = looks.round.is_none() && !looks.sessions.is_empty();
+        if !waits || now_ms < looks.rest_until_ms {
+            return;
+        }
+        looks.tickets = looks.tickets.wrapping_add(1);
+        let ticket = looks.tickets;
+        let all = u64::MAX >> (64 - u32::from(self.clients.shards));
+        looks.round = Some(Round {
+            ticket,
+            began_ms: now_ms,
+            missing: all & !(1 << self.clients.shard.0),
+            answered_ms: now_ms,
+        });
+        self.clients.mesh_all(|| MeshMessage::Look { ticket });
+    }
+
+    fn end_round(&mut self, now_ms: u64, has_looked: bool) {
+        let looks = &mut self.looks;
+        let is_over = |round: &mut Round| round.is_over(now_ms, has_looked);
+        if let Some(round) = looks.round.take_if(is_over) {
+            looks.looked_ms = round.began_ms;
+            looks.looked_for = std::mem::take(&mut looks.sessions);
+        }
+    }
+
+    /// Another shard wants to know when this one has looked at what has come to it by now.
+    pub(super) fn on_look(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
+        self.looks.askers.push(Asker {
+            shard,
+            ticket,
+            asked_ms: now_ms,
+            is_old: false,
+        });
+    }
+
+    /// Another shard has.
+    pub(super) fn on_looked(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
+        if let Some(round) = &mut self.looks.round
+            && round.ticket == ticket
+        {
+            round.missing &= !(1 << shard.0);
+            round.answered_ms = now_ms;
+        }
+    }
+
+    fn answer_looks(&mut self, now_ms: u64, has_looked: bool) {
+        let mut index = 0;
+        while let Some(asker) = self.looks.askers.get_mut(index) {
+            let is_late = now_ms >= asker.asked_ms + limits::LOOK_MS_MAX;
+            // The turn in which it came may have begun, and looked, before it was asked.
+            if std::mem::replace(&mut asker.is_old, true) && (has_looked || is_late) {
+                let Asker { shard, ticket, .. } = self.looks.askers.remove(index);
+                self.clients.mesh(shard, MeshMessage::Looked { ticket });
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// All shards have looked at what had come by `looked_ms`: if the client of a session was not among it, its will is
+    /// published, or the session ends, whichever was due by then.
+    fn end_absence(&mut self, now_ms: u64, looked_ms: u64, session: SessionId) {
+        if self.clients.conn_of(session).is_some() {
+            return;
+        }
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let (due_ms, ends_at_ms) = (entry.next_deadline_ms(), entry.ends_at_ms);
+        if due_ms > looked_ms {
+            // It was away twice, or its number is another's.
+            return self.clients.arm_session(session, due_ms);
+        }
+        let client_id = &entry.client_id;
+        // Its client's password is being checked.
+        if self.verifying.waits_for(client_id) && now_ms < due_ms + limits::CONNECT_MS_MAX {
+            return self.clients.arm_session(session, now_ms + TICK_MS);
+        }
+        if looked_ms >= ends_at_ms {
+            self.clients.counters.clients_expired += 1;
+            return self.end_session(now_ms, session);
+        }
+        self.publish_will(now_ms, session);
+        if let Some(entry) = self.clients.session(session) {
+            let next_ms = entry.next_deadline_ms();
+            self.clients.arm_session(session, next_ms);
+        }
+    }
+
+    /// This shard has stood still for so long until now. Connections get that time back; sessions, whose clients could not come
+    /// back meanwhile, are left alone for a while. What expires is what has been published: its age is what it is
+    /// (MQTT-3.3.2-5, MQTT-3.3.2-6).
+    pub fn on_standstill(&mut self, now_ms: u64, lost_ms: u64) {
+        let (now, lost) = (tick(now_ms), tick(lost_ms.next_multiple_of(TICK_MS)));
+        let later = |at: u32| at.saturating_add(lost).min(now);
+        for entry in self.clients.conns.iter_mut() {
+            entry.active_at = later(entry.active_at);
+            if let Some(partial) = &mut entry.partial {
+                partial.since = later(partial.since);
+            }
+        }
+        let (now_s, lost_s) = (now_ms / 1000, lost_ms.div_ceil(1000));
+        self.clients.out.forgive(now_s as u32, lost_s as u32);
+        self.interests.put_off(lost_ms);
+        self.asking.put_off(lost_ms);
+        let looks = &mut self.looks;
+        // The others may have stood still too.
+        looks.round = None;
+        for asker in &mut looks.askers {
+            asker.asked_ms = now_ms;
+        }
+        let grace_ms = lost_ms.clamp(limits::GRACE_MS_MIN, limits::GRACE_MS_MAX);
+        looks.rest_until_ms = now_ms + grace_ms;
+    }
+}

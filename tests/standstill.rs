@@ -1,0 +1,267 @@
+//! The process stands still (SIGSTOP) while deadlines of its clients pass, and goes on: what the kernel had taken in before a
+//! deadline counts before it.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use support::{PATIENCE, Server};
+
+/// Attempts to be in time for a deadline; a machine that has other things to do may be too late.
+const ATTEMPTS: u32 = 5;
+
+fn string(text: &str) -> Vec<u8> {
+    [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
+}
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    assert!(body.len() < 128);
+    [&[first, body.len() as u8], body].concat()
+}
+
+/// What a client asks for, in seconds.
+#[derive(Clone, Copy)]
+struct Asked {
+    keep_alive: u16,
+    expiry: u8,
+    will_delay: Option<u8>,
+}
+
+/// CONNECT of MQTT 5, Clean Start 0; the will goes to `w/` and the client identifier.
+fn connect(id: &str, asked: Asked) -> Vec<u8> {
+    let flags = 4 * u8::from(asked.will_delay.is_some());
+    let mut body = [&string("MQTT")[..], &[5, flags]].concat();
+    body.extend(asked.keep_alive.to_be_bytes());
+    body.extend([5, 0x11, 0, 0, 0, asked.expiry]);
+    body.extend(string(id));
+    if let Some(delay) = asked.will_delay {
+        body.extend([5, 0x18, 0, 0, 0, delay]);
+        body.extend(string(&format!("w/{id}")));
+        body.extend(string("gone"));
+    }
+    packet(0x10, &body)
+}
+
+fn subscribe(filter: &str) -> Vec<u8> {
+    packet(0x82, &[b"\0\x01\0", &string(filter)[..], b"\x01"].concat())
+}
+
+/// PUBLISH with QoS 1.
+fn publish(topic: &str) -> Vec<u8> {
+    packet(0x32, &[&string(topic)[..], b"\0\x07\0hello"].concat())
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    /// Sends CONNECT and waits for nothing.
+    fn begin(server: &Server, id: &str, asked: Asked) -> Client {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&connect(id, asked)).unwrap();
+        Client(stream)
+    }
+
+    fn new(server: &Server, id: &str, asked: Asked) -> Client {
+        let mut client = Client::begin(server, id, asked);
+        assert!(!client.finds_session(), "{id} is new");
+        client
+    }
+
+    /// Waits for CONNACK; whether there is a session.
+    fn finds_session(&mut self) -> bool {
+        let connack = self.read().expect("CONNACK");
+        assert_eq!((connack[0], connack[3]), (0x20, 0), "{connack:02x?}");
+        connack[2] == 1
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// The next packet; `None` when the broker has closed, or nothing comes.
+    fn read(&mut self) -> Option<Vec<u8>> {
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).ok()?;
+        let mut body = vec![0; head[1].into()];
+        self.0.read_exact(&mut body).unwrap();
+        Some([&head[..], &body].concat())
+    }
+
+    fn subscribe(&mut self, filter: &str) {
+        self.send(&subscribe(filter));
+        assert_eq!(self.read().expect("SUBACK")[0], 0x90);
+    }
+
+    /// Topics of the messages that come within a time.
+    fn topics_within(&mut self, time: Duration) -> Vec<String> {
+        let until = Instant::now() + time;
+        let mut topics = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return topics;
+            }
+            self.0.set_read_timeout(Some(left)).unwrap();
+            let Some(message) = self.read() else {
+                return topics;
+            };
+            if message[0] & 0xf0 == 0x30 {
+                let len = usize::from(message[3]);
+                topics.push(String::from_utf8(message[4..4 + len].to_vec()).unwrap());
+            }
+        }
+    }
+}
+
+/// The process stands still until so much has passed since a moment.
+struct Standstill<'a>(&'a Server);
+
+impl<'a> Standstill<'a> {
+    fn new(server: &'a Server) -> Self {
+        server.signal("STOP");
+        Standstill(server)
+    }
+
+    fn end(self, since: Instant, after: Duration) {
+        std::thread::sleep(after.saturating_sub(since.elapsed()));
+        self.0.signal("CONT");
+    }
+}
+
+fn wait_for_ends(server: &Server, count: usize) {
+    let started = Instant::now();
+    while server.log().matches("connection closed by client").count() < count {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+const EVERYTHING: [&str; 1] = ["log_type all"];
+
+/// A client that was back in the kernel's queue before its will was due and its session over finds the session, and no will
+/// is published (MQTT-3.1.2-23, MQTT-3.1.3-9); the will of one that was not is.
+fn who_came_back_in_time_resumes(shards: u32) {
+    const DELAY_S: u8 = 6;
+    let asked = |expiry, delay| Asked {
+        keep_alive: 0,
+        expiry,
+        will_delay: delay,
+    };
+    for attempt in 0..ATTEMPTS {
+        let server = Server::under_test(shards, &EVERYTHING);
+        let mut watcher = Client::new(&server, "watcher", asked(0, None));
+        watcher.subscribe("w/#");
+        // Of half of them the will comes first, of the others the end of the session.
+        let of = |number: usize| match number % 2 {
+            0 => asked(200, Some(DELAY_S)),
+            _ => asked(DELAY_S, Some(100)),
+        };
+        let ids: Vec<String> = (0..16).map(|number| format!("c{number}")).collect();
+        let mut clients = Vec::new();
+        for (number, id) in ids.iter().enumerate() {
+            let mut client = Client::new(&server, id, of(number));
+            client.subscribe(&format!("for/{id}"));
+            clients.push(client);
+        }
+        clients.push(Client::new(&server, "lost", of(0)));
+        clients.push(Client::new(&server, "over", of(1)));
+        let gone = Instant::now();
+        let count = clients.len();
+        drop(clients);
+        wait_for_ends(&server, count);
+        let standstill = Standstill::new(&server);
+        let begin = |(number, id): (usize, &String)| Client::begin(&server, id, of(number));
+        let mut back: Vec<Client> = ids.iter().enumerate().map(begin).collect();
+        let is_in_time = gone.elapsed() < Duration::from_secs((DELAY_S - 1).into());
+        standstill.end(gone, Duration::from_secs((DELAY_S + 1).into()));
+        if !is_in_time {
+            eprintln!("attempt {attempt} was too late");
+            continue;
+        }
+        for (client, id) in back.iter_mut().zip(&ids) {
+            assert!(client.finds_session(), "{id} was back in time");
+        }
+        // And it works.
+        for id in &ids {
+            watcher.send(&publish(&format!("for/{id}")));
+        }
+        for client in &mut back {
+            assert_eq!(client.read().expect("PUBLISH")[0], 0x32);
+        }
+        let mut wills = Vec::new();
+        let started = Instant::now();
+        while wills.len() < 2 && started.elapsed() < PATIENCE {
+            wills.extend(watcher.topics_within(Duration::from_secs(1)));
+            wills.retain(|topic| topic.starts_with("w/"));
+        }
+        wills.extend(watcher.topics_within(Duration::from_secs(1)));
+        wills.sort();
+        assert_eq!(wills, ["w/lost", "w/over"]);
+        let mut over = Client::begin(&server, "over", asked(0, None));
+        assert!(!over.finds_session());
+        return;
+    }
+    panic!("this machine is never in time");
+}
+
+#[test]
+fn who_came_back_in_time_resumes_on_one_shard() {
+    who_came_back_in_time_resumes(1);
+}
+
+#[test]
+fn who_came_back_in_time_resumes_on_two_shards() {
+    who_came_back_in_time_resumes(2);
+}
+
+/// What a client has sent in time counts (MQTT-3.1.2-24), also of so many that one turn does not get to all of them.
+fn who_is_alive_stays(shards: u32) {
+    const KEEP_ALIVE_S: u16 = 8;
+    const CLIENTS: usize = 3000;
+    for attempt in 0..ATTEMPTS {
+        let server = Server::under_test(shards, &[]);
+        let asked = Asked {
+            keep_alive: KEEP_ALIVE_S,
+            expiry: 0,
+            will_delay: None,
+        };
+        let began = Instant::now();
+        let mut clients: Vec<Client> = (0..CLIENTS)
+            .map(|number| Client::begin(&server, &format!("c{number}"), asked))
+            .collect();
+        for client in &mut clients {
+            client.finds_session();
+        }
+        let standstill = Standstill::new(&server);
+        for client in &mut clients {
+            client.send(b"\xc0\0");
+        }
+        let is_in_time = began.elapsed() < Duration::from_secs(KEEP_ALIVE_S.into());
+        let due = Duration::from_millis(1500 * u64::from(KEEP_ALIVE_S));
+        standstill.end(Instant::now(), due + Duration::from_secs(2));
+        if !is_in_time {
+            eprintln!("attempt {attempt} was too late");
+            continue;
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            let answer = client.read();
+            assert_eq!(answer.as_deref(), Some(&b"\xd0\0"[..]), "client {number}");
+        }
+        return;
+    }
+    panic!("this machine is never in time");
+}
+
+#[test]
+fn who_is_alive_stays_on_one_shard() {
+    who_is_alive_stays(1);
+}
+
+#[test]
+fn who_is_alive_stays_on_two_shards() {
+    who_is_alive_stays(2);
+}
