@@ -93,6 +93,8 @@ impl Broker {
         if let Some(message) = done.and_then(|entry| entry.message) {
             self.clients.unstore(&message);
         }
+        // A window whose oldest message is slow gives memory back.
+        self.clients.charge_flow_of(session);
         if is_resending {
             self.resend(now_ms, conn, session);
         }
