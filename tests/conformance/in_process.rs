@@ -314,6 +314,11 @@ fn settings(config: &[String]) -> Settings {
     Settings {
         log: LogMask::NONE,
         connection_messages: false,
+        listeners: config
+            .listeners
+            .iter()
+            .map(|one| one.settings.clone())
+            .collect(),
         ..config.settings
     }
 }
