@@ -122,3 +122,22 @@ fn test_config_of_a_wrong_file_ends_with_2() {
     let error = String::from_utf8(done.stderr).unwrap();
     assert!(error.contains("faulty.conf:1"), "{error}");
 }
+
+/// A file that somebody else has written moves no cursor of whoever starts the broker.
+#[test]
+fn control_characters_of_files_are_escaped() {
+    let passwords = File::new("odd-passwords", "u\u{1b}[31m\u{0}:x\n");
+    let text = format!(
+        "listener 18839 127.0.0.1\nallow_anonymous true\npassword_file {}\n",
+        passwords.path()
+    );
+    let taken = File::new("odd-users", &text);
+    let wrong = File::new("odd-option", "max_qos \u{1b}[31m\n");
+    for (file, shown) in [(&taken, "u\\u{1b}[31m\\u{0}"), (&wrong, "\\u{1b}")] {
+        let done = firehose(&["serve", "-c", file.path(), "--test-config"]);
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(said.contains(shown), "{said:?}");
+        let is_odd = |letter: char| letter != '\n' && letter.is_control();
+        assert!(!said.contains(is_odd), "{said:?}");
+    }
+}

@@ -121,12 +121,6 @@ impl Broker {
         if !client_id.starts_with(&*listener.clientid_prefix) {
             return Err(ReasonCode::NOT_AUTHORIZED); // as Mosquitto
         }
-        let max_keepalive = self.clients.settings.max_keepalive;
-        let is_too_long = connect.keep_alive > max_keepalive
-            || (connect.keep_alive == 0 && has_max(max_keepalive));
-        if is_too_long && connect.version != Version::V5 {
-            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID); // as Mosquitto: 3.x has no better word
-        }
         if let Some(will) = &connect.will {
             if will.qos > listener.maximum_qos() {
                 return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
@@ -268,7 +262,7 @@ impl Broker {
             0 => u16::MAX,
             max => max,
         };
-        let keep_alive_s = granted_keep_alive(connect.keep_alive, settings.max_keepalive);
+        let keep_alive_s = granted_keep_alive(connect, settings.max_keepalive);
         let is_anonymous = self.is_anonymous(conn, connect);
         let entry = &mut self.clients.conns[conn.index()];
         entry.stage = Stage::Established;
@@ -446,13 +440,13 @@ fn like_uuid(high: u64, low: u64) -> String {
     format!("{first:08X}-{second:04X}-{third:04X}-{fourth:04X}-{fifth:012X}")
 }
 
-/// Whether the configuration bounds the keep alive (its default does not).
-fn has_max(max_keepalive: u16) -> bool {
-    max_keepalive > 0 && max_keepalive < u16::MAX
-}
-
-fn granted_keep_alive(asked: u16, max: u16) -> u16 {
-    match has_max(max) {
+/// Seconds. Only MQTT 5 can tell a client that it is to be heard of more often (Server Keep Alive); the others keep what they ask
+/// for, as in Mosquitto.
+fn granted_keep_alive(connect: &Connect<'_>, max: u16) -> u16 {
+    let asked = connect.keep_alive;
+    // The default bounds nothing.
+    let has_max = max > 0 && max < u16::MAX && connect.version == Version::V5;
+    match has_max {
         true if asked == 0 || asked > max => max,
         _ => asked,
     }

@@ -225,6 +225,8 @@ impl Broker {
             "it has no certificate that names it"
         } else if !connect.client_id.starts_with(&*listener.clientid_prefix) {
             "clientid_prefixes does not allow its client id"
+        } else if self.has_too_large_will(connect) {
+            "message_size_limit does not allow the size of its will"
         } else if user_name(connect).is_none() {
             "it has no user name"
         } else if connect.password.is_none() {
@@ -232,6 +234,13 @@ impl Broker {
         } else {
             "user name and password do not belong together"
         }
+    }
+
+    /// Before MQTT 5 there is no other word for this.
+    fn has_too_large_will(&self, connect: &Connect<'_>) -> bool {
+        let most = self.clients.settings.message_size_limit as usize;
+        let will = connect.will.as_ref();
+        most > 0 && will.is_some_and(|will| will.payload.len() > most)
     }
 
     fn count_refusal(&mut self, reason: ReasonCode) {

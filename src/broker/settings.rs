@@ -28,7 +28,7 @@ pub struct Settings {
     pub max_packet_size: u32,
     /// Bytes of the largest PUBLISH payload that is accepted; 0 means no bound but the packet's.
     pub message_size_limit: u32,
-    /// Seconds: the greatest keep alive that is granted; 0 allows clients without keep alive.
+    /// Seconds: the greatest keep alive that is granted to a client of MQTT 5; 0 allows clients without keep alive.
     pub max_keepalive: u16,
     /// Whether retained messages are kept.
     pub retain_available: bool,

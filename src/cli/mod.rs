@@ -20,6 +20,7 @@ use clap::Parser;
 
 use crate::broker::LogMask;
 use crate::config::{self, Config, Effective, ReadAgain};
+use crate::escape::one_line;
 use crate::load::secrets;
 use crate::server;
 use args::{Args, Command, Serve};
@@ -52,11 +53,11 @@ pub fn run(
         Command::Serve(options) => match described(&options, None) {
             Ok((config, warnings, effective)) => {
                 for warning in warnings {
-                    eprintln!("firehose: warning: {warning}");
+                    eprintln!("firehose: warning: {}", one_line(&warning));
                 }
                 if options.test_config {
                     for note in &config.certificates {
-                        eprintln!("firehose: warning: {note}");
+                        eprintln!("firehose: warning: {}", one_line(&note.to_string()));
                     }
                     return test_config(&config, &effective, options.config.as_deref());
                 }
@@ -66,7 +67,7 @@ pub fn run(
                 serve(config, Box::new(load))
             }
             Err(error) => {
-                eprintln!("firehose: {error}");
+                eprintln!("firehose: {}", one_line(&error.to_string()));
                 ExitCode::from(EXIT_USAGE)
             }
         },
@@ -79,12 +80,12 @@ fn test_config(config: &Config, effective: &Effective, path: Option<&Path>) -> E
     match server::try_start(config, path) {
         Ok(warnings) => {
             for warning in warnings {
-                eprintln!("firehose: warning: {warning}");
+                eprintln!("firehose: warning: {}", one_line(&warning));
             }
             printed
         }
         Err(error) => {
-            eprintln!("firehose: {error}");
+            eprintln!("firehose: {}", one_line(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

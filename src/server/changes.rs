@@ -11,7 +11,7 @@ pub fn lines(
     (new, after): (&Config, &Listeners),
     ids: &[ListenerId],
 ) -> Vec<String> {
-    let mut lines: Vec<String> = needs_restart(old, new).into_iter().collect();
+    let mut lines = Vec::new();
     if of_broker(old, before) != of_broker(new, after)
         || old.global_max_connections != new.global_max_connections
         || old.sources != new.sources
@@ -58,8 +58,8 @@ fn without_files(listener: &ListenerSettings) -> ListenerSettings {
     }
 }
 
-/// What has changed that is looked at when the broker starts only.
-fn needs_restart(old: &Config, new: &Config) -> Option<String> {
+/// What is otherwise than the broker has started with, and is looked at when it starts only.
+pub fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let options = [
         ("shards", old.shards != new.shards),
         ("cpu_list", old.cpu_list != new.cpu_list),

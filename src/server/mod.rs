@@ -33,6 +33,7 @@ use crossbeam_channel::Sender;
 use crate::broker::{LogKind, LogMask};
 use crate::config::{Config, ReadAgain};
 use crate::control;
+use crate::escape::one_line;
 use crate::limits;
 use crate::shard::LogLine;
 use budget::Layout;
@@ -45,7 +46,7 @@ pub fn serve(config: Config, read: ReadAgain) -> ExitCode {
     match run(config, read) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("firehose: {error}");
+            eprintln!("firehose: {}", one_line(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
@@ -71,7 +72,7 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let mut opened = Opened::open(&config, Purpose::Serve)?;
     for warning in &opened.warnings {
-        eprintln!("firehose: warning: {warning}");
+        eprintln!("firehose: warning: {}", one_line(warning));
     }
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(&config, &mut opened, &log)?;

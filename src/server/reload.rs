@@ -33,6 +33,8 @@ pub struct Reloader {
     layout: Layout,
     /// What holds now.
     config: Config,
+    /// What the broker has started with: of what is looked at then only, this holds.
+    started: Config,
     budget: Budget,
     listeners: Listeners,
     shared: Arc<Shared>,
@@ -76,6 +78,7 @@ impl Reloader {
         Reloader {
             read,
             layout,
+            started: running.config.clone(),
             config: running.config,
             budget: running.budget,
             listeners: running.listeners,
@@ -122,6 +125,7 @@ impl Reloader {
         let accepting = fresh.take_listeners();
         let listeners = self.listeners.arranged(&config.listeners, &ids, accepting);
         let (before, after) = ((&self.config, &self.listeners), (&config, &listeners));
+        lines.extend(changes::needs_restart(&self.started, &config));
         lines.extend(changes::lines(before, after, &ids));
         lines.extend(self.memory_lines(&config, &budget));
         let silent = self.ask(

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::value_parser;
 
 use crate::config::{self, Config};
+use crate::escape::one_line;
 use crate::limits::SHARDS_MAX;
 use crate::server::budget::Layout;
 use crate::server::resources;
@@ -65,7 +66,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
     let mut config = match loaded {
         Ok(loaded) => loaded.map_or_else(Config::default, |(config, _)| config),
         Err(error) => {
-            eprintln!("firehose check: {error}");
+            eprintln!("firehose check: {}", one_line(&error.to_string()));
             return ExitCode::from(crate::cli::EXIT_USAGE);
         }
     };
@@ -75,7 +76,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
     let cpus = match resources::cpus(config.cpu_list.as_ref()) {
         Ok(cpus) => cpus.len(),
         Err(error) => {
-            eprintln!("firehose check: {error}");
+            eprintln!("firehose check: {}", one_line(&error.to_string()));
             return ExitCode::from(crate::server::EXIT_MACHINE);
         }
     };
