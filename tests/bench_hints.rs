@@ -8,7 +8,10 @@ mod harness;
 #[path = "support/certificates.rs"]
 mod certificates;
 
-use std::process::Command;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use certificates::Certificates;
 use support::{Finished, Folder, Program, Server, free_port, run};
@@ -127,7 +130,13 @@ fn a_login_that_is_wrong() {
             (&["stress", "--sub-timeout", "300"], "--hostname"),
         ] {
             let done = login(workload, host, arguments, variable);
-            assert_could_not(&done, "lets no client in: refused: Not authorized (0x87)");
+            // The code that came: a return code before MQTT 5, a reason code since.
+            let code = match workload.contains(&"5") {
+                true => "0x87",
+                false => "return code 5",
+            };
+            let refused = format!("lets no client in: refused: Not authorized ({code})");
+            assert_could_not(&done, &refused);
             assert_could_not(&done, hint);
             assert!(!done.stderr.contains("canary"), "{}", done.stderr);
             let help = run(Command::new(firehose).args(["bench", workload[0], "--help"]));
@@ -238,10 +247,73 @@ fn something_else(program: &Program) {
             "--cafile has to hold the authority",
         ),
     ] {
-        assert_could_not(&bench(port, arguments), hint);
+        let done = bench(port, arguments);
+        assert_could_not(&done, hint);
+        // What its bytes would be, were they MQTT, helps nobody.
+        assert!(!done.stderr.contains("[MQTT"), "{}", done.stderr);
     }
     let right = bench(tls, &["--cafile", &ca, "--rate", "100"]);
     assert_eq!(right.code, Some(0), "{}", said(&right));
+}
+
+fn a_broker_that_requires_a_certificate() {
+    requires_a_certificate(&ours());
+}
+
+fn a_mosquitto_that_requires_a_certificate() {
+    requires_a_certificate(&theirs());
+}
+
+/// The tester has none. With TLS 1.3 the refusal comes when the handshake is over for the client.
+fn requires_a_certificate(program: &Program) {
+    let certificates = Certificates::new();
+    let [tls, wss] = [free_port(), free_port()];
+    let mut lines = Vec::new();
+    for (port, more) in [(tls, ""), (wss, "protocol websockets")] {
+        lines.push(format!("listener {port} 127.0.0.1"));
+        lines.push(more.to_owned());
+        lines.push(format!("cafile {}", certificates.file("ca.crt")));
+        lines.push(format!("certfile {}", certificates.file("server.crt")));
+        lines.push(format!("keyfile {}", certificates.file("server.key")));
+        lines.push("require_certificate true".to_owned());
+    }
+    let _server = Server::start(program, &lines);
+    let ca = certificates.file("ca.crt");
+    for (port, arguments) in [
+        (tls, &[][..]),
+        (tls, &["--mqtt", "5"]),
+        (wss, &["--websocket"]),
+    ] {
+        let arguments = [&["--cafile", &ca], arguments].concat();
+        assert_could_not(&bench(port, &arguments), "this tester has none");
+    }
+}
+
+/// The same in each version of TLS, from a server that speaks no other.
+fn a_certificate_is_required_in_each_version_of_tls() {
+    let certificates = Certificates::new();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let port = free_port();
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-quiet", version, "-Verify", "1"]);
+        command.args(["-accept", &format!("127.0.0.1:{port}")]);
+        for (option, file) in [
+            ("-CAfile", "ca.crt"),
+            ("-cert", "server.crt"),
+            ("-key", "server.key"),
+        ] {
+            command.arg(option).arg(certificates.path(file));
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut server = command.stderr(Stdio::null()).spawn().unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let done = bench(port, &["--insecure"]);
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert_could_not(&done, "this tester has none");
+    }
 }
 
 /// Mosquitto acknowledges what it then drops, where a client's queue is full.
@@ -286,6 +358,9 @@ cases![
     a_mosquitto_that_one_may_only_read,
     a_port_that_speaks_something_else,
     a_port_of_mosquitto_that_speaks_something_else,
+    a_broker_that_requires_a_certificate,
+    a_mosquitto_that_requires_a_certificate,
+    a_certificate_is_required_in_each_version_of_tls,
     queue_limits_of_mosquitto,
     a_certificate_that_signed_itself,
 ];

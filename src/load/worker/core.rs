@@ -367,16 +367,19 @@ impl Core {
         }
     }
 
+    /// Whether CONNACK has let this client in.
+    pub(super) fn is_connected(&self, index: u32) -> bool {
+        self.peers[index as usize].client.is_connected()
+    }
+
     #[cold]
     fn malformed(&mut self, index: u32, error: &DecodeError, bytes: &[u8]) {
-        let is_first = !self.peers[index as usize].client.is_connected();
-        let text = format!("what the broker sent is no MQTT: {error}");
-        match is_first {
-            true => {
-                let hint = hints::of_answer(bytes).unwrap_or_default();
-                self.keeps_out(KeptOut::Wire, text + hint);
-            }
-            false => self.error(text),
+        let no_mqtt = "what the broker sent is no MQTT";
+        match (self.is_connected(index), hints::of_answer(bytes)) {
+            (true, _) => self.error(format!("{no_mqtt}: {error}")),
+            // What its bytes would be, were they MQTT, says nothing.
+            (false, Some(hint)) => self.keeps_out(KeptOut::Wire, format!("{no_mqtt}{hint}")),
+            (false, None) => self.keeps_out(KeptOut::Wire, format!("{no_mqtt}: {error}")),
         }
         self.peers[index as usize].broken = true;
         self.notes.push((index, Note::Dropped));
@@ -433,7 +436,7 @@ impl Core {
         let note = match event {
             Event::Connected { .. } => Note::Connected,
             Event::Refused(reason) => {
-                let text = format!("refused: {reason}");
+                let text = hints::refusal(*reason, job.settings.version);
                 match hints::of_login(*reason, &job.settings) {
                     Some(hint) => self.keeps_out(KeptOut::Login, text + &hint),
                     None => self.error(text),

@@ -1,7 +1,21 @@
 //! What it may be when a broker does not answer as one should: words that follow an error.
 
 use crate::load::client::Settings;
-use crate::mqtt::ReasonCode;
+use crate::mqtt::{ReasonCode, Version};
+
+use super::layer::Layer;
+
+/// Why CONNACK refuses, with the code that came: a return code before MQTT 5 (MQTT 3.1.1, 3.2.2.3).
+pub(super) fn refusal(reason: ReasonCode, version: Version) -> String {
+    match version {
+        Version::V5 => format!("refused: {reason}"),
+        _ => format!(
+            "refused: {} (return code {})",
+            reason.name(),
+            reason.connack_v3()
+        ),
+    }
+}
 
 /// What it may be that a login is refused, by what was given; none where the reason is another.
 pub(super) fn of_login(reason: ReasonCode, settings: &Settings) -> Option<String> {
@@ -29,14 +43,18 @@ pub(super) const BEFORE_CONNACK: &str = " before CONNACK (a port that speaks TLS
      and a broker that does not take this version: --mqtt)";
 
 /// It closed the connection while what lies below MQTT was agreed on, or before CONNACK.
-pub(super) fn of_layer(is_handshaking: bool, is_ready: bool) -> &'static str {
-    match (is_handshaking, is_ready) {
+pub(super) fn of_layer(layer: &Layer) -> &'static str {
+    match (layer.is_handshaking(), layer.is_ready()) {
         (true, _) => {
             " in the TLS handshake (a port without TLS does so: leave out --cafile and --insecure; \
              and one that requires a certificate, which this tester has none of)"
         }
         (false, false) => {
             " in the WebSocket upgrade (a port without WebSocket does so: leave out --websocket)"
+        }
+        // With TLS 1.3 the handshake is over for a client before the broker has looked for its certificate.
+        (false, true) if layer.has_tls() => {
+            " before CONNACK (one that requires a certificate may do so, which this tester has none of)"
         }
         (false, true) => " before CONNACK",
     }
@@ -73,6 +91,9 @@ pub(super) fn of_failed_layer(error: &str) -> &'static str {
         " (the broker's certificate has expired; --insecure takes it)"
     } else if about(&["CertificateRequired", "certificate required"]) {
         " (the broker requires a certificate, and this tester has none)"
+    } else if about(&["HandshakeFailure", "handshake failure"]) {
+        // With TLS 1.2 there is no alert for it alone (RFC 5246, 7.2.2).
+        " (the broker may require a certificate, and this tester has none; or they have no cipher in common)"
     } else if about(&["CaUsedAsEndEntity", "UnsupportedCertVersion"]) {
         " (--insecure takes any certificate)"
     } else if about(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {

@@ -49,6 +49,11 @@ impl Layer {
         Ok(layer)
     }
 
+    /// Whether it speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Whether TLS is still being agreed on.
     pub fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(tls::Client::is_handshaking)

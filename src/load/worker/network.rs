@@ -173,7 +173,8 @@ impl Worker {
             Ok(()) => Ok(()),
             Err(error) => {
                 let hint = record.unwrap_or_else(|| hints::of_failed_layer(&error));
-                match was_ready {
+                // TLS 1.3: what the broker says of this side's handshake may come when it is over here.
+                match self.core.is_connected(index) {
                     true => self.core.error(format!("{error}{hint}")),
                     false => self.core.keeps_out(KeptOut::Wire, format!("{error}{hint}")),
                 }
@@ -279,7 +280,7 @@ impl Worker {
             return "";
         }
         match self.sockets.layers.get(index as usize) {
-            Some(Some(layer)) => hints::of_layer(layer.is_handshaking(), layer.is_ready()),
+            Some(Some(layer)) => hints::of_layer(layer),
             _ => hints::BEFORE_CONNACK,
         }
     }
