@@ -349,7 +349,7 @@ fn refused_clients_are_counted_and_the_reason_is_told() {
     assert!(
         tested
             .text
-            .contains("refused, 2 times: Not authorized (0x87) (no login was given: "),
+            .contains("refused, 2 times: Not authorized (return code 5) (no login was given:"),
         "{}",
         tested.text
     );
