@@ -147,7 +147,12 @@ impl LogWriter {
                             Err(_) => lines = never(),
                         },
                         recv(own) -> line => match line {
-                            Ok(line) => self.write(&line),
+                            Ok(line) => {
+                                if reopens.try_recv().is_ok() {
+                                    self.reopen(wanted);
+                                }
+                                self.write(&line);
+                            }
                             Err(_) => break,
                         },
                         // Its other end is closed with that of the lines, which say so.
@@ -156,14 +161,14 @@ impl LogWriter {
                         },
                         recv(quiet) -> _ => self.tell_of_omissions(format::unix_s()),
                     }
-                    self.write_all(&lines, &own);
+                    self.write_all(&lines, &own, &reopens, wanted);
                     // While this thread does not wait at the channel, a shard that logs wakes nobody.
                     std::thread::sleep(Duration::from_millis(limits::LOG_PAUSE_MS));
                 }
                 if reopens.try_recv().is_ok() {
                     self.reopen(wanted);
                 }
-                self.write_all(&lines, &own);
+                self.write_all(&lines, &own, &reopens, wanted);
                 let lost = self.losses.turn();
                 self.tell_of_losses(lost, format::unix_s());
             })?;
@@ -178,8 +183,18 @@ impl LogWriter {
     }
 
     /// Writes all that wait.
-    fn write_all(&mut self, lines: &Receiver<LogLine>, own: &Receiver<LogLine>) {
+    fn write_all(
+        &mut self,
+        lines: &Receiver<LogLine>,
+        own: &Receiver<LogLine>,
+        reopens: &Receiver<()>,
+        wanted: LogMask,
+    ) {
         for line in lines.try_iter().chain(own.try_iter()) {
+            // What is logged behind a request to reopen is for the new file.
+            if reopens.try_recv().is_ok() {
+                self.reopen(wanted);
+            }
             self.write(&line);
         }
     }
