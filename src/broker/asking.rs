@@ -10,9 +10,9 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::effect::{Effect, MeshMessage, RetainAsk};
+use super::effect::{MeshMessage, RetainAsk};
 use super::on_publish::is_broker_topic;
-use super::quotas::Reading;
+use super::outcome::Until;
 use super::replay::topic_hash;
 use super::timers::TICK_MS;
 use super::{Broker, owner_of_topic};
@@ -100,25 +100,25 @@ pub fn can_be_told(version: Version, publish: &Publish<'_>) -> bool {
 }
 
 impl Broker {
-    /// Whether a message has to wait for what the owner of its topic says: then it counts as not yet received.
+    /// Until when a message has to wait for what the owner of its topic says, if it has.
     pub(super) fn waits_for_owner(
         &mut self,
         now_ms: u64,
         conn: ConnId,
         publish: &Publish<'_>,
         topic: &str,
-    ) -> bool {
+    ) -> Option<Until> {
         let owner = owner_of_topic(topic, self.clients.shards);
         let version = self.clients.conns[conn.index()].version;
         if owner == self.clients.shard || !can_be_told(version, publish) {
-            return false;
+            return None;
         }
         let due_ms = match self.asking.by_conn.get_mut(&conn.0) {
             Some(ask) if ask.topic == topic_hash(topic) => match ask.promised {
-                Some(_) => return false,
+                Some(_) => return None,
                 None if now_ms >= ask.due_ms => {
                     ask.promised = Some(0);
-                    return false;
+                    return None;
                 }
                 None => ask.due_ms,
             },
@@ -128,13 +128,12 @@ impl Broker {
                 let cost = self.retained_cost(conn, topic, publish);
                 if !self.is_retaining_tight(cost) || !self.is_new_and_allowed(conn, publish, topic)
                 {
-                    return false;
+                    return None;
                 }
                 self.ask_owner(now_ms, conn, owner, topic, cost)
             }
         };
-        self.hold_back(conn, publish, due_ms.max(now_ms + TICK_MS));
-        true
+        Some(Until::Ms(due_ms.max(now_ms + TICK_MS)))
     }
 
     /// Whether an owner may have no room for a message: what is free is little beside what may be under way.
@@ -187,20 +186,6 @@ impl Broker {
         self.clients
             .mesh(owner, MeshMessage::RetainAsk(Box::new(question)));
         due_ms
-    }
-
-    /// A PUBLISH is not handled now: it comes again when its connection goes on.
-    fn hold_back(&mut self, conn: ConnId, publish: &Publish<'_>, at_ms: u64) {
-        let counters = &mut self.clients.counters;
-        counters.packets_received -= 1;
-        counters.publish_received -= 1;
-        counters.publish_bytes_received -= publish.payload.len() as u64;
-        let entry = &mut self.clients.conns[conn.index()];
-        let was_on = std::mem::replace(&mut entry.reading, Reading::Held) == Reading::On;
-        self.clients.arm_conn(conn, at_ms);
-        if was_on {
-            self.clients.effects.push_back(Effect::Pause { conn });
-        }
     }
 
     /// What the owner has said about the message that is being handled: whether it is refused. `None` if nobody was asked.

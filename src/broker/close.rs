@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Broker;
 use super::clients::{HOT_REPLAYING, NONE, Stage};
 use super::effect::{CloseCause, CloseHow, Refusal};
+use super::outcome::Outcome;
 use super::outgoing::Outgoing;
 use super::refusals::words;
 use super::timers::tick;
@@ -79,9 +80,14 @@ impl Broker {
     }
 
     /// DISCONNECT has come from the client (MQTT 5, 3.14).
-    pub(super) fn on_disconnect(&mut self, now_ms: u64, conn: ConnId, disconnect: &Disconnect<'_>) {
+    pub(super) fn on_disconnect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        disconnect: &Disconnect<'_>,
+    ) -> Outcome {
         if !is_for_clients(disconnect.reason) {
-            return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+            return Outcome::End(ReasonCode::PROTOCOL_ERROR);
         }
         if let Some(session) = self
             .clients
@@ -90,7 +96,7 @@ impl Broker {
             && let Some(expiry_s) = disconnect.session_expiry
         {
             if session.expiry_s == 0 && expiry_s > 0 {
-                return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR); // MQTT 5, 3.14.2.2.2
+                return Outcome::End(ReasonCode::PROTOCOL_ERROR); // MQTT 5, 3.14.2.2.2
             }
             session.expiry_s = expiry_s;
         }
@@ -108,6 +114,7 @@ impl Broker {
             _ => CloseHow::Flush,
         };
         self.shut(now_ms, conn, how);
+        Outcome::Done
     }
 
     /// A client has broken the protocol: counted, told if it speaks MQTT 5, closed.

@@ -8,7 +8,7 @@
 
 use super::Broker;
 use super::clients::Stage;
-use super::effect::Effect;
+use super::outcome::Until;
 use super::quotas::Reading;
 use crate::ids::ConnId;
 use crate::limits;
@@ -121,23 +121,20 @@ impl Broker {
                 .any(|kind| kind.first() >> 4 == first >> 4)
     }
 
-    /// A connection has to wait for the next turn; what was received of it is kept. False if it is not to wait.
+    /// A connection has to wait for the next turn; what was received of it is kept. `None` if it is not to wait.
     #[cold]
-    pub(super) fn cut(&mut self, conn: ConnId) -> bool {
-        let entry = &mut self.clients.conns[conn.index()];
+    pub(super) fn cut(&mut self, conn: ConnId) -> Option<Until> {
+        let entry = &self.clients.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
-            return false;
+            return None;
         }
         if entry.reading == Reading::On {
             match self.is_turn_full() {
                 true => self.clients.counters.publish_cut += 1,
                 false => self.clients.counters.subscribe_cut += 1,
             }
-            self.clients.effects.push_back(Effect::Pause { conn });
         }
-        self.clients.conns[conn.index()].reading = Reading::Held;
-        self.cut.push_back(conn);
-        true
+        Some(Until::NextTurn)
     }
 
     /// A connection ends, or the broker does: what was received of one that was cut off is handled now, however much it is.

@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 
 use super::Broker;
 use super::clients::Stage;
-use super::effect::{Effect, MeshMessage, SharedMessage};
+use super::effect::{MeshMessage, SharedMessage};
 use super::on_subscribe::PendingSubscribe;
+use super::outcome::Until;
 use super::quotas::Reading;
 use super::timers::TICK_MS;
 use crate::ids::{ConnId, ShardId};
@@ -227,23 +228,16 @@ impl Broker {
         }
     }
 
-    /// Whether a goodbye, or the end of what a client sends, has to wait until its SUBSCRIBEs are answered (MQTT-3.8.4-1):
-    /// who sees the connection closed may rely on them. Then the connection is held from here on.
+    /// Until when a goodbye, or the end of what a client sends, has to wait for the answers to its SUBSCRIBEs (MQTT-3.8.4-1),
+    /// if it has: who sees the connection closed may rely on them.
     #[cold]
-    pub(super) fn end_waits(&mut self, now_ms: u64, conn: ConnId) -> bool {
-        let entry = &mut self.clients.conns[conn.index()];
+    pub(super) fn end_waits(&mut self, now_ms: u64, conn: ConnId) -> Option<Until> {
+        let entry = &self.clients.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
-            return false;
+            return None;
         }
-        let Some(due_ms) = self.interests.end_due_ms(now_ms, conn) else {
-            return false;
-        };
-        let was_on = std::mem::replace(&mut entry.reading, Reading::Held) == Reading::On;
-        self.clients.arm_conn(conn, due_ms.max(now_ms + TICK_MS));
-        if was_on {
-            self.clients.effects.push_back(Effect::Pause { conn });
-        }
-        true
+        let due_ms = self.interests.end_due_ms(now_ms, conn)?;
+        Some(Until::Ms(due_ms.max(now_ms + TICK_MS)))
     }
 
     /// What somebody waited for is known everywhere.

@@ -38,6 +38,7 @@ mod on_subscribe;
 mod on_timers;
 mod on_verified;
 mod ordered;
+mod outcome;
 mod outgoing;
 mod partial;
 mod party;

@@ -3,6 +3,7 @@
 use super::Broker;
 use super::clients::{NONE, Stage};
 use super::effect::CloseHow;
+use super::outcome::{Outcome, Until};
 use super::quotas::Reading;
 use super::settings::LogKind;
 use super::strangers::Doing;
@@ -60,7 +61,7 @@ impl Broker {
 
     /// Handles all whole packets and keeps the rest.
     pub(super) fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let (mut rest, mut begun) = (bytes, bytes);
+        let mut rest = bytes;
         while let Some(&first) = rest.first() {
             let entry = &self.clients.conns[conn.index()];
             let (stage, reading) = (entry.stage, entry.reading);
@@ -73,14 +74,15 @@ impl Broker {
                 _ => break,
             };
             match mqtt::frame(rest, max) {
-                Ok(FrameStatus::Complete(_)) if self.must_wait(now_ms, conn, first) => {
-                    return self.keep_partial(now_ms, conn, rest);
-                }
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, after) = rest.split_at(frame.total_len);
-                    begun = rest;
-                    if reading != Reading::Dropping || !self.is_dropped(first) {
-                        self.packet(now_ms, conn, packet, &frame, after);
+                    let mut held = self.must_wait(now_ms, conn, first);
+                    if held.is_none() && (reading != Reading::Dropping || !self.is_dropped(first)) {
+                        held = self.packet(now_ms, conn, packet, &frame, after);
+                    }
+                    if let Some(until) = held {
+                        self.hold_until(conn, until);
+                        return self.keep_partial(now_ms, conn, rest);
                     }
                     rest = after;
                 }
@@ -88,10 +90,7 @@ impl Broker {
                 Err(error) => return self.on_bad_packet(now_ms, conn, rest, error),
             }
         }
-        if self.is_held(conn) {
-            // The last packet is to be handled later.
-            self.keep_partial(now_ms, conn, begun);
-        }
+        debug_assert!(!self.is_held(conn), "who holds it keeps what has come");
     }
 
     /// The first byte is not that of CONNECT (MQTT-3.1.0-1): this is something else, and its length means nothing.
@@ -125,21 +124,22 @@ impl Broker {
             let first = partial.first().copied().unwrap_or_default();
             let (status, len) = (mqtt::frame(partial, max), partial.len());
             let missing = match status {
-                Ok(FrameStatus::Complete(_)) if self.must_wait(now_ms, conn, first) => {
-                    self.keep_partial(now_ms, conn, rest);
-                    return &[];
-                }
                 Ok(FrameStatus::Complete(frame)) => {
-                    let Some(partial) = self.clients.take_partial(conn) else {
-                        return rest;
-                    };
-                    self.packet(now_ms, conn, &partial, &frame, rest);
-                    if self.is_held(conn) {
-                        self.keep_partial(now_ms, conn, &partial);
+                    if let Some(until) = self.must_wait(now_ms, conn, first) {
+                        self.hold_until(conn, until);
                         self.keep_partial(now_ms, conn, rest);
                         return &[];
                     }
-                    return rest;
+                    let Some(partial) = self.clients.take_partial(conn) else {
+                        return rest;
+                    };
+                    let Some(until) = self.packet(now_ms, conn, &partial, &frame, rest) else {
+                        return rest;
+                    };
+                    self.hold_until(conn, until);
+                    self.keep_partial(now_ms, conn, &partial);
+                    self.keep_partial(now_ms, conn, rest);
+                    return &[];
                 }
                 Ok(FrameStatus::Incomplete {
                     total_len: Some(total),
@@ -162,30 +162,58 @@ impl Broker {
         }
     }
 
-    /// Handles one whole packet. `after` are the bytes behind it, for a connection that moves to another shard.
-    fn packet(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], frame: &Frame, after: &[u8]) {
-        self.clients.counters.packets_received += 1;
+    /// Handles one whole packet. `after` are the bytes behind it, for a connection that moves to another shard. Returns until
+    /// when it has to wait, if it has: then it counts as not yet received.
+    fn packet(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        frame: &Frame,
+        after: &[u8],
+    ) -> Option<Until> {
         let entry = &self.clients.conns[conn.index()];
         if entry.stage == Stage::Connecting {
-            return self.on_first_packet(now_ms, conn, packet, frame, after);
+            self.clients.counters.packets_received += 1;
+            self.on_first_packet(now_ms, conn, packet, frame, after);
+            return None;
         }
         // Looked at where it was decoded: a copy would be of fields that have just been written, which takes longer.
         let decoded = mqtt::decode(entry.version, packet, frame);
-        match &decoded {
+        let outcome = match &decoded {
             Ok(Packet::Publish(publish)) => self.on_client_publish(now_ms, conn, publish),
-            Ok(Packet::Puback(ack)) => self.on_puback(now_ms, conn, ack.packet_id),
-            Ok(Packet::Pubrec(ack)) => self.on_pubrec(now_ms, conn, ack.packet_id, ack.reason),
-            Ok(Packet::Pubrel(ack)) => self.on_pubrel(now_ms, conn, ack.packet_id),
-            Ok(Packet::Pubcomp(ack)) => self.on_pubcomp(now_ms, conn, ack.packet_id),
-            Ok(Packet::Subscribe(subscribe)) => self.on_subscribe(now_ms, conn, subscribe),
-            Ok(Packet::Unsubscribe(unsubscribe)) => self.on_unsubscribe(now_ms, conn, unsubscribe),
-            Ok(Packet::Pingreq) => self.clients.reply(conn, mqtt::encode_pingresp),
-            Ok(Packet::Disconnect(disconnect)) => self.on_disconnect(now_ms, conn, disconnect),
+            Ok(packet) => self.on_packet(now_ms, conn, packet),
+            Err(error) => {
+                self.on_bad_packet(now_ms, conn, packet, *error);
+                Outcome::Done
+            }
+        };
+        if let Outcome::Hold(until) = outcome {
+            return Some(until);
+        }
+        self.clients.counters.packets_received += 1;
+        if let Outcome::End(reason) = outcome {
+            self.protocol_error(now_ms, conn, reason);
+        }
+        None
+    }
+
+    /// Hands a packet that is no PUBLISH to its handler.
+    fn on_packet(&mut self, now_ms: u64, conn: ConnId, packet: &Packet<'_>) -> Outcome {
+        match packet {
+            Packet::Puback(ack) => self.on_puback(now_ms, conn, ack.packet_id),
+            Packet::Pubrec(ack) => self.on_pubrec(now_ms, conn, ack.packet_id, ack.reason),
+            Packet::Pubrel(ack) => self.on_pubrel(now_ms, conn, ack.packet_id),
+            Packet::Pubcomp(ack) => self.on_pubcomp(now_ms, conn, ack.packet_id),
+            Packet::Subscribe(subscribe) => return self.on_subscribe(now_ms, conn, subscribe),
+            Packet::Unsubscribe(packet) => return self.on_unsubscribe(now_ms, conn, packet),
+            Packet::Pingreq => self.clients.reply(conn, mqtt::encode_pingresp),
+            Packet::Disconnect(disconnect) => return self.on_disconnect(now_ms, conn, disconnect),
             // AUTH without an authentication method in CONNECT (MQTT-4.12.0-1), a second CONNECT (MQTT-3.1.0-2), and
             // packets that only a server sends.
-            Ok(_) => self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR),
-            Err(error) => self.on_bad_packet(now_ms, conn, packet, *error),
+            _ => return Outcome::End(ReasonCode::PROTOCOL_ERROR),
         }
+        Outcome::Done
     }
 
     /// A packet that is malformed or forbidden.

@@ -1,6 +1,7 @@
 //! PUBLISH from a client: checked, its alias resolved, routed, acknowledged (MQTT 5, 3.3).
 
 use super::Broker;
+use super::outcome::Outcome;
 use super::outgoing::Outgoing;
 use super::settings::LogKind;
 use crate::budget::Account;
@@ -12,19 +13,25 @@ use crate::session::{Aliases, Session};
 
 impl Broker {
     /// PUBLISH has come from a client.
-    pub(super) fn on_client_publish(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
-        let counters = &mut self.clients.counters;
-        counters.publish_received += 1;
-        counters.publish_bytes_received += publish.payload.len() as u64;
-        if let Err(reason) = self.check_publish(conn, publish) {
-            return self.protocol_error(now_ms, conn, reason);
-        }
-        match publish.topic_name() {
-            Some(topic) if publish.properties.topic_alias.is_none() => {
+    pub(super) fn on_client_publish(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+    ) -> Outcome {
+        let outcome = match (self.check_publish(conn, publish), publish.topic_name()) {
+            (Err(reason), _) => Outcome::End(reason),
+            (Ok(()), Some(topic)) if publish.properties.topic_alias.is_none() => {
                 self.publish_mounted(now_ms, conn, publish, topic)
             }
-            _ => self.publish_with_alias(now_ms, conn, publish),
+            (Ok(()), _) => self.publish_with_alias(now_ms, conn, publish),
+        };
+        if !matches!(outcome, Outcome::Hold(_)) {
+            let counters = &mut self.clients.counters;
+            counters.publish_received += 1;
+            counters.publish_bytes_received += publish.payload.len() as u64;
         }
+        outcome
     }
 
     fn publish_mounted(
@@ -33,7 +40,7 @@ impl Broker {
         conn: ConnId,
         publish: &Publish<'_>,
         topic: TopicName<'_>,
-    ) {
+    ) -> Outcome {
         let listener = self.clients.listener(conn);
         if listener.mount_point.is_empty() {
             return self.publish_to(now_ms, conn, publish, topic);
@@ -42,7 +49,7 @@ impl Broker {
         match TopicName::new(&topic) {
             Some(topic) => self.publish_to(now_ms, conn, publish, topic),
             // The mount point makes it too long.
-            None => self.protocol_error(now_ms, conn, ReasonCode::TOPIC_NAME_INVALID),
+            None => Outcome::End(ReasonCode::TOPIC_NAME_INVALID),
         }
     }
 
@@ -61,13 +68,13 @@ impl Broker {
     }
 
     /// Resolves or sets a topic alias (MQTT 5, 3.3.2.3.4).
-    fn publish_with_alias(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
+    fn publish_with_alias(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) -> Outcome {
         let max = self.clients.listener(conn).max_topic_alias;
         let Some(alias) = publish.properties.topic_alias else {
-            return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+            return Outcome::End(ReasonCode::PROTOCOL_ERROR);
         };
         if alias.get() > max {
-            return self.protocol_error(now_ms, conn, ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
+            return Outcome::End(ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
         }
         if let Some(topic) = publish.topic_name() {
             let entry = &mut self.clients.conns[conn.index()];
@@ -81,7 +88,7 @@ impl Broker {
                 .lease
                 .change(Account::Connections, before, after);
             if after > before && self.clients.lease.room(Account::Connections) == 0 {
-                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+                return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             return self.publish_mounted(now_ms, conn, publish, topic);
         }
@@ -90,9 +97,9 @@ impl Broker {
             .and_then(|aliases| aliases.inbound.get(alias))
             .cloned()
         else {
-            return self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+            return Outcome::End(ReasonCode::PROTOCOL_ERROR);
         };
-        self.publish_mounted(now_ms, conn, publish, topic.as_name());
+        self.publish_mounted(now_ms, conn, publish, topic.as_name())
     }
 
     /// Routes and acknowledges a message whose topic is known in full.
@@ -102,12 +109,14 @@ impl Broker {
         conn: ConnId,
         publish: &Publish<'_>,
         topic: TopicName<'_>,
-    ) {
+    ) -> Outcome {
         if self.clients.settings.quotas.is_too_much(topic.as_str()) {
             return self.refuse_topic(now_ms, conn, publish);
         }
-        if publish.retain && self.waits_for_owner(now_ms, conn, publish, topic.as_str()) {
-            return;
+        if publish.retain
+            && let Some(until) = self.waits_for_owner(now_ms, conn, publish, topic.as_str())
+        {
+            return Outcome::Hold(until);
         }
         match publish.packet_id {
             None => {
@@ -122,8 +131,9 @@ impl Broker {
                 };
                 self.clients.ack(conn, AckKind::Puback, id, reason);
             }
-            Some(id) => self.publish_exactly_once(now_ms, conn, publish, topic, id),
+            Some(id) => return self.publish_exactly_once(now_ms, conn, publish, topic, id),
         }
+        Outcome::Done
     }
 
     /// QoS 2: passed on when it first comes; the identifier is kept until PUBREL (MQTT-4.3.3-10).
@@ -134,7 +144,7 @@ impl Broker {
         publish: &Publish<'_>,
         topic: TopicName<'_>,
         id: PacketId,
-    ) {
+    ) -> Outcome {
         let max = self.clients.inbound_max();
         let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
         let Some(session) = self
@@ -142,19 +152,19 @@ impl Broker {
             .session_of(conn)
             .and_then(|session| self.clients.session(session))
         else {
-            return;
+            return Outcome::Done;
         };
         let inbound = session.rare.as_ref().map(|rare| &rare.inbound);
         if inbound.is_some_and(|inbound| inbound.contains(id.get())) {
-            return self
-                .clients
+            self.clients
                 .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
+            return Outcome::Done;
         }
         let open = inbound.map_or(0, |inbound| inbound.len());
         if is_v5 && open >= usize::from(max) {
             // Some libraries do not count, and would come back and do the same for ever: a little more is borne.
             if open >= usize::from(max) + limits::INBOUND_BORNE {
-                return self.protocol_error(now_ms, conn, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
+                return Outcome::End(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
             }
             self.clients.counters.receive_maximum_exceeded += 1;
         }
@@ -163,11 +173,13 @@ impl Broker {
             if !is_v5 {
                 self.note_inbound(conn, id);
             }
-            return self.clients.ack(conn, AckKind::Pubrec, id, reason);
+            self.clients.ack(conn, AckKind::Pubrec, id, reason);
+            return Outcome::Done;
         }
         self.note_inbound(conn, id);
         let reason = routed(self.route_publish(now_ms, conn, publish, topic));
         self.clients.ack(conn, AckKind::Pubrec, id, reason);
+        Outcome::Done
     }
 
     fn note_inbound(&mut self, conn: ConnId, id: PacketId) {

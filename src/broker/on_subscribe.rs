@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::Broker;
 use super::interest::Waiter;
+use super::outcome::Outcome;
 use super::requested::RequestedFilter;
 use super::settings::LogKind;
 use crate::escape::Name;
@@ -35,12 +36,17 @@ pub struct PendingSubscribe {
 
 impl Broker {
     /// SUBSCRIBE has come from a client.
-    pub(super) fn on_subscribe(&mut self, now_ms: u64, conn: ConnId, subscribe: &Subscribe<'_>) {
+    pub(super) fn on_subscribe(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        subscribe: &Subscribe<'_>,
+    ) -> Outcome {
         let Some(session) = self.clients.session_of(conn) else {
-            return;
+            return Outcome::Done;
         };
         let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
-            return;
+            return Outcome::Done;
         };
         let ticket = self.interests.next_ticket();
         let pending = PendingSubscribe {
@@ -61,7 +67,7 @@ impl Broker {
             levels += self.count_levels(filter);
             if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
                 self.interests.subscribes.remove(&ticket);
-                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+                return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             let filter = RequestedFilter::new(filter, self.clients.listener(conn));
             let options = match self.identities.is_bridge(conn) {
@@ -72,7 +78,7 @@ impl Broker {
                 self.subscribe_one(now_ms, (session, conn), &filter, options, id, ticket)
             {
                 self.interests.subscribes.remove(&ticket);
-                return self.protocol_error(now_ms, conn, reason);
+                return Outcome::End(reason);
             }
             self.clients.log_client(LogKind::Subscribe, conn, |client| {
                 format!("{client} {} {}", options.qos as u8, Name(filter.text()))
@@ -83,6 +89,7 @@ impl Broker {
             pending.is_counted = true;
             self.interests.note_unanswered(conn);
         }
+        Outcome::Done
     }
 
     /// Takes note of the work that a filter is; returns its levels.
@@ -325,9 +332,9 @@ impl Broker {
         now_ms: u64,
         conn: ConnId,
         unsubscribe: &Unsubscribe<'_>,
-    ) {
+    ) -> Outcome {
         let Some(session) = self.clients.session_of(conn) else {
-            return;
+            return Outcome::Done;
         };
         let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
         // Each is looked for among those that the session has.
@@ -337,7 +344,7 @@ impl Broker {
             self.clients.turn.count_levels(search);
             levels += self.count_levels(filter);
             if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
-                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+                return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             let filter = RequestedFilter::new(filter, self.clients.listener(conn));
             let was_there = match filter.share_name() {
@@ -361,6 +368,7 @@ impl Broker {
         };
         self.clients
             .reply(conn, |out| unsuback.encode(version, out));
+        Outcome::Done
     }
 
     fn unsubscribe_one(&mut self, session: SessionId, filter: &str) -> bool {

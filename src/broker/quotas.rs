@@ -11,6 +11,7 @@ use super::Broker;
 use super::clients::{Clients, NONE, Stage};
 use super::effect::{CloseCause, Effect};
 use super::on_connect::user_name;
+use super::outcome::{Outcome, Until};
 use super::requested::RequestedFilter;
 use super::said::{Bound, Said};
 use super::settings::{LogKind, Quotas};
@@ -148,7 +149,12 @@ impl Broker {
     /// Answers a PUBLISH to a topic that is longer or deeper than allowed. MQTT 5 has a reason for that in PUBACK and
     /// PUBREC; where there is no such answer, the connection ends, as it does in Mosquitto. (MQTT 5, 3.4.2.1.)
     #[cold]
-    pub(super) fn refuse_topic(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) {
+    pub(super) fn refuse_topic(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+    ) -> Outcome {
         self.clients.counters.topics_refused += 1;
         self.clients.log_refusal(now_ms, conn, |client| {
             format!("{client} may not publish to a topic of that length or depth.")
@@ -156,12 +162,13 @@ impl Broker {
         let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
         let reason = ReasonCode::TOPIC_NAME_INVALID;
         match publish.packet_id.filter(|_| is_v5) {
-            None => self.protocol_error(now_ms, conn, reason),
+            None => return Outcome::End(reason),
             Some(id) if publish.qos == QoS::AtLeastOnce => {
                 self.clients.ack(conn, AckKind::Puback, id, reason);
             }
             Some(id) => self.clients.ack(conn, AckKind::Pubrec, id, reason),
         }
+        Outcome::Done
     }
 
     /// Why a client may not subscribe to this filter, by its form.
@@ -203,50 +210,48 @@ impl Broker {
         });
     }
 
-    /// Whether this packet has to wait because its client publishes too fast, or the turn is full; then it is held from here
-    /// on.
+    /// Until when this packet has to wait because its client publishes too fast, or the turn is full; `None` if it has not to.
     #[inline]
-    pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
+    pub(super) fn must_wait(&mut self, now_ms: u64, conn: ConnId, first: u8) -> Option<Until> {
         if first >> 4 == PacketType::Publish.first() >> 4 {
             let presses = self.ordering.under_way.presses();
-            return (self.rates.is_some() || self.clients.slows || self.is_turn_full() || presses)
-                && self.is_too_fast(now_ms, conn, first);
+            let is_bounded =
+                self.rates.is_some() || self.clients.slows || self.is_turn_full() || presses;
+            return match is_bounded {
+                true => self.is_too_fast(now_ms, conn, first),
+                false => None,
+            };
         }
         if first == PacketType::Disconnect.first() {
             return self.end_waits(now_ms, conn);
         }
-        self.has_subscribed_enough(first) && self.cut(conn)
+        match self.has_subscribed_enough(first) {
+            true => self.cut(conn),
+            false => None,
+        }
     }
 
-    fn is_too_fast(&mut self, now_ms: u64, conn: ConnId, first: u8) -> bool {
+    fn is_too_fast(&mut self, now_ms: u64, conn: ConnId, first: u8) -> Option<Until> {
         if self.is_turn_full() {
             return self.cut(conn);
         }
         if self.asking.is_answered(conn) {
-            return false; // it has waited already
+            return None; // it has waited already
         }
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &self.clients.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
-            return false;
+            return None;
         }
         if self.ordering.under_way.presses() && self.waits_for_owners(conn, first & 1 != 0) {
-            return true;
+            return Some(Until::PassedOn);
         }
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &self.clients.conns[conn.index()];
         let was_on = entry.reading == Reading::On;
         let rates = self.rates.as_mut();
         let by_rate = rates.and_then(|rates| rates.take(conn, now_ms).err());
         // What was held goes on after a while although memory is still short: slower, not stopped.
         let is_slowed = was_on && self.clients.slows;
-        let Some(wait_ms) = by_rate.or(is_slowed.then_some(limits::SLOW_MS)) else {
-            return false;
-        };
-        entry.reading = Reading::Held;
-        // No earlier than the next tick: what comes together is handled together.
-        self.clients.arm_conn(conn, now_ms + wait_ms.max(TICK_MS));
-        if was_on {
-            self.clients.effects.push_back(Effect::Pause { conn });
-        }
+        let wait_ms = by_rate.or(is_slowed.then_some(limits::SLOW_MS))?;
         if was_on && by_rate.is_none() {
             self.clients.counters.publish_slowed += 1;
         } else if was_on {
@@ -255,7 +260,8 @@ impl Broker {
                 format!("{client} publishes too fast and has to wait (max_publish_rate).")
             });
         }
-        true
+        // No earlier than the next tick: what comes together is handled together.
+        Some(Until::Ms(now_ms + wait_ms.max(TICK_MS)))
     }
 
     /// A packet of a connection that ends: whether it is a message, which is dropped.
@@ -277,13 +283,37 @@ impl Broker {
     pub(super) fn ends_later(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) -> bool {
         let goodbye = cause == CloseCause::Goodbye;
         let is_orderly = goodbye || cause == CloseCause::Eof;
-        let waits = is_orderly && (self.is_held(conn) || self.end_waits(now_ms, conn));
+        let waits = is_orderly && (self.is_held(conn) || self.holds_end(now_ms, conn));
         if waits {
             let entry = &mut self.clients.conns[conn.index()];
             entry.reading = Reading::HeldToEnd { goodbye };
             entry.active_at = tick(now_ms);
         }
         waits
+    }
+
+    /// Whether the end of a connection has to wait for answers; then it is held from here on.
+    fn holds_end(&mut self, now_ms: u64, conn: ConnId) -> bool {
+        let until = self.end_waits(now_ms, conn);
+        if let Some(until) = until {
+            self.hold_until(conn, until);
+        }
+        until.is_some()
+    }
+
+    /// From here on what comes from a connection is kept, and nothing more is received from it.
+    #[cold]
+    pub(super) fn hold_until(&mut self, conn: ConnId, until: Until) {
+        let reading = &mut self.clients.conns[conn.index()].reading;
+        let was_on = std::mem::replace(reading, Reading::Held) == Reading::On;
+        match until {
+            Until::Ms(at_ms) => self.clients.arm_conn(conn, at_ms),
+            Until::NextTurn => self.cut.push_back(conn),
+            Until::PassedOn => {} // who waits is known there (`under_way`)
+        }
+        if was_on {
+            self.clients.effects.push_back(Effect::Pause { conn });
+        }
     }
 
     /// The time for a held connection to go on has come, perhaps.
@@ -308,7 +338,7 @@ impl Broker {
             entry.reading = before;
             return;
         }
-        if before != Reading::Held && self.end_waits(now_ms, conn) {
+        if before != Reading::Held && self.holds_end(now_ms, conn) {
             self.clients.conns[conn.index()].reading = before;
             return;
         }

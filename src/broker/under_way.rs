@@ -13,7 +13,6 @@ use hashbrown::HashMap;
 
 use super::Broker;
 use super::clients::NONE;
-use super::effect::Effect;
 use super::quotas::Reading;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
@@ -220,7 +219,7 @@ impl Broker {
         entry.map_or(0, |entry| entry.serial)
     }
 
-    /// Whether a PUBLISH has to wait until owners have passed on what was sent before; then its connection is held.
+    /// Whether a PUBLISH has to wait until owners have passed on what was sent before.
     #[cold]
     pub(super) fn waits_for_owners(&mut self, conn: ConnId, retains: bool) -> bool {
         let Some(session) = self.clients.session_of(conn) else {
@@ -231,11 +230,8 @@ impl Broker {
         if !self.ordering.under_way.waits(conn, serial, by_owner) {
             return false;
         }
-        let reading = &mut self.clients.conns[conn.index()].reading;
-        if std::mem::replace(reading, Reading::Held) == Reading::On {
-            self.clients.counters.publish_awaited += 1;
-            self.clients.effects.push_back(Effect::Pause { conn });
-        }
+        let is_new = self.clients.conns[conn.index()].reading == Reading::On;
+        self.clients.counters.publish_awaited += u64::from(is_new);
         true
     }
 

@@ -1,0 +1,26 @@
+//! What a handler of a packet has decided, for the one place that acts on it (`on_bytes`).
+
+use crate::mqtt::ReasonCode;
+
+/// What has become of a packet.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is handled.
+    Done,
+    /// It is handled later, as if it had not come yet, and all that is behind it.
+    Hold(Until),
+    /// It ends the connection, for this reason.
+    End(ReasonCode),
+}
+
+/// Until when a connection is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// A time, in milliseconds; earlier if what it waits for has come.
+    Ms(u64),
+    /// The turn at hand has ended.
+    NextTurn,
+    /// Owners of topics have passed on what its publisher has under way.
+    PassedOn,
+}
