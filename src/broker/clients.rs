@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::absent::Absent;
-use super::access::Rights;
 use super::counters::Counters;
-use super::cut::Turn;
 use super::effect::{CloseHow, Effect, MeshMessage, Peer};
-use super::partial::{Beginners, Partial};
-use super::quotas::{Reading, refusal_lines};
+use super::memory::shares::Shares;
+use super::peers::cut::Turn;
+use super::peers::partial::{Beginners, Partial};
+use super::peers::quotas::{Reading, refusal_lines};
+use super::peers::strangers::{Strangers, strangers};
 use super::said::Said;
+use super::sessions::absent::Absent;
+use super::sessions::rights::Rights;
 use super::settings::{ListenerSettings, LogKind, Settings};
-use super::shares::Shares;
-use super::strangers::{Strangers, strangers};
 use super::timers::{Owner, Timers, tick, tick_after};
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, ShardId};

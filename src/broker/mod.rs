@@ -12,61 +12,29 @@
 //!
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
-mod absent;
-mod access;
-mod accounts;
-mod asking;
-mod authors;
 mod clients;
-mod close;
 mod counters;
-mod cut;
-mod deliver;
-mod deliver_once;
+mod delivery;
+mod doors;
 mod effect;
+mod groups;
 mod interest;
 mod looks;
-mod on_ack;
-mod on_bytes;
-mod on_connect;
-mod on_drain;
-mod on_identified;
-mod on_mesh;
-mod on_publish;
-mod on_reload;
-mod on_subscribe;
-mod on_timers;
-mod on_verified;
-mod ordered;
+mod memory;
 mod outcome;
-mod outgoing;
-mod partial;
-mod party;
-mod passed_over;
-mod pressure;
-mod quotas;
-mod reach;
-mod refusals;
-mod replay;
-mod reply;
-mod requested;
-mod resend;
+mod peers;
+mod retained;
 mod said;
+mod sessions;
 mod settings;
-mod shared;
-mod shares;
-mod slow;
-mod strangers;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod turned_away;
-mod under_way;
 
 pub use counters::Counters;
+pub use delivery::slow::Lag;
 pub use effect::*;
 pub use settings::*;
-pub use slow::Lag;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -77,24 +45,24 @@ use crate::ids::{ConnId, ShardId};
 use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
-use asking::Asking;
-use authors::Authors;
 use clients::{Clients, Stage};
-use interest::Interests;
+use delivery::outgoing::Outgoing;
+use doors::on_drain::Drain;
+use doors::on_identified::{Identities, PeerName};
+use doors::on_verified::Verifying;
+use groups::passed_over::Offers;
+use interest::barrier::Interests;
 use looks::Looks;
-use on_drain::Drain;
-use on_identified::{Identities, PeerName};
-use on_verified::Verifying;
-use ordered::Ordering;
-use outgoing::Outgoing;
-use passed_over::Offers;
-use pressure::Pressure;
-use quotas::Rates;
-use refusals::Refusals;
-use replay::Replays;
+use memory::pressure::Pressure;
+use peers::quotas::Rates;
+use peers::refusals::Refusals;
+use peers::strangers::Doing;
+use peers::turned_away::TurnedAway;
+use retained::asking::Asking;
+use retained::authors::Authors;
+use retained::ordered::Ordering;
+use retained::replay::Replays;
 use std::hash::BuildHasher;
-use strangers::Doing;
-use turned_away::TurnedAway;
 
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
@@ -194,7 +162,7 @@ impl Broker {
             offers: Offers::default(),
             turned_away: TurnedAway::default(),
             asking: Asking::default(),
-            refusals: refusals::refusals(),
+            refusals: peers::refusals::refusals(),
             ordering: Ordering::new(shards),
             looks: Looks::default(),
         }

@@ -101,7 +101,7 @@ pub const MESH_POLL_MS: u64 = 1;
 /// the mesh does not stand at what is long gone.
 pub const MESH_LOOK_MS: u64 = 100;
 
-/// Messages of one publisher that may be under way by owners of topics before it has to wait (`broker/under_way.rs`): what it
+/// Messages of one publisher that may be under way by owners of topics before it has to wait (`broker/retained/under_way.rs`): what it
 /// sends in some turns, since they are passed on in the turn in which they come.
 pub const UNDER_WAY_MESSAGES_MAX: u64 = 1024;
 

@@ -1,0 +1,540 @@
+//! A message meets its subscribers: matching, and one delivery each.
+//!
+//! The path of a delivery to a plain client with QoS 0 is `deliver` → `Outgoing::frame` (encoded once) →
+//! `Outbound::push` (the subscriber's last range grows): a few nanoseconds. Everything else is off that path.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::broker::Broker;
+use crate::broker::clients::{
+    Clients, HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage,
+};
+use crate::broker::delivery::outgoing::{Frame, Outgoing, expiry_left};
+use crate::broker::effect::MeshMessage;
+use crate::broker::memory::accounts;
+use crate::budget::Account;
+use crate::ids::{ConnId, GroupId, SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::message::Message;
+use crate::mqtt::{PacketId, PublishHead, QoS};
+use crate::outbound::Range;
+use crate::routing::{Entry, EntryOptions, Grant, Store, Target};
+use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
+
+impl Broker {
+    /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
+    /// stores it if it is to be retained. Returns whether anybody wanted it.
+    pub(in crate::broker) fn route(
+        &mut self,
+        now_ms: u64,
+        message: &mut Outgoing<'_>,
+        from: Option<ShardId>,
+    ) -> bool {
+        if from.is_none()
+            && let Some(owner) = self.way_by(message)
+        {
+            return self.route_by(message, owner);
+        }
+        let mut matched = std::mem::take(&mut self.routing.matched);
+        matched.clear();
+        let visited = self
+            .routing
+            .subscriptions
+            .matching(message.topic.as_str(), &mut matched);
+        let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
+        let subscriptions = &self.routing.subscriptions;
+        let entries: usize = matched
+            .iter()
+            .map(|&filter| subscriptions.entries(filter).len())
+            .sum();
+        message.shares_ids = entries >= self.clients.shared_ids_min;
+        self.clients.turn.count_match(visited);
+        if matched.len() > 1 && !self.clients.settings.allow_duplicate_messages {
+            self.clients.turn.count_overlap(entries);
+            self.clients
+                .deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
+        } else {
+            for &filter in &matched {
+                for entry in subscriptions.entries(filter) {
+                    match entry.as_session() {
+                        Some(session) => self.clients.deliver(session, entry.options(), message),
+                        None => note_target(entry, &mut shards, &mut groups),
+                    }
+                }
+            }
+        }
+        self.routing.matched = matched;
+        for group in groups {
+            self.deliver_shared(now_ms, group, &message.owned());
+        }
+        if from.is_none() {
+            self.route_onwards(now_ms, message, shards);
+        }
+        entries > 0
+    }
+
+    /// To other shards, and into the store if the message is to be retained: this shard owns its topic.
+    fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, mut shards: u64) {
+        let mut retain_seq = 0;
+        if message.retain && self.clients.settings.retain_available {
+            retain_seq = self.retain(now_ms, message);
+        }
+        while shards != 0 {
+            let to = ShardId(shards.trailing_zeros() as u8);
+            shards &= shards - 1;
+            self.clients.mesh(
+                to,
+                MeshMessage::Publish {
+                    message: message.owned(),
+                    retain_seq,
+                },
+            );
+        }
+    }
+
+    /// Stores a retained message that this shard owns. Returns the number of the store.
+    fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
+        let own = self.clients.shard;
+        self.replays.note_live(message.topic.as_str());
+        let seq = self.replays.next_store(own);
+        self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
+        seq
+    }
+}
+
+/// Notes a match that is not a session.
+pub(in crate::broker) fn note_target(
+    entry: &Entry,
+    shards: &mut u64,
+    groups: &mut SmallVec<[GroupId; 4]>,
+) {
+    match entry.target() {
+        Target::Shard(shard) => *shards |= 1 << shard.0,
+        Target::Group(group) => groups.push(group),
+        Target::Session(_) => {}
+    }
+}
+
+impl Clients {
+    /// A message for a session that has subscribed with these options.
+    #[inline]
+    pub fn deliver(
+        &mut self,
+        session: SessionId,
+        options: EntryOptions,
+        message: &mut Outgoing<'_>,
+    ) {
+        if options.no_local() && self.is_origin(session, message.origin) {
+            return;
+        }
+        let hot = self.hot[session.index()];
+        if hot.flags & HOT_GUARDED != 0
+            && !self.may_read(session, message.topic.as_str(), &mut message.stamp)
+        {
+            return;
+        }
+        let grant = self.grant(options, message.qos, message.retain);
+        let is_plain = hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE;
+        if grant.is_qos0() && is_plain {
+            let is_v5 = hot.flags & HOT_V5 != 0;
+            let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
+            self.push_droppable(ConnId(hot.conn), frame, message.payload.len());
+            return;
+        }
+        self.offer(session, hot, grant, Origin::ORDINARY, message);
+    }
+
+    /// What a delivery is granted of a message that was published with this QoS and RETAIN flag: all deliveries are decided
+    /// here.
+    #[inline]
+    pub(in crate::broker) fn grant(
+        &self,
+        options: EntryOptions,
+        published: QoS,
+        retain: bool,
+    ) -> Grant {
+        let offered = match self.settings.upgrade_outgoing_qos {
+            true => QoS::ExactlyOnce,
+            false => published,
+        };
+        options.grant(offered, retain)
+    }
+
+    pub(in crate::broker) fn is_origin(&self, session: SessionId, origin: u64) -> bool {
+        self.sessions[session.index()]
+            .as_ref()
+            .is_some_and(|session| session.serial == origin)
+    }
+
+    /// A message for a session, off the fast path: QoS above 0, a client that is away, encodings of its own.
+    pub fn offer(
+        &mut self,
+        session: SessionId,
+        hot: Hot,
+        grant: Grant,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
+        if message.sent.again && self.drops_again(session, &message.owned()) {
+            return;
+        }
+        if hot.conn == NONE {
+            return self.offer_away(session, grant, origin, message);
+        }
+        let conn = ConnId(hot.conn);
+        let bounds = self.bounds(Some(conn));
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        if grant.is_qos0() {
+            let waits = entry.flow.as_ref().is_some_and(|flow| flow.holds_qos0())
+                || self.wants_latest(conn);
+            return match waits {
+                true => self.enqueue(session, grant, origin, message.owned()),
+                false => self.send_private(conn, grant, None, false, message),
+            };
+        }
+        let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
+        let flow = entry.flow.get_or_insert_default();
+        let has_room =
+            self.out.pending(conn) < self.outbound_max && flow.has_room(&bounds) && flow.has_id();
+        if flow.queued() > 0 || !has_room {
+            return self.enqueue(session, grant, origin, message.owned());
+        }
+        let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
+        if common {
+            let kept = keeps.then(|| message.owned());
+            return self.send_shared(session, hot, grant, origin, kept, message);
+        }
+        self.send_numbered(session, conn, grant, origin, message);
+    }
+
+    /// A message for a client that is away: kept if the session is, QoS 0 only where it is asked for.
+    fn offer_away(
+        &mut self,
+        session: SessionId,
+        grant: Grant,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
+        if grant.is_qos0() && !self.settings.queue_qos0_messages && origin != Origin::RETAINED {
+            return;
+        }
+        self.enqueue(session, grant, origin, message.owned());
+    }
+
+    /// Sends with a packet identifier that all who take this encoding share.
+    fn send_shared(
+        &mut self,
+        session: SessionId,
+        hot: Hot,
+        grant: Grant,
+        origin: Origin,
+        kept: Option<Arc<Message>>,
+        message: &mut Outgoing<'_>,
+    ) {
+        let is_v5 = hot.flags & HOT_V5 != 0;
+        let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
+        let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
+        let Some(flow) = self.sessions[session.index()]
+            .as_mut()
+            .and_then(|entry| entry.flow.as_mut())
+        else {
+            return;
+        };
+        if !flow.admits_shared(frame.order) {
+            // In use here: by the same message for another subscription, or by one from 32,768 messages ago.
+            return self.send_numbered(session, ConnId(hot.conn), grant, origin, message);
+        }
+        if let Some(message) = &kept {
+            accounts::store(&mut self.lease, &mut self.counters, message);
+        }
+        flow.sent(id, frame.order, grant, origin, kept);
+        accounts::charge_flow(&mut self.lease, flow);
+        self.push_frame(ConnId(hot.conn), frame, message.payload.len());
+    }
+
+    /// Sends with a packet identifier of the session's own. There is room for one more in flight.
+    fn send_numbered(
+        &mut self,
+        session: SessionId,
+        conn: ConnId,
+        grant: Grant,
+        origin: Origin,
+        message: &mut Outgoing<'_>,
+    ) {
+        let keeps_bytes = self.settings.max_inflight_bytes > 0 || origin.group().is_some();
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        let keeps = entry.is_durable() || keeps_bytes;
+        let flow = entry.flow.get_or_insert_default();
+        let Some(id) = flow.next_id() else {
+            return self.enqueue(session, grant, origin, message.owned());
+        };
+        if !self.fits(conn, grant, message) {
+            self.counters.publish_dropped += 1;
+            return;
+        }
+        self.order += 1;
+        let kept = keeps.then(|| message.owned());
+        if let Some(message) = &kept {
+            accounts::store(&mut self.lease, &mut self.counters, message);
+        }
+        flow_of(&mut self.sessions[session.index()], |flow| {
+            flow.sent(id, self.order, grant, origin, kept);
+            accounts::charge_flow(&mut self.lease, flow);
+        });
+        self.send_private(conn, grant, PacketId::new(id), false, message);
+    }
+
+    /// Puts a message behind those that wait, or drops it if a bound is reached.
+    pub fn enqueue(
+        &mut self,
+        session: SessionId,
+        grant: Grant,
+        origin: Origin,
+        message: Arc<Message>,
+    ) {
+        self.turn.count_queued();
+        let bounds = self.bounds(None);
+        if !self.makes_backlog_room(session, &message) {
+            self.counters.publish_dropped += 1;
+            self.counters.backlog_refused += 1;
+            return self.note_dropped(session, &message);
+        }
+        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            return;
+        };
+        let flow = entry.flow.get_or_insert_default();
+        let delivery = Delivery {
+            message: message.clone(),
+            grant,
+            origin,
+        };
+        let queued = flow.enqueue(delivery, &bounds);
+        accounts::charge_flow(&mut self.lease, flow);
+        let holds_qos0 = flow.holds_qos0();
+        match queued {
+            Queued::Yes => {}
+            Queued::Full => return self.on_full_queue(session, grant, origin, message),
+            Queued::Replaced(older) => {
+                self.counters.publish_replaced += 1;
+                self.counters.publish_dropped += 1;
+                flow.note_dropped(&older);
+                accounts::charge_flow(&mut self.lease, flow);
+                self.unstore(&older);
+            }
+        }
+        accounts::store(&mut self.lease, &mut self.counters, &message);
+        if holds_qos0 {
+            self.hot[session.index()].flags |= HOT_REPLAYING;
+        }
+    }
+
+    /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
+    pub fn fits(&self, conn: ConnId, grant: Grant, message: &Outgoing<'_>) -> bool {
+        let max = self.conns[conn.index()].packet_bytes_max;
+        if max == u32::MAX {
+            return true;
+        }
+        let version = self.conns[conn.index()].version;
+        let topic = self.unmounted(conn, message.topic.as_str());
+        let id = grant.id();
+        let head = PublishHead {
+            packet_id: PacketId::new(1).filter(|_| !grant.is_qos0()),
+            ..message.head(version, topic, grant, &id)
+        };
+        head.packet_len() <= max as usize
+    }
+
+    /// The topic as the clients of a connection's listener know it.
+    ///
+    /// An empty mount point is not compared with: it lies nowhere, and a comparison of no bytes there is a masked load from a
+    /// page that is not mapped, which costs 60 ns where the C library uses AVX-512 (perf/2026-11-28-pairs).
+    #[inline]
+    fn unmounted<'a>(&self, conn: ConnId, topic: &'a str) -> &'a str {
+        let mount_point = self.listener(conn).mount_point.as_str();
+        match mount_point.is_empty() {
+            true => topic,
+            false => topic.strip_prefix(mount_point).unwrap_or(topic),
+        }
+    }
+
+    /// Sends in an encoding of the connection's own.
+    pub fn send_private(
+        &mut self,
+        conn: ConnId,
+        grant: Grant,
+        packet_id: Option<PacketId>,
+        dup: bool,
+        message: &mut Outgoing<'_>,
+    ) {
+        if !self.fits(conn, grant, message) {
+            self.counters.publish_dropped += 1;
+            return;
+        }
+        let mut topic = self.unmounted(conn, message.topic.as_str());
+        let entry = &mut self.conns[conn.index()];
+        let (mut topic_alias, mut sets_alias) = (None, None);
+        if let Some(aliases) = &mut entry.aliases {
+            let before = aliases.memory();
+            if let Some((alias, known)) = aliases.outbound.of(topic) {
+                topic_alias = Some(alias);
+                match known {
+                    true => topic = "",
+                    false => sets_alias = Some(topic),
+                }
+            }
+            let after = aliases.memory();
+            self.lease.change(Account::Connections, before, after);
+        }
+        let id = grant.id();
+        let mut head = PublishHead {
+            dup,
+            packet_id,
+            topic_alias,
+            ..message.head(entry.version, topic, grant, &id)
+        };
+        if let Some(topic) = sets_alias
+            && head.packet_len() > entry.packet_bytes_max as usize
+            && let Some(aliases) = &mut entry.aliases
+        {
+            // The message is within the limit, but not with the alias beside the topic.
+            self.lease
+                .give(Account::Connections, aliases.forget(topic) as u64);
+            (head.topic_alias, sets_alias) = (None, None);
+        }
+        let frame = message.write(&mut self.out, &head, 0);
+        match packet_id {
+            None => {
+                let is_sent = self.push_droppable(conn, frame, message.payload.len());
+                if let (false, Some(topic)) = (is_sent, sets_alias)
+                    && let Some(aliases) = &mut self.conns[conn.index()].aliases
+                {
+                    self.lease
+                        .give(Account::Connections, aliases.forget(topic) as u64);
+                }
+            }
+            Some(_) => self.push_frame(conn, frame, message.payload.len()),
+        }
+    }
+
+    /// Queues a QoS 0 message; when the connection has too much to take already, the oldest ones go. False if it was
+    /// this one that went.
+    #[inline]
+    fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
+        let is_far = self
+            .out
+            .push_below(conn, frame.head, frame.len(), self.outbound_near);
+        if !is_far {
+            if !self.has_room_for(conn, frame.len()) {
+                return false;
+            }
+            self.out.push(conn, frame.head);
+        }
+        self.note_pushed(conn, frame.payload, payload_len);
+        true
+    }
+
+    #[inline]
+    fn push_frame(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+        self.out.push(conn, frame.head);
+        self.note_pushed(conn, frame.payload, payload_len);
+    }
+
+    /// The head of a message, or all of it, has been queued: the rest follows.
+    #[inline]
+    fn note_pushed(&mut self, conn: ConnId, payload: Option<Range>, payload_len: usize) {
+        self.counters.packets_sent += 1;
+        self.counters.publish_sent += 1;
+        self.counters.publish_bytes_sent += payload_len as u64;
+        if let Some(payload) = payload {
+            self.out.push(conn, payload);
+        }
+    }
+
+    /// Queues an answer. A client that asks and asks and takes nothing is to be closed.
+    pub fn push_control(&mut self, conn: ConnId, range: Range) {
+        let pending = self.out.push(conn, range);
+        if pending > limits::CONTROL_BYTES_MAX
+            && self.conns[conn.index()].stage == Stage::Established
+        {
+            let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
+            self.counters.publish_dropped += dropped.messages;
+            if self.out.pending(conn) > limits::CONTROL_BYTES_MAX {
+                self.overflowing.push(conn);
+            }
+        }
+    }
+
+    /// Sends what waits, as far as the client's window and its socket allow.
+    pub fn pump(&mut self, now_ms: u64, session: SessionId) {
+        let Some(conn) = self.conn_of(session) else {
+            return;
+        };
+        let bounds = self.bounds(Some(conn));
+        let pending_max = self.pump_bytes_max(conn);
+        loop {
+            let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+                return;
+            };
+            let Some(flow) = entry.flow.as_mut() else {
+                return;
+            };
+            let Some(front) = flow.front() else { break };
+            let has_window = front.grant.is_qos0() || (flow.has_room(&bounds) && flow.has_id());
+            if !has_window || self.out.pending(conn) >= pending_max {
+                return accounts::charge_flow(&mut self.lease, flow);
+            }
+            let is_doubted = flow.has_doubted();
+            let Some(delivery) = flow.pop() else { return };
+            self.unstore(&delivery.message);
+            let message = &delivery.message;
+            if is_doubted && !self.may_still_be_sent(session, delivery.origin, message) {
+                self.pass_over(session, &delivery);
+                continue;
+            }
+            if message.expires_at_ms <= now_ms {
+                self.counters.publish_dropped += 1;
+                continue;
+            }
+            let mut outgoing = Outgoing::shared(message, now_ms);
+            outgoing.expiry_s = expiry_left(message.expires_at_ms, now_ms);
+            if delivery.grant.is_qos0() {
+                self.send_private(conn, delivery.grant, None, false, &mut outgoing);
+            } else {
+                self.send_numbered(
+                    session,
+                    conn,
+                    delivery.grant,
+                    delivery.origin,
+                    &mut outgoing,
+                );
+            }
+        }
+        self.hot[session.index()].flags &= !HOT_REPLAYING;
+        flow_of(&mut self.sessions[session.index()], |flow| {
+            accounts::charge_flow(&mut self.lease, flow);
+        });
+    }
+}
+
+impl Clients {
+    /// A message that waited for a session is not for it: one of a shared subscription is for another member.
+    #[cold]
+    fn pass_over(&mut self, session: SessionId, delivery: &Delivery) {
+        if delivery.origin.group().is_some() {
+            let message = delivery.message.clone();
+            self.passed_over.push((session, delivery.origin, message));
+        }
+    }
+}
+
+fn flow_of(entry: &mut Option<crate::session::Session>, act: impl FnOnce(&mut Flow)) {
+    if let Some(flow) = entry.as_mut().and_then(|entry| entry.flow.as_mut()) {
+        act(flow);
+    }
+}

@@ -1,0 +1,295 @@
+//! Connections and sessions end: DISCONNECT in both directions, lost connections, takeovers, wills.
+//!
+//! A connection leaves its session (`detach`) at once, whatever still has to be sent; the socket follows when the shard
+//! has closed it. A will is published when the connection was lost without a goodbye: after its delay or with the end
+//! of the session, whichever is first (MQTT-3.1.3-9).
+
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::clients::{HOT_REPLAYING, NONE, Stage};
+use crate::broker::delivery::outgoing::Outgoing;
+use crate::broker::effect::{CloseCause, CloseHow, Refusal};
+use crate::broker::outcome::Outcome;
+use crate::broker::peers::refusals::words;
+use crate::broker::timers::tick;
+use crate::budget::Account;
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::message::{Message, NEVER};
+use crate::mqtt::{Disconnect, DisconnectOut, ReasonCode, Version};
+use crate::routing::Target;
+use crate::session::{EXPIRY_NEVER, Will};
+
+impl Broker {
+    /// The peer has closed the connection, or it broke.
+    pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
+        self.finish_cut(now_ms, conn);
+        if self.ends_later(now_ms, conn, cause) || self.ends_verified(conn, cause) {
+            return;
+        }
+        if self.is_held(conn) {
+            // A goodbye among what has come counts.
+            self.drop_held(now_ms, conn);
+        }
+        match self.clients.conns[conn.index()].stage {
+            Stage::Free | Stage::Moved => return,
+            Stage::Closing => return self.clients.close(conn, CloseHow::Now),
+            Stage::Connecting | Stage::Verifying | Stage::Established => {}
+        }
+        match cause {
+            // Why a transport failed has been said already.
+            CloseCause::Transport => {}
+            CloseCause::Eof | CloseCause::Goodbye => {
+                self.clients
+                    .log_end(now_ms, conn, "connection closed by client");
+            }
+            CloseCause::Error(errno) => self.clients.log_end(now_ms, conn, &errno_text(errno)),
+        }
+        self.clients.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
+        self.detach(now_ms, conn, true);
+        // Who has only shut its sending side still takes what it is owed.
+        let how = match cause {
+            CloseCause::Eof if self.clients.out.pending(conn) > 0 => CloseHow::Flush,
+            CloseCause::Eof | CloseCause::Error(_) => CloseHow::Now,
+            CloseCause::Goodbye | CloseCause::Transport => CloseHow::Flush,
+        };
+        self.shut(now_ms, conn, how);
+        self.end_event(now_ms);
+    }
+
+    /// The end of an event: connections that do not take their answers are closed, memory that nobody refers to is free.
+    #[inline]
+    pub(in crate::broker) fn end_event(&mut self, now_ms: u64) {
+        while let Some(conn) = self.clients.overflowing.pop() {
+            if self.clients.conns[conn.index()].stage == Stage::Established {
+                self.clients.counters.stalled += 1;
+                self.clients
+                    .log_end(now_ms, conn, "it does not take its answers");
+                self.detach(now_ms, conn, true);
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+        }
+        // Whom a message is offered to next may pass it over as well; it goes around once.
+        while !self.clients.passed_over.is_empty() {
+            for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
+                self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
+            }
+        }
+        self.clients.out.settle();
+    }
+
+    /// DISCONNECT has come from the client (MQTT 5, 3.14).
+    pub(in crate::broker) fn on_disconnect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        disconnect: &Disconnect<'_>,
+    ) -> Outcome {
+        if !is_for_clients(disconnect.reason) {
+            return Outcome::End(ReasonCode::PROTOCOL_ERROR);
+        }
+        if let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+            && let Some(expiry_s) = disconnect.session_expiry
+        {
+            if session.expiry_s == 0 && expiry_s > 0 {
+                return Outcome::End(ReasonCode::PROTOCOL_ERROR); // MQTT 5, 3.14.2.2.2
+            }
+            session.expiry_s = expiry_s;
+        }
+        self.clients.log_end(now_ms, conn, "");
+        // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
+        let with_will = disconnect.reason != ReasonCode::SUCCESS;
+        if self.clients.replies_to == conn {
+            self.clients.flush_replies();
+        }
+        self.detach(now_ms, conn, with_will);
+        // Answers to what came before the goodbye still go out.
+        let goodbye = self.clients.listener(conn).says_goodbye;
+        let how = match self.clients.out.pending(conn) {
+            0 if !goodbye => CloseHow::Now,
+            _ => CloseHow::Flush,
+        };
+        self.shut(now_ms, conn, how);
+        Outcome::Done
+    }
+
+    /// A client has broken the protocol: counted, told if it speaks MQTT 5, closed.
+    pub(in crate::broker) fn protocol_error(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        reason: ReasonCode,
+    ) {
+        self.clients.counters.protocol_errors += 1;
+        self.disconnect(now_ms, conn, reason);
+    }
+
+    /// Ends a connection for this reason: DISCONNECT for MQTT 5, a close for 3.x; the will is published.
+    pub(in crate::broker) fn disconnect(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
+        let entry = &self.clients.conns[conn.index()];
+        if !matches!(entry.stage, Stage::Connecting | Stage::Established) {
+            return;
+        }
+        // The end of the broker is no news about each of its clients.
+        if reason != ReasonCode::SERVER_SHUTTING_DOWN {
+            self.clients.log_end(now_ms, conn, &words(reason));
+        }
+        let entry = &self.clients.conns[conn.index()];
+        if entry.stage == Stage::Established && entry.version == Version::V5 {
+            let reason_string = entry.wants_problems.then(|| reason.name());
+            let packet = DisconnectOut {
+                reason,
+                reason_string,
+                ..DisconnectOut::default()
+            };
+            let max = entry.packet_bytes_max as usize;
+            self.clients.reply(conn, |out| {
+                let start = out.len();
+                packet.encode(Version::V5, out);
+                if out.len() - start > max {
+                    // MQTT-3.14.2-3: without the reason string where it would be too much.
+                    out.truncate(start);
+                    DisconnectOut {
+                        reason,
+                        ..DisconnectOut::default()
+                    }
+                    .encode(Version::V5, out);
+                }
+            });
+        }
+        if self.clients.replies_to == conn {
+            self.clients.flush_replies();
+        }
+        self.detach(now_ms, conn, true);
+        self.shut(now_ms, conn, CloseHow::Flush);
+    }
+
+    /// Closes a connection that has no session any more.
+    pub(in crate::broker) fn shut(&mut self, now_ms: u64, conn: ConnId, how: CloseHow) {
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.stage = Stage::Closing;
+        entry.active_at = tick(now_ms);
+        self.clients.drop_partial(conn);
+        self.take_admission(conn);
+        if how == CloseHow::Flush {
+            self.clients.arm_conn(conn, now_ms + limits::LINGER_MS_MAX);
+        }
+        self.clients.close(conn, how);
+    }
+
+    /// Parts a connection from its session.
+    pub(in crate::broker) fn detach(&mut self, now_ms: u64, conn: ConnId, with_will: bool) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        self.ends_waiting(conn);
+        self.clients.conns[conn.index()].session = NONE;
+        self.interests.forget_unanswered(conn);
+        self.clients.drop_aliases(conn);
+        self.clients.hot[session.index()].conn = NONE;
+        self.clients.hot[session.index()].flags &= !HOT_REPLAYING;
+        self.clients.counters.clients_connected -= 1;
+        self.clients.counters.clients_disconnected += 1;
+        let longest_s = self.clients.settings.persistent_client_expiration;
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let will_delay_s = match &entry.will {
+            Some(will) if with_will => Some(will.delay_s),
+            _ => {
+                let taken = entry.will.take().map_or(0, |will| will.memory());
+                let lease = &mut self.clients.lease;
+                lease.give(Account::Connections, taken as u64);
+                None
+            }
+        };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        if entry.expiry_s == 0 {
+            return self.end_session(now_ms, session);
+        }
+        entry.ends_at_ms = match (entry.expiry_s, longest_s) {
+            (EXPIRY_NEVER, Some(longest_s)) => now_ms + longest_s * 1000,
+            (EXPIRY_NEVER, None) => u64::MAX,
+            (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
+        };
+        if let (Some(will), Some(delay_s)) = (&mut entry.will, will_delay_s) {
+            will.due_ms = now_ms + u64::from(delay_s) * 1000;
+        }
+        let next_ms = entry.next_deadline_ms();
+        let user = self.identities.name(conn);
+        let name = self.clients.listener(conn).name.clone();
+        self.clients.absent.keep(session, user, &name);
+        self.leave_shared(now_ms, session, false);
+        if will_delay_s == Some(0) {
+            self.publish_will(now_ms, session);
+        }
+        self.clients.arm_session(session, next_ms);
+    }
+
+    /// Publishes the will of a session, if it still has one.
+    pub(in crate::broker) fn publish_will(&mut self, now_ms: u64, session: SessionId) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(will) = entry.will.take() else {
+            return;
+        };
+        let lease = &mut self.clients.lease;
+        lease.give(Account::Connections, will.memory() as u64);
+        let Will {
+            message, expiry_s, ..
+        } = *will;
+        // Not when CONNECT brings it: as Mosquitto does.
+        let topic = message.topic.as_str();
+        if crate::broker::doors::on_publish::is_broker_topic(topic)
+            || !self.clients.may_write(session, topic)
+        {
+            self.clients.counters.publish_denied += 1;
+            return;
+        }
+        let expires_at_ms = expiry_s.map_or(NEVER, |expiry_s| now_ms + u64::from(expiry_s) * 1000);
+        let message = Arc::new(Message {
+            expires_at_ms,
+            ..Arc::unwrap_or_clone(message)
+        });
+        self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
+    }
+
+    /// Ends a session: its will, its subscriptions, what it held.
+    pub(in crate::broker) fn end_session(&mut self, now_ms: u64, session: SessionId) {
+        self.publish_will(now_ms, session);
+        self.leave_shared(now_ms, session, true);
+        if self.clients.hot[session.index()].conn == NONE {
+            self.clients.counters.clients_disconnected -= 1;
+        }
+        let Some(entry) = self.clients.remove_session(session) else {
+            return;
+        };
+        for &filter in entry.subscriptions.as_slice() {
+            self.unsubscribe_filter(filter, Target::Session(session));
+        }
+        if let Some(flow) = &entry.flow {
+            for message in flow.held() {
+                self.clients.unstore(message);
+            }
+            let lease = &mut self.clients.lease;
+            lease.give(Account::Backlog, flow.charged() as u64);
+        }
+    }
+}
+
+/// Whether a client may give this reason for its DISCONNECT (MQTT 5, table 3-10: some are the server's only).
+fn is_for_clients(reason: ReasonCode) -> bool {
+    matches!(reason.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99)
+}
+
+/// What an errno means to a person.
+fn errno_text(errno: i32) -> String {
+    std::io::Error::from_raw_os_error(errno).to_string()
+}

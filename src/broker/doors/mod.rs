@@ -1,0 +1,14 @@
+//! What happens to a shard, one event a file.
+
+pub(super) mod close;
+pub(super) mod on_ack;
+pub(super) mod on_bytes;
+pub(super) mod on_connect;
+pub(super) mod on_drain;
+pub(super) mod on_identified;
+pub(super) mod on_mesh;
+pub(super) mod on_publish;
+pub(super) mod on_reload;
+pub(super) mod on_subscribe;
+pub(super) mod on_timers;
+pub(super) mod on_verified;

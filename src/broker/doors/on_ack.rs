@@ -1,0 +1,132 @@
+//! PUBACK, PUBREC and PUBCOMP from a client: what was in flight to it is done, or half done, and what waits follows.
+
+use crate::broker::Broker;
+use crate::broker::clients::Stage;
+use crate::broker::settings::LogKind;
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::{AckKind, PacketId, ReasonCode};
+use crate::session::Progress;
+
+impl Broker {
+    /// PUBACK: a QoS 1 message is done. An identifier that is not in flight is ignored, as PUBACK has no answer; an answer of
+    /// another kind than is due for its message is a protocol error (MQTT-4.3.2-3, MQTT-4.3.3-7).
+    pub(in crate::broker) fn on_puback(&mut self, now_ms: u64, conn: ConnId, id: PacketId) {
+        self.complete(now_ms, conn, id, Progress::Puback);
+    }
+
+    /// PUBREC: a QoS 2 message has been received; PUBREL answers (MQTT-4.3.3-4), unless it was refused.
+    pub(in crate::broker) fn on_pubrec(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        id: PacketId,
+        reason: ReasonCode,
+    ) {
+        if reason.is_error() {
+            return self.complete(now_ms, conn, id, Progress::Pubrec);
+        }
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let flow = self
+            .clients
+            .session(session)
+            .and_then(|session| session.flow.as_mut());
+        let (known, message) = match flow {
+            Some(flow) => match flow.progress(id.get()) {
+                Some(Progress::Pubrec | Progress::Pubcomp) => (true, flow.received(id.get())),
+                Some(Progress::Puback) => return self.on_wrong_kind(now_ms, conn),
+                Some(Progress::Done) | None => (false, None),
+            },
+            None => (false, None),
+        };
+        if let Some(message) = message {
+            self.clients.unstore(&message);
+        }
+        let reason = if known {
+            ReasonCode::SUCCESS
+        } else {
+            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+        };
+        self.clients.ack(conn, AckKind::Pubrel, id, reason);
+    }
+
+    /// PUBCOMP: a QoS 2 message is done.
+    pub(in crate::broker) fn on_pubcomp(&mut self, now_ms: u64, conn: ConnId, id: PacketId) {
+        self.complete(now_ms, conn, id, Progress::Pubcomp);
+    }
+
+    /// An answer is not of the kind that is due for its message.
+    #[cold]
+    fn on_wrong_kind(&mut self, now_ms: u64, conn: ConnId) {
+        self.clients
+            .log_client(LogKind::Information, conn, |client| {
+                format!(
+                    "Client {client} disconnected: it answered a message as one of another QoS."
+                )
+            });
+        self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
+    }
+
+    fn complete(&mut self, now_ms: u64, conn: ConnId, id: PacketId, expected: Progress) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(flow) = entry.flow.as_mut() else {
+            return;
+        };
+        match flow.progress(id.get()) {
+            Some(due) if due == expected => {}
+            // It was received, and the client has said so before: PUBREL is on its way.
+            Some(Progress::Pubcomp) if expected == Progress::Pubrec => return,
+            Some(Progress::Done) => return,
+            Some(_) => return self.on_wrong_kind(now_ms, conn),
+            None => return,
+        }
+        let done = flow.complete(id.get());
+        let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
+        let waits = waits || entry.has_replays();
+        if let Some(message) = done.and_then(|entry| entry.message) {
+            self.clients.unstore(&message);
+        }
+        // A window whose oldest message is slow gives memory back.
+        self.clients.charge_flow_of(session);
+        if is_resending {
+            self.resend(now_ms, conn, session);
+        }
+        if waits {
+            self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
+        }
+    }
+
+    /// A socket has taken output: messages that wait may follow.
+    pub(in crate::broker) fn pump_after_send(&mut self, now_ms: u64, conn: ConnId) {
+        debug_assert_eq!(self.clients.conns[conn.index()].stage, Stage::Established);
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(flow) = entry.flow.as_ref() else {
+            return;
+        };
+        let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
+        let waits = waits || entry.has_replays();
+        if self.clients.out.pending(conn) >= limits::PUMP_BYTES_MAX {
+            return;
+        }
+        if is_resending {
+            self.resend(now_ms, conn, session);
+        }
+        if waits {
+            self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! CONNECT (MQTT 5, 3.1): who may come in, at which shard, to which session, and what CONNACK says.
+
+use crate::broker::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
+use crate::broker::doors::on_identified::PeerName;
+use crate::broker::doors::on_verified::Admission;
+use crate::broker::effect::{CloseHow, Effect, Handover};
+use crate::broker::memory::party::{party_of_address, party_of_user};
+use crate::broker::sessions::rights::Joined;
+use crate::broker::settings::LogKind;
+use crate::broker::timers::tick;
+use crate::broker::{Broker, home};
+use crate::budget::Account;
+use crate::escape::Name;
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version, topic};
+use crate::session::{Aliases, EXPIRY_NEVER, SlowPolicy};
+
+impl Broker {
+    /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
+    pub(in crate::broker) fn on_first_packet(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        frame: &Frame,
+        after: &[u8],
+    ) {
+        let certified: Option<Box<str>> = self.identities.certified(conn).map(Into::into);
+        let connect = match mqtt::decode(Version::V5, packet, frame) {
+            Ok(Packet::Connect(connect)) => named(connect, certified.as_deref()),
+            Ok(_) => {
+                self.clients.counters.protocol_errors += 1;
+                return self.shut(now_ms, conn, CloseHow::Now);
+            }
+            Err(error) => return self.refuse_bad_connect(now_ms, conn, packet, error),
+        };
+        self.clients.conns[conn.index()].version = connect.version;
+        if self.is_draining() {
+            let reason = ReasonCode::SERVER_SHUTTING_DOWN;
+            return self.refuse_connect(now_ms, conn, &connect, reason);
+        }
+        if let Err(reason) = self.check_connect(conn, &connect) {
+            return self.refuse_connect(now_ms, conn, &connect, reason);
+        }
+        if let Some(reason) = self.turned_away.take(conn) {
+            return self.refuse_connect(now_ms, conn, &connect, reason);
+        }
+        if self.is_short_for_connect(&connect) {
+            return self.refuse_connect(now_ms, conn, &connect, ReasonCode::QUOTA_EXCEEDED);
+        }
+        let (client_id, is_assigned) = self.client_id(conn, &connect);
+        let shard = home(&client_id, self.clients.shards);
+        if shard == self.clients.shard {
+            if let Some(passwords) = self.wanted_passwords(conn, &connect) {
+                let admission = Admission {
+                    packet: packet.into(),
+                    after: after.into(),
+                    client_id,
+                    is_assigned,
+                    ended: None,
+                };
+                return self.verify(now_ms, conn, &connect, admission, passwords);
+            }
+            return self.admit(now_ms, conn, &connect, &client_id, is_assigned);
+        }
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.stage = Stage::Moved;
+        let handover = Box::new(Handover {
+            peer: entry.peer(),
+            received: [packet, after].concat(),
+            identity: certified,
+        });
+        self.clients.effects.push_back(Effect::Handover {
+            conn,
+            to: shard,
+            handover,
+        });
+    }
+
+    /// What speaks against a CONNECT that is in order as a packet.
+    fn check_connect(&self, conn: ConnId, connect: &Connect<'_>) -> Result<(), ReasonCode> {
+        let listener = self.clients.listener(conn);
+        if listener.is_closed {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        let accepted = match connect.version {
+            Version::V31 => listener.accept_versions[0],
+            Version::V311 => listener.accept_versions[1],
+            Version::V5 => listener.accept_versions[2],
+        };
+        if !accepted {
+            return Err(ReasonCode::UNSUPPORTED_PROTOCOL_VERSION);
+        }
+        if connect.properties.authentication_method.is_some() {
+            return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
+        }
+        if listener.identity_from_certificate && self.identities.certified(conn).is_none() {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        // Without a password file a name alone proves nothing, unless it comes from a certificate.
+        let is_named = listener.identity_from_certificate
+            || user_name(connect).is_some() && listener.passwords.is_some();
+        if !listener.allow_anonymous && !is_named {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if listener.use_username_as_clientid && connect.username.is_none_or(str::is_empty) {
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if connect.client_id.is_empty() && !listener.use_username_as_clientid {
+            let may_be_empty =
+                connect.version != Version::V31 && listener.allow_zero_length_clientid;
+            // MQTT-3.1.3-8 [3.1.1]: without a session that could be found again.
+            if !may_be_empty || (connect.version == Version::V311 && !connect.clean_start) {
+                return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+            }
+        }
+        let client_id = match listener.use_username_as_clientid {
+            true => connect.username.unwrap_or_default(),
+            false => connect.client_id,
+        };
+        if !client_id.starts_with(&*listener.clientid_prefix) {
+            return Err(ReasonCode::NOT_AUTHORIZED); // as Mosquitto
+        }
+        if let Some(will) = &connect.will {
+            if will.qos > listener.maximum_qos() {
+                return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
+            }
+            if will.retain && !self.clients.settings.retain_available {
+                return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
+            }
+            let topic = listener.mounted(will.topic);
+            if !topic::topic_name_valid(&topic) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID); // the mount point makes it too long
+            }
+            let size_limit = self.clients.settings.message_size_limit as usize;
+            if size_limit > 0 && will.payload.len() > size_limit {
+                // Before MQTT 5 as Mosquitto: a code that does not say "try again".
+                return Err(match connect.version {
+                    Version::V5 => ReasonCode::PACKET_TOO_LARGE,
+                    _ => ReasonCode::NOT_AUTHORIZED,
+                });
+            }
+            if self.clients.settings.quotas.is_too_much(&topic) {
+                return Err(ReasonCode::TOPIC_NAME_INVALID);
+            }
+        }
+        Ok(())
+    }
+
+    /// The client identifier: the client's, its user name, or one that is made up here, so that it is at home here.
+    fn client_id(&mut self, conn: ConnId, connect: &Connect<'_>) -> (String, bool) {
+        if self.clients.listener(conn).use_username_as_clientid {
+            return (connect.username.unwrap_or_default().into(), false);
+        }
+        if !connect.client_id.is_empty() {
+            return (connect.client_id.into(), false);
+        }
+        loop {
+            let (high, low) = (self.clients.next_unique(), self.clients.next_unique());
+            let prefix = &self.clients.listener(conn).auto_id_prefix;
+            let id = format!("{prefix}{}", like_uuid(high, low));
+            if home(&id, self.clients.shards) == self.clients.shard
+                && self.clients.find_session(&id).is_none()
+            {
+                return (id, true);
+            }
+        }
+    }
+
+    /// Lets a client in.
+    pub(in crate::broker) fn admit(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        is_assigned: bool,
+    ) {
+        let mut found = self.clients.find_session(client_id);
+        let had_session = found.is_some();
+        if let Some(session) = found {
+            self.take_over(now_ms, session, connect);
+            found = self.clients.find_session(client_id);
+        }
+        if let Some(session) = found
+            && connect.clean_start
+        {
+            self.end_session(now_ms, session); // MQTT-3.1.2-4
+            found = None;
+        }
+        // Who takes the place of a session of its own is no client more.
+        let bound = if had_session {
+            0
+        } else {
+            self.clients.settings.quotas.clients
+        };
+        if found.is_none() && !self.clients.lease.enter(bound) {
+            return self.refuse(now_ms, conn, ReasonCode::SERVER_BUSY);
+        }
+        let session_present = found.is_some();
+        let session = found.unwrap_or_else(|| {
+            self.clients.counters.clients_disconnected += 1;
+            self.clients.new_session(client_id)
+        });
+        self.identities.admit(conn, user_name(connect));
+        if connect.is_bridge {
+            self.identities.admit_bridge(conn);
+        }
+        self.bind(now_ms, conn, session, connect);
+        self.ordering.mark_newcomer(session);
+        self.connack(
+            conn,
+            connect,
+            session_present,
+            is_assigned.then_some(client_id),
+        );
+        self.log_admission(conn, connect);
+        // MQTT-3.2.0-1: before anything else, whatever follows CONNECT in the same bytes.
+        self.clients.flush_replies();
+        if session_present {
+            self.rejoin_shared(now_ms, session);
+            if let Some(flow) = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.flow.as_mut())
+            {
+                flow.resend();
+            }
+            self.resend(now_ms, conn, session);
+            self.clients.pump(now_ms, session);
+            self.next_replays(now_ms, session);
+        }
+    }
+
+    /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
+    fn take_over(&mut self, now_ms: u64, session: SessionId, connect: &Connect<'_>) {
+        if let Some(old) = self.clients.conn_of(session) {
+            self.finish_cut(now_ms, old);
+            if self.is_held(old) {
+                self.drop_held(now_ms, old);
+            }
+        }
+        if let Some(old) = self.clients.conn_of(session) {
+            self.disconnect(now_ms, old, ReasonCode::SESSION_TAKEN_OVER);
+        }
+        // MQTT 5, 3.1.3.2.2: a client that is back before its will was due takes it back, whatever it asks for next.
+        if let Some(entry) = self.clients.session(session)
+            && !connect.clean_start
+            && let Some(will) = entry.will.take()
+        {
+            let lease = &mut self.clients.lease;
+            lease.give(Account::Connections, will.memory() as u64);
+        }
+    }
+
+    /// Joins connection and session.
+    fn bind(&mut self, now_ms: u64, conn: ConnId, session: SessionId, connect: &Connect<'_>) {
+        let listener = self.clients.listener(conn).clone();
+        let settings = self.clients.settings.clone();
+        let properties = &connect.properties;
+        let in_flight_max = match settings.max_inflight_messages {
+            0 => u16::MAX,
+            max => max,
+        };
+        let keep_alive_s = granted_keep_alive(connect, settings.max_keepalive);
+        let is_anonymous = self.is_anonymous(conn, connect);
+        let entry = &mut self.clients.conns[conn.index()];
+        entry.stage = Stage::Established;
+        entry.version = connect.version;
+        entry.is_anonymous = is_anonymous;
+        entry.session = session.0;
+        let party = match user_name(connect).filter(|_| !is_anonymous) {
+            Some(user) => party_of_user(user),
+            None => party_of_address(entry.peer().address.ip()),
+        };
+        self.clients.shares.join(session, party);
+        let entry = &mut self.clients.conns[conn.index()];
+        let policy = listener.slow_policy_for(user_name(connect));
+        entry.policy = policy;
+        entry.keep_alive_s = keep_alive_s;
+        entry.active_at = tick(now_ms);
+        entry.packet_bytes_max = properties.maximum_packet_size.unwrap_or(u32::MAX);
+        entry.in_flight_max = in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX));
+        entry.wants_problems = properties.request_problem_information;
+        entry.alias_max = properties
+            .topic_alias_maximum
+            .min(listener.max_topic_alias_broker);
+        if entry.alias_max > 0 {
+            let aliases = Box::new(Aliases::new(entry.alias_max));
+            let memory = aliases.memory() as u64;
+            entry.aliases = Some(aliases);
+            self.clients.lease.force(Account::Connections, memory);
+            self.clients.out.keep_aliases(conn);
+        }
+        let is_private = entry.packet_bytes_max != u32::MAX
+            || entry.alias_max > 0
+            || policy == Some(SlowPolicy::Latest)
+            || !listener.mount_point.is_empty();
+        let is_v5 = connect.version == Version::V5;
+        let is_replaying = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_ref())
+            .is_some_and(|flow| flow.holds_qos0());
+        let joined = self.guard(conn, session, connect);
+        if joined.has_changed {
+            self.clients.doubt(session);
+        }
+        let flags = (u8::from(is_v5) * HOT_V5)
+            | (u8::from(joined.is_guarded) * HOT_GUARDED)
+            | (u8::from(is_private) * HOT_PRIVATE)
+            | (u8::from(is_replaying) * HOT_REPLAYING);
+        let hot = &mut self.clients.hot[session.index()];
+        (hot.conn, hot.flags) = (conn.0, flags);
+        hot.epoch = hot.epoch.wrapping_add(1);
+        if keep_alive_s > 0 {
+            self.clients
+                .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
+        }
+        let expiry_s = match connect.version {
+            Version::V5 => properties.session_expiry.unwrap_or(0),
+            _ if connect.clean_start => 0,
+            _ => EXPIRY_NEVER,
+        };
+        let serial = self
+            .clients
+            .session(session)
+            .map_or(0, |entry| entry.serial);
+        let will = self.will_of(conn, connect, &listener, serial);
+        if let Some(entry) = self.clients.session(session) {
+            entry.expiry_s = expiry_s;
+            if policy.is_some() || entry.flow.is_some() {
+                entry.flow.get_or_insert_default().set_policy(policy);
+            }
+            entry.ends_at_ms = u64::MAX;
+            let before = entry.memory();
+            entry.will = will;
+            let after = entry.memory();
+            let lease = &mut self.clients.lease;
+            lease.change(Account::Connections, before, after);
+            self.clients.charge_flow_of(session);
+        }
+        let counters = &mut self.clients.counters;
+        counters.clients_disconnected -= 1;
+        counters.clients_connected += 1;
+        counters.connects_accepted += 1;
+        counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
+    }
+
+    /// From here on the rules of its listener and user name hold for the session.
+    fn guard(&mut self, conn: ConnId, session: SessionId, connect: &Connect<'_>) -> Joined {
+        let listener = Some(self.clients.conns[conn.index()].listener);
+        self.clients.absent.forget(session);
+        let entry = self
+            .clients
+            .sessions
+            .get(session.index())
+            .and_then(Option::as_ref);
+        match (&mut self.clients.rights, entry) {
+            (Some(rights), Some(entry)) => {
+                rights.join(session, listener, user_name(connect), &entry.client_id)
+            }
+            _ => Joined::FREE,
+        }
+    }
+
+    fn connack(
+        &mut self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        session_present: bool,
+        assigned: Option<&str>,
+    ) {
+        let listener = self.clients.listener(conn);
+        let settings = &self.clients.settings;
+        let keep_alive = self.clients.conns[conn.index()].keep_alive_s;
+        let receive_maximum = self.clients.inbound_max();
+        let max_packet_size = self.clients.packet_bytes_max();
+        let connack = ConnackOut {
+            session_present,
+            reason: ReasonCode::SUCCESS,
+            assigned_client_id: assigned,
+            server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+            receive_maximum: (receive_maximum != u16::MAX).then_some(receive_maximum),
+            maximum_qos: Some(listener.maximum_qos()).filter(|&max| max < QoS::ExactlyOnce),
+            retain_available: (!settings.retain_available).then_some(false),
+            maximum_packet_size: (max_packet_size < crate::limits::PACKET_BYTES_MAX)
+                .then_some(max_packet_size),
+            topic_alias_maximum: (listener.max_topic_alias > 0).then_some(listener.max_topic_alias),
+            ..ConnackOut::default()
+        };
+        let mut bytes = Vec::new();
+        connack.encode(connect.version, &mut bytes);
+        self.clients
+            .reply(conn, |out| out.extend_from_slice(&bytes));
+    }
+
+    fn log_admission(&mut self, conn: ConnId, connect: &Connect<'_>) {
+        if !self.clients.settings.connection_messages {
+            return;
+        }
+        let address = PeerName(self.clients.conns[conn.index()].peer().address);
+        let version = connect.version as u8;
+        let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
+        let user = user_name(connect).map(|user| format!(", u'{}'", Name(user)));
+        let user = user.unwrap_or_default();
+        let what = match connect.is_bridge {
+            true => "bridge",
+            false => "client",
+        };
+        self.clients.log_client(LogKind::Notice, conn, |client| {
+            format!(
+                "New {what} connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."
+            )
+        });
+    }
+}
+
+/// A CONNECT whose user name comes from a certificate, if there is one.
+pub(in crate::broker) fn named<'a>(
+    connect: Connect<'a>,
+    certified: Option<&'a str>,
+) -> Connect<'a> {
+    match certified {
+        None => connect,
+        Some(_) => Connect {
+            username: certified,
+            password: None,
+            ..connect
+        },
+    }
+}
+
+/// The user name; an empty one is none, as in Mosquitto.
+pub(in crate::broker) fn user_name<'a>(connect: &Connect<'a>) -> Option<&'a str> {
+    connect.username.filter(|user| !user.is_empty())
+}
+
+/// In the form of a UUID, as Mosquitto writes it.
+fn like_uuid(high: u64, low: u64) -> String {
+    let (first, second, third) = (high >> 32, high >> 16 & 0xFFFF, high & 0xFFFF);
+    let (fourth, fifth) = (low >> 48, low & 0xFFFF_FFFF_FFFF);
+    format!("{first:08X}-{second:04X}-{third:04X}-{fourth:04X}-{fifth:012X}")
+}
+
+/// Seconds. Only MQTT 5 can tell a client that it is to be heard of more often (Server Keep Alive); the others keep what they ask
+/// for, as in Mosquitto.
+fn granted_keep_alive(connect: &Connect<'_>, max: u16) -> u16 {
+    let asked = connect.keep_alive;
+    // The default bounds nothing.
+    let has_max = max > 0 && max < u16::MAX && connect.version == Version::V5;
+    match has_max {
+        true if asked == 0 || asked > max => max,
+        _ => asked,
+    }
+}

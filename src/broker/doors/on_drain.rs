@@ -1,0 +1,114 @@
+//! The end of the broker: wills first, on all shards, then goodbyes.
+//!
+//! A shard says goodbye to its clients only when every other shard has said that its wills are out (`Draining`, which
+//! follows them in order), and then that those are out which it has passed on for others (`ordered`), so that a will
+//! reaches subscribers on all shards.
+
+use crate::broker::Broker;
+use crate::broker::clients::{Conn, Stage};
+use crate::broker::effect::{CloseHow, MeshMessage};
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::ReasonCode;
+
+/// Where the drain stands, and when sockets are next looked at.
+#[derive(Default)]
+pub struct Drain {
+    /// This shard has published its wills.
+    draining: bool,
+    /// How many other shards have.
+    others: u8,
+    /// This shard has passed on all that others had published by then.
+    has_relayed: bool,
+    /// How many other shards have.
+    others_relayed: u8,
+    /// Goodbyes have been said.
+    said_goodbye: bool,
+    /// When stalled sockets are looked for next.
+    pub next_stall_sweep_ms: u64,
+}
+
+impl Broker {
+    /// Ends everything in order: wills, DISCONNECT 0x8B, flush, close.
+    pub fn on_drain(&mut self, now_ms: u64) {
+        if self.drain.draining {
+            return;
+        }
+        self.drain.draining = true;
+        self.finish_offers(now_ms);
+        self.cut_waiting();
+        while let Some(&conn) = self.cut.front() {
+            self.finish_cut(now_ms, conn);
+        }
+        self.say_last_words(now_ms);
+        let sessions: Vec<SessionId> = self.clients.session_ids().collect();
+        for session in sessions {
+            self.publish_will(now_ms, session);
+        }
+        self.clients
+            .mesh_all(|| MeshMessage::Draining { relayed: false });
+        self.say_goodbye(now_ms);
+        self.end_event(now_ms);
+    }
+
+    /// A goodbye among what is kept of those who are held counts: no will follows it.
+    fn say_last_words(&mut self, now_ms: u64) {
+        // A table that has fallen has holes: only numbers that are there are asked about.
+        let is_held = |conn: &Conn| conn.reading.is_held() && conn.stage == Stage::Established;
+        let conns = self.clients.conns.indexed();
+        let held = conns.filter(|(_, conn)| is_held(conn));
+        let held: Vec<_> = held.map(|(index, _)| ConnId(index as u32)).collect();
+        for conn in held {
+            self.drop_held(now_ms, conn);
+        }
+    }
+
+    /// Another shard has published its wills, or passed on those of all others.
+    pub(in crate::broker) fn on_draining(&mut self, now_ms: u64, relayed: bool) {
+        match relayed {
+            false => self.drain.others += 1,
+            true => self.drain.others_relayed += 1,
+        }
+        self.say_goodbye(now_ms);
+    }
+
+    /// Whether a drain has begun: nobody is let in any more.
+    pub(in crate::broker) fn is_draining(&self) -> bool {
+        self.drain.draining
+    }
+
+    /// Whether a drain has begun and every connection is gone.
+    pub fn is_drained(&self) -> bool {
+        self.drain.said_goodbye
+            && self
+                .clients
+                .conns
+                .iter()
+                .all(|conn| conn.stage == Stage::Free)
+    }
+
+    fn say_goodbye(&mut self, now_ms: u64) {
+        let others = self.clients.shards - 1;
+        if !self.drain.draining || self.drain.others < others || self.drain.said_goodbye {
+            return;
+        }
+        if !self.drain.has_relayed {
+            self.drain.has_relayed = true;
+            self.clients
+                .mesh_all(|| MeshMessage::Draining { relayed: true });
+        }
+        if self.drain.others_relayed < others {
+            return;
+        }
+        self.drain.said_goodbye = true;
+        for index in 0..self.clients.conns.len() {
+            let conn = ConnId(index as u32);
+            match self.clients.stage(conn) {
+                Stage::Established => {
+                    self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN)
+                }
+                Stage::Connecting | Stage::Verifying => self.shut(now_ms, conn, CloseHow::Now),
+                Stage::Free | Stage::Closing | Stage::Moved => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! PUBLISH from a client: checked, its alias resolved, routed, acknowledged (MQTT 5, 3.3).
+
+use crate::broker::Broker;
+use crate::broker::delivery::outgoing::Outgoing;
+use crate::broker::outcome::Outcome;
+use crate::broker::settings::LogKind;
+use crate::budget::Account;
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::message::{NEVER, Sent};
+use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version, topic};
+use crate::session::{Aliases, Session};
+
+impl Broker {
+    /// PUBLISH has come from a client.
+    pub(in crate::broker) fn on_client_publish(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+    ) -> Outcome {
+        let outcome = match (self.check_publish(conn, publish), publish.topic_name()) {
+            (Err(reason), _) => Outcome::End(reason),
+            (Ok(()), Some(topic)) if publish.properties.topic_alias.is_none() => {
+                self.publish_mounted(now_ms, conn, publish, topic)
+            }
+            (Ok(()), _) => self.publish_with_alias(now_ms, conn, publish),
+        };
+        if !matches!(outcome, Outcome::Hold(_)) {
+            let counters = &mut self.clients.counters;
+            counters.publish_received += 1;
+            counters.publish_bytes_received += publish.payload.len() as u64;
+        }
+        outcome
+    }
+
+    fn publish_mounted(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+    ) -> Outcome {
+        let listener = self.clients.listener(conn);
+        if listener.mount_point.is_empty() {
+            return self.publish_to(now_ms, conn, publish, topic);
+        }
+        let topic = listener.mounted(topic.as_str());
+        match TopicName::new(&topic) {
+            Some(topic) => self.publish_to(now_ms, conn, publish, topic),
+            // The mount point makes it too long.
+            None => Outcome::End(ReasonCode::TOPIC_NAME_INVALID),
+        }
+    }
+
+    /// What the listener does not allow, as the reason for the DISCONNECT that answers it.
+    fn check_publish(&self, conn: ConnId, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos > self.clients.listener(conn).maximum_qos() {
+            return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-11
+        }
+        if publish.retain && !self.clients.settings.retain_available {
+            return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-14
+        }
+        if publish.properties.has_subscription_ids() {
+            return Err(ReasonCode::PROTOCOL_ERROR); // MQTT-3.3.4-6
+        }
+        Ok(())
+    }
+
+    /// Resolves or sets a topic alias (MQTT 5, 3.3.2.3.4).
+    fn publish_with_alias(&mut self, now_ms: u64, conn: ConnId, publish: &Publish<'_>) -> Outcome {
+        let max = self.clients.listener(conn).max_topic_alias;
+        let Some(alias) = publish.properties.topic_alias else {
+            return Outcome::End(ReasonCode::PROTOCOL_ERROR);
+        };
+        if alias.get() > max {
+            return Outcome::End(ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
+        }
+        if let Some(topic) = publish.topic_name() {
+            let entry = &mut self.clients.conns[conn.index()];
+            let before = entry.aliases.as_ref().map_or(0, |aliases| aliases.memory());
+            let aliases = entry
+                .aliases
+                .get_or_insert_with(|| Box::new(Aliases::new(0)));
+            aliases.inbound.set(alias, topic);
+            let after = aliases.memory();
+            self.clients
+                .lease
+                .change(Account::Connections, before, after);
+            if after > before && self.clients.lease.room(Account::Connections) == 0 {
+                return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
+            }
+            return self.publish_mounted(now_ms, conn, publish, topic);
+        }
+        let aliases = self.clients.conns[conn.index()].aliases.as_ref();
+        let Some(topic) = aliases
+            .and_then(|aliases| aliases.inbound.get(alias))
+            .cloned()
+        else {
+            return Outcome::End(ReasonCode::PROTOCOL_ERROR);
+        };
+        self.publish_mounted(now_ms, conn, publish, topic.as_name())
+    }
+
+    /// Routes and acknowledges a message whose topic is known in full.
+    fn publish_to(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+    ) -> Outcome {
+        if self.clients.settings.quotas.is_too_much(topic.as_str()) {
+            return self.refuse_topic(now_ms, conn, publish);
+        }
+        if publish.retain
+            && let Some(until) = self.waits_for_owner(now_ms, conn, publish, topic.as_str())
+        {
+            return Outcome::Hold(until);
+        }
+        match publish.packet_id {
+            None => {
+                if self.may_publish(conn, publish, topic.as_str()).is_ok() {
+                    self.route_publish(now_ms, conn, publish, topic);
+                }
+            }
+            Some(id) if publish.qos == QoS::AtLeastOnce => {
+                let reason = match self.may_publish(conn, publish, topic.as_str()) {
+                    Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
+                    Err(reason) => reason,
+                };
+                self.clients.ack(conn, AckKind::Puback, id, reason);
+            }
+            Some(id) => return self.publish_exactly_once(now_ms, conn, publish, topic, id),
+        }
+        Outcome::Done
+    }
+
+    /// QoS 2: passed on when it first comes; the identifier is kept until PUBREL (MQTT-4.3.3-10).
+    fn publish_exactly_once(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+        id: PacketId,
+    ) -> Outcome {
+        let max = self.clients.inbound_max();
+        let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
+        let Some(session) = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session))
+        else {
+            return Outcome::Done;
+        };
+        let inbound = session.rare.as_ref().map(|rare| &rare.inbound);
+        if inbound.is_some_and(|inbound| inbound.contains(id.get())) {
+            self.clients
+                .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
+            return Outcome::Done;
+        }
+        let open = inbound.map_or(0, |inbound| inbound.len());
+        if is_v5 && open >= usize::from(max) {
+            // Some libraries do not count, and would come back and do the same for ever: a little more is borne.
+            if open >= usize::from(max) + limits::INBOUND_BORNE {
+                return Outcome::End(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
+            }
+            self.clients.counters.receive_maximum_exceeded += 1;
+        }
+        if let Err(reason) = self.may_publish(conn, publish, topic.as_str()) {
+            // 3.x has no place for a reason: the exchange goes on, the message is gone.
+            if !is_v5 {
+                self.note_inbound(conn, id);
+            }
+            self.clients.ack(conn, AckKind::Pubrec, id, reason);
+            return Outcome::Done;
+        }
+        self.note_inbound(conn, id);
+        let reason = routed(self.route_publish(now_ms, conn, publish, topic));
+        self.clients.ack(conn, AckKind::Pubrec, id, reason);
+        Outcome::Done
+    }
+
+    fn note_inbound(&mut self, conn: ConnId, id: PacketId) {
+        let Some(session) = self.clients.session_of(conn) else {
+            return;
+        };
+        let known = self.clients.session(session);
+        match known.and_then(|entry| entry.rare.as_mut()) {
+            // Only the set changes: the rest need not be counted.
+            Some(rare) => {
+                let before = rare.inbound.memory();
+                rare.inbound.insert(id.get());
+                let after = rare.inbound.memory();
+                self.clients
+                    .lease
+                    .change(Account::Connections, before, after);
+            }
+            None => {
+                let note = |entry: &mut Session| entry.rare().inbound.insert(id.get());
+                self.clients.change_session(session, note);
+            }
+        }
+    }
+
+    /// Why a message is not passed on although its packet is in order.
+    fn may_publish(
+        &mut self,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> Result<(), ReasonCode> {
+        let limit = self.clients.settings.message_size_limit;
+        if limit > 0 && publish.payload.len() > limit as usize {
+            self.clients.counters.publish_oversize += 1;
+            return Err(ReasonCode::QUOTA_EXCEEDED); // an acknowledgement knows no 0x95
+        }
+        let session = self.clients.session_of(conn);
+        let may = |session| self.clients.may_write(session, topic);
+        if is_broker_topic(topic) || !session.is_some_and(may) {
+            self.clients.note_denied(conn, publish, topic);
+            return Err(ReasonCode::NOT_AUTHORIZED);
+        }
+        if publish.retain
+            && (self.is_refused_by_owner(conn, topic))
+                .unwrap_or_else(|| self.is_short_to_retain(conn, publish, topic))
+        {
+            self.clients.counters.retained_refused += 1;
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        Ok(())
+    }
+
+    fn route_publish(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: TopicName<'_>,
+    ) -> bool {
+        let forwarded;
+        let properties = match publish.properties.forward_whole {
+            true => publish.properties.raw,
+            false => {
+                let mut bytes = Vec::with_capacity(publish.properties.forwardable_len());
+                publish.properties.forward_into(&mut bytes);
+                forwarded = bytes;
+                &forwarded
+            }
+        };
+        let (payload, qos, retain) = (publish.payload, publish.qos, publish.retain);
+        let mut outgoing = Outgoing::borrowed(topic, payload, properties, qos, retain);
+        if let Some(expiry_s) = publish.properties.message_expiry {
+            outgoing.expires_at_ms = now_ms + u64::from(expiry_s) * 1000;
+            outgoing.expiry_s = Some(expiry_s);
+        }
+        if publish.qos == QoS::AtLeastOnce {
+            outgoing.sent = Sent {
+                id: publish.packet_id.map_or(0, |id| id.get()),
+                again: publish.dup,
+            };
+        }
+        debug_assert!(outgoing.expires_at_ms == NEVER || outgoing.expiry_s.is_some());
+        if let Some(session) = self.clients.session_of(conn) {
+            if publish.retain {
+                self.ordering.mark(session);
+            }
+            outgoing.may_follow = self.ordering.may_follow(session);
+            let entry = self.clients.session(session);
+            outgoing.origin = entry.map_or(0, |entry| entry.serial);
+        }
+        if publish.retain {
+            outgoing.author = self.author_of(conn);
+        }
+        self.route(now_ms, &mut outgoing, None)
+    }
+
+    /// PUBREL: the client will not send the message again; the identifier is free (MQTT-4.3.3-11).
+    pub(in crate::broker) fn on_pubrel(&mut self, _now_ms: u64, conn: ConnId, id: PacketId) {
+        let session = self
+            .clients
+            .session_of(conn)
+            .and_then(|session| self.clients.session(session));
+        let was_there = session
+            .and_then(|session| session.rare.as_mut())
+            .is_some_and(|rare| rare.inbound.remove(id.get()));
+        let reason = if was_there {
+            ReasonCode::SUCCESS
+        } else {
+            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+        };
+        self.clients.ack(conn, AckKind::Pubcomp, id, reason);
+    }
+}
+
+/// Whether no client publishes to this topic, whatever the rules say: only the broker itself does, or nobody could
+/// subscribe to it. As in Mosquitto, by the first characters, and but for where bridges say whether they are there.
+#[inline]
+pub(in crate::broker) fn is_broker_topic(topic: &str) -> bool {
+    topic.starts_with('$') && is_reserved(topic)
+}
+
+fn is_reserved(topic: &str) -> bool {
+    let is_state = |topic| topic::matches("$SYS/broker/connection/+/state", topic);
+    (topic.starts_with("$SYS") && !is_state(topic)) || topic.starts_with("$share")
+}
+
+fn routed(somebody_wanted_it: bool) -> ReasonCode {
+    if somebody_wanted_it {
+        ReasonCode::SUCCESS
+    } else {
+        ReasonCode::NO_MATCHING_SUBSCRIBERS
+    }
+}
+
+impl crate::broker::clients::Clients {
+    /// QoS 2 messages that a client may have open, and QoS 1 and 2 ones that it is told it may (receive maximum).
+    pub fn inbound_max(&self) -> u16 {
+        match self.settings.max_inflight_messages {
+            0 => u16::MAX,
+            max => max,
+        }
+    }
+
+    /// Queues an acknowledgement.
+    pub fn ack(&mut self, conn: ConnId, kind: AckKind, id: PacketId, reason: ReasonCode) {
+        let version = self.conns[conn.index()].version;
+        if reason.is_error() {
+            self.log_client(LogKind::Debug, conn, |client| {
+                format!(
+                    "Sending {kind:?} to {client} (m{}, rc{})",
+                    id.get(),
+                    reason.0
+                )
+            });
+        }
+        self.reply(conn, |out| {
+            mqtt::encode_ack(kind, version, id, reason, None, out)
+        });
+    }
+}

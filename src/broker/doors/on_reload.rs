@@ -1,0 +1,141 @@
+//! The configuration has been read again: new settings and rules hold from here on, for everybody.
+//!
+//! Whoever is still allowed stays and notices nothing. Whoever is not is told and closed: clients of a listener that is
+//! gone, anonymous ones where a name is needed now, users who are gone or have another password.
+
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::clients::{Clients, HOT_GUARDED, NONE, Stage};
+use crate::broker::peers::quotas::Rates;
+use crate::broker::sessions::rights::Rights;
+use crate::broker::settings::Settings;
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::ReasonCode;
+
+impl Broker {
+    /// Takes over new settings. Listeners keep their numbers: one that is gone is marked as closed, new ones are at the
+    /// end or in the place of one that nobody refers to.
+    pub fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>) {
+        let seed = self.clients.next_unique();
+        let rights = Rights::new(&settings, seed, self.clients.rights.as_deref());
+        let old = std::mem::replace(&mut self.clients.settings, settings);
+        if old.quotas != self.clients.settings.quotas {
+            self.rates = Rates::new(&self.clients.settings.quotas);
+        }
+        let old_rights = std::mem::replace(&mut self.clients.rights, rights);
+        for index in 0..self.clients.sessions.len() {
+            self.guard_anew(SessionId(index as u32), old_rights.as_deref());
+        }
+        self.routing.groups.wake_all();
+        self.routing.guests.wake_all();
+        self.authors.forget_all();
+        for index in 0..self.clients.conns.len() {
+            let conn = ConnId(index as u32);
+            match self.clients.stage(conn) {
+                Stage::Established => {
+                    if let Some(reason) = self.reason_to_go(conn, &old) {
+                        self.disconnect(now_ms, conn, reason);
+                    }
+                }
+                // Judged by the password file that holds now.
+                Stage::Verifying => self.verify_anew(now_ms, conn),
+                _ => {}
+            }
+        }
+        self.end_event(now_ms);
+    }
+
+    /// The rules that hold for a session now. One whose client is away keeps its user name, and has the rules that the
+    /// listener has now by which it was last here.
+    fn guard_anew(&mut self, session: SessionId, old: Option<&Rights>) {
+        let clients = &mut self.clients;
+        let Some(Some(entry)) = clients.sessions.get(session.index()) else {
+            return;
+        };
+        let (listener, user) = match clients.conn_of(session) {
+            Some(conn) => {
+                let listener = clients.conns[conn.index()].listener;
+                (Some(listener), self.identities.name(conn))
+            }
+            None => match clients.absent.owner(session) {
+                Some((user, name)) => (clients.settings.listener_named(name), user),
+                None => (None, None),
+            },
+        };
+        let Some(rights) = &mut clients.rights else {
+            clients.hot[session.index()].flags &= !HOT_GUARDED;
+            return;
+        };
+        let joined = rights.join(session, listener, user, &entry.client_id);
+        let agrees = rights.agrees(old, session);
+        let hot = &mut clients.hot[session.index()];
+        match joined.is_guarded {
+            true => hot.flags |= HOT_GUARDED,
+            false => hot.flags &= !HOT_GUARDED,
+        }
+        // With `check_retain_source` the rights of others matter as well, and they are not compared.
+        if joined.is_guarded && !agrees || clients.settings.check_retain_source {
+            clients.doubt(session);
+        }
+    }
+
+    /// Why a client is not allowed any more.
+    fn reason_to_go(&self, conn: ConnId, old: &Settings) -> Option<ReasonCode> {
+        let listener = self.clients.listener(conn);
+        if listener.is_closed {
+            return Some(ReasonCode::ADMINISTRATIVE_ACTION);
+        }
+        let before = old
+            .listeners
+            .get(usize::from(self.clients.conns[conn.index()].listener));
+        let passwords_before = before.and_then(|listener| listener.passwords.as_ref());
+        let has_name_proved = match (self.identities.name(conn), &listener.passwords) {
+            (Some(_), _) if self.identities.certified(conn).is_some() => {
+                listener.identity_from_certificate
+            }
+            (Some(user), Some(passwords)) => {
+                // A name that stands in the file proves nothing when nobody was asked for a password.
+                let same = passwords_before.is_some_and(|before| before.has_same(passwords, user));
+                if !same {
+                    return Some(ReasonCode::NOT_AUTHORIZED);
+                }
+                true
+            }
+            _ => false,
+        };
+        if !has_name_proved && (!listener.allow_anonymous || listener.identity_from_certificate) {
+            return Some(ReasonCode::NOT_AUTHORIZED);
+        }
+        let session = self.clients.session_of(conn)?;
+        let entry = self.clients.sessions.get(session.index())?.as_ref()?;
+        let has_prefix = entry.client_id.starts_with(&*listener.clientid_prefix);
+        (!has_prefix).then_some(ReasonCode::NOT_AUTHORIZED)
+    }
+
+    /// A CONNECT whose password is being checked begins once more.
+    fn verify_anew(&mut self, now_ms: u64, conn: ConnId) {
+        let Some(admission) = self.take_admission(conn) else {
+            return;
+        };
+        self.clients.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.replies_to = conn;
+        let bytes = [&admission.packet[..], &admission.after].concat();
+        self.packets(now_ms, conn, &bytes);
+        self.clients.flush_replies();
+        self.clients.replies_to = ConnId(NONE);
+        if let Some(cause) = admission.ended {
+            self.end_admitted(now_ms, conn, cause);
+        }
+    }
+}
+
+impl Clients {
+    /// Other rules hold for a session: what was offered to it so far is asked about again before it is sent.
+    pub(in crate::broker) fn doubt(&mut self, session: SessionId) {
+        let order = self.order;
+        if let Some(flow) = self.session(session).and_then(|entry| entry.flow.as_mut()) {
+            flow.doubt(order);
+        }
+    }
+}

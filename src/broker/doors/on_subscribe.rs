@@ -1,0 +1,433 @@
+//! SUBSCRIBE and UNSUBSCRIBE (MQTT 5, 3.8 and 3.10): into the routing table at once, answered when all shards know,
+//! retained messages behind the answer.
+
+use smallvec::SmallVec;
+
+use crate::broker::Broker;
+use crate::broker::interest::barrier::Waiter;
+use crate::broker::interest::requested::RequestedFilter;
+use crate::broker::outcome::Outcome;
+use crate::broker::settings::LogKind;
+use crate::escape::Name;
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::{
+    PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe, Version,
+};
+use crate::routing::{Entry, EntryOptions, Target};
+use crate::session::{Session, SharedSubscription};
+
+/// A SUBSCRIBE that has not been answered yet.
+pub struct PendingSubscribe {
+    session: SessionId,
+    serial: u64,
+    conn: ConnId,
+    /// Which of the session's connections it came by: the next one may have the same number.
+    epoch: u16,
+    packet_id: PacketId,
+    reasons: SmallVec<[ReasonCode; 4]>,
+    /// What it still waits for.
+    steps: u32,
+    /// It could not be answered at once, and is counted as one that its connection waits for.
+    is_counted: bool,
+    /// Filters whose retained messages are wanted.
+    replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
+}
+
+impl Broker {
+    /// SUBSCRIBE has come from a client.
+    pub(in crate::broker) fn on_subscribe(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        subscribe: &Subscribe<'_>,
+    ) -> Outcome {
+        let Some(session) = self.clients.session_of(conn) else {
+            return Outcome::Done;
+        };
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return Outcome::Done;
+        };
+        let ticket = self.interests.next_ticket();
+        let pending = PendingSubscribe {
+            session,
+            serial,
+            conn,
+            epoch: self.clients.hot[session.index()].epoch,
+            packet_id: subscribe.packet_id,
+            reasons: SmallVec::new(),
+            steps: 1,
+            is_counted: false,
+            replays: SmallVec::new(),
+        };
+        self.interests.subscribes.insert(ticket, pending);
+        let id = subscribe.subscription_id.unwrap_or(0);
+        let mut levels = 0;
+        for (index, (filter, options)) in subscribe.filters().enumerate() {
+            levels += self.count_levels(filter);
+            if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
+                self.interests.subscribes.remove(&ticket);
+                return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
+            }
+            let filter = RequestedFilter::new(filter, self.clients.listener(conn));
+            let options = match self.identities.is_bridge(conn) {
+                true => as_bridge(options, &filter),
+                false => options,
+            };
+            if let Err(reason) =
+                self.subscribe_one(now_ms, (session, conn), &filter, options, id, ticket)
+            {
+                self.interests.subscribes.remove(&ticket);
+                return Outcome::End(reason);
+            }
+            self.clients.log_client(LogKind::Subscribe, conn, |client| {
+                format!("{client} {} {}", options.qos as u8, Name(filter.text()))
+            });
+        }
+        self.subscribe_step_done(now_ms, ticket);
+        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
+            pending.is_counted = true;
+            self.interests.note_unanswered(conn);
+        }
+        Outcome::Done
+    }
+
+    /// Takes note of the work that a filter is; returns its levels.
+    fn count_levels(&mut self, filter: &str) -> usize {
+        let levels = 1 + filter.bytes().filter(|&byte| byte == b'/').count();
+        self.clients.turn.count_levels(levels);
+        levels
+    }
+
+    /// One filter of a SUBSCRIBE.
+    fn subscribe_one(
+        &mut self,
+        now_ms: u64,
+        (session, conn): (SessionId, ConnId),
+        requested: &RequestedFilter<'_>,
+        options: SubscribeOptions,
+        subscription_id: u32,
+        ticket: u32,
+    ) -> Result<(), ReasonCode> {
+        let entry =
+            EntryOptions::with_qos(options.qos.min(self.clients.listener(conn).maximum_qos()))
+                .with_no_local(options.no_local)
+                .with_retain_as_published(options.retain_as_published)
+                .with_id(subscription_id);
+        if let Some(reason) = self.refuses_subscription(now_ms, session, conn, requested) {
+            if self.clients.conns[conn.index()].version == Version::V31 {
+                return Err(reason); // its SUBACK knows no error
+            }
+            self.pending_subscribe(ticket, |pending| pending.reasons.push(reason));
+            return Ok(());
+        }
+        self.pending_subscribe(ticket, |pending| {
+            pending.reasons.push(ReasonCode(entry.qos() as u8))
+        });
+        let filter: Box<str> = requested.filter().into();
+        // Before it is in the tree; that of a group which another shard owns comes there later.
+        let reach = self.routing.subscriptions.reach_of(&filter);
+        let is_new = if let Some(group) = requested.share_name() {
+            let subscription = SharedSubscription {
+                group: group.into(),
+                filter,
+                reach,
+            };
+            self.pending_subscribe(ticket, |pending| pending.steps += 1);
+            self.join_shared(now_ms, session, subscription, entry, ticket)
+        } else {
+            let retain_handling = options.retain_handling;
+            self.subscribe_own(session, filter, entry, retain_handling, ticket)
+        };
+        if is_new {
+            let shares = &mut self.clients.shares;
+            let party = shares.party(session);
+            shares.reached.add(session, party, reach);
+            self.charge_subscriptions();
+        }
+        Ok(())
+    }
+
+    /// A session subscribes to a filter, not by a shared subscription. Returns whether it had not.
+    fn subscribe_own(
+        &mut self,
+        session: SessionId,
+        filter: Box<str>,
+        entry: EntryOptions,
+        retain_handling: u8,
+        ticket: u32,
+    ) -> bool {
+        let (id, is_new, waits) = self.subscribe_filter(
+            &filter,
+            Entry::session(session, entry),
+            Waiter::Subscribe(ticket),
+        );
+        if is_new {
+            self.clients.counters.subscriptions += 1;
+            self.clients
+                .change_session(session, |entry| entry.subscriptions.push(id));
+        }
+        let wants_retained = retain_handling == 0 || (retain_handling == 1 && is_new);
+        let replays = wants_retained && self.clients.settings.retain_available;
+        self.pending_subscribe(ticket, |pending| {
+            pending.steps += u32::from(waits);
+            if replays {
+                pending.replays.push((filter, entry));
+            }
+        });
+        is_new
+    }
+
+    /// Why a client may not subscribe to a filter.
+    fn refuses_subscription(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        conn: ConnId,
+        requested: &RequestedFilter<'_>,
+    ) -> Option<ReasonCode> {
+        if let Some(reason) = self.refuses_filter(now_ms, conn, requested) {
+            return Some(reason);
+        }
+        let reason = ReasonCode::QUOTA_EXCEEDED;
+        let is_too_many = self.is_one_too_many(session, requested)
+            || self.leads_too_far(now_ms, session, requested.filter());
+        let is_short =
+            self.is_short_for_filter(session, requested) && !self.has_filter(session, requested);
+        self.clients.counters.subscriptions_short += u64::from(is_short);
+        (is_too_many || is_short).then(|| {
+            self.note_refused_subscription(now_ms, conn, requested, reason);
+            reason
+        })
+    }
+
+    /// Whether a session has as many subscriptions as it may have, and this is not one of them: those are replaced
+    /// (MQTT-3.8.4-3).
+    fn is_one_too_many(&mut self, session: SessionId, requested: &RequestedFilter<'_>) -> bool {
+        let most = self.clients.settings.quotas.subscriptions as usize;
+        let (plain, shared) = self.subscriptions_of(session);
+        let is_full = match requested.share_name() {
+            _ if most > 0 && plain + shared >= most => true,
+            Some(_) => shared >= limits::SHARED_SUBSCRIPTIONS_MAX,
+            None => plain >= limits::SUBSCRIPTIONS_MAX,
+        };
+        is_full && !self.has_filter(session, requested)
+    }
+
+    /// How many subscriptions of its own, and shared ones, a session has.
+    pub(in crate::broker) fn subscriptions_of(&mut self, session: SessionId) -> (usize, usize) {
+        self.clients.session(session).map_or((0, 0), |entry| {
+            let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
+            (entry.subscriptions.as_slice().len(), shared)
+        })
+    }
+
+    /// Whether with this filter a topic would lead to more nodes of the tree than it may. Other shards have the same filters.
+    fn leads_too_far(&mut self, now_ms: u64, session: SessionId, filter: &str) -> bool {
+        let (plain, shared) = self.subscriptions_of(session);
+        let max = match plain + shared < limits::MATCH_RESERVE_SUBSCRIPTIONS {
+            true => 2 * limits::MATCH_NODES_MAX,
+            false => limits::MATCH_NODES_MAX,
+        };
+        if !self.reaches_beyond(session, filter, max) || is_plain(filter) {
+            return false;
+        }
+        let routing = &mut self.routing;
+        let rest = routing.subscriptions.nodes() / limits::MATCH_TIGHTEN_NODES;
+        if now_ms < routing.tightened_ms + limits::MATCH_TIGHTEN_MS.max(rest)
+            || !routing.subscriptions.tighten()
+        {
+            return true;
+        }
+        routing.tightened_ms = now_ms;
+        self.reaches_beyond(session, filter, max)
+    }
+
+    /// Whether a filter makes it more what a topic can lead to, and that is more than `max`, or more than its client may have
+    /// of it: a session as much as is left, and all sessions of a user or an address together twice that.
+    fn reaches_beyond(&self, session: SessionId, filter: &str, max: u32) -> bool {
+        let subscriptions = &self.routing.subscriptions;
+        if !subscriptions.reaches_too_far(filter, max / limits::MATCH_SHARED_DIVISOR) {
+            return false;
+        }
+        let left = max.saturating_sub(subscriptions.reach());
+        let shares = &self.clients.shares;
+        let (by_session, by_party) = shares.reached.of(session, shares.party(session));
+        by_session > left || by_party / 2 > left || subscriptions.reaches_too_far(filter, max)
+    }
+
+    /// Whether a session has this subscription already.
+    fn has_filter(&mut self, session: SessionId, requested: &RequestedFilter<'_>) -> bool {
+        if requested.share_name().is_none() {
+            return self.has_subscribed(session, requested.filter());
+        }
+        let rare = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.rare.as_ref());
+        let mut shared = rare.into_iter().flat_map(|rare| &rare.shared);
+        shared.any(|known| requested.is(known))
+    }
+
+    /// Whether a session has a subscription to a filter, not a shared one.
+    pub(in crate::broker) fn has_subscribed(&self, session: SessionId, filter: &str) -> bool {
+        let subscriptions = &self.routing.subscriptions;
+        subscriptions
+            .find(filter)
+            .and_then(|id| subscriptions.entry(id, Target::Session(session)))
+            .is_some()
+    }
+
+    fn pending_subscribe(&mut self, ticket: u32, change: impl FnOnce(&mut PendingSubscribe)) {
+        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
+            change(pending);
+        }
+    }
+
+    /// One of the things that a SUBSCRIBE waits for has happened; after the last one it is answered.
+    pub(in crate::broker) fn subscribe_step_done(&mut self, now_ms: u64, ticket: u32) {
+        let Some(pending) = self.interests.subscribes.get_mut(&ticket) else {
+            return;
+        };
+        pending.steps -= 1;
+        if pending.steps > 0 {
+            return;
+        }
+        let Some(pending) = self.interests.subscribes.remove(&ticket) else {
+            return;
+        };
+        let known = self.clients.session(pending.session);
+        if known.is_none_or(|entry| entry.serial != pending.serial) {
+            return;
+        }
+        let hot = &self.clients.hot[pending.session.index()];
+        let is_there = hot.conn == pending.conn.0 && hot.epoch == pending.epoch;
+        if is_there {
+            self.answer_subscribe(&pending);
+        }
+        // Also when the client has gone: the subscription is there, and the rest of it follows when the client is back.
+        self.want_replays(now_ms, pending.session, pending.replays);
+        let was_last = is_there && pending.is_counted && self.interests.note_answered(pending.conn);
+        if was_last && self.is_held(pending.conn) {
+            self.catch_up(now_ms, pending.conn);
+        }
+    }
+
+    fn answer_subscribe(&mut self, pending: &PendingSubscribe) {
+        let version = self.clients.conns[pending.conn.index()].version;
+        let suback = SubackOut {
+            packet_id: pending.packet_id,
+            reasons: &pending.reasons,
+        };
+        self.clients
+            .reply(pending.conn, |out| suback.encode(version, out));
+        if self.clients.replies_to == pending.conn {
+            self.clients.flush_replies();
+        }
+    }
+
+    /// UNSUBSCRIBE has come from a client.
+    pub(in crate::broker) fn on_unsubscribe(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        unsubscribe: &Unsubscribe<'_>,
+    ) -> Outcome {
+        let Some(session) = self.clients.session_of(conn) else {
+            return Outcome::Done;
+        };
+        let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
+        // Each is looked for among those that the session has.
+        let search = self.subscriptions_of(session).0 / limits::FILTERS_SEARCHED_PER_LEVEL;
+        let mut levels = 0;
+        for (index, filter) in unsubscribe.filters().enumerate() {
+            self.clients.turn.count_levels(search);
+            levels += self.count_levels(filter);
+            if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
+                return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
+            }
+            let filter = RequestedFilter::new(filter, self.clients.listener(conn));
+            let was_there = match filter.share_name() {
+                Some(_) => self.unsubscribe_shared(now_ms, session, &filter),
+                None => self.unsubscribe_one(session, filter.filter()),
+            };
+            reasons.push(if was_there {
+                ReasonCode::SUCCESS
+            } else {
+                ReasonCode::NO_SUBSCRIPTION_EXISTED
+            });
+            self.clients
+                .log_client(LogKind::Unsubscribe, conn, |client| {
+                    format!("{client} {}", Name(filter.text()))
+                });
+        }
+        let version: Version = self.clients.conns[conn.index()].version;
+        let unsuback = UnsubackOut {
+            packet_id: unsubscribe.packet_id,
+            reasons: &reasons,
+        };
+        self.clients
+            .reply(conn, |out| unsuback.encode(version, out));
+        Outcome::Done
+    }
+
+    fn unsubscribe_one(&mut self, session: SessionId, filter: &str) -> bool {
+        let Some(id) = self.routing.subscriptions.find(filter) else {
+            return false;
+        };
+        let reach = self.routing.subscriptions.reach();
+        if !self.unsubscribe_filter(id, Target::Session(session)) {
+            return false;
+        }
+        let reach = reach.saturating_sub(self.routing.subscriptions.reach());
+        self.clients.change_session(session, |entry| {
+            entry.subscriptions.remove(id);
+            if let Some(rare) = &mut entry.rare {
+                rare.replays.end(filter);
+            }
+        });
+        self.give_reach_back(session, reach);
+        true
+    }
+
+    fn unsubscribe_shared(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        requested: &RequestedFilter<'_>,
+    ) -> bool {
+        let leave = |entry: &mut Session| {
+            let rare = entry.rare.as_mut()?;
+            let index = rare.shared.iter().position(|known| requested.is(known))?;
+            rare.has_left = true;
+            let subscription = rare.shared.swap_remove(index);
+            rare.text_bytes -= subscription.group.len() + subscription.filter.len();
+            Some(subscription)
+        };
+        let Some(subscription) = self.clients.change_session(session, leave).flatten() else {
+            return false;
+        };
+        self.give_reach_back(session, subscription.reach);
+        self.leave_group(now_ms, session, subscription);
+        true
+    }
+}
+
+/// What a bridge subscribes to goes on to where it comes from: it is not sent what it has published itself, so that no
+/// message goes around, and is told whether messages are retained, as Mosquitto does for its own. A member of a shared
+/// subscription may not leave out its own (MQTT-3.8.3-4).
+fn as_bridge(options: SubscribeOptions, requested: &RequestedFilter<'_>) -> SubscribeOptions {
+    SubscribeOptions {
+        no_local: requested.share_name().is_none(),
+        retain_as_published: true,
+        ..options
+    }
+}
+
+/// Whether a filter hardly makes it more what a topic can lead to, whatever others there are: without a wildcard, with `#` at its
+/// end only, or with one `+` as well where it has not many levels.
+pub(in crate::broker) fn is_plain(filter: &str) -> bool {
+    let wildcards = filter.split('/').filter(|&level| level == "+").count();
+    let levels = filter.split('/').count();
+    wildcards == 0 || (wildcards == 1 && levels <= limits::MATCH_PLAIN_LEVELS)
+}

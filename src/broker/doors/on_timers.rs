@@ -1,0 +1,220 @@
+//! Deadlines: CONNECT that does not come, keep alive, the end of a close, wills, sessions, sockets that take nothing.
+
+use crate::broker::Broker;
+use crate::broker::clients::Stage;
+use crate::broker::effect::CloseHow;
+use crate::broker::timers::{Owner, TICK_MS};
+use crate::budget::Account;
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
+
+/// Places that are looked through at a time, so that one comes round within the minutes of `retain_expiry_interval`.
+fn swept_places(all: usize, minutes: u32) -> usize {
+    let times = u64::from(minutes) * 60_000 / limits::RETAINED_SWEEP_MS;
+    let asked = match usize::try_from(times) {
+        Ok(times) if times > 0 => all.div_ceil(times),
+        _ => 0,
+    };
+    asked.max(limits::RETAINED_SWEEP_COUNT)
+}
+
+impl Broker {
+    /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
+    pub fn next_deadline(&self) -> Option<u64> {
+        if !self.cut.is_empty() || self.ordering.has_work() || !self.offers.is_empty() {
+            return Some(0);
+        }
+        let is_swept =
+            self.clients.out.in_flight() > 0 || self.clients.lease.held(Account::Packets) > 0;
+        let sweep_ms = (self.drain.next_stall_sweep_ms).max(self.looks.again_ms());
+        let sweep = is_swept.then_some(sweep_ms);
+        let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
+        let lookup = self.replays.next_lookup_ms();
+        let look = self.next_pressure_look_ms();
+        let clients = &self.clients;
+        let lines = [
+            self.refusals.due_ms(),
+            clients.refusal_lines.due_ms(),
+            clients.strangers.due_ms(),
+            clients.shares.lines_due_ms(),
+        ];
+        let timers = self.clients.timers.next_ms();
+        let looks = self.looks.next_ms();
+        [timers, looks, sweep, retained, lookup, look]
+            .into_iter()
+            .chain(lines)
+            .flatten()
+            .min()
+    }
+
+    /// Does what is due. All that had come to this shard by `now_ms` has been handled.
+    pub fn on_timers(&mut self, now_ms: u64) {
+        self.run_timers(now_ms, true);
+    }
+
+    /// The same while something that has come may be still to be handled: what that could change waits (`looks`).
+    pub fn on_timers_behind(&mut self, now_ms: u64) {
+        self.run_timers(now_ms, false);
+    }
+
+    fn run_timers(&mut self, now_ms: u64, has_looked: bool) {
+        for _ in 0..limits::TIMERS_PER_TURN {
+            let Some((at, owner)) = self.clients.timers.pop(now_ms) else {
+                break;
+            };
+            match owner {
+                Owner::Conn(conn) => self.on_conn_timer(now_ms, conn, at),
+                Owner::Session(session) => self.on_session_timer(now_ms, session, at),
+            }
+        }
+        self.act_after_looks(now_ms, has_looked);
+        self.release_in_turn(now_ms);
+        self.go_on_offering(now_ms);
+        self.go_on(now_ms);
+        self.tell_passed_on();
+        self.run_lookups(now_ms);
+        self.tell_of_unsaid_refusals(now_ms);
+        self.clients.tell_of_left_out_refusals(now_ms);
+        self.clients.tell_of_strangers(now_ms);
+        self.clients.tell_of_shortened(now_ms);
+        let sweep_ms = match has_looked {
+            true => self.drain.next_stall_sweep_ms,
+            false => self.drain.next_stall_sweep_ms + limits::LOOK_MS_MAX,
+        };
+        if now_ms >= sweep_ms {
+            self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
+            self.close_stalled(now_ms);
+            self.close_slow_packets(now_ms);
+        }
+        if now_ms >= self.replays.next_sweep_ms {
+            self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;
+            let retained = &mut self.routing.retained;
+            let minutes = self.clients.settings.retain_expiry_min;
+            let places = swept_places(retained.places(), minutes);
+            retained.sweep(now_ms, places);
+        }
+        self.looks.put_off(now_ms, has_looked);
+        self.end_event(now_ms);
+    }
+
+    fn on_conn_timer(&mut self, now_ms: u64, conn: ConnId, at: u32) {
+        let entry = &mut self.clients.conns[conn.index()];
+        if entry.timer_at != at {
+            return;
+        }
+        entry.timer_at = 0;
+        if self.is_held(conn) {
+            return self.catch_up(now_ms, conn);
+        }
+        match self.conn_due_ms(conn) {
+            Some(due_ms) if now_ms < due_ms => self.clients.arm_conn(conn, due_ms),
+            Some(_) => self.looks.note_conn(now_ms, conn),
+            None => {}
+        }
+    }
+
+    /// When a connection is to be closed unless something comes.
+    fn conn_due_ms(&self, conn: ConnId) -> Option<u64> {
+        let entry = self.clients.conns.get(conn.index())?;
+        let active_ms = u64::from(entry.active_at) * TICK_MS;
+        match entry.stage {
+            Stage::Free | Stage::Moved => None,
+            Stage::Connecting | Stage::Verifying => Some(active_ms + limits::CONNECT_MS_MAX),
+            Stage::Closing => Some(active_ms + limits::LINGER_MS_MAX),
+            Stage::Established if entry.keep_alive_s == 0 => None,
+            // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
+            // of the tick.
+            Stage::Established => Some(active_ms + TICK_MS + u64::from(entry.keep_alive_s) * 1500),
+        }
+    }
+
+    /// A connection's time is over, and there has been a look at what had come from it.
+    pub(in crate::broker) fn end_overdue(&mut self, now_ms: u64, conn: ConnId) {
+        let Some(due_ms) = self.conn_due_ms(conn) else {
+            return;
+        };
+        if self.is_held(conn) {
+            return; // it has another deadline
+        }
+        if now_ms < due_ms {
+            return self.clients.arm_conn(conn, due_ms);
+        }
+        match self.clients.stage(conn) {
+            Stage::Closing => self.clients.close(conn, CloseHow::Now),
+            Stage::Verifying => {
+                self.clients
+                    .log_end(now_ms, conn, "its password was not checked in time");
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+            Stage::Connecting => {
+                self.clients.log_end(now_ms, conn, "exceeded timeout");
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+            _ => self.disconnect(now_ms, conn, ReasonCode::KEEP_ALIVE_TIMEOUT),
+        }
+    }
+
+    fn on_session_timer(&mut self, now_ms: u64, session: SessionId, at: u32) {
+        let is_away = self.clients.conn_of(session).is_none();
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        if entry.timer_at != at {
+            return;
+        }
+        entry.timer_at = 0;
+        if !is_away {
+            return;
+        }
+        match entry.next_deadline_ms() {
+            due_ms if now_ms < due_ms => self.clients.arm_session(session, due_ms),
+            _ => self.looks.note_session(session),
+        }
+    }
+
+    /// Closes connections that have taken no byte for too long.
+    fn close_stalled(&mut self, now_ms: u64) {
+        if self.clients.out.in_flight() == 0 {
+            return;
+        }
+        let since_max_s = (now_ms.saturating_sub(limits::STALL_MS_MAX) / 1000) as u32;
+        for index in 0..self.clients.out.len() {
+            let conn = ConnId(index as u32);
+            let is_stalled = self
+                .clients
+                .out
+                .in_flight_since(conn)
+                .is_some_and(|since_s| since_s < since_max_s);
+            if !is_stalled || self.clients.stage(conn) != Stage::Established {
+                continue;
+            }
+            self.clients.counters.stalled += 1;
+            let seconds = limits::STALL_MS_MAX / 1000;
+            let why = format!("it has taken nothing for {seconds} s");
+            self.clients.log_end(now_ms, conn, &why);
+            self.detach(now_ms, conn, true);
+            self.shut(now_ms, conn, CloseHow::Now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_places_are_looked_through_within_the_interval() {
+        let usual = limits::RETAINED_SWEEP_COUNT;
+        let each_second = 60_000 / limits::RETAINED_SWEEP_MS as usize;
+        for (all, minutes, places) in [
+            (0, 0, usual),
+            (5_000_000, 0, usual),
+            (600, 1, usual),
+            (5_000_000, 1, 5_000_000usize.div_ceil(each_second)),
+            (5_000_000, u32::MAX, usual),
+        ] {
+            assert_eq!(swept_places(all, minutes), places, "{all} {minutes}");
+        }
+    }
+}

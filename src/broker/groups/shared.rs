@@ -1,0 +1,406 @@
+//! Shared subscriptions (MQTT 5, 4.8.2): owned by one shard each (docs/decisions/0407), which chooses the member that
+//! gets a message; the member's home delivers it, or returns it for another.
+
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::delivery::outgoing::Outgoing;
+use crate::broker::effect::{MeshMessage, Refusal, SharedMessage};
+use crate::broker::interest::barrier::Waiter;
+use crate::broker::place;
+use crate::ids::{GroupId, SessionId, ShardId};
+use crate::mqtt::message::Message;
+use crate::mqtt::topic;
+use crate::routing::{Entry, EntryOptions, Member, Target};
+use crate::session::{Origin, Rare, Session, SharedSubscription};
+
+pub(in crate::broker) fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
+    if shards == 1 {
+        ShardId(0)
+    } else {
+        place((group, filter), shards)
+    }
+}
+
+impl Broker {
+    /// A session of this shard joins; `ticket` is answered when the barrier has passed. Returns whether it was no member yet.
+    pub(in crate::broker) fn join_shared(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        subscription: SharedSubscription,
+        options: EntryOptions,
+        ticket: u32,
+    ) -> bool {
+        let SharedSubscription { group, filter, .. } = subscription.clone();
+        let (group, filter) = (&*group, &*filter);
+        let join = |entry: &mut Session| {
+            let rare = entry.rare();
+            let is_it =
+                |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
+            let is_new = !rare.shared.iter().any(is_it);
+            if is_new {
+                rare.shared.push(subscription);
+                rare.text_bytes += group.len() + filter.len();
+            }
+            (entry.serial, is_new)
+        };
+        let Some((serial, is_new)) = self.clients.change_session(session, join) else {
+            return false;
+        };
+        self.clients.counters.shared_subscriptions += u64::from(is_new);
+        self.note_member(
+            (group, filter),
+            Member {
+                shard: self.clients.shard,
+                session,
+                serial,
+                options,
+                online: true,
+            },
+        );
+        let message = SharedMessage::Join {
+            group: group.into(),
+            filter: filter.into(),
+            session,
+            serial,
+            options,
+            online: true,
+            ticket,
+        };
+        self.tell_owner(now_ms, group, filter, message);
+        is_new
+    }
+
+    /// A session of this shard leaves one.
+    pub(in crate::broker) fn leave_group(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        subscription: SharedSubscription,
+    ) {
+        self.clients.counters.shared_subscriptions -= 1;
+        let SharedSubscription { group, filter, .. } = subscription;
+        let own = self.clients.shard;
+        self.routing.guests.leave(&group, &filter, own, session);
+        let message = SharedMessage::Leave {
+            group: group.clone(),
+            filter: filter.clone(),
+            session,
+        };
+        self.tell_owner(now_ms, &group, &filter, message);
+    }
+
+    /// A client has gone: it leaves its shared subscriptions if the session `ends`, else it is only away. What waits
+    /// for it goes back to be given to other members; so does what is in flight, if the session ends.
+    pub(in crate::broker) fn leave_shared(&mut self, now_ms: u64, session: SessionId, ends: bool) {
+        let leave = |entry: &mut Session| match &mut entry.rare {
+            Some(rare) if ends => rare.take_shared(),
+            Some(rare) => rare.shared.clone(),
+            None => Vec::new(),
+        };
+        let Some(subscriptions) = self.clients.change_session(session, leave) else {
+            return;
+        };
+        let flow = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_mut());
+        let taken = flow.map(|flow| flow.take_shared(ends)).unwrap_or_default();
+        self.clients.charge_flow_of(session);
+        for subscription in subscriptions {
+            if ends {
+                self.leave_group(now_ms, session, subscription);
+            } else {
+                self.tell_online(now_ms, session, &subscription, false);
+            }
+        }
+        for (origin, message) in taken {
+            self.clients.unstore(&message);
+            self.return_shared(now_ms, origin, session, message, Refusal::Gone);
+        }
+    }
+
+    /// A client has come back.
+    pub(in crate::broker) fn rejoin_shared(&mut self, now_ms: u64, session: SessionId) {
+        let Some(entry) = self.clients.session(session) else {
+            return;
+        };
+        let Some(rare) = &entry.rare else { return };
+        for subscription in rare.shared.clone() {
+            self.tell_online(now_ms, session, &subscription, true);
+        }
+    }
+
+    fn tell_online(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        subscription: &SharedSubscription,
+        online: bool,
+    ) {
+        let SharedSubscription { group, filter, .. } = subscription.clone();
+        let (own, guests) = (self.clients.shard, &mut self.routing.guests);
+        guests.set_online(&group, &filter, own, session, online);
+        let message = SharedMessage::Online {
+            group: group.clone(),
+            filter: filter.clone(),
+            session,
+            online,
+        };
+        self.tell_owner(now_ms, &group, &filter, message);
+    }
+
+    fn tell_owner(&mut self, now_ms: u64, group: &str, filter: &str, message: SharedMessage) {
+        let owner = owner_of_group(group, filter, self.clients.shards);
+        self.tell_shard(now_ms, owner, message);
+    }
+
+    pub(in crate::broker) fn tell_shard(
+        &mut self,
+        now_ms: u64,
+        to: ShardId,
+        message: SharedMessage,
+    ) {
+        if to == self.clients.shard {
+            self.on_shared(now_ms, to, message);
+        } else {
+            self.clients
+                .mesh(to, MeshMessage::Shared(Box::new(message)));
+        }
+    }
+
+    /// A message for a shared subscription that this shard owns: exactly one member gets it (MQTT-4.8.2-3).
+    pub(in crate::broker) fn deliver_shared(
+        &mut self,
+        now_ms: u64,
+        group: GroupId,
+        message: &Arc<Message>,
+    ) {
+        match self.routing.groups.choose(group) {
+            Some(member) => self.deliver_to(now_ms, group, member, message.clone(), false),
+            None => self.offer_to_barred(now_ms, group, message.clone()),
+        }
+    }
+
+    pub(in crate::broker) fn deliver_to(
+        &mut self,
+        now_ms: u64,
+        group: GroupId,
+        member: Member,
+        message: Arc<Message>,
+        insists: bool,
+    ) {
+        let Member {
+            shard,
+            session,
+            serial,
+            options,
+            ..
+        } = member;
+        self.tell_shard(
+            now_ms,
+            shard,
+            SharedMessage::Deliver {
+                group,
+                session,
+                serial,
+                options,
+                message,
+                insists,
+            },
+        );
+    }
+
+    /// Gives a message back to the owner of the shared subscription that it came by.
+    pub(in crate::broker) fn return_shared(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        session: SessionId,
+        message: Arc<Message>,
+        why: Refusal,
+    ) {
+        let Some((owner, group)) = origin.group() else {
+            return;
+        };
+        self.tell_shard(
+            now_ms,
+            owner,
+            SharedMessage::Return {
+                group,
+                session,
+                message,
+                why,
+            },
+        );
+    }
+
+    /// Something about a shared subscription, from another shard or this one.
+    pub(in crate::broker) fn on_shared(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        message: SharedMessage,
+    ) {
+        match message {
+            SharedMessage::Join {
+                group,
+                filter,
+                session,
+                serial,
+                options,
+                online,
+                ticket,
+            } => {
+                let member = Member {
+                    shard: from,
+                    session,
+                    serial,
+                    options,
+                    online,
+                };
+                self.on_join(now_ms, &group, &filter, member, ticket);
+            }
+            SharedMessage::Joined { ticket } => self.subscribe_step_done(now_ms, ticket),
+            SharedMessage::Leave {
+                group,
+                filter,
+                session,
+            } => {
+                if let Some((id, true)) = self.routing.groups.leave(&group, &filter, from, session)
+                    && let Some(filter) = self.routing.subscriptions.find(&filter)
+                {
+                    self.unsubscribe_filter(filter, Target::Group(id));
+                }
+            }
+            SharedMessage::Online {
+                group,
+                filter,
+                session,
+                online,
+            } => {
+                self.routing
+                    .groups
+                    .set_online(&group, &filter, from, session, online);
+            }
+            SharedMessage::Deliver {
+                group,
+                session,
+                serial,
+                options,
+                message,
+                insists,
+            } => {
+                let member = Member {
+                    shard: self.clients.shard,
+                    session,
+                    serial,
+                    options,
+                    online: true,
+                };
+                let origin = Origin::shared(from, group);
+                self.on_shared_delivery(now_ms, origin, member, message, insists);
+            }
+            SharedMessage::Return {
+                group,
+                session,
+                message,
+                why,
+            } => match why {
+                Refusal::Gone => self.on_shared_return(now_ms, from, group, session, message),
+                _ => self.on_refused(now_ms, (from, group, session), message, why),
+            },
+            SharedMessage::Offer(offer) => self.on_offer(now_ms, offer),
+        }
+    }
+
+    fn on_join(&mut self, now_ms: u64, group: &str, filter: &str, member: Member, ticket: u32) {
+        let waiter = Waiter::Member {
+            shard: member.shard,
+            ticket,
+        };
+        let (id, _) = self.routing.groups.join(group, filter, member);
+        let (_, _, waits) = self.subscribe_filter(filter, Entry::group(id), waiter);
+        if !waits {
+            self.waiter_done(now_ms, waiter);
+        }
+    }
+
+    fn on_shared_delivery(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        member: Member,
+        message: Arc<Message>,
+        insists: bool,
+    ) {
+        let (session, serial) = (member.session, member.serial);
+        let shards = self.clients.shards;
+        let wants = |rare: &Rare| {
+            let topic = message.topic.as_str();
+            rare.shared.iter().any(|known| {
+                topic::matches(&known.filter, topic)
+                    && origin.group().map(|(owner, _)| owner)
+                        == Some(owner_of_group(&known.group, &known.filter, shards))
+            })
+        };
+        // Nothing is added for a member that has left (MQTT-3.10.4-2), also when the owner does not know yet.
+        let is_there = self.clients.session(session).is_some_and(|entry| {
+            let rare = entry.rare.as_ref();
+            entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))
+        });
+        if !is_there {
+            return self.return_shared(now_ms, origin, session, message, Refusal::Gone);
+        }
+        self.clients.counters.shared_asked += 1;
+        if !self.clients.may_still_read(session, &message) {
+            return self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
+        }
+        let grant = self.clients.shared_grant(&member, &message);
+        if !insists && !self.clients.takes(session, grant, &message) {
+            return self.return_shared(now_ms, origin, session, message, Refusal::NoRoom);
+        }
+        self.hand_over(now_ms, origin, &member, &message);
+    }
+
+    /// A member of this shard gets a message.
+    pub(in crate::broker) fn hand_over(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        member: &Member,
+        message: &Arc<Message>,
+    ) {
+        let grant = self.clients.shared_grant(member, message);
+        let hot = self.clients.hot[member.session.index()];
+        let outgoing = &mut Outgoing::shared(message, now_ms);
+        self.clients
+            .offer(member.session, hot, grant, origin, outgoing);
+    }
+
+    /// A member could not take a message, or is gone: another gets it. The group may have ended and its number been
+    /// given to another one: only one that wants the topic gets the message.
+    fn on_shared_return(
+        &mut self,
+        now_ms: u64,
+        from: ShardId,
+        group: GroupId,
+        session: SessionId,
+        message: Arc<Message>,
+    ) {
+        let wants = topic::matches(&self.routing.groups.get(group).filter, &message.topic);
+        let groups = &mut self.routing.groups;
+        let member = match wants {
+            true => groups
+                .choose_other(group, (from, session))
+                .or_else(|| groups.choose(group)),
+            false => None,
+        };
+        match member {
+            Some(member) => self.deliver_to(now_ms, group, member, message, false),
+            None if wants => self.offer_to_barred(now_ms, group, message),
+            None => self.clients.counters.publish_dropped += 1,
+        }
+    }
+}

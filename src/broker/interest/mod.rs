@@ -1,0 +1,5 @@
+//! Which filters clients ask for, and how all shards come to know.
+
+pub(super) mod barrier;
+pub(super) mod reach;
+pub(super) mod requested;

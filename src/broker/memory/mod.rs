@@ -1,0 +1,6 @@
+//! Who holds what of an account, and what is done when it is short.
+
+pub(super) mod accounts;
+pub(super) mod party;
+pub(super) mod pressure;
+pub(super) mod shares;

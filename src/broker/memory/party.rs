@@ -1,0 +1,66 @@
+//! Whose a session and a connection are (`budget::Party`), where an account that is short is shared out.
+
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+use foldhash::fast::FixedState;
+
+use crate::broker::PLACEMENT_SEED;
+use crate::broker::clients::Clients;
+use crate::budget::Party;
+use crate::ids::{ConnId, Network, SessionId};
+
+/// The party of a user name that has been proved.
+pub fn party_of_user(name: &str) -> Party {
+    Party::User(FixedState::with_seed(PLACEMENT_SEED).hash_one(name))
+}
+
+/// The party of those of whom only the address is known.
+pub fn party_of_address(address: IpAddr) -> Party {
+    Party::Address(Network::of(address))
+}
+
+impl Clients {
+    /// Who a session is of, and, if nobody knows more of that one than the address, whether it is connected.
+    pub(in crate::broker) fn party_of_session(&self, session: SessionId) -> Party {
+        match self.shares.party(session) {
+            Party::Address(address) if self.conn_of(session).is_none() => Party::Away(address),
+            party => party,
+        }
+    }
+
+    /// Who a connection is of.
+    pub(in crate::broker) fn party_of(&self, conn: ConnId) -> Party {
+        match self.session_of(conn) {
+            Some(session) => self.shares.party(session),
+            None => party_of_address(self.conns[conn.index()].peer().address.ip()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_parties_of_their_own() {
+        let party = |address: &str| party_of_address(address.parse().unwrap());
+        let apart = [
+            "32.1.13.184",
+            // The same number as a network.
+            "0:0:2001:db8::1",
+            "2001:db8::1",
+            "2001:db8:0:1::1",
+            "127.0.0.1",
+            "::1",
+            "0.0.0.0",
+        ];
+        for (at, one) in apart.iter().enumerate() {
+            for other in &apart[..at] {
+                assert_ne!(party(one), party(other), "{one} {other}");
+            }
+        }
+        assert_eq!(party("2001:db8::1"), party("2001:db8::ffff:1"));
+        assert_eq!(party("192.0.2.1"), party("::ffff:192.0.2.1"));
+    }
+}

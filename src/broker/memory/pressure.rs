@@ -1,0 +1,248 @@
+//! What a shard does as memory becomes short (`budget::Rung`), and after a peak.
+//!
+//! Bounds fall by themselves as an account fills (`Lease::threshold`); here is what is done to those that are above them
+//! already. Every measure is counted. Nothing is done to anybody while nothing is short.
+
+use crate::broker::Broker;
+use crate::broker::clients::{Clients, Stage};
+use crate::broker::effect::CloseHow;
+use crate::broker::settings::LogKind;
+use crate::budget::{Account, Rung};
+use crate::ids::ConnId;
+use crate::limits;
+use crate::mqtt::ReasonCode;
+
+/// What was seen at the last look.
+#[derive(Default)]
+pub struct Pressure {
+    rung: Rung,
+    next_look_ms: u64,
+    /// Bytes of tables that have been charged.
+    pub tables: usize,
+    /// The most that was held since memory was last given back, and when that was.
+    peak: u64,
+    trimmed_ms: u64,
+    /// Places in tables that were free when memory was last given back, but could not be.
+    free: usize,
+}
+
+impl Pressure {
+    /// The step of the ladder that was stood on at the last look.
+    pub fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// When to look again although the step is the same.
+    pub fn next_look_ms(&self) -> u64 {
+        self.next_look_ms
+    }
+}
+
+/// What counts towards a peak: what is given back to the allocator when it falls.
+const PEAKS: [Account; 6] = [
+    Account::Connections,
+    Account::Packets,
+    Account::Outbound,
+    Account::Backlog,
+    Account::Subscriptions,
+    Account::Retained,
+];
+
+impl Broker {
+    /// When a look is due, if one is needed although nothing happens.
+    pub(in crate::broker) fn next_pressure_look_ms(&self) -> Option<u64> {
+        (self.pressure.rung > Rung::Calm || self.has_fallen() || self.is_overdrawn())
+            .then_some(self.pressure.next_look_ms)
+    }
+
+    /// Whether much less is held than was at the peak.
+    fn has_fallen(&self) -> bool {
+        let free = self.clients.free_places();
+        let more = free.saturating_sub(self.pressure.free);
+        self.held() < self.pressure.peak / 4 * 3
+            || more > limits::TRIM_PLACES_MIN.max(self.clients.conns.len() / 4)
+    }
+
+    fn held(&self) -> u64 {
+        let held = PEAKS.map(|account| self.clients.lease.held(account).max(0) as u64);
+        held.iter().sum()
+    }
+
+    /// Whether more is held in queues than their account has.
+    fn is_overdrawn(&self) -> bool {
+        let pool = self.clients.lease.pool();
+        pool.free(Account::Outbound) < 0 && self.clients.lease.held(Account::Outbound) > 0
+    }
+
+    /// Looks at what is short: sets the bounds that hold until the next look, and deals with those above them. True if free
+    /// memory is to be given back to the system.
+    pub(in crate::broker) fn look(&mut self, now_ms: u64, rung: Rung) -> bool {
+        let before = std::mem::replace(&mut self.pressure.rung, rung);
+        self.pressure.next_look_ms = now_ms + limits::PRESSURE_LOOK_MS;
+        self.clients.set_bounds(rung);
+        if rung >= Rung::Shrink || self.is_overdrawn() {
+            self.shorten_queues(now_ms);
+        }
+        self.look_at_shares(now_ms);
+        let level = self.clients.lease.pool().level();
+        if level >= limits::RUNG_SHED || self.is_overdrawn() {
+            self.shed_heaviest(now_ms);
+        }
+        if before >= Rung::Slow && rung < Rung::Slow {
+            // Those who waited go on at their own deadlines, which are near.
+            self.clients.slows = false;
+        }
+        self.wants_trim(now_ms, before, rung)
+    }
+
+    /// Whether there is memory to be given back: at the first step of the ladder, and after a peak.
+    fn wants_trim(&mut self, now_ms: u64, before: Rung, rung: Rung) -> bool {
+        self.pressure.peak = self.pressure.peak.max(self.held());
+        let since_ms = now_ms.saturating_sub(self.pressure.trimmed_ms);
+        let climbs = rung > before && rung >= Rung::Trim;
+        let stays = rung >= Rung::Trim && since_ms >= limits::TRIM_SHORT_MS;
+        let fell = since_ms >= limits::TRIM_MS && self.has_fallen();
+        if !(climbs || stays || fell) {
+            return false;
+        }
+        self.pressure.trimmed_ms = now_ms;
+        self.clients.counters.trims += 1;
+        self.trim();
+        self.pressure.peak = self.held();
+        self.pressure.free = self.clients.free_places();
+        true
+    }
+
+    /// Gives up what is only kept for reuse, and what is only remembered: after a peak it is of others than come now.
+    pub fn trim(&mut self) {
+        self.clients.trim();
+        self.routing.retained.trim();
+        self.routing.subscriptions.trim();
+        self.routing.subscriptions.forget_matches();
+        self.routing.matched.clear();
+        self.routing.matched.shrink_to_fit();
+        self.interests.trim();
+        self.asking.trim();
+        self.looks.trim();
+        let sessions = &self.clients.sessions;
+        self.ordering
+            .trim(|session| sessions.get(session.index()).is_some());
+        self.charge_levels();
+    }
+
+    /// Brings queues that are longer than their bound down to it, as their policy has it.
+    fn shorten_queues(&mut self, now_ms: u64) {
+        let max = self.clients.outbound_max;
+        for index in 0..self.clients.out.len() {
+            let conn = ConnId(index as u32);
+            let is_there = self.clients.stage(conn) != Stage::Free;
+            if is_there && self.clients.out.pending(conn) > max {
+                let dropped = self.clients.out.drop_oldest(conn, max / 2);
+                self.clients.counters.publish_dropped += dropped.messages;
+            }
+        }
+        self.end_event(now_ms);
+    }
+
+    /// Closes the connection that holds most; or, where a session that is away holds more, those give way who hold most of
+    /// what waits for sessions.
+    fn shed_heaviest(&mut self, now_ms: u64) {
+        let away = self.heaviest_away();
+        match self.heaviest_connection() {
+            Some((bytes, conn)) if bytes >= away => self.shed_connection(now_ms, conn, bytes),
+            _ if away >= limits::SHED_BYTES_MIN => self.shed_backlog(),
+            _ => {}
+        }
+    }
+
+    fn heaviest_connection(&self) -> Option<(u64, ConnId)> {
+        let clients = &self.clients;
+        let weight = |(index, entry): (usize, &crate::broker::clients::Conn)| {
+            let conn = ConnId(index as u32);
+            let partial = entry.partial.as_ref().map_or(0, |partial| partial.memory());
+            let session = clients.session_of(conn);
+            let waiting = session.map_or(0, |session| clients.weight(session));
+            let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
+            (entry.stage == Stage::Established).then_some((bytes, conn))
+        };
+        let all = clients.conns.indexed().filter_map(weight);
+        all.max_by_key(|&(bytes, _)| bytes)
+            .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
+    }
+
+    /// Bytes of the session that holds most of those that are away.
+    fn heaviest_away(&self) -> u64 {
+        let clients = &self.clients;
+        let away = clients
+            .session_ids()
+            .filter(|&session| clients.conn_of(session).is_none());
+        away.map(|session| clients.weight(session))
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn shed_connection(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
+        self.clients.counters.shed += 1;
+        self.clients.log_client(LogKind::Warning, conn, |client| {
+            format!("{client} holds {bytes} bytes while memory is short, and is closed.")
+        });
+        // Whoever takes nothing does not take a goodbye either, and what waits for it is what has to go.
+        if self.clients.out.pending(conn) == 0 {
+            return self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+        }
+        self.clients.log_end(now_ms, conn, "out of memory");
+        self.detach(now_ms, conn, true);
+        self.shut(now_ms, conn, CloseHow::Now);
+    }
+}
+
+impl Clients {
+    /// Sets the bounds that hold until the next look.
+    fn set_bounds(&mut self, rung: Rung) {
+        let by_rung = match rung {
+            Rung::Calm | Rung::Trim => limits::OUTBOUND_BYTES_MAX,
+            Rung::Shrink | Rung::Refuse | Rung::Slow => limits::OUTBOUND_BYTES_SHRUNK,
+            Rung::Drop | Rung::Shed => limits::OUTBOUND_BYTES_MIN,
+        };
+        let by_account = self.lease.threshold(Account::Outbound);
+        let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
+        self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
+        // Below what `outbound_max_of` gives to anybody.
+        self.outbound_near = self.outbound_max / 4 * 3;
+        let pool = self.lease.pool();
+        let packets = pool.limit(Account::Packets) / limits::PACKET_DIVISOR;
+        self.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
+        self.out
+            .set_memory(pool.limit(Account::Outbound) / u64::from(self.shards));
+        self.out.set_private_max(self.outbound_max);
+        self.slows = rung >= Rung::Slow;
+    }
+
+    /// Places in tables that nobody has.
+    fn free_places(&self) -> usize {
+        self.free_conns.len() + self.free_sessions.len()
+    }
+
+    /// Gives up what is only kept for reuse.
+    fn trim(&mut self) {
+        self.conns.trim(|_, entry| entry.stage == Stage::Free);
+        let conns = &self.conns;
+        self.free_conns
+            .retain(|&index| conns.get(index as usize).is_some());
+        self.free_conns.shrink_to_fit();
+        self.out.trim(|conn| conns.get(conn.index()).is_some());
+        self.sessions.trim(|_, entry| entry.is_none());
+        let sessions = &self.sessions;
+        self.hot.trim(|index, _| sessions.get(index).is_none());
+        self.free_sessions
+            .retain(|&index| sessions.get(index as usize).is_some());
+        self.free_sessions.shrink_to_fit();
+        self.absent.trim();
+        self.shares
+            .trim(|session| sessions.get(session.index()).is_some());
+        self.forget_stale_timers();
+        self.shrink_index();
+        self.effects.shrink_to_fit();
+        self.replies.shrink_to_fit();
+    }
+}

@@ -1,0 +1,308 @@
+//! Connections that are refused: counted by reason, answered, and told in the words of Mosquitto 2.1, by which programs
+//! like fail2ban find the addresses of those who try passwords.
+//!
+//! Of one address at most some lines are written in a while; how many were left out is said with the address when it is
+//! over. So whoever tries passwords fills no disk and hides nobody else's line.
+
+use crate::broker::Broker;
+use crate::broker::doors::on_connect::{named, user_name};
+use crate::broker::doors::on_identified::PeerName;
+use crate::broker::doors::on_verified::Admission;
+use crate::broker::effect::CloseHow;
+use crate::broker::peers::strangers::{Doing, Whose};
+use crate::broker::said::{Bound, Said};
+use crate::broker::settings::LogKind;
+use crate::escape::Name;
+use crate::ids::{ConnId, Network};
+use crate::limits;
+use crate::mqtt::{
+    self, ConnackOut, Connect, DecodeError, FrameStatus, Packet, ReasonCode, Version,
+    connect_version_hint,
+};
+
+/// Lines about refusals in the while at hand, by address.
+pub type Refusals = Said<Network>;
+
+/// The lines of a while.
+pub fn refusals() -> Refusals {
+    Said::new(Bound {
+        lines: limits::REFUSAL_LINES_MAX,
+        ms: limits::REFUSALS_MS,
+        apart: limits::REFUSAL_SOURCES_MAX,
+    })
+}
+
+impl Broker {
+    /// Refuses a client of which no more is known than its address.
+    pub(in crate::broker) fn refuse(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
+        self.refuse_client(now_ms, conn, None, reason);
+    }
+
+    /// Refuses what a client asks for with its CONNECT.
+    pub(in crate::broker) fn refuse_connect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        reason: ReasonCode,
+    ) {
+        self.refuse_client(now_ms, conn, Some(connect), reason);
+    }
+
+    /// Refuses a client whose CONNECT has waited.
+    pub(in crate::broker) fn refuse_admission(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        admission: &Admission,
+        reason: ReasonCode,
+    ) {
+        let frame = mqtt::frame(&admission.packet, limits::CONNECT_BYTES_MAX);
+        let packet = match &frame {
+            Ok(FrameStatus::Complete(frame)) => {
+                mqtt::decode(Version::V5, &admission.packet, frame).ok()
+            }
+            _ => None,
+        };
+        match packet {
+            Some(Packet::Connect(connect)) => {
+                let certified: Option<Box<str>> = self.identities.certified(conn).map(Into::into);
+                let connect = named(connect, certified.as_deref());
+                self.refuse_connect(now_ms, conn, &connect, reason);
+            }
+            _ => self.refuse(now_ms, conn, reason),
+        }
+    }
+
+    /// A first packet that cannot be read: answered in the form of the version that it claims.
+    pub(in crate::broker) fn refuse_bad_connect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        packet: &[u8],
+        error: DecodeError,
+    ) {
+        self.clients.counters.protocol_errors += 1;
+        if self.clients.may_tell(now_ms, conn, Doing::Fault) {
+            self.clients
+                .log_client(LogKind::Information, conn, |client| {
+                    format!("Protocol error from {client}: {error}.")
+                });
+        }
+        let is_connect = packet.first().is_some_and(|first| first >> 4 == 1);
+        let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
+        match connect_version_hint(packet) {
+            Some(version) if is_connect && (version == Version::V5 || unsupported) => {
+                self.clients.conns[conn.index()].version = version;
+                self.refuse(now_ms, conn, error.reason());
+            }
+            // MQTT-3.1.2-1 [3.1.1]: anything else is just closed.
+            _ => {
+                self.tell_of_refusal(now_ms, conn, None, error.reason());
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+        }
+    }
+
+    /// CONNACK with a reason why not, and the end.
+    fn refuse_client(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: Option<&Connect<'_>>,
+        reason: ReasonCode,
+    ) {
+        self.tell_of_refusal(now_ms, conn, connect, reason);
+        let version = self.clients.conns[conn.index()].version;
+        self.clients.reply(conn, |out| {
+            ConnackOut {
+                reason,
+                ..ConnackOut::default()
+            }
+            .encode(version, out)
+        });
+        if self.clients.replies_to == conn {
+            self.clients.flush_replies();
+        }
+        self.shut(now_ms, conn, CloseHow::Flush);
+    }
+
+    /// Counts a refusal and writes its line: at once, or as a number when the while is over.
+    fn tell_of_refusal(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        connect: Option<&Connect<'_>>,
+        reason: ReasonCode,
+    ) {
+        self.count_refusal(reason);
+        self.tell_of_unsaid_refusals(now_ms);
+        let is_login = is_login(reason);
+        let (wanted, kind) = (self.clients.settings.log, self.refusal_kind(is_login));
+        let is_told = wanted.has(kind) || (is_login && wanted.has(LogKind::Information));
+        if !is_told || !self.refusals.admit(Network::of(self.address(conn))) {
+            return;
+        }
+        let id = connect.map_or("", |connect| connect.client_id);
+        let address = PeerName(self.clients.conns[conn.index()].peer().address);
+        if let Some(connect) = connect.filter(|_| is_login) {
+            let problem = self.login_problem(conn, connect);
+            let user = user_name(connect).map(|user| format!(" of u'{}'", Name(user)));
+            let user = user.unwrap_or_default();
+            self.clients.log(LogKind::Information, || {
+                format!(
+                    "Login{user} from {address} as {} refused: {problem}.",
+                    Id(id)
+                )
+            });
+        }
+        let problem = connect.and_then(|connect| self.topic_problem(conn, connect, reason));
+        let why = problem.map_or_else(
+            || words(reason),
+            |problem| format!("{}: {problem}", words(reason)),
+        );
+        self.clients.log(kind, || ended(id, &address, &why));
+    }
+
+    /// What is wrong with the topic of a will that is in order as a packet: which option does not allow it.
+    fn topic_problem(
+        &self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        reason: ReasonCode,
+    ) -> Option<String> {
+        let will = connect.will.as_ref()?;
+        if reason != ReasonCode::TOPIC_NAME_INVALID {
+            return None;
+        }
+        let quotas = self.clients.settings.quotas;
+        let topic = format!("{}{}", self.clients.listener(conn).mount_point, will.topic);
+        let levels = topic.split('/').count();
+        let (what, option) = match levels > usize::from(quotas.topic_levels) {
+            true => (
+                format!("{levels} levels"),
+                format!("max_topic_levels allows {}", quotas.topic_levels),
+            ),
+            false => (
+                format!("{} bytes", topic.len()),
+                format!("max_topic_length allows {}", quotas.topic_bytes),
+            ),
+        };
+        let topic = Name(&topic);
+        Some(format!(
+            "the topic of its will, '{topic}', has {what}, and {option}"
+        ))
+    }
+
+    /// Says how many lines about refusals were left out, when that is due.
+    pub(in crate::broker) fn tell_of_unsaid_refusals(&mut self, now_ms: u64) {
+        let kind = self.refusal_kind(true);
+        for (network, more) in self.refusals.take(now_ms) {
+            let whose = Whose(network);
+            let line = || format!("{more} more refusals of {whose} were not logged.");
+            self.clients.log(kind, line);
+        }
+    }
+
+    /// Failed logins are told whichever of these kinds of line is wanted: whoever leaves out notices does not mean them.
+    fn refusal_kind(&self, is_login: bool) -> LogKind {
+        let wanted = self.clients.settings.log;
+        match is_login {
+            true if wanted.has(LogKind::Notice) => LogKind::Notice,
+            true if wanted.has(LogKind::Warning) => LogKind::Warning,
+            true => LogKind::Information,
+            false => LogKind::Notice,
+        }
+    }
+
+    /// Why a login is not accepted, as far as the log may know; the client is not told.
+    fn login_problem(&self, conn: ConnId, connect: &Connect<'_>) -> &'static str {
+        let listener = self.clients.listener(conn);
+        let is_certified = self.identities.certified(conn).is_some();
+        if listener.is_closed {
+            "its listener is closed"
+        } else if listener.identity_from_certificate && !is_certified {
+            "it has no certificate that names it"
+        } else if !connect.client_id.starts_with(&*listener.clientid_prefix) {
+            "clientid_prefixes does not allow its client id"
+        } else if self.has_too_large_will(connect) {
+            "message_size_limit does not allow the size of its will"
+        } else if user_name(connect).is_none() {
+            "it has no user name"
+        } else if connect.password.is_none() {
+            "it has no password"
+        } else {
+            "user name and password do not belong together"
+        }
+    }
+
+    /// Before MQTT 5 there is no other word for this.
+    fn has_too_large_will(&self, connect: &Connect<'_>) -> bool {
+        let most = self.clients.settings.message_size_limit as usize;
+        let will = connect.will.as_ref();
+        most > 0 && will.is_some_and(|will| will.payload.len() > most)
+    }
+
+    fn count_refusal(&mut self, reason: ReasonCode) {
+        let counters = &mut self.clients.counters;
+        counters.connects_refused += 1;
+        let by_reason = match reason {
+            reason if is_login(reason) => &mut counters.connects_refused_login,
+            ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => &mut counters.connects_refused_version,
+            ReasonCode::CLIENT_IDENTIFIER_NOT_VALID => &mut counters.connects_refused_client_id,
+            ReasonCode::MALFORMED_PACKET | ReasonCode::PROTOCOL_ERROR => {
+                &mut counters.connects_refused_malformed
+            }
+            ReasonCode::QUOTA_EXCEEDED
+            | ReasonCode::SERVER_BUSY
+            | ReasonCode::CONNECTION_RATE_EXCEEDED => &mut counters.connects_refused_busy,
+            _ => &mut counters.connects_refused_other,
+        };
+        *by_reason += 1;
+    }
+}
+
+/// Whether this is said to somebody who cannot prove who he is.
+fn is_login(reason: ReasonCode) -> bool {
+    reason == ReasonCode::NOT_AUTHORIZED || reason == ReasonCode::BAD_USER_NAME_OR_PASSWORD
+}
+
+/// A client id, or that there is none.
+pub(in crate::broker) struct Id<'a>(pub &'a str);
+
+impl std::fmt::Display for Id<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            "" => f.write_str("<unknown>"),
+            id => Name(id).fmt(f),
+        }
+    }
+}
+
+/// The line about the end of a connection; without a reason, of one that said goodbye.
+pub(in crate::broker) fn ended(id: &str, address: &PeerName, why: &str) -> String {
+    match why {
+        "" => format!("Client {} [{address}] disconnected.", Id(id)),
+        why => format!("Client {} [{address}] disconnected: {why}.", Id(id)),
+    }
+}
+
+/// A reason in the words of Mosquitto 2.1, where it has any.
+pub(in crate::broker) fn words(reason: ReasonCode) -> String {
+    let known = match reason {
+        ReasonCode::MALFORMED_PACKET => "malformed packet",
+        ReasonCode::PROTOCOL_ERROR => "protocol error",
+        ReasonCode::KEEP_ALIVE_TIMEOUT => "exceeded timeout",
+        ReasonCode::SESSION_TAKEN_OVER => "session taken over",
+        ReasonCode::PACKET_TOO_LARGE => "oversize packet",
+        ReasonCode::ADMINISTRATIVE_ACTION => "administrative action",
+        ReasonCode::QOS_NOT_SUPPORTED
+        | ReasonCode::RETAIN_NOT_SUPPORTED
+        | ReasonCode::BAD_AUTHENTICATION_METHOD => {
+            "using not allowed feature (QoS too high, retain not supported, or bad AUTH method)"
+        }
+        reason if is_login(reason) => "not authorised",
+        reason => return reason.name().to_lowercase(),
+    };
+    known.into()
+}

@@ -1,0 +1,168 @@
+//! Who stored a retained message (`check_retain_source`): its user name and listener, by names, and its client id where
+//! rules ask for it. Whoever is sent the message is sent it only if its author may write there by the rules of then.
+//!
+//! Nothing of this exists without the option. Who published before it was switched on is not known, and not asked about.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::broker::Broker;
+use crate::broker::clients::Clients;
+use crate::broker::settings::ListenerSettings;
+use crate::ids::{ConnId, SessionId};
+use crate::mqtt::author::{Author, CameBy};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
+use crate::mqtt::{Connect, Publish, Topic};
+use crate::session::{Origin, Will};
+
+/// The authors that connections are, as far as they have retained something: all messages of one share it.
+#[derive(Default)]
+pub struct Authors {
+    by_conn: HashMap<u32, Arc<Author>, FixedState>,
+    heap: usize,
+}
+
+impl Authors {
+    /// A connection is no more.
+    #[inline]
+    pub fn forget(&mut self, conn: ConnId) {
+        if !self.by_conn.is_empty()
+            && let Some(author) = self.by_conn.remove(&conn.0)
+        {
+            self.heap -= author.cost();
+        }
+    }
+
+    /// Rules have changed: what has to be known of an author may have, too.
+    pub fn forget_all(&mut self) {
+        *self = Authors::default();
+    }
+
+    /// Bytes of memory beside itself.
+    pub fn memory(&self) -> usize {
+        self.by_conn.allocation_size() + self.heap
+    }
+}
+
+impl Broker {
+    /// Who publishes by a connection, if that is to be known.
+    pub(in crate::broker) fn author_of(&mut self, conn: ConnId) -> Option<Arc<Author>> {
+        if !self.clients.settings.check_retain_source {
+            return None;
+        }
+        if let Some(author) = self.authors.by_conn.get(&conn.0) {
+            return Some(author.clone());
+        }
+        let session = self.clients.session_of(conn)?;
+        let user = self.identities.name(conn);
+        let author = Author {
+            client_id: self
+                .clients
+                .id_for_rules(conn, session, user)
+                .map(Box::from),
+            user: user.map(Box::from),
+            came_by: CameBy::new(&self.clients.listener(conn).name),
+        };
+        let author = Arc::new(author);
+        self.authors.heap += author.cost();
+        self.authors.by_conn.insert(conn.0, author.clone());
+        Some(author)
+    }
+
+    /// Bytes that a message of a connection takes when it is retained.
+    pub(in crate::broker) fn retained_cost(
+        &self,
+        conn: ConnId,
+        topic: &str,
+        publish: &Publish<'_>,
+    ) -> usize {
+        let own = size_of::<Message>()
+            + topic.len()
+            + publish.payload.len()
+            + publish.properties.forwardable_len();
+        if !self.clients.settings.check_retain_source {
+            return own;
+        }
+        let user = self.identities.name(conn);
+        let session = self.clients.session_of(conn);
+        let id = session.and_then(|session| self.clients.id_for_rules(conn, session, user));
+        let names = user.map_or(0, str::len) + id.map_or(0, str::len);
+        own + size_of::<Author>() + names
+    }
+
+    /// The will that CONNECT brings.
+    pub(in crate::broker) fn will_of(
+        &mut self,
+        conn: ConnId,
+        connect: &Connect<'_>,
+        listener: &ListenerSettings,
+        origin: u64,
+    ) -> Option<Box<Will>> {
+        let will = connect.will.as_ref()?;
+        let mut properties = Vec::new();
+        will.forward_into(&mut properties);
+        let message = Message {
+            // The checks of CONNECT have refused one that the mount point makes too long.
+            topic: Topic::new(listener.mounted(will.topic))?,
+            payload: Bytes::copy_from_slice(will.payload),
+            properties: Bytes::from(properties),
+            qos: will.qos,
+            retain: will.retain,
+            expires_at_ms: NEVER,
+            origin,
+            author: match will.retain {
+                true => self.author_of(conn),
+                false => None,
+            },
+            sent: Sent::default(),
+            holders: Holders::default(),
+        };
+        Some(Box::new(Will {
+            message: Arc::new(message),
+            delay_s: will.delay_s,
+            due_ms: u64::MAX,
+            expiry_s: will.message_expiry,
+        }))
+    }
+}
+
+impl Clients {
+    /// The client id of a session, if rules of its listener ask for it.
+    fn id_for_rules(&self, conn: ConnId, session: SessionId, user: Option<&str>) -> Option<&str> {
+        let entry = self.sessions.get(session.index())?.as_ref()?;
+        let rights = self.rights.as_ref()?;
+        let listener = self.conns[conn.index()].listener;
+        rights
+            .asks_for_id(listener, user, &entry.client_id)
+            .then_some(&*entry.client_id)
+    }
+
+    /// Whether who stored a retained message may write there by the rules of now.
+    #[inline]
+    pub fn is_from_writer(&self, message: &Message) -> bool {
+        let Some(author) = &message.author else {
+            return true;
+        };
+        if !self.settings.check_retain_source {
+            return true;
+        }
+        let listener = self.settings.listener_named(author.came_by.name());
+        let rights = self.rights.as_ref();
+        rights.is_none_or(|rights| rights.may_have_written(author, listener, &message.topic))
+    }
+
+    /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
+    #[cold]
+    pub fn may_still_be_sent(
+        &mut self,
+        session: SessionId,
+        origin: Origin,
+        message: &Message,
+    ) -> bool {
+        (origin != Origin::RETAINED || self.is_from_writer(message))
+            && self.may_still_read(session, message)
+    }
+}

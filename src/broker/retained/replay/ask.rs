@@ -1,0 +1,315 @@
+//! The subscriber's side: which retained messages are wanted, asked for at their owners, and queued for the client.
+//!
+//! A replay that has more than a page waits with the session until less than half a page does, and goes on from there;
+//! those behind it wait as well. It ends with its subscription (MQTT-3.10.4-2) and with its session. While the client of
+//! a durable session is away nothing is added; when it is back the replay goes on from where it was, with what is
+//! stored then.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Broker, has_wildcard, owner_of_topic};
+use crate::broker::clients::NONE;
+use crate::broker::effect::{MeshMessage, RetainQuery, RetainReply};
+use crate::budget::Account;
+use crate::ids::{SessionId, ShardId};
+use crate::limits;
+use crate::mqtt::ReasonCode;
+use crate::mqtt::message::Message;
+use crate::routing::{Cursor, EntryOptions};
+use crate::session::{Origin, Replay, Rest, Session};
+
+/// A question to owners that has not been answered by all of them.
+pub struct Question {
+    session: SessionId,
+    serial: u64,
+    filter: Box<str>,
+    options: EntryOptions,
+    missing: u8,
+    /// The count of live retained messages when it was asked.
+    pub asked_at: u64,
+    /// From where it was asked.
+    from: Cursor,
+    /// What is left for later.
+    rest: Box<Rest>,
+    /// Bytes that are charged for it: its filter, here and on its way to the owners.
+    pub charged: usize,
+}
+
+impl Broker {
+    /// Replays the retained messages of subscriptions, as far as the client takes them: it makes the broker hold, and
+    /// look for, no more than a bound.
+    pub(in crate::broker) fn want_replays(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        filters: impl IntoIterator<Item = (Box<str>, EntryOptions)>,
+    ) {
+        for (filter, options) in filters {
+            let replay = Replay {
+                filter,
+                options,
+                rest: None,
+            };
+            let may_replay = self.may_replay(session);
+            // Here, in a question, and on its way to each owner.
+            let bytes = replay.filter.len() * (1 + usize::from(self.clients.shards));
+            let lease = &self.clients.lease;
+            let has_room = lease.has_room(Account::Connections, bytes as u64);
+            let Some(entry) = self.clients.session(session) else {
+                return;
+            };
+            let waiting = entry.rare.as_ref().map_or(0, |rare| rare.replays.len());
+            if waiting == 0 && may_replay && has_room {
+                self.replay(now_ms, session, replay);
+            } else if waiting < limits::REPLAYS_WAITING_MAX && has_room {
+                self.clients
+                    .change_session(session, |entry| entry.rare().replays.push(replay));
+            } else if let Some(conn) = self.clients.conn_of(session) {
+                return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
+            }
+        }
+        self.next_replays(now_ms, session);
+    }
+
+    /// Goes on where `want_replays` stopped.
+    pub(in crate::broker) fn next_replays(&mut self, now_ms: u64, session: SessionId) {
+        while self.may_replay(session) {
+            let is_asking = self.clients.hot[session.index()].asking > 0;
+            let rare = self
+                .clients
+                .session(session)
+                .and_then(|entry| entry.rare.as_mut());
+            let Some(replays) = rare.map(|rare| &mut rare.replays) else {
+                return;
+            };
+            if replays.is_empty() || (is_asking && replays.is_begun()) {
+                return;
+            }
+            let pop = |entry: &mut Session| entry.rare().replays.pop();
+            let Some(replay) = self.clients.change_session(session, pop).flatten() else {
+                return;
+            };
+            if self.has_subscribed(session, &replay.filter) {
+                self.replay(now_ms, session, replay);
+            }
+        }
+    }
+
+    /// Whether there is room for a page.
+    fn may_replay(&mut self, session: SessionId) -> bool {
+        let hot = self.clients.hot[session.index()];
+        let waiting = self
+            .clients
+            .session(session)
+            .and_then(|entry| entry.flow.as_ref())
+            .map_or(0, |flow| flow.replaying());
+        let page = self.replays.page.messages * usize::from(self.replays.shards);
+        hot.conn != NONE && hot.asking < limits::REPLAY_QUESTIONS_MAX && waiting < page.div_ceil(2)
+    }
+
+    /// Replays the retained messages that match a filter to a session that has subscribed: the first page of every
+    /// owner, or the next one of one of those that have more.
+    fn replay(&mut self, now_ms: u64, session: SessionId, replay: Replay) {
+        let own = self.clients.shard;
+        let epoch = self.clients.hot[session.index()].epoch;
+        let Some(mut rest) = replay.rest else {
+            let wildcard = has_wildcard(&replay.filter);
+            let only = (!wildcard).then(|| owner_of_topic(&replay.filter, self.clients.shards));
+            if only == Some(own) {
+                return self.replay_one(now_ms, session, &replay.filter, replay.options);
+            }
+            let owners = (0..self.replays.shards).map(ShardId);
+            let rest = Rest {
+                epoch,
+                owners: VecDeque::new(),
+            };
+            let replay = Replay {
+                rest: Some(Box::new(rest)),
+                ..replay
+            };
+            let owners: Vec<ShardId> = match only {
+                Some(owner) => vec![owner],
+                // This shard looks while the others do.
+                None => owners.filter(|&shard| shard != own).chain([own]).collect(),
+            };
+            return self.ask(now_ms, session, replay, &owners, Cursor::default());
+        };
+        if rest.epoch != epoch {
+            // What was published while the client was away is not left out.
+            rest.epoch = epoch;
+            for (_, cursor) in &mut rest.owners {
+                *cursor = cursor.renewed();
+            }
+        }
+        let Some((owner, from)) = rest.owners.pop_front() else {
+            return;
+        };
+        let replay = Replay {
+            rest: Some(rest),
+            ..replay
+        };
+        self.ask(now_ms, session, replay, &[owner], from);
+    }
+
+    /// The retained message of one topic that this shard owns.
+    fn replay_one(&mut self, now_ms: u64, session: SessionId, topic: &str, options: EntryOptions) {
+        let message = self.routing.retained.get(topic);
+        let message = message.filter(|message| message.expires_at_ms > now_ms);
+        if let Some(message) = message.cloned() {
+            self.replay_messages(now_ms, session, options, &[message]);
+        }
+    }
+
+    fn ask(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        replay: Replay,
+        owners: &[ShardId],
+        from: Cursor,
+    ) {
+        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+            return;
+        };
+        let Some(rest) = replay.rest else {
+            return;
+        };
+        let own = self.clients.shard;
+        let ticket = self.interests.next_ticket();
+        self.clients.hot[session.index()].asking += 1;
+        let charged = replay.filter.len() * (1 + owners.len());
+        let lease = &mut self.clients.lease;
+        lease.force(Account::Connections, charged as u64);
+        let question = Question {
+            session,
+            serial,
+            filter: replay.filter.clone(),
+            options: replay.options,
+            missing: owners.len() as u8,
+            asked_at: self.replays.live_count,
+            from: from.renewed(),
+            rest,
+            charged,
+        };
+        self.replays.open.insert(ticket, question);
+        for &owner in owners {
+            let query = RetainQuery {
+                ticket,
+                filter: replay.filter.clone(),
+                seen: self.replays.known_at(owner, own),
+                from: from.clone(),
+            };
+            if owner == own {
+                self.look_up(now_ms, own, query);
+            } else {
+                self.clients
+                    .mesh(owner, MeshMessage::RetainQuery(Box::new(query)));
+            }
+        }
+    }
+
+    /// Whether the answer to a question would be taken.
+    pub(in crate::broker) fn is_still_asked(&self, ticket: u32) -> bool {
+        let Some(question) = self.replays.open.get(&ticket) else {
+            return false;
+        };
+        let session = question.session;
+        let entry = self.clients.sessions.get(session.index());
+        let entry = entry.and_then(Option::as_ref);
+        entry.is_some_and(|entry| entry.serial == question.serial)
+            && self.has_subscribed(session, &question.filter)
+    }
+
+    /// An owner has answered.
+    pub(in crate::broker) fn on_retain_reply(
+        &mut self,
+        now_ms: u64,
+        owner: ShardId,
+        reply: RetainReply,
+    ) {
+        let RetainReply {
+            ticket,
+            mut messages,
+            mut next,
+        } = reply;
+        let is_still_asked = self.is_still_asked(ticket);
+        let Some(question) = self.replays.open.get_mut(&ticket) else {
+            return;
+        };
+        let session = question.session;
+        let (serial, options, asked_at) = (question.serial, question.options, question.asked_at);
+        // The session may be gone, and its place too.
+        let hot = self.clients.hot.get(session.index());
+        if hot.is_none_or(|hot| hot.conn == NONE || hot.epoch != question.rest.epoch) {
+            // What the client has missed in between may be newer: asked for again when it is there.
+            next = Some(question.from.clone());
+            messages.clear();
+        }
+        question
+            .rest
+            .owners
+            .extend(next.map(|cursor| (owner, cursor)));
+        question.missing -= 1;
+        let is_last = question.missing == 0;
+        let done = is_last.then(|| self.replays.open.remove(&ticket)).flatten();
+        let charged = done.as_ref().map_or(0, |done| done.charged);
+        let lease = &mut self.clients.lease;
+        lease.give(Account::Connections, charged as u64);
+        self.replays.leave_out_older(&mut messages, asked_at);
+        self.replays.clear_live();
+        let entry = self.clients.session(session);
+        if entry.is_none_or(|entry| entry.serial != serial) {
+            return;
+        }
+        if let Some(done) = done
+            && is_still_asked
+            && !done.rest.owners.is_empty()
+        {
+            let replay = Replay {
+                filter: done.filter,
+                options,
+                rest: Some(done.rest),
+            };
+            self.clients
+                .change_session(session, |entry| entry.rare().replays.push_begun(replay));
+        }
+        self.clients.hot[session.index()].asking -= u8::from(is_last);
+        if is_still_asked {
+            self.replay_messages(now_ms, session, options, &messages);
+        }
+        self.next_replays(now_ms, session);
+    }
+
+    /// Puts retained messages behind what waits for a session; they follow as fast as the client takes them.
+    fn replay_messages(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        options: EntryOptions,
+        messages: &[Arc<Message>],
+    ) {
+        let serial = self
+            .clients
+            .session(session)
+            .map_or(0, |entry| entry.serial);
+        for message in messages {
+            if options.no_local() && message.origin == serial {
+                continue;
+            }
+            if !self.clients.may_read(session, &message.topic, &mut 0)
+                || !self.clients.is_from_writer(message)
+            {
+                continue;
+            }
+            let grant = self.clients.grant(options, message.qos, true);
+            self.clients.enqueue(
+                session,
+                grant.as_retained(),
+                Origin::RETAINED,
+                message.clone(),
+            );
+        }
+        self.clients.pump(now_ms, session);
+    }
+}

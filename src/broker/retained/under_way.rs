@@ -1,0 +1,257 @@
+//! How much publishers may have under way by owners of topics (`ordered`). Who has reached its bound, or comes when all
+//! together have reached theirs, is held until owners have passed on what was sent before, and then goes on like one that was
+//! cut off (`cut`): what was received of it is kept, charged like any packet that has not come whole.
+//!
+//! Invariants: clients have no more under way together than the bound and a message beyond it, but for wills and what was
+//! received of those that end; who is held here is the one that waits with its window, or in the crowd, and is let go when its
+//! window, or room for all, opens.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::broker::Broker;
+use crate::broker::clients::NONE;
+use crate::broker::peers::quotas::Reading;
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+
+/// So many messages, with so many bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Size {
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+impl Size {
+    fn add(&mut self, bytes: u32) {
+        self.messages += 1;
+        self.bytes += u64::from(bytes);
+    }
+
+    fn take(&mut self, bytes: u32) {
+        self.messages -= 1;
+        self.bytes -= u64::from(bytes);
+    }
+
+    fn reaches(self, most: Size) -> bool {
+        self.messages >= most.messages || self.bytes >= most.bytes
+    }
+}
+
+/// What one publisher has under way.
+struct Window {
+    size: Size,
+    /// The connection that waits until there is less; `NONE` if none does.
+    waits: u32,
+}
+
+/// See the module.
+pub struct UnderWay {
+    /// What one publisher may have, and all of them.
+    most: Size,
+    most_of_all: Size,
+    /// By the serial of the publisher's session.
+    windows: HashMap<u64, Window, FixedState>,
+    all: Size,
+    /// Publishers that have all they may.
+    full: usize,
+    /// Connections that wait for room among all: who came first is first.
+    crowd: VecDeque<ConnId>,
+    /// Whether somebody may have to wait.
+    presses: bool,
+    /// Nobody has to wait: what was received of one that ends is handled.
+    is_lifted: bool,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        UnderWay {
+            most: Size {
+                messages: limits::UNDER_WAY_MESSAGES_MAX,
+                bytes: limits::UNDER_WAY_BYTES_MAX,
+            },
+            most_of_all: Size {
+                messages: limits::UNDER_WAY_ALL_MESSAGES_MAX,
+                bytes: limits::UNDER_WAY_ALL_BYTES_MAX,
+            },
+            windows: HashMap::with_hasher(FixedState::with_seed(0)),
+            all: Size::default(),
+            full: 0,
+            crowd: VecDeque::new(),
+            presses: false,
+            is_lifted: false,
+        }
+    }
+}
+
+impl UnderWay {
+    /// A message of a publisher is given to an owner.
+    pub fn give(&mut self, serial: u64, bytes: u32) {
+        let window = self.windows.entry(serial).or_insert(Window {
+            size: Size::default(),
+            waits: NONE,
+        });
+        let was_full = window.size.reaches(self.most);
+        window.size.add(bytes);
+        self.all.add(bytes);
+        self.full += usize::from(!was_full && window.size.reaches(self.most));
+        self.look();
+    }
+
+    /// It has been passed on. The connection that waited for that goes on, behind those that wait for room among all.
+    pub fn take_back(&mut self, serial: u64, bytes: u32) -> Option<ConnId> {
+        self.all.take(bytes);
+        let window = self.windows.get_mut(&serial)?;
+        let was_full = window.size.reaches(self.most);
+        window.size.take(bytes);
+        let opens = was_full && !window.size.reaches(self.most);
+        self.full -= usize::from(opens);
+        let waited = match opens {
+            true => std::mem::replace(&mut window.waits, NONE),
+            false => NONE,
+        };
+        if window.size.messages == 0 {
+            self.windows.remove(&serial);
+        }
+        self.look();
+        let waited = (waited != NONE).then_some(ConnId(waited))?;
+        if self.crowd.is_empty() {
+            return Some(waited);
+        }
+        self.crowd.push_back(waited);
+        None
+    }
+
+    fn look(&mut self) {
+        self.presses = self.full > 0 || self.all.reaches(self.most_of_all);
+    }
+
+    /// Whether a publisher may have to wait.
+    #[inline]
+    pub fn presses(&self) -> bool {
+        self.presses && !self.is_lifted
+    }
+
+    /// Whether a message of a publisher has to wait, and if so notes its connection; `by_owner`: it may go by an owner.
+    fn waits(&mut self, conn: ConnId, serial: u64, by_owner: bool) -> bool {
+        if !self.presses() {
+            return false;
+        }
+        if let Some(window) = self.windows.get_mut(&serial)
+            && window.size.reaches(self.most)
+        {
+            window.waits = conn.0;
+            return true;
+        }
+        let waits = by_owner && self.all.reaches(self.most_of_all);
+        if waits {
+            self.crowd.push_back(conn);
+        }
+        waits
+    }
+
+    /// Whether there is room for somebody who waits for it.
+    #[inline]
+    pub fn can_let_in(&self) -> bool {
+        !self.crowd.is_empty() && !self.all.reaches(self.most_of_all)
+    }
+
+    /// Who goes on first, if there is room.
+    pub fn let_in(&mut self) -> Option<ConnId> {
+        match self.can_let_in() {
+            true => self.crowd.pop_front(),
+            false => None,
+        }
+    }
+
+    /// All that wait, which is nobody then.
+    fn take_all(&mut self) -> Vec<ConnId> {
+        let windows = self.windows.values_mut();
+        let waits = windows.map(|window| std::mem::replace(&mut window.waits, NONE));
+        let waits = waits.filter(|&waits| waits != NONE).map(ConnId);
+        waits.chain(std::mem::take(&mut self.crowd)).collect()
+    }
+
+    /// A connection does not wait any more. Returns whether it did.
+    fn forget(&mut self, conn: ConnId, serial: u64) -> bool {
+        let before = self.crowd.len();
+        if before > 0 {
+            self.crowd.retain(|&other| other != conn);
+        }
+        let window = self.windows.get_mut(&serial);
+        let window = window.filter(|window| window.waits == conn.0);
+        let waited = window.map(|window| window.waits = NONE).is_some();
+        waited || self.crowd.len() < before
+    }
+
+    /// Bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.windows.allocation_size() + self.crowd.capacity() * size_of::<ConnId>()
+    }
+
+    /// Gives memory back.
+    pub fn trim(&mut self) {
+        self.windows.shrink_to_fit();
+        self.crowd.shrink_to_fit();
+    }
+
+    /// What all have under way.
+    #[cfg(test)]
+    pub fn all(&self) -> Size {
+        self.all
+    }
+}
+
+impl Broker {
+    /// The same, with other bounds on the messages that one publisher and all of them may have under way by owners.
+    #[cfg(test)]
+    pub fn with_under_way(mut self, one: u64, all: u64) -> Broker {
+        self.ordering.under_way.most.messages = one;
+        self.ordering.under_way.most_of_all.messages = all;
+        self
+    }
+
+    fn serial_of(&self, session: SessionId) -> u64 {
+        let entry = self.clients.sessions.get(session.index());
+        let entry = entry.and_then(Option::as_ref);
+        entry.map_or(0, |entry| entry.serial)
+    }
+
+    /// Whether a PUBLISH has to wait until owners have passed on what was sent before.
+    #[cold]
+    pub(in crate::broker) fn waits_for_owners(&mut self, conn: ConnId, retains: bool) -> bool {
+        let Some(session) = self.clients.session_of(conn) else {
+            return false;
+        };
+        let serial = self.serial_of(session);
+        let by_owner = retains || self.ordering.may_follow(session);
+        if !self.ordering.under_way.waits(conn, serial, by_owner) {
+            return false;
+        }
+        let is_new = self.clients.conns[conn.index()].reading == Reading::On;
+        self.clients.counters.publish_awaited += u64::from(is_new);
+        true
+    }
+
+    /// A connection that may wait for owners leaves its session, or is to go on: it waits no more. Returns whether it did.
+    pub(in crate::broker) fn ends_waiting(&mut self, conn: ConnId) -> bool {
+        let Some(session) = self.clients.session_of(conn) else {
+            return false;
+        };
+        let serial = self.serial_of(session);
+        self.ordering.under_way.forget(conn, serial)
+    }
+
+    /// All who wait for owners go on with those who were cut off.
+    pub(in crate::broker) fn cut_waiting(&mut self) {
+        let waiting = self.ordering.under_way.take_all();
+        self.cut.extend(waiting);
+    }
+
+    /// What was received of a connection is handled however much is under way, while it `is_lifted`.
+    pub(in crate::broker) fn lift_under_way(&mut self, is_lifted: bool) {
+        self.ordering.under_way.is_lifted = is_lifted;
+    }
+}

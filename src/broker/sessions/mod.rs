@@ -1,0 +1,5 @@
+//! Sessions: whose they are, what they may, what is sent again.
+
+pub(super) mod absent;
+pub(super) mod resend;
+pub(super) mod rights;
