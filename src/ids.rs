@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// No number of a connection or a session.
+pub const NONE: u32 = u32::MAX;
+
 /// One shard: a pinned thread with its ring, its sessions and its part of the topics.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ShardId(pub u8);

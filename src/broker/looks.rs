@@ -189,14 +189,14 @@ impl Broker {
         }
         looks.tickets = looks.tickets.wrapping_add(1);
         let ticket = looks.tickets;
-        let all = u64::MAX >> (64 - u32::from(self.clients.shards));
+        let all = u64::MAX >> (64 - u32::from(self.clients.desk.shards));
         looks.round = Some(Round {
             ticket,
             began_ms: now_ms,
-            missing: all & !(1 << self.clients.shard.0),
+            missing: all & !(1 << self.clients.desk.shard.0),
             answered_ms: now_ms,
         });
-        self.clients.mesh_all(|| MeshMessage::Look { ticket });
+        self.clients.desk.mesh_all(|| MeshMessage::Look { ticket });
     }
 
     fn end_round(&mut self, now_ms: u64, has_looked: bool) {
@@ -235,7 +235,9 @@ impl Broker {
             // The turn in which it came may have begun, and looked, before it was asked.
             if std::mem::replace(&mut asker.is_old, true) && (has_looked || is_late) {
                 let Asker { shard, ticket, .. } = self.looks.askers.remove(index);
-                self.clients.mesh(shard, MeshMessage::Looked { ticket });
+                self.clients
+                    .desk
+                    .mesh(shard, MeshMessage::Looked { ticket });
             } else {
                 index += 1;
             }
@@ -245,10 +247,10 @@ impl Broker {
     /// All shards have looked at what had come by `looked_ms`: if the client of a session was not among it, its will is
     /// published, or the session ends, whichever was due by then.
     fn end_absence(&mut self, now_ms: u64, looked_ms: u64, session: SessionId) {
-        if self.clients.conn_of(session).is_some() {
+        if self.clients.sessions.conn_of(session).is_some() {
             return;
         }
-        let Some(entry) = self.clients.session(session) else {
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         let (due_ms, ends_at_ms) = (entry.next_deadline_ms(), entry.ends_at_ms);
@@ -262,11 +264,11 @@ impl Broker {
             return self.clients.arm_session(session, now_ms + TICK_MS);
         }
         if looked_ms >= ends_at_ms {
-            self.clients.counters.clients_expired += 1;
+            self.clients.desk.counters.clients_expired += 1;
             return self.end_session(now_ms, session);
         }
         self.publish_will(now_ms, session);
-        if let Some(entry) = self.clients.session(session) {
+        if let Some(entry) = self.clients.sessions.get(session) {
             let next_ms = entry.next_deadline_ms();
             self.clients.arm_session(session, next_ms);
         }
@@ -278,7 +280,7 @@ impl Broker {
     pub fn on_standstill(&mut self, now_ms: u64, lost_ms: u64) {
         let (now, lost) = (tick(now_ms), tick(lost_ms.next_multiple_of(TICK_MS)));
         let later = |at: u32| at.saturating_add(lost).min(now);
-        for entry in self.clients.conns.iter_mut() {
+        for entry in self.clients.peers.conns.iter_mut() {
             entry.active_at = later(entry.active_at);
             if let Some(partial) = &mut entry.partial {
                 partial.since = later(partial.since);

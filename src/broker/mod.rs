@@ -15,6 +15,7 @@
 mod clients;
 mod counters;
 mod delivery;
+mod desk;
 mod doors;
 mod effect;
 mod groups;
@@ -40,12 +41,13 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::broker::clients::Clients;
+use crate::broker::peers::conn::Stage;
 use crate::budget::Lease;
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
-use clients::{Clients, Stage};
 use delivery::outgoing::Outgoing;
 use doors::on_drain::Drain;
 use doors::on_identified::{Identities, PeerName};
@@ -170,7 +172,7 @@ impl Broker {
 
     /// The same, with a part of the memory that the process has, instead of all that it could want.
     pub fn with_lease(mut self, lease: Lease) -> Broker {
-        self.clients.lease = lease;
+        self.clients.memory.lease = lease;
         self
     }
 
@@ -190,13 +192,13 @@ impl Broker {
 
     /// A connection has been accepted.
     pub fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId {
-        self.clients.counters.connections_accepted += 1;
+        self.clients.desk.counters.connections_accepted += 1;
         let conn = self.clients.open(now_ms, peer);
-        if self.clients.settings.connection_messages
+        if self.clients.desk.settings.connection_messages
             && self.clients.may_tell(now_ms, conn, Doing::Coming)
         {
             let port = self.clients.listener(conn).port;
-            self.clients.log(LogKind::Notice, || {
+            self.clients.desk.log(LogKind::Notice, || {
                 format!(
                     "New connection from {} on port {port}.",
                     PeerName(peer.address)
@@ -216,9 +218,9 @@ impl Broker {
 
     /// A send is over and the socket took `written` bytes of it; 0 if it was cancelled or failed (`on_eof` follows then).
     pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) {
-        self.clients.counters.bytes_sent += written as u64;
+        self.clients.desk.counters.bytes_sent += written as u64;
         self.clients.out.sent(conn, written);
-        if self.clients.conns[conn.index()].stage == Stage::Established {
+        if self.clients.peers.conns[conn.index()].stage == Stage::Established {
             self.pump_after_send(now_ms, conn);
         }
         self.end_event(now_ms);
@@ -248,17 +250,17 @@ impl Broker {
 
     /// The address of a connection's client.
     pub fn address(&self, conn: ConnId) -> IpAddr {
-        self.clients.conns[conn.index()].peer().address.ip()
+        self.clients.peers.conns[conn.index()].peer().address.ip()
     }
 
     /// Whether CONNECT was accepted on this shard, so that the connection stays here.
     pub fn is_established(&self, conn: ConnId) -> bool {
-        self.clients.conns[conn.index()].stage == Stage::Established
+        self.clients.peers.conns[conn.index()].stage == Stage::Established
     }
 
     /// The next thing for the world to do.
     pub fn next_effect(&mut self) -> Option<Effect> {
-        if let Some(effect) = self.clients.effects.pop_front() {
+        if let Some(effect) = self.clients.desk.effects.pop_front() {
             return Some(effect);
         }
         self.clients
@@ -303,7 +305,7 @@ impl Broker {
     pub fn splits(&self, conn: ConnId) -> bool {
         match self.clients.listener(conn).records {
             Records::Full => false,
-            Records::ByVersion => self.clients.conns[conn.index()].version != Version::V5,
+            Records::ByVersion => self.clients.peers.conns[conn.index()].version != Version::V5,
             Records::Packet => true,
         }
     }
@@ -316,12 +318,12 @@ impl Broker {
     /// Messages that have been delivered.
     #[inline]
     pub fn delivered(&self) -> u64 {
-        self.clients.counters.publish_sent
+        self.clients.desk.counters.publish_sent
     }
 
     /// What has been counted.
     pub fn counters(&mut self) -> &Counters {
-        let counters = &mut self.clients.counters;
+        let counters = &mut self.clients.desk.counters;
         counters.retained_messages = self.routing.retained.len() as u64;
         counters.retained_bytes = self.routing.retained.bytes() as u64;
         counters.outbound_bytes = self.clients.out.pending_total();

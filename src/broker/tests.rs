@@ -151,7 +151,8 @@ fn many_messages_merge_into_one_range() {
 /// What an idle connection costs in the brain's tables; `perf/` has the whole.
 #[test]
 fn tables_stay_small() {
-    use super::clients::{Conn, Hot};
+    use crate::broker::peers::conn::Conn;
+    use crate::broker::sessions::hot::Hot;
     assert!(size_of::<Conn>() <= 64);
     assert!(size_of::<Hot>() <= 8);
     assert!(size_of::<Option<crate::session::Session>>() <= 80);

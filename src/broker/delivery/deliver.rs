@@ -8,13 +8,18 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::broker::Broker;
-use crate::broker::clients::{
-    Clients, HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot, NONE, Stage,
-};
+use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::{Frame, Outgoing, expiry_left};
 use crate::broker::effect::MeshMessage;
 use crate::broker::memory::accounts;
+use crate::broker::peers::conn::Stage;
+use crate::broker::sessions::hot::HOT_GUARDED;
+use crate::broker::sessions::hot::HOT_PRIVATE;
+use crate::broker::sessions::hot::HOT_REPLAYING;
+use crate::broker::sessions::hot::HOT_V5;
+use crate::broker::sessions::hot::Hot;
 use crate::budget::Account;
+use crate::ids::NONE;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -50,9 +55,9 @@ impl Broker {
             .map(|&filter| subscriptions.entries(filter).len())
             .sum();
         message.shares_ids = entries >= self.clients.shared_ids_min;
-        self.clients.turn.count_match(visited);
-        if matched.len() > 1 && !self.clients.settings.allow_duplicate_messages {
-            self.clients.turn.count_overlap(entries);
+        self.clients.memory.turn.count_match(visited);
+        if matched.len() > 1 && !self.clients.desk.settings.allow_duplicate_messages {
+            self.clients.memory.turn.count_overlap(entries);
             self.clients
                 .deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
         } else {
@@ -78,13 +83,13 @@ impl Broker {
     /// To other shards, and into the store if the message is to be retained: this shard owns its topic.
     fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, mut shards: u64) {
         let mut retain_seq = 0;
-        if message.retain && self.clients.settings.retain_available {
+        if message.retain && self.clients.desk.settings.retain_available {
             retain_seq = self.retain(now_ms, message);
         }
         while shards != 0 {
             let to = ShardId(shards.trailing_zeros() as u8);
             shards &= shards - 1;
-            self.clients.mesh(
+            self.clients.desk.mesh(
                 to,
                 MeshMessage::Publish {
                     message: message.owned(),
@@ -96,7 +101,7 @@ impl Broker {
 
     /// Stores a retained message that this shard owns. Returns the number of the store.
     fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         self.replays.note_live(message.topic.as_str());
         let seq = self.replays.next_store(own);
         self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
@@ -129,7 +134,7 @@ impl Clients {
         if options.no_local() && self.is_origin(session, message.origin) {
             return;
         }
-        let hot = self.hot[session.index()];
+        let hot = self.sessions.hot[session.index()];
         if hot.flags & HOT_GUARDED != 0
             && !self.may_read(session, message.topic.as_str(), &mut message.stamp)
         {
@@ -155,7 +160,7 @@ impl Clients {
         published: QoS,
         retain: bool,
     ) -> Grant {
-        let offered = match self.settings.upgrade_outgoing_qos {
+        let offered = match self.desk.settings.upgrade_outgoing_qos {
             true => QoS::ExactlyOnce,
             false => published,
         };
@@ -163,7 +168,7 @@ impl Clients {
     }
 
     pub(in crate::broker) fn is_origin(&self, session: SessionId, origin: u64) -> bool {
-        self.sessions[session.index()]
+        self.sessions.table[session.index()]
             .as_ref()
             .is_some_and(|session| session.serial == origin)
     }
@@ -185,7 +190,7 @@ impl Clients {
         }
         let conn = ConnId(hot.conn);
         let bounds = self.bounds(Some(conn));
-        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+        let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
             return;
         };
         if grant.is_qos0() {
@@ -198,8 +203,9 @@ impl Clients {
         }
         let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
         let flow = entry.flow.get_or_insert_default();
-        let has_room =
-            self.out.pending(conn) < self.outbound_max && flow.has_room(&bounds) && flow.has_id();
+        let has_room = self.out.pending(conn) < self.memory.outbound_max
+            && flow.has_room(&bounds)
+            && flow.has_id();
         if flow.queued() > 0 || !has_room {
             return self.enqueue(session, grant, origin, message.owned());
         }
@@ -219,7 +225,8 @@ impl Clients {
         origin: Origin,
         message: &mut Outgoing<'_>,
     ) {
-        if grant.is_qos0() && !self.settings.queue_qos0_messages && origin != Origin::RETAINED {
+        if grant.is_qos0() && !self.desk.settings.queue_qos0_messages && origin != Origin::RETAINED
+        {
             return;
         }
         self.enqueue(session, grant, origin, message.owned());
@@ -238,7 +245,7 @@ impl Clients {
         let is_v5 = hot.flags & HOT_V5 != 0;
         let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
         let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
-        let Some(flow) = self.sessions[session.index()]
+        let Some(flow) = self.sessions.table[session.index()]
             .as_mut()
             .and_then(|entry| entry.flow.as_mut())
         else {
@@ -249,10 +256,10 @@ impl Clients {
             return self.send_numbered(session, ConnId(hot.conn), grant, origin, message);
         }
         if let Some(message) = &kept {
-            accounts::store(&mut self.lease, &mut self.counters, message);
+            accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
         }
         flow.sent(id, frame.order, grant, origin, kept);
-        accounts::charge_flow(&mut self.lease, flow);
+        accounts::charge_flow(&mut self.memory.lease, flow);
         self.push_frame(ConnId(hot.conn), frame, message.payload.len());
     }
 
@@ -265,8 +272,8 @@ impl Clients {
         origin: Origin,
         message: &mut Outgoing<'_>,
     ) {
-        let keeps_bytes = self.settings.max_inflight_bytes > 0 || origin.group().is_some();
-        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+        let keeps_bytes = self.desk.settings.max_inflight_bytes > 0 || origin.group().is_some();
+        let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
             return;
         };
         let keeps = entry.is_durable() || keeps_bytes;
@@ -275,17 +282,17 @@ impl Clients {
             return self.enqueue(session, grant, origin, message.owned());
         };
         if !self.fits(conn, grant, message) {
-            self.counters.publish_dropped += 1;
+            self.desk.counters.publish_dropped += 1;
             return;
         }
         self.order += 1;
         let kept = keeps.then(|| message.owned());
         if let Some(message) = &kept {
-            accounts::store(&mut self.lease, &mut self.counters, message);
+            accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
         }
-        flow_of(&mut self.sessions[session.index()], |flow| {
+        flow_of(&mut self.sessions.table[session.index()], |flow| {
             flow.sent(id, self.order, grant, origin, kept);
-            accounts::charge_flow(&mut self.lease, flow);
+            accounts::charge_flow(&mut self.memory.lease, flow);
         });
         self.send_private(conn, grant, PacketId::new(id), false, message);
     }
@@ -298,14 +305,14 @@ impl Clients {
         origin: Origin,
         message: Arc<Message>,
     ) {
-        self.turn.count_queued();
+        self.memory.turn.count_queued();
         let bounds = self.bounds(None);
         if !self.makes_backlog_room(session, &message) {
-            self.counters.publish_dropped += 1;
-            self.counters.backlog_refused += 1;
+            self.desk.counters.publish_dropped += 1;
+            self.desk.counters.backlog_refused += 1;
             return self.note_dropped(session, &message);
         }
-        let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+        let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
             return;
         };
         let flow = entry.flow.get_or_insert_default();
@@ -315,32 +322,32 @@ impl Clients {
             origin,
         };
         let queued = flow.enqueue(delivery, &bounds);
-        accounts::charge_flow(&mut self.lease, flow);
+        accounts::charge_flow(&mut self.memory.lease, flow);
         let holds_qos0 = flow.holds_qos0();
         match queued {
             Queued::Yes => {}
             Queued::Full => return self.on_full_queue(session, grant, origin, message),
             Queued::Replaced(older) => {
-                self.counters.publish_replaced += 1;
-                self.counters.publish_dropped += 1;
+                self.desk.counters.publish_replaced += 1;
+                self.desk.counters.publish_dropped += 1;
                 flow.note_dropped(&older);
-                accounts::charge_flow(&mut self.lease, flow);
+                accounts::charge_flow(&mut self.memory.lease, flow);
                 self.unstore(&older);
             }
         }
-        accounts::store(&mut self.lease, &mut self.counters, &message);
+        accounts::store(&mut self.memory.lease, &mut self.desk.counters, &message);
         if holds_qos0 {
-            self.hot[session.index()].flags |= HOT_REPLAYING;
+            self.sessions.hot[session.index()].flags |= HOT_REPLAYING;
         }
     }
 
     /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
     pub fn fits(&self, conn: ConnId, grant: Grant, message: &Outgoing<'_>) -> bool {
-        let max = self.conns[conn.index()].packet_bytes_max;
+        let max = self.peers.conns[conn.index()].packet_bytes_max;
         if max == u32::MAX {
             return true;
         }
-        let version = self.conns[conn.index()].version;
+        let version = self.peers.conns[conn.index()].version;
         let topic = self.unmounted(conn, message.topic.as_str());
         let id = grant.id();
         let head = PublishHead {
@@ -373,11 +380,11 @@ impl Clients {
         message: &mut Outgoing<'_>,
     ) {
         if !self.fits(conn, grant, message) {
-            self.counters.publish_dropped += 1;
+            self.desk.counters.publish_dropped += 1;
             return;
         }
         let mut topic = self.unmounted(conn, message.topic.as_str());
-        let entry = &mut self.conns[conn.index()];
+        let entry = &mut self.peers.conns[conn.index()];
         let (mut topic_alias, mut sets_alias) = (None, None);
         if let Some(aliases) = &mut entry.aliases {
             let before = aliases.memory();
@@ -389,7 +396,9 @@ impl Clients {
                 }
             }
             let after = aliases.memory();
-            self.lease.change(Account::Connections, before, after);
+            self.memory
+                .lease
+                .change(Account::Connections, before, after);
         }
         let id = grant.id();
         let mut head = PublishHead {
@@ -403,7 +412,8 @@ impl Clients {
             && let Some(aliases) = &mut entry.aliases
         {
             // The message is within the limit, but not with the alias beside the topic.
-            self.lease
+            self.memory
+                .lease
                 .give(Account::Connections, aliases.forget(topic) as u64);
             (head.topic_alias, sets_alias) = (None, None);
         }
@@ -412,9 +422,10 @@ impl Clients {
             None => {
                 let is_sent = self.push_droppable(conn, frame, message.payload.len());
                 if let (false, Some(topic)) = (is_sent, sets_alias)
-                    && let Some(aliases) = &mut self.conns[conn.index()].aliases
+                    && let Some(aliases) = &mut self.peers.conns[conn.index()].aliases
                 {
-                    self.lease
+                    self.memory
+                        .lease
                         .give(Account::Connections, aliases.forget(topic) as u64);
                 }
             }
@@ -428,7 +439,7 @@ impl Clients {
     fn push_droppable(&mut self, conn: ConnId, frame: Frame, payload_len: usize) -> bool {
         let is_far = self
             .out
-            .push_below(conn, frame.head, frame.len(), self.outbound_near);
+            .push_below(conn, frame.head, frame.len(), self.memory.outbound_near);
         if !is_far {
             if !self.has_room_for(conn, frame.len()) {
                 return false;
@@ -448,9 +459,9 @@ impl Clients {
     /// The head of a message, or all of it, has been queued: the rest follows.
     #[inline]
     fn note_pushed(&mut self, conn: ConnId, payload: Option<Range>, payload_len: usize) {
-        self.counters.packets_sent += 1;
-        self.counters.publish_sent += 1;
-        self.counters.publish_bytes_sent += payload_len as u64;
+        self.desk.counters.packets_sent += 1;
+        self.desk.counters.publish_sent += 1;
+        self.desk.counters.publish_bytes_sent += payload_len as u64;
         if let Some(payload) = payload {
             self.out.push(conn, payload);
         }
@@ -460,25 +471,25 @@ impl Clients {
     pub fn push_control(&mut self, conn: ConnId, range: Range) {
         let pending = self.out.push(conn, range);
         if pending > limits::CONTROL_BYTES_MAX
-            && self.conns[conn.index()].stage == Stage::Established
+            && self.peers.conns[conn.index()].stage == Stage::Established
         {
             let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
-            self.counters.publish_dropped += dropped.messages;
+            self.desk.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::CONTROL_BYTES_MAX {
-                self.overflowing.push(conn);
+                self.peers.overflowing.push(conn);
             }
         }
     }
 
     /// Sends what waits, as far as the client's window and its socket allow.
     pub fn pump(&mut self, now_ms: u64, session: SessionId) {
-        let Some(conn) = self.conn_of(session) else {
+        let Some(conn) = self.sessions.conn_of(session) else {
             return;
         };
         let bounds = self.bounds(Some(conn));
         let pending_max = self.pump_bytes_max(conn);
         loop {
-            let Some(Some(entry)) = self.sessions.get_mut(session.index()) else {
+            let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
                 return;
             };
             let Some(flow) = entry.flow.as_mut() else {
@@ -487,7 +498,7 @@ impl Clients {
             let Some(front) = flow.front() else { break };
             let has_window = front.grant.is_qos0() || (flow.has_room(&bounds) && flow.has_id());
             if !has_window || self.out.pending(conn) >= pending_max {
-                return accounts::charge_flow(&mut self.lease, flow);
+                return accounts::charge_flow(&mut self.memory.lease, flow);
             }
             let is_doubted = flow.has_doubted();
             let Some(delivery) = flow.pop() else { return };
@@ -498,7 +509,7 @@ impl Clients {
                 continue;
             }
             if message.expires_at_ms <= now_ms {
-                self.counters.publish_dropped += 1;
+                self.desk.counters.publish_dropped += 1;
                 continue;
             }
             let mut outgoing = Outgoing::shared(message, now_ms);
@@ -515,9 +526,9 @@ impl Clients {
                 );
             }
         }
-        self.hot[session.index()].flags &= !HOT_REPLAYING;
-        flow_of(&mut self.sessions[session.index()], |flow| {
-            accounts::charge_flow(&mut self.lease, flow);
+        self.sessions.hot[session.index()].flags &= !HOT_REPLAYING;
+        flow_of(&mut self.sessions.table[session.index()], |flow| {
+            accounts::charge_flow(&mut self.memory.lease, flow);
         });
     }
 }

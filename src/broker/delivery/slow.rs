@@ -9,8 +9,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, NONE, Stage};
+use crate::broker::clients::Clients;
+use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
+use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -20,13 +22,13 @@ use crate::session::{Delivery, Flow, Origin, SlowPolicy};
 impl Clients {
     /// Whether a connection lags so far behind that only the newest message of each topic is to wait for it.
     pub fn wants_latest(&self, conn: ConnId) -> bool {
-        self.conns[conn.index()].policy == Some(SlowPolicy::Latest)
+        self.peers.conns[conn.index()].policy == Some(SlowPolicy::Latest)
             && self.out.pending(conn) > limits::LATEST_BYTES_MAX
     }
 
     /// Bytes pending for a connection up to which what waits with its session follows.
     pub fn pump_bytes_max(&self, conn: ConnId) -> u32 {
-        match self.conns[conn.index()].policy {
+        match self.peers.conns[conn.index()].policy {
             Some(SlowPolicy::Latest) => limits::LATEST_BYTES_MAX,
             _ => limits::PUMP_BYTES_MAX,
         }
@@ -35,8 +37,8 @@ impl Clients {
     /// Bytes that may be pending for a connection. Those who lag alike do not all reach it with the same message, which would
     /// hold up everybody else while the queues of all of them are walked.
     pub fn outbound_max_of(&self, conn: ConnId) -> u32 {
-        let step = self.outbound_max / (4 * limits::OUTBOUND_BOUNDS);
-        self.outbound_max - conn.0 % limits::OUTBOUND_BOUNDS * step
+        let step = self.memory.outbound_max / (4 * limits::OUTBOUND_BOUNDS);
+        self.memory.outbound_max - conn.0 % limits::OUTBOUND_BOUNDS * step
     }
 
     /// Much is pending for a connection: whether there is room for so many bytes more, after what its policy does.
@@ -49,14 +51,14 @@ impl Clients {
 
     /// Too much is pending for a connection: whether there is room for one more message after what its policy does.
     fn makes_room(&mut self, conn: ConnId) -> bool {
-        let makes_room = match self.conns[conn.index()].policy {
+        let makes_room = match self.peers.conns[conn.index()].policy {
             None | Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
                 let max = self.outbound_max_of(conn);
                 let dropped = self
                     .out
                     .drop_oldest(conn, max - max / limits::OUTBOUND_SHORTENED_DIVISOR);
-                self.counters.publish_dropped += dropped.messages;
-                self.out.pending(conn) <= self.outbound_max
+                self.desk.counters.publish_dropped += dropped.messages;
+                self.out.pending(conn) <= self.memory.outbound_max
             }
             Some(SlowPolicy::DropNewest) => false,
             Some(SlowPolicy::Disconnect) => {
@@ -64,7 +66,7 @@ impl Clients {
                 false
             }
         };
-        self.counters.publish_dropped += u64::from(!makes_room);
+        self.desk.counters.publish_dropped += u64::from(!makes_room);
         makes_room
     }
 
@@ -77,7 +79,7 @@ impl Clients {
         origin: Origin,
         message: Arc<Message>,
     ) {
-        self.counters.publish_dropped += 1;
+        self.desk.counters.publish_dropped += 1;
         match self.flow_of(session).and_then(|flow| flow.policy()) {
             None | Some(SlowPolicy::DropNewest) => self.note_dropped(session, &message),
             Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
@@ -87,7 +89,7 @@ impl Clients {
                 }
             }
             Some(SlowPolicy::Disconnect) => {
-                let conn = self.hot[session.index()].conn;
+                let conn = self.sessions.hot[session.index()].conn;
                 if conn != NONE {
                     self.end_slow(ConnId(conn));
                 }
@@ -109,7 +111,7 @@ impl Clients {
             };
             if let Some(oldest) = oldest {
                 // The first one is counted in the place of the new one.
-                self.counters.publish_dropped += u64::from(dropped > 0);
+                self.desk.counters.publish_dropped += u64::from(dropped > 0);
                 dropped += 1;
                 self.unstore(&oldest.message);
                 self.note_dropped(session, &oldest.message);
@@ -119,7 +121,7 @@ impl Clients {
     }
 
     fn flow_of(&mut self, session: SessionId) -> Option<&mut Flow> {
-        self.session(session)?.flow.as_deref_mut()
+        self.sessions.get(session)?.flow.as_deref_mut()
     }
 
     /// A message was dropped for a session for want of room.
@@ -141,15 +143,15 @@ impl Clients {
             }
             drops
         });
-        self.counters.publish_dropped += u64::from(drops);
+        self.desk.counters.publish_dropped += u64::from(drops);
         drops
     }
 
     /// Ends a connection for being slow, with the event at hand.
     fn end_slow(&mut self, conn: ConnId) {
-        if !self.overflowing.contains(&conn) {
-            self.counters.clients_slow += 1;
-            self.overflowing.push(conn);
+        if !self.peers.overflowing.contains(&conn) {
+            self.desk.counters.clients_slow += 1;
+            self.peers.overflowing.push(conn);
         }
     }
 }
@@ -178,9 +180,9 @@ impl Broker {
         let stuck = self.clients.find_stuck(now_s);
         let clients = &self.clients;
         let mut found: Vec<(u64, u32, SessionId, ConnId)> = Vec::new();
-        for (index, entry) in clients.conns.indexed() {
+        for (index, entry) in clients.peers.conns.indexed() {
             let conn = ConnId(index as u32);
-            let Some(session) = clients.session_of(conn) else {
+            let Some(session) = clients.peers.session_of(conn) else {
                 continue;
             };
             let waiting = clients.session_bytes(session);
@@ -199,9 +201,9 @@ impl Broker {
         }
         keep_most(&mut found);
         let lag = |&(bytes, seconds, session, conn): &(u64, u32, SessionId, ConnId)| {
-            let entry = clients.sessions.get(session.index())?.as_ref()?;
+            let entry = clients.sessions.table.get(session.index())?.as_ref()?;
             let queued = entry.flow.as_ref().map_or(0, |flow| flow.queued());
-            let policy = clients.conns[conn.index()].policy;
+            let policy = clients.peers.conns[conn.index()].policy;
             Some(Lag {
                 client: entry.client_id.clone(),
                 bytes,
@@ -221,12 +223,15 @@ impl Clients {
     fn find_stuck(&mut self, now_s: u32) -> HashMap<SessionId, u32, FixedState> {
         let mut stuck = HashMap::default();
         let mut lines = 0;
-        for index in 0..self.sessions.len() {
+        for index in 0..self.sessions.table.len() {
             let session = SessionId(index as u32);
-            if self.conn_of(session).is_none() {
+            if self.sessions.conn_of(session).is_none() {
                 continue;
             }
-            let flow = self.session(session).and_then(|entry| entry.flow.as_mut());
+            let flow = self
+                .sessions
+                .get(session)
+                .and_then(|entry| entry.flow.as_mut());
             let Some(flow) = flow else { continue };
             let seconds = flow.stuck_for(now_s);
             if seconds < limits::STUCK_SECONDS_MIN {
@@ -244,11 +249,11 @@ impl Clients {
     }
 
     fn log_stuck(&mut self, session: SessionId, seconds: u32) {
-        let Some(entry) = self.session(session) else {
+        let Some(entry) = self.sessions.get(session) else {
             return;
         };
         let client_id = entry.client_id.clone();
-        self.log(LogKind::Notice, || {
+        self.desk.log(LogKind::Notice, || {
             format!("{client_id} has not acknowledged a message for {seconds} s.")
         });
     }
@@ -263,7 +268,11 @@ fn keep_most(found: &mut Vec<(u64, u32, SessionId, ConnId)>) {
 impl Clients {
     /// Payload bytes that wait with a session.
     fn session_bytes(&self, session: SessionId) -> u64 {
-        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let entry = self
+            .sessions
+            .table
+            .get(session.index())
+            .and_then(Option::as_ref);
         let flow = entry.and_then(|entry| entry.flow.as_ref());
         flow.map_or(0, |flow| flow.queued_bytes())
     }

@@ -7,13 +7,15 @@
 use std::sync::Arc;
 
 use crate::broker::Broker;
-use crate::broker::clients::{HOT_REPLAYING, NONE, Stage};
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::{CloseCause, CloseHow, Refusal};
 use crate::broker::outcome::Outcome;
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::refusals::words;
+use crate::broker::sessions::hot::HOT_REPLAYING;
 use crate::broker::timers::tick;
 use crate::budget::Account;
+use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
@@ -32,9 +34,9 @@ impl Broker {
             // A goodbye among what has come counts.
             self.drop_held(now_ms, conn);
         }
-        match self.clients.conns[conn.index()].stage {
+        match self.clients.peers.conns[conn.index()].stage {
             Stage::Free | Stage::Moved => return,
-            Stage::Closing => return self.clients.close(conn, CloseHow::Now),
+            Stage::Closing => return self.clients.desk.close(conn, CloseHow::Now),
             Stage::Connecting | Stage::Verifying | Stage::Established => {}
         }
         match cause {
@@ -46,7 +48,7 @@ impl Broker {
             }
             CloseCause::Error(errno) => self.clients.log_end(now_ms, conn, &errno_text(errno)),
         }
-        self.clients.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
+        self.clients.desk.counters.protocol_errors += u64::from(cause == CloseCause::Transport);
         self.detach(now_ms, conn, true);
         // Who has only shut its sending side still takes what it is owed.
         let how = match cause {
@@ -61,9 +63,9 @@ impl Broker {
     /// The end of an event: connections that do not take their answers are closed, memory that nobody refers to is free.
     #[inline]
     pub(in crate::broker) fn end_event(&mut self, now_ms: u64) {
-        while let Some(conn) = self.clients.overflowing.pop() {
-            if self.clients.conns[conn.index()].stage == Stage::Established {
-                self.clients.counters.stalled += 1;
+        while let Some(conn) = self.clients.peers.overflowing.pop() {
+            if self.clients.peers.conns[conn.index()].stage == Stage::Established {
+                self.clients.desk.counters.stalled += 1;
                 self.clients
                     .log_end(now_ms, conn, "it does not take its answers");
                 self.detach(now_ms, conn, true);
@@ -91,8 +93,9 @@ impl Broker {
         }
         if let Some(session) = self
             .clients
+            .peers
             .session_of(conn)
-            .and_then(|session| self.clients.session(session))
+            .and_then(|session| self.clients.sessions.get(session))
             && let Some(expiry_s) = disconnect.session_expiry
         {
             if session.expiry_s == 0 && expiry_s > 0 {
@@ -103,7 +106,7 @@ impl Broker {
         self.clients.log_end(now_ms, conn, "");
         // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
         let with_will = disconnect.reason != ReasonCode::SUCCESS;
-        if self.clients.replies_to == conn {
+        if self.clients.peers.replies_to == conn {
             self.clients.flush_replies();
         }
         self.detach(now_ms, conn, with_will);
@@ -124,13 +127,13 @@ impl Broker {
         conn: ConnId,
         reason: ReasonCode,
     ) {
-        self.clients.counters.protocol_errors += 1;
+        self.clients.desk.counters.protocol_errors += 1;
         self.disconnect(now_ms, conn, reason);
     }
 
     /// Ends a connection for this reason: DISCONNECT for MQTT 5, a close for 3.x; the will is published.
     pub(in crate::broker) fn disconnect(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         if !matches!(entry.stage, Stage::Connecting | Stage::Established) {
             return;
         }
@@ -138,7 +141,7 @@ impl Broker {
         if reason != ReasonCode::SERVER_SHUTTING_DOWN {
             self.clients.log_end(now_ms, conn, &words(reason));
         }
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         if entry.stage == Stage::Established && entry.version == Version::V5 {
             let reason_string = entry.wants_problems.then(|| reason.name());
             let packet = DisconnectOut {
@@ -161,7 +164,7 @@ impl Broker {
                 }
             });
         }
-        if self.clients.replies_to == conn {
+        if self.clients.peers.replies_to == conn {
             self.clients.flush_replies();
         }
         self.detach(now_ms, conn, true);
@@ -170,7 +173,7 @@ impl Broker {
 
     /// Closes a connection that has no session any more.
     pub(in crate::broker) fn shut(&mut self, now_ms: u64, conn: ConnId, how: CloseHow) {
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         entry.stage = Stage::Closing;
         entry.active_at = tick(now_ms);
         self.clients.drop_partial(conn);
@@ -178,36 +181,36 @@ impl Broker {
         if how == CloseHow::Flush {
             self.clients.arm_conn(conn, now_ms + limits::LINGER_MS_MAX);
         }
-        self.clients.close(conn, how);
+        self.clients.desk.close(conn, how);
     }
 
     /// Parts a connection from its session.
     pub(in crate::broker) fn detach(&mut self, now_ms: u64, conn: ConnId, with_will: bool) {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
         self.ends_waiting(conn);
-        self.clients.conns[conn.index()].session = NONE;
+        self.clients.peers.conns[conn.index()].session = NONE;
         self.interests.forget_unanswered(conn);
         self.clients.drop_aliases(conn);
-        self.clients.hot[session.index()].conn = NONE;
-        self.clients.hot[session.index()].flags &= !HOT_REPLAYING;
-        self.clients.counters.clients_connected -= 1;
-        self.clients.counters.clients_disconnected += 1;
-        let longest_s = self.clients.settings.persistent_client_expiration;
-        let Some(entry) = self.clients.session(session) else {
+        self.clients.sessions.hot[session.index()].conn = NONE;
+        self.clients.sessions.hot[session.index()].flags &= !HOT_REPLAYING;
+        self.clients.desk.counters.clients_connected -= 1;
+        self.clients.desk.counters.clients_disconnected += 1;
+        let longest_s = self.clients.desk.settings.persistent_client_expiration;
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         let will_delay_s = match &entry.will {
             Some(will) if with_will => Some(will.delay_s),
             _ => {
                 let taken = entry.will.take().map_or(0, |will| will.memory());
-                let lease = &mut self.clients.lease;
+                let lease = &mut self.clients.memory.lease;
                 lease.give(Account::Connections, taken as u64);
                 None
             }
         };
-        let Some(entry) = self.clients.session(session) else {
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         if entry.expiry_s == 0 {
@@ -224,7 +227,7 @@ impl Broker {
         let next_ms = entry.next_deadline_ms();
         let user = self.identities.name(conn);
         let name = self.clients.listener(conn).name.clone();
-        self.clients.absent.keep(session, user, &name);
+        self.clients.sessions.absent.keep(session, user, &name);
         self.leave_shared(now_ms, session, false);
         if will_delay_s == Some(0) {
             self.publish_will(now_ms, session);
@@ -234,13 +237,13 @@ impl Broker {
 
     /// Publishes the will of a session, if it still has one.
     pub(in crate::broker) fn publish_will(&mut self, now_ms: u64, session: SessionId) {
-        let Some(entry) = self.clients.session(session) else {
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         let Some(will) = entry.will.take() else {
             return;
         };
-        let lease = &mut self.clients.lease;
+        let lease = &mut self.clients.memory.lease;
         lease.give(Account::Connections, will.memory() as u64);
         let Will {
             message, expiry_s, ..
@@ -250,7 +253,7 @@ impl Broker {
         if crate::broker::doors::on_publish::is_broker_topic(topic)
             || !self.clients.may_write(session, topic)
         {
-            self.clients.counters.publish_denied += 1;
+            self.clients.desk.counters.publish_denied += 1;
             return;
         }
         let expires_at_ms = expiry_s.map_or(NEVER, |expiry_s| now_ms + u64::from(expiry_s) * 1000);
@@ -265,8 +268,8 @@ impl Broker {
     pub(in crate::broker) fn end_session(&mut self, now_ms: u64, session: SessionId) {
         self.publish_will(now_ms, session);
         self.leave_shared(now_ms, session, true);
-        if self.clients.hot[session.index()].conn == NONE {
-            self.clients.counters.clients_disconnected -= 1;
+        if self.clients.sessions.hot[session.index()].conn == NONE {
+            self.clients.desk.counters.clients_disconnected -= 1;
         }
         let Some(entry) = self.clients.remove_session(session) else {
             return;
@@ -278,7 +281,7 @@ impl Broker {
             for message in flow.held() {
                 self.clients.unstore(message);
             }
-            let lease = &mut self.clients.lease;
+            let lease = &mut self.clients.memory.lease;
             lease.give(Account::Backlog, flow.charged() as u64);
         }
     }

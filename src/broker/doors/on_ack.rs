@@ -1,7 +1,7 @@
 //! PUBACK, PUBREC and PUBCOMP from a client: what was in flight to it is done, or half done, and what waits follows.
 
 use crate::broker::Broker;
-use crate::broker::clients::Stage;
+use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::ids::ConnId;
 use crate::limits;
@@ -26,12 +26,13 @@ impl Broker {
         if reason.is_error() {
             return self.complete(now_ms, conn, id, Progress::Pubrec);
         }
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
         let flow = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .and_then(|session| session.flow.as_mut());
         let (known, message) = match flow {
             Some(flow) => match flow.progress(id.get()) {
@@ -70,10 +71,10 @@ impl Broker {
     }
 
     fn complete(&mut self, now_ms: u64, conn: ConnId, id: PacketId, expected: Progress) {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
-        let Some(entry) = self.clients.session(session) else {
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         let Some(flow) = entry.flow.as_mut() else {
@@ -106,11 +107,14 @@ impl Broker {
 
     /// A socket has taken output: messages that wait may follow.
     pub(in crate::broker) fn pump_after_send(&mut self, now_ms: u64, conn: ConnId) {
-        debug_assert_eq!(self.clients.conns[conn.index()].stage, Stage::Established);
-        let Some(session) = self.clients.session_of(conn) else {
+        debug_assert_eq!(
+            self.clients.peers.conns[conn.index()].stage,
+            Stage::Established
+        );
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
-        let Some(entry) = self.clients.session(session) else {
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         let Some(flow) = entry.flow.as_ref() else {

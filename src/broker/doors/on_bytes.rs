@@ -1,14 +1,15 @@
 //! Bytes have come from a client: cut into packets, whatever the splits, and handed to the packet's handler.
 
 use crate::broker::Broker;
-use crate::broker::clients::{NONE, Stage};
 use crate::broker::effect::CloseHow;
 use crate::broker::outcome::{Outcome, Until};
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::quotas::Reading;
 use crate::broker::peers::strangers::Doing;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
 use crate::ids::ConnId;
+use crate::ids::NONE;
 use crate::limits;
 use crate::mqtt::{self, DecodeError, Frame, FrameStatus, Packet, PacketType, ReasonCode};
 
@@ -18,8 +19,8 @@ const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 impl Broker {
     /// Bytes have come from a client, split anyhow. Ignored when the connection is closing.
     pub fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        self.clients.counters.bytes_received += bytes.len() as u64;
-        let entry = &mut self.clients.conns[conn.index()];
+        self.clients.desk.counters.bytes_received += bytes.len() as u64;
+        let entry = &mut self.clients.peers.conns[conn.index()];
         if entry.stage == Stage::Established {
             entry.active_at = tick(now_ms);
         }
@@ -30,8 +31,8 @@ impl Broker {
             self.keep_partial(now_ms, conn, bytes);
             return self.end_event(now_ms);
         }
-        self.clients.replies_to = conn;
-        let rest = match self.clients.conns[conn.index()].partial.is_some() {
+        self.clients.peers.replies_to = conn;
+        let rest = match self.clients.peers.conns[conn.index()].partial.is_some() {
             true => self.complete_partial(now_ms, conn, bytes),
             false => bytes,
         };
@@ -39,13 +40,13 @@ impl Broker {
             self.packets(now_ms, conn, rest);
         }
         self.clients.flush_replies();
-        self.clients.replies_to = ConnId(NONE);
+        self.clients.peers.replies_to = ConnId(NONE);
         self.end_event(now_ms);
     }
 
     fn is_reading(&self, conn: ConnId) -> bool {
         matches!(
-            self.clients.conns[conn.index()].stage,
+            self.clients.peers.conns[conn.index()].stage,
             Stage::Connecting | Stage::Established
         ) && !self.is_held(conn)
     }
@@ -53,7 +54,7 @@ impl Broker {
     /// Bytes of the largest packet that is accepted now: little until the client has been let in.
     fn packet_bytes_max(&self, conn: ConnId) -> u32 {
         let max = self.clients.packet_bytes_max();
-        match self.clients.conns[conn.index()].stage {
+        match self.clients.peers.conns[conn.index()].stage {
             Stage::Established => max,
             _ => max.min(limits::CONNECT_BYTES_MAX),
         }
@@ -63,7 +64,7 @@ impl Broker {
     pub(in crate::broker) fn packets(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
-            let entry = &self.clients.conns[conn.index()];
+            let entry = &self.clients.peers.conns[conn.index()];
             let (stage, reading) = (entry.stage, entry.reading);
             let max = match stage {
                 Stage::Established if !reading.is_held() => self.clients.packet_bytes_max(),
@@ -108,7 +109,7 @@ impl Broker {
             });
         }
         self.clients.log_end(now_ms, conn, "protocol error");
-        self.clients.counters.protocol_errors += 1;
+        self.clients.desk.counters.protocol_errors += 1;
         self.shut(now_ms, conn, CloseHow::Now);
     }
 
@@ -117,7 +118,7 @@ impl Broker {
         let mut rest = bytes;
         loop {
             let max = self.packet_bytes_max(conn);
-            let Some(partial) = &self.clients.conns[conn.index()].partial else {
+            let Some(partial) = &self.clients.peers.conns[conn.index()].partial else {
                 return rest;
             };
             let partial = &partial.bytes;
@@ -172,9 +173,9 @@ impl Broker {
         frame: &Frame,
         after: &[u8],
     ) -> Option<Until> {
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         if entry.stage == Stage::Connecting {
-            self.clients.counters.packets_received += 1;
+            self.clients.desk.counters.packets_received += 1;
             self.on_first_packet(now_ms, conn, packet, frame, after);
             return None;
         }
@@ -191,7 +192,7 @@ impl Broker {
         if let Outcome::Hold(until) = outcome {
             return Some(until);
         }
-        self.clients.counters.packets_received += 1;
+        self.clients.desk.counters.packets_received += 1;
         if let Outcome::End(reason) = outcome {
             self.protocol_error(now_ms, conn, reason);
         }
@@ -218,7 +219,7 @@ impl Broker {
 
     /// A packet that is malformed or forbidden.
     fn on_bad_packet(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], error: DecodeError) {
-        if self.clients.conns[conn.index()].stage == Stage::Connecting {
+        if self.clients.peers.conns[conn.index()].stage == Stage::Connecting {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
         self.clients.log_client(LogKind::Information, conn, |id| {

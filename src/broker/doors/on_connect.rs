@@ -1,10 +1,18 @@
 //! CONNECT (MQTT 5, 3.1): who may come in, at which shard, to which session, and what CONNACK says.
 
-use crate::broker::clients::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Stage};
+use crate::broker::sessions::hot::HOT_GUARDED;
+
+use crate::broker::sessions::hot::HOT_PRIVATE;
+
+use crate::broker::sessions::hot::HOT_REPLAYING;
+
+use crate::broker::sessions::hot::HOT_V5;
+
 use crate::broker::doors::on_identified::PeerName;
 use crate::broker::doors::on_verified::Admission;
 use crate::broker::effect::{CloseHow, Effect, Handover};
 use crate::broker::memory::party::{party_of_address, party_of_user};
+use crate::broker::peers::conn::Stage;
 use crate::broker::sessions::rights::Joined;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
@@ -29,12 +37,12 @@ impl Broker {
         let connect = match mqtt::decode(Version::V5, packet, frame) {
             Ok(Packet::Connect(connect)) => named(connect, certified.as_deref()),
             Ok(_) => {
-                self.clients.counters.protocol_errors += 1;
+                self.clients.desk.counters.protocol_errors += 1;
                 return self.shut(now_ms, conn, CloseHow::Now);
             }
             Err(error) => return self.refuse_bad_connect(now_ms, conn, packet, error),
         };
-        self.clients.conns[conn.index()].version = connect.version;
+        self.clients.peers.conns[conn.index()].version = connect.version;
         if self.is_draining() {
             let reason = ReasonCode::SERVER_SHUTTING_DOWN;
             return self.refuse_connect(now_ms, conn, &connect, reason);
@@ -49,8 +57,8 @@ impl Broker {
             return self.refuse_connect(now_ms, conn, &connect, ReasonCode::QUOTA_EXCEEDED);
         }
         let (client_id, is_assigned) = self.client_id(conn, &connect);
-        let shard = home(&client_id, self.clients.shards);
-        if shard == self.clients.shard {
+        let shard = home(&client_id, self.clients.desk.shards);
+        if shard == self.clients.desk.shard {
             if let Some(passwords) = self.wanted_passwords(conn, &connect) {
                 let admission = Admission {
                     packet: packet.into(),
@@ -63,14 +71,14 @@ impl Broker {
             }
             return self.admit(now_ms, conn, &connect, &client_id, is_assigned);
         }
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         entry.stage = Stage::Moved;
         let handover = Box::new(Handover {
             peer: entry.peer(),
             received: [packet, after].concat(),
             identity: certified,
         });
-        self.clients.effects.push_back(Effect::Handover {
+        self.clients.desk.effects.push_back(Effect::Handover {
             conn,
             to: shard,
             handover,
@@ -125,14 +133,14 @@ impl Broker {
             if will.qos > listener.maximum_qos() {
                 return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
             }
-            if will.retain && !self.clients.settings.retain_available {
+            if will.retain && !self.clients.desk.settings.retain_available {
                 return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
             }
             let topic = listener.mounted(will.topic);
             if !topic::topic_name_valid(&topic) {
                 return Err(ReasonCode::TOPIC_NAME_INVALID); // the mount point makes it too long
             }
-            let size_limit = self.clients.settings.message_size_limit as usize;
+            let size_limit = self.clients.desk.settings.message_size_limit as usize;
             if size_limit > 0 && will.payload.len() > size_limit {
                 // Before MQTT 5 as Mosquitto: a code that does not say "try again".
                 return Err(match connect.version {
@@ -140,7 +148,7 @@ impl Broker {
                     _ => ReasonCode::NOT_AUTHORIZED,
                 });
             }
-            if self.clients.settings.quotas.is_too_much(&topic) {
+            if self.clients.desk.settings.quotas.is_too_much(&topic) {
                 return Err(ReasonCode::TOPIC_NAME_INVALID);
             }
         }
@@ -156,11 +164,14 @@ impl Broker {
             return (connect.client_id.into(), false);
         }
         loop {
-            let (high, low) = (self.clients.next_unique(), self.clients.next_unique());
+            let (high, low) = (
+                self.clients.sessions.next_unique(),
+                self.clients.sessions.next_unique(),
+            );
             let prefix = &self.clients.listener(conn).auto_id_prefix;
             let id = format!("{prefix}{}", like_uuid(high, low));
-            if home(&id, self.clients.shards) == self.clients.shard
-                && self.clients.find_session(&id).is_none()
+            if home(&id, self.clients.desk.shards) == self.clients.desk.shard
+                && self.clients.sessions.find(&id).is_none()
             {
                 return (id, true);
             }
@@ -176,11 +187,11 @@ impl Broker {
         client_id: &str,
         is_assigned: bool,
     ) {
-        let mut found = self.clients.find_session(client_id);
+        let mut found = self.clients.sessions.find(client_id);
         let had_session = found.is_some();
         if let Some(session) = found {
             self.take_over(now_ms, session, connect);
-            found = self.clients.find_session(client_id);
+            found = self.clients.sessions.find(client_id);
         }
         if let Some(session) = found
             && connect.clean_start
@@ -192,14 +203,14 @@ impl Broker {
         let bound = if had_session {
             0
         } else {
-            self.clients.settings.quotas.clients
+            self.clients.desk.settings.quotas.clients
         };
-        if found.is_none() && !self.clients.lease.enter(bound) {
+        if found.is_none() && !self.clients.memory.lease.enter(bound) {
             return self.refuse(now_ms, conn, ReasonCode::SERVER_BUSY);
         }
         let session_present = found.is_some();
         let session = found.unwrap_or_else(|| {
-            self.clients.counters.clients_disconnected += 1;
+            self.clients.desk.counters.clients_disconnected += 1;
             self.clients.new_session(client_id)
         });
         self.identities.admit(conn, user_name(connect));
@@ -221,7 +232,8 @@ impl Broker {
             self.rejoin_shared(now_ms, session);
             if let Some(flow) = self
                 .clients
-                .session(session)
+                .sessions
+                .get(session)
                 .and_then(|entry| entry.flow.as_mut())
             {
                 flow.resend();
@@ -234,21 +246,21 @@ impl Broker {
 
     /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
     fn take_over(&mut self, now_ms: u64, session: SessionId, connect: &Connect<'_>) {
-        if let Some(old) = self.clients.conn_of(session) {
+        if let Some(old) = self.clients.sessions.conn_of(session) {
             self.finish_cut(now_ms, old);
             if self.is_held(old) {
                 self.drop_held(now_ms, old);
             }
         }
-        if let Some(old) = self.clients.conn_of(session) {
+        if let Some(old) = self.clients.sessions.conn_of(session) {
             self.disconnect(now_ms, old, ReasonCode::SESSION_TAKEN_OVER);
         }
         // MQTT 5, 3.1.3.2.2: a client that is back before its will was due takes it back, whatever it asks for next.
-        if let Some(entry) = self.clients.session(session)
+        if let Some(entry) = self.clients.sessions.get(session)
             && !connect.clean_start
             && let Some(will) = entry.will.take()
         {
-            let lease = &mut self.clients.lease;
+            let lease = &mut self.clients.memory.lease;
             lease.give(Account::Connections, will.memory() as u64);
         }
     }
@@ -256,7 +268,7 @@ impl Broker {
     /// Joins connection and session.
     fn bind(&mut self, now_ms: u64, conn: ConnId, session: SessionId, connect: &Connect<'_>) {
         let listener = self.clients.listener(conn).clone();
-        let settings = self.clients.settings.clone();
+        let settings = self.clients.desk.settings.clone();
         let properties = &connect.properties;
         let in_flight_max = match settings.max_inflight_messages {
             0 => u16::MAX,
@@ -264,7 +276,7 @@ impl Broker {
         };
         let keep_alive_s = granted_keep_alive(connect, settings.max_keepalive);
         let is_anonymous = self.is_anonymous(conn, connect);
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         entry.stage = Stage::Established;
         entry.version = connect.version;
         entry.is_anonymous = is_anonymous;
@@ -273,8 +285,8 @@ impl Broker {
             Some(user) => party_of_user(user),
             None => party_of_address(entry.peer().address.ip()),
         };
-        self.clients.shares.join(session, party);
-        let entry = &mut self.clients.conns[conn.index()];
+        self.clients.memory.shares.join(session, party);
+        let entry = &mut self.clients.peers.conns[conn.index()];
         let policy = listener.slow_policy_for(user_name(connect));
         entry.policy = policy;
         entry.keep_alive_s = keep_alive_s;
@@ -289,7 +301,10 @@ impl Broker {
             let aliases = Box::new(Aliases::new(entry.alias_max));
             let memory = aliases.memory() as u64;
             entry.aliases = Some(aliases);
-            self.clients.lease.force(Account::Connections, memory);
+            self.clients
+                .memory
+                .lease
+                .force(Account::Connections, memory);
             self.clients.out.keep_aliases(conn);
         }
         let is_private = entry.packet_bytes_max != u32::MAX
@@ -299,7 +314,8 @@ impl Broker {
         let is_v5 = connect.version == Version::V5;
         let is_replaying = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .and_then(|entry| entry.flow.as_ref())
             .is_some_and(|flow| flow.holds_qos0());
         let joined = self.guard(conn, session, connect);
@@ -310,7 +326,7 @@ impl Broker {
             | (u8::from(joined.is_guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
-        let hot = &mut self.clients.hot[session.index()];
+        let hot = &mut self.clients.sessions.hot[session.index()];
         (hot.conn, hot.flags) = (conn.0, flags);
         hot.epoch = hot.epoch.wrapping_add(1);
         if keep_alive_s > 0 {
@@ -324,10 +340,11 @@ impl Broker {
         };
         let serial = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .map_or(0, |entry| entry.serial);
         let will = self.will_of(conn, connect, &listener, serial);
-        if let Some(entry) = self.clients.session(session) {
+        if let Some(entry) = self.clients.sessions.get(session) {
             entry.expiry_s = expiry_s;
             if policy.is_some() || entry.flow.is_some() {
                 entry.flow.get_or_insert_default().set_policy(policy);
@@ -336,11 +353,11 @@ impl Broker {
             let before = entry.memory();
             entry.will = will;
             let after = entry.memory();
-            let lease = &mut self.clients.lease;
+            let lease = &mut self.clients.memory.lease;
             lease.change(Account::Connections, before, after);
             self.clients.charge_flow_of(session);
         }
-        let counters = &mut self.clients.counters;
+        let counters = &mut self.clients.desk.counters;
         counters.clients_disconnected -= 1;
         counters.clients_connected += 1;
         counters.connects_accepted += 1;
@@ -349,14 +366,15 @@ impl Broker {
 
     /// From here on the rules of its listener and user name hold for the session.
     fn guard(&mut self, conn: ConnId, session: SessionId, connect: &Connect<'_>) -> Joined {
-        let listener = Some(self.clients.conns[conn.index()].listener);
-        self.clients.absent.forget(session);
+        let listener = Some(self.clients.peers.conns[conn.index()].listener);
+        self.clients.sessions.absent.forget(session);
         let entry = self
             .clients
             .sessions
+            .table
             .get(session.index())
             .and_then(Option::as_ref);
-        match (&mut self.clients.rights, entry) {
+        match (&mut self.clients.sessions.rights, entry) {
             (Some(rights), Some(entry)) => {
                 rights.join(session, listener, user_name(connect), &entry.client_id)
             }
@@ -372,8 +390,8 @@ impl Broker {
         assigned: Option<&str>,
     ) {
         let listener = self.clients.listener(conn);
-        let settings = &self.clients.settings;
-        let keep_alive = self.clients.conns[conn.index()].keep_alive_s;
+        let settings = &self.clients.desk.settings;
+        let keep_alive = self.clients.peers.conns[conn.index()].keep_alive_s;
         let receive_maximum = self.clients.inbound_max();
         let max_packet_size = self.clients.packet_bytes_max();
         let connack = ConnackOut {
@@ -396,10 +414,10 @@ impl Broker {
     }
 
     fn log_admission(&mut self, conn: ConnId, connect: &Connect<'_>) {
-        if !self.clients.settings.connection_messages {
+        if !self.clients.desk.settings.connection_messages {
             return;
         }
-        let address = PeerName(self.clients.conns[conn.index()].peer().address);
+        let address = PeerName(self.clients.peers.conns[conn.index()].peer().address);
         let version = connect.version as u8;
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
         let user = user_name(connect).map(|user| format!(", u'{}'", Name(user)));

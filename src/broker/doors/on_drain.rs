@@ -5,8 +5,9 @@
 //! reaches subscribers on all shards.
 
 use crate::broker::Broker;
-use crate::broker::clients::{Conn, Stage};
 use crate::broker::effect::{CloseHow, MeshMessage};
+use crate::broker::peers::conn::Conn;
+use crate::broker::peers::conn::Stage;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
 
@@ -40,11 +41,12 @@ impl Broker {
             self.finish_cut(now_ms, conn);
         }
         self.say_last_words(now_ms);
-        let sessions: Vec<SessionId> = self.clients.session_ids().collect();
+        let sessions: Vec<SessionId> = self.clients.sessions.ids().collect();
         for session in sessions {
             self.publish_will(now_ms, session);
         }
         self.clients
+            .desk
             .mesh_all(|| MeshMessage::Draining { relayed: false });
         self.say_goodbye(now_ms);
         self.end_event(now_ms);
@@ -54,7 +56,7 @@ impl Broker {
     fn say_last_words(&mut self, now_ms: u64) {
         // A table that has fallen has holes: only numbers that are there are asked about.
         let is_held = |conn: &Conn| conn.reading.is_held() && conn.stage == Stage::Established;
-        let conns = self.clients.conns.indexed();
+        let conns = self.clients.peers.conns.indexed();
         let held = conns.filter(|(_, conn)| is_held(conn));
         let held: Vec<_> = held.map(|(index, _)| ConnId(index as u32)).collect();
         for conn in held {
@@ -81,28 +83,30 @@ impl Broker {
         self.drain.said_goodbye
             && self
                 .clients
+                .peers
                 .conns
                 .iter()
                 .all(|conn| conn.stage == Stage::Free)
     }
 
     fn say_goodbye(&mut self, now_ms: u64) {
-        let others = self.clients.shards - 1;
+        let others = self.clients.desk.shards - 1;
         if !self.drain.draining || self.drain.others < others || self.drain.said_goodbye {
             return;
         }
         if !self.drain.has_relayed {
             self.drain.has_relayed = true;
             self.clients
+                .desk
                 .mesh_all(|| MeshMessage::Draining { relayed: true });
         }
         if self.drain.others_relayed < others {
             return;
         }
         self.drain.said_goodbye = true;
-        for index in 0..self.clients.conns.len() {
+        for index in 0..self.clients.peers.conns.len() {
             let conn = ConnId(index as u32);
-            match self.clients.stage(conn) {
+            match self.clients.peers.stage(conn) {
                 Stage::Established => {
                     self.disconnect(now_ms, conn, ReasonCode::SERVER_SHUTTING_DOWN)
                 }

@@ -97,7 +97,7 @@ impl Broker {
         user: Option<Box<str>>,
     ) {
         if let Some(address) = source {
-            let entry = &mut self.clients.conns[conn.index()];
+            let entry = &mut self.clients.peers.conns[conn.index()];
             let listener = entry.listener;
             entry.set_peer(Peer { address, listener });
         }

@@ -1,6 +1,7 @@
 //! PUBLISH from a client: checked, its alias resolved, routed, acknowledged (MQTT 5, 3.3).
 
 use crate::broker::Broker;
+use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::outcome::Outcome;
 use crate::broker::settings::LogKind;
@@ -27,7 +28,7 @@ impl Broker {
             (Ok(()), _) => self.publish_with_alias(now_ms, conn, publish),
         };
         if !matches!(outcome, Outcome::Hold(_)) {
-            let counters = &mut self.clients.counters;
+            let counters = &mut self.clients.desk.counters;
             counters.publish_received += 1;
             counters.publish_bytes_received += publish.payload.len() as u64;
         }
@@ -58,7 +59,7 @@ impl Broker {
         if publish.qos > self.clients.listener(conn).maximum_qos() {
             return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-11
         }
-        if publish.retain && !self.clients.settings.retain_available {
+        if publish.retain && !self.clients.desk.settings.retain_available {
             return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-14
         }
         if publish.properties.has_subscription_ids() {
@@ -77,7 +78,7 @@ impl Broker {
             return Outcome::End(ReasonCode::TOPIC_ALIAS_INVALID); // MQTT-3.3.2-9
         }
         if let Some(topic) = publish.topic_name() {
-            let entry = &mut self.clients.conns[conn.index()];
+            let entry = &mut self.clients.peers.conns[conn.index()];
             let before = entry.aliases.as_ref().map_or(0, |aliases| aliases.memory());
             let aliases = entry
                 .aliases
@@ -85,14 +86,15 @@ impl Broker {
             aliases.inbound.set(alias, topic);
             let after = aliases.memory();
             self.clients
+                .memory
                 .lease
                 .change(Account::Connections, before, after);
-            if after > before && self.clients.lease.room(Account::Connections) == 0 {
+            if after > before && self.clients.memory.lease.room(Account::Connections) == 0 {
                 return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             return self.publish_mounted(now_ms, conn, publish, topic);
         }
-        let aliases = self.clients.conns[conn.index()].aliases.as_ref();
+        let aliases = self.clients.peers.conns[conn.index()].aliases.as_ref();
         let Some(topic) = aliases
             .and_then(|aliases| aliases.inbound.get(alias))
             .cloned()
@@ -110,7 +112,13 @@ impl Broker {
         publish: &Publish<'_>,
         topic: TopicName<'_>,
     ) -> Outcome {
-        if self.clients.settings.quotas.is_too_much(topic.as_str()) {
+        if self
+            .clients
+            .desk
+            .settings
+            .quotas
+            .is_too_much(topic.as_str())
+        {
             return self.refuse_topic(now_ms, conn, publish);
         }
         if publish.retain
@@ -146,11 +154,12 @@ impl Broker {
         id: PacketId,
     ) -> Outcome {
         let max = self.clients.inbound_max();
-        let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
+        let is_v5 = self.clients.peers.conns[conn.index()].version == Version::V5;
         let Some(session) = self
             .clients
+            .peers
             .session_of(conn)
-            .and_then(|session| self.clients.session(session))
+            .and_then(|session| self.clients.sessions.get(session))
         else {
             return Outcome::Done;
         };
@@ -166,7 +175,7 @@ impl Broker {
             if open >= usize::from(max) + limits::INBOUND_BORNE {
                 return Outcome::End(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED); // MQTT-3.3.4-9
             }
-            self.clients.counters.receive_maximum_exceeded += 1;
+            self.clients.desk.counters.receive_maximum_exceeded += 1;
         }
         if let Err(reason) = self.may_publish(conn, publish, topic.as_str()) {
             // 3.x has no place for a reason: the exchange goes on, the message is gone.
@@ -183,10 +192,10 @@ impl Broker {
     }
 
     fn note_inbound(&mut self, conn: ConnId, id: PacketId) {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
-        let known = self.clients.session(session);
+        let known = self.clients.sessions.get(session);
         match known.and_then(|entry| entry.rare.as_mut()) {
             // Only the set changes: the rest need not be counted.
             Some(rare) => {
@@ -194,6 +203,7 @@ impl Broker {
                 rare.inbound.insert(id.get());
                 let after = rare.inbound.memory();
                 self.clients
+                    .memory
                     .lease
                     .change(Account::Connections, before, after);
             }
@@ -211,12 +221,12 @@ impl Broker {
         publish: &Publish<'_>,
         topic: &str,
     ) -> Result<(), ReasonCode> {
-        let limit = self.clients.settings.message_size_limit;
+        let limit = self.clients.desk.settings.message_size_limit;
         if limit > 0 && publish.payload.len() > limit as usize {
-            self.clients.counters.publish_oversize += 1;
+            self.clients.desk.counters.publish_oversize += 1;
             return Err(ReasonCode::QUOTA_EXCEEDED); // an acknowledgement knows no 0x95
         }
-        let session = self.clients.session_of(conn);
+        let session = self.clients.peers.session_of(conn);
         let may = |session| self.clients.may_write(session, topic);
         if is_broker_topic(topic) || !session.is_some_and(may) {
             self.clients.note_denied(conn, publish, topic);
@@ -226,7 +236,7 @@ impl Broker {
             && (self.is_refused_by_owner(conn, topic))
                 .unwrap_or_else(|| self.is_short_to_retain(conn, publish, topic))
         {
-            self.clients.counters.retained_refused += 1;
+            self.clients.desk.counters.retained_refused += 1;
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
         Ok(())
@@ -262,12 +272,12 @@ impl Broker {
             };
         }
         debug_assert!(outgoing.expires_at_ms == NEVER || outgoing.expiry_s.is_some());
-        if let Some(session) = self.clients.session_of(conn) {
+        if let Some(session) = self.clients.peers.session_of(conn) {
             if publish.retain {
                 self.ordering.mark(session);
             }
             outgoing.may_follow = self.ordering.may_follow(session);
-            let entry = self.clients.session(session);
+            let entry = self.clients.sessions.get(session);
             outgoing.origin = entry.map_or(0, |entry| entry.serial);
         }
         if publish.retain {
@@ -280,8 +290,9 @@ impl Broker {
     pub(in crate::broker) fn on_pubrel(&mut self, _now_ms: u64, conn: ConnId, id: PacketId) {
         let session = self
             .clients
+            .peers
             .session_of(conn)
-            .and_then(|session| self.clients.session(session));
+            .and_then(|session| self.clients.sessions.get(session));
         let was_there = session
             .and_then(|session| session.rare.as_mut())
             .is_some_and(|rare| rare.inbound.remove(id.get()));
@@ -314,10 +325,10 @@ fn routed(somebody_wanted_it: bool) -> ReasonCode {
     }
 }
 
-impl crate::broker::clients::Clients {
+impl Clients {
     /// QoS 2 messages that a client may have open, and QoS 1 and 2 ones that it is told it may (receive maximum).
     pub fn inbound_max(&self) -> u16 {
-        match self.settings.max_inflight_messages {
+        match self.desk.settings.max_inflight_messages {
             0 => u16::MAX,
             max => max,
         }
@@ -325,7 +336,7 @@ impl crate::broker::clients::Clients {
 
     /// Queues an acknowledgement.
     pub fn ack(&mut self, conn: ConnId, kind: AckKind, id: PacketId, reason: ReasonCode) {
-        let version = self.conns[conn.index()].version;
+        let version = self.peers.conns[conn.index()].version;
         if reason.is_error() {
             self.log_client(LogKind::Debug, conn, |client| {
                 format!(

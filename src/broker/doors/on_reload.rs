@@ -6,10 +6,13 @@
 use std::sync::Arc;
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, HOT_GUARDED, NONE, Stage};
+use crate::broker::clients::Clients;
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::quotas::Rates;
+use crate::broker::sessions::hot::HOT_GUARDED;
 use crate::broker::sessions::rights::Rights;
 use crate::broker::settings::Settings;
+use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
 
@@ -17,22 +20,22 @@ impl Broker {
     /// Takes over new settings. Listeners keep their numbers: one that is gone is marked as closed, new ones are at the
     /// end or in the place of one that nobody refers to.
     pub fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>) {
-        let seed = self.clients.next_unique();
-        let rights = Rights::new(&settings, seed, self.clients.rights.as_deref());
-        let old = std::mem::replace(&mut self.clients.settings, settings);
-        if old.quotas != self.clients.settings.quotas {
-            self.rates = Rates::new(&self.clients.settings.quotas);
+        let seed = self.clients.sessions.next_unique();
+        let rights = Rights::new(&settings, seed, self.clients.sessions.rights.as_deref());
+        let old = std::mem::replace(&mut self.clients.desk.settings, settings);
+        if old.quotas != self.clients.desk.settings.quotas {
+            self.rates = Rates::new(&self.clients.desk.settings.quotas);
         }
-        let old_rights = std::mem::replace(&mut self.clients.rights, rights);
-        for index in 0..self.clients.sessions.len() {
+        let old_rights = std::mem::replace(&mut self.clients.sessions.rights, rights);
+        for index in 0..self.clients.sessions.table.len() {
             self.guard_anew(SessionId(index as u32), old_rights.as_deref());
         }
         self.routing.groups.wake_all();
         self.routing.guests.wake_all();
         self.authors.forget_all();
-        for index in 0..self.clients.conns.len() {
+        for index in 0..self.clients.peers.conns.len() {
             let conn = ConnId(index as u32);
-            match self.clients.stage(conn) {
+            match self.clients.peers.stage(conn) {
                 Stage::Established => {
                     if let Some(reason) = self.reason_to_go(conn, &old) {
                         self.disconnect(now_ms, conn, reason);
@@ -50,32 +53,32 @@ impl Broker {
     /// listener has now by which it was last here.
     fn guard_anew(&mut self, session: SessionId, old: Option<&Rights>) {
         let clients = &mut self.clients;
-        let Some(Some(entry)) = clients.sessions.get(session.index()) else {
+        let Some(Some(entry)) = clients.sessions.table.get(session.index()) else {
             return;
         };
-        let (listener, user) = match clients.conn_of(session) {
+        let (listener, user) = match clients.sessions.conn_of(session) {
             Some(conn) => {
-                let listener = clients.conns[conn.index()].listener;
+                let listener = clients.peers.conns[conn.index()].listener;
                 (Some(listener), self.identities.name(conn))
             }
-            None => match clients.absent.owner(session) {
-                Some((user, name)) => (clients.settings.listener_named(name), user),
+            None => match clients.sessions.absent.owner(session) {
+                Some((user, name)) => (clients.desk.settings.listener_named(name), user),
                 None => (None, None),
             },
         };
-        let Some(rights) = &mut clients.rights else {
-            clients.hot[session.index()].flags &= !HOT_GUARDED;
+        let Some(rights) = &mut clients.sessions.rights else {
+            clients.sessions.hot[session.index()].flags &= !HOT_GUARDED;
             return;
         };
         let joined = rights.join(session, listener, user, &entry.client_id);
         let agrees = rights.agrees(old, session);
-        let hot = &mut clients.hot[session.index()];
+        let hot = &mut clients.sessions.hot[session.index()];
         match joined.is_guarded {
             true => hot.flags |= HOT_GUARDED,
             false => hot.flags &= !HOT_GUARDED,
         }
         // With `check_retain_source` the rights of others matter as well, and they are not compared.
-        if joined.is_guarded && !agrees || clients.settings.check_retain_source {
+        if joined.is_guarded && !agrees || clients.desk.settings.check_retain_source {
             clients.doubt(session);
         }
     }
@@ -88,7 +91,7 @@ impl Broker {
         }
         let before = old
             .listeners
-            .get(usize::from(self.clients.conns[conn.index()].listener));
+            .get(usize::from(self.clients.peers.conns[conn.index()].listener));
         let passwords_before = before.and_then(|listener| listener.passwords.as_ref());
         let has_name_proved = match (self.identities.name(conn), &listener.passwords) {
             (Some(_), _) if self.identities.certified(conn).is_some() => {
@@ -107,8 +110,8 @@ impl Broker {
         if !has_name_proved && (!listener.allow_anonymous || listener.identity_from_certificate) {
             return Some(ReasonCode::NOT_AUTHORIZED);
         }
-        let session = self.clients.session_of(conn)?;
-        let entry = self.clients.sessions.get(session.index())?.as_ref()?;
+        let session = self.clients.peers.session_of(conn)?;
+        let entry = self.clients.sessions.table.get(session.index())?.as_ref()?;
         let has_prefix = entry.client_id.starts_with(&*listener.clientid_prefix);
         (!has_prefix).then_some(ReasonCode::NOT_AUTHORIZED)
     }
@@ -118,12 +121,12 @@ impl Broker {
         let Some(admission) = self.take_admission(conn) else {
             return;
         };
-        self.clients.conns[conn.index()].stage = Stage::Connecting;
-        self.clients.replies_to = conn;
+        self.clients.peers.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.peers.replies_to = conn;
         let bytes = [&admission.packet[..], &admission.after].concat();
         self.packets(now_ms, conn, &bytes);
         self.clients.flush_replies();
-        self.clients.replies_to = ConnId(NONE);
+        self.clients.peers.replies_to = ConnId(NONE);
         if let Some(cause) = admission.ended {
             self.end_admitted(now_ms, conn, cause);
         }
@@ -134,7 +137,11 @@ impl Clients {
     /// Other rules hold for a session: what was offered to it so far is asked about again before it is sent.
     pub(in crate::broker) fn doubt(&mut self, session: SessionId) {
         let order = self.order;
-        if let Some(flow) = self.session(session).and_then(|entry| entry.flow.as_mut()) {
+        if let Some(flow) = self
+            .sessions
+            .get(session)
+            .and_then(|entry| entry.flow.as_mut())
+        {
             flow.doubt(order);
         }
     }

@@ -42,10 +42,10 @@ impl Broker {
         conn: ConnId,
         subscribe: &Subscribe<'_>,
     ) -> Outcome {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return Outcome::Done;
         };
-        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+        let Some(serial) = self.clients.sessions.get(session).map(|entry| entry.serial) else {
             return Outcome::Done;
         };
         let ticket = self.interests.next_ticket();
@@ -53,7 +53,7 @@ impl Broker {
             session,
             serial,
             conn,
-            epoch: self.clients.hot[session.index()].epoch,
+            epoch: self.clients.sessions.hot[session.index()].epoch,
             packet_id: subscribe.packet_id,
             reasons: SmallVec::new(),
             steps: 1,
@@ -95,7 +95,7 @@ impl Broker {
     /// Takes note of the work that a filter is; returns its levels.
     fn count_levels(&mut self, filter: &str) -> usize {
         let levels = 1 + filter.bytes().filter(|&byte| byte == b'/').count();
-        self.clients.turn.count_levels(levels);
+        self.clients.memory.turn.count_levels(levels);
         levels
     }
 
@@ -115,7 +115,7 @@ impl Broker {
                 .with_retain_as_published(options.retain_as_published)
                 .with_id(subscription_id);
         if let Some(reason) = self.refuses_subscription(now_ms, session, conn, requested) {
-            if self.clients.conns[conn.index()].version == Version::V31 {
+            if self.clients.peers.conns[conn.index()].version == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
             }
             self.pending_subscribe(ticket, |pending| pending.reasons.push(reason));
@@ -140,7 +140,7 @@ impl Broker {
             self.subscribe_own(session, filter, entry, retain_handling, ticket)
         };
         if is_new {
-            let shares = &mut self.clients.shares;
+            let shares = &mut self.clients.memory.shares;
             let party = shares.party(session);
             shares.reached.add(session, party, reach);
             self.charge_subscriptions();
@@ -163,12 +163,12 @@ impl Broker {
             Waiter::Subscribe(ticket),
         );
         if is_new {
-            self.clients.counters.subscriptions += 1;
+            self.clients.desk.counters.subscriptions += 1;
             self.clients
                 .change_session(session, |entry| entry.subscriptions.push(id));
         }
         let wants_retained = retain_handling == 0 || (retain_handling == 1 && is_new);
-        let replays = wants_retained && self.clients.settings.retain_available;
+        let replays = wants_retained && self.clients.desk.settings.retain_available;
         self.pending_subscribe(ticket, |pending| {
             pending.steps += u32::from(waits);
             if replays {
@@ -194,7 +194,7 @@ impl Broker {
             || self.leads_too_far(now_ms, session, requested.filter());
         let is_short =
             self.is_short_for_filter(session, requested) && !self.has_filter(session, requested);
-        self.clients.counters.subscriptions_short += u64::from(is_short);
+        self.clients.desk.counters.subscriptions_short += u64::from(is_short);
         (is_too_many || is_short).then(|| {
             self.note_refused_subscription(now_ms, conn, requested, reason);
             reason
@@ -204,7 +204,7 @@ impl Broker {
     /// Whether a session has as many subscriptions as it may have, and this is not one of them: those are replaced
     /// (MQTT-3.8.4-3).
     fn is_one_too_many(&mut self, session: SessionId, requested: &RequestedFilter<'_>) -> bool {
-        let most = self.clients.settings.quotas.subscriptions as usize;
+        let most = self.clients.desk.settings.quotas.subscriptions as usize;
         let (plain, shared) = self.subscriptions_of(session);
         let is_full = match requested.share_name() {
             _ if most > 0 && plain + shared >= most => true,
@@ -216,7 +216,7 @@ impl Broker {
 
     /// How many subscriptions of its own, and shared ones, a session has.
     pub(in crate::broker) fn subscriptions_of(&mut self, session: SessionId) -> (usize, usize) {
-        self.clients.session(session).map_or((0, 0), |entry| {
+        self.clients.sessions.get(session).map_or((0, 0), |entry| {
             let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
             (entry.subscriptions.as_slice().len(), shared)
         })
@@ -251,7 +251,7 @@ impl Broker {
             return false;
         }
         let left = max.saturating_sub(subscriptions.reach());
-        let shares = &self.clients.shares;
+        let shares = &self.clients.memory.shares;
         let (by_session, by_party) = shares.reached.of(session, shares.party(session));
         by_session > left || by_party / 2 > left || subscriptions.reaches_too_far(filter, max)
     }
@@ -263,7 +263,8 @@ impl Broker {
         }
         let rare = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .and_then(|entry| entry.rare.as_ref());
         let mut shared = rare.into_iter().flat_map(|rare| &rare.shared);
         shared.any(|known| requested.is(known))
@@ -296,11 +297,11 @@ impl Broker {
         let Some(pending) = self.interests.subscribes.remove(&ticket) else {
             return;
         };
-        let known = self.clients.session(pending.session);
+        let known = self.clients.sessions.get(pending.session);
         if known.is_none_or(|entry| entry.serial != pending.serial) {
             return;
         }
-        let hot = &self.clients.hot[pending.session.index()];
+        let hot = &self.clients.sessions.hot[pending.session.index()];
         let is_there = hot.conn == pending.conn.0 && hot.epoch == pending.epoch;
         if is_there {
             self.answer_subscribe(&pending);
@@ -314,14 +315,14 @@ impl Broker {
     }
 
     fn answer_subscribe(&mut self, pending: &PendingSubscribe) {
-        let version = self.clients.conns[pending.conn.index()].version;
+        let version = self.clients.peers.conns[pending.conn.index()].version;
         let suback = SubackOut {
             packet_id: pending.packet_id,
             reasons: &pending.reasons,
         };
         self.clients
             .reply(pending.conn, |out| suback.encode(version, out));
-        if self.clients.replies_to == pending.conn {
+        if self.clients.peers.replies_to == pending.conn {
             self.clients.flush_replies();
         }
     }
@@ -333,7 +334,7 @@ impl Broker {
         conn: ConnId,
         unsubscribe: &Unsubscribe<'_>,
     ) -> Outcome {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return Outcome::Done;
         };
         let mut reasons: SmallVec<[ReasonCode; 4]> = SmallVec::new();
@@ -341,7 +342,7 @@ impl Broker {
         let search = self.subscriptions_of(session).0 / limits::FILTERS_SEARCHED_PER_LEVEL;
         let mut levels = 0;
         for (index, filter) in unsubscribe.filters().enumerate() {
-            self.clients.turn.count_levels(search);
+            self.clients.memory.turn.count_levels(search);
             levels += self.count_levels(filter);
             if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
                 return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
@@ -361,7 +362,7 @@ impl Broker {
                     format!("{client} {}", Name(filter.text()))
                 });
         }
-        let version: Version = self.clients.conns[conn.index()].version;
+        let version: Version = self.clients.peers.conns[conn.index()].version;
         let unsuback = UnsubackOut {
             packet_id: unsubscribe.packet_id,
             reasons: &reasons,

@@ -1,8 +1,8 @@
 //! Deadlines: CONNECT that does not come, keep alive, the end of a close, wills, sessions, sockets that take nothing.
 
 use crate::broker::Broker;
-use crate::broker::clients::Stage;
 use crate::broker::effect::CloseHow;
+use crate::broker::peers::conn::Stage;
 use crate::broker::timers::{Owner, TICK_MS};
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
@@ -25,8 +25,8 @@ impl Broker {
         if !self.cut.is_empty() || self.ordering.has_work() || !self.offers.is_empty() {
             return Some(0);
         }
-        let is_swept =
-            self.clients.out.in_flight() > 0 || self.clients.lease.held(Account::Packets) > 0;
+        let is_swept = self.clients.out.in_flight() > 0
+            || self.clients.memory.lease.held(Account::Packets) > 0;
         let sweep_ms = (self.drain.next_stall_sweep_ms).max(self.looks.again_ms());
         let sweep = is_swept.then_some(sweep_ms);
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
@@ -35,11 +35,11 @@ impl Broker {
         let clients = &self.clients;
         let lines = [
             self.refusals.due_ms(),
-            clients.refusal_lines.due_ms(),
-            clients.strangers.due_ms(),
-            clients.shares.lines_due_ms(),
+            clients.peers.refusal_lines.due_ms(),
+            clients.peers.strangers.due_ms(),
+            clients.memory.shares.lines_due_ms(),
         ];
-        let timers = self.clients.timers.next_ms();
+        let timers = self.clients.desk.timers.next_ms();
         let looks = self.looks.next_ms();
         [timers, looks, sweep, retained, lookup, look]
             .into_iter()
@@ -60,7 +60,7 @@ impl Broker {
 
     fn run_timers(&mut self, now_ms: u64, has_looked: bool) {
         for _ in 0..limits::TIMERS_PER_TURN {
-            let Some((at, owner)) = self.clients.timers.pop(now_ms) else {
+            let Some((at, owner)) = self.clients.desk.timers.pop(now_ms) else {
                 break;
             };
             match owner {
@@ -90,7 +90,7 @@ impl Broker {
         if now_ms >= self.replays.next_sweep_ms {
             self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;
             let retained = &mut self.routing.retained;
-            let minutes = self.clients.settings.retain_expiry_min;
+            let minutes = self.clients.desk.settings.retain_expiry_min;
             let places = swept_places(retained.places(), minutes);
             retained.sweep(now_ms, places);
         }
@@ -99,7 +99,7 @@ impl Broker {
     }
 
     fn on_conn_timer(&mut self, now_ms: u64, conn: ConnId, at: u32) {
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         if entry.timer_at != at {
             return;
         }
@@ -116,7 +116,7 @@ impl Broker {
 
     /// When a connection is to be closed unless something comes.
     fn conn_due_ms(&self, conn: ConnId) -> Option<u64> {
-        let entry = self.clients.conns.get(conn.index())?;
+        let entry = self.clients.peers.conns.get(conn.index())?;
         let active_ms = u64::from(entry.active_at) * TICK_MS;
         match entry.stage {
             Stage::Free | Stage::Moved => None,
@@ -140,8 +140,8 @@ impl Broker {
         if now_ms < due_ms {
             return self.clients.arm_conn(conn, due_ms);
         }
-        match self.clients.stage(conn) {
-            Stage::Closing => self.clients.close(conn, CloseHow::Now),
+        match self.clients.peers.stage(conn) {
+            Stage::Closing => self.clients.desk.close(conn, CloseHow::Now),
             Stage::Verifying => {
                 self.clients
                     .log_end(now_ms, conn, "its password was not checked in time");
@@ -156,8 +156,8 @@ impl Broker {
     }
 
     fn on_session_timer(&mut self, now_ms: u64, session: SessionId, at: u32) {
-        let is_away = self.clients.conn_of(session).is_none();
-        let Some(entry) = self.clients.session(session) else {
+        let is_away = self.clients.sessions.conn_of(session).is_none();
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         if entry.timer_at != at {
@@ -186,10 +186,10 @@ impl Broker {
                 .out
                 .in_flight_since(conn)
                 .is_some_and(|since_s| since_s < since_max_s);
-            if !is_stalled || self.clients.stage(conn) != Stage::Established {
+            if !is_stalled || self.clients.peers.stage(conn) != Stage::Established {
                 continue;
             }
-            self.clients.counters.stalled += 1;
+            self.clients.desk.counters.stalled += 1;
             let seconds = limits::STALL_MS_MAX / 1000;
             let why = format!("it has taken nothing for {seconds} s");
             self.clients.log_end(now_ms, conn, &why);

@@ -11,13 +11,14 @@ use hashbrown::HashMap;
 
 use crate::access::Passwords;
 use crate::broker::Broker;
-use crate::broker::clients::{NONE, Stage};
 use crate::broker::doors::on_connect::user_name;
 use crate::broker::effect::{CloseCause, CloseHow, Effect, Verdict, Verify};
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::partial::Place;
 use crate::broker::timers::tick;
 use crate::budget::Account;
 use crate::ids::ConnId;
+use crate::ids::NONE;
 use crate::limits;
 use crate::mqtt::{self, Connect, FrameStatus, Packet, ReasonCode, Version};
 
@@ -99,8 +100,8 @@ impl Broker {
             return None;
         }
         let waiting = self.verifying.waiting.remove(&conn.0)?;
-        self.clients.beginners.take(waiting.place);
-        let lease = &mut self.clients.lease;
+        self.clients.peers.beginners.take(waiting.place);
+        let lease = &mut self.clients.memory.lease;
         lease.give(Account::Packets, waiting.charged as u64);
         Some(waiting.admission)
     }
@@ -112,17 +113,23 @@ impl Broker {
         };
         let bytes = waiting.memory();
         let more = bytes.saturating_sub(std::mem::replace(&mut waiting.charged, bytes));
-        self.clients.lease.force(Account::Packets, more as u64);
+        self.clients
+            .memory
+            .lease
+            .force(Account::Packets, more as u64);
         let (place, since) = (&mut waiting.place, waiting.since);
         let bytes = bytes + waiting.asked;
-        self.clients.beginners.put(conn, place, since, bytes);
+        self.clients.peers.beginners.put(conn, place, since, bytes);
         self.shorten_beginners(now_ms);
     }
 
     /// What was asked with this ticket is answered, and held no more.
     fn give_asked_back(&mut self, ticket: u32) {
         if let Some(bytes) = self.verifying.asked.remove(&ticket) {
-            self.clients.lease.give(Account::Packets, bytes as u64);
+            self.clients
+                .memory
+                .lease
+                .give(Account::Packets, bytes as u64);
         }
         if self.verifying.asked.is_empty() {
             self.verifying.asked.shrink_to_fit();
@@ -168,7 +175,10 @@ impl Broker {
         };
         let asked = verify.memory();
         verifying.asked.insert(ticket, asked);
-        self.clients.lease.force(Account::Packets, asked as u64);
+        self.clients
+            .memory
+            .lease
+            .force(Account::Packets, asked as u64);
         let waiting = Waiting {
             ticket,
             admission,
@@ -178,8 +188,9 @@ impl Broker {
             charged: 0,
         };
         verifying.waiting.insert(conn.0, waiting);
-        self.clients.conns[conn.index()].stage = Stage::Verifying;
+        self.clients.peers.conns[conn.index()].stage = Stage::Verifying;
         self.clients
+            .desk
             .effects
             .push_back(Effect::Verify(Box::new(verify)));
         self.charge_admission(now_ms, conn);
@@ -187,7 +198,7 @@ impl Broker {
 
     /// Whether a connection should not be read from: it waits for its password to be checked, or publishes too fast.
     pub fn is_waiting(&self, conn: ConnId) -> bool {
-        self.clients.conns[conn.index()].stage == Stage::Verifying || self.is_held(conn)
+        self.clients.peers.conns[conn.index()].stage == Stage::Verifying || self.is_held(conn)
     }
 
     /// Keeps what a client sends while it waits, within bounds.
@@ -202,7 +213,7 @@ impl Broker {
         if fits {
             self.charge_admission(now_ms, conn);
         } else {
-            self.clients.counters.protocol_errors += 1;
+            self.clients.desk.counters.protocol_errors += 1;
             self.clients.log_end(now_ms, conn, "oversize packet");
             self.shut(now_ms, conn, CloseHow::Now);
         }
@@ -220,8 +231,8 @@ impl Broker {
         let Some(admission) = self.take_admission(conn) else {
             return;
         };
-        self.clients.conns[conn.index()].stage = Stage::Connecting;
-        self.clients.replies_to = conn;
+        self.clients.peers.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.peers.replies_to = conn;
         let refusal = match verdict {
             _ if self.is_draining() => Some(ReasonCode::SERVER_SHUTTING_DOWN),
             Verdict::Right => None,
@@ -234,7 +245,7 @@ impl Broker {
             Some(reason) => self.refuse_admission(now_ms, conn, &admission, reason),
         }
         self.clients.flush_replies();
-        self.clients.replies_to = ConnId(NONE);
+        self.clients.peers.replies_to = ConnId(NONE);
         if let Some(cause) = admission.ended {
             self.end_admitted(now_ms, conn, cause);
         }
@@ -244,7 +255,7 @@ impl Broker {
     /// The peer of a connection has closed its side while CONNECT waited. One that is refused is closing already.
     pub(in crate::broker) fn end_admitted(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
         if matches!(
-            self.clients.stage(conn),
+            self.clients.peers.stage(conn),
             Stage::Established | Stage::Verifying
         ) {
             self.on_eof(now_ms, conn, cause);
@@ -255,7 +266,7 @@ impl Broker {
     /// came before it has been handled.
     pub(in crate::broker) fn ends_verified(&mut self, conn: ConnId, cause: CloseCause) -> bool {
         let waits = matches!(cause, CloseCause::Eof | CloseCause::Goodbye)
-            && self.clients.stage(conn) == Stage::Verifying;
+            && self.clients.peers.stage(conn) == Stage::Verifying;
         match self.verifying.waiting.get_mut(&conn.0) {
             Some(Waiting { admission, .. }) if waits => {
                 admission.ended = Some(cause);

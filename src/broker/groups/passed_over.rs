@@ -24,8 +24,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, NONE};
+use crate::broker::clients::Clients;
 use crate::broker::effect::{OfferProgress, Refusal, SharedMessage, SharedOffer, Standing};
+use crate::ids::NONE;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -116,7 +117,7 @@ impl Broker {
             Refusal::Gone => {}
         }
         if !topic::matches(&self.routing.groups.get(group).filter, &message.topic) {
-            self.clients.counters.publish_dropped += 1;
+            self.clients.desk.counters.publish_dropped += 1;
             return;
         }
         let offer = self.offer_of(group, message, false);
@@ -132,7 +133,7 @@ impl Broker {
         message: Arc<Message>,
     ) {
         if self.routing.groups.get(group).members().is_empty() {
-            self.clients.counters.publish_dropped += 1;
+            self.clients.desk.counters.publish_dropped += 1;
             return;
         }
         let offer = self.offer_of(group, message, true);
@@ -143,7 +144,7 @@ impl Broker {
         let known = self.routing.groups.get(group);
         let (name, filter) = (known.group.clone(), known.filter.clone());
         SharedOffer {
-            owner: self.clients.shard,
+            owner: self.clients.desk.shard,
             group,
             name,
             filter,
@@ -156,20 +157,20 @@ impl Broker {
     }
 
     fn all_shards(&self) -> u64 {
-        u64::MAX >> (64 - u32::from(self.clients.shards.clamp(1, 64)))
+        u64::MAX >> (64 - u32::from(self.clients.desk.shards.clamp(1, 64)))
     }
 
     /// A message that somebody else could not take: for a member of this shard, or the next one; back at the owner, for
     /// the best that was found, or around once more to those that are barred.
     pub(in crate::broker) fn on_offer(&mut self, now_ms: u64, mut offer: SharedOffer) {
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         if offer.left & 1 << own.0 == 0 {
             match offer.best {
                 Some((_, member)) => {
                     return self.deliver_to(now_ms, offer.group, member, offer.message, true);
                 }
                 None if offer.asks_barred => {
-                    self.clients.counters.publish_dropped += 1;
+                    self.clients.desk.counters.publish_dropped += 1;
                     return;
                 }
                 None => (offer.left, offer.asks_barred) = (self.all_shards(), true),
@@ -226,7 +227,7 @@ impl Broker {
     /// Asks members of this shard about a message, a bounded number of them. Who may read it and suits best is noted in the
     /// offer, and who may not is barred.
     fn ask_members(&mut self, offer: &mut SharedOffer) -> Asking {
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         let mut asking = Asking::default();
         let Some(id) = self.routing.guests.find(&offer.name, &offer.filter) else {
             return asking;
@@ -251,8 +252,8 @@ impl Broker {
             offer.best = asking.best;
         }
         offer.progress.at_once += asking.asked;
-        self.clients.counters.shared_asked += asking.asked as u64;
-        self.clients.turn.count_asked(asking.asked);
+        self.clients.desk.counters.shared_asked += asking.asked as u64;
+        self.clients.memory.turn.count_asked(asking.asked);
         if offer.owner != own {
             // Not the same one each time; the owner has turns of its own.
             self.routing.guests.choose(id);
@@ -315,7 +316,7 @@ impl Clients {
 
     fn standing(&self, member: &Member, message: &Message) -> Standing {
         let grant = self.shared_grant(member, message);
-        let is_away = self.conn_of(member.session).is_none();
+        let is_away = self.sessions.conn_of(member.session).is_none();
         match (is_away, self.takes(member.session, grant, message)) {
             (false, true) => Standing::Ready,
             (true, true) => Standing::Away,
@@ -331,8 +332,12 @@ impl Clients {
         grant: Grant,
         message: &Message,
     ) -> bool {
-        let conn = self.hot[session.index()].conn;
-        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let conn = self.sessions.hot[session.index()].conn;
+        let entry = self
+            .sessions
+            .table
+            .get(session.index())
+            .and_then(Option::as_ref);
         let flow = entry.and_then(|entry| entry.flow.as_ref());
         let is_direct = conn != NONE && flow.is_none_or(|flow| flow.queued() == 0);
         let pending = match conn {
@@ -341,12 +346,12 @@ impl Clients {
         };
         if grant.is_qos0() {
             if is_direct {
-                return pending < self.outbound_near;
+                return pending < self.memory.outbound_near;
             }
-            if conn == NONE && !self.settings.queue_qos0_messages {
+            if conn == NONE && !self.desk.settings.queue_qos0_messages {
                 return false;
             }
-        } else if is_direct && pending < self.outbound_max {
+        } else if is_direct && pending < self.memory.outbound_max {
             let bounds = self.bounds(Some(ConnId(conn)));
             if flow.is_none_or(|flow| flow.has_room(&bounds)) {
                 return true;

@@ -48,11 +48,11 @@ impl Broker {
         let Some((serial, is_new)) = self.clients.change_session(session, join) else {
             return false;
         };
-        self.clients.counters.shared_subscriptions += u64::from(is_new);
+        self.clients.desk.counters.shared_subscriptions += u64::from(is_new);
         self.note_member(
             (group, filter),
             Member {
-                shard: self.clients.shard,
+                shard: self.clients.desk.shard,
                 session,
                 serial,
                 options,
@@ -79,9 +79,9 @@ impl Broker {
         session: SessionId,
         subscription: SharedSubscription,
     ) {
-        self.clients.counters.shared_subscriptions -= 1;
+        self.clients.desk.counters.shared_subscriptions -= 1;
         let SharedSubscription { group, filter, .. } = subscription;
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         self.routing.guests.leave(&group, &filter, own, session);
         let message = SharedMessage::Leave {
             group: group.clone(),
@@ -104,7 +104,8 @@ impl Broker {
         };
         let flow = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .and_then(|entry| entry.flow.as_mut());
         let taken = flow.map(|flow| flow.take_shared(ends)).unwrap_or_default();
         self.clients.charge_flow_of(session);
@@ -123,7 +124,7 @@ impl Broker {
 
     /// A client has come back.
     pub(in crate::broker) fn rejoin_shared(&mut self, now_ms: u64, session: SessionId) {
-        let Some(entry) = self.clients.session(session) else {
+        let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
         let Some(rare) = &entry.rare else { return };
@@ -140,7 +141,7 @@ impl Broker {
         online: bool,
     ) {
         let SharedSubscription { group, filter, .. } = subscription.clone();
-        let (own, guests) = (self.clients.shard, &mut self.routing.guests);
+        let (own, guests) = (self.clients.desk.shard, &mut self.routing.guests);
         guests.set_online(&group, &filter, own, session, online);
         let message = SharedMessage::Online {
             group: group.clone(),
@@ -152,7 +153,7 @@ impl Broker {
     }
 
     fn tell_owner(&mut self, now_ms: u64, group: &str, filter: &str, message: SharedMessage) {
-        let owner = owner_of_group(group, filter, self.clients.shards);
+        let owner = owner_of_group(group, filter, self.clients.desk.shards);
         self.tell_shard(now_ms, owner, message);
     }
 
@@ -162,10 +163,11 @@ impl Broker {
         to: ShardId,
         message: SharedMessage,
     ) {
-        if to == self.clients.shard {
+        if to == self.clients.desk.shard {
             self.on_shared(now_ms, to, message);
         } else {
             self.clients
+                .desk
                 .mesh(to, MeshMessage::Shared(Box::new(message)));
         }
     }
@@ -293,7 +295,7 @@ impl Broker {
                 insists,
             } => {
                 let member = Member {
-                    shard: self.clients.shard,
+                    shard: self.clients.desk.shard,
                     session,
                     serial,
                     options,
@@ -336,7 +338,7 @@ impl Broker {
         insists: bool,
     ) {
         let (session, serial) = (member.session, member.serial);
-        let shards = self.clients.shards;
+        let shards = self.clients.desk.shards;
         let wants = |rare: &Rare| {
             let topic = message.topic.as_str();
             rare.shared.iter().any(|known| {
@@ -346,14 +348,14 @@ impl Broker {
             })
         };
         // Nothing is added for a member that has left (MQTT-3.10.4-2), also when the owner does not know yet.
-        let is_there = self.clients.session(session).is_some_and(|entry| {
+        let is_there = self.clients.sessions.get(session).is_some_and(|entry| {
             let rare = entry.rare.as_ref();
             entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))
         });
         if !is_there {
             return self.return_shared(now_ms, origin, session, message, Refusal::Gone);
         }
-        self.clients.counters.shared_asked += 1;
+        self.clients.desk.counters.shared_asked += 1;
         if !self.clients.may_still_read(session, &message) {
             return self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
         }
@@ -373,7 +375,7 @@ impl Broker {
         message: &Arc<Message>,
     ) {
         let grant = self.clients.shared_grant(member, message);
-        let hot = self.clients.hot[member.session.index()];
+        let hot = self.clients.sessions.hot[member.session.index()];
         let outgoing = &mut Outgoing::shared(message, now_ms);
         self.clients
             .offer(member.session, hot, grant, origin, outgoing);
@@ -400,7 +402,7 @@ impl Broker {
         match member {
             Some(member) => self.deliver_to(now_ms, group, member, message, false),
             None if wants => self.offer_to_barred(now_ms, group, message),
-            None => self.clients.counters.publish_dropped += 1,
+            None => self.clients.desk.counters.publish_dropped += 1,
         }
     }
 }

@@ -8,10 +8,10 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::broker::Broker;
-use crate::broker::clients::Stage;
 use crate::broker::doors::on_subscribe::PendingSubscribe;
 use crate::broker::effect::{MeshMessage, SharedMessage};
 use crate::broker::outcome::Until;
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::quotas::Reading;
 use crate::broker::timers::TICK_MS;
 use crate::ids::{ConnId, ShardId};
@@ -134,7 +134,7 @@ impl Broker {
     ) -> (FilterId, bool, bool) {
         let inserted = self.routing.subscriptions.insert(filter, entry);
         let is_new = inserted.replaced.is_none();
-        if self.clients.shards == 1 {
+        if self.clients.desk.shards == 1 {
             return (inserted.filter, is_new, false);
         }
         if !inserted.first_local {
@@ -147,7 +147,7 @@ impl Broker {
             return (inserted.filter, is_new, waits);
         }
         let ticket = self.interests.next_ticket();
-        let missing = self.clients.shards - 1;
+        let missing = self.clients.desk.shards - 1;
         let announcement = Announcement {
             filter: inserted.filter,
             missing,
@@ -155,7 +155,7 @@ impl Broker {
         };
         self.interests.announcements.insert(ticket, announcement);
         self.interests.under_way.insert(inserted.filter, ticket);
-        self.clients.mesh_all(|| MeshMessage::Interest {
+        self.clients.desk.mesh_all(|| MeshMessage::Interest {
             filter: filter.into(),
             wanted: true,
             ticket,
@@ -171,18 +171,18 @@ impl Broker {
         target: Target,
     ) -> bool {
         let mut name = String::new();
-        if self.clients.shards > 1 {
+        if self.clients.desk.shards > 1 {
             self.routing.subscriptions.filter_name(filter, &mut name);
         }
         let Some(removed) = self.routing.subscriptions.remove(filter, target) else {
             return false;
         };
         if matches!(target, Target::Session(_)) {
-            self.clients.counters.subscriptions -= 1;
+            self.clients.desk.counters.subscriptions -= 1;
         }
-        if removed.last_local && self.clients.shards > 1 {
+        if removed.last_local && self.clients.desk.shards > 1 {
             self.interests.under_way.remove(&filter);
-            self.clients.mesh_all(|| MeshMessage::Interest {
+            self.clients.desk.mesh_all(|| MeshMessage::Interest {
                 filter: name.as_str().into(),
                 wanted: false,
                 ticket: 0,
@@ -205,6 +205,7 @@ impl Broker {
                 .insert(filter, Entry::shard(from));
             let stored = self.replays.stored();
             self.clients
+                .desk
                 .mesh(from, MeshMessage::InterestAck { ticket, stored });
         } else if let Some(id) = self.routing.subscriptions.find(filter) {
             self.routing.subscriptions.remove(id, Target::Shard(from));
@@ -242,7 +243,7 @@ impl Broker {
     /// if it has: who sees the connection closed may rely on them.
     #[cold]
     pub(in crate::broker) fn end_waits(&mut self, now_ms: u64, conn: ConnId) -> Option<Until> {
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return None;
         }
@@ -254,11 +255,11 @@ impl Broker {
     pub(in crate::broker) fn waiter_done(&mut self, now_ms: u64, waiter: Waiter) {
         match waiter {
             Waiter::Subscribe(ticket) => self.subscribe_step_done(now_ms, ticket),
-            Waiter::Member { shard, ticket } if shard == self.clients.shard => {
+            Waiter::Member { shard, ticket } if shard == self.clients.desk.shard => {
                 self.subscribe_step_done(now_ms, ticket)
             }
             Waiter::Member { shard, ticket } => {
-                self.clients.mesh(
+                self.clients.desk.mesh(
                     shard,
                     MeshMessage::Shared(Box::new(SharedMessage::Joined { ticket })),
                 );

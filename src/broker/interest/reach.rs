@@ -83,7 +83,7 @@ impl Broker {
             (0, 0) => u32::MAX,
             _ => nodes,
         };
-        let shares = &mut self.clients.shares;
+        let shares = &mut self.clients.memory.shares;
         let party = shares.party(session);
         shares.reached.give_back(session, party, nodes);
     }

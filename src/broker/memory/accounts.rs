@@ -40,21 +40,21 @@ impl Clients {
     /// A session no longer holds a message.
     pub fn unstore(&mut self, message: &Message) {
         let cost = message.cost() as u64;
-        self.counters.stored_messages -= 1;
-        self.counters.stored_bytes -= cost;
+        self.desk.counters.stored_messages -= 1;
+        self.desk.counters.stored_bytes -= cost;
         if message.holders.leave() {
-            self.lease.give(Account::Backlog, cost);
+            self.memory.lease.give(Account::Backlog, cost);
         }
     }
 
     /// Charges what a session's windows and queue take now.
     pub fn charge_flow_of(&mut self, session: SessionId) {
-        let entry = self.sessions.get_mut(session.index());
+        let entry = self.sessions.table.get_mut(session.index());
         let flow = entry
             .and_then(Option::as_mut)
             .and_then(|entry| entry.flow.as_mut());
         if let Some(flow) = flow {
-            charge_flow(&mut self.lease, flow);
+            charge_flow(&mut self.memory.lease, flow);
         }
     }
 
@@ -64,24 +64,26 @@ impl Clients {
         session: SessionId,
         change: impl FnOnce(&mut Session) -> R,
     ) -> Option<R> {
-        let entry = self.sessions.get_mut(session.index())?.as_mut()?;
+        let entry = self.sessions.table.get_mut(session.index())?.as_mut()?;
         let before = entry.memory();
         let result = change(entry);
         let after = entry.memory();
-        self.lease.change(Account::Connections, before, after);
+        self.memory
+            .lease
+            .change(Account::Connections, before, after);
         Some(result)
     }
 
     /// Bytes of the tables of connections and sessions.
     pub fn tables(&self) -> usize {
-        self.conns.memory()
-            + self.hot.memory()
-            + self.sessions.memory()
-            + self.index_memory()
-            + self.timers.memory()
-            + self.absent.memory()
-            + self.shares.memory()
-            + self.beginners.memory()
+        self.peers.conns.memory()
+            + self.sessions.hot.memory()
+            + self.sessions.table.memory()
+            + self.sessions.index_memory()
+            + self.desk.timers.memory()
+            + self.sessions.absent.memory()
+            + self.memory.shares.memory()
+            + self.peers.beginners.memory()
     }
 }
 
@@ -91,7 +93,7 @@ impl Broker {
     pub fn settle(&mut self, now_ms: u64) -> bool {
         self.charge_levels();
         self.begin_turn();
-        let rung = self.clients.lease.rung();
+        let rung = self.clients.memory.lease.rung();
         match rung != self.pressure.rung() || now_ms >= self.pressure.next_look_ms() {
             true => self.look(now_ms, rung),
             false => false,
@@ -101,16 +103,17 @@ impl Broker {
     /// Brings levels to their accounts.
     pub(in crate::broker) fn charge_levels(&mut self) {
         let dropped = self.clients.out.take_dropped();
-        self.clients.counters.publish_dropped += dropped.messages;
+        self.clients.desk.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;
         let tables = self.clients.tables()
             + self.asking.memory()
             + self.authors.memory()
             + self.looks.memory()
             + self.ordering.memory();
-        self.clients.lease.set(Account::Outbound, outbound);
+        self.clients.memory.lease.set(Account::Outbound, outbound);
         let before = std::mem::replace(&mut self.pressure.tables, tables);
         self.clients
+            .memory
             .lease
             .change(Account::Connections, before, tables);
         self.charge_subscriptions();
@@ -122,13 +125,19 @@ impl Broker {
         let level = self.routing.subscriptions.memory()
             + self.routing.groups.memory()
             + self.routing.guests.memory();
-        self.clients.lease.set(Account::Subscriptions, level as u64);
+        self.clients
+            .memory
+            .lease
+            .set(Account::Subscriptions, level as u64);
     }
 
     /// To be called when they have changed and the answer matters at once.
     pub(in crate::broker) fn charge_retained(&mut self) {
         let level = self.routing.retained.memory() + self.routing.retained.bytes();
-        self.clients.lease.set(Account::Retained, level as u64);
+        self.clients
+            .memory
+            .lease
+            .set(Account::Retained, level as u64);
     }
 
     /// Somebody beside the brain holds so many bytes of an account now, on this shard.
@@ -138,7 +147,7 @@ impl Broker {
             Account::Mesh => self.ordering.held_bytes() + self.offers.bytes(),
             _ => 0,
         };
-        self.clients.lease.set(account, level + more);
+        self.clients.memory.lease.set(account, level + more);
     }
 
     /// Whether memory is too short for a client that wants to come in.
@@ -146,7 +155,7 @@ impl Broker {
         let will = connect.will.as_ref();
         let will_bytes = will.map_or(0, |will| will.topic.len() + will.payload.len());
         let bytes = (connect.client_id.len() + will_bytes) as u64 + limits::CONNECTION_BYTES;
-        let lease = &self.clients.lease;
+        let lease = &self.clients.memory.lease;
         lease.rung() >= Rung::Refuse
             || !lease.has_room(Account::Connections, bytes)
             || !lease.has_room(Account::Sockets, limits::SOCKET_BYTES)
@@ -161,8 +170,8 @@ impl Broker {
         topic: &str,
     ) -> bool {
         let cost = self.retained_cost(conn, topic, publish);
-        can_be_told(self.clients.conns[conn.index()].version, publish)
-            && owner_of_topic(topic, self.clients.shards) == self.clients.shard
+        can_be_told(self.clients.peers.conns[conn.index()].version, publish)
+            && owner_of_topic(topic, self.clients.desk.shards) == self.clients.desk.shard
             && self.retained_room(topic, cost).is_none()
     }
 
@@ -176,8 +185,8 @@ impl Broker {
         let filter = requested.text();
         let (own, shared) = self.subscriptions_of(session);
         let is_modest = is_plain(filter) && own + shared < limits::MATCH_RESERVE_SUBSCRIPTIONS;
-        let is_user = matches!(self.clients.shares.party(session), Party::User(_));
-        let lease = &self.clients.lease;
+        let is_user = matches!(self.clients.memory.shares.party(session), Party::User(_));
+        let lease = &self.clients.memory.lease;
         let part = lease.pool().limit(Account::Subscriptions) / limits::SUBSCRIPTIONS_PART_DIVISOR;
         let left = part * (u64::from(!is_modest) + u64::from(!is_user));
         let bytes = 2 * filter.len() as u64 + limits::SUBSCRIPTION_BYTES + left;
@@ -204,7 +213,7 @@ impl Broker {
         let mut held = [0; Account::COUNT];
         let mut messages = Vec::new();
         let mut add = |account: Account, bytes: usize| held[account as usize] += bytes as i64;
-        for conn in clients.conns.iter() {
+        for conn in clients.peers.conns.iter() {
             add(
                 Account::Packets,
                 conn.partial.as_ref().map_or(0, |partial| partial.memory()),
@@ -215,7 +224,7 @@ impl Broker {
             );
         }
         add(Account::Packets, self.verifying.memory());
-        for session in clients.sessions.iter().flatten() {
+        for session in clients.sessions.table.iter().flatten() {
             add(Account::Connections, session.memory());
             let Some(flow) = &session.flow else { continue };
             add(Account::Backlog, flow.memory());
@@ -248,7 +257,7 @@ impl Broker {
         );
         Audit {
             held,
-            charged: Account::ALL.map(|account| clients.lease.held(account)),
+            charged: Account::ALL.map(|account| clients.memory.lease.held(account)),
             messages,
         }
     }

@@ -23,17 +23,19 @@ pub fn party_of_address(address: IpAddr) -> Party {
 impl Clients {
     /// Who a session is of, and, if nobody knows more of that one than the address, whether it is connected.
     pub(in crate::broker) fn party_of_session(&self, session: SessionId) -> Party {
-        match self.shares.party(session) {
-            Party::Address(address) if self.conn_of(session).is_none() => Party::Away(address),
+        match self.memory.shares.party(session) {
+            Party::Address(address) if self.sessions.conn_of(session).is_none() => {
+                Party::Away(address)
+            }
             party => party,
         }
     }
 
     /// Who a connection is of.
     pub(in crate::broker) fn party_of(&self, conn: ConnId) -> Party {
-        match self.session_of(conn) {
-            Some(session) => self.shares.party(session),
-            None => party_of_address(self.conns[conn.index()].peer().address.ip()),
+        match self.peers.session_of(conn) {
+            Some(session) => self.memory.shares.party(session),
+            None => party_of_address(self.peers.conns[conn.index()].peer().address.ip()),
         }
     }
 }

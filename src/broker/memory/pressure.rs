@@ -4,8 +4,9 @@
 //! already. Every measure is counted. Nothing is done to anybody while nothing is short.
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, Stage};
+use crate::broker::clients::Clients;
 use crate::broker::effect::CloseHow;
+use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::budget::{Account, Rung};
 use crate::ids::ConnId;
@@ -60,18 +61,18 @@ impl Broker {
         let free = self.clients.free_places();
         let more = free.saturating_sub(self.pressure.free);
         self.held() < self.pressure.peak / 4 * 3
-            || more > limits::TRIM_PLACES_MIN.max(self.clients.conns.len() / 4)
+            || more > limits::TRIM_PLACES_MIN.max(self.clients.peers.conns.len() / 4)
     }
 
     fn held(&self) -> u64 {
-        let held = PEAKS.map(|account| self.clients.lease.held(account).max(0) as u64);
+        let held = PEAKS.map(|account| self.clients.memory.lease.held(account).max(0) as u64);
         held.iter().sum()
     }
 
     /// Whether more is held in queues than their account has.
     fn is_overdrawn(&self) -> bool {
-        let pool = self.clients.lease.pool();
-        pool.free(Account::Outbound) < 0 && self.clients.lease.held(Account::Outbound) > 0
+        let pool = self.clients.memory.lease.pool();
+        pool.free(Account::Outbound) < 0 && self.clients.memory.lease.held(Account::Outbound) > 0
     }
 
     /// Looks at what is short: sets the bounds that hold until the next look, and deals with those above them. True if free
@@ -84,13 +85,13 @@ impl Broker {
             self.shorten_queues(now_ms);
         }
         self.look_at_shares(now_ms);
-        let level = self.clients.lease.pool().level();
+        let level = self.clients.memory.lease.pool().level();
         if level >= limits::RUNG_SHED || self.is_overdrawn() {
             self.shed_heaviest(now_ms);
         }
         if before >= Rung::Slow && rung < Rung::Slow {
             // Those who waited go on at their own deadlines, which are near.
-            self.clients.slows = false;
+            self.clients.memory.slows = false;
         }
         self.wants_trim(now_ms, before, rung)
     }
@@ -106,7 +107,7 @@ impl Broker {
             return false;
         }
         self.pressure.trimmed_ms = now_ms;
-        self.clients.counters.trims += 1;
+        self.clients.desk.counters.trims += 1;
         self.trim();
         self.pressure.peak = self.held();
         self.pressure.free = self.clients.free_places();
@@ -124,7 +125,7 @@ impl Broker {
         self.interests.trim();
         self.asking.trim();
         self.looks.trim();
-        let sessions = &self.clients.sessions;
+        let sessions = &self.clients.sessions.table;
         self.ordering
             .trim(|session| sessions.get(session.index()).is_some());
         self.charge_levels();
@@ -132,13 +133,13 @@ impl Broker {
 
     /// Brings queues that are longer than their bound down to it, as their policy has it.
     fn shorten_queues(&mut self, now_ms: u64) {
-        let max = self.clients.outbound_max;
+        let max = self.clients.memory.outbound_max;
         for index in 0..self.clients.out.len() {
             let conn = ConnId(index as u32);
-            let is_there = self.clients.stage(conn) != Stage::Free;
+            let is_there = self.clients.peers.stage(conn) != Stage::Free;
             if is_there && self.clients.out.pending(conn) > max {
                 let dropped = self.clients.out.drop_oldest(conn, max / 2);
-                self.clients.counters.publish_dropped += dropped.messages;
+                self.clients.desk.counters.publish_dropped += dropped.messages;
             }
         }
         self.end_event(now_ms);
@@ -157,15 +158,15 @@ impl Broker {
 
     fn heaviest_connection(&self) -> Option<(u64, ConnId)> {
         let clients = &self.clients;
-        let weight = |(index, entry): (usize, &crate::broker::clients::Conn)| {
+        let weight = |(index, entry): (usize, &crate::broker::peers::conn::Conn)| {
             let conn = ConnId(index as u32);
             let partial = entry.partial.as_ref().map_or(0, |partial| partial.memory());
-            let session = clients.session_of(conn);
+            let session = clients.peers.session_of(conn);
             let waiting = session.map_or(0, |session| clients.weight(session));
             let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
             (entry.stage == Stage::Established).then_some((bytes, conn))
         };
-        let all = clients.conns.indexed().filter_map(weight);
+        let all = clients.peers.conns.indexed().filter_map(weight);
         all.max_by_key(|&(bytes, _)| bytes)
             .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
     }
@@ -174,15 +175,16 @@ impl Broker {
     fn heaviest_away(&self) -> u64 {
         let clients = &self.clients;
         let away = clients
-            .session_ids()
-            .filter(|&session| clients.conn_of(session).is_none());
+            .sessions
+            .ids()
+            .filter(|&session| clients.sessions.conn_of(session).is_none());
         away.map(|session| clients.weight(session))
             .max()
             .unwrap_or(0)
     }
 
     fn shed_connection(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
-        self.clients.counters.shed += 1;
+        self.clients.desk.counters.shed += 1;
         self.clients.log_client(LogKind::Warning, conn, |client| {
             format!("{client} holds {bytes} bytes while memory is short, and is closed.")
         });
@@ -204,45 +206,36 @@ impl Clients {
             Rung::Shrink | Rung::Refuse | Rung::Slow => limits::OUTBOUND_BYTES_SHRUNK,
             Rung::Drop | Rung::Shed => limits::OUTBOUND_BYTES_MIN,
         };
-        let by_account = self.lease.threshold(Account::Outbound);
+        let by_account = self.memory.lease.threshold(Account::Outbound);
         let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
-        self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
+        self.memory.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
         // Below what `outbound_max_of` gives to anybody.
-        self.outbound_near = self.outbound_max / 4 * 3;
-        let pool = self.lease.pool();
+        self.memory.outbound_near = self.memory.outbound_max / 4 * 3;
+        let pool = self.memory.lease.pool();
         let packets = pool.limit(Account::Packets) / limits::PACKET_DIVISOR;
-        self.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
+        self.memory.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
         self.out
-            .set_memory(pool.limit(Account::Outbound) / u64::from(self.shards));
-        self.out.set_private_max(self.outbound_max);
-        self.slows = rung >= Rung::Slow;
+            .set_memory(pool.limit(Account::Outbound) / u64::from(self.desk.shards));
+        self.out.set_private_max(self.memory.outbound_max);
+        self.memory.slows = rung >= Rung::Slow;
     }
 
     /// Places in tables that nobody has.
     fn free_places(&self) -> usize {
-        self.free_conns.len() + self.free_sessions.len()
+        self.peers.free_places() + self.sessions.free_places()
     }
 
     /// Gives up what is only kept for reuse.
     fn trim(&mut self) {
-        self.conns.trim(|_, entry| entry.stage == Stage::Free);
-        let conns = &self.conns;
-        self.free_conns
-            .retain(|&index| conns.get(index as usize).is_some());
-        self.free_conns.shrink_to_fit();
+        self.peers.trim();
+        let conns = &self.peers.conns;
         self.out.trim(|conn| conns.get(conn.index()).is_some());
-        self.sessions.trim(|_, entry| entry.is_none());
-        let sessions = &self.sessions;
-        self.hot.trim(|index, _| sessions.get(index).is_none());
-        self.free_sessions
-            .retain(|&index| sessions.get(index as usize).is_some());
-        self.free_sessions.shrink_to_fit();
-        self.absent.trim();
-        self.shares
+        self.sessions.trim();
+        let sessions = &self.sessions.table;
+        self.memory
+            .shares
             .trim(|session| sessions.get(session.index()).is_some());
         self.forget_stale_timers();
-        self.shrink_index();
-        self.effects.shrink_to_fit();
-        self.replies.shrink_to_fit();
+        self.desk.effects.shrink_to_fit();
     }
 }

@@ -14,13 +14,15 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, NONE, Stage};
+use crate::broker::clients::Clients;
 use crate::broker::effect::{MeshMessage, ShareMessage};
 use crate::broker::interest::reach::Reached;
+use crate::broker::peers::conn::Stage;
 use crate::broker::said::{Bound, Said};
 use crate::broker::settings::LogKind;
 use crate::budget::{Account, Cut, Holdings, Party, Rung};
 use crate::escape::Name;
+use crate::ids::NONE;
 use crate::ids::{ConnId, Network, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
@@ -155,8 +157,8 @@ impl Shares {
 
 /// Bytes of an account that are left to those who hold less than a share; ever more as memory becomes short.
 fn reserve(clients: &Clients, account: Account) -> u64 {
-    let limit = clients.lease.pool().limit(account);
-    match clients.lease.rung() {
+    let limit = clients.memory.lease.pool().limit(account);
+    match clients.memory.lease.rung() {
         Rung::Shrink | Rung::Refuse | Rung::Slow if account == Account::Backlog => limit / 4,
         Rung::Drop | Rung::Shed if account == Account::Backlog => limit / 2,
         _ => limit / limits::SHARES_RESERVE_DIVISOR,
@@ -176,7 +178,8 @@ impl Clients {
     /// Whether so many bytes more leave the reserve of an account untouched.
     #[inline]
     pub fn is_within(&self, account: Account, wanted: u64) -> bool {
-        self.lease
+        self.memory
+            .lease
             .has_room(account, wanted + reserve(self, account))
     }
 
@@ -184,7 +187,7 @@ impl Clients {
     /// less than its share until the account is overdrawn by half, and until it is by the reserve who holds more than that
     /// only of what this shard sees.
     fn may_go_beyond(&self, account: Account, party: Party, held: u64, wanted: u64) -> bool {
-        let round = self.shares.round_of(account);
+        let round = self.memory.shares.round_of(account);
         let is_above = |cut: &Cut| {
             let level = cut.level(party);
             level.is_some_and(|level| held > level.max(limits::BACKLOG_BYTES_MIN))
@@ -193,8 +196,8 @@ impl Clients {
             true => limits::SHARES_RESERVE_DIVISOR,
             false => limits::SHARES_BEYOND_DIVISOR,
         };
-        let beyond = (self.lease.pool().limit(account) / divisor) as i64;
-        self.lease.balance(account).saturating_add(beyond) >= wanted as i64
+        let beyond = (self.memory.lease.pool().limit(account) / divisor) as i64;
+        self.memory.lease.balance(account).saturating_add(beyond) >= wanted as i64
     }
 
     /// Whether one more message may wait for a session, and it gives up none for it.
@@ -224,7 +227,7 @@ impl Clients {
         }
         let party = self.party_of_session(session);
         let weight = self.weight(session);
-        let gives_way = self.shares.backlog.cut.level(party);
+        let gives_way = self.memory.shares.backlog.cut.level(party);
         let gives_way =
             gives_way.is_some_and(|level| weight + wanted > level.max(limits::BACKLOG_BYTES_MIN));
         if !gives_way && self.may_go_beyond(Account::Backlog, party, weight + wanted, wanted) {
@@ -238,7 +241,11 @@ impl Clients {
 
     /// Bytes that are held for a session.
     pub fn weight(&self, session: SessionId) -> u64 {
-        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let entry = self
+            .sessions
+            .table
+            .get(session.index())
+            .and_then(Option::as_ref);
         let flow = entry.and_then(|entry| entry.flow.as_ref());
         flow.map_or(0, |flow| flow.weight())
     }
@@ -246,7 +253,7 @@ impl Clients {
     /// An account has no room as it grows by so many bytes, of which so many are `wanted` and not there yet: finds out who gives
     /// way, unless it was asked a moment ago. What is returned is to be done now; with several shards it comes later.
     pub fn share_out(&mut self, account: Account, bytes: u64, wanted: u64) -> Option<Cut> {
-        let round = self.shares.round(account);
+        let round = self.memory.shares.round(account);
         round.wanted = round.wanted.max(wanted);
         round.pause = round.pause.saturating_sub(1);
         round.pause_bytes = round.pause_bytes.saturating_sub(bytes);
@@ -256,7 +263,7 @@ impl Clients {
         self.rest(account);
         let holdings = self.holdings(account);
         let own = self.own_cut(account, &holdings);
-        let round = self.shares.round(account);
+        let round = self.memory.shares.round(account);
         round.own = own;
         if round.missing > 0 {
             return None;
@@ -266,10 +273,10 @@ impl Clients {
 
     /// Who would give way if this shard had its part of the account and no more.
     fn own_cut(&self, account: Account, holdings: &Holdings) -> Cut {
-        let limit = self.lease.pool().limit(account);
-        let held = u64::try_from(self.lease.held(account)).unwrap_or(0);
-        let most = limit / u64::from(self.shards);
-        if self.shards == 1 || held <= most {
+        let limit = self.memory.lease.pool().limit(account);
+        let held = u64::try_from(self.memory.lease.held(account)).unwrap_or(0);
+        let most = limit / u64::from(self.desk.shards);
+        if self.desk.shards == 1 || held <= most {
             return Cut::default();
         }
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
@@ -282,40 +289,41 @@ impl Clients {
     /// How many there are who may hold something of an account.
     fn holders(&self, account: Account) -> usize {
         match account {
-            Account::Packets => self.conns.len(),
-            _ => self.sessions.len(),
+            Account::Packets => self.peers.conns.len(),
+            _ => self.sessions.table.len(),
         }
     }
 
     /// It has been looked who holds how much, here or by another shard.
     fn rest(&mut self, account: Account) {
-        let limit = self.lease.pool().limit(account);
+        let limit = self.memory.lease.pool().limit(account);
         let holders = self.holders(account);
-        self.shares.round(account).rest(limit, holders);
+        self.memory.shares.round(account).rest(limit, holders);
     }
 
     fn begin_round(&mut self, account: Account, sum: Holdings) -> Option<Cut> {
-        let missing = self.shards - 1;
-        let round = self.shares.round(account);
+        let missing = self.desk.shards - 1;
+        let round = self.memory.shares.round(account);
         (round.sum, round.missing) = (sum, missing);
         round.number = round.number.wrapping_add(1);
         let round = round.number;
         if missing == 0 {
             return Some(self.end_round(account));
         }
-        self.mesh_all(|| MeshMessage::Shares(Box::new(ShareMessage::Ask { account, round })));
+        self.desk
+            .mesh_all(|| MeshMessage::Shares(Box::new(ShareMessage::Ask { account, round })));
         None
     }
 
     /// All shards have said what they hold: who gives way.
     fn end_round(&mut self, account: Account) -> Cut {
-        let pool = self.lease.pool();
+        let pool = self.memory.lease.pool();
         let limit = pool.limit(account);
         let held = pool.leased(account).max(1);
-        let wanted = self.shares.round(account).wanted;
+        let wanted = self.memory.shares.round(account).wanted;
         let goal = reserve(self, account) + limit / limits::SHARES_MARGIN_DIVISOR + wanted;
-        let missing = goal as i64 - self.lease.balance(account);
-        let round = self.shares.round(account);
+        let missing = goal as i64 - self.memory.lease.balance(account);
+        let round = self.memory.shares.round(account);
         let missing = missing.max(std::mem::take(&mut round.least) as i64);
         let sum = std::mem::take(&mut round.sum);
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
@@ -331,7 +339,7 @@ impl Clients {
     /// What this shard holds of an account.
     fn holdings(&mut self, account: Account) -> Holdings {
         let holders = self.holders(account);
-        self.turn.count_holders(holders);
+        self.memory.turn.count_holders(holders);
         let mut holdings = Holdings::default();
         match account {
             Account::Packets => {
@@ -340,7 +348,7 @@ impl Clients {
                 }
             }
             _ => {
-                let sessions = self.sessions.indexed().filter_map(|(index, entry)| {
+                let sessions = self.sessions.table.indexed().filter_map(|(index, entry)| {
                     let weight = entry.as_ref()?.flow.as_ref()?.weight();
                     Some((SessionId(index as u32), weight))
                 });
@@ -355,7 +363,7 @@ impl Clients {
 
     /// Established connections with a packet that is not whole, and the bytes of it.
     fn packets_held(&self) -> impl Iterator<Item = (ConnId, u64)> + '_ {
-        self.conns.indexed().filter_map(|(index, entry)| {
+        self.peers.conns.indexed().filter_map(|(index, entry)| {
             let partial = entry.partial.as_ref()?;
             let is_established = entry.stage == Stage::Established;
             is_established.then_some((ConnId(index as u32), partial.memory() as u64))
@@ -367,8 +375,8 @@ impl Clients {
         if cut.is_empty() {
             return;
         }
-        self.turn.count_holders(self.sessions.len());
-        for index in 0..self.sessions.len() {
+        self.memory.turn.count_holders(self.sessions.table.len());
+        for index in 0..self.sessions.table.len() {
             let session = SessionId(index as u32);
             let Some(level) = cut.level(self.party_of_session(session)) else {
                 continue;
@@ -381,8 +389,8 @@ impl Clients {
             if dropped == 0 {
                 continue;
             }
-            self.counters.shed += 1;
-            if self.shares.lines.admit(()) {
+            self.desk.counters.shed += 1;
+            if self.memory.shares.lines.admit(()) {
                 // What is known of those dropped may take more than they did.
                 let bytes = before.saturating_sub(self.weight(session));
                 self.log_shortened(session, dropped, bytes);
@@ -392,8 +400,8 @@ impl Clients {
 
     /// Says how often it was not said that sessions lose messages, when that is due.
     pub(in crate::broker) fn tell_of_shortened(&mut self, now_ms: u64) {
-        for (_, times) in self.shares.lines.take(now_ms) {
-            self.log(LogKind::Warning, || {
+        for (_, times) in self.memory.shares.lines.take(now_ms) {
+            self.desk.log(LogKind::Warning, || {
                 format!(
                     "Sessions have lost their oldest messages {times} more times for that reason."
                 )
@@ -402,11 +410,11 @@ impl Clients {
     }
 
     fn log_shortened(&mut self, session: SessionId, dropped: u64, bytes: u64) {
-        let Some(entry) = self.session(session) else {
+        let Some(entry) = self.sessions.get(session) else {
             return;
         };
         let client_id = entry.client_id.clone();
-        self.log(LogKind::Warning, || {
+        self.desk.log(LogKind::Warning, || {
             let client_id = Name(&client_id);
             format!(
                 "{client_id} holds more than its share of the memory for messages that wait: its oldest {dropped} \
@@ -420,7 +428,10 @@ impl Clients {
     fn shorten(&mut self, session: SessionId, most: u64) -> u64 {
         let mut dropped = 0;
         while self.weight(session) > most {
-            let flow = self.session(session).and_then(|entry| entry.flow.as_mut());
+            let flow = self
+                .sessions
+                .get(session)
+                .and_then(|entry| entry.flow.as_mut());
             let Some(oldest) = flow.and_then(|flow| flow.pop_oldest()) else {
                 break;
             };
@@ -433,16 +444,19 @@ impl Clients {
         }
         self.charge_flow_of(session);
         if self.weight(session) > most {
-            let flow = self.session(session).and_then(|entry| entry.flow.as_mut());
+            let flow = self
+                .sessions
+                .get(session)
+                .and_then(|entry| entry.flow.as_mut());
             let copies = flow.map(|flow| flow.give_up_copies(most));
             for message in copies.unwrap_or_default() {
-                dropped += u64::from(self.hot[session.index()].conn == NONE);
+                dropped += u64::from(self.sessions.hot[session.index()].conn == NONE);
                 self.note_dropped(session, &message);
                 self.unstore(&message);
             }
         }
-        self.counters.publish_dropped += dropped;
-        self.counters.backlog_refused += dropped;
+        self.desk.counters.publish_dropped += dropped;
+        self.desk.counters.backlog_refused += dropped;
         dropped
     }
 }
@@ -464,6 +478,7 @@ impl Broker {
                     holdings,
                 };
                 self.clients
+                    .desk
                     .mesh(from, MeshMessage::Shares(Box::new(answer)));
             }
             ShareMessage::Holdings {
@@ -471,7 +486,7 @@ impl Broker {
                 round: number,
                 holdings,
             } => {
-                let round = self.clients.shares.round(account);
+                let round = self.clients.memory.shares.round(account);
                 if round.number != number || round.missing == 0 {
                     return;
                 }
@@ -484,13 +499,14 @@ impl Broker {
                         cut: Box::new(cut.clone()),
                     };
                     self.clients
+                        .desk
                         .mesh_all(|| MeshMessage::Shares(Box::new(tell())));
                     self.cut_account(now_ms, account, &cut);
                 }
             }
             ShareMessage::Cut { account, cut } => {
                 self.cut_account(now_ms, account, &cut);
-                self.clients.shares.round(account).cut = *cut;
+                self.clients.memory.shares.round(account).cut = *cut;
                 self.clients.rest(account);
             }
         }
@@ -508,7 +524,7 @@ impl Broker {
         self.clients.tell_of_shortened(now_ms);
         for account in [Account::Backlog, Account::Packets] {
             if self.clients.is_within(account, 0) {
-                self.clients.shares.round(account).forget();
+                self.clients.memory.shares.round(account).forget();
             } else if account == Account::Backlog
                 && let Some(cut) = self.clients.share_out(account, 0, 0)
             {
@@ -519,9 +535,9 @@ impl Broker {
 
     /// The memory of the process is short: those who hold most of what waits give way, though their account has room.
     pub(in crate::broker) fn shed_backlog(&mut self) {
-        let pool = self.clients.lease.pool();
+        let pool = self.clients.memory.lease.pool();
         let least = pool.leased(Account::Backlog) / limits::SHED_BACKLOG_DIVISOR;
-        let round = self.clients.shares.round(Account::Backlog);
+        let round = self.clients.memory.shares.round(Account::Backlog);
         if round.missing > 0 {
             return;
         }
@@ -540,7 +556,7 @@ impl Broker {
         }
         // The others have not given way yet, and there is no more to wait with.
         let clients = &self.clients;
-        let partial = clients.conns[conn.index()].partial.as_ref();
+        let partial = clients.peers.conns[conn.index()].partial.as_ref();
         let held = partial.map_or(0, |partial| partial.memory() as u64);
         if !clients.may_go_beyond(Account::Packets, clients.party_of(conn), held, 0) {
             self.close_for_packet(now_ms, conn);
@@ -564,7 +580,7 @@ impl Broker {
                 continue;
             };
             *excess.entry(party).or_default() += more;
-            let partial = clients.conns[conn.index()].partial.as_ref();
+            let partial = clients.peers.conns[conn.index()].partial.as_ref();
             let ticks = partial.map_or(0, |partial| now.saturating_sub(partial.since));
             above.push((bytes * u64::from(1 + ticks), party, bytes, conn));
         }
@@ -582,7 +598,7 @@ impl Broker {
 
     /// Closes a connection because of the memory that its packet takes.
     pub(in crate::broker) fn close_for_packet(&mut self, now_ms: u64, conn: ConnId) {
-        self.clients.counters.packets_refused += 1;
+        self.clients.desk.counters.packets_refused += 1;
         self.clients.log_refusal(now_ms, conn, |client| {
             format!("{client} is closed: no memory is left for its packet.")
         });

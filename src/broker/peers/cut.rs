@@ -7,115 +7,46 @@
 //! to two hundred filters each at the same time are such a turn too.
 
 use crate::broker::Broker;
-use crate::broker::clients::Stage;
 use crate::broker::outcome::Until;
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::quotas::Reading;
 use crate::ids::ConnId;
-use crate::limits;
 use crate::mqtt::PacketType;
-
-/// See the module.
-pub struct Turn {
-    /// Deliveries that a turn may make.
-    most: u64,
-    /// The count of deliveries at which the turn at hand is full; far away until the first turn has ended.
-    pub full_at: u64,
-    /// Levels of filters that a turn may take in or out of the tree.
-    most_levels: u64,
-    /// Those that are left of them; the last packet may go beyond.
-    pub levels: u64,
-}
-
-impl Default for Turn {
-    fn default() -> Self {
-        Turn {
-            most: limits::TURN_DELIVERIES_MAX,
-            full_at: u64::MAX,
-            most_levels: limits::TURN_FILTER_LEVELS,
-            levels: u64::MAX,
-        }
-    }
-}
-
-impl Turn {
-    /// A message is put into a queue, which takes as long as some deliveries: the turn is full so much earlier.
-    #[inline]
-    pub fn count_queued(&mut self) {
-        self.full_at = self.full_at.saturating_sub(limits::TURN_QUEUED_DELIVERIES);
-    }
-
-    /// So many nodes of the tree were visited for a message. Beyond what is usual they count, whether somebody gets it or not.
-    #[inline]
-    pub fn count_match(&mut self, visited: usize) {
-        let beyond = visited.saturating_sub(limits::TURN_MATCH_FREE) as u64;
-        self.full_at = (self.full_at).saturating_sub(beyond * limits::TURN_NODE_DELIVERIES);
-    }
-
-    /// So many entries of several filters matched a message. A session that has many of them gets it once.
-    #[inline]
-    pub fn count_overlap(&mut self, entries: usize) {
-        let beyond = entries.saturating_sub(limits::TURN_MATCH_FREE) as u64;
-        self.full_at = self.full_at.saturating_sub(beyond / 2);
-    }
-
-    /// So many members of a shared subscription were asked whether they take a message, each as long as a delivery takes.
-    pub fn count_asked(&mut self, members: usize) {
-        self.full_at = self.full_at.saturating_sub(members as u64);
-    }
-
-    /// However much was delivered in the turn, a part of what it may deliver is left.
-    #[inline]
-    pub fn leave_some(&mut self, delivered: u64) {
-        self.full_at = self.full_at.max(delivered + self.most.div_ceil(4));
-    }
-
-    /// So many sessions or connections were looked at for what they hold.
-    pub fn count_holders(&mut self, holders: usize) {
-        let deliveries = holders as u64 / limits::SHARES_HOLDERS_PER_DELIVERY;
-        self.full_at = self.full_at.saturating_sub(deliveries);
-    }
-
-    /// A filter with so many levels is taken into the tree, or out of it.
-    pub fn count_levels(&mut self, levels: usize) {
-        self.levels = self.levels.saturating_sub(levels as u64);
-    }
-}
 
 impl Broker {
     /// The same, with another bound on what a turn delivers, and on the levels of filters.
     #[cfg(test)]
     pub fn with_turns_of(mut self, deliveries: u64) -> Broker {
-        self.clients.turn.most = deliveries;
-        self.clients.turn.most_levels = deliveries;
+        use crate::broker::memory::turn::Turn;
+        self.clients.memory.turn = Turn::of(deliveries);
         self
     }
 
     /// A turn has ended, and another one begins.
     #[inline]
     pub(in crate::broker) fn begin_turn(&mut self) {
-        let turn = &mut self.clients.turn;
-        turn.full_at = self.clients.counters.publish_sent + turn.most;
-        turn.levels = turn.most_levels;
+        let delivered = self.clients.desk.counters.publish_sent;
+        self.clients.memory.turn.begin(delivered);
     }
 
     /// Messages of other shards are handled from here on: however much clients have made the turn deliver, something is left.
     #[inline]
     pub fn begin_mesh(&mut self) {
-        let delivered = self.clients.counters.publish_sent;
-        self.clients.turn.leave_some(delivered);
+        let delivered = self.clients.desk.counters.publish_sent;
+        self.clients.memory.turn.leave_some(delivered);
     }
 
     /// Whether the turn has delivered what it may.
     #[inline]
     pub(in crate::broker) fn is_turn_full(&self) -> bool {
-        self.clients.counters.publish_sent >= self.clients.turn.full_at
+        self.clients.desk.counters.publish_sent >= self.clients.memory.turn.full_at
     }
 
     /// Whether a packet of this kind has to wait because the turn has subscribed to what it may.
     #[inline]
     pub(in crate::broker) fn has_subscribed_enough(&self, first: u8) -> bool {
         let subscribes = [PacketType::Subscribe, PacketType::Unsubscribe];
-        self.clients.turn.levels == 0
+        self.clients.memory.turn.levels == 0
             && subscribes
                 .iter()
                 .any(|kind| kind.first() >> 4 == first >> 4)
@@ -124,14 +55,14 @@ impl Broker {
     /// A connection has to wait for the next turn; what was received of it is kept. `None` if it is not to wait.
     #[cold]
     pub(in crate::broker) fn cut(&mut self, conn: ConnId) -> Option<Until> {
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return None;
         }
         if entry.reading == Reading::On {
             match self.is_turn_full() {
-                true => self.clients.counters.publish_cut += 1,
-                false => self.clients.counters.subscribe_cut += 1,
+                true => self.clients.desk.counters.publish_cut += 1,
+                false => self.clients.desk.counters.subscribe_cut += 1,
             }
         }
         Some(Until::NextTurn)
@@ -146,24 +77,24 @@ impl Broker {
             return;
         }
         self.lift_under_way(true);
-        let turn = &mut self.clients.turn;
+        let turn = &mut self.clients.memory.turn;
         let (full_at, levels) = (turn.full_at, turn.levels);
         (turn.full_at, turn.levels) = (u64::MAX, u64::MAX);
         let before = std::mem::replace(
-            &mut self.clients.conns[conn.index()].reading,
+            &mut self.clients.peers.conns[conn.index()].reading,
             Reading::Catching,
         );
         if let Some(held) = self.clients.take_partial(conn) {
             self.packets(now_ms, conn, &held);
         }
-        let reading = &mut self.clients.conns[conn.index()].reading;
+        let reading = &mut self.clients.peers.conns[conn.index()].reading;
         *reading = match *reading {
             // It is too fast as well, or memory is short: as it was.
             Reading::Held => before,
             _ => Reading::On,
         };
         self.lift_under_way(false);
-        let turn = &mut self.clients.turn;
+        let turn = &mut self.clients.memory.turn;
         (turn.full_at, turn.levels) = (full_at, levels);
     }
 
@@ -183,9 +114,9 @@ impl Broker {
         if self.cut.is_empty() {
             return;
         }
-        let turn = &mut self.clients.turn;
-        turn.leave_some(self.clients.counters.publish_sent);
-        turn.levels = turn.levels.max(turn.most_levels.div_ceil(4));
+        let turn = &mut self.clients.memory.turn;
+        turn.leave_some(self.clients.desk.counters.publish_sent);
+        turn.leave_some_levels();
         for _ in 0..self.cut.len() {
             if self.is_turn_full() {
                 return;
@@ -193,7 +124,7 @@ impl Broker {
             let Some(conn) = self.cut.pop_front() else {
                 return;
             };
-            let partial = self.clients.conns[conn.index()].partial.as_ref();
+            let partial = self.clients.peers.conns[conn.index()].partial.as_ref();
             let first = partial.and_then(|partial| partial.bytes.first().copied());
             if first.is_some_and(|first| self.has_subscribed_enough(first)) {
                 self.cut.push_back(conn);

@@ -1,9 +1,11 @@
 //! Connections: what has come of a packet, what holds one back, who is told what about it.
 
+pub(super) mod conn;
 pub(super) mod cut;
 pub(super) mod partial;
 pub(super) mod quotas;
 pub(super) mod refusals;
 pub(super) mod reply;
 pub(super) mod strangers;
+pub(super) mod table;
 pub(super) mod turned_away;

@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, Stage};
+use crate::broker::clients::Clients;
 use crate::broker::effect::CloseHow;
+use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::{TICK_MS, tick};
 use crate::budget::Account;
@@ -107,14 +108,19 @@ impl Partial {
 impl Clients {
     /// Bytes of the largest packet that clients may send: as configured, and no more than one of them may hold.
     pub fn packet_bytes_max(&self) -> u32 {
-        self.settings.max_packet_size.min(self.packet_memory)
+        self.desk
+            .settings
+            .max_packet_size
+            .min(self.memory.packet_memory)
     }
 
     /// Takes what is kept of a packet.
     pub fn take_partial(&mut self, conn: ConnId) -> Option<Vec<u8>> {
-        let partial = self.conns[conn.index()].partial.take()?;
-        self.beginners.take(partial.place);
-        self.lease.give(Account::Packets, partial.memory() as u64);
+        let partial = self.peers.conns[conn.index()].partial.take()?;
+        self.peers.beginners.take(partial.place);
+        self.memory
+            .lease
+            .give(Account::Packets, partial.memory() as u64);
         Some(partial.bytes)
     }
 }
@@ -122,7 +128,7 @@ impl Clients {
 impl Broker {
     /// Keeps the start of a packet, or more of it.
     pub(in crate::broker) fn keep_partial(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         let before = entry.partial.as_ref().map_or(0, |partial| partial.memory());
         let partial = entry.partial.get_or_insert_with(|| {
             Box::new(Partial {
@@ -134,11 +140,12 @@ impl Broker {
         partial.extend(bytes);
         let more = (partial.memory() - before) as u64;
         let is_too_slow = partial.is_too_slow(now_ms);
-        self.clients.lease.force(Account::Packets, more);
+        self.clients.memory.lease.force(Account::Packets, more);
         if entry.stage == Stage::Connecting {
             let bytes = partial.memory();
             let place = &mut partial.place;
             self.clients
+                .peers
                 .beginners
                 .put(conn, place, partial.since, bytes);
             return self.shorten_beginners(now_ms);
@@ -154,13 +161,13 @@ impl Broker {
 
     /// Closes those that are not let in yet and too much together.
     pub(in crate::broker) fn shorten_beginners(&mut self, now_ms: u64) {
-        let limit = self.clients.lease.pool().limit(Account::Packets);
-        let shards = u64::from(self.clients.shards);
+        let limit = self.clients.memory.lease.pool().limit(Account::Packets);
+        let shards = u64::from(self.clients.desk.shards);
         let share = limit / limits::PACKETS_BEGINNERS_DIVISOR / shards;
         // However little there is, the largest CONNECT can come while nobody else's does.
         let most = share.max(2 * u64::from(limits::CONNECT_BYTES_MAX));
-        while let Some(first) = self.clients.beginners.first_beyond(most) {
-            self.clients.counters.packets_refused += 1;
+        while let Some(first) = self.clients.peers.beginners.first_beyond(most) {
+            self.clients.desk.counters.packets_refused += 1;
             self.clients.log_refusal(now_ms, first, |client| {
                 format!("{client} is closed: its CONNECT takes most of the memory for those that are not let in yet.")
             });
@@ -170,7 +177,7 @@ impl Broker {
 
     /// Closes a connection whose packet does not come to an end.
     fn give_up_packet(&mut self, now_ms: u64, conn: ConnId) {
-        self.clients.counters.packets_too_slow += 1;
+        self.clients.desk.counters.packets_too_slow += 1;
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!("{client} sends a packet too slowly.")
         });
@@ -179,11 +186,11 @@ impl Broker {
 
     /// Closes connections whose packets do not come to an end.
     pub(in crate::broker) fn close_slow_packets(&mut self, now_ms: u64) {
-        if self.clients.lease.held(Account::Packets) == 0 {
+        if self.clients.memory.lease.held(Account::Packets) == 0 {
             return;
         }
-        for index in 0..self.clients.conns.len() {
-            let Some(entry) = self.clients.conns.get(index) else {
+        for index in 0..self.clients.peers.conns.len() {
+            let Some(entry) = self.clients.peers.conns.get(index) else {
                 continue;
             };
             let conn = ConnId(index as u32);

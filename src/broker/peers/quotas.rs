@@ -8,16 +8,18 @@
 //! next turn (`cut`), or waits for what owners of topics say (`under_way`, `asking`).
 
 use crate::broker::Broker;
-use crate::broker::clients::{Clients, NONE, Stage};
+use crate::broker::clients::Clients;
 use crate::broker::doors::on_connect::user_name;
 use crate::broker::effect::{CloseCause, Effect};
 use crate::broker::interest::requested::RequestedFilter;
 use crate::broker::outcome::{Outcome, Until};
+use crate::broker::peers::conn::Stage;
 use crate::broker::said::{Bound, Said};
 use crate::broker::settings::{LogKind, Quotas};
 use crate::broker::timers::{TICK_MS, tick};
 use crate::escape::Name;
 use crate::ids::ConnId;
+use crate::ids::NONE;
 use crate::limits;
 use crate::mqtt::{AckKind, Connect, PacketType, Publish, QoS, ReasonCode, Version};
 
@@ -123,15 +125,15 @@ impl Clients {
     #[cold]
     pub fn log_refusal(&mut self, now_ms: u64, conn: ConnId, text: impl FnOnce(&str) -> String) {
         self.tell_of_left_out_refusals(now_ms);
-        if self.refusal_lines.admit(()) {
+        if self.peers.refusal_lines.admit(()) {
             self.log_client(LogKind::Notice, conn, text);
         }
     }
 
     /// Says how many such lines there were not, when that is due.
     pub fn tell_of_left_out_refusals(&mut self, now_ms: u64) {
-        for (_, more) in self.refusal_lines.take(now_ms) {
-            self.log(LogKind::Notice, || {
+        for (_, more) in self.peers.refusal_lines.take(now_ms) {
+            self.desk.log(LogKind::Notice, || {
                 format!("{more} more refusals were not logged.")
             });
         }
@@ -155,11 +157,11 @@ impl Broker {
         conn: ConnId,
         publish: &Publish<'_>,
     ) -> Outcome {
-        self.clients.counters.topics_refused += 1;
+        self.clients.desk.counters.topics_refused += 1;
         self.clients.log_refusal(now_ms, conn, |client| {
             format!("{client} may not publish to a topic of that length or depth.")
         });
-        let is_v5 = self.clients.conns[conn.index()].version == Version::V5;
+        let is_v5 = self.clients.peers.conns[conn.index()].version == Version::V5;
         let reason = ReasonCode::TOPIC_NAME_INVALID;
         match publish.packet_id.filter(|_| is_v5) {
             None => return Outcome::End(reason),
@@ -178,11 +180,11 @@ impl Broker {
         conn: ConnId,
         requested: &RequestedFilter<'_>,
     ) -> Option<ReasonCode> {
-        let quotas = self.clients.settings.quotas;
+        let quotas = self.clients.desk.settings.quotas;
         let inner = requested.inner();
         let reason = if quotas.is_too_much(inner) {
             ReasonCode::TOPIC_FILTER_INVALID
-        } else if self.clients.conns[conn.index()].is_anonymous && quotas.is_too_wide(inner) {
+        } else if self.clients.peers.conns[conn.index()].is_anonymous && quotas.is_too_wide(inner) {
             ReasonCode::NOT_AUTHORIZED
         } else {
             return None;
@@ -200,7 +202,7 @@ impl Broker {
         requested: &RequestedFilter<'_>,
         reason: ReasonCode,
     ) {
-        self.clients.counters.subscriptions_refused += 1;
+        self.clients.desk.counters.subscriptions_refused += 1;
         let shown = limits::LOGGED_FILTER_CHARS;
         let filter: String = requested.text().chars().take(shown).collect();
         self.clients.log_refusal(now_ms, conn, |client| {
@@ -221,7 +223,7 @@ impl Broker {
         if first >> 4 == PacketType::Publish.first() >> 4 {
             let presses = self.ordering.under_way.presses();
             let is_bounded =
-                self.rates.is_some() || self.clients.slows || self.is_turn_full() || presses;
+                self.rates.is_some() || self.clients.memory.slows || self.is_turn_full() || presses;
             return match is_bounded {
                 true => self.is_too_fast(now_ms, conn, first),
                 false => None,
@@ -243,24 +245,24 @@ impl Broker {
         if self.asking.is_answered(conn) {
             return None; // it has waited already
         }
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return None;
         }
         if self.ordering.under_way.presses() && self.waits_for_owners(conn, first & 1 != 0) {
             return Some(Until::PassedOn);
         }
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         let was_on = entry.reading == Reading::On;
         let rates = self.rates.as_mut();
         let by_rate = rates.and_then(|rates| rates.take(conn, now_ms).err());
         // What was held goes on after a while although memory is still short: slower, not stopped.
-        let is_slowed = was_on && self.clients.slows;
+        let is_slowed = was_on && self.clients.memory.slows;
         let wait_ms = by_rate.or(is_slowed.then_some(limits::SLOW_MS))?;
         if was_on && by_rate.is_none() {
-            self.clients.counters.publish_slowed += 1;
+            self.clients.desk.counters.publish_slowed += 1;
         } else if was_on {
-            self.clients.counters.publish_paused += 1;
+            self.clients.desk.counters.publish_paused += 1;
             self.clients.log_refusal(now_ms, conn, |client| {
                 format!("{client} publishes too fast and has to wait (max_publish_rate).")
             });
@@ -273,14 +275,14 @@ impl Broker {
     #[cold]
     pub(in crate::broker) fn is_dropped(&mut self, first: u8) -> bool {
         let is_dropped = first >> 4 == PacketType::Publish.first() >> 4;
-        self.clients.counters.publish_dropped += u64::from(is_dropped);
+        self.clients.desk.counters.publish_dropped += u64::from(is_dropped);
         is_dropped
     }
 
     /// Whether a connection is held.
     #[inline]
     pub(in crate::broker) fn is_held(&self, conn: ConnId) -> bool {
-        let entry = &self.clients.conns[conn.index()];
+        let entry = &self.clients.peers.conns[conn.index()];
         entry.reading.is_held() && entry.stage == Stage::Established
     }
 
@@ -295,7 +297,7 @@ impl Broker {
         let is_orderly = goodbye || cause == CloseCause::Eof;
         let waits = is_orderly && (self.is_held(conn) || self.holds_end(now_ms, conn));
         if waits {
-            let entry = &mut self.clients.conns[conn.index()];
+            let entry = &mut self.clients.peers.conns[conn.index()];
             entry.reading = Reading::HeldToEnd { goodbye };
             entry.active_at = tick(now_ms);
         }
@@ -314,7 +316,7 @@ impl Broker {
     /// From here on what comes from a connection is kept, and nothing more is received from it.
     #[cold]
     pub(in crate::broker) fn hold_until(&mut self, conn: ConnId, until: Until) {
-        let reading = &mut self.clients.conns[conn.index()].reading;
+        let reading = &mut self.clients.peers.conns[conn.index()].reading;
         let was_on = std::mem::replace(reading, Reading::Held) == Reading::On;
         match until {
             Until::Ms(at_ms) => self.clients.arm_conn(conn, at_ms),
@@ -322,13 +324,13 @@ impl Broker {
             Until::PassedOn => {} // who waits is known there (`under_way`)
         }
         if was_on {
-            self.clients.effects.push_back(Effect::Pause { conn });
+            self.clients.desk.effects.push_back(Effect::Pause { conn });
         }
     }
 
     /// The time for a held connection to go on has come, perhaps.
     pub(in crate::broker) fn catch_up(&mut self, now_ms: u64, conn: ConnId) {
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         let before = std::mem::replace(&mut entry.reading, Reading::Catching);
         let ended_ms = u64::from(entry.active_at) * TICK_MS;
         if before == Reading::Held {
@@ -336,23 +338,23 @@ impl Broker {
         } else if now_ms > ended_ms + limits::HELD_AFTER_END_MS {
             return self.end_held(now_ms, conn, before);
         }
-        self.clients.replies_to = conn;
+        self.clients.peers.replies_to = conn;
         if let Some(held) = self.clients.take_partial(conn) {
             self.packets(now_ms, conn, &held);
         }
         self.clients.flush_replies();
-        self.clients.replies_to = ConnId(NONE);
+        self.clients.peers.replies_to = ConnId(NONE);
         self.end_asking(conn, false);
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         if entry.reading == Reading::Held {
             entry.reading = before;
             return;
         }
         if before != Reading::Held && self.holds_end(now_ms, conn) {
-            self.clients.conns[conn.index()].reading = before;
+            self.clients.peers.conns[conn.index()].reading = before;
             return;
         }
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         entry.reading = Reading::On;
         if entry.stage != Stage::Established {
             return;
@@ -364,17 +366,17 @@ impl Broker {
         if keep_alive_ms > 0 {
             self.clients.arm_conn(conn, now_ms + keep_alive_ms);
         }
-        self.clients.effects.push_back(Effect::Resume { conn });
+        self.clients.desk.effects.push_back(Effect::Resume { conn });
     }
 
     /// Handles what is kept of a held connection that ends now, but for the messages: a goodbye among it counts.
     pub(in crate::broker) fn drop_held(&mut self, now_ms: u64, conn: ConnId) {
-        let entry = &mut self.clients.conns[conn.index()];
+        let entry = &mut self.clients.peers.conns[conn.index()];
         entry.reading = Reading::Dropping;
         if let Some(held) = self.clients.take_partial(conn) {
             self.packets(now_ms, conn, &held);
         }
-        self.clients.conns[conn.index()].reading = Reading::On;
+        self.clients.peers.conns[conn.index()].reading = Reading::On;
     }
 
     /// A held connection whose peer has closed ends.

@@ -82,7 +82,7 @@ impl Broker {
         packet: &[u8],
         error: DecodeError,
     ) {
-        self.clients.counters.protocol_errors += 1;
+        self.clients.desk.counters.protocol_errors += 1;
         if self.clients.may_tell(now_ms, conn, Doing::Fault) {
             self.clients
                 .log_client(LogKind::Information, conn, |client| {
@@ -93,7 +93,7 @@ impl Broker {
         let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
         match connect_version_hint(packet) {
             Some(version) if is_connect && (version == Version::V5 || unsupported) => {
-                self.clients.conns[conn.index()].version = version;
+                self.clients.peers.conns[conn.index()].version = version;
                 self.refuse(now_ms, conn, error.reason());
             }
             // MQTT-3.1.2-1 [3.1.1]: anything else is just closed.
@@ -113,7 +113,7 @@ impl Broker {
         reason: ReasonCode,
     ) {
         self.tell_of_refusal(now_ms, conn, connect, reason);
-        let version = self.clients.conns[conn.index()].version;
+        let version = self.clients.peers.conns[conn.index()].version;
         self.clients.reply(conn, |out| {
             ConnackOut {
                 reason,
@@ -121,7 +121,7 @@ impl Broker {
             }
             .encode(version, out)
         });
-        if self.clients.replies_to == conn {
+        if self.clients.peers.replies_to == conn {
             self.clients.flush_replies();
         }
         self.shut(now_ms, conn, CloseHow::Flush);
@@ -138,18 +138,18 @@ impl Broker {
         self.count_refusal(reason);
         self.tell_of_unsaid_refusals(now_ms);
         let is_login = is_login(reason);
-        let (wanted, kind) = (self.clients.settings.log, self.refusal_kind(is_login));
+        let (wanted, kind) = (self.clients.desk.settings.log, self.refusal_kind(is_login));
         let is_told = wanted.has(kind) || (is_login && wanted.has(LogKind::Information));
         if !is_told || !self.refusals.admit(Network::of(self.address(conn))) {
             return;
         }
         let id = connect.map_or("", |connect| connect.client_id);
-        let address = PeerName(self.clients.conns[conn.index()].peer().address);
+        let address = PeerName(self.clients.peers.conns[conn.index()].peer().address);
         if let Some(connect) = connect.filter(|_| is_login) {
             let problem = self.login_problem(conn, connect);
             let user = user_name(connect).map(|user| format!(" of u'{}'", Name(user)));
             let user = user.unwrap_or_default();
-            self.clients.log(LogKind::Information, || {
+            self.clients.desk.log(LogKind::Information, || {
                 format!(
                     "Login{user} from {address} as {} refused: {problem}.",
                     Id(id)
@@ -161,7 +161,7 @@ impl Broker {
             || words(reason),
             |problem| format!("{}: {problem}", words(reason)),
         );
-        self.clients.log(kind, || ended(id, &address, &why));
+        self.clients.desk.log(kind, || ended(id, &address, &why));
     }
 
     /// What is wrong with the topic of a will that is in order as a packet: which option does not allow it.
@@ -175,7 +175,7 @@ impl Broker {
         if reason != ReasonCode::TOPIC_NAME_INVALID {
             return None;
         }
-        let quotas = self.clients.settings.quotas;
+        let quotas = self.clients.desk.settings.quotas;
         let topic = format!("{}{}", self.clients.listener(conn).mount_point, will.topic);
         let levels = topic.split('/').count();
         let (what, option) = match levels > usize::from(quotas.topic_levels) {
@@ -200,13 +200,13 @@ impl Broker {
         for (network, more) in self.refusals.take(now_ms) {
             let whose = Whose(network);
             let line = || format!("{more} more refusals of {whose} were not logged.");
-            self.clients.log(kind, line);
+            self.clients.desk.log(kind, line);
         }
     }
 
     /// Failed logins are told whichever of these kinds of line is wanted: whoever leaves out notices does not mean them.
     fn refusal_kind(&self, is_login: bool) -> LogKind {
-        let wanted = self.clients.settings.log;
+        let wanted = self.clients.desk.settings.log;
         match is_login {
             true if wanted.has(LogKind::Notice) => LogKind::Notice,
             true if wanted.has(LogKind::Warning) => LogKind::Warning,
@@ -238,13 +238,13 @@ impl Broker {
 
     /// Before MQTT 5 there is no other word for this.
     fn has_too_large_will(&self, connect: &Connect<'_>) -> bool {
-        let most = self.clients.settings.message_size_limit as usize;
+        let most = self.clients.desk.settings.message_size_limit as usize;
         let will = connect.will.as_ref();
         most > 0 && will.is_some_and(|will| will.payload.len() > most)
     }
 
     fn count_refusal(&mut self, reason: ReasonCode) {
-        let counters = &mut self.clients.counters;
+        let counters = &mut self.clients.desk.counters;
         counters.connects_refused += 1;
         let by_reason = match reason {
             reason if is_login(reason) => &mut counters.connects_refused_login,

@@ -3,8 +3,10 @@
 //! Answers to the connection whose bytes are being handled are queued together when its bytes are done, so that they
 //! do not lie between the messages of others in the log (which would keep those from merging).
 
-use crate::broker::clients::{Clients, Stage};
+use crate::broker::clients::Clients;
+
 use crate::broker::doors::on_identified::PeerName;
+use crate::broker::peers::conn::Stage;
 use crate::broker::peers::refusals::ended;
 use crate::broker::peers::strangers::Doing;
 use crate::broker::settings::LogKind;
@@ -14,12 +16,12 @@ use crate::ids::ConnId;
 impl Clients {
     /// Queues an answer, written by `encode`.
     pub fn reply(&mut self, conn: ConnId, encode: impl FnOnce(&mut Vec<u8>)) {
-        if self.conns[conn.index()].stage == Stage::Moved {
+        if self.peers.conns[conn.index()].stage == Stage::Moved {
             return;
         }
-        self.counters.packets_sent += 1;
-        if conn == self.replies_to {
-            encode(&mut self.replies);
+        self.desk.counters.packets_sent += 1;
+        if conn == self.peers.replies_to {
+            encode(&mut self.peers.replies);
             return;
         }
         let mut bytes = Vec::new();
@@ -30,49 +32,49 @@ impl Clients {
 
     /// Queues the answers to the connection whose bytes are being handled.
     pub fn flush_replies(&mut self) {
-        if self.replies.is_empty() {
+        if self.peers.replies.is_empty() {
             return;
         }
-        let replies = std::mem::take(&mut self.replies);
+        let replies = std::mem::take(&mut self.peers.replies);
         let range = self.out.append_bytes(&replies);
-        self.push_control(self.replies_to, range);
-        self.replies = replies;
-        self.replies.clear();
+        self.push_control(self.peers.replies_to, range);
+        self.peers.replies = replies;
+        self.peers.replies.clear();
     }
 
     /// Writes a log line about a client, by its identifier or, before it has one, its address.
     pub fn log_client(&mut self, kind: LogKind, conn: ConnId, text: impl FnOnce(&str) -> String) {
-        if !self.settings.log.has(kind) {
+        if !self.desk.settings.log.has(kind) {
             return;
         }
-        let entry = &self.conns[conn.index()];
-        let name = match self.sessions.get(entry.session as usize) {
+        let entry = &self.peers.conns[conn.index()];
+        let name = match self.sessions.table.get(entry.session as usize) {
             Some(Some(session)) => Name(&session.client_id).to_string(),
             _ => PeerName(entry.peer().address).to_string(),
         };
-        self.log(kind, || text(&name));
+        self.desk.log(kind, || text(&name));
     }
 
     /// Writes the line about the end of a connection, which still has its session; without a reason, of one whose client
     /// said goodbye.
     pub fn log_end(&mut self, now_ms: u64, conn: ConnId, why: &str) {
-        if self.settings.connection_messages {
+        if self.desk.settings.connection_messages {
             self.log_end_anyhow(now_ms, conn, why);
         }
     }
 
     /// The same where comings and goings are not wanted: for ends that somebody has to see to.
     pub fn log_end_anyhow(&mut self, now_ms: u64, conn: ConnId, why: &str) {
-        let is_wanted = self.settings.log.has(LogKind::Notice);
+        let is_wanted = self.desk.settings.log.has(LogKind::Notice);
         if !is_wanted || !self.may_tell(now_ms, conn, Doing::Going) {
             return;
         }
-        let entry = &self.conns[conn.index()];
-        let id = match self.sessions.get(entry.session as usize) {
+        let entry = &self.peers.conns[conn.index()];
+        let id = match self.sessions.table.get(entry.session as usize) {
             Some(Some(session)) => &*session.client_id,
             _ => "",
         };
         let text = ended(id, &PeerName(entry.peer().address), why);
-        self.log(LogKind::Notice, || text);
+        self.desk.log(LogKind::Notice, || text);
     }
 }

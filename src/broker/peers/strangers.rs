@@ -47,19 +47,19 @@ pub fn strangers() -> Strangers {
 impl Clients {
     /// Whether one more line about what a connection does is written. One that was let in has all of its lines.
     pub(in crate::broker) fn may_tell(&mut self, now_ms: u64, conn: ConnId, doing: Doing) -> bool {
-        if self.session_of(conn).is_some() {
+        if self.peers.session_of(conn).is_some() {
             return true;
         }
         self.tell_of_strangers(now_ms);
-        let address = self.conns[conn.index()].peer().address.ip();
-        self.strangers.admit((doing, Network::of(address)))
+        let address = self.peers.conns[conn.index()].peer().address.ip();
+        self.peers.strangers.admit((doing, Network::of(address)))
     }
 
     /// Says of how many there was no line, when that is due.
     pub(in crate::broker) fn tell_of_strangers(&mut self, now_ms: u64) {
-        for (about, more) in self.strangers.take(now_ms) {
+        for (about, more) in self.peers.strangers.take(now_ms) {
             let whose = Whose(about.map(|(_, network)| network));
-            self.log(LogKind::Notice, || match about {
+            self.desk.log(LogKind::Notice, || match about {
                 Some((Doing::Coming, _)) => {
                     format!("{more} more connections of {whose} have come.")
                 }

@@ -108,9 +108,9 @@ impl Broker {
         publish: &Publish<'_>,
         topic: &str,
     ) -> Option<Until> {
-        let owner = owner_of_topic(topic, self.clients.shards);
-        let version = self.clients.conns[conn.index()].version;
-        if owner == self.clients.shard || !can_be_told(version, publish) {
+        let owner = owner_of_topic(topic, self.clients.desk.shards);
+        let version = self.clients.peers.conns[conn.index()].version;
+        if owner == self.clients.desk.shard || !can_be_told(version, publish) {
             return None;
         }
         let due_ms = match self.asking.by_conn.get_mut(&conn.0) {
@@ -138,7 +138,7 @@ impl Broker {
 
     /// Whether an owner may have no room for a message: what is free is little beside what may be under way.
     fn is_retaining_tight(&self, cost: usize) -> bool {
-        let lease = &self.clients.lease;
+        let lease = &self.clients.memory.lease;
         let margin = lease.pool().limit(Account::Retained) / limits::RETAIN_ASK_DIVISOR;
         let free = lease.pool().free(Account::Retained);
         lease.rung() >= Rung::Refuse || free < (margin + cost as u64) as i64
@@ -146,10 +146,10 @@ impl Broker {
 
     /// Whether a message would be routed if it were handled now.
     fn is_new_and_allowed(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) -> bool {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return false;
         };
-        let entry = self.clients.sessions.get(session.index());
+        let entry = self.clients.sessions.table.get(session.index());
         let rare = entry.and_then(|entry| entry.as_ref()?.rare.as_ref());
         let is_known = publish.qos == QoS::ExactlyOnce
             && rare
@@ -176,7 +176,7 @@ impl Broker {
             promised: None,
         };
         self.asking.by_conn.insert(conn.0, ask);
-        self.clients.counters.retained_asked += 1;
+        self.clients.desk.counters.retained_asked += 1;
         let question = RetainAsk {
             ticket,
             conn,
@@ -184,6 +184,7 @@ impl Broker {
             cost,
         };
         self.clients
+            .desk
             .mesh(owner, MeshMessage::RetainAsk(Box::new(question)));
         due_ms
     }
@@ -219,6 +220,7 @@ impl Broker {
     fn release(&mut self, owner: ShardId, promised: u32) {
         if promised > 0 {
             self.clients
+                .desk
                 .mesh(owner, MeshMessage::RetainRelease { promised });
         }
     }
@@ -241,7 +243,7 @@ impl Broker {
             conn,
             promised,
         };
-        self.clients.mesh(from, answer);
+        self.clients.desk.mesh(from, answer);
     }
 
     /// The owner has answered.

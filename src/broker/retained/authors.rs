@@ -50,13 +50,13 @@ impl Authors {
 impl Broker {
     /// Who publishes by a connection, if that is to be known.
     pub(in crate::broker) fn author_of(&mut self, conn: ConnId) -> Option<Arc<Author>> {
-        if !self.clients.settings.check_retain_source {
+        if !self.clients.desk.settings.check_retain_source {
             return None;
         }
         if let Some(author) = self.authors.by_conn.get(&conn.0) {
             return Some(author.clone());
         }
-        let session = self.clients.session_of(conn)?;
+        let session = self.clients.peers.session_of(conn)?;
         let user = self.identities.name(conn);
         let author = Author {
             client_id: self
@@ -83,11 +83,11 @@ impl Broker {
             + topic.len()
             + publish.payload.len()
             + publish.properties.forwardable_len();
-        if !self.clients.settings.check_retain_source {
+        if !self.clients.desk.settings.check_retain_source {
             return own;
         }
         let user = self.identities.name(conn);
-        let session = self.clients.session_of(conn);
+        let session = self.clients.peers.session_of(conn);
         let id = session.and_then(|session| self.clients.id_for_rules(conn, session, user));
         let names = user.map_or(0, str::len) + id.map_or(0, str::len);
         own + size_of::<Author>() + names
@@ -132,9 +132,9 @@ impl Broker {
 impl Clients {
     /// The client id of a session, if rules of its listener ask for it.
     fn id_for_rules(&self, conn: ConnId, session: SessionId, user: Option<&str>) -> Option<&str> {
-        let entry = self.sessions.get(session.index())?.as_ref()?;
-        let rights = self.rights.as_ref()?;
-        let listener = self.conns[conn.index()].listener;
+        let entry = self.sessions.table.get(session.index())?.as_ref()?;
+        let rights = self.sessions.rights.as_ref()?;
+        let listener = self.peers.conns[conn.index()].listener;
         rights
             .asks_for_id(listener, user, &entry.client_id)
             .then_some(&*entry.client_id)
@@ -146,11 +146,11 @@ impl Clients {
         let Some(author) = &message.author else {
             return true;
         };
-        if !self.settings.check_retain_source {
+        if !self.desk.settings.check_retain_source {
             return true;
         }
-        let listener = self.settings.listener_named(author.came_by.name());
-        let rights = self.rights.as_ref();
+        let listener = self.desk.settings.listener_named(author.came_by.name());
+        let rights = self.sessions.rights.as_ref();
         rights.is_none_or(|rights| rights.may_have_written(author, listener, &message.topic))
     }
 

@@ -249,14 +249,14 @@ impl Broker {
     }
 
     fn way_by_owner(&self, message: &Outgoing<'_>) -> Option<ShardId> {
-        let retains = message.retain && self.clients.settings.retain_available;
+        let retains = message.retain && self.clients.desk.settings.retain_available;
         let last = &self.ordering.last;
         if !retains && (last.is_empty() || !last.contains_key(&topic_hash(message.topic.as_str())))
         {
             return None;
         }
-        let owner = owner_of_topic(message.topic.as_str(), self.clients.shards);
-        (owner != self.clients.shard).then_some(owner)
+        let owner = owner_of_topic(message.topic.as_str(), self.clients.desk.shards);
+        (owner != self.clients.desk.shard).then_some(owner)
     }
 
     /// Gives a message to the owner of its topic. Returns whether anybody wants it.
@@ -271,7 +271,7 @@ impl Broker {
         if message.retain {
             (seq, promised) = (self.replays.next_store(owner), self.asking.take_granted());
             if targets == 0 {
-                self.clients.mesh(
+                self.clients.desk.mesh(
                     owner,
                     MeshMessage::RetainStore {
                         message: owned,
@@ -284,7 +284,7 @@ impl Broker {
         } else if targets == 0 {
             return is_wanted;
         }
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         let has_third = targets & !(bit(owner) | bit(own)) != 0;
         let ordered = Ordered {
             message: owned,
@@ -293,7 +293,7 @@ impl Broker {
             seq,
             promised,
             after: match has_third {
-                true => self.clients.mesh_sent.clone(),
+                true => self.clients.desk.mesh_sent.clone(),
                 false => Box::default(),
             },
         };
@@ -301,6 +301,7 @@ impl Broker {
         let topic = topic_hash(message.topic.as_str());
         self.ordering.give(owner, &ordered.message, topic, follows);
         self.clients
+            .desk
             .mesh(owner, MeshMessage::Ordered(Arc::new(ordered)));
         is_wanted
     }
@@ -311,8 +312,8 @@ impl Broker {
         matched.clear();
         let subscriptions = &mut self.routing.subscriptions;
         let visited = subscriptions.matching(topic, &mut matched);
-        self.clients.turn.count_match(visited);
-        let own = bit(self.clients.shard);
+        self.clients.memory.turn.count_match(visited);
+        let own = bit(self.clients.desk.shard);
         let entries = matched
             .iter()
             .flat_map(|&filter| subscriptions.entries(filter));
@@ -338,7 +339,7 @@ impl Broker {
             self.store_retained(now_ms, message, Store::new(from, ordered.seq), is_promised);
             self.note_applied(from, ordered.seq);
         }
-        let own = bit(self.clients.shard);
+        let own = bit(self.clients.desk.shard);
         let mut others = ordered.targets & !own;
         if others != 0 {
             self.ordering.untold |= bit(from);
@@ -347,10 +348,12 @@ impl Broker {
         while others != 0 {
             let to = ShardId(others.trailing_zeros() as u8);
             others &= others - 1;
-            self.clients.mesh(to, MeshMessage::Relayed(ordered.clone()));
+            self.clients
+                .desk
+                .mesh(to, MeshMessage::Relayed(ordered.clone()));
         }
         if ordered.targets & own != 0 {
-            self.on_relayed(now_ms, self.clients.shard, &ordered);
+            self.on_relayed(now_ms, self.clients.desk.shard, &ordered);
         }
         if ordered.seq > 0 {
             self.look_up_held(now_ms);
@@ -377,12 +380,14 @@ impl Broker {
         while untold != 0 {
             let to = ShardId(untold.trailing_zeros() as u8);
             untold &= untold - 1;
-            let sent = match self.clients.shards {
+            let sent = match self.clients.desk.shards {
                 2 => Box::default(),
-                _ => self.clients.mesh_sent.clone(),
+                _ => self.clients.desk.mesh_sent.clone(),
             };
             let count = self.ordering.passed_on[to.index()];
-            self.clients.mesh(to, MeshMessage::PassedOn { count, sent });
+            self.clients
+                .desk
+                .mesh(to, MeshMessage::PassedOn { count, sent });
         }
     }
 
@@ -393,9 +398,11 @@ impl Broker {
         }
         for (index, &count) in sent.iter().enumerate() {
             let to = ShardId(index as u8);
-            if to != owner && to != self.clients.shard {
+            if to != owner && to != self.clients.desk.shard {
                 let shard = owner;
-                self.clients.mesh(to, MeshMessage::After { shard, count });
+                self.clients
+                    .desk
+                    .mesh(to, MeshMessage::After { shard, count });
             }
         }
     }
@@ -415,7 +422,7 @@ impl Broker {
 
     /// A message from another shard has come: handled when its turn is.
     pub fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         if let Some(message) = self.ordering.admit(from, own, message) {
             self.on_mesh_message(now_ms, from, message);
             self.ordering.handled[from.index()] += 1;
@@ -428,7 +435,7 @@ impl Broker {
 
     /// What need not wait any more is handled, until the turn is full.
     fn release_held(&mut self, now_ms: u64) {
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         while let Some(from) = self.ordering.next_due(own) {
             self.ordering.is_cut = self.is_turn_full();
             if self.ordering.is_cut {

@@ -12,8 +12,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::Broker;
-use crate::broker::clients::NONE;
 use crate::broker::peers::quotas::Reading;
+use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 
@@ -214,7 +214,7 @@ impl Broker {
     }
 
     fn serial_of(&self, session: SessionId) -> u64 {
-        let entry = self.clients.sessions.get(session.index());
+        let entry = self.clients.sessions.table.get(session.index());
         let entry = entry.and_then(Option::as_ref);
         entry.map_or(0, |entry| entry.serial)
     }
@@ -222,7 +222,7 @@ impl Broker {
     /// Whether a PUBLISH has to wait until owners have passed on what was sent before.
     #[cold]
     pub(in crate::broker) fn waits_for_owners(&mut self, conn: ConnId, retains: bool) -> bool {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return false;
         };
         let serial = self.serial_of(session);
@@ -230,14 +230,14 @@ impl Broker {
         if !self.ordering.under_way.waits(conn, serial, by_owner) {
             return false;
         }
-        let is_new = self.clients.conns[conn.index()].reading == Reading::On;
-        self.clients.counters.publish_awaited += u64::from(is_new);
+        let is_new = self.clients.peers.conns[conn.index()].reading == Reading::On;
+        self.clients.desk.counters.publish_awaited += u64::from(is_new);
         true
     }
 
     /// A connection that may wait for owners leaves its session, or is to go on: it waits no more. Returns whether it did.
     pub(in crate::broker) fn ends_waiting(&mut self, conn: ConnId) -> bool {
-        let Some(session) = self.clients.session_of(conn) else {
+        let Some(session) = self.clients.peers.session_of(conn) else {
             return false;
         };
         let serial = self.serial_of(session);

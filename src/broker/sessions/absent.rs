@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::broker::clients::NONE;
+use crate::ids::NONE;
 use crate::ids::SessionId;
 use crate::index::Index;
 use crate::mqtt::author::{CameBy, ListenerName};

@@ -16,7 +16,8 @@ impl Broker {
         while self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
             let Some(flow) = self
                 .clients
-                .session(session)
+                .sessions
+                .get(session)
                 .and_then(|entry| entry.flow.as_mut())
             else {
                 return;
@@ -49,7 +50,7 @@ impl Broker {
         }
         let mut outgoing = Outgoing::shared(message, now_ms);
         if !self.clients.fits(conn, entry.grant, &outgoing) {
-            self.clients.counters.publish_dropped += 1;
+            self.clients.desk.counters.publish_dropped += 1;
             return self.give_up(conn, session, id, &entry);
         }
         self.clients
@@ -59,7 +60,7 @@ impl Broker {
     /// Whether a message that was in flight is still the session's to read.
     fn may_send_again(&mut self, session: SessionId, entry: &InFlight) -> bool {
         let is_doubted = |flow: &Flow| flow.is_doubted(entry.order);
-        let known = self.clients.session(session);
+        let known = self.clients.sessions.get(session);
         let flow = known.and_then(|entry| entry.flow.as_deref());
         let is_doubted = flow.is_some_and(is_doubted);
         let message = entry.message.as_ref().filter(|_| is_doubted);
@@ -74,7 +75,7 @@ impl Broker {
         if let Some(message) = &entry.message {
             self.clients.unstore(message);
         }
-        let known = self.clients.session(session);
+        let known = self.clients.sessions.get(session);
         let Some(flow) = known.and_then(|entry| entry.flow.as_mut()) else {
             return;
         };

@@ -13,9 +13,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::access::{self, Acl, Answer, Client, Decisions, Judgement};
-use crate::broker::clients::{Clients, NONE};
+use crate::broker::clients::Clients;
 use crate::broker::settings::{LogKind, Settings};
 use crate::escape::Name;
+use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::Publish;
 use crate::mqtt::author::Author;
@@ -294,7 +295,7 @@ impl Clients {
     /// Whether a session may publish to a topic.
     #[inline]
     pub fn may_write(&mut self, session: SessionId, topic: &str) -> bool {
-        self.rights.is_none() || self.may(session, access::Access::Write, topic, &mut 0)
+        self.sessions.rights.is_none() || self.may(session, access::Access::Write, topic, &mut 0)
     }
 
     /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
@@ -310,13 +311,17 @@ impl Clients {
         topic: &str,
         stamp: &mut u64,
     ) -> bool {
-        let Some(rights) = &mut self.rights else {
+        let Some(rights) = &mut self.sessions.rights else {
             return true;
         };
         if *stamp == 0 {
             *stamp = rights.next_stamp();
         }
-        let entry = self.sessions.get(session.index()).and_then(Option::as_ref);
+        let entry = self
+            .sessions
+            .table
+            .get(session.index())
+            .and_then(Option::as_ref);
         rights.may(session, access, topic, *stamp, || {
             entry.map(|entry| (entry.serial, &*entry.client_id))
         })
@@ -325,7 +330,7 @@ impl Clients {
     /// A message was not taken because its publisher may not publish there.
     #[cold]
     pub fn note_denied(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) {
-        self.counters.publish_denied += 1;
+        self.desk.counters.publish_denied += 1;
         let topic = Name(topic);
         self.log_client(LogKind::Debug, conn, |client| {
             format!(

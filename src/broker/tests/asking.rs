@@ -299,7 +299,7 @@ fn nearly_full() -> (Cluster, ConnId) {
     let mut cluster = Cluster::new();
     let publisher = cluster.connect(0, "p", Version::V5);
     let mut topics = of_the_last("full");
-    let pool = cluster.worlds[0].broker.clients.lease.pool().clone();
+    let pool = cluster.worlds[0].broker.clients.memory.lease.pool().clone();
     while pool.free(Account::Retained) > (ACCOUNT / limits::RETAIN_ASK_DIVISOR) as i64 {
         let bytes = retained(
             Version::V5,

@@ -11,8 +11,8 @@ fn subscribe(filters: &[&str], version: Version) -> Vec<u8> {
 
 impl World {
     fn flow_queued(&mut self, client_id: &str) -> usize {
-        let session = self.broker.clients.find_session(client_id).unwrap();
-        let entry = self.broker.clients.session(session).unwrap();
+        let session = self.broker.clients.sessions.find(client_id).unwrap();
+        let entry = self.broker.clients.sessions.get(session).unwrap();
         entry.flow.as_ref().map_or(0, |flow| flow.queued())
     }
 }
@@ -139,18 +139,18 @@ fn many_filters_that_wait_are_looked_up_one_after_the_other() {
         let bytes = subscribe(filters, Version::V311);
         world.broker.on_bytes(world.now_ms, greedy, &bytes);
     }
-    let session = world.broker.clients.find_session("greedy").unwrap();
+    let session = world.broker.clients.sessions.find("greedy").unwrap();
     loop {
         world.output(greedy);
         let next_ms = world.broker.replays.next_lookup_ms();
-        let entry = world.broker.clients.session(session).unwrap();
+        let entry = world.broker.clients.sessions.get(session).unwrap();
         if next_ms.is_none() && entry.rare.as_ref().unwrap().replays.is_empty() {
             break;
         }
         world.now_ms = world.now_ms.max(next_ms.unwrap_or(0));
         world.broker.on_timers(world.now_ms);
     }
-    assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
+    assert_eq!(world.broker.clients.sessions.hot[session.index()].asking, 0);
 }
 
 /// A client whose look-up waits for its turn behind those of others: its connection, and that of a publisher.
@@ -208,8 +208,8 @@ fn a_lookup_that_waits_ends_with_its_subscription() {
     let unsubscribe = b"\xa2\x07\x00\x02\x00\x03x/+";
     world.broker.on_bytes(world.now_ms, client, unsubscribe);
     assert_eq!(looked_up(&mut world, client), []);
-    let session = world.broker.clients.find_session("c").unwrap();
-    assert_eq!(world.broker.clients.hot[session.index()].asking, 0);
+    let session = world.broker.clients.sessions.find("c").unwrap();
+    assert_eq!(world.broker.clients.sessions.hot[session.index()].asking, 0);
 }
 
 /// What would be refused as a PUBLISH is refused as a will.
@@ -257,7 +257,7 @@ fn sessions_that_come_and_go_leave_no_deadlines_behind() {
         world.broker.on_eof(world.now_ms, conn, CloseCause::Eof);
         world.broker.on_closed(world.now_ms, conn);
     }
-    assert!(world.broker.clients.timers.len() <= 2 * limits::TIMERS_STALE_MIN);
+    assert!(world.broker.clients.desk.timers.len() <= 2 * limits::TIMERS_STALE_MIN);
     assert!(world.broker.next_deadline().is_some());
 }
 

@@ -8,8 +8,8 @@ const BRANCHING: &str = "+/x/+/x/+/x";
 /// By how many nodes the session of a connection, and its party, have made it more.
 fn reached(cluster: &Cluster, at: At) -> (u32, u32) {
     let clients = &cluster.brokers[at.0].clients;
-    let session = clients.session_of(at.1).unwrap();
-    let shares = &clients.shares;
+    let session = clients.peers.session_of(at.1).unwrap();
+    let shares = &clients.memory.shares;
     shares.reached.of(session, shares.party(session))
 }
 

@@ -249,7 +249,7 @@ fn ends_are_told_in_mosquittos_words() {
         all.contains(&format!("Client i [{at}] disconnected: exceeded timeout.")),
         "{all:?}"
     );
-    assert_eq!(world.broker.clients.stage(idle), Stage::Closing);
+    assert_eq!(world.broker.clients.peers.stage(idle), Stage::Closing);
 }
 
 /// Brackets with an address are the broker's own words, wherever a name stands in a line.

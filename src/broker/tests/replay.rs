@@ -16,21 +16,21 @@ const PAYLOAD: usize = 1000;
 
 impl World {
     fn session_of(&mut self, id: &str) -> SessionId {
-        self.broker.clients.find_session(id).unwrap()
+        self.broker.clients.sessions.find(id).unwrap()
     }
 
     fn waiting(&mut self, id: &str) -> usize {
         let session = self.session_of(id);
-        let entry = self.broker.clients.session(session).unwrap();
+        let entry = self.broker.clients.sessions.get(session).unwrap();
         entry.flow.as_ref().map_or(0, |flow| flow.queued())
     }
 
     /// Replays that wait with a session, and questions that are open.
     fn replays(&mut self, id: &str) -> (usize, usize) {
         let session = self.session_of(id);
-        let entry = self.broker.clients.session(session).unwrap();
+        let entry = self.broker.clients.sessions.get(session).unwrap();
         let waiting = entry.rare.as_ref().map_or(0, |rare| rare.replays.len());
-        let asking = self.broker.clients.hot[session.index()].asking;
+        let asking = self.broker.clients.sessions.hot[session.index()].asking;
         (waiting, asking.into())
     }
 

@@ -170,8 +170,15 @@ fn who_comes_back_as_before_gets_everything_unasked() {
     let settings = settings([Some(READS_ALL), None], 3);
     world.broker.on_reload(world.now_ms, Arc::new(settings));
     let subscriber = world.connect_as(&infra(), Version::V5);
-    let session = world.broker.clients.session_of(subscriber).unwrap();
-    let flow = world.broker.clients.session(session).unwrap().flow.as_ref();
+    let session = world.broker.clients.peers.session_of(subscriber).unwrap();
+    let flow = world
+        .broker
+        .clients
+        .sessions
+        .get(session)
+        .unwrap()
+        .flow
+        .as_ref();
     assert!(!flow.unwrap().has_doubted() && !flow.unwrap().is_doubted(1));
     assert_eq!(world.arrivals(subscriber).len(), 12);
 }
@@ -193,8 +200,15 @@ fn a_right_that_a_reload_takes_away_is_gone_for_what_waits() {
         if !is_away {
             // What is in flight is the client's already; acknowledged, it makes room for what waits.
             let mut ids = Vec::new();
-            let session = world.broker.clients.session_of(subscriber).unwrap();
-            let flow = world.broker.clients.session(session).unwrap().flow.as_ref();
+            let session = world.broker.clients.peers.session_of(subscriber).unwrap();
+            let flow = world
+                .broker
+                .clients
+                .sessions
+                .get(session)
+                .unwrap()
+                .flow
+                .as_ref();
             ids.extend(flow.unwrap().ids());
             let kind = match qos {
                 QoS::AtLeastOnce => AckKind::Puback,
@@ -255,8 +269,15 @@ fn a_release_is_finished_whatever_may_be_read() {
     world.leave(subscriber);
     let subscriber = world.connect_as(&nobody(), Version::V5);
     assert_eq!(world.arrivals(subscriber), ["PUBREL", "PUBREL"]);
-    let session = world.broker.clients.session_of(subscriber).unwrap();
-    let flow = world.broker.clients.session(session).unwrap().flow.as_ref();
+    let session = world.broker.clients.peers.session_of(subscriber).unwrap();
+    let flow = world
+        .broker
+        .clients
+        .sessions
+        .get(session)
+        .unwrap()
+        .flow
+        .as_ref();
     assert_eq!((flow.unwrap().in_flight(), world.stored()), (0, (0, 0)));
 }
 
@@ -314,7 +335,7 @@ fn a_session_that_is_away_keeps_its_listener() {
     world.subscribe(subscriber, Version::V5, "#", QoS::AtLeastOnce);
     world.leave(subscriber);
     let mut outer = settings([None, Some(anybody)], 20);
-    let name = world.broker.clients.settings.listeners[1].name.clone();
+    let name = world.broker.clients.desk.settings.listeners[1].name.clone();
     assert!(name.is_referred_to());
     outer.listeners[1].name = name.clone();
     let publish = |world: &mut World| {

@@ -291,19 +291,19 @@ fn what_was_found_out_holds_while_the_account_is_short() {
 #[test]
 fn whose_sessions_were_is_forgotten() {
     let mut cluster = Cluster::new(1, 8 * MIB);
-    let before = cluster.brokers[0].clients.shares.memory();
+    let before = cluster.brokers[0].clients.memory.shares.memory();
     let all: Vec<At> = (0..100)
         .map(|index| cluster.connect(&format!("c{index}"), "10.0.0.1"))
         .collect();
-    assert!(cluster.brokers[0].clients.shares.memory() > before);
+    assert!(cluster.brokers[0].clients.memory.shares.memory() > before);
     for at in all {
-        let session = cluster.brokers[0].clients.session_of(at.1).unwrap();
+        let session = cluster.brokers[0].clients.peers.session_of(at.1).unwrap();
         cluster.leave(at);
         cluster.brokers[0].end_session(cluster.now_ms, session);
         cluster.settle();
     }
     cluster.brokers[0].trim();
-    assert_eq!(cluster.brokers[0].clients.shares.memory(), before);
+    assert_eq!(cluster.brokers[0].clients.memory.shares.memory(), before);
 }
 
 /// What those who gave way still have are their newest, in their order.

@@ -57,7 +57,7 @@ fn acknowledged(world: &mut World, conn: ConnId) -> usize {
 }
 
 fn kept(world: &World) -> i64 {
-    world.broker.clients.lease.held(Account::Packets)
+    world.broker.clients.memory.lease.held(Account::Packets)
 }
 
 /// A subscriber and a publisher on one shard, and an owner that does nothing.

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Broker, has_wildcard, owner_of_topic};
-use crate::broker::clients::NONE;
 use crate::broker::effect::{MeshMessage, RetainQuery, RetainReply};
 use crate::budget::Account;
+use crate::ids::NONE;
 use crate::ids::{SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
@@ -53,10 +53,10 @@ impl Broker {
             };
             let may_replay = self.may_replay(session);
             // Here, in a question, and on its way to each owner.
-            let bytes = replay.filter.len() * (1 + usize::from(self.clients.shards));
-            let lease = &self.clients.lease;
+            let bytes = replay.filter.len() * (1 + usize::from(self.clients.desk.shards));
+            let lease = &self.clients.memory.lease;
             let has_room = lease.has_room(Account::Connections, bytes as u64);
-            let Some(entry) = self.clients.session(session) else {
+            let Some(entry) = self.clients.sessions.get(session) else {
                 return;
             };
             let waiting = entry.rare.as_ref().map_or(0, |rare| rare.replays.len());
@@ -65,7 +65,7 @@ impl Broker {
             } else if waiting < limits::REPLAYS_WAITING_MAX && has_room {
                 self.clients
                     .change_session(session, |entry| entry.rare().replays.push(replay));
-            } else if let Some(conn) = self.clients.conn_of(session) {
+            } else if let Some(conn) = self.clients.sessions.conn_of(session) {
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
         }
@@ -75,10 +75,11 @@ impl Broker {
     /// Goes on where `want_replays` stopped.
     pub(in crate::broker) fn next_replays(&mut self, now_ms: u64, session: SessionId) {
         while self.may_replay(session) {
-            let is_asking = self.clients.hot[session.index()].asking > 0;
+            let is_asking = self.clients.sessions.hot[session.index()].asking > 0;
             let rare = self
                 .clients
-                .session(session)
+                .sessions
+                .get(session)
                 .and_then(|entry| entry.rare.as_mut());
             let Some(replays) = rare.map(|rare| &mut rare.replays) else {
                 return;
@@ -98,10 +99,11 @@ impl Broker {
 
     /// Whether there is room for a page.
     fn may_replay(&mut self, session: SessionId) -> bool {
-        let hot = self.clients.hot[session.index()];
+        let hot = self.clients.sessions.hot[session.index()];
         let waiting = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .and_then(|entry| entry.flow.as_ref())
             .map_or(0, |flow| flow.replaying());
         let page = self.replays.page.messages * usize::from(self.replays.shards);
@@ -111,11 +113,12 @@ impl Broker {
     /// Replays the retained messages that match a filter to a session that has subscribed: the first page of every
     /// owner, or the next one of one of those that have more.
     fn replay(&mut self, now_ms: u64, session: SessionId, replay: Replay) {
-        let own = self.clients.shard;
-        let epoch = self.clients.hot[session.index()].epoch;
+        let own = self.clients.desk.shard;
+        let epoch = self.clients.sessions.hot[session.index()].epoch;
         let Some(mut rest) = replay.rest else {
             let wildcard = has_wildcard(&replay.filter);
-            let only = (!wildcard).then(|| owner_of_topic(&replay.filter, self.clients.shards));
+            let only =
+                (!wildcard).then(|| owner_of_topic(&replay.filter, self.clients.desk.shards));
             if only == Some(own) {
                 return self.replay_one(now_ms, session, &replay.filter, replay.options);
             }
@@ -169,17 +172,17 @@ impl Broker {
         owners: &[ShardId],
         from: Cursor,
     ) {
-        let Some(serial) = self.clients.session(session).map(|entry| entry.serial) else {
+        let Some(serial) = self.clients.sessions.get(session).map(|entry| entry.serial) else {
             return;
         };
         let Some(rest) = replay.rest else {
             return;
         };
-        let own = self.clients.shard;
+        let own = self.clients.desk.shard;
         let ticket = self.interests.next_ticket();
-        self.clients.hot[session.index()].asking += 1;
+        self.clients.sessions.hot[session.index()].asking += 1;
         let charged = replay.filter.len() * (1 + owners.len());
-        let lease = &mut self.clients.lease;
+        let lease = &mut self.clients.memory.lease;
         lease.force(Account::Connections, charged as u64);
         let question = Question {
             session,
@@ -204,6 +207,7 @@ impl Broker {
                 self.look_up(now_ms, own, query);
             } else {
                 self.clients
+                    .desk
                     .mesh(owner, MeshMessage::RetainQuery(Box::new(query)));
             }
         }
@@ -215,7 +219,7 @@ impl Broker {
             return false;
         };
         let session = question.session;
-        let entry = self.clients.sessions.get(session.index());
+        let entry = self.clients.sessions.table.get(session.index());
         let entry = entry.and_then(Option::as_ref);
         entry.is_some_and(|entry| entry.serial == question.serial)
             && self.has_subscribed(session, &question.filter)
@@ -240,7 +244,7 @@ impl Broker {
         let session = question.session;
         let (serial, options, asked_at) = (question.serial, question.options, question.asked_at);
         // The session may be gone, and its place too.
-        let hot = self.clients.hot.get(session.index());
+        let hot = self.clients.sessions.hot.get(session.index());
         if hot.is_none_or(|hot| hot.conn == NONE || hot.epoch != question.rest.epoch) {
             // What the client has missed in between may be newer: asked for again when it is there.
             next = Some(question.from.clone());
@@ -254,11 +258,11 @@ impl Broker {
         let is_last = question.missing == 0;
         let done = is_last.then(|| self.replays.open.remove(&ticket)).flatten();
         let charged = done.as_ref().map_or(0, |done| done.charged);
-        let lease = &mut self.clients.lease;
+        let lease = &mut self.clients.memory.lease;
         lease.give(Account::Connections, charged as u64);
         self.replays.leave_out_older(&mut messages, asked_at);
         self.replays.clear_live();
-        let entry = self.clients.session(session);
+        let entry = self.clients.sessions.get(session);
         if entry.is_none_or(|entry| entry.serial != serial) {
             return;
         }
@@ -274,7 +278,7 @@ impl Broker {
             self.clients
                 .change_session(session, |entry| entry.rare().replays.push_begun(replay));
         }
-        self.clients.hot[session.index()].asking -= u8::from(is_last);
+        self.clients.sessions.hot[session.index()].asking -= u8::from(is_last);
         if is_still_asked {
             self.replay_messages(now_ms, session, options, &messages);
         }
@@ -291,7 +295,8 @@ impl Broker {
     ) {
         let serial = self
             .clients
-            .session(session)
+            .sessions
+            .get(session)
             .map_or(0, |entry| entry.serial);
         for message in messages {
             if options.no_local() && message.origin == serial {

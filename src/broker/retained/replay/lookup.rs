@@ -30,7 +30,7 @@ impl Broker {
         from: ShardId,
         query: RetainQuery,
     ) {
-        if self.replays.has_applied(&query, self.clients.shard) {
+        if self.replays.has_applied(&query, self.clients.desk.shard) {
             self.look_up(now_ms, from, query);
         } else {
             self.replays.held.push((from, query));
@@ -42,7 +42,7 @@ impl Broker {
         let mut index = 0;
         while index < self.replays.held.len() {
             let query = &self.replays.held[index].1;
-            if self.replays.has_applied(query, self.clients.shard) {
+            if self.replays.has_applied(query, self.clients.desk.shard) {
                 let (asker, query) = self.replays.held.remove(index);
                 self.look_up(now_ms, asker, query);
             } else {
@@ -87,7 +87,7 @@ impl Broker {
             seen,
             from,
         } = query;
-        let is_own = asker == self.clients.shard;
+        let is_own = asker == self.clients.desk.shard;
         let mut reply = RetainReply {
             ticket,
             messages: Vec::new(),
@@ -105,6 +105,7 @@ impl Broker {
             return self.on_retain_reply(now_ms, asker, reply);
         }
         self.clients
+            .desk
             .mesh(asker, MeshMessage::RetainReply(Box::new(reply)));
     }
 }

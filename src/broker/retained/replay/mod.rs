@@ -194,7 +194,7 @@ impl Broker {
         } else {
             // What was known of the topic is no longer true.
             self.routing.retained.remove(topic);
-            self.clients.counters.retained_refused += 1;
+            self.clients.desk.counters.retained_refused += 1;
         }
         self.charge_retained();
     }
@@ -207,7 +207,7 @@ impl Broker {
             .retained
             .get(topic)
             .map(|message| message.cost());
-        let lease = &self.clients.lease;
+        let lease = &self.clients.memory.lease;
         let more = match before {
             Some(before) if before >= cost => return Some(0),
             Some(before) => (cost - before) as u64,
@@ -248,7 +248,7 @@ impl Broker {
         topic: &str,
         retain_seq: u64,
     ) {
-        let owner = owner_of_topic(topic, self.clients.shards);
+        let owner = owner_of_topic(topic, self.clients.desk.shards);
         let seen = &mut self.replays.seen[from.index()][owner.index()];
         *seen = (*seen).max(retain_seq);
         self.replays.note_live(topic);
