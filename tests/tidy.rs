@@ -53,7 +53,20 @@ const UNSAFE_FOLDERS: [(&str, &str); 6] = [
 
 /// Folders between whose files imports go in no circle.
 const WITHOUT_CIRCLES: &[&str] = &[
-    "access", "budget", "cli", "config", "control", "load", "mesh", "server", "uring",
+    "access",
+    "budget",
+    "cli",
+    "config",
+    "control",
+    "load",
+    "mesh",
+    "mqtt",
+    "outbound",
+    "routing",
+    "server",
+    "session",
+    "transport",
+    "uring",
 ];
 
 /// Lines above an `unsafe` in which its `SAFETY:` may start.
@@ -130,7 +143,10 @@ fn tree() -> (Vec<Source>, Vec<String>) {
 #[test]
 fn imports_go_in_no_circle() {
     let (sources, test_only) = tree();
-    let is_test = |source: &Source| test_only.iter().any(|module| source.is_in(module));
+    // A folder that is nothing but tests, `sim`, is a folder like others; tests beside code are none of its files.
+    let beside = test_only.iter().filter(|module| module.contains('/'));
+    let beside: Vec<&String> = beside.collect();
+    let is_test = |source: &Source| beside.iter().any(|module| source.is_in(module));
     let modules = Modules::of(&sources, is_test);
     let mut told = Vec::new();
     for folder in WITHOUT_CIRCLES {

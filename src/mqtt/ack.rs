@@ -1,12 +1,12 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP (MQTT 5, 3.4 to 3.7), which have one layout.
 
 use super::error::DecodeError;
-use super::frame::PacketType;
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
-use super::types::{PacketId, Version};
-use super::write::{PropertySource, Visit, Writer, packet_len};
+use super::types::{PacketId, PacketType, Version};
+use super::write::{Writer, packet_len};
 
 /// Which of the four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +143,7 @@ pub fn encode_ack(
     writer.packet_id(id);
     writer.u8(reason.0);
     if reason_string.is_some() {
-        writer.properties(version, &properties);
+        properties.write_properties(version, &mut writer);
     }
     writer.finish();
 }

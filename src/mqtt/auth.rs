@@ -1,12 +1,12 @@
 //! AUTH (MQTT 5, 3.15), which MQTT 3 does not have.
 
 use super::error::DecodeError;
-use super::frame::PacketType;
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
-use super::types::Version;
-use super::write::{PropertySource, Visit, Writer, packet_len};
+use super::types::{PacketType, Version};
+use super::write::{Writer, packet_len};
 
 /// A decoded AUTH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl AuthOut<'_> {
         let mut writer = Writer::begin(out, PacketType::Auth.first(), remaining);
         if remaining > 0 {
             writer.u8(self.reason.0);
-            writer.properties(Version::V5, self);
+            self.write_properties(Version::V5, &mut writer);
         }
         writer.finish();
     }

@@ -1,12 +1,12 @@
 //! CONNACK (MQTT 5, 3.2).
 
 use super::error::DecodeError;
-use super::frame::PacketType;
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
-use super::types::{QoS, Version};
-use super::write::{PropertySource, Visit, Writer, packet_len};
+use super::types::{PacketType, QoS, Version};
+use super::write::{Writer, packet_len};
 
 /// A decoded CONNACK; a property that is left out is `None`, whatever its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl ConnackOut<'_> {
         } else {
             self.reason.connack_v3()
         });
-        writer.properties(version, self);
+        self.write_properties(version, &mut writer);
         writer.finish();
     }
 }

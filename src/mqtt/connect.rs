@@ -1,12 +1,13 @@
 //! CONNECT (MQTT 5, 3.1): the only packet that says its version itself.
 
 use super::error::DecodeError;
-use super::frame::{Frame, PacketType, check_header};
+use super::frame::{Frame, check_header};
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties, Property, PropertyIter};
 use super::read::Reader;
 use super::topic;
-use super::types::{QoS, Version};
-use super::write::{PropertySource, Visit, Writer, binary_len, packet_len, string_len};
+use super::types::{PacketType, QoS, Version};
+use super::write::{Writer, binary_len, packet_len, string_len};
 
 const FLAG_RESERVED: u8 = 0x01;
 const FLAG_CLEAN_START: u8 = 0x02;
@@ -401,10 +402,10 @@ impl ConnectOut<'_> {
         writer.u8(version as u8);
         writer.u8(self.flags());
         writer.u16(self.keep_alive);
-        writer.properties(version, self);
+        self.write_properties(version, &mut writer);
         writer.string(self.client_id);
         if let Some(will) = &self.will {
-            writer.properties(version, will);
+            will.write_properties(version, &mut writer);
             writer.string(will.topic);
             writer.binary(will.payload);
         }

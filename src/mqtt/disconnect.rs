@@ -1,12 +1,12 @@
 //! DISCONNECT (MQTT 5, 3.14), which only clients send before MQTT 5, and without a word.
 
 use super::error::DecodeError;
-use super::frame::PacketType;
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::reason::ReasonCode;
-use super::types::Version;
-use super::write::{PropertySource, Visit, Writer, packet_len};
+use super::types::{PacketType, Version};
+use super::write::{Writer, packet_len};
 
 /// A decoded DISCONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl DisconnectOut<'_> {
             writer.u8(self.reason.0);
         }
         if remaining > 1 {
-            writer.properties(version, self);
+            self.write_properties(version, &mut writer);
         }
         writer.finish();
     }

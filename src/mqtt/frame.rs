@@ -4,63 +4,7 @@
 //! `decode`. Nothing is buffered and nothing is copied.
 
 use super::error::DecodeError;
-use super::types::Version;
-
-/// A control packet type (MQTT 5, 2.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum PacketType {
-    Connect = 1,
-    Connack = 2,
-    Publish = 3,
-    Puback = 4,
-    Pubrec = 5,
-    Pubrel = 6,
-    Pubcomp = 7,
-    Subscribe = 8,
-    Suback = 9,
-    Unsubscribe = 10,
-    Unsuback = 11,
-    Pingreq = 12,
-    Pingresp = 13,
-    Disconnect = 14,
-    Auth = 15,
-}
-
-impl PacketType {
-    /// From the first byte of a packet; `None` for type 0.
-    #[inline]
-    pub const fn from_first(first: u8) -> Option<PacketType> {
-        Some(match first >> 4 {
-            1 => PacketType::Connect,
-            2 => PacketType::Connack,
-            3 => PacketType::Publish,
-            4 => PacketType::Puback,
-            5 => PacketType::Pubrec,
-            6 => PacketType::Pubrel,
-            7 => PacketType::Pubcomp,
-            8 => PacketType::Subscribe,
-            9 => PacketType::Suback,
-            10 => PacketType::Unsubscribe,
-            11 => PacketType::Unsuback,
-            12 => PacketType::Pingreq,
-            13 => PacketType::Pingresp,
-            14 => PacketType::Disconnect,
-            15 => PacketType::Auth,
-            _ => return None,
-        })
-    }
-
-    /// The first byte of a packet of this type other than PUBLISH, with the flags that the standard prescribes.
-    #[inline]
-    pub const fn first(self) -> u8 {
-        let flags = match self {
-            PacketType::Pubrel | PacketType::Subscribe | PacketType::Unsubscribe => 0x02,
-            _ => 0,
-        };
-        (self as u8) << 4 | flags
-    }
-}
+use super::types::{PacketType, Version};
 
 /// Where a packet begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

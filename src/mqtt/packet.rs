@@ -6,12 +6,12 @@ use super::connack::Connack;
 use super::connect::Connect;
 use super::disconnect::Disconnect;
 use super::error::DecodeError;
-use super::frame::{Frame, PacketType, check_header};
+use super::frame::{Frame, check_header};
 use super::publish::Publish;
 use super::read::Reader;
 use super::suback::Suback;
 use super::subscribe::Subscribe;
-use super::types::Version;
+use super::types::{PacketType, Version};
 use super::unsuback::Unsuback;
 use super::unsubscribe::Unsubscribe;
 

@@ -1,6 +1,6 @@
 //! PINGREQ and PINGRESP (MQTT 5, 3.12 and 3.13): two bytes each, the same in every version.
 
-use super::frame::PacketType;
+use super::types::PacketType;
 
 /// Appends a PINGREQ.
 #[inline]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::frame::PacketType;
+use super::types::PacketType;
 
 /// Why something ended or how it went: below 0x80 a success, from 0x80 a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

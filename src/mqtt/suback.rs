@@ -1,11 +1,10 @@
 //! SUBACK (MQTT 5, 3.9).
 
 use super::error::DecodeError;
-use super::frame::PacketType;
 use super::property::{self, Allowed, Properties};
 use super::read::Reader;
 use super::reason::ReasonCode;
-use super::types::{PacketId, Version};
+use super::types::{PacketId, PacketType, Version};
 use super::write::{Writer, packet_len};
 
 /// A decoded SUBACK with at least one reason code.

@@ -1,12 +1,12 @@
 //! SUBSCRIBE (MQTT 5, 3.8).
 
 use super::error::DecodeError;
-use super::frame::PacketType;
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties, Property};
 use super::read::Reader;
 use super::topic;
-use super::types::{PacketId, QoS, Version};
-use super::write::{PropertySource, Visit, Writer, packet_len, string_len};
+use super::types::{PacketId, PacketType, QoS, Version};
+use super::write::{Writer, packet_len, string_len};
 
 /// A decoded SUBSCRIBE with at least one topic filter (MQTT-3.8.3-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl SubscribeOut<'_> {
     pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
         let mut writer = Writer::begin(out, PacketType::Subscribe.first(), self.remaining(version));
         writer.packet_id(self.packet_id);
-        writer.properties(version, self);
+        self.write_properties(version, &mut writer);
         for (filter, options) in self.filters {
             writer.string(filter);
             writer.u8(options.to_byte(version));

@@ -1,12 +1,12 @@
 //! UNSUBSCRIBE (MQTT 5, 3.10).
 
 use super::error::DecodeError;
-use super::frame::PacketType;
+use super::properties_out::{PropertySource, Visit};
 use super::property::{self, Allowed, Properties};
 use super::read::Reader;
 use super::subscribe::check_filter;
-use super::types::{PacketId, Version};
-use super::write::{PropertySource, Visit, Writer, packet_len, string_len};
+use super::types::{PacketId, PacketType, Version};
+use super::write::{Writer, packet_len, string_len};
 
 /// A decoded UNSUBSCRIBE with at least one topic filter (MQTT-3.10.3-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl UnsubscribeOut<'_> {
             self.remaining(version),
         );
         writer.packet_id(self.packet_id);
-        writer.properties(version, self);
+        self.write_properties(version, &mut writer);
         for filter in self.filters {
             writer.string(filter);
         }

@@ -1,7 +1,6 @@
 //! Writes the data types of MQTT (MQTT 5, 1.5), and packets whose length is known before their first byte.
 
-use super::property::Property;
-use super::types::{PacketId, Version};
+use super::types::PacketId;
 
 /// The longest string or binary data: its length has two bytes.
 pub(super) const FIELD_BYTES_MAX: usize = 0xFFFF;
@@ -65,53 +64,6 @@ pub(super) fn binary_len(bytes: &[u8]) -> usize {
     2 + fitting_bytes(bytes).len()
 }
 
-/// Is shown the properties of a packet one by one: to measure them, and to write them.
-pub(super) struct Visit<'v>(&'v mut dyn FnMut(Property<'_>));
-
-impl Visit<'_> {
-    pub(super) fn one(&mut self, property: Property<'_>) {
-        (self.0)(property);
-    }
-
-    pub(super) fn some<'p, T>(
-        &mut self,
-        value: Option<T>,
-        property: impl FnOnce(T) -> Property<'p>,
-    ) {
-        if let Some(value) = value {
-            self.one(property(value));
-        }
-    }
-
-    pub(super) fn user_properties(&mut self, pairs: &[(&str, &str)]) {
-        for (name, value) in pairs {
-            self.one(Property::UserProperty(name, value));
-        }
-    }
-}
-
-/// What has properties to be written.
-pub(super) trait PropertySource {
-    /// Shows them in the order in which they are to be written, the same each time.
-    fn each_property(&self, visit: &mut Visit<'_>);
-
-    /// Bytes of all properties, without the length in front.
-    fn properties_len(&self) -> usize {
-        let mut len = 0;
-        self.each_property(&mut Visit(&mut |property| len += property.encoded_len()));
-        len
-    }
-
-    /// Bytes of the properties with the length in front; none before MQTT 5.
-    fn property_block_len(&self, version: Version) -> usize {
-        if !version.has_properties() {
-            return 0;
-        }
-        let len = self.properties_len();
-        varint_len(len) + len
-    }
-}
-
 /// Bytes of a packet with this Remaining Length.
 pub(super) const fn packet_len(remaining: usize) -> usize {
     1 + varint_len(remaining) + remaining
@@ -172,11 +124,9 @@ impl<'o> Writer<'o> {
         self.out.extend_from_slice(bytes);
     }
 
-    /// The properties with the length in front; nothing before MQTT 5.
-    pub(super) fn properties(&mut self, version: Version, source: &impl PropertySource) {
-        if version.has_properties() {
-            self.varint(source.properties_len());
-            source.each_property(&mut Visit(&mut |property| property.encode(self.out)));
-        }
+    /// Appends what `write` does, which has been counted in the packet's length.
+    #[inline]
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.out);
     }
 }

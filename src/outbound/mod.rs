@@ -12,10 +12,14 @@
 mod blob;
 mod overflow;
 mod queue;
+mod range;
 #[cfg(test)]
 mod tests;
 
 pub use blob::Slice;
+pub use overflow::Dropped;
+pub use range::Range;
+
 use blob::{BlobId, Blobs};
 use queue::Queue;
 
@@ -23,37 +27,6 @@ use crate::ids::ConnId;
 use crate::limits;
 use crate::table::Table;
 use bytes::Bytes;
-
-/// Bytes in a blob: a part of the log, a private copy or a payload that is referenced where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    blob: BlobId,
-    offset: u32,
-    len: u32,
-}
-
-impl Range {
-    /// How many bytes.
-    #[inline]
-    pub fn len(&self) -> u32 {
-        self.len
-    }
-
-    /// Whether it has no bytes.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-/// What the slow-consumer policy took from a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Whole QoS 0 messages.
-    pub messages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
 
 /// The log, the queues of all connections of a shard, and who of them has something to send.
 pub struct Outbound {
@@ -428,7 +401,7 @@ impl Outbound {
     /// As `make_private`, but for what is above the bound on copies: of that the oldest goes.
     fn rescue(&mut self, conn: ConnId, chosen: impl Fn(&Blobs, &Range) -> bool) {
         let queue = &self.queues[conn.index()];
-        let (_, rest) = split(&queue.ranges().collect::<Vec<_>>(), queue.in_flight());
+        let (_, rest) = range::split(&queue.ranges().collect::<Vec<_>>(), queue.in_flight());
         let wanted: u32 = rest
             .iter()
             .filter(|range| chosen(&self.blobs, range))
@@ -486,7 +459,7 @@ impl Outbound {
     fn make_private(&mut self, conn: ConnId, chosen: impl Fn(&Blobs, &Range) -> bool) {
         let queue = &self.queues[conn.index()];
         let old: Vec<Range> = queue.ranges().collect();
-        let (in_flight, rest) = split(&old, queue.in_flight());
+        let (in_flight, rest) = range::split(&old, queue.in_flight());
         let mut copy = Vec::new();
         for range in rest.iter().filter(|range| chosen(&self.blobs, range)) {
             copy.extend_from_slice(self.blobs.bytes(range.blob, range.offset, range.len));
@@ -499,14 +472,8 @@ impl Outbound {
         let mut offset = 0;
         for range in rest {
             if chosen(&self.blobs, &range) {
-                overflow::add(
-                    &mut ranges,
-                    Range {
-                        blob,
-                        offset,
-                        len: range.len,
-                    },
-                );
+                let len = range.len;
+                range::add(&mut ranges, Range { blob, offset, len });
                 offset += range.len;
             } else {
                 ranges.push(range);
@@ -549,29 +516,12 @@ impl Outbound {
     /// Drops the oldest QoS 0 messages of a connection until at most `keep` bytes are pending, or no such message is
     /// left. What is in flight, or partly sent, stays.
     pub fn drop_oldest(&mut self, conn: ConnId, keep: u32) -> Dropped {
-        overflow::drop_oldest(self, conn, keep)
-    }
-}
-
-/// Splits a list of ranges behind its first `bytes` bytes.
-fn split(ranges: &[Range], mut bytes: u32) -> (Vec<Range>, Vec<Range>) {
-    let (mut front, mut rest) = (Vec::new(), Vec::new());
-    for range in ranges {
-        let head = bytes.min(range.len);
-        bytes -= head;
-        if head > 0 {
-            front.push(Range {
-                len: head,
-                ..*range
-            });
+        let queue = &mut self.queues[conn.index()];
+        let kept = overflow::drop_oldest(&self.blobs, queue, keep);
+        if let Some((old, new)) = &kept.ranges {
+            self.pending -= kept.dropped.bytes;
+            self.rebuild(conn, old, new);
         }
-        if head < range.len {
-            rest.push(Range {
-                blob: range.blob,
-                offset: range.offset + head,
-                len: range.len - head,
-            });
-        }
+        kept.dropped
     }
-    (front, rest)
 }

@@ -5,9 +5,17 @@
 
 use super::blob::Blobs;
 use super::queue::Queue;
-use super::{Dropped, Outbound, Range};
-use crate::ids::ConnId;
+use super::range::{self, Range};
 use crate::limits;
+
+/// What the slow-consumer policy took from a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Whole QoS 0 messages.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
 
 /// Walks the packets of a list of ranges.
 struct Walk<'a> {
@@ -118,7 +126,7 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
     position - written
 }
 
-/// See [`Outbound::parts`].
+/// See `Outbound::parts`.
 pub fn parts(blobs: &Blobs, queue: &Queue, parts: &mut Vec<u32>) {
     let in_flight = queue.in_flight();
     let ranges: Vec<Range> = queue.ranges().collect();
@@ -138,7 +146,7 @@ pub fn parts(blobs: &Blobs, queue: &Queue, parts: &mut Vec<u32>) {
     }
 }
 
-/// See [`Outbound::packets`].
+/// See `Outbound::packets`.
 pub fn packets(blobs: &Blobs, queue: &Queue) -> u64 {
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut walk = Walk::new(blobs, &ranges);
@@ -165,30 +173,31 @@ fn is_droppable(first: u8) -> bool {
 /// The identifier of that property.
 const TOPIC_ALIAS: u8 = 35;
 
-/// Adds a range to a list, as a longer last range where it can.
-pub fn add(list: &mut Vec<Range>, range: Range) {
-    match list.last_mut() {
-        Some(last) if last.blob == range.blob && last.offset + last.len == range.offset => {
-            last.len += range.len
-        }
-        _ => list.push(range),
-    }
+/// What is left of a queue.
+pub struct Kept {
+    /// Its ranges before and now, if any message was dropped.
+    pub ranges: Option<(Vec<Range>, Vec<Range>)>,
+    /// What was dropped.
+    pub dropped: Dropped,
 }
 
-/// See [`Outbound::drop_oldest`].
-pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped {
-    let queue = &outbound.queues[conn.index()];
+/// Says which ranges are left without the oldest QoS 0 messages, until at most `keep` bytes are pending or no such message is
+/// left. What is in flight, or partly sent, stays.
+pub fn drop_oldest(blobs: &Blobs, queue: &mut Queue, keep: u32) -> Kept {
+    let mut dropped = Dropped::default();
     if queue.is_stuck() {
         // A walk costs as much as the queue is long: one that brings nothing is not repeated for every message.
-        return Dropped::default();
+        return Kept {
+            ranges: None,
+            dropped,
+        };
     }
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut kept: Vec<Range> = Vec::with_capacity(ranges.len());
-    let mut walk = Walk::new(&outbound.blobs, &ranges);
-    let mut dropped = Dropped::default();
+    let mut walk = Walk::new(blobs, &ranges);
     let mut position = queue.skip();
     let mut pending = queue.pending();
-    walk.advance(position, |range| add(&mut kept, range));
+    walk.advance(position, |range| range::add(&mut kept, range));
     while pending > keep
         && let Some((first, len)) = walk.packet()
     {
@@ -200,20 +209,21 @@ pub fn drop_oldest(outbound: &mut Outbound, conn: ConnId, keep: u32) -> Dropped 
             dropped.bytes += u64::from(len);
             pending -= len;
         } else {
-            walk.advance(len, |range| add(&mut kept, range));
+            walk.advance(len, |range| range::add(&mut kept, range));
         }
         position += len;
     }
-    if dropped.messages > 0 {
-        // What is kept behind the last one that went is not looked at.
-        walk.advance(queue.pending().saturating_sub(position), |range| {
-            add(&mut kept, range)
-        });
-        outbound.pending -= dropped.bytes;
-        outbound.rebuild(conn, &ranges, &kept);
-    }
     if pending > keep {
-        outbound.queues[conn.index()].set_stuck();
+        queue.set_stuck();
     }
-    dropped
+    let has_dropped = dropped.messages > 0;
+    if has_dropped {
+        // What is kept behind the last one that went is not looked at.
+        let rest = queue.pending().saturating_sub(position);
+        walk.advance(rest, |range| range::add(&mut kept, range));
+    }
+    Kept {
+        ranges: has_dropped.then_some((ranges, kept)),
+        dropped,
+    }
 }

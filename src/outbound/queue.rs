@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::Range;
 use super::blob::BlobId;
+use super::range::Range;
 use crate::limits;
 
 const DIRTY: u8 = 1;
@@ -121,12 +121,11 @@ impl Queue {
                 None => &mut self.first,
             },
         };
-        if last.blob != range.blob || last.offset + last.len != range.offset {
-            return false;
+        let follows = last.extend(range);
+        if follows {
+            self.pending += range.len;
         }
-        last.len += range.len;
-        self.pending += range.len;
-        true
+        follows
     }
 
     /// Adds a range behind the others.

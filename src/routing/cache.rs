@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
-use super::subscriptions::FilterId;
+use super::filter_id::FilterId;
 use super::tree::levels;
 use crate::limits::{
     MATCH_CACHE_FILTERS_MAX, MATCH_CACHE_SCOPES, MATCH_CACHE_TOPIC_BYTES_MAX, MATCH_CACHE_TOPICS,

@@ -9,6 +9,7 @@
 
 mod cache;
 mod entry;
+mod filter_id;
 mod grant;
 mod groups;
 mod lists;
@@ -18,10 +19,11 @@ mod symbols;
 mod tree;
 
 pub use entry::{Entry, Target};
+pub use filter_id::FilterId;
 pub use grant::{EntryOptions, Grant};
 pub use groups::{Group, Groups, Member};
 pub use retained::{Cursor, Page, PageBounds, Retained, Store};
-pub use subscriptions::{FilterId, Inserted, Removed, Subscriptions};
+pub use subscriptions::{Inserted, Removed, Subscriptions};
 
 #[cfg(test)]
 mod tests;

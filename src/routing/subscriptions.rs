@@ -8,13 +8,10 @@ use smallvec::SmallVec;
 
 use super::cache::MatchCache;
 use super::entry::{Entry, Held, Holder, Target};
+use super::filter_id::FilterId;
 use super::lists::Lists;
 use super::symbols::{HASH, PLUS};
 use super::tree::{Node, ROOT, Tree, levels};
-
-/// A filter that has at least one entry. The number is reused after its last entry was removed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct FilterId(u32);
 
 /// What an insertion did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

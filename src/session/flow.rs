@@ -6,54 +6,24 @@
 mod dropped;
 mod give_way;
 mod replace;
-mod skip;
+mod stuck;
 mod waiting;
+mod windows;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::dropped::Dropped;
+use self::stuck::Stuck;
 use self::waiting::Waiting;
+use self::windows::Windows;
+use super::delivery::{Delivery, Origin};
 use super::policy::SlowPolicy;
-use super::window::{InFlight, Progress, SHARED_ID_BIT, Window, next_private};
-use crate::ids::{GroupId, ShardId};
+use super::window::{InFlight, Progress};
 use crate::limits;
 use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
 use crate::routing::Grant;
-
-/// Where a message came from: a shared subscription of this or another shard, or an ordinary one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin(u32);
-
-impl Origin {
-    /// An ordinary subscription.
-    pub const ORDINARY: Origin = Origin(u32::MAX);
-    /// A retained message, sent because of a new subscription.
-    pub const RETAINED: Origin = Origin(u32::MAX - 1);
-
-    /// A shared subscription that this shard owns.
-    pub fn shared(owner: ShardId, group: GroupId) -> Self {
-        Origin(u32::from(owner.0) << 24 | group.0 & 0xff_ffff)
-    }
-
-    /// The owner and the group, if it was a shared subscription.
-    pub fn group(self) -> Option<(ShardId, GroupId)> {
-        let group = (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff));
-        (self.0 < Self::RETAINED.0).then_some(group)
-    }
-}
-
-/// A message for one client: the message and how it is to be delivered.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// The message.
-    pub message: Arc<Message>,
-    /// How it is delivered.
-    pub grant: Grant,
-    /// Where it came from.
-    pub origin: Origin,
-}
 
 /// What the configuration and the client allow.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +52,7 @@ pub enum Queued {
 /// See the module.
 #[derive(Default)]
 pub struct Flow {
-    own: Window,
-    shared: Window,
-    last_private: u16,
+    windows: Windows,
     in_flight_bytes: u64,
     /// What the messages cost that wait or are kept in flight.
     held_bytes: u64,
@@ -101,10 +69,8 @@ pub struct Flow {
     policy: Option<SlowPolicy>,
     /// Messages that were dropped for want of room.
     dropped: Option<Box<Dropped>>,
-    /// What was the oldest message in flight at the last look, by its order, and since which second.
-    oldest: (u64, u32),
-    /// Whether it has been said that it is not acknowledged.
-    said: bool,
+    /// Whether the oldest message in flight is never acknowledged.
+    stuck: Stuck,
     /// Frames up to this one were offered by other rules than hold now: the right to read is asked when one is sent again.
     doubted: u64,
 }
@@ -113,7 +79,7 @@ impl Flow {
     /// How many messages are in flight.
     #[inline]
     pub fn in_flight(&self) -> usize {
-        self.own.len() + self.shared.len()
+        self.windows.len()
     }
 
     /// Whether QoS 0 messages have to wait: behind retained ones, or behind other QoS 0 messages that do.
@@ -138,8 +104,7 @@ impl Flow {
     #[inline]
     pub fn memory(&self) -> usize {
         size_of::<Self>()
-            + self.own.memory()
-            + self.shared.memory()
+            + self.windows.memory()
             + self.waiting.memory()
             + self.later.capacity() * size_of::<u16>()
             + self.dropped.as_ref().map_or(0, |_| size_of::<Dropped>())
@@ -184,22 +149,18 @@ impl Flow {
     /// Whether the shared identifier of this frame is free here.
     #[inline]
     pub fn admits_shared(&mut self, order: u64) -> bool {
-        let id = SHARED_ID_BIT | (order & 0x7fff) as u16;
-        self.shared.admits(id, order) || self.admits_beyond(id, order)
+        self.windows.admits_shared(order)
     }
 
     /// Whether a private identifier is free; those in use are left out.
     #[inline]
     pub fn has_id(&mut self) -> bool {
-        self.own.admits(next_private(self.last_private), 0) || self.skips_ids()
+        self.windows.has_id()
     }
 
     /// The next private identifier, if one is free.
     pub fn next_id(&mut self) -> Option<u16> {
-        self.has_id().then(|| {
-            self.last_private = next_private(self.last_private);
-            self.last_private
-        })
+        self.windows.next_id()
     }
 
     /// A message has been sent with this identifier. `message` is kept where it may have to be sent again.
@@ -221,12 +182,7 @@ impl Flow {
         } else {
             Progress::Pubrec
         };
-        let window = if id & SHARED_ID_BIT != 0 {
-            &mut self.shared
-        } else {
-            &mut self.own
-        };
-        window.push(InFlight {
+        self.windows.of(id).push(InFlight {
             order,
             message,
             origin,
@@ -236,19 +192,10 @@ impl Flow {
         });
     }
 
-    #[inline]
-    fn window(&mut self, id: u16) -> &mut Window {
-        if id & SHARED_ID_BIT != 0 {
-            &mut self.shared
-        } else {
-            &mut self.own
-        }
-    }
-
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error).
     #[inline]
     pub fn complete(&mut self, id: u16) -> Option<InFlight> {
-        let entry = self.window(id).remove(id)?;
+        let entry = self.windows.of(id).remove(id)?;
         if let Some(message) = &entry.message {
             self.in_flight_bytes -= message.payload.len() as u64;
             self.held_bytes -= message.cost() as u64;
@@ -259,12 +206,12 @@ impl Flow {
     /// What this identifier waits for.
     #[inline]
     pub fn progress(&mut self, id: u16) -> Option<Progress> {
-        self.window(id).get_mut(id).map(|entry| entry.progress)
+        self.windows.of(id).get_mut(id).map(|entry| entry.progress)
     }
 
     /// PUBREC has come: the message is the client's, PUBREL follows. Returns the message, if it was kept.
     pub fn received(&mut self, id: u16) -> Option<Arc<Message>> {
-        let entry = self.window(id).get_mut(id)?;
+        let entry = self.windows.of(id).get_mut(id)?;
         entry.progress = Progress::Pubcomp;
         let message = entry.message.take();
         if let Some(message) = &message {
@@ -363,10 +310,10 @@ impl Flow {
     /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,
     /// MQTT-4.6.0-1), by `next_later`. Nothing else with QoS above 0 may be sent before.
     pub fn resend(&mut self) {
-        let in_flight = self.own.iter().chain(self.shared.iter());
+        let in_flight = self.windows.iter();
         let mut all: Vec<(u64, u16)> = in_flight.map(|entry| (entry.order, entry.id)).collect();
         all.sort_unstable();
-        self.oldest = (0, 0);
+        self.stuck.forget();
         self.later = all.into_iter().map(|(_, id)| id).collect();
     }
 
@@ -382,7 +329,7 @@ impl Flow {
         while self.in_flight().saturating_sub(self.later.len()) < usize::from(bounds.in_flight) {
             let id = self.later.pop_front()?;
             // It is gone if the client knew it from the last connection and has acknowledged it already.
-            if let Some(entry) = self.window(id).get_mut(id) {
+            if let Some(entry) = self.windows.of(id).get_mut(id) {
                 return Some(entry.clone());
             }
         }
@@ -394,31 +341,27 @@ impl Flow {
     /// waits, with any QoS. QoS 2 in flight stays the client's (MQTT-4.8.2-5).
     pub fn take_shared(&mut self, with_in_flight: bool) -> Vec<(Origin, Arc<Message>)> {
         let mut taken = Vec::new();
-        let windows = if with_in_flight {
-            vec![&mut self.own, &mut self.shared]
-        } else {
-            Vec::new()
+        let is_others = |entry: &&InFlight| {
+            entry.progress == Progress::Puback && entry.origin.group().is_some()
         };
-        for window in windows {
-            let ids: Vec<u16> = window
-                .iter()
-                .filter(|entry| {
-                    entry.progress == Progress::Puback && entry.origin.group().is_some()
-                })
-                .map(|entry| entry.id)
-                .collect();
-            for id in ids {
-                if let Some(InFlight {
-                    order,
-                    origin,
-                    message: Some(message),
-                    ..
-                }) = window.remove(id)
-                {
-                    self.in_flight_bytes -= message.payload.len() as u64;
-                    self.held_bytes -= message.cost() as u64;
-                    taken.push((order, origin, message));
-                }
+        let ids: Vec<u16> = match with_in_flight {
+            true => {
+                let in_flight = self.windows.iter().filter(is_others);
+                in_flight.map(|entry| entry.id).collect()
+            }
+            false => Vec::new(),
+        };
+        for id in ids {
+            if let Some(InFlight {
+                order,
+                origin,
+                message: Some(message),
+                ..
+            }) = self.windows.of(id).remove(id)
+            {
+                self.in_flight_bytes -= message.payload.len() as u64;
+                self.held_bytes -= message.cost() as u64;
+                taken.push((order, origin, message));
             }
         }
         taken.sort_by_key(|&(order, ..)| order);
@@ -435,26 +378,44 @@ impl Flow {
 
     /// Messages that are held here, in flight or waiting.
     pub fn held(&self) -> impl Iterator<Item = &Arc<Message>> {
-        let in_flight = self
-            .own
-            .iter()
-            .chain(self.shared.iter())
-            .filter_map(|entry| entry.message.as_ref());
+        let in_flight = self.windows.iter();
+        let in_flight = in_flight.filter_map(|entry| entry.message.as_ref());
         in_flight.chain(self.waiting.iter().map(|delivery| &delivery.message))
     }
 
     /// Places that the windows have.
     #[cfg(test)]
     pub fn places(&self) -> usize {
-        self.own.places() + self.shared.places()
+        self.windows.places()
     }
 
     /// Identifiers in flight, for checks.
     pub fn ids(&self) -> impl Iterator<Item = u16> + '_ {
-        self.own
-            .iter()
-            .chain(self.shared.iter())
-            .map(|entry| entry.id)
+        self.windows.iter().map(|entry| entry.id)
+    }
+
+    /// For how many seconds the oldest message in flight is known to have been the oldest: since it was first looked.
+    pub fn stuck_for(&mut self, now_s: u32) -> u32 {
+        self.stuck.seconds(self.windows.first_order(), now_s)
+    }
+
+    /// Whether it is to be said now that it is not acknowledged: once for each.
+    pub fn says_stuck(&mut self) -> bool {
+        self.stuck.says()
+    }
+
+    /// A message has been dropped for want of room.
+    #[cold]
+    pub fn note_dropped(&mut self, message: &Message) {
+        if message.sent.id != 0 {
+            self.dropped.get_or_insert_default().note(message);
+        }
+    }
+
+    /// Whether this message, which is sent again, was dropped.
+    pub fn has_dropped(&self, message: &Message) -> bool {
+        let dropped = self.dropped.as_ref();
+        dropped.is_some_and(|dropped| dropped.has(message))
     }
 }
 

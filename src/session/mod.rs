@@ -3,6 +3,7 @@
 //! Knows neither sockets nor other clients; never sends anything itself. One shard's thread runs it.
 
 mod alias;
+mod delivery;
 mod filters;
 mod flow;
 mod inbound;
@@ -14,8 +15,9 @@ mod tests;
 mod window;
 
 pub use alias::{Aliases, InboundAliases, OutboundAliases};
+pub use delivery::{Delivery, Origin};
 pub use filters::Filters;
-pub use flow::{Bounds, Delivery, Flow, Origin, Queued};
+pub use flow::{Bounds, Flow, Queued};
 pub use inbound::Inbound;
 pub use policy::SlowPolicy;
 pub use replay::{Replay, Replays, Rest};

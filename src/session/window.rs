@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Origin;
+use super::delivery::Origin;
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::prefetch::prefetch_for_write;

@@ -5,7 +5,6 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::Flow;
 use crate::limits;
 use crate::mqtt::message::Message;
 
@@ -23,29 +22,27 @@ fn key(message: &Message) -> u64 {
     FixedState::with_seed(1).hash_one((message.origin, message.sent.id, said))
 }
 
-impl Flow {
-    /// A message has been dropped for want of room.
-    #[cold]
-    pub fn note_dropped(&mut self, message: &Message) {
-        if message.sent.id == 0 {
-            return;
-        }
-        let dropped = self.dropped.get_or_insert_with(|| {
-            let last = [0; limits::DROPPED_KNOWN];
-            Box::new(Dropped { last, at: 0 })
-        });
+impl Default for Dropped {
+    fn default() -> Self {
+        let last = [0; limits::DROPPED_KNOWN];
+        Dropped { last, at: 0 }
+    }
+}
+
+impl Dropped {
+    /// This one has been dropped for want of room.
+    pub fn note(&mut self, message: &Message) {
         // Each stands there once, by when it was last dropped.
         let key = key(message);
-        if let Some(known) = dropped.last.iter_mut().find(|known| **known == key) {
+        if let Some(known) = self.last.iter_mut().find(|known| **known == key) {
             *known = 0;
         }
-        dropped.last[dropped.at] = key;
-        dropped.at = (dropped.at + 1) % limits::DROPPED_KNOWN;
+        self.last[self.at] = key;
+        self.at = (self.at + 1) % limits::DROPPED_KNOWN;
     }
 
-    /// Whether this message, which is sent again, was dropped.
-    pub fn has_dropped(&self, message: &Message) -> bool {
-        let dropped = self.dropped.as_ref();
-        dropped.is_some_and(|dropped| dropped.last.contains(&key(message)))
+    /// Whether this message, which is sent again, was.
+    pub fn has(&self, message: &Message) -> bool {
+        self.last.contains(&key(message))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Delivery, Flow};
+use super::Flow;
 use crate::mqtt::message::Message;
+use crate::session::delivery::Delivery;
 
 impl Flow {
     /// Takes the oldest message that waits, but for those of a replay, which are retained whoever waits for them.
@@ -16,7 +17,9 @@ impl Flow {
     /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes: their identifiers
     /// stay in use, and what is not acknowledged is not sent again.
     pub fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
-        let mut orders: Vec<(u64, u16)> = (self.own.iter().chain(self.shared.iter()))
+        let mut orders: Vec<(u64, u16)> = self
+            .windows
+            .iter()
             .filter(|entry| entry.message.is_some())
             .map(|entry| (entry.order, entry.id))
             .collect();
@@ -26,7 +29,7 @@ impl Flow {
             if self.weight() <= most {
                 break;
             }
-            let entry = self.window(id).get_mut(id);
+            let entry = self.windows.of(id).get_mut(id);
             if let Some(message) = entry.and_then(|entry| entry.message.take()) {
                 self.in_flight_bytes -= message.payload.len() as u64;
                 self.held_bytes -= message.cost() as u64;

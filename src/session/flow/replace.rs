@@ -1,6 +1,7 @@
 //! A newer message takes the place of the one of its topic that waits (`slow_consumer_policy latest`).
 
-use super::{Bounds, Delivery, Flow, Queued, bytes_max};
+use super::{Bounds, Flow, Queued, bytes_max};
+use crate::session::delivery::Delivery;
 
 impl Flow {
     /// Whether a message of so many bytes may take the place of one that waits.

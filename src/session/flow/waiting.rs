@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Delivery, Origin};
 use crate::limits;
 use crate::mqtt::message::Message;
+use crate::session::delivery::{Delivery, Origin};
 use crate::session::latest::Latest;
 
 /// See the module. The place of a message counts all that were ever put at the end before it.

@@ -2,11 +2,14 @@
 //!
 //! Whoever reaches such a listener can claim any address: it belongs where only the proxy does.
 
+mod failure;
 #[cfg(test)]
 mod tests;
 mod tlv;
 
-use std::fmt;
+pub use failure::Failure;
+pub use tlv::ClientTls;
+
 use std::net::SocketAddr;
 
 use ppp::{HeaderResult, v1, v2};
@@ -20,16 +23,6 @@ const STARTS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
 /// Bytes of version 2 before the addresses.
 const FIXED_BYTES: usize = 16;
 
-/// Why a header cannot be read, or its client is not let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(&'static str);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
 const FAULTY: Failure = Failure("corrupt PROXY header");
 const TOO_LONG: Failure = Failure("corrupt PROXY header: it is too long");
 
@@ -42,17 +35,6 @@ pub struct Rules {
     pub needs_certificate: bool,
     /// Its common name is their user name (`use_identity_as_username`).
     pub is_named: bool,
-}
-
-/// What the proxy tells of a client's TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientTls {
-    /// Whether it speaks TLS at all.
-    pub is_used: bool,
-    /// Whether it has a certificate that the proxy has verified.
-    pub has_certificate: bool,
-    /// That certificate's common name.
-    pub name: Option<Box<str>>,
 }
 
 /// What a header tells.

@@ -1,7 +1,7 @@
 //! What a header of version 2 carries behind the addresses: fields of a type, a length and a value. Those about the
 //! client's TLS are understood, and the checksum.
 
-use super::{ClientTls, Failure};
+use super::failure::Failure;
 
 /// The CRC32c of the whole header.
 const TYPE_CRC32C: u8 = 0x03;
@@ -25,6 +25,17 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 
 const CORRUPT: Failure = Failure("corrupt PROXY header: its fields cannot be read");
 const CHANGED: Failure = Failure("corrupt PROXY header: its checksum is wrong");
+
+/// What the proxy tells of a client's TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Whether it speaks TLS at all.
+    pub is_used: bool,
+    /// Whether it has a certificate that the proxy has verified.
+    pub has_certificate: bool,
+    /// That certificate's common name.
+    pub name: Option<Box<str>>,
+}
 
 /// Reads the fields of a whole header, which begin at `start`.
 pub(super) fn read(header: &[u8], start: usize) -> Result<Option<ClientTls>, Failure> {

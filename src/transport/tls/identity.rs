@@ -3,8 +3,19 @@
 use x509_parser::asn1_rs::ToDer;
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
-use super::server::NamedBy;
 use crate::mqtt;
+
+/// Where a client's user name comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NamedBy {
+    /// From CONNECT.
+    #[default]
+    Password,
+    /// From its certificate's common name (`use_identity_as_username`).
+    CommonName,
+    /// From its certificate's subject (`use_subject_as_username`).
+    Subject,
+}
 
 /// The user name that a certificate (in DER) gives.
 pub(super) fn of(named_by: NamedBy, certificate: &[u8]) -> Option<Box<str>> {

@@ -16,7 +16,9 @@ mod verify;
 pub use chain::{Gap, Source, Validity};
 pub use client::{Client, ClientPlan, Verify};
 pub use failure::Failure;
-pub use server::{CertifiedFiles, Material, MaterialError, Minimum, NamedBy, Server};
+pub use identity::NamedBy;
+pub use pump::Progress;
+pub use server::{CertifiedFiles, Material, MaterialError, Minimum, Server};
 #[cfg(fuzzing)]
 pub use verify::any_certificates;
 
@@ -28,15 +30,6 @@ use rustls::server::UnbufferedServerConnection;
 
 /// Bytes of records that are not whole: a greatest record and its header (RFC 8446, 5.2), or a client's certificates.
 const KEPT_BYTES_MAX: usize = 128 << 10;
-
-/// Whether the peer goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// More may come.
-    Open,
-    /// close_notify has come.
-    Closed,
-}
 
 /// What a handshake has agreed on, for the log and counters.
 #[derive(Clone, Debug, PartialEq, Eq)]

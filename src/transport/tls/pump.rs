@@ -7,13 +7,20 @@ use rustls::unbuffered::{
     UnbufferedStatus, WriteTraffic,
 };
 
-use super::Progress;
-
 /// Bytes that a record adds to what it carries, at most, in the suites of `suites`: header, nonce, tag, content type.
 const RECORD_OVERHEAD: usize = 32;
 
 /// Bytes of the greatest record's plaintext (RFC 8446, 5.1).
 const RECORD_BYTES: usize = 1 << 14;
+
+/// Whether the peer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More may come.
+    Open,
+    /// close_notify has come.
+    Closed,
+}
 
 /// rustls has the same method on two types, and no trait.
 pub(super) trait Machine {

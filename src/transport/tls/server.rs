@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 use sha2::{Digest, Sha256};
 
 use super::chain::{self, Gap, Source, Validity};
+use super::identity::NamedBy;
 use super::{suites, verify};
 
 /// For the operator.
@@ -27,18 +28,6 @@ pub enum Minimum {
     V12,
     /// TLS 1.3.
     V13,
-}
-
-/// Where a client's user name comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NamedBy {
-    /// From CONNECT.
-    #[default]
-    Password,
-    /// From its certificate's common name (`use_identity_as_username`).
-    CommonName,
-    /// From its certificate's subject (`use_subject_as_username`).
-    Subject,
 }
 
 /// The contents of a certificate's file and of its key's, both PEM.

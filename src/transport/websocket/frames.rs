@@ -1,7 +1,9 @@
 //! Frames from a client (RFC 6455, 5): headers, masks, fragments, control frames.
 
-use super::close_code::{INVALID, NORMAL, PROTOCOL_ERROR, UNACCEPTABLE};
-use super::{Failure, Header, Progress, mask};
+use super::failure::Failure;
+use super::failure::close_code::{INVALID, NORMAL, PROTOCOL_ERROR, UNACCEPTABLE};
+use super::header::Header;
+use super::mask;
 use crate::limits::WEBSOCKET_FRAME_BYTES_MAX;
 
 const CONTINUATION: u8 = 0;
@@ -20,6 +22,15 @@ const HEADER_BYTES_MAX: usize = 14;
 /// Answers that wait at the same time, from which on pings go without one: a client that sends so many without reading
 /// has answers enough to read (RFC 6455, 5.5.3 asks for one to the latest only).
 const PONG_BYTES_WAITING_MAX: usize = 4096;
+
+/// Whether the peer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More may come.
+    Open,
+    /// A close frame has come and was answered.
+    Closed,
+}
 
 /// A frame whose payload is coming.
 #[derive(Clone, Copy)]

@@ -4,73 +4,24 @@
 //! the frames: a packet may span several, and one may hold several. Nothing of a data frame is collected.
 
 mod client;
+mod failure;
 mod frames;
+mod header;
 mod mask;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
-use std::fmt;
 use std::sync::Arc;
 
 pub use client::Client;
+pub use failure::{Failure, close_code};
+pub use frames::Progress;
+pub use header::Header;
+pub use upgrade::Options;
+
 use frames::Frames;
 use upgrade::Upgrade;
-
-/// What a listener's WebSocket connections share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The origins that pages may have (`websockets_origin`); empty for any.
-    pub origins: Vec<String>,
-    /// Bytes of the greatest upgrade request (`websockets_headers_size`).
-    pub headers_bytes_max: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            origins: Vec::new(),
-            headers_bytes_max: crate::limits::WEBSOCKET_HEADERS_BYTES,
-        }
-    }
-}
-
-/// Why a connection cannot go on: a line for the log, without a full stop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(String);
-
-impl Failure {
-    fn new(text: impl Into<String>) -> Failure {
-        Failure(text.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whether the peer goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// More may come.
-    Open,
-    /// A close frame has come and was answered.
-    Closed,
-}
-
-/// Status codes of close frames (RFC 6455, 7.4.1) that are sent here.
-pub mod close_code {
-    /// The purpose is fulfilled.
-    pub const NORMAL: u16 = 1000;
-    /// A rule of the protocol was broken.
-    pub const PROTOCOL_ERROR: u16 = 1002;
-    /// Text, where MQTT needs binary data (MQTT-6.0.0-1).
-    pub const UNACCEPTABLE: u16 = 1003;
-    /// Text that is not UTF-8, in a close frame.
-    pub const INVALID: u16 = 1007;
-}
 
 enum State {
     Upgrading(Upgrade),
@@ -149,42 +100,5 @@ impl WebSocket {
             State::Open(frames) => frames.held_bytes(),
             State::Closed => 0,
         }
-    }
-}
-
-/// The header of a frame from the server: unmasked (RFC 6455, 5.1), whole (FIN).
-#[derive(Clone, Copy, Debug)]
-pub struct Header {
-    bytes: [u8; 10],
-    len: u8,
-}
-
-impl Header {
-    fn new(opcode: u8, payload: usize) -> Header {
-        let mut bytes = [0; 10];
-        bytes[0] = 0x80 | opcode;
-        let len = match payload {
-            0..=125 => {
-                bytes[1] = payload as u8;
-                2
-            }
-            126..=0xffff => {
-                bytes[1] = 126;
-                bytes[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
-                4
-            }
-            _ => {
-                bytes[1] = 127;
-                bytes[2..10].copy_from_slice(&(payload as u64).to_be_bytes());
-                10
-            }
-        };
-        Header { bytes, len }
-    }
-}
-
-impl AsRef<[u8]> for Header {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
     }
 }

@@ -6,14 +6,32 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::{Failure, Options};
-use crate::limits::WEBSOCKET_HEADERS_MAX;
+use super::failure::Failure;
+use crate::limits::{WEBSOCKET_HEADERS_BYTES, WEBSOCKET_HEADERS_MAX};
 
 /// What the key is joined with before it is hashed (RFC 6455, 1.3).
 const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The subprotocols that are MQTT (MQTT-6.0.0-3); the second is that of old clients.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
+
+/// What a listener's WebSocket connections share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The origins that pages may have (`websockets_origin`); empty for any.
+    pub origins: Vec<String>,
+    /// Bytes of the greatest upgrade request (`websockets_headers_size`).
+    pub headers_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            origins: Vec::new(),
+            headers_bytes_max: WEBSOCKET_HEADERS_BYTES,
+        }
+    }
+}
 
 /// The request, as far as it has come.
 pub(super) struct Upgrade {

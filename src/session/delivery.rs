@@ -1,0 +1,40 @@
+//! A message on its way to one client.
+
+use std::sync::Arc;
+
+use crate::ids::{GroupId, ShardId};
+use crate::mqtt::message::Message;
+use crate::routing::Grant;
+
+/// Where a message came from: a shared subscription of this or another shard, or an ordinary one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin(u32);
+
+impl Origin {
+    /// An ordinary subscription.
+    pub const ORDINARY: Origin = Origin(u32::MAX);
+    /// A retained message, sent because of a new subscription.
+    pub const RETAINED: Origin = Origin(u32::MAX - 1);
+
+    /// A shared subscription that this shard owns.
+    pub fn shared(owner: ShardId, group: GroupId) -> Self {
+        Origin(u32::from(owner.0) << 24 | group.0 & 0xff_ffff)
+    }
+
+    /// The owner and the group, if it was a shared subscription.
+    pub fn group(self) -> Option<(ShardId, GroupId)> {
+        let group = (ShardId((self.0 >> 24) as u8), GroupId(self.0 & 0xff_ffff));
+        (self.0 < Self::RETAINED.0).then_some(group)
+    }
+}
+
+/// A message for one client: the message and how it is to be delivered.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Arc<Message>,
+    /// How it is delivered.
+    pub grant: Grant,
+    /// Where it came from.
+    pub origin: Origin,
+}
