@@ -234,3 +234,95 @@ fn settings_of_the_broker_change_and_others_ask_for_a_restart() {
     let (_, code) = Wire::connect(server.address(), 4, &Who::new("k3", None));
     assert_eq!(code, 0, "a keep alive of 60 is bounded in MQTT 5 only");
 }
+
+/// An editor, or whoever writes with `>`, empties a file first.
+#[test]
+fn a_file_that_is_being_written_keeps_its_content() {
+    let folder = Folder::new("reload");
+    let line = password("anna", "a");
+    let users = folder.write("users", line.strip_prefix("password: ").unwrap());
+    let rules = "user anna\ntopic readwrite open\n";
+    let acl = folder.write("rules", rules);
+    let config = lines(&format!(
+        "password_file {}\nacl_file {}",
+        users.display(),
+        acl.display()
+    ));
+    let server = Server::start(&support::program(2), &config);
+    let anna = who("a", Some("anna"), Some("a"));
+    let mut client = let_in(server.address(), &anna);
+    for text in ["", "\n", " \t\r\n\n", "\u{feff}"] {
+        for path in [&users, &acl] {
+            let before = std::fs::read(path).unwrap();
+            std::fs::write(path, text).unwrap();
+            // Twice: what is kept is kept again.
+            for _ in 0..2 {
+                let log = server.reconfigure(&config);
+                let wanted = format!("{} is empty", path.display());
+                assert!(log.contains(&wanted), "{text:?} {log}");
+                assert!(log.contains("stays in force"), "{text:?} {log}");
+                assert!(log.contains("read again and holds"), "{text:?} {log}");
+            }
+            let topics = ["open".into(), "closed".into()];
+            assert_eq!(client.publish(&topics, &mut Vec::new()), [true, false]);
+            let_in(server.address(), &who("b", Some("anna"), Some("a")));
+            std::fs::write(path, before).unwrap();
+        }
+    }
+    // Whoever writes a comment means it.
+    folder.write("rules", "# nobody may do anything\n");
+    let log = server.reconfigure(&config);
+    assert!(!log.contains("stays in force"), "{log}");
+    assert_eq!(client.publish(&["open".into()], &mut Vec::new()), [false]);
+    folder.write("rules", rules);
+    folder.write("users", "# nobody\n");
+    let log = server.reconfigure(&config);
+    assert!(!log.contains("stays in force"), "{log}");
+    assert_eq!(client.packet()[2], 0x87);
+}
+
+/// At a start there is nothing to keep: an empty file grants nothing, then and at each reload.
+#[test]
+fn a_file_that_was_empty_from_the_start_may_stay_so() {
+    let folder = Folder::new("reload");
+    let acl = folder.write("rules", "");
+    let config = lines(&format!("acl_file {}", acl.display()));
+    let server = Server::start(&support::program(1), &config);
+    let mut client = let_in(server.address(), &Who::new("c", None));
+    assert_eq!(client.publish(&["open".into()], &mut Vec::new()), [false]);
+    let log = server.reconfigure(&config);
+    assert!(!log.contains("is empty"), "{log}");
+    folder.write("rules", "topic readwrite open\n");
+    let log = server.reconfigure(&config);
+    assert!(!log.contains("is empty"), "{log}");
+    assert_eq!(client.publish(&["open".into()], &mut Vec::new()), [true]);
+}
+
+/// A file of `include_dir` that is empty for a moment must not close its listeners.
+#[test]
+fn an_included_file_that_is_being_written_refuses_the_reload() {
+    let folder = Folder::new("reload");
+    let port = free_port();
+    let more = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    std::fs::create_dir(folder.0.join("more")).unwrap();
+    let file = folder.write("more/a.conf", &more);
+    let config = lines(&format!(
+        "per_listener_settings true\ninclude_dir {}",
+        folder.0.join("more").display()
+    ));
+    let server = Server::start(&support::program(2), &config);
+    let there = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut client = let_in(there, &Who::new("c", None));
+    for text in ["", " \n"] {
+        std::fs::write(&file, text).unwrap();
+        let log = server.reconfigure(&config);
+        let wanted = format!("{} is empty", file.display());
+        assert!(log.contains("stays as it was: "), "{log}");
+        assert!(log.contains(&wanted), "{log}");
+        assert_eq!(client.publish(&["x".into()], &mut Vec::new()), [true]);
+    }
+    std::fs::write(&file, "# closed\n").unwrap();
+    let log = server.reconfigure(&config);
+    assert!(log.contains("is closed"), "{log}");
+    assert_eq!(client.packet()[2], 0x98);
+}

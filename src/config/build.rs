@@ -13,13 +13,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::certificates::CertificateNote;
 use super::draft::{Globals, ListenerDraft, Note, Place, Security};
 use super::effective::{self, Effective};
-use super::error::{ConfigError, Location, Misdeed, Warning};
+use super::error::{ConfigError, FileFault, Location, Misdeed, Warning};
 use super::kept;
 use super::known;
 use super::line::{self, Line};
 use super::model::{Config, Files, Listener, PORT_DEFAULT};
 use super::option::{Opt, Scope, Value};
 use super::options::OPTIONS;
+use super::paths::is_blank;
 use super::suggest;
 use super::tls::{Remark, Surroundings};
 use crate::broker::{ListenerSettings, Records};
@@ -113,11 +114,14 @@ impl Builder {
     /// Takes all lines of a file.
     fn read(&mut self, path: &Path) -> Result<(), ConfigError> {
         let content = fs::read(path).map_err(|error| {
-            self.error(Misdeed::Unreadable {
-                path: path.to_path_buf(),
-                error,
-            })
+            let misdeed = Misdeed::unreadable(path, error);
+            self.error(misdeed)
         })?;
+        let is_blank = is_blank(&content);
+        if is_blank && self.included && self.before.had_text(path) {
+            return Err(self.error(Misdeed::file(path, FileFault::Emptied)));
+        }
+        self.globals.config.files.note_source(path, is_blank);
         self.at = Location {
             file: Arc::from(path),
             line: 0,
@@ -227,7 +231,7 @@ impl Builder {
             _ => &mut self.listener(place).security,
         };
         let applied = value.apply(security, name, line);
-        let note = applied.or_else(|misdeed| kept::instead(&before, name, security, misdeed));
+        let note = kept::judged(&before, name, line, security, applied);
         let mut read = Files::default();
         kept::note(&mut read, name, line, security);
         self.globals.config.files.add(read);
@@ -290,10 +294,8 @@ impl Builder {
             return Err(self.error(Misdeed::Misplaced { name, rule }));
         }
         let paths = included(directory).map_err(|error| {
-            self.error(Misdeed::Unreadable {
-                path: directory.to_path_buf(),
-                error,
-            })
+            let misdeed = Misdeed::unreadable(directory, error);
+            self.error(misdeed)
         })?;
         let (at, current) = (self.at.clone(), self.current);
         self.included = true;
@@ -443,8 +445,10 @@ impl ListenerDraft {
         {
             granted.clientid_prefix.clone_from(prefix);
         }
-        granted.passwords = own.passwords.as_ref().or(all.passwords.as_ref()).cloned();
-        granted.acl = own.acl.as_ref().or(all.acl.as_ref()).cloned();
+        let passwords = own.passwords.as_ref().or(all.passwords.as_ref());
+        granted.passwords = passwords.map(|content| content.held.clone());
+        let acl = own.acl.as_ref().or(all.acl.as_ref());
+        granted.acl = acl.map(|content| content.held.clone());
         granted
     }
 }

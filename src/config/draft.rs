@@ -1,8 +1,6 @@
 //! What is known of a configuration while its lines are read: for the broker and for each listener.
 
-use std::sync::Arc;
-
-use super::model::{Config, LogDestination, Socket, TlsLines};
+use super::model::{Config, Content, LogDestination, Socket, TlsLines};
 use crate::access::{Acl, Passwords};
 use crate::broker::{ListenerSettings, LogMask, Records};
 
@@ -58,7 +56,7 @@ pub(super) struct Security {
     pub allow_anonymous: Option<bool>,
     pub allow_zero_length_clientid: Option<bool>,
     pub auto_id_prefix: Option<String>,
-    pub acl: Option<Arc<Acl>>,
-    pub passwords: Option<Arc<Passwords>>,
+    pub acl: Option<Content<Acl>>,
+    pub passwords: Option<Content<Passwords>>,
     pub clientid_prefix: Option<String>,
 }

@@ -51,9 +51,16 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.at {
-            Some(at) => write!(f, "{at}: {}", self.misdeed),
-            None => self.misdeed.fmt(f),
+        if let Some(at) = &self.at {
+            write!(f, "{at}: ")?;
+        }
+        self.misdeed.fmt(f)?;
+        match self.misdeed.is_forbidden() {
+            true => write!(
+                f,
+                "; let the user that the broker runs as read it (chown, or chgrp and chmod g+r), and enter the folders above it"
+            ),
+            false => Ok(()),
         }
     }
 }
@@ -63,12 +70,22 @@ impl std::error::Error for ConfigError {}
 /// One variant per way to get a configuration wrong.
 #[derive(Debug)]
 pub enum Misdeed {
-    /// A file or directory could not be read.
-    Unreadable { path: PathBuf, error: io::Error },
-    /// A line of a file that the option names is wrong.
-    InFile { path: PathBuf, error: FileError },
-    /// A certificate, key or list in a file cannot be used.
-    InTlsFile { path: PathBuf, text: String },
+    /// A file or directory that is read, or that an option names, cannot be used.
+    File {
+        /// As it was named.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: FileFault,
+    },
+    /// The value of an option cannot be used.
+    Value {
+        /// The option.
+        name: &'static str,
+        /// The value, as written.
+        value: String,
+        /// What is wrong with it.
+        fault: ValueFault,
+    },
     /// A line is not UTF-8.
     NotText,
     /// No option of this name exists, here or in Mosquitto.
@@ -78,29 +95,6 @@ pub enum Misdeed {
     },
     /// The option stands without a value.
     Empty { name: &'static str },
-    /// The value is neither `true` nor `false`.
-    NotBoolean { name: &'static str, value: String },
-    /// The value is not a whole number.
-    NotNumber { name: &'static str, value: String },
-    /// The number is outside the option's range.
-    OutOfRange {
-        name: &'static str,
-        value: String,
-        min: i64,
-        max: i64,
-    },
-    /// The value is none of those that the option knows.
-    NotOneOf {
-        name: &'static str,
-        value: String,
-        choices: String,
-    },
-    /// The value breaks a rule of its option.
-    Invalid {
-        name: &'static str,
-        value: String,
-        rule: &'static str,
-    },
     /// The option may be given once.
     Duplicate { name: &'static str },
     /// The option may be given once for each value.
@@ -118,58 +112,51 @@ pub enum Misdeed {
     WouldOpen { name: &'static str },
 }
 
+/// What can be wrong with a file.
+#[derive(Debug)]
+pub enum FileFault {
+    /// It could not be read.
+    Unreadable(io::Error),
+    /// Nothing stands in it, and something did.
+    Emptied,
+    /// A line of it is wrong.
+    Line(FileError),
+    /// A certificate, key or list in it cannot be used.
+    Tls(String),
+}
+
+/// What can be wrong with a value.
+#[derive(Debug)]
+pub enum ValueFault {
+    /// It is neither `true` nor `false`.
+    NotBoolean,
+    /// It is not a whole number.
+    NotNumber,
+    /// The number is outside the option's range; `i64::MAX` is no bound.
+    OutOfRange { min: i64, max: i64 },
+    /// It is none of those that the option knows.
+    NotOneOf { choices: String },
+    /// It breaks a rule of its option.
+    Invalid { rule: &'static str },
+}
+
 impl fmt::Display for Misdeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Misdeed::Unreadable { path, error } => {
-                write!(f, "cannot read {}: {error}", absolute(path).display())
-            }
-            Misdeed::InFile { path, error } => {
-                let path = absolute(path);
-                write!(f, "{}:{}: {}", path.display(), error.line, error.cause)
-            }
-            Misdeed::InTlsFile { path, text } => {
-                write!(f, "{}: {text}", absolute(path).display())
+            Misdeed::File { path, fault } => fault.fmt(&absolute(path), f),
+            Misdeed::Value { name, value, fault } => {
+                write!(f, "{name}: ")?;
+                fault.fmt(value, f)
             }
             Misdeed::NotText => write!(f, "the line is not UTF-8 text"),
-            Misdeed::UnknownOption {
-                name,
-                meant: Some(meant),
-            } => {
-                write!(f, "unknown option `{name}`; did you mean `{meant}`?")
+            Misdeed::UnknownOption { name, meant } => {
+                write!(f, "unknown option `{name}`")?;
+                match meant {
+                    Some(meant) => write!(f, "; did you mean `{meant}`?"),
+                    None => Ok(()),
+                }
             }
-            Misdeed::UnknownOption { name, meant: None } => write!(f, "unknown option `{name}`"),
             Misdeed::Empty { name } => write!(f, "{name}: the value is missing"),
-            Misdeed::NotBoolean { name, value } => {
-                write!(f, "{name}: `{value}` is neither true nor false")
-            }
-            Misdeed::NotNumber { name, value } => {
-                write!(f, "{name}: `{value}` is not a whole number")
-            }
-            Misdeed::OutOfRange {
-                name,
-                value,
-                min,
-                max: i64::MAX,
-            } => {
-                write!(f, "{name}: {value} is out of range, the least is {min}")
-            }
-            Misdeed::OutOfRange {
-                name,
-                value,
-                min,
-                max,
-            } => {
-                write!(f, "{name}: {value} is out of range, {min} to {max}")
-            }
-            Misdeed::NotOneOf {
-                name,
-                value,
-                choices,
-            } => {
-                write!(f, "{name}: `{value}` is none of {choices}")
-            }
-            Misdeed::Invalid { name, value, rule } => write!(f, "{name}: `{value}`: {rule}"),
             Misdeed::Duplicate { name } => write!(f, "{name}: given twice"),
             Misdeed::Twice { name, value } => write!(f, "{name}: {value} is given twice"),
             Misdeed::AccountsAboveLimit { sum, limit } => write!(
@@ -188,13 +175,68 @@ impl fmt::Display for Misdeed {
     }
 }
 
+impl FileFault {
+    fn fmt(&self, path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = path.display();
+        match self {
+            FileFault::Unreadable(error) => write!(f, "cannot read {path}: {error}"),
+            FileFault::Emptied => write!(
+                f,
+                "{path} is empty, as while it is being written; put a comment into it if nothing is to stand there"
+            ),
+            FileFault::Line(error) => write!(f, "{path}:{}: {}", error.line, error.cause),
+            FileFault::Tls(text) => write!(f, "{path}: {text}"),
+        }
+    }
+}
+
+impl ValueFault {
+    fn fmt(&self, value: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueFault::NotBoolean => write!(f, "`{value}` is neither true nor false"),
+            ValueFault::NotNumber => write!(f, "`{value}` is not a whole number"),
+            ValueFault::OutOfRange { min, max: i64::MAX } => {
+                write!(f, "{value} is out of range, the least is {min}")
+            }
+            ValueFault::OutOfRange { min, max } => {
+                write!(f, "{value} is out of range, {min} to {max}")
+            }
+            ValueFault::NotOneOf { choices } => write!(f, "`{value}` is none of {choices}"),
+            ValueFault::Invalid { rule } => write!(f, "`{value}`: {rule}"),
+        }
+    }
+}
+
 impl Misdeed {
+    /// A file that cannot be used.
+    pub(super) fn file(path: &Path, fault: FileFault) -> Misdeed {
+        let path = path.to_path_buf();
+        Misdeed::File { path, fault }
+    }
+
+    /// A file or directory that cannot be read.
+    pub(super) fn unreadable(path: &Path, error: io::Error) -> Misdeed {
+        Misdeed::file(path, FileFault::Unreadable(error))
+    }
+
+    /// A value that cannot be used.
+    pub(super) fn value(name: &'static str, value: &str, fault: ValueFault) -> Misdeed {
+        let value = value.into();
+        Misdeed::Value { name, value, fault }
+    }
+
     /// A value that is none of the words that an option knows.
     pub(super) fn not_one_of(name: &'static str, value: &str, choices: &[&str]) -> Misdeed {
-        Misdeed::NotOneOf {
-            name,
-            value: value.into(),
-            choices: choices.join(", "),
-        }
+        let choices = choices.join(", ");
+        Misdeed::value(name, value, ValueFault::NotOneOf { choices })
+    }
+
+    /// Whether a file may not be read for want of permission.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(
+            self,
+            Misdeed::File { fault: FileFault::Unreadable(error), .. }
+                if error.kind() == io::ErrorKind::PermissionDenied
+        )
     }
 }

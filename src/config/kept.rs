@@ -1,12 +1,12 @@
-//! What may not be read any more stays as it was read last.
+//! What may not be read any more, or is empty all at once, stays as it was read last.
 
-use std::io;
 use std::path::Path;
 
 use super::draft::{Note, Security};
 use super::error::Misdeed;
 use super::line::Line;
-use super::model::{Files, TlsLines};
+use super::model::{Content, Files, TlsLines};
+use super::paths::absolute;
 use super::tls::{Blamed, Finished, Surroundings};
 
 /// Notes what a line of a security option has read, if it names a file.
@@ -19,64 +19,70 @@ pub(super) fn note(files: &mut Files, name: &str, line: &Line<'_>, security: &Se
     }
 }
 
-/// Puts what was last read in the place of a file that may not be read any more; `misdeed` says that it may not.
+/// What comes of a line of a security option that was `applied`. What was last read of the file that it names stays in force
+/// where the file may not be read any more, and where nothing stands in it now: somebody is writing it.
 ///
 /// # Errors
-/// The misdeed, where nothing was read before, or where it is another one.
-pub(super) fn instead(
+/// That of the line, where nothing was read before, or where it is another one.
+pub(super) fn judged(
     before: &Files,
     name: &str,
+    line: &Line<'_>,
     security: &mut Security,
-    misdeed: Misdeed,
+    applied: Result<Note, Misdeed>,
 ) -> Result<Note, Misdeed> {
-    let Some(path) = forbidden(&misdeed) else {
-        return Err(misdeed);
-    };
-    let is_found = match name {
-        "acl_file" => {
-            security.acl = before.acl(path);
-            security.acl.is_some()
-        }
+    let path = Path::new(line.value);
+    match name {
+        "acl_file" => of_file(before.acl(path), path, &mut security.acl, applied),
         "password_file" => {
-            security.passwords = before.passwords(path);
-            security.passwords.is_some()
+            let before = before.passwords(path);
+            of_file(before, path, &mut security.passwords, applied)
         }
-        _ => false,
-    };
-    match is_found {
-        true => Ok(Some(stays(&misdeed))),
-        false => Err(misdeed),
+        _ => applied,
     }
 }
 
-/// The same for what a listener's TLS options ask for, if they are what they were.
+fn of_file<T>(
+    before: Option<&Content<T>>,
+    path: &Path,
+    read: &mut Option<Content<T>>,
+    applied: Result<Note, Misdeed>,
+) -> Result<Note, Misdeed> {
+    let Some(before) = before else {
+        return applied;
+    };
+    let is_emptied = !before.is_blank && read.as_ref().is_some_and(|content| content.is_blank);
+    let note = match &applied {
+        Err(misdeed) if misdeed.is_forbidden() => stays(misdeed),
+        Ok(_) if is_emptied => format!(
+            "{} is empty, as while it is being written; what was read before stays in force, until something stands in it \
+             (a comment, if it is to grant nothing) and it is reloaded",
+            absolute(path).display()
+        ),
+        _ => return applied,
+    };
+    *read = Some(before.clone());
+    Ok(Some(note))
+}
+
+/// The same for what a listener's TLS options ask for, if they are what they were, and what they name may not be read.
 ///
 /// # Errors
-/// As `instead`.
+/// As `judged`.
 pub(super) fn instead_of_tls(
     before: &Files,
     lines: &TlsLines,
     blamed: Blamed,
     around: Surroundings,
 ) -> Result<Finished, Blamed> {
-    match (forbidden(&blamed.misdeed), before.tls(lines)) {
-        (Some(_), Some(server)) => {
+    match before.tls(lines) {
+        Some(server) if blamed.misdeed.is_forbidden() => {
             let note = stays(&blamed.misdeed);
             let mut finished = lines.finish_with(server.clone(), around);
             finished.remark(blamed.option, note);
             Ok(finished)
         }
         _ => Err(blamed),
-    }
-}
-
-/// The path, if the misdeed is that it may not be read.
-fn forbidden(misdeed: &Misdeed) -> Option<&Path> {
-    match misdeed {
-        Misdeed::Unreadable { path, error } if error.kind() == io::ErrorKind::PermissionDenied => {
-            Some(path)
-        }
-        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! to the end of the line; `#` starts a comment only where an option could start. Tabs are blanks here, which they are
 //! not in Mosquitto.
 
-use super::error::Misdeed;
+use super::error::{Misdeed, ValueFault};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -75,10 +75,7 @@ pub(super) fn boolean(name: &'static str, word: &str) -> Result<bool, Misdeed> {
     match word {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Misdeed::NotBoolean {
-            name,
-            value: word.into(),
-        }),
+        _ => Err(Misdeed::value(name, word, ValueFault::NotBoolean)),
     }
 }
 
@@ -103,10 +100,7 @@ pub(super) fn number(name: &'static str, word: &str) -> Result<i64, Misdeed> {
     match parsed {
         Some(value) if word.starts_with('-') => Ok(-value),
         Some(value) => Ok(value),
-        None => Err(Misdeed::NotNumber {
-            name,
-            value: word.into(),
-        }),
+        None => Err(Misdeed::value(name, word, ValueFault::NotNumber)),
     }
 }
 

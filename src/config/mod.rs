@@ -29,7 +29,7 @@ mod values;
 
 pub use certificates::CertificateNote;
 pub use effective::Effective;
-pub use error::{ConfigError, Location, Misdeed, Warning};
+pub use error::{ConfigError, FileFault, Location, Misdeed, ValueFault, Warning};
 pub use model::{
     Config, CpuList, Files, Listener, Log, LogDestination, Memory, PORT_DEFAULT, Socket,
     SocketDomain, SourceBounds, size, size_text,

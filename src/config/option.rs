@@ -1,7 +1,7 @@
 //! What an option is: its name, its default, whom it is about, how its value is read and where it goes.
 
 use super::draft::{Globals, ListenerDraft, Note, Security};
-use super::error::Misdeed;
+use super::error::{Misdeed, ValueFault};
 use super::line::{self, Line};
 
 /// One option; `options::OPTIONS` holds all of them.
@@ -76,12 +76,8 @@ impl<T> Value<T> {
                 let word = line.word(name)?;
                 let value = line::number(name, word)?;
                 if !(min..=max).contains(&value) {
-                    return Err(Misdeed::OutOfRange {
-                        name,
-                        value: word.into(),
-                        min,
-                        max,
-                    });
+                    let fault = ValueFault::OutOfRange { min, max };
+                    return Err(Misdeed::value(name, word, fault));
                 }
                 set(target, value);
             }
@@ -89,22 +85,15 @@ impl<T> Value<T> {
                 let word = line.word(name)?;
                 let value = line::number(name, word)?;
                 if value > max {
-                    return Err(Misdeed::OutOfRange {
-                        name,
-                        value: word.into(),
-                        min: 0,
-                        max,
-                    });
+                    let fault = ValueFault::OutOfRange { min: 0, max };
+                    return Err(Misdeed::value(name, word, fault));
                 }
                 set(target, if value < 0 { negative } else { value });
             }
             Value::Text(set) => {
                 let text = line.text(name)?;
-                set(target, text).map_err(|rule| Misdeed::Invalid {
-                    name,
-                    value: text.into(),
-                    rule,
-                })?;
+                set(target, text)
+                    .map_err(|rule| Misdeed::value(name, text, ValueFault::Invalid { rule }))?;
                 return Ok(None);
             }
             Value::Other(set) => return set(target, name, line),

@@ -5,7 +5,7 @@
 //! `log_format` and `log_lines_per_second` are our own.
 
 use super::draft::{Globals, ListenerDraft, Note, Security};
-use super::error::Misdeed;
+use super::error::{Misdeed, ValueFault};
 use super::line::{self, Line};
 use super::model::SocketDomain;
 use super::option::{Opt, Scope, Structure, Value};
@@ -276,11 +276,8 @@ fn persistent_client_expiration(
     let word = line.word(name)?;
     let rule = "a span of time is a number above 0 and its unit: h, d, w, m or y";
     let seconds = line::seconds(word);
-    let seconds = seconds.ok_or_else(|| Misdeed::Invalid {
-        name,
-        value: word.into(),
-        rule,
-    })?;
+    let seconds =
+        seconds.ok_or_else(|| Misdeed::value(name, word, ValueFault::Invalid { rule }))?;
     globals.config.settings.persistent_client_expiration = Some(seconds);
     Ok(None)
 }

@@ -24,3 +24,10 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+/// Whether nothing stands in a file: who writes one anew empties it first. A byte order mark says nothing.
+pub(super) fn is_blank(content: &[u8]) -> bool {
+    let mark = "\u{feff}".as_bytes();
+    let content = content.strip_prefix(mark).unwrap_or(content);
+    content.iter().all(u8::is_ascii_whitespace)
+}

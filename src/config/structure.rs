@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::build::Builder;
 use super::draft::{ListenerDraft, Note, Place};
-use super::error::Misdeed;
+use super::error::{Misdeed, ValueFault};
 use super::line::{self, Line};
 use super::option::Structure;
 
@@ -109,10 +109,9 @@ fn port(name: &'static str, word: &str, min: u16) -> Result<u16, Misdeed> {
 }
 
 fn out_of_range(name: &'static str, word: &str) -> Misdeed {
-    Misdeed::OutOfRange {
-        name,
-        value: word.into(),
+    let fault = ValueFault::OutOfRange {
         min: 1,
         max: u16::MAX.into(),
-    }
+    };
+    Misdeed::value(name, word, fault)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use super::certificates;
-use super::error::Misdeed;
+use super::error::{FileFault, Misdeed};
 use super::model::TlsLines;
 use super::paths::{self, absolute};
 use crate::transport::proxy::Rules;
@@ -235,6 +235,10 @@ impl TlsLines {
         for path in self.capath_files()? {
             // OpenSSL looks there for what it needs, and does not mind what else there is.
             match read(&path, ("capath", 0)) {
+                Ok(file) if paths::is_blank(&file) => {
+                    let text = format!("{} is empty, and no CA", absolute(&path).display());
+                    finished.remark("capath", text);
+                }
                 Ok(file) => authorities.push(file),
                 Err(error) => finished.remark("capath", error.misdeed.to_string()),
             }
@@ -306,10 +310,7 @@ impl TlsLines {
             Some((option, nth, path)) => Blamed {
                 option,
                 nth,
-                misdeed: Misdeed::InTlsFile {
-                    path: path.into(),
-                    text: error.to_string(),
-                },
+                misdeed: Misdeed::file(path, FileFault::Tls(error.to_string())),
             },
             None if matches!(error, MaterialError::Authorities(_)) => missing(
                 "require_certificate",
@@ -340,9 +341,6 @@ fn unreadable(path: &Path, (option, nth): (&'static str, usize), error: io::Erro
     Blamed {
         option,
         nth,
-        misdeed: Misdeed::Unreadable {
-            path: path.to_path_buf(),
-            error,
-        },
+        misdeed: Misdeed::unreadable(path, error),
     }
 }

@@ -254,7 +254,7 @@ fn tell_of_reload(log: &Log, result: Result<Reloaded, String>) -> String {
         return format!("running; the configuration holds in part: {missing}");
     }
     let but = match kept {
-        true => ", but for what could not be read and stays as it was",
+        true => ", but for files whose content from before stays in force",
         false => "",
     };
     let text = format!("SIGHUP: the configuration has been read again and holds{but}.");

@@ -8,6 +8,7 @@ mod memory;
 mod tls_lines;
 
 pub use cpus::CpuList;
+pub(in crate::config) use files::Content;
 pub use files::Files;
 pub use memory::{Memory, size, size_text};
 pub(in crate::config) use tls_lines::TlsLines;

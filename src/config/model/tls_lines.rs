@@ -1,6 +1,6 @@
 //! What the lines of a listener say about TLS, before a file is read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::transport::tls::Minimum;
 
@@ -24,4 +24,20 @@ pub(in crate::config) struct TlsLines {
     pub by_identity: bool,
     pub by_subject: bool,
     pub alpn: Option<String>,
+}
+
+impl TlsLines {
+    /// The files and folders that they name.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let single = [
+            &self.cafile,
+            &self.capath,
+            &self.certfile,
+            &self.keyfile,
+            &self.crlfile,
+        ];
+        let more = self.more.iter().flat_map(|(chain, key)| [chain, key]);
+        let single = single.into_iter().flatten();
+        single.chain(more).map(PathBuf::as_path)
+    }
 }

@@ -260,31 +260,48 @@ fn a_password_line_without_a_colon_is_warned_of() {
 /// A file that was read and may not be read any more: what was read stays. Others are refused as ever.
 #[test]
 fn what_may_not_be_read_any_more_stays() {
-    let forbidden = |path: &std::path::Path| Misdeed::Unreadable {
-        path: path.into(),
-        error: std::io::ErrorKind::PermissionDenied.into(),
+    let forbidden = |path: &std::path::Path| {
+        Misdeed::unreadable(path, std::io::ErrorKind::PermissionDenied.into())
     };
     let scratch = Scratch::new();
     let acl = scratch.file("acl", "topic read a\n");
     let path = scratch.file("broker.conf", &format!("acl_file {}\n", acl.display()));
     let (before, _) = load(&path).unwrap();
-    let mut security = super::super::draft::Security::default();
-    let files = &before.files;
-    let note = kept::instead(files, "acl_file", &mut security, forbidden(&acl)).unwrap();
-    assert_eq!(security.acl, before.listeners[0].settings.acl);
-    assert!(note.unwrap().contains("stays in force"));
-    let other = scratch.0.join("other");
-    for misdeed in [
-        forbidden(&other),
-        Misdeed::Unreadable {
-            path: acl.clone(),
-            error: std::io::ErrorKind::NotFound.into(),
-        },
-    ] {
+    let judged = |path: &std::path::Path, misdeed| {
+        let text = format!("acl_file {}", path.display());
+        let line = super::super::line::Line::parse(&text).unwrap();
         let mut security = super::super::draft::Security::default();
-        let refused = kept::instead(files, "acl_file", &mut security, misdeed);
-        assert!(refused.is_err() && security.acl.is_none());
+        let files = &before.files;
+        let note = kept::judged(files, line.name, &line, &mut security, Err(misdeed));
+        (note, security.acl.map(|acl| acl.held))
+    };
+    let (note, kept) = judged(&acl, forbidden(&acl));
+    assert_eq!(kept, before.listeners[0].settings.acl);
+    assert!(note.unwrap().unwrap().contains("stays in force"));
+    let other = scratch.0.join("other");
+    let missing = Misdeed::unreadable(&acl, std::io::ErrorKind::NotFound.into());
+    for (path, misdeed) in [(&other, forbidden(&other)), (&acl, missing)] {
+        let (refused, kept) = judged(path, misdeed);
+        assert!(refused.is_err() && kept.is_none());
     }
+}
+
+/// Who is told that a file cannot be read is told what to do.
+#[test]
+fn a_file_that_may_not_be_read_is_refused_with_the_cure() {
+    let path = std::path::Path::new("/etc/broker.conf");
+    let error = |kind: std::io::ErrorKind| ConfigError {
+        at: None,
+        misdeed: Misdeed::unreadable(path, kind.into()),
+    };
+    let text = error(std::io::ErrorKind::PermissionDenied).to_string();
+    assert!(text.starts_with("cannot read /etc/broker.conf: "), "{text}");
+    assert!(
+        text.contains("; let the user that the broker runs as read it (chown"),
+        "{text}"
+    );
+    let text = error(std::io::ErrorKind::NotFound).to_string();
+    assert!(!text.contains("chown"), "{text}");
 }
 
 /// Files are read when all lines are known; each is blamed on the line that names it, in the listener that does.

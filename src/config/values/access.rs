@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::access::{self, Acl, FileError, Passwords};
 use crate::config::draft::{Note, Security};
-use crate::config::error::Misdeed;
+use crate::config::error::{FileFault, Misdeed};
 use crate::config::line::Line;
-use crate::config::paths::{absolute, read};
+use crate::config::model::Content;
+use crate::config::paths::{absolute, is_blank, read};
 
 /// Notes of one file that are printed; what they are about is the same, as a rule.
 const NOTES_MAX: usize = 3;
@@ -23,7 +24,7 @@ pub fn acl_file(
     }
     let path = Path::new(line.text(name)?);
     let (acl, notes) = parsed(path, Acl::parse)?;
-    security.acl = Some(Arc::new(acl));
+    security.acl = Some(acl);
     Ok(summary(path, &notes))
 }
 
@@ -38,20 +39,23 @@ pub fn password_file(
     }
     let path = Path::new(line.text(name)?);
     let (passwords, notes) = parsed(path, |bytes| Ok(Passwords::parse(bytes)))?;
-    security.passwords = Some(Arc::new(passwords));
+    security.passwords = Some(passwords);
     Ok(summary(path, &notes))
 }
 
 /// Reads and parses a file.
-fn parsed<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T, FileError>) -> Result<T, Misdeed> {
-    let bytes = read(path).map_err(|error| Misdeed::Unreadable {
-        path: path.to_path_buf(),
-        error,
-    })?;
-    parse(&bytes).map_err(|error| Misdeed::InFile {
-        path: path.to_path_buf(),
-        error,
-    })
+fn parsed<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<(T, Vec<access::Note>), FileError>,
+) -> Result<(Content<T>, Vec<access::Note>), Misdeed> {
+    let bytes = read(path).map_err(|error| Misdeed::unreadable(path, error))?;
+    let (held, notes) =
+        parse(&bytes).map_err(|error| Misdeed::file(path, FileFault::Line(error)))?;
+    let content = Content {
+        held: Arc::new(held),
+        is_blank: is_blank(&bytes),
+    };
+    Ok((content, notes))
 }
 
 fn summary(path: &Path, notes: &[access::Note]) -> Note {

@@ -1,7 +1,7 @@
 //! Options of our own that bound what one client or one address may do.
 
 use crate::config::draft::{ListenerDraft, Note};
-use crate::config::error::Misdeed;
+use crate::config::error::{Misdeed, ValueFault};
 use crate::config::line::{self, Line};
 use crate::limits;
 use crate::session::SlowPolicy;
@@ -12,12 +12,8 @@ pub fn rate(name: &'static str, line: &Line<'_>, set: impl FnOnce(u32)) -> Resul
     let number = line::number(name, word.strip_suffix("/s").unwrap_or(word))?;
     let (min, max) = (0, i64::from(limits::RATE_MAX));
     if !(min..=max).contains(&number) {
-        return Err(Misdeed::OutOfRange {
-            name,
-            value: word.into(),
-            min,
-            max,
-        });
+        let fault = ValueFault::OutOfRange { min, max };
+        return Err(Misdeed::value(name, word, fault));
     }
     set(number as u32);
     Ok(None)
@@ -34,11 +30,8 @@ pub fn slow_consumer_policy(
     let (word, user) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let known = SlowPolicy::ALL.iter().find(|(known, _)| *known == word);
     let Some(&(_, policy)) = known else {
-        return Err(Misdeed::NotOneOf {
-            name,
-            value: word.into(),
-            choices: "drop_oldest, drop_newest, disconnect or latest".into(),
-        });
+        let choices = "drop_oldest, drop_newest, disconnect or latest".into();
+        return Err(Misdeed::value(name, word, ValueFault::NotOneOf { choices }));
     };
     match user.trim() {
         "" => draft.settings.slow_policy = Some(policy),

@@ -2,7 +2,7 @@
 
 use crate::budget::Account;
 use crate::config::draft::{Globals, Note};
-use crate::config::error::Misdeed;
+use crate::config::error::{Misdeed, ValueFault};
 use crate::config::line::Line;
 use crate::config::model::size;
 
@@ -11,11 +11,8 @@ const SIZE_RULE: &str =
     "a size is a number of bytes, or one with K, M, G or T behind it, like 512M or 2G";
 
 fn parsed(name: &'static str, word: &str) -> Result<u64, Misdeed> {
-    size(word).ok_or_else(|| Misdeed::Invalid {
-        name,
-        value: word.into(),
-        rule: SIZE_RULE,
-    })
+    let fault = ValueFault::Invalid { rule: SIZE_RULE };
+    size(word).ok_or_else(|| Misdeed::value(name, word, fault))
 }
 
 /// `memory_limit SIZE`; 0 is as if it were not there.
@@ -42,11 +39,8 @@ pub fn account(
     line: &Line<'_>,
 ) -> Result<Note, Misdeed> {
     let word = line.word(name)?;
-    let account = Account::by_name(word).ok_or_else(|| Misdeed::NotOneOf {
-        name,
-        value: word.into(),
-        choices: Account::NAMES.join(", "),
-    })?;
+    let account =
+        Account::by_name(word).ok_or_else(|| Misdeed::not_one_of(name, word, &Account::NAMES))?;
     let text = line.words().nth(1).unwrap_or_default();
     let bytes = parsed(name, text)?;
     let size = &mut globals.config.memory.sizes[account as usize];

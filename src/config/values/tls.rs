@@ -1,7 +1,7 @@
 //! Options of a listener's TLS with a form of their own.
 
 use crate::config::draft::{ListenerDraft, Note};
-use crate::config::error::Misdeed;
+use crate::config::error::{Misdeed, ValueFault};
 use crate::config::line::Line;
 use crate::transport::tls::Minimum;
 
@@ -19,11 +19,7 @@ pub fn version(
             (Minimum::V12, Some(text.into()))
         }
         other => {
-            return Err(Misdeed::NotOneOf {
-                name,
-                value: other.into(),
-                choices: "tlsv1.2, tlsv1.3".into(),
-            });
+            return Err(Misdeed::not_one_of(name, other, &["tlsv1.2", "tlsv1.3"]));
         }
     };
     draft.tls.minimum = minimum;
@@ -42,10 +38,10 @@ pub fn certificate(
             draft.tls.more.push((chain.into(), key.into()));
             Ok(None)
         }
-        _ => Err(Misdeed::Invalid {
-            name,
-            value: line.value.into(),
-            rule: "the file of the certificate and the file of its key are wanted",
-        }),
+        _ => {
+            let rule = "the file of the certificate and the file of its key are wanted";
+            let fault = ValueFault::Invalid { rule };
+            Err(Misdeed::value(name, line.value, fault))
+        }
     }
 }

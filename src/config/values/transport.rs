@@ -26,11 +26,8 @@ pub fn records(
         "packet" => Some(Records::Packet),
         "full" => Some(Records::Full),
         other => {
-            return Err(Misdeed::NotOneOf {
-                name,
-                value: other.into(),
-                choices: "auto, packet, full".into(),
-            });
+            let choices = ["auto", "packet", "full"];
+            return Err(Misdeed::not_one_of(name, other, &choices));
         }
     };
     Ok(None)
@@ -47,11 +44,8 @@ pub fn proxy_protocol(
         "1" | "2" | "true" => true,
         "0" | "false" => false,
         other => {
-            return Err(Misdeed::NotOneOf {
-                name,
-                value: other.into(),
-                choices: "1, 2, true, false".into(),
-            });
+            let choices = ["1", "2", "true", "false"];
+            return Err(Misdeed::not_one_of(name, other, &choices));
         }
     };
     Ok(None)
