@@ -264,9 +264,8 @@ fn a_mosquitto_that_requires_a_certificate() {
     requires_a_certificate(&theirs());
 }
 
-/// The tester has none. With TLS 1.3 the refusal comes when the handshake is over for the client.
-fn requires_a_certificate(program: &Program) {
-    let certificates = Certificates::new();
+/// One that requires certificates, over TLS and secure WebSocket, with these lines for both listeners.
+fn requiring(program: &Program, certificates: &Certificates, own: &[&str]) -> (Server, [u16; 2]) {
     let [tls, wss] = [free_port(), free_port()];
     let mut lines = Vec::new();
     for (port, more) in [(tls, ""), (wss, "protocol websockets")] {
@@ -276,26 +275,142 @@ fn requires_a_certificate(program: &Program) {
         lines.push(format!("certfile {}", certificates.file("server.crt")));
         lines.push(format!("keyfile {}", certificates.file("server.key")));
         lines.push("require_certificate true".to_owned());
+        lines.extend(own.iter().map(|line| line.to_string()));
     }
-    let _server = Server::start(program, &lines);
+    (Server::start(program, &lines), [tls, wss])
+}
+
+/// With TLS 1.3 the refusal comes when the handshake is over for the client.
+fn requires_a_certificate(program: &Program) {
+    let certificates = Certificates::new();
+    let crl = format!("crlfile {}", certificates.file("revoked.crl"));
+    let (_server, [tls, wss]) = requiring(program, &certificates, &[&crl]);
     let ca = certificates.file("ca.crt");
-    for (port, arguments) in [
+    for (port, way) in [
         (tls, &[][..]),
         (tls, &["--mqtt", "5"]),
         (wss, &["--websocket"]),
     ] {
-        let arguments = [&["--cafile", &ca], arguments].concat();
-        assert_could_not(&bench(port, &arguments), "this tester has none");
+        let way = [&["--cafile", &ca], way].concat();
+        let none = "(the broker requires a certificate: --cert FILE with --key FILE)";
+        assert_could_not(&bench(port, &way), none);
+        for (name, hint) in [
+            (
+                "stranger",
+                "(the broker does not know the authority that signed the certificate of --cert;",
+            ),
+            (
+                "expired",
+                "the certificate of --cert has expired, or is not valid yet)",
+            ),
+            (
+                "revoked",
+                "a list in which the certificate of --cert is revoked)",
+            ),
+        ] {
+            let files = [".crt", ".key"].map(|end| certificates.file(&format!("{name}{end}")));
+            let own = ["--cert", &files[0], "--key", &files[1]];
+            let is_theirs = matches!(program, Program::Mosquitto(_));
+            if is_theirs && port == wss && name == "revoked" {
+                // Mosquitto looks at no list where WebSocket is spoken.
+                continue;
+            }
+            assert_could_not(&bench(port, &[&way[..], &own].concat()), hint);
+        }
+        let files = ["good.crt", "good.key"].map(|name| certificates.file(name));
+        let own = ["--cert", &files[0], "--key", &files[1], "--rate", "100"];
+        let right = bench(port, &[&way[..], &own].concat());
+        assert_eq!(right.code, Some(0), "{}{}", said(&right), right.stderr);
+    }
+}
+
+/// The certificate is taken, and the name in it lets nobody in; or it names nobody, and no login was given.
+fn a_certificate_that_names_nobody_who_may_come_in() {
+    let certificates = Certificates::new();
+    let own = ["allow_anonymous false"];
+    let (_server, [tls, _]) = requiring(&ours(), &certificates, &own);
+    let files = ["ca.crt", "good.crt", "good.key"].map(|name| certificates.file(name));
+    let [ca, cert, key] = &files;
+    let done = bench(tls, &["--cafile", ca, "--cert", cert, "--key", key]);
+    let hint = "(the name in the certificate of --cert is not let in, or the broker does not take the user name";
+    assert_could_not(&done, hint);
+}
+
+/// What cannot be meant is told before anything is begun.
+fn certificates_that_cannot_be_used() {
+    let certificates = Certificates::new();
+    let folder = Folder::new("bench-certificates");
+    let file = |name| certificates.file(name);
+    let (cert, key, ca) = (file("good.crt"), file("good.key"), file("ca.crt"));
+    let other = file("other.key");
+    let encrypted = folder.0.join("encrypted.key");
+    let made = Command::new("openssl")
+        .args(["pkcs8", "-topk8", "-passout", "pass:secret", "-in", &key])
+        .arg("-out")
+        .arg(&encrypted)
+        .status();
+    assert!(made.unwrap().success());
+    let encrypted = encrypted.to_str().unwrap();
+    let in_place = std::fs::read_to_string(&key).unwrap();
+    let inline = format!("--key={in_place}");
+    for (arguments, hint) in [
+        (&["--cert", &cert, "--key", &key][..], "--cert is about TLS"),
+        (
+            &["--cafile", &ca, "--cert", &cert],
+            "a certificate needs its private key, --key FILE, or FIREHOSE_KEY",
+        ),
+        (
+            &["--cafile", &ca, "--key", &key],
+            "--key is the private key of a certificate: --cert FILE",
+        ),
+        (
+            &["--cafile", &ca, "--cert", &cert, "--key", &other],
+            "other.key: the key is not that of the certificate",
+        ),
+        (
+            &["--cafile", &ca, "--cert", &cert, "--key", encrypted],
+            "encrypted.key: the key is encrypted",
+        ),
+        (
+            &["--cafile", &ca, "--cert", &key, "--key", &key],
+            "good.key: there is no certificate in it",
+        ),
+        (
+            &["--cafile", &ca, "--cert", &cert, "--key", &cert],
+            "good.crt: there is no private key in it",
+        ),
+        (
+            &["--cafile", &ca, "--cert", &cert, "--key", "/nowhere.key"],
+            "--key /nowhere.key: No such file",
+        ),
+        (
+            &["--cafile", &ca, "--cert", &cert, &inline],
+            "--key is the name of a file; a key itself may come by FIREHOSE_KEY",
+        ),
+    ] {
+        let done = bench(free_port(), arguments);
+        assert_eq!(done.code, Some(2), "{}{}", done.stdout, done.stderr);
+        let told = &done.stderr;
+        assert!(told.contains(hint), "{hint:?} is not told: {told}");
+        assert!(!told.contains("-----"), "{told}");
     }
 }
 
 /// The same in each version of TLS, from a server that speaks no other.
 fn a_certificate_is_required_in_each_version_of_tls() {
     let certificates = Certificates::new();
-    for version in ["-tls1_2", "-tls1_3"] {
+    let stranger = ["stranger.crt", "stranger.key"].map(|name| certificates.file(name));
+    let stranger = ["--cert", &stranger[0], "--key", &stranger[1]];
+    for (version, own, hint) in [
+        ("-tls1_2", &[][..], "--cert FILE with --key FILE"),
+        ("-tls1_3", &[], "--cert FILE with --key FILE"),
+        ("-tls1_2", &stranger, "does not know the authority"),
+        ("-tls1_3", &stranger, "does not know the authority"),
+    ] {
         let port = free_port();
         let mut command = Command::new("openssl");
         command.args(["s_server", "-quiet", version, "-Verify", "1"]);
+        command.arg("-verify_return_error");
         command.args(["-accept", &format!("127.0.0.1:{port}")]);
         for (option, file) in [
             ("-CAfile", "ca.crt"),
@@ -309,10 +424,10 @@ fn a_certificate_is_required_in_each_version_of_tls() {
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             thread::sleep(Duration::from_millis(10));
         }
-        let done = bench(port, &["--insecure"]);
+        let done = bench(port, &[&["--insecure"], own].concat());
         server.kill().unwrap();
         server.wait().unwrap();
-        assert_could_not(&done, "this tester has none");
+        assert_could_not(&done, hint);
     }
 }
 
@@ -361,6 +476,8 @@ cases![
     a_broker_that_requires_a_certificate,
     a_mosquitto_that_requires_a_certificate,
     a_certificate_is_required_in_each_version_of_tls,
+    a_certificate_that_names_nobody_who_may_come_in,
+    certificates_that_cannot_be_used,
     queue_limits_of_mosquitto,
     a_certificate_that_signed_itself,
 ];

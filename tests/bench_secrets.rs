@@ -3,11 +3,15 @@
 
 mod support;
 
+#[path = "support/certificates.rs"]
+mod certificates;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Folder, Program, Server};
+use certificates::Certificates;
+use support::{Folder, Program, Server, free_port};
 
 const SECRET: &str = "hunter2-canary";
 
@@ -169,6 +173,59 @@ fn the_stress_test_takes_a_password_from_a_file_and_hides_one() {
     }
 }
 
+/// The private key of a load's certificate is a secret as well, whose file may be told.
+#[test]
+fn a_private_key_is_in_no_report_and_in_no_title() {
+    let certificates = Certificates::new();
+    let tls = free_port();
+    let file = |name| certificates.file(name);
+    let text = format!(
+        "listener {tls} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true",
+        file("ca.crt"),
+        file("server.crt"),
+        file("server.key")
+    );
+    let lines: Vec<String> = text.lines().map(String::from).collect();
+    let _server = Server::start(&Program::Firehose { shards: 1 }, &lines);
+    let pem = read(&certificates.path("good.key"));
+    // A line of the key itself: PEM may be folded anew, not invented.
+    let line = pem.lines().nth(1).unwrap();
+    let folder = Folder::new("bench-secrets-key");
+    for by_environment in [true, false] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        command.args(["bench", "fanout", "--host", "127.0.0.1", "--port"]);
+        command.arg(tls.to_string());
+        command.args(["--subscribers", "2", "--warm-up", "0", "--duration", "1s"]);
+        command.args(["--cafile", &file("ca.crt"), "--cert", &file("good.crt")]);
+        match by_environment {
+            true => command.env("FIREHOSE_KEY", &pem),
+            false => command.args(["--key", &file("good.key")]),
+        };
+        for (option, name) in REPORTS {
+            command.arg(option).arg(folder.0.join(name));
+        }
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let title = title(&child);
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let mut texts = vec![title, text];
+        texts.extend(REPORTS.map(|(_, name)| read(&folder.0.join(name))));
+        for text in &texts {
+            assert!(!text.contains(line) && !text.contains("PRIVATE"), "{text}");
+        }
+        let report = firehose::load::report::json::read(&read(&folder.0.join("r.json"))).unwrap();
+        assert_eq!(report.settings["cert"], file("good.crt"));
+        let told = report.settings.get("key").cloned();
+        assert_eq!(told, (!by_environment).then(|| file("good.key")));
+    }
+}
+
 /// The command of a broker may hold secrets, and its environment holds none of ours.
 #[test]
 fn a_broker_that_is_started_is_told_of_without_its_secrets() {
@@ -188,6 +245,7 @@ fn a_broker_that_is_started_is_told_of_without_its_secrets() {
         command.args(["--broker", &broker]);
         command.arg("--json").arg(&json);
         command.env("FIREHOSE_PASSWORD", SECRET);
+        command.env("FIREHOSE_KEY", SECRET);
         let child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

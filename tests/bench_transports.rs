@@ -104,6 +104,72 @@ fn every_message_arrives_over_every_transport() {
     }
 }
 
+/// The broker takes no one without a certificate, and gives rights to the name in it alone.
+#[test]
+fn clients_come_in_by_their_certificate() {
+    let certificates = Certificates::new();
+    let [tls, wss] = [free_port(), free_port()];
+    let mut lines = vec![
+        "acl: user infra".to_owned(),
+        "acl: topic readwrite #".to_owned(),
+        "per_listener_settings false".to_owned(),
+    ];
+    for (port, more) in [(tls, ""), (wss, "protocol websockets")] {
+        let text = format!(
+            "listener {port} 127.0.0.1\n{more}\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n\
+             use_identity_as_username true",
+            certificates.file("ca.crt"),
+            certificates.file("server.crt"),
+            certificates.file("server.key")
+        );
+        lines.extend(text.lines().map(String::from));
+    }
+    let _server = Server::start(&support::program(2), &lines);
+    let files = ["ca.crt", "good.crt", "good.key"].map(|name| certificates.file(name));
+    let pem = |name: &str| std::fs::read_to_string(certificates.path(name)).unwrap();
+    // Both in one file, as some tools keep them.
+    let bundle = certificates.path("bundle.pem");
+    std::fs::write(&bundle, pem("good.key") + &pem("good.crt")).unwrap();
+    let bundle = bundle.to_str().unwrap();
+    let cert = ["--cafile", &files[0], "--cert", &files[1]];
+    let key = ["--key", &files[2]];
+    let both = ["--cafile", &files[0], "--cert", bundle, "--key", bundle];
+    for (workload, port, own, more) in [
+        ("fanout", tls, &key[..], &["--qos", "1"][..]),
+        ("fanout", tls, &key, &["--tls-version", "tlsv1.3"]),
+        ("fanout", wss, &key, &["--websocket", "--mqtt", "5"]),
+        ("churn", tls, &key, &["--connect-rate", "100"]),
+        ("churn", tls, &key, &["--connect-rate", "100", "--resume"]),
+        (
+            "churn",
+            wss,
+            &key,
+            &["--connect-rate", "100", "--websocket"],
+        ),
+        // From the environment.
+        ("fanout", tls, &[], &[]),
+        ("fanout", tls, &both, &[]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        command.args(["bench", workload, "--host", "127.0.0.1", "--workers", "1"]);
+        command.args(["--duration", "0.5s", "--warm-up", "0s", "--port"]);
+        command.arg(port.to_string());
+        match workload {
+            "fanout" => command.args(["--subscribers", "5", "--rate", "100"]),
+            _ => command.args(["--connections", "10"]),
+        };
+        if own.len() < both.len() {
+            command.args(cert);
+        }
+        if own.is_empty() {
+            command.env("FIREHOSE_KEY", pem("good.key"));
+        }
+        let done = run(command.args(own).args(more));
+        let told = done.stdout + &done.stderr;
+        assert_eq!(done.code, Some(0), "{workload} {own:?} {more:?}: {told}");
+    }
+}
+
 /// SIGHUP with other files: new connections see them, and it can be taken back.
 #[test]
 fn certificates_change_with_a_reload() {

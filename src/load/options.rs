@@ -90,6 +90,12 @@ pub struct ClientOptions {
     /// Speak TLS, and accept any certificate
     #[arg(long, value_name = "BOOL", help_heading = "Broker", num_args = 0..=1, default_missing_value = ON, conflicts_with = "cafile")]
     pub insecure: Option<bool>,
+    /// Certificate of all clients, for a broker that requires one, and those between it and its CA (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Broker")]
+    pub cert: Option<PathBuf>,
+    /// Private key of --cert (PEM, not encrypted) [default: what FIREHOSE_KEY in the environment holds]
+    #[arg(long, value_name = "FILE", help_heading = "Broker")]
+    pub key: Option<PathBuf>,
     /// The lowest version of TLS [default: tlsv1.2]
     #[arg(long, value_name = "VERSION", help_heading = "Broker", value_parser = ["tlsv1.2", "tlsv1.3"])]
     pub tls_version: Option<String>,
@@ -269,7 +275,7 @@ impl Options {
         let (a, b) = (self, other);
         Options {
             broker: merge!(BrokerOptions, a.broker, b.broker; host port broker broker_pid broker_cpus shards budget),
-            client: merge!(ClientOptions, a.client, b.client; username password password_file cafile insecure tls_version resume websocket mqtt source),
+            client: merge!(ClientOptions, a.client, b.client; username password password_file cafile insecure cert key tls_version resume websocket mqtt source),
             load: merge!(LoadOptions, a.load, b.load; publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages connect_rate from to steps scale time_lapse),
             time: merge!(TimeOptions, a.time, b.time; duration warm_up drain interval repeat seed workers cpus),
             judgement: merge!(JudgementOptions, a.judgement, b.judgement; find_max slo max_rate precision allow_loss spread_every),

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::limits;
 use crate::mqtt::Version;
-use crate::transport::tls::{ClientPlan, Minimum, Verify};
 
 use super::client::Settings;
 use super::job::{Job, Pace, Phase, StepPlan, Traffic};
@@ -18,6 +16,8 @@ use super::secrets;
 use super::stamp;
 use super::worker::Wire;
 use super::workloads::{self, Shape, Workload, qos};
+
+mod wire;
 
 /// Where the broker is, unless something else is said.
 pub const PORT_DEFAULT: u16 = 1883;
@@ -120,47 +120,9 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
         allow_loss: options.judgement.allow_loss.unwrap_or(false),
         cpus: options.time.cpus.clone().map(|cpus| cpus.0),
         sources: options.client.source.clone().unwrap_or_default(),
-        wire: wire(&options)?,
+        wire: wire::wire(&options)?,
         job,
         phases,
-    })
-}
-
-/// What clients speak below MQTT. Reads the file of the CA.
-fn wire(options: &Options) -> Result<Wire, String> {
-    let host = options.broker.host.as_deref().unwrap_or("127.0.0.1");
-    let is_insecure = options.client.insecure == Some(true);
-    let is_tls = options.client.cafile.is_some() || is_insecure;
-    if !is_tls && (options.client.resume.is_some() || options.client.tls_version.is_some()) {
-        return Err("--resume and --tls-version are about TLS: --cafile FILE or --insecure".into());
-    }
-    let file = match &options.client.cafile {
-        Some(path) => {
-            std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?
-        }
-        None => Vec::new(),
-    };
-    let verify = match is_insecure {
-        true => Verify::Nothing,
-        false => Verify::By(&file),
-    };
-    let minimum = match options.client.tls_version.as_deref() {
-        Some("tlsv1.3") => Minimum::V13,
-        _ => Minimum::V12,
-    };
-    let resumes = options.client.resume == Some(true);
-    let plan = || ClientPlan::new(host, verify, minimum, resumes);
-    let tls = is_tls
-        .then(plan)
-        .transpose()
-        .map_err(|error| match &options.client.cafile {
-            Some(path) => format!("{}: {error}", path.display()),
-            None => error,
-        })?;
-    let websocket = options.client.websocket == Some(true);
-    Ok(Wire {
-        tls: tls.map(Arc::new),
-        websocket: websocket.then(|| host.into()),
     })
 }
 

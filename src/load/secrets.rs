@@ -18,6 +18,9 @@ use crate::limits;
 /// The variable of the environment with the password of all clients. Brokers that are started here do not get it.
 pub const PASSWORD_VARIABLE: &str = "FIREHOSE_PASSWORD";
 
+/// The variable of the environment with the private key of all clients, in PEM. The same holds for it.
+pub const KEY_VARIABLE: &str = "FIREHOSE_KEY";
+
 /// What stands where a secret was.
 pub const HIDDEN: &str = "(hidden)";
 
@@ -28,7 +31,7 @@ pub struct Secret {
     source: Source,
 }
 
-/// Where a password was given; written as the user knows it.
+/// Where a secret was given; written as the user knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     #[default]
@@ -36,6 +39,10 @@ pub enum Source {
     Scenario,
     File(PathBuf),
     Environment,
+    /// A private key's file.
+    KeyFile(PathBuf),
+    /// A private key in the environment.
+    KeyEnvironment,
 }
 
 impl fmt::Display for Source {
@@ -45,12 +52,14 @@ impl fmt::Display for Source {
             Source::Scenario => f.write_str("`password` in the scenario file"),
             Source::File(path) => write!(f, "--password-file {}", path.display()),
             Source::Environment => write!(f, "{PASSWORD_VARIABLE} in the environment"),
+            Source::KeyFile(path) => write!(f, "--key {}", path.display()),
+            Source::KeyEnvironment => write!(f, "{KEY_VARIABLE} in the environment"),
         }
     }
 }
 
 impl Secret {
-    /// The bytes, for CONNECT.
+    /// The bytes, for CONNECT or the TLS handshake.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -139,6 +148,40 @@ pub fn password(
     }
 }
 
+/// The private key that goes with a certificate, in PEM: that of a file, else of the environment.
+///
+/// # Errors
+/// In words, which never quote a key: there is none, or its file cannot be read.
+pub fn key(file: Option<&Path>) -> Result<Secret, String> {
+    let (bytes, source) = match file {
+        Some(path) if has_private_key(path.as_os_str().as_bytes()) => {
+            return Err(format!(
+                "--key is the name of a file; a key itself may come by {KEY_VARIABLE} in the environment"
+            ));
+        }
+        Some(path) => {
+            let read = std::fs::read(path);
+            let bytes = read.map_err(|error| format!("--key {}: {error}", path.display()))?;
+            (bytes, Source::KeyFile(path.to_owned()))
+        }
+        None => match std::env::var_os(KEY_VARIABLE) {
+            Some(value) => (value.as_bytes().to_vec(), Source::KeyEnvironment),
+            None => {
+                return Err(format!(
+                    "--cert: a certificate needs its private key, --key FILE, or {KEY_VARIABLE} in the environment"
+                ));
+            }
+        },
+    };
+    Ok(Secret { bytes, source })
+}
+
+/// Whether a text holds a private key in PEM.
+fn has_private_key(text: &[u8]) -> bool {
+    let begins = b"PRIVATE KEY-----";
+    text.windows(begins.len()).any(|window| window == begins)
+}
+
 fn first_line(bytes: &[u8]) -> &[u8] {
     let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or(bytes);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -172,6 +215,9 @@ pub fn places(arguments: &[OsString]) -> Vec<(usize, Range<usize>)> {
             found.push((at, 0..bytes.len()));
         } else if let Some(value) = bytes.strip_prefix(b"--password=") {
             found.push((at, bytes.len() - value.len()..bytes.len()));
+        } else if has_private_key(bytes) {
+            // Where the name of its file was meant.
+            found.push((at, 0..bytes.len()));
         } else {
             found.extend(in_command(bytes).into_iter().map(|range| (at, range)));
         }
@@ -300,9 +346,11 @@ fn words(text: &[u8]) -> Vec<Range<usize>> {
     words
 }
 
-/// Takes the password out of the environment of a process that is about to be started.
+/// Takes the secrets out of the environment of a process that is about to be started.
 pub fn keep_from(command: &mut std::process::Command) {
-    command.env_remove(OsStr::new(PASSWORD_VARIABLE));
+    for variable in [PASSWORD_VARIABLE, KEY_VARIABLE] {
+        command.env_remove(OsStr::new(variable));
+    }
 }
 
 #[cfg(test)]

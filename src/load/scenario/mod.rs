@@ -74,6 +74,9 @@ impl Scenario {
         if typed.client.password.is_some() || typed.client.password_file.is_some() {
             (written.client.password, written.client.password_file) = (None, None);
         }
+        if typed.client.cafile.is_some() || typed.client.insecure.is_some() {
+            (written.client.cafile, written.client.insecure) = (None, None);
+        }
         typed.or(written)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::load::options::LoadOptions;
+use crate::load::options::{ClientOptions, LoadOptions};
 use crate::load::plan::plan;
 use crate::load::quantity::{Bytes, Rate, Seconds};
 
@@ -112,4 +112,21 @@ fn what_is_typed_comes_before_what_is_written() {
     });
     assert_eq!((windowed.load.window, windowed.load.rate), (Some(8), None));
     assert!(plan(Workload::Fanout, &windowed).is_ok());
+}
+
+/// Any certificate is taken, or that of a CA: what is typed of it is instead of what the file says.
+#[test]
+fn whom_clients_trust_is_said_in_one_place() {
+    let written = || parse("workload = 'fanout'\ninsecure = true\n").unwrap();
+    let options = written().with(Options {
+        client: ClientOptions {
+            cafile: Some("ca.crt".into()),
+            ..ClientOptions::default()
+        },
+        ..Options::default()
+    });
+    let client = &options.client;
+    assert_eq!((client.insecure, client.cafile.is_some()), (None, true));
+    let options = written().with(Options::default());
+    assert_eq!(options.client.insecure, Some(true));
 }

@@ -37,6 +37,12 @@ fn secrets_are_found_on_the_command_line() {
         (&["f", "passwd", "-c", "file", "user"], &none),
         (&["f", "passwd", "-b", "--", "-f", "u", "s"], &["s"]),
         (&["f", "serve", "-c", "password.conf"], &none),
+        (&["f", "bench", "--cert", "c.pem", "--key", "k.pem"], &none),
+        // A key where the name of its file was meant.
+        (
+            &["f", "bench", "--key", "-----BEGIN RSA PRIVATE KEY-----\nAb"],
+            &["-----BEGIN RSA PRIVATE KEY-----\nAb"],
+        ),
         (&["f"], &none),
     ] {
         assert_eq!(hidden(line), secrets, "{line:?}");

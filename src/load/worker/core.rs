@@ -437,7 +437,7 @@ impl Core {
             Event::Connected { .. } => Note::Connected,
             Event::Refused(reason) => {
                 let text = hints::refusal(*reason, job.settings.version);
-                match hints::of_login(*reason, &job.settings) {
+                match hints::of_login(*reason, &job.settings, &self.clock.wire) {
                     Some(hint) => self.keeps_out(KeptOut::Login, text + &hint),
                     None => self.error(text),
                 }

@@ -19,6 +19,11 @@ impl Wire {
     pub fn is_plain(&self) -> bool {
         self.tls.is_none() && self.websocket.is_none()
     }
+
+    /// Whether clients have a certificate to show.
+    pub fn has_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|plan| plan.has_certificate())
+    }
 }
 
 /// One client's.

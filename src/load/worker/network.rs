@@ -172,7 +172,8 @@ impl Worker {
         match result {
             Ok(()) => Ok(()),
             Err(error) => {
-                let hint = record.unwrap_or_else(|| hints::of_failed_layer(&error));
+                let hint =
+                    record.unwrap_or_else(|| hints::of_failed_layer(&error, &self.place.wire));
                 // TLS 1.3: what the broker says of this side's handshake may come when it is over here.
                 match self.core.is_connected(index) {
                     true => self.core.error(format!("{error}{hint}")),
@@ -280,7 +281,7 @@ impl Worker {
             return "";
         }
         match self.sockets.layers.get(index as usize) {
-            Some(Some(layer)) => hints::of_layer(layer),
+            Some(Some(layer)) => hints::of_layer(layer, &self.place.wire),
             _ => hints::BEFORE_CONNACK,
         }
     }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, HandshakeKind};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::certified::{Certified, CertifiedFiles, Unfit};
 use super::{Minimum, Progress, Summary, pump, verify};
 
 /// Which certificates of servers are accepted.
@@ -81,6 +83,29 @@ impl ClientPlan {
             config: Arc::new(config),
             name,
         })
+    }
+}
+
+impl ClientPlan {
+    /// The same, for clients that show a certificate where they are asked for one.
+    ///
+    /// # Errors
+    /// Which of the files is wrong, and how.
+    pub fn with_certificate(self, files: &CertifiedFiles) -> Result<ClientPlan, Unfit> {
+        let provider = self.config.crypto_provider();
+        let certified = Certified::new(files.chain()?, &files.key, provider)?;
+        let mut config = (*self.config).clone();
+        // Whichever CAs the server says that it knows: it is to refuse the others itself.
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified.key));
+        Ok(ClientPlan {
+            config: Arc::new(config),
+            ..self
+        })
+    }
+
+    /// Whether clients have a certificate to show.
+    pub fn has_certificate(&self) -> bool {
+        self.config.client_auth_cert_resolver.has_certs()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns what a listener's connections share (`Server`, made from bytes of files) and one connection's state (`Tls`).
 
+mod certified;
 mod chain;
 mod client;
 mod failure;
@@ -13,12 +14,13 @@ mod suites;
 mod tests;
 mod verify;
 
+pub use certified::{CertifiedFiles, Unfit};
 pub use chain::{Gap, Source, Validity};
 pub use client::{Client, ClientPlan, Verify};
 pub use failure::Failure;
 pub use identity::NamedBy;
 pub use pump::Progress;
-pub use server::{CertifiedFiles, Material, MaterialError, Minimum, Server};
+pub use server::{Material, MaterialError, Minimum, Server};
 #[cfg(fuzzing)]
 pub use verify::any_certificates;
 

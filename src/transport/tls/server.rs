@@ -9,9 +9,10 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use sha2::{Digest, Sha256};
 
+use super::certified::{Certified, CertifiedFiles, Unfit};
 use super::chain::{self, Gap, Source, Validity};
 use super::identity::NamedBy;
 use super::{suites, verify};
@@ -28,15 +29,6 @@ pub enum Minimum {
     V12,
     /// TLS 1.3.
     V13,
-}
-
-/// The contents of a certificate's file and of its key's, both PEM.
-#[derive(Clone, Default)]
-pub struct CertifiedFiles {
-    /// The certificate, and those between it and its CA.
-    pub chain: Vec<u8>,
-    /// The private key.
-    pub key: Vec<u8>,
 }
 
 /// What a `Server` is made from: contents of files, and choices.
@@ -192,6 +184,16 @@ impl Server {
     }
 }
 
+impl Unfit {
+    /// The same of the certificate with this index.
+    fn at(self, index: usize) -> MaterialError {
+        match self {
+            Unfit::Certificate(text) => MaterialError::Certificate(index, text),
+            Unfit::Key(text) => MaterialError::Key(index, text),
+        }
+    }
+}
+
 /// Who may come in by certificate.
 fn verifier(
     material: &Material,
@@ -238,8 +240,7 @@ fn authorities(material: &Material) -> Result<Vec<CertificateDer<'static>>, Mate
 /// Certificates by the name that a client asks for (SNI, RFC 6066).
 #[derive(Debug)]
 struct Certificates {
-    /// With the names that they are for, in lower case.
-    entries: Vec<(Vec<String>, Arc<CertifiedKey>)>,
+    entries: Vec<Certified>,
 }
 
 impl Certificates {
@@ -250,9 +251,10 @@ impl Certificates {
     ) -> Result<(Self, Vec<Gap>), MaterialError> {
         let (mut entries, mut gaps) = (Vec::new(), Vec::new());
         for (index, files) in material.certificates.iter().enumerate() {
-            let mut chain = read_chain(index, files)?;
+            let mut chain = files.chain().map_err(|unfit| unfit.at(index))?;
             gaps.extend(chain::complete(index, &mut chain, authorities));
-            entries.push(certified(index, chain, &files.key, provider)?);
+            let certified = Certified::new(chain, &files.key, provider);
+            entries.push(certified.map_err(|unfit| unfit.at(index))?);
         }
         Ok((Certificates { entries }, gaps))
     }
@@ -261,8 +263,8 @@ impl Certificates {
     fn validities(&self) -> Vec<Validity> {
         let entries = self.entries.iter().enumerate();
         entries
-            .flat_map(|(index, (_, certified))| {
-                chain::validities(Source::Certificate(index), &certified.cert)
+            .flat_map(|(index, certified)| {
+                chain::validities(Source::Certificate(index), &certified.key.cert)
             })
             .collect()
     }
@@ -272,63 +274,13 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let wanted = hello.server_name().map(str::to_ascii_lowercase);
         let named = wanted.and_then(|wanted| {
-            self.entries
-                .iter()
-                .find(|(names, _)| names.iter().any(|name| verify::is_host(name, &wanted)))
+            let mut each = self.entries.iter();
+            each.find(|certified| certified.is_for(&wanted))
         });
         named
             .or(self.entries.first())
-            .map(|(_, certified)| certified.clone())
+            .map(|certified| certified.key.clone())
     }
-}
-
-/// The certificates of a file: ours, and those above it.
-fn read_chain(
-    index: usize,
-    files: &CertifiedFiles,
-) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files.chain).collect();
-    let chain = chain.map_err(|error| {
-        MaterialError::Certificate(index, format!("the certificate cannot be read: {error}"))
-    })?;
-    if chain.is_empty() {
-        let text = "there is no certificate in it (PEM is expected)";
-        return Err(MaterialError::Certificate(index, text.into()));
-    }
-    Ok(chain)
-}
-
-/// A certificate with its key and its names. Of any version: rustls would not compare a key with one of version 1.
-fn certified(
-    index: usize,
-    chain: Vec<CertificateDer<'static>>,
-    key: &[u8],
-    provider: &CryptoProvider,
-) -> Result<(Vec<String>, Arc<CertifiedKey>), MaterialError> {
-    let first = chain.first().map_or(&[][..], |first| first.as_ref());
-    let parsed = verify::Certificate::parse(first);
-    let unreadable =
-        |_| MaterialError::Certificate(index, "the first certificate in it cannot be read".into());
-    let (names, public) = parsed
-        .map(|first| (first.dns_names(), first.public_key()))
-        .map_err(unreadable)?;
-    let der = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-        let is_encrypted = String::from_utf8_lossy(key).contains("ENCRYPTED");
-        let text = match is_encrypted {
-            true => "the key is encrypted; decrypt it (openssl pkey) and protect the file".into(),
-            false => format!("there is no private key in it: {error}"),
-        };
-        MaterialError::Key(index, text)
-    })?;
-    let key = provider
-        .key_provider
-        .load_private_key(der)
-        .map_err(|error| MaterialError::Key(index, format!("the key cannot be used: {error}")))?;
-    if key.public_key().is_some_and(|own| own != public) {
-        let text = "the key is not that of the certificate";
-        return Err(MaterialError::Key(index, text.into()));
-    }
-    Ok((names, Arc::new(CertifiedKey::new(chain, key))))
 }
 
 /// Tells material apart without keeping the keys.
