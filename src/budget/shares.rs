@@ -305,6 +305,12 @@ impl Cut {
         }
     }
 
+    /// Whether a holder of this party that has so many bytes is above what it comes down to; a few may be held by anybody.
+    pub fn is_above(&self, party: Party, held: u64) -> bool {
+        let level = self.level(party);
+        level.is_some_and(|level| held > level.max(limits::BACKLOG_BYTES_MIN))
+    }
+
     /// Bytes of memory, its own included.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.levels.allocation_size()

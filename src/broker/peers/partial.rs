@@ -154,7 +154,7 @@ impl Broker {
         if is_too_slow && !self.is_held(conn) {
             return self.give_up_packet(now_ms, conn);
         }
-        if !self.clients.is_within(Account::Packets, 0) {
+        if !self.clients.memory.is_within(Account::Packets, 0) {
             self.share_packets(now_ms, conn, more);
         }
     }
