@@ -65,6 +65,7 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "routing",
     "server",
     "session",
+    "shard",
     "transport",
     "uring",
 ];

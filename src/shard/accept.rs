@@ -1,211 +1,82 @@
-//! Accepting: several accepts in flight per listener, each with a place of its own for the peer's address.
+//! Accepting: who is let in, by the bounds on connections, on addresses and on memory.
 //!
 //! All shards accept from the same sockets; the kernel wakes one of them per connection. Which shard accepts does not
 //! matter, for the connection moves to the home of its client.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::broker::{LogKind, Peer};
 use crate::budget::{Account, Rung};
+use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::transport::Plan;
-use crate::uring::{AcceptFailure, Completion, Op, UserData, ops};
+use crate::uring::{AcceptFailure, Completion};
 
-use super::connections::Flags;
-use super::shared::{Full, Shared};
+use super::acceptor::Accepted;
+use super::connections::{Connection, Flags};
+use super::shared::Full;
+use super::sources::{RATE, Refused};
 use super::{Brain, Metric, Shard, ShardError};
-
-/// One accept and the place where the kernel writes the peer's address.
-struct AcceptOperation {
-    address: libc::sockaddr_storage,
-    length: libc::socklen_t,
-    socket: RawFd,
-    /// Keeps the socket open.
-    sockets: Arc<[OwnedFd]>,
-    listener: u16,
-    in_flight: bool,
-    /// Not to be armed any more: its listener is gone. When it is not in flight its place is free.
-    is_over: bool,
-}
-
-impl AcceptOperation {
-    fn new(listener: u16, socket: RawFd, sockets: &Arc<[OwnedFd]>) -> Box<Self> {
-        Box::new(AcceptOperation {
-            // SAFETY: a sockaddr_storage is plain data, for which zeros are a value.
-            address: unsafe { std::mem::zeroed() },
-            length: 0,
-            socket,
-            sockets: sockets.clone(),
-            listener,
-            in_flight: false,
-            is_over: false,
-        })
-    }
-}
-
-/// All accepts of a shard.
-pub(super) struct Acceptor {
-    // Each is boxed and stays where it is while it is in flight: the kernel knows its address.
-    #[allow(clippy::vec_box)]
-    operations: Vec<Box<AcceptOperation>>,
-    /// Until when those that failed for want of resources, or that were one too many for the shard's turns, rest.
-    paused_until_ms: Option<u64>,
-    in_flight: usize,
-}
-
-impl Acceptor {
-    pub(super) fn new(shared: &Shared) -> Self {
-        let mut acceptor = Acceptor {
-            operations: Vec::new(),
-            paused_until_ms: None,
-            in_flight: 0,
-        };
-        acceptor.follow(shared);
-        acceptor
-    }
-
-    /// Has the accepts that the listeners ask for, and no others: those of listeners that are gone are marked.
-    fn follow(&mut self, shared: &Shared) {
-        let listeners = shared.listeners();
-        for operation in &mut self.operations {
-            let listener = listeners.get(usize::from(operation.listener));
-            operation.is_over = listener
-                .is_none_or(|listener| !Arc::ptr_eq(&listener.sockets(), &operation.sockets));
-        }
-        for (index, listener) in listeners.iter().enumerate() {
-            let (index, sockets) = (index as u16, listener.sockets());
-            let is_its = |operation: &AcceptOperation| {
-                operation.listener == index && Arc::ptr_eq(&operation.sockets, &sockets)
-            };
-            if self.operations.iter().any(|operation| is_its(operation)) {
-                continue;
-            }
-            for socket in sockets.iter().map(AsRawFd::as_raw_fd) {
-                for _ in 0..limits::ACCEPTS_PER_LISTENER {
-                    self.put(AcceptOperation::new(index, socket, &sockets));
-                }
-            }
-        }
-    }
-
-    fn put(&mut self, operation: Box<AcceptOperation>) {
-        let is_free = |old: &&mut Box<AcceptOperation>| old.is_over && !old.in_flight;
-        match self.operations.iter_mut().find(is_free) {
-            Some(place) => *place = operation,
-            None => self.operations.push(operation),
-        }
-    }
-
-    /// Accepts in flight.
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    /// When `Shard::arm_accepts` is to be called again.
-    pub(super) fn paused_until_ms(&self) -> Option<u64> {
-        self.paused_until_ms
-    }
-}
 
 impl<B: Brain> Shard<B> {
     /// The listeners have changed.
     pub(super) fn listen(&mut self) -> Result<(), ShardError> {
         self.acceptor.follow(&self.shared);
-        self.cancel_those(|operation| operation.is_over)?;
+        self.acceptor.cancel_gone(&mut self.ring)?;
         self.arm_accepts()
     }
 
     /// Puts all accepts in flight that are not.
     pub(super) fn arm_accepts(&mut self) -> Result<(), ShardError> {
-        self.acceptor.paused_until_ms = None;
-        (0..self.acceptor.operations.len()).try_for_each(|index| self.arm_accept(index))
+        self.acceptor.unpause();
+        match self.drain.has_begun() {
+            true => Ok(()),
+            false => Ok(self.acceptor.arm_all(&mut self.ring)?),
+        }
     }
 
     fn arm_accept(&mut self, index: usize) -> Result<(), ShardError> {
-        let operation = &mut self.acceptor.operations[index];
-        if operation.in_flight || operation.is_over || self.drain_until_ms.is_some() {
-            return Ok(());
+        match self.drain.has_begun() {
+            true => Ok(()),
+            false => Ok(self.acceptor.arm(index, &mut self.ring)?),
         }
-        operation.length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        let entry = ops::accept(
-            operation.socket,
-            &mut operation.address,
-            &mut operation.length,
-            UserData::new(Op::Accept, 0, index as u32),
-        );
-        // SAFETY: the operation lies in a box that `self.acceptor` owns until after the ring is dropped, and `in_flight`
-        // keeps everyone from it until its completion.
-        unsafe { self.ring.push(&entry)? };
-        operation.in_flight = true;
-        self.acceptor.in_flight += 1;
-        Ok(())
-    }
-
-    /// Cancels all accepts, for good: a drain has begun.
-    pub(super) fn cancel_accepts(&mut self) -> Result<(), ShardError> {
-        self.acceptor.paused_until_ms = None;
-        self.cancel_those(|_| true)
-    }
-
-    fn cancel_those(&mut self, which: fn(&AcceptOperation) -> bool) -> Result<(), ShardError> {
-        let operations = self.acceptor.operations.iter().enumerate();
-        for (index, _) in operations.filter(|(_, one)| one.in_flight && which(one)) {
-            let target = UserData::new(Op::Accept, 0, index as u32);
-            let entry = ops::cancel(target, UserData::new(Op::CancelAccept, 0, index as u32));
-            // SAFETY: names no memory.
-            unsafe { self.ring.push(&entry)? };
-        }
-        Ok(())
     }
 
     pub(super) fn on_accept(&mut self, completion: Completion) -> Result<(), ShardError> {
         let index = completion.user_data.index() as usize;
-        let Some(operation) = self
-            .acceptor
-            .operations
-            .get_mut(index)
-            .filter(|operation| operation.in_flight)
-        else {
+        let Some(Accepted { peer, is_over }) = self.acceptor.end(index) else {
             self.metrics.add(Metric::Stray, 1);
             return Ok(());
         };
-        operation.in_flight = false;
-        self.acceptor.in_flight -= 1;
-        let (listener, is_over) = (operation.listener, operation.is_over);
-        if is_over {
-            // Nobody is to come in by it any more, and its socket may go.
-            operation.sockets = Arc::new([]);
-            return match u32::try_from(completion.result) {
-                Ok(slot) => self.close_slot(slot),
-                Err(_) => Ok(()),
+        let Ok(slot) = u32::try_from(completion.result) else {
+            return match is_over {
+                true => Ok(()),
+                false => self.on_accept_failed(index, peer.listener, -completion.result),
             };
+        };
+        if is_over {
+            return self.close_slot(slot);
         }
-        if completion.result < 0 {
-            return self.on_accept_failed(index, listener, -completion.result);
-        }
-        let address = peer_address(&operation.address);
         match self.overload.is_too_much() {
             true => self.rest_accepts(),
             false => self.arm_accept(index)?,
         }
-        self.welcome(completion.result as u32, Peer { address, listener })
+        self.welcome(slot, peer)
     }
 
     /// There is too much to do for those who are here: the others wait in the kernel's queue for a while.
     #[cold]
     fn rest_accepts(&mut self) {
-        if self.acceptor.paused_until_ms.is_none() {
-            self.acceptor.paused_until_ms = Some(self.now_ms + limits::ACCEPT_PAUSE_MS);
+        if self.acceptor.pause(self.now_ms + limits::ACCEPT_PAUSE_MS) {
             self.metrics.add(Metric::AcceptsPaused, 1);
         }
     }
 
     /// Takes a connection in, if the bounds allow it.
     fn welcome(&mut self, slot: u32, peer: Peer) -> Result<(), ShardError> {
-        if self.drain_until_ms.is_some() {
+        if self.drain.has_begun() {
             return self.close_slot(slot);
         }
         let plan = self.transport_plan(peer.listener);
@@ -245,7 +116,7 @@ impl<B: Brain> Shard<B> {
         if let Some(plan) = plan {
             self.begin_transport(conn, &plan, peer.address.ip())?;
         }
-        self.to_arm.push(conn);
+        self.receiving.want(conn);
         Ok(())
     }
 
@@ -308,8 +179,7 @@ impl<B: Brain> Shard<B> {
             }
             AcceptFailure::Resources => {
                 self.metrics.add(Metric::AcceptFailed, 1);
-                if self.acceptor.paused_until_ms.is_none() {
-                    self.acceptor.paused_until_ms = Some(self.now_ms + limits::ACCEPT_PAUSE_MS);
+                if self.acceptor.pause(self.now_ms + limits::ACCEPT_PAUSE_MS) {
                     let source = std::io::Error::from_raw_os_error(errno);
                     let slots = self.ring.files();
                     self.log(
@@ -329,35 +199,55 @@ impl<B: Brain> Shard<B> {
 
     /// Closes a slot that has no connection.
     pub(super) fn close_slot(&mut self, slot: u32) -> Result<(), ShardError> {
-        // SAFETY: names no memory.
-        unsafe {
-            self.ring
-                .push(&ops::close(slot, UserData::new(Op::CloseSlot, 0, slot)))?
-        };
-        self.closing_slots += 1;
-        Ok(())
+        Ok(self.acceptor.close_slot(slot, &mut self.ring)?)
     }
-}
 
-/// The address that an accept left; unspecified for a family other than IPv4 and IPv6 (a Unix socket).
-fn peer_address(storage: &libc::sockaddr_storage) -> SocketAddr {
-    let place: *const libc::sockaddr_storage = storage;
-    match i32::from(storage.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: the family says that this is what the storage holds; it is aligned and large enough for it.
-            let address = unsafe { &*place.cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
-            SocketAddr::from((ip, u16::from_be(address.sin_port)))
+    /// Asks whether a connection from this address may come in, and if so whether it is counted, for `Flags::COUNTED`.
+    /// The error, which has been counted and logged, is why not.
+    pub(super) fn admit_source(&mut self, address: IpAddr) -> Result<bool, ReasonCode> {
+        let Refused { option, say } = match self.shared.sources().admit(address, self.now_ms) {
+            Ok(counted) => return Ok(counted),
+            Err(refused) => refused,
+        };
+        self.metrics.add(Metric::Refused, 1);
+        self.metrics.add(Metric::RefusedByAddress, 1);
+        if let Some(count) = say {
+            let times = match count {
+                1 => String::new(),
+                count => format!(" ({count} times since the last such line)"),
+            };
+            let text =
+                format!("Client connection from {address} denied: {option} exceeded{times}.");
+            self.log(LogKind::Notice, text);
         }
-        libc::AF_INET6 => {
-            // SAFETY: as above.
-            let address = unsafe { &*place.cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
-            SocketAddr::from((
-                IpAddr::V6(ip).to_canonical(),
-                u16::from_be(address.sin6_port),
-            ))
+        Err(match option {
+            RATE => ReasonCode::CONNECTION_RATE_EXCEEDED,
+            _ => ReasonCode::QUOTA_EXCEEDED,
+        })
+    }
+
+    /// The same for a connection whose address is known only now (the PROXY header has been read and the brain knows
+    /// it); false: it is to be closed.
+    pub(super) fn admit_source_late(&mut self, conn: ConnId) -> bool {
+        let Some(address) = self.brain.address(conn) else {
+            return true;
+        };
+        let counted = self.admit_source(address);
+        if let (Ok(true), Some(entry)) = (counted, self.connections.get(conn)) {
+            entry.flags.set(Flags::COUNTED);
         }
-        _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        counted.is_ok()
+    }
+
+    /// A connection ends here: its address has one less. To be called while the brain knows it.
+    pub(super) fn release_source(&mut self, conn: ConnId) {
+        let is_counted = |entry: &&mut Connection| {
+            entry.flags.has(Flags::COUNTED) && !entry.flags.has(Flags::GIVEN)
+        };
+        if self.connections.get(conn).filter(is_counted).is_some()
+            && let Some(address) = self.brain.address(conn)
+        {
+            self.shared.sources().release(address, self.now_ms);
+        }
     }
 }

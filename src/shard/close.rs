@@ -21,8 +21,8 @@ impl<B: Brain> Shard<B> {
             .filter(|entry| !entry.flags.has(leaving))
         {
             entry.flags.set(Flags::FLUSHING);
-            self.to_arm.push(conn);
-            self.flushing.push(conn);
+            self.receiving.want(conn);
+            self.connections.look_at(conn);
         }
     }
 
@@ -50,7 +50,7 @@ impl<B: Brain> Shard<B> {
             self.advance_giving(conn)
         } else {
             if entry.flags.has(Flags::FLUSHING) {
-                self.flushing.push(conn);
+                self.connections.look_at(conn);
             }
             Ok(())
         }
@@ -136,7 +136,7 @@ impl<B: Brain> Shard<B> {
     /// Shuts down the connections that have nothing left to send, and closes those whose peer has closed too. To be
     /// called after the sends of a turn, so that "no send in flight" means "nothing to send".
     pub(super) fn check_flushing(&mut self) -> Result<(), ShardError> {
-        while let Some(conn) = self.flushing.pop() {
+        while let Some(conn) = self.connections.next_flushing() {
             let Some(entry) = self.connections.get(conn) else {
                 continue;
             };

@@ -15,9 +15,10 @@ use crate::broker::{Counters, Lag, Settings, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
-use crate::uring::{Op, UserData, ops};
+use crate::uring::{Op, Ring, RingError, UserData, ops};
 
-use super::{Brain, Metrics, Shaken, Shard, ShardError};
+use super::handshake::Shaken;
+use super::metrics::Metrics;
 
 /// What the control thread may ask of a shard.
 #[derive(Debug)]
@@ -209,71 +210,27 @@ impl CommandReader {
             counter: Box::new(0),
         }
     }
-}
 
-impl<B: Brain> Shard<B> {
-    pub(super) fn arm_commands(&mut self) -> Result<(), ShardError> {
-        let reader = &mut self.commands;
+    /// Has the ring read the eventfd. To be called at the start, and when that is over.
+    pub(super) fn arm(&mut self, ring: &mut Ring) -> Result<(), RingError> {
         let entry = ops::read_eventfd(
-            reader.inbox.event.as_raw_fd(),
-            &mut *reader.counter,
+            self.inbox.event.as_raw_fd(),
+            &mut *self.counter,
             UserData::new(Op::Commands, 0, 0),
         );
-        // SAFETY: the counter is boxed, owned by `self.commands`, which is dropped after the ring, and nobody reads
-        // it. One read at a time is in flight: it is armed at the start and by its own completion only.
-        unsafe { self.ring.push(&entry)? };
-        Ok(())
+        // SAFETY: the counter is boxed and owned by `self`, which the shard drops after the ring, and nobody reads it. One read
+        // at a time is in flight: it is armed at the start and by its own completion only.
+        unsafe { ring.push(&entry) }
     }
 
-    /// The eventfd was written to.
-    pub(super) fn on_commands(&mut self) -> Result<(), ShardError> {
-        self.arm_commands()?;
-        if self.commands.inbox.drain.load(Ordering::Acquire) {
-            self.begin_drain()?;
-        }
-        while let Some(command) = self.commands.inbox.take() {
-            match command {
-                ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, *message),
-                ShardCommand::Verified {
-                    conn,
-                    ticket,
-                    verdict,
-                } => {
-                    self.brain.on_verified(self.now_ms, conn, ticket, verdict);
-                    // Nothing was received from it meanwhile.
-                    self.to_arm.push(conn);
-                }
-                ShardCommand::Reload(settings, done) => {
-                    self.brain.on_reload(self.now_ms, settings);
-                    // Whoever waited for its password may not wait any more.
-                    self.arm_all();
-                    let _ = done.try_send(self.id);
-                }
-                ShardCommand::Listen(done) => {
-                    self.listen()?;
-                    let _ = done.try_send(self.id);
-                }
-                ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
-                ShardCommand::Pressure => {}
-                ShardCommand::GiveBack => {
-                    self.brain.trim();
-                    self.give_memory_back();
-                }
-                ShardCommand::Drain => self.begin_drain()?,
-                ShardCommand::Slowest(to) => {
-                    let _ = to.try_send(self.brain.slowest(self.now_ms));
-                }
-                ShardCommand::Report(to) => {
-                    let _ = to.try_send(ShardReport {
-                        shard: self.id,
-                        counters: self.brain.counters().clone(),
-                        metrics: self.metrics.clone(),
-                        turn_ns: self.turn_ns.clone(),
-                    });
-                }
-            }
-        }
-        Ok(())
+    /// Whether `Drain` was sent.
+    pub(super) fn is_to_drain(&self) -> bool {
+        self.inbox.drain.load(Ordering::Acquire)
+    }
+
+    /// The next command, but for `Drain`, if there is one now.
+    pub(super) fn take(&self) -> Option<ShardCommand> {
+        self.inbox.take()
     }
 }
 

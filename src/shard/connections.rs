@@ -102,6 +102,8 @@ const CHUNK: usize = 1024;
 pub(super) struct Connections {
     chunks: Vec<Box<[Connection; CHUNK]>>,
     open: usize,
+    /// Those to be flushed that may have come to the end of it.
+    flushing: Vec<ConnId>,
 }
 
 impl Connections {
@@ -109,6 +111,7 @@ impl Connections {
         Connections {
             chunks: Vec::new(),
             open: 0,
+            flushing: Vec::new(),
         }
     }
 
@@ -162,6 +165,16 @@ impl Connections {
             .enumerate();
         let open = entries.filter(|(_, entry)| entry.flags.has(Flags::OPEN));
         open.map(|(index, _)| ConnId(index as u32))
+    }
+
+    /// One that is flushed is to be looked at: it may have come to the end of that.
+    pub fn look_at(&mut self, conn: ConnId) {
+        self.flushing.push(conn);
+    }
+
+    /// The next one to be looked at.
+    pub fn next_flushing(&mut self) -> Option<ConnId> {
+        self.flushing.pop()
     }
 
     /// Takes a connection out.

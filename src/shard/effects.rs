@@ -1,9 +1,9 @@
 //! What the brain wants done.
 
-use crate::broker::{CloseHow, Effect};
+use crate::broker::{CloseHow, Effect, LogKind};
 
-use super::handover::ShardMessage;
-use super::{Brain, Shard, ShardError};
+use super::message::ShardMessage;
+use super::{Brain, Metric, Shard, ShardError};
 
 impl<B: Brain> Shard<B> {
     /// Carries out what the brain wants done.
@@ -23,10 +23,18 @@ impl<B: Brain> Shard<B> {
                 Effect::Handover { conn, to, handover } => self.give(conn, to, handover)?,
                 Effect::Verify(verify) => self.verify(verify),
                 Effect::Pause { conn } => self.pause(conn)?,
-                Effect::Resume { conn } => self.to_arm.push(conn),
+                Effect::Resume { conn } => self.receiving.want(conn),
                 Effect::Log { kind, text } => self.log(kind, text),
             }
         }
         Ok(())
+    }
+
+    /// Sends a log line, unless the writer is so far behind that it has to be dropped.
+    pub(super) fn log(&mut self, kind: LogKind, text: String) {
+        let line = self.shared.log_room().line(kind, text);
+        if line.is_none_or(|line| self.log.try_send(line).is_err()) {
+            self.metrics.add(Metric::LogDropped, 1);
+        }
     }
 }

@@ -7,64 +7,14 @@
 //! A socket that was put into the other table and could not be announced there, for want of memory (EOVERFLOW here), is closed
 //! here too. The slot over there would stay taken; but that ring has lost a completion then, and ends with `RingError::Lost`.
 
-use std::collections::hash_map::Entry;
-
-use crate::broker::{Handover, LogKind, MeshMessage};
+use crate::broker::{Handover, LogKind};
 use crate::ids::{ConnId, ShardId};
-use crate::transport::Transport;
 use crate::uring::{Completion, Op, UserData, ops};
 
 use super::connections::Flags;
+use super::message::ShardMessage;
+use super::moves::{Known, Met};
 use super::{Brain, Metric, Shard, ShardError};
-
-/// What goes through the mesh.
-#[derive(Debug)]
-pub enum ShardMessage {
-    /// From brain to brain.
-    Mesh(MeshMessage),
-    /// A connection comes; its socket follows or was before.
-    Adopt {
-        /// Pairs it with its socket.
-        ticket: u32,
-        /// What is known of it.
-        handover: Box<Handover>,
-        /// What lies between its socket and MQTT.
-        transport: Option<Box<Transport>>,
-    },
-    /// The socket will not come.
-    AdoptFailed {
-        /// Of the `Adopt` that was.
-        ticket: u32,
-    },
-}
-
-impl ShardMessage {
-    /// Bytes that it holds on its way; the same at both ends. What is small counts for nothing.
-    #[inline]
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            ShardMessage::Mesh(message) => message.bytes(),
-            ShardMessage::Adopt { handover, .. } => handover.received.len(),
-            ShardMessage::AdoptFailed { .. } => 0,
-        }
-    }
-}
-
-/// A connection that moves away.
-pub(super) enum Departure {
-    /// Until nothing of it is in flight.
-    Waiting(ShardId, Box<Handover>),
-    /// Its `Adopt` is sent, and its socket is under way.
-    UnderWay(ShardId, u32),
-}
-
-/// The half of an arriving connection that came first.
-pub(super) enum Adoption {
-    /// The socket's slot.
-    Slot(u32),
-    /// What is known of it.
-    Known(Box<Handover>, Option<Box<Transport>>),
-}
 
 impl<B: Brain> Shard<B> {
     /// The brain wants a connection moved.
@@ -82,7 +32,7 @@ impl<B: Brain> Shard<B> {
             .filter(|entry| !entry.flags.has(leaving))
         {
             entry.flags.set(Flags::GIVING);
-            self.giving.insert(conn, Departure::Waiting(to, handover));
+            self.moves.give(conn, to, handover);
             self.advance(conn)?;
         }
         Ok(())
@@ -93,14 +43,13 @@ impl<B: Brain> Shard<B> {
         if !self.still(conn)? {
             return Ok(());
         }
-        let Some(Departure::Waiting(to, handover)) = self.giving.remove(&conn) else {
+        let Some((to, handover)) = self.moves.leave(conn) else {
             return Ok(());
         };
         let (Some(ring), Some(entry)) = (self.shared.ring(to), self.connections.get(conn)) else {
             return self.give_up(conn);
         };
-        let ticket = self.next_ticket;
-        self.next_ticket = ticket.wrapping_add(1);
+        let ticket = self.moves.go(conn, to);
         let theirs = UserData::new(Op::Given, u32::from(self.id.0), ticket);
         let submission = ops::give(ring, entry.slot, theirs, entry.user_data(Op::Give, conn));
         entry.in_flight += 1;
@@ -108,7 +57,6 @@ impl<B: Brain> Shard<B> {
         let packed = self.transports.take_packed(conn);
         self.repay(conn, packed);
         let transport = self.transports.take(conn);
-        self.giving.insert(conn, Departure::UnderWay(to, ticket));
         let adopt = ShardMessage::Adopt {
             ticket,
             handover,
@@ -127,13 +75,13 @@ impl<B: Brain> Shard<B> {
             return Ok(());
         };
         entry.in_flight -= 1;
-        let departure = self.giving.remove(&conn);
+        let departure = self.moves.end(conn);
         if completion.result >= 0 {
             entry.flags.set(Flags::GIVEN);
             self.metrics.add(Metric::Given, 1);
         } else {
             self.metrics.add(Metric::HandoverFailed, 1);
-            if let Some(Departure::UnderWay(to, ticket)) = departure {
+            if let Some((to, ticket)) = departure {
                 self.send_mesh(to, ShardMessage::AdoptFailed { ticket });
                 let source = std::io::Error::from_raw_os_error(-completion.result);
                 self.log(
@@ -165,20 +113,11 @@ impl<B: Brain> Shard<B> {
             ShardId(completion.user_data.generation() as u8),
             completion.user_data.index(),
         );
-        match self.adoptions.entry(key) {
-            Entry::Occupied(half) => match half.remove() {
-                Adoption::Known(handover, transport) => self.adopt(slot, *handover, transport),
-                Adoption::Slot(other) => {
-                    self.metrics.add(Metric::Stray, 1);
-                    self.close_slot(other)?;
-                    self.close_slot(slot)
-                }
-            },
-            Entry::Vacant(place) => {
-                place.insert(Adoption::Slot(slot));
-                Ok(())
-            }
+        let met = self.moves.slot_came(key, slot);
+        if let Met::Stray(_) = &met {
+            self.close_slot(slot)?;
         }
+        self.on_met(met)
     }
 
     /// What is known of an arriving connection came.
@@ -186,43 +125,41 @@ impl<B: Brain> Shard<B> {
         &mut self,
         from: ShardId,
         ticket: u32,
-        handover: Box<Handover>,
-        transport: Option<Box<Transport>>,
+        known: Known,
     ) -> Result<(), ShardError> {
-        match self.adoptions.entry((from, ticket)) {
-            Entry::Occupied(half) => match half.remove() {
-                Adoption::Slot(slot) => self.adopt(slot, *handover, transport),
-                Adoption::Known(..) => {
-                    self.metrics.add(Metric::Stray, 1);
-                    Ok(())
-                }
-            },
-            Entry::Vacant(place) => {
-                place.insert(Adoption::Known(handover, transport));
-                Ok(())
+        let met = self.moves.known_came((from, ticket), known);
+        self.on_met(met)
+    }
+
+    fn on_met(&mut self, met: Met) -> Result<(), ShardError> {
+        match met {
+            Met::Waits => Ok(()),
+            Met::Both(slot, known) => self.adopt(slot, known),
+            Met::Stray(slot) => {
+                self.metrics.add(Metric::Stray, 1);
+                slot.map_or(Ok(()), |slot| self.close_slot(slot))
             }
         }
     }
 
     /// An arriving connection will not arrive.
     pub(super) fn on_adopt_failed(&mut self, from: ShardId, ticket: u32) -> Result<(), ShardError> {
-        match self.adoptions.remove(&(from, ticket)) {
-            Some(Adoption::Slot(slot)) => self.close_slot(slot),
-            _ => Ok(()),
+        match self.moves.cancel((from, ticket)) {
+            Some(slot) => self.close_slot(slot),
+            None => Ok(()),
         }
     }
 
     /// Both halves are here.
-    fn adopt(
-        &mut self,
-        slot: u32,
-        handover: Handover,
-        transport: Option<Box<Transport>>,
-    ) -> Result<(), ShardError> {
+    fn adopt(&mut self, slot: u32, known: Known) -> Result<(), ShardError> {
+        let Known {
+            handover,
+            transport,
+        } = known;
         let listener = handover.peer.listener;
         let address = handover.peer.address.ip();
         let counted = self.shared.sources().counts(address);
-        if self.drain_until_ms.is_some() {
+        if self.drain.has_begun() {
             let is_tls = transport.is_some_and(|transport| transport.is_tls());
             self.shared.release(listener, is_tls);
             if counted {
@@ -231,7 +168,7 @@ impl<B: Brain> Shard<B> {
             return self.close_slot(slot);
         }
         self.metrics.add(Metric::Adopted, 1);
-        let conn = self.brain.on_adopt(self.now_ms, handover);
+        let conn = self.brain.on_adopt(self.now_ms, *handover);
         self.connections.insert(conn, slot, listener);
         if let Some(entry) = self.connections.get(conn).filter(|_| counted) {
             entry.flags.set(Flags::COUNTED);
@@ -239,7 +176,7 @@ impl<B: Brain> Shard<B> {
         if let Some(transport) = transport {
             self.lay_transport(conn, transport);
         }
-        self.to_arm.push(conn);
+        self.receiving.want(conn);
         Ok(())
     }
 }

@@ -6,14 +6,14 @@
 
 use crate::ids::ConnId;
 
-use super::connections::Flags;
+use super::connections::{Connection, Flags};
 use super::{Brain, Shard};
 
 impl<B: Brain> Shard<B> {
     /// What the brain has lent goes back to it: so many bytes of it have been taken. Returns whether anything was lent.
     #[inline]
     pub(super) fn repay(&mut self, conn: ConnId, taken: usize) -> bool {
-        let is_lent = |entry: &&mut super::connections::Connection| entry.flags.has(Flags::LENT);
+        let is_lent = |entry: &&mut Connection| entry.flags.has(Flags::LENT);
         let Some(entry) = self.connections.get(conn).filter(is_lent) else {
             return false;
         };
@@ -27,7 +27,7 @@ impl<B: Brain> Shard<B> {
     pub(super) fn end(&mut self, conn: ConnId) {
         self.repay(conn, 0);
         self.transports.forget(conn);
-        self.run.forget(conn);
+        self.receiving.forget(conn);
         self.release_source(conn);
         self.connections.remove(conn);
         self.brain.on_closed(self.now_ms, conn);

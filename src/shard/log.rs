@@ -8,8 +8,6 @@ use crate::broker::LogKind;
 use crate::budget::{Account, Pool};
 use crate::limits;
 
-use super::{Brain, Metric, Shard};
-
 /// A log line on its way to the log writer, which puts the time in front.
 #[derive(Debug)]
 pub struct LogLine {
@@ -82,16 +80,6 @@ impl LogRoom {
             text,
             _charge: Some(charge),
         })
-    }
-}
-
-impl<B: Brain> Shard<B> {
-    /// Sends a log line, unless the writer is so far behind that it has to be dropped.
-    pub(super) fn log(&mut self, kind: LogKind, text: String) {
-        let line = self.shared.log_room().line(kind, text);
-        if line.is_none_or(|line| self.log.try_send(line).is_err()) {
-            self.metrics.add(Metric::LogDropped, 1);
-        }
     }
 }
 

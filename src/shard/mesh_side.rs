@@ -7,10 +7,10 @@ use std::time::Instant;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::mesh::{Port, ShardSet};
-use crate::uring::{Op, UserData, ops};
 
-use super::handover::ShardMessage;
-use super::{Brain, Metric, Shard, ShardError};
+use super::brain::Brain;
+use super::message::ShardMessage;
+use super::overload::Overload;
 
 /// The port and what waits in front of it.
 pub(super) struct MeshSide {
@@ -31,6 +31,8 @@ pub(super) struct MeshSide {
     owed_at_ms: u64,
     /// Whose messages are taken first in the next turn.
     first: u8,
+    /// What came besides the brains' messages.
+    arrivals: Vec<(ShardId, ShardMessage)>,
 }
 
 impl MeshSide {
@@ -45,6 +47,7 @@ impl MeshSide {
             owed: ShardSet::EMPTY,
             owed_at_ms: 0,
             first: 0,
+            arrivals: Vec::new(),
         }
     }
 
@@ -75,7 +78,7 @@ impl MeshSide {
 
     /// Sends, or lets wait; true when it has to wait.
     #[inline]
-    fn send(&mut self, to: ShardId, message: ShardMessage) -> bool {
+    pub(super) fn send(&mut self, to: ShardId, message: ShardMessage) -> bool {
         let bytes = message.bytes();
         let waiting = &mut self.waiting[to.index()];
         let message = match waiting.is_empty() {
@@ -136,122 +139,89 @@ impl MeshSide {
     pub(super) fn awake(&mut self) {
         self.port.awake();
     }
-}
 
-impl<B: Brain> Shard<B> {
-    /// Sends to another shard; it goes out with the next `flush_mesh`.
-    #[inline]
-    pub(super) fn send_mesh(&mut self, to: ShardId, message: ShardMessage) {
-        if self.mesh.send(to, message) {
-            self.metrics.add(Metric::MeshOverflowed, 1);
-        }
-    }
-
-    /// Handles what has arrived from other shards, a slice of each at a time, for as long as a turn may work. Who was not heard
-    /// for want of time, or because the turn was full, is heard first in the next turn.
-    pub(super) fn drain_mesh(&mut self) -> Result<(), ShardError> {
-        let now_ms = self.now_ms;
-        let brain = &mut self.brain;
+    /// Hands the brain what has arrived from other shards, a slice of each at a time, for as long as a turn may work. Who was not
+    /// heard for want of time, or because the turn was full, is heard first in the next turn.
+    pub(super) fn drain<B: Brain>(&mut self, now_ms: u64, brain: &mut B, overload: &mut Overload) {
         brain.begin_mesh();
-        // Connections are few beside messages and need all of `self`: they are kept for after the drain.
-        let arrivals = &mut self.arrivals;
-        let mesh = &mut self.mesh;
-        let shards = mesh.waiting.len();
+        let shards = self.waiting.len();
         let (mut unlooked, mut is_timed) = (0, false);
-        'turn: for _ in 0..limits::MESH_DRAIN_MAX / limits::MESH_DRAIN_SLICE {
-            let (first, mut count) = (usize::from(mesh.first), 0);
+        for _ in 0..limits::MESH_DRAIN_MAX / limits::MESH_DRAIN_SLICE {
+            let (first, mut count) = (usize::from(self.first), 0);
             for step in 0..shards {
                 let from = ShardId(((first + step) % shards) as u8);
-                if !brain.takes_from(from) {
-                    continue;
-                }
-                let taken = mesh
-                    .port
-                    .drain_from(from, limits::MESH_DRAIN_SLICE, |message| {
-                        let bytes = message.bytes();
-                        match message {
-                            ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
-                            other => arrivals.push((from, other)),
-                        }
-                        (bytes, brain.takes_from(from))
-                    });
+                let taken = self.hear(from, now_ms, brain);
                 (count, unlooked) = (count + taken, unlooked + taken);
-                if taken > 0 && !brain.takes_from(from) {
-                    mesh.first = ((usize::from(from.0) + 1) % shards) as u8;
-                }
                 if unlooked < limits::MESH_DRAIN_SLICE {
                     continue;
                 }
                 unlooked = 0;
                 if !std::mem::replace(&mut is_timed, true) {
-                    self.overload.begin(Instant::now());
-                } else if self.overload.look() {
-                    self.overload.leave();
-                    mesh.first = ((usize::from(from.0) + 1) % shards) as u8;
-                    break 'turn;
+                    overload.begin(Instant::now());
+                } else if overload.look() {
+                    overload.leave();
+                    return self.begin_behind(from);
                 }
             }
             if count < limits::MESH_DRAIN_SLICE {
-                break;
+                return;
             }
         }
-        if self.arrivals.is_empty() {
-            return Ok(());
+    }
+
+    /// Hands the brain a slice of what has arrived from one shard, as far as it takes it. Returns how many messages that was.
+    #[inline]
+    fn hear<B: Brain>(&mut self, from: ShardId, now_ms: u64, brain: &mut B) -> usize {
+        if !brain.takes_from(from) {
+            return 0;
         }
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        for (from, message) in arrivals.drain(..) {
+        let MeshSide { port, arrivals, .. } = self;
+        let taken = port.drain_from(from, limits::MESH_DRAIN_SLICE, |message| {
+            let bytes = message.bytes();
             match message {
-                ShardMessage::Mesh(message) => self.brain.on_mesh(self.now_ms, from, message),
-                ShardMessage::Adopt {
-                    ticket,
-                    handover,
-                    transport,
-                } => self.on_adopt(from, ticket, handover, transport)?,
-                ShardMessage::AdoptFailed { ticket } => self.on_adopt_failed(from, ticket)?,
+                ShardMessage::Mesh(message) => brain.on_mesh(now_ms, from, message),
+                other => arrivals.push((from, other)),
             }
+            (bytes, brain.takes_from(from))
+        });
+        if taken > 0 && !brain.takes_from(from) {
+            self.begin_behind(from);
         }
-        self.arrivals = arrivals;
-        Ok(())
+        taken
     }
 
-    /// Publishes what was sent and wakes the shards that sleep.
-    pub(super) fn flush_mesh(&mut self) -> Result<(), ShardError> {
-        self.mesh.retry();
-        self.mesh.look();
-        for to in self.mesh.port.flush() {
-            self.wake(to)?;
-        }
-        if self
-            .mesh
-            .owed_at_ms()
-            .is_some_and(|at_ms| at_ms <= self.now_ms)
-        {
-            for to in std::mem::take(&mut self.mesh.owed) {
-                self.wake(to)?;
-            }
-        }
-        Ok(())
+    /// The next turn begins with the shard behind this one.
+    fn begin_behind(&mut self, shard: ShardId) {
+        self.first = ((shard.index() + 1) % self.waiting.len()) as u8;
     }
 
-    /// A wake-up could not be posted, for want of memory as a rule (io_uring allocates an entry in the target's ring for it). Who
-    /// claimed a sleeper is the only one to wake it: this is tried until it succeeds, or the sleeper has ended and has no ring.
+    /// Takes what came besides the brains' messages; given back when it has been handled.
+    pub(super) fn take_arrivals(&mut self) -> Vec<(ShardId, ShardMessage)> {
+        std::mem::take(&mut self.arrivals)
+    }
+
+    /// Gives the empty list back.
+    pub(super) fn keep_arrivals(&mut self, empty: Vec<(ShardId, ShardMessage)>) {
+        self.arrivals = empty;
+    }
+
+    /// Publishes what was sent, and what waits as far as there is room. Returns who is to be woken.
+    pub(super) fn flush(&mut self, now_ms: u64) -> (ShardSet, ShardSet) {
+        self.retry();
+        self.look();
+        let sleeping = self.port.flush();
+        let is_due = self.owed_at_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        let owed = match is_due {
+            true => std::mem::take(&mut self.owed),
+            false => ShardSet::EMPTY,
+        };
+        (sleeping, owed)
+    }
+
+    /// A wake-up has failed, and is tried again then.
     #[cold]
-    pub(super) fn on_wake_failed(&mut self, to: ShardId) {
-        self.metrics.add(Metric::WakesFailed, 1);
-        self.mesh.owed.insert(to);
-        self.mesh.owed_at_ms = self.now_ms + limits::MESH_POLL_MS;
-    }
-
-    fn wake(&mut self, to: ShardId) -> Result<(), ShardError> {
-        if let Some(ring) = self.shared.ring(to) {
-            self.metrics.add(Metric::Wakes, 1);
-            let ours = UserData::new(Op::WakeFailed, 0, u32::from(to.0));
-            // SAFETY: names no memory.
-            unsafe {
-                self.ring
-                    .push(&ops::wake(ring, UserData::new(Op::Wake, 0, 0), ours))?
-            };
-        }
-        Ok(())
+    pub(super) fn owe(&mut self, to: ShardId, at_ms: u64) {
+        self.owed.insert(to);
+        self.owed_at_ms = at_ms;
     }
 }

@@ -14,23 +14,34 @@
 //! - between two shards messages keep their order and none is lost: what finds the mesh full waits here.
 
 mod accept;
+mod acceptor;
+mod arena;
+mod batch;
 mod board;
 mod brain;
 mod close;
 mod command;
 mod connections;
+mod delegate;
+mod drain;
 mod effects;
 mod error;
 mod handover;
 mod handshake;
+mod helpers;
 mod inherited;
 mod loans;
 mod log;
 mod memory;
 mod mesh_side;
+mod message;
 mod metrics;
+mod moves;
+mod orders;
+mod others;
 mod overload;
 mod receive;
+mod receiving;
 mod send;
 mod shared;
 mod sources;
@@ -38,20 +49,18 @@ mod standstill;
 mod transports;
 mod turn;
 mod unready;
-mod verify;
+mod wrapped;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use hdrhistogram::Histogram;
 
 use crate::budget::Account;
-use crate::ids::{ConnId, ShardId};
+use crate::ids::ShardId;
 use crate::limits;
 use crate::mesh::Port;
 use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Ring, Sizes};
@@ -60,23 +69,27 @@ pub use board::Board;
 pub use brain::Brain;
 pub use command::{Answer, ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
 pub use error::ShardError;
-pub use handover::ShardMessage;
-pub use handshake::{Handshake, Handshakes, Shaken};
+pub use handshake::Shaken;
+pub use helpers::{Check, Checks, Handshake, Handshakes};
 pub use inherited::inherited;
 pub use log::{LogLine, LogRoom};
 pub use memory::give_free_memory_back;
+pub use message::ShardMessage;
 pub use metrics::{Metric, Metrics};
 pub use shared::{Listener, Shared};
 pub use sources::{Refused, Sources};
-pub use verify::{Check, Checks};
 
-use accept::Acceptor;
+use acceptor::Acceptor;
+use arena::SendArena;
+use batch::Batch;
 use command::CommandReader;
 use connections::Connections;
-use handover::{Adoption, Departure};
+use drain::Drain;
+use helpers::Helpers;
 use mesh_side::MeshSide;
+use moves::Moves;
 use overload::Overload;
-use send::SendArena;
+use receiving::Receiving;
 use transports::Transports;
 
 /// What a shard is made of, besides its brain.
@@ -118,7 +131,7 @@ pub fn idle_ring(descriptors: u32) -> Result<IdleRing, ShardError> {
 pub struct Shard<B: Brain> {
     // Dropped first: the memory below is the kernel's to read and write until then.
     ring: Ring,
-    buffers: ReceiveBuffers,
+    receiving: Receiving,
     acceptor: Acceptor,
     commands: CommandReader,
     arena: SendArena,
@@ -127,55 +140,21 @@ pub struct Shard<B: Brain> {
     shared: Arc<Shared>,
     brain: B,
     connections: Connections,
+    moves: Moves,
     mesh: MeshSide,
     log: Sender<LogLine>,
-    checks: Option<Checks>,
-    handshakes: Option<Handshakes>,
+    helpers: Helpers,
     transports: Transports,
     metrics: Metrics,
-    turn_ns: Histogram<u64>,
 
     /// The clock as of the last wake-up.
     now_ms: u64,
     /// When the counters were last published.
     published_ms: u64,
-    /// When the drain has to be over, once it has begun.
-    drain_until_ms: Option<u64>,
-    /// Whether the others know that this shard has nothing left.
-    drained: bool,
-
-    /// The completions of this turn, and in front of them those that the turn before left.
-    completions: Vec<Completion>,
-    /// How many of them have been handled.
-    handled: usize,
+    drain: Drain,
+    batch: Batch,
     /// How long the turns take.
     overload: Overload,
-    /// Connections that want a receive armed.
-    to_arm: Vec<ConnId>,
-    /// Connections that have sent more than one receive could bring, of what goes to many.
-    flooding: Vec<ConnId>,
-    /// Connections whose receive found no buffer.
-    starved: VecDeque<ConnId>,
-    /// How many of them are received from for each buffer, when they are many.
-    feed: usize,
-    /// Whether some found none since that was last done.
-    was_starved: bool,
-    /// Who was received from last, and how much.
-    run: receive::Run,
-    /// Buffers that are kept from the kernel while the mesh is congested.
-    withheld: Vec<u16>,
-    /// Connections to be flushed that may have come to the end of it.
-    flushing: Vec<ConnId>,
-    /// Connections that move away.
-    giving: HashMap<ConnId, Departure>,
-    /// Halves of connections that are moving here, by giver and ticket.
-    adoptions: HashMap<(ShardId, u32), Adoption>,
-    /// What came through the mesh besides the brains' messages.
-    arrivals: Vec<(ShardId, ShardMessage)>,
-    /// The next ticket of a connection that moves away.
-    next_ticket: u32,
-    /// Slots without a connection that are being closed.
-    closing_slots: u32,
 }
 
 /// The group number of the receive buffers.
@@ -202,52 +181,35 @@ impl<B: Brain> Shard<B> {
         let ring = ring.enable()?;
         let plan = receive_buffer_plan(ring.has_ordered_buffers());
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, plan)?;
-        let turn_ns = Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2)
-            .map_err(|_| ShardError::Histogram)?;
+        let overload = Overload::new(Instant::now()).map_err(|_| ShardError::Histogram)?;
         shared.set_ring(id, ring.fd());
         Ok(Shard {
+            receiving: Receiving::new(buffers),
             acceptor: Acceptor::new(&shared),
             commands: CommandReader::new(inbox),
             arena: SendArena::new(),
-            mesh: MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared)),
             connections: Connections::new(),
+            moves: Moves::default(),
+            mesh: MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared)),
+            helpers: Helpers::new(checks, handshakes),
+            transports: Transports::new(),
+            metrics: Metrics::default(),
             now_ms: shared.now_ms(),
             published_ms: 0,
-            drain_until_ms: None,
-            drained: false,
-            completions: Vec::with_capacity(limits::COMPLETIONS_PER_TURN_MAX),
-            handled: 0,
-            overload: Overload::new(Instant::now()),
-            to_arm: Vec::new(),
-            flooding: Vec::new(),
-            starved: VecDeque::new(),
-            feed: 1,
-            was_starved: false,
-            run: receive::Run::default(),
-            withheld: Vec::new(),
-            flushing: Vec::new(),
-            giving: HashMap::new(),
-            adoptions: HashMap::new(),
-            arrivals: Vec::new(),
-            next_ticket: 0,
-            closing_slots: 0,
-            metrics: Metrics::default(),
-            turn_ns,
+            drain: Drain::default(),
+            batch: Batch::new(),
+            overload,
             ring,
-            buffers,
             id,
             shared,
             brain,
             log,
-            checks,
-            handshakes,
-            transports: Transports::new(),
         })
     }
 
     /// Runs until a drain has finished on all shards, or until the ring fails.
     pub fn run(mut self) -> Result<(), ShardError> {
-        self.arm_commands()?;
+        self.commands.arm(&mut self.ring)?;
         self.arm_accepts()?;
         let mut since = Instant::now();
         while !self.finished() {

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use hdrhistogram::{CreationError, Histogram};
+
 use crate::limits;
 
 /// See the module.
@@ -20,6 +22,8 @@ pub(super) struct Overload {
     was_long: bool,
     /// Milliseconds that the shard has stood still, and has not been told yet.
     stood_ms: u64,
+    /// Nanoseconds that turns took.
+    turn_ns: Histogram<u64>,
 }
 
 const WORK: Duration = Duration::from_millis(limits::TURN_WORK_MS);
@@ -27,15 +31,21 @@ const LONG: Duration = Duration::from_millis(limits::TURN_LONG_MS);
 const STANDSTILL: Duration = Duration::from_millis(limits::STANDSTILL_MS_MIN);
 
 impl Overload {
-    pub(super) fn new(now: Instant) -> Self {
-        Overload {
+    pub(super) fn new(now: Instant) -> Result<Self, CreationError> {
+        Ok(Overload {
             until: now + WORK,
             unlooked: 0,
             leaves_work: false,
             in_a_row: 0,
             was_long: false,
             stood_ms: 0,
-        }
+            turn_ns: Histogram::new_with_bounds(1, limits::TURN_NS_MAX, 2)?,
+        })
+    }
+
+    /// Nanoseconds that turns took, from wake-up to the end of submission.
+    pub(super) fn turn_ns(&self) -> &Histogram<u64> {
+        &self.turn_ns
     }
 
     /// The shard has woken, and was to wake at this moment or before.
@@ -91,6 +101,7 @@ impl Overload {
     /// A turn is over; returns whether it has left work to the next one.
     #[inline]
     pub(super) fn end(&mut self, took: Duration) -> bool {
+        self.turn_ns.saturating_record(took.as_nanos() as u64);
         self.was_long = took >= LONG;
         if self.was_long && took >= STANDSTILL {
             self.stood_ms += took.as_millis() as u64;
@@ -117,7 +128,7 @@ mod tests {
     #[test]
     fn a_turn_has_worked_enough_when_its_time_is_over() {
         let now = Instant::now();
-        let mut overload = Overload::new(now);
+        let mut overload = Overload::new(now).unwrap();
         overload.begin(now + Duration::from_secs(60));
         assert!(!(0..1000).any(|_| overload.received(100_000)));
         overload.begin(now - WORK);
@@ -129,7 +140,7 @@ mod tests {
 
     #[test]
     fn who_is_late_by_half_a_second_has_stood_still() {
-        let mut overload = Overload::new(Instant::now());
+        let mut overload = Overload::new(Instant::now()).unwrap();
         overload.end(STANDSTILL - Duration::from_millis(1));
         overload.woke(1000 + limits::STANDSTILL_MS_MIN - 1, 1000);
         assert!(!overload.has_stood_still());
@@ -143,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_long_turn_and_many_full_ones_are_too_much() {
-        let mut overload = Overload::new(Instant::now());
+        let mut overload = Overload::new(Instant::now()).unwrap();
         assert!(!overload.is_too_much());
         overload.end(LONG);
         assert!(overload.is_too_much());

@@ -2,128 +2,70 @@
 
 use crate::broker::CloseCause;
 use crate::ids::ConnId;
-use crate::limits;
 use crate::uring::{Completion, Filled, Op, ReceiveFailure, ops};
 
 use super::connections::Flags;
-use super::handover::Departure;
+use super::receiving::Feed;
 use super::{Brain, Metric, Shard, ShardError};
-
-/// The last receives in a row of one connection.
-#[derive(Default)]
-pub(super) struct Run {
-    conn: Option<ConnId>,
-    bytes: usize,
-}
-
-impl Run {
-    #[inline]
-    fn add(&mut self, conn: ConnId, bytes: usize) {
-        let before = if self.conn == Some(conn) {
-            self.bytes
-        } else {
-            0
-        };
-        (self.conn, self.bytes) = (Some(conn), before + bytes);
-    }
-
-    /// The next connection with this number has received nothing yet.
-    pub(super) fn forget(&mut self, conn: ConnId) {
-        self.conn.take_if(|last| *last == conn);
-    }
-
-    fn is_flood_of(&self, conn: ConnId) -> bool {
-        self.conn == Some(conn) && self.bytes >= limits::FLOOD_BYTES
-    }
-}
 
 impl<B: Brain> Shard<B> {
     /// Arms receives for the connections that want one. To be called when the effects of the events that led here
     /// have been carried out: a connection that moves away must not receive any more.
     pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
-        if self.can_feed_starved() {
+        if self.receiving.can_feed() {
             self.feed_starved()?;
         }
-        let mut to_arm = std::mem::take(&mut self.to_arm);
-        let result = to_arm
-            .drain(..)
-            .try_for_each(|conn| self.arm_receive(conn, false));
-        self.to_arm = to_arm;
-        let mut flooding = std::mem::take(&mut self.flooding);
-        let floods = flooding
-            .drain(..)
-            .try_for_each(|conn| self.arm_receive(conn, true));
-        self.flooding = flooding;
-        result.and(floods)
+        let mut place = 0;
+        while let Some((conn, once)) = self.receiving.wanting(place) {
+            self.arm_receive(conn, once)?;
+            place += 1;
+        }
+        self.receiving.forget_wanting();
+        Ok(())
     }
 
-    /// A receive is over that brought bytes. While others have found no buffer, who has sent more is behind them. Whose messages
-    /// go to many, and who has sent more of them, is received from once in each turn: with all buffers it would be as
-    /// far ahead of everybody else. (Everybody who has sent more, and pairs take 5 % more CPU and twice as long at the end.)
+    /// A receive is over that brought bytes.
     #[inline]
     fn receive_again(&mut self, conn: ConnId, leaves_bytes: bool, deliveries: u64) {
-        if !leaves_bytes {
-            if let Some(entry) = self.connections.get(conn) {
-                entry.flags.clear(Flags::TOOK_BUFFERS);
-            }
-            return self.to_arm.push(conn);
+        if leaves_bytes {
+            return self.receiving.want_again(conn, deliveries);
         }
-        let floods = deliveries >= limits::FLOOD_DELIVERIES;
-        match self.starved.is_empty() {
-            true if floods => self.flooding.push(conn),
-            true => self.to_arm.push(conn),
-            false => self.starved.push_back(conn),
+        if let Some(entry) = self.connections.get(conn) {
+            entry.flags.clear(Flags::TOOK_BUFFERS);
         }
+        self.receiving.want(conn);
     }
 
-    /// Receives from connections that found no buffer, before others do. Few of them get as much as there is, but for who
-    /// has taken so many buffers that the others found none: once, or they would never have any. Of many, more each time for as
-    /// long as the buffers suffice, each is received from once.
+    /// Receives from connections that found no buffer, before others do. Who has taken so many buffers that the others found none is
+    /// received from once, or they would never have any.
     #[cold]
     fn feed_starved(&mut self) -> Result<(), ShardError> {
-        let lent = usize::from(self.buffers.lent());
-        let few = self.starved.len() <= lent * limits::STARVED_FEW_PER_BUFFER;
-        self.feed = match std::mem::take(&mut self.was_starved) {
-            true => (self.feed / 2).max(1),
-            false => (self.feed * 2).min(limits::STARVED_PER_BUFFER_MAX),
-        };
-        let most = if few {
-            self.starved.len()
-        } else {
-            lent * self.feed
-        };
+        let Feed { most, once } = self.receiving.feed();
         for _ in 0..most {
-            let Some(conn) = self.starved.pop_front() else {
+            let Some(conn) = self.receiving.next_starved() else {
                 break;
             };
             let entry = self.connections.get(conn);
             let took = entry.is_some_and(|entry| entry.flags.has(Flags::TOOK_BUFFERS));
-            self.arm_receive(conn, took || !few)?;
+            self.arm_receive(conn, took || once)?;
         }
         Ok(())
     }
 
-    /// A receive found no buffer. If that is because its connection had the last ones, it is one that floods.
+    /// A receive found no buffer.
     #[cold]
     fn on_starved(&mut self, conn: ConnId) {
         self.metrics.add(Metric::Starved, 1);
-        self.was_starved = true;
-        if self.run.is_flood_of(conn)
+        if self.receiving.starve(conn)
             && let Some(entry) = self.connections.get(conn)
         {
             entry.flags.set(Flags::TOOK_BUFFERS);
         }
-        self.starved.push_back(conn);
-    }
-
-    /// Whether connections that found no buffer are still to be received from, and there are buffers.
-    pub(super) fn can_feed_starved(&self) -> bool {
-        !self.starved.is_empty() && self.buffers.lent() > 0
     }
 
     /// Looks at every connection for whether it is to be received from.
     pub(super) fn arm_all(&mut self) {
-        self.to_arm.extend(self.connections.numbers());
+        self.receiving.want_all(self.connections.numbers());
     }
 
     fn arm_receive(&mut self, conn: ConnId, once: bool) -> Result<(), ShardError> {
@@ -150,10 +92,10 @@ impl<B: Brain> Shard<B> {
         } else {
             ops::receive_once
         };
-        let submission = receive(entry.slot, self.buffers.group(), user_data);
+        let submission = receive(entry.slot, self.receiving.group(), user_data);
         entry.flags.set(Flags::RECEIVING);
         entry.in_flight += 1;
-        // SAFETY: names no memory; the provided buffers are `self.buffers`' affair.
+        // SAFETY: names no memory; the provided buffers are `self.receiving`'s affair.
         unsafe { self.ring.push(&submission)? };
         Ok(())
     }
@@ -161,14 +103,10 @@ impl<B: Brain> Shard<B> {
     /// A receive brought bytes, or ended.
     #[inline]
     pub(super) fn on_receive(&mut self, completion: Completion) -> Result<(), ShardError> {
-        let filled = self.buffers.take(&completion);
+        let filled = self.receiving.take(&completion);
         let result = self.on_received(completion, filled);
         if let Some(id) = filled.and_then(|filled| filled.finished) {
-            if self.mesh.congested() {
-                self.withheld.push(id);
-            } else {
-                self.buffers.give_back(id);
-            }
+            self.receiving.release(id, self.mesh.congested());
         }
         result
     }
@@ -197,13 +135,12 @@ impl<B: Brain> Shard<B> {
             if has_transport {
                 self.on_transport_bytes(conn, filled)?;
             } else if !leaving {
-                let bytes = self.buffers.bytes(filled);
+                let bytes = self.receiving.bytes(filled);
                 self.brain.on_bytes(self.now_ms, conn, bytes);
-            } else if let Some(Departure::Waiting(_, handover)) = self.giving.get_mut(&conn) {
-                let bytes = self.buffers.bytes(filled);
-                handover.received.extend_from_slice(bytes);
+            } else if let Some(received) = self.moves.received(conn) {
+                received.extend_from_slice(self.receiving.bytes(filled));
             }
-            self.run.add(conn, completion.result as usize);
+            self.receiving.note(conn, completion.result as usize);
             if !completion.more() {
                 let deliveries = self.brain.delivered() - before;
                 self.receive_again(conn, completion.leaves_bytes(), deliveries);
@@ -225,7 +162,7 @@ impl<B: Brain> Shard<B> {
         }
         match ReceiveFailure::of(-completion.result) {
             // Somebody cancelled it who no longer wants that, or it is to be tried again; or not, if it is leaving.
-            ReceiveFailure::Cancelled | ReceiveFailure::Again => self.to_arm.push(conn),
+            ReceiveFailure::Cancelled | ReceiveFailure::Again => self.receiving.want(conn),
             ReceiveFailure::NoBuffers => self.on_starved(conn),
             ReceiveFailure::Broken(errno) => self.on_broken(conn, errno)?,
         }

@@ -1,69 +1,12 @@
 //! Sending: one send per connection with output at the end of a turn, all of them in one submission.
 
 use crate::ids::ConnId;
-use crate::limits::{SEND_ARENA_HEADERS, SEND_ARENA_SLICES, SEND_BYTES_MAX, SEND_RANGES_MAX};
-use crate::outbound::Slice;
-use crate::uring::{Completion, Op, Ring, RingError, SendFailure, ops};
+use crate::limits::SEND_BYTES_MAX;
+use crate::uring::{Completion, Op, SendFailure, ops};
 
+use super::arena::Gathered;
 use super::connections::Flags;
 use super::{Brain, Metric, Shard, ShardError};
-
-/// The `msghdr`s and `iovec`s of the sends of a turn. Both are allocated once and never grow, so that they do not
-/// move; they are needed until the next submission, which copies them (IORING_FEAT_SUBMIT_STABLE).
-pub(super) struct SendArena {
-    slices: Vec<Slice>,
-    headers: Vec<libc::msghdr>,
-}
-
-// A slice is what the kernel takes for an iovec.
-const _: () = assert!(size_of::<Slice>() == size_of::<libc::iovec>());
-const _: () =
-    assert!(std::mem::offset_of!(Slice, base) == std::mem::offset_of!(libc::iovec, iov_base));
-const _: () =
-    assert!(std::mem::offset_of!(Slice, len) == std::mem::offset_of!(libc::iovec, iov_len));
-
-impl SendArena {
-    /// Bytes of both.
-    pub(super) const BYTES: usize =
-        SEND_ARENA_SLICES * size_of::<Slice>() + SEND_ARENA_HEADERS * size_of::<libc::msghdr>();
-
-    pub(super) fn new() -> Self {
-        SendArena {
-            slices: Vec::with_capacity(SEND_ARENA_SLICES),
-            headers: Vec::with_capacity(SEND_ARENA_HEADERS),
-        }
-    }
-
-    /// Makes room for one more send, submitting the others first when there is none.
-    #[inline]
-    fn make_room(&mut self, ring: &mut Ring) -> Result<(), RingError> {
-        if self.slices.capacity() - self.slices.len() < SEND_RANGES_MAX
-            || self.headers.len() == self.headers.capacity()
-        {
-            ring.submit()?;
-            self.reset();
-        }
-        Ok(())
-    }
-
-    /// Forgets everything; only when nothing is queued that has not been submitted.
-    pub(super) fn reset(&mut self) {
-        self.slices.clear();
-        self.headers.clear();
-    }
-
-    /// A header for the slices from `first` on.
-    fn header(&mut self, first: usize) -> *const libc::msghdr {
-        debug_assert!(self.headers.len() < self.headers.capacity());
-        // SAFETY: a msghdr is plain data, for which zeros are a value.
-        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        let slices = &mut self.slices[first..];
-        header.msg_iov = slices.as_mut_ptr().cast();
-        header.msg_iovlen = slices.len() as _;
-        self.headers.push(header);
-        &raw const self.headers[self.headers.len() - 1]
-    }
-}
 
 impl<B: Brain> Shard<B> {
     /// Starts a send for every connection that has output and none in flight.
@@ -97,22 +40,16 @@ impl<B: Brain> Shard<B> {
             return self.start_transport_send(conn);
         }
         self.arena.make_room(&mut self.ring)?;
-        let first = self.arena.slices.len();
-        let slices = &mut self.arena.slices;
+        let (first, slices) = self.arena.slices();
         let bytes = self.brain.gather(self.now_ms, conn, SEND_BYTES_MAX, slices);
-        debug_assert!(self.arena.slices.len() - first <= SEND_RANGES_MAX);
         if bytes == 0 {
-            self.arena.slices.truncate(first);
+            slices.truncate(first);
             return Ok(());
         }
         let user_data = entry.user_data(Op::Send, conn);
-        let submission = match self.arena.slices[first..] {
-            [slice] => {
-                self.arena.slices.truncate(first);
-                let len = slice.len.min(i32::MAX as usize) as u32;
-                ops::send(entry.slot, slice.base, len, user_data)
-            }
-            _ => ops::send_vectored(entry.slot, self.arena.header(first), user_data),
+        let submission = match self.arena.add(first) {
+            Gathered::One(base, len) => ops::send(entry.slot, base, len, user_data),
+            Gathered::Many(header) => ops::send_vectored(entry.slot, header, user_data),
         };
         entry.flags.set(Flags::SENDING.or(Flags::LENT));
         entry.in_flight += 1;

@@ -15,19 +15,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::broker::LogKind;
 use crate::config::SourceBounds;
-use crate::ids::{ConnId, Network};
+use crate::ids::Network;
 use crate::limits;
-use crate::mqtt::ReasonCode;
-
-use super::connections::Flags;
-use super::{Brain, Metric, Shard};
 
 /// Locks that the table is divided by (a power of two).
 const STRIPES: usize = 64;
 /// The option that bounds how fast connections come.
-const RATE: &str = "max_connection_rate_per_address";
+pub(super) const RATE: &str = "max_connection_rate_per_address";
 /// Addresses from which on a stripe looks for those that it can forget.
 const STRIPE_SOURCES: usize = limits::SOURCES_IDLE_MAX / STRIPES;
 
@@ -285,57 +280,6 @@ impl Entry {
         }
         self.open += 1;
         Ok(())
-    }
-}
-
-impl<B: Brain> Shard<B> {
-    /// Asks whether a connection from this address may come in, and if so whether it is counted, for `Flags::COUNTED`.
-    /// The error, which has been counted and logged, is why not.
-    pub(super) fn admit_source(&mut self, address: IpAddr) -> Result<bool, ReasonCode> {
-        let Refused { option, say } = match self.shared.sources().admit(address, self.now_ms) {
-            Ok(counted) => return Ok(counted),
-            Err(refused) => refused,
-        };
-        self.metrics.add(Metric::Refused, 1);
-        self.metrics.add(Metric::RefusedByAddress, 1);
-        if let Some(count) = say {
-            let times = match count {
-                1 => String::new(),
-                count => format!(" ({count} times since the last such line)"),
-            };
-            let text =
-                format!("Client connection from {address} denied: {option} exceeded{times}.");
-            self.log(LogKind::Notice, text);
-        }
-        Err(match option {
-            RATE => ReasonCode::CONNECTION_RATE_EXCEEDED,
-            _ => ReasonCode::QUOTA_EXCEEDED,
-        })
-    }
-
-    /// The same for a connection whose address is known only now (the PROXY header has been read and the brain knows
-    /// it); false: it is to be closed.
-    pub(super) fn admit_source_late(&mut self, conn: ConnId) -> bool {
-        let Some(address) = self.brain.address(conn) else {
-            return true;
-        };
-        let counted = self.admit_source(address);
-        if let (Ok(true), Some(entry)) = (counted, self.connections.get(conn)) {
-            entry.flags.set(Flags::COUNTED);
-        }
-        counted.is_ok()
-    }
-
-    /// A connection ends here: its address has one less. To be called while the brain knows it.
-    pub(super) fn release_source(&mut self, conn: ConnId) {
-        let is_counted = |entry: &&mut super::connections::Connection| {
-            entry.flags.has(Flags::COUNTED) && !entry.flags.has(Flags::GIVEN)
-        };
-        if self.connections.get(conn).filter(is_counted).is_some()
-            && let Some(address) = self.brain.address(conn)
-        {
-            self.shared.sources().release(address, self.now_ms);
-        }
     }
 }
 

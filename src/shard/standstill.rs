@@ -20,12 +20,10 @@ impl<B: Brain> Shard<B> {
     /// Whether everything has been handled that had come when this turn began: the turn has found nothing, nothing waits for a
     /// buffer, for threads that work on handshakes or for the other half of a connection, and accepts are in flight.
     fn has_looked(&mut self) -> bool {
-        self.completions.is_empty()
+        self.batch.is_empty()
             && !self.overload.leaves_work()
-            && self.starved.is_empty()
-            && self.withheld.is_empty()
-            && self.giving.is_empty()
-            && self.adoptions.is_empty()
+            && self.receiving.is_settled()
+            && self.moves.are_none()
             && !self.transports.are_away()
             && self.acceptor.paused_until_ms().is_none()
             && !self.ring.has_put_off()
@@ -35,9 +33,7 @@ impl<B: Brain> Shard<B> {
     #[cold]
     pub(super) fn tell_standstill(&mut self) {
         let lost_ms = self.overload.take_stood_ms();
-        if let Some(until_ms) = &mut self.drain_until_ms {
-            *until_ms += lost_ms;
-        }
+        self.drain.put_off(lost_ms);
         self.brain.on_standstill(self.now_ms, lost_ms);
         let text = format!("Shard {} stood still for {lost_ms} ms.", self.id.0);
         self.log(LogKind::Notice, text);

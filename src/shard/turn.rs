@@ -13,11 +13,10 @@ impl<B: Brain> Shard<B> {
     /// One turn. `since` is when the one before ended; returns when this one did. Sleeps only when there is nothing
     /// to do; handles completions and mesh messages for a bounded time, so that no one waits for long.
     pub(super) fn turn(&mut self, since: Instant) -> Result<Instant, ShardError> {
-        self.completions.drain(..std::mem::take(&mut self.handled));
-        self.ring
-            .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
+        self.batch.begin();
+        self.batch.collect(&mut self.ring)?;
         let has_nothing =
-            self.completions.is_empty() && !self.can_feed_starved() && !self.can_return_buffers();
+            self.batch.is_empty() && !self.receiving.can_feed() && !self.can_return_buffers();
         let started = if has_nothing {
             self.sleep(since)?
         } else {
@@ -30,19 +29,13 @@ impl<B: Brain> Shard<B> {
 
         self.handle_completions(started)?;
         self.drain_mesh()?;
-        if self
-            .brain
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= self.now_ms)
-        {
+        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
+        if is_due(self.brain.next_deadline()) {
             self.run_timers();
         }
         self.run_effects()?;
-        if self
-            .acceptor
-            .paused_until_ms()
-            .is_some_and(|until| until <= self.now_ms)
-        {
+        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
+        if is_due(self.acceptor.paused_until_ms()) {
             self.arm_accepts()?;
         }
         // Other shards are told before the sends, which take most of the turn.
@@ -69,8 +62,6 @@ impl<B: Brain> Shard<B> {
         self.metrics.add(Metric::Turns, 1);
         let left_work = self.overload.end(ended - started);
         self.metrics.add(Metric::OverloadedTurns, left_work.into());
-        self.turn_ns
-            .saturating_record((ended - started).as_nanos() as u64);
         Ok(ended)
     }
 
@@ -92,7 +83,7 @@ impl<B: Brain> Shard<B> {
             return Ok(since);
         }
         debug_assert!(
-            self.withheld.is_empty() || self.mesh.congested(),
+            !self.receiving.withholds() || self.mesh.congested(),
             "nobody would wake it to lend the buffers that it has"
         );
         self.publish();
@@ -109,16 +100,14 @@ impl<B: Brain> Shard<B> {
                 wake_ms.max(self.shared.ms_at(since)),
             );
         }
-        self.ring
-            .collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)?;
+        self.batch.collect(&mut self.ring)?;
         Ok(woke)
     }
 
     /// When there will be something to do even if nothing happens.
     fn next_wake_ms(&self) -> Option<u64> {
-        let draining = self
-            .drain_until_ms
-            .map(|_| self.now_ms + limits::DRAIN_POLL_MS);
+        let draining = self.drain.until_ms();
+        let draining = draining.map(|_| self.now_ms + limits::DRAIN_POLL_MS);
         // Who takes something out of a ring that is not full wakes nobody for it.
         let mesh = match (self.mesh.congested(), self.mesh.bytes()) {
             (true, _) => Some(self.now_ms + limits::MESH_POLL_MS),
@@ -143,8 +132,7 @@ impl<B: Brain> Shard<B> {
     fn handle_completions(&mut self, started: Instant) -> Result<(), ShardError> {
         self.overload.begin(started);
         let mut is_enough = false;
-        while !is_enough && let Some(&completion) = self.completions.get(self.handled) {
-            self.handled += 1;
+        while !is_enough && let Some(completion) = self.batch.next() {
             self.handle(completion)?;
             is_enough = completion.user_data.op() == Some(Op::Receive)
                 && match usize::try_from(completion.result) {
@@ -153,8 +141,9 @@ impl<B: Brain> Shard<B> {
                     _ => self.overload.look(),
                 };
         }
-        self.metrics.add(Metric::Completions, self.handled as u64);
-        if self.handled < self.completions.len() {
+        self.metrics
+            .add(Metric::Completions, self.batch.handled() as u64);
+        if self.batch.leaves_some() {
             self.overload.leave();
         }
         Ok(())
@@ -170,7 +159,7 @@ impl<B: Brain> Shard<B> {
             Some(Op::CancelSend) => self.on_send_cancelled(completion)?,
             Some(Op::Shutdown) => self.on_shut(completion)?,
             Some(Op::Close) => self.on_slot_closed(completion),
-            Some(Op::CloseSlot) => self.closing_slots -= 1,
+            Some(Op::CloseSlot) => self.acceptor.slot_closed(),
             Some(Op::Give) => self.on_given_away(completion)?,
             Some(Op::Given) => self.on_given(completion)?,
             Some(Op::Commands) => self.on_commands()?,
@@ -186,7 +175,7 @@ impl<B: Brain> Shard<B> {
 
     /// Whether buffers are kept for a congestion that is over: the others took what was sent to them after this turn had looked.
     fn can_return_buffers(&self) -> bool {
-        !self.withheld.is_empty() && !self.mesh.congested()
+        self.receiving.withholds() && !self.mesh.congested()
     }
 
     /// Lends the kernel the buffers that were read, unless the mesh is congested: without buffers the kernel
@@ -195,11 +184,9 @@ impl<B: Brain> Shard<B> {
         if self.mesh.congested() {
             self.metrics.add(Metric::MeshCongested, 1);
         } else {
-            for buffer in self.withheld.drain(..) {
-                self.buffers.give_back(buffer);
-            }
+            self.receiving.give_back_withheld();
         }
-        self.buffers.publish();
+        self.receiving.publish();
     }
 
     /// Leaves copies of the counters for others to read.
@@ -214,9 +201,8 @@ impl<B: Brain> Shard<B> {
 
     /// Begins the end: no more accepts, and the brain closes what is open. Once only.
     pub(super) fn begin_drain(&mut self) -> Result<(), ShardError> {
-        if self.drain_until_ms.is_none() {
-            self.drain_until_ms = Some(self.now_ms + limits::DRAIN_MS_MAX);
-            self.cancel_accepts()?;
+        if self.drain.begin(self.now_ms + limits::DRAIN_MS_MAX) {
+            self.acceptor.cancel_all(&mut self.ring)?;
             self.brain.on_drain(self.now_ms);
         }
         Ok(())
@@ -224,18 +210,15 @@ impl<B: Brain> Shard<B> {
 
     /// Whether the drain is over: on this shard and on all others, whose messages are answered until then.
     pub(super) fn finished(&mut self) -> bool {
-        let Some(until_ms) = self.drain_until_ms else {
+        let Some(until_ms) = self.drain.until_ms() else {
             return false;
         };
         let late = self.now_ms >= until_ms;
-        let idle = self.connections.open() == 0
-            && self.acceptor.in_flight() == 0
-            && self.closing_slots == 0
-            && self.adoptions.is_empty();
-        if !self.drained && (idle || late) {
-            self.drained = true;
+        let idle =
+            self.connections.open() == 0 && self.acceptor.is_idle() && !self.moves.awaits_halves();
+        if (idle || late) && self.drain.tells() {
             self.shared.note_drained();
         }
-        late || (self.drained && self.shared.all_drained())
+        late || (self.drain.is_told() && self.shared.all_drained())
     }
 }

@@ -1,7 +1,8 @@
 //! Circles of imports between the files of a folder: who names an item of whom, looked up to where it is defined.
 //!
 //! `use super::Type` is an import from the file that defines `Type`; a path in code is one too. A re-export (`pub use`) is
-//! none, and who takes a name through one imports from the file behind it. Code of tests does not count.
+//! none, unless the file uses the name itself, and who takes a name through one imports from the file behind it. Code of tests
+//! does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,7 +119,7 @@ impl Module {
                 let Some(path) = absolute(&path, own, all) else {
                     continue;
                 };
-                if !used.is_reexport {
+                if !used.is_reexport || is_named(&rest, &name) {
                     wants.insert(path.clone());
                 }
                 names.insert(name, path);
@@ -217,6 +218,18 @@ fn split_uses(code: &str) -> (Vec<Use>, String) {
         });
     }
     (uses, rest)
+}
+
+/// Whether code names a type, or calls a function, by its bare name.
+fn is_named(code: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let is_type = name.starts_with(char::is_uppercase);
+    code.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&code[..at], &code[at + name.len()..]);
+        let is_whole = !before.ends_with(is_part) && !after.starts_with(is_part);
+        let is_call = after.starts_with('(') && !before.ends_with('.') && !before.ends_with("fn ");
+        is_whole && (is_type || is_call)
+    })
 }
 
 /// The paths that a tree of `use` stands for, each with the name that it brings.
@@ -353,6 +366,15 @@ mod tests {
         let c = ("a/c.rs", "use super::{\n    B,\n};\npub struct C;\n");
         let found = circles(&[reexports, b, c]);
         assert_eq!(found, [["a/b.rs".to_owned(), "a/c.rs".to_owned()]]);
+        let used = ("a/mod.rs", "mod b;\npub use b::B;\npub struct A(B);\n");
+        assert_eq!(circles(&[used, ("a/b.rs", "use super::A;\n")]).len(), 1);
+        let called = ("a/mod.rs", "mod b;\npub use b::b;\npub fn a() { b() }\n");
+        assert_eq!(circles(&[called, ("a/b.rs", "use super::a;\n")]).len(), 1);
+        let method = (
+            "a/mod.rs",
+            "mod b;\npub use b::b;\npub fn a(c: C) { c.b() }\n",
+        );
+        assert_eq!(circles(&[method, ("a/b.rs", "use super::a;\n")]), none);
         let renamed = ("a/mod.rs", "mod b;\nmod c;\npub use b::B as D;\n");
         let c = ("a/c.rs", "use super::D;\npub struct C;\n");
         assert_eq!(circles(&[renamed, b, c]), found);

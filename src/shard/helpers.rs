@@ -1,0 +1,128 @@
+//! Work that other threads do for a shard: passwords are slow to check by design, and TLS handshakes take up to a millisecond of CPU
+//! each, so that a storm of them would hold up every message. Out by bounded queues that are never waited for, back by commands.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use crate::broker::{Verdict, Verify};
+use crate::budget::Account;
+use crate::limits;
+use crate::transport::Transport;
+
+use super::command::{Answer, ShardCommand, ShardHandle};
+use super::handshake::Step;
+use super::shared::Shared;
+
+/// The threads that work for a shard.
+pub(super) struct Helpers {
+    checks: Option<Checks>,
+    handshakes: Option<Handshakes>,
+}
+
+impl Helpers {
+    pub fn new(checks: Option<Checks>, handshakes: Option<Handshakes>) -> Self {
+        Helpers { checks, handshakes }
+    }
+
+    /// Has a password checked; false if nobody can now: there is no such thread, it has too much to do, or its address has.
+    pub fn check(&self, verify: Box<Verify>, shared: &Arc<Shared>) -> bool {
+        let Some(checks) = &self.checks else {
+            return false;
+        };
+        let most = shared.pool().limit(Account::Packets) / limits::PACKETS_BEGINNERS_DIVISOR;
+        let bytes = verify.memory() as u64;
+        if !shared.sources().enter_check(verify.address, bytes, most) {
+            return false;
+        }
+        let check = Check {
+            verify,
+            reply: checks.reply.clone(),
+            shared: shared.clone(),
+        };
+        checks.queue.try_send(check).is_ok()
+    }
+
+    /// Whether handshakes are worked on by others.
+    pub fn do_handshakes(&self) -> bool {
+        self.handshakes.is_some()
+    }
+
+    /// Has a step of a handshake worked on.
+    ///
+    /// # Errors
+    /// Nobody can now; the transport comes back.
+    pub fn shake(&self, step: Step) -> Result<(), Box<Transport>> {
+        let Some(handshakes) = &self.handshakes else {
+            return Err(step.transport);
+        };
+        let reply = handshakes.reply.clone();
+        let handshake = Handshake { step, reply };
+        let sent = handshakes.queue.try_send(handshake);
+        sent.map_err(|error| error.into_inner().step.transport)
+    }
+}
+
+/// Where a shard's passwords go to be checked.
+pub struct Checks {
+    /// The queue; where it is full, the client is refused.
+    pub queue: Sender<Check>,
+    /// The shard's own handle, for the answers.
+    pub reply: ShardHandle,
+}
+
+/// One of them.
+pub struct Check {
+    verify: Box<Verify>,
+    reply: ShardHandle,
+    /// Counts it for its source address until it is dropped.
+    shared: Arc<Shared>,
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        let bytes = self.verify.memory() as u64;
+        self.shared
+            .sources()
+            .leave_check(self.verify.address, bytes);
+    }
+}
+
+impl Check {
+    /// Checks the password. Slow by design.
+    pub fn run(&self) -> Verdict {
+        self.verify.check()
+    }
+
+    /// Turns it into its answer: the name and the password are not held any more.
+    pub fn answer(self, verdict: Verdict) -> Answer {
+        let command = ShardCommand::Verified {
+            conn: self.verify.conn,
+            ticket: self.verify.ticket,
+            verdict,
+        };
+        Answer::new(command, self.reply.clone())
+    }
+}
+
+/// Where a shard's handshakes go.
+pub struct Handshakes {
+    /// The queue; where it is full, the connection is closed.
+    pub queue: Sender<Handshake>,
+    /// The shard's own handle, for the answers.
+    pub reply: ShardHandle,
+}
+
+/// One step of a handshake.
+pub struct Handshake {
+    step: Step,
+    reply: ShardHandle,
+}
+
+impl Handshake {
+    /// Does the work.
+    pub fn run(self) -> Answer {
+        let shaken = Box::new(self.step.run());
+        Answer::new(ShardCommand::Shaken(shaken), self.reply)
+    }
+}
