@@ -66,6 +66,7 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "server",
     "session",
     "shard",
+    "sim",
     "transport",
     "uring",
 ];

@@ -1,21 +1,11 @@
 //! A client without sockets: speaks MQTT by the codec, acknowledges now or later, and remembers what a client must.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::exchanges::Exchanges;
 use crate::mqtt::{
     AckKind, ConnectOut, DisconnectOut, FrameStatus, Packet, PacketId, PublishHead, QoS,
     ReasonCode, SubscribeOptions, SubscribeOut, UnsubscribeOut, Version, WillOut, decode,
     encode_ack, frame,
 };
-
-/// A message of its own that is not acknowledged for good.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    pub message: usize,
-    /// PUBREC has come.
-    pub received: bool,
-    pub bytes: Vec<u8>,
-}
 
 /// What came and the world should know.
 #[derive(Debug)]
@@ -28,14 +18,18 @@ pub enum Event {
     /// Sent once more, because there was no answer.
     Resent(usize),
     Subscribed(Vec<String>),
-    Arrived {
-        topic: String,
-        payload: Vec<u8>,
-        qos: u8,
-        dup: bool,
-        retain: bool,
-    },
+    Arrived(Came),
     Closed(ReasonCode),
+}
+
+/// A message that came for the first time, or with QoS 1 again.
+#[derive(Debug)]
+pub struct Came {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: u8,
+    pub dup: bool,
+    pub retain: bool,
 }
 
 /// See the module.
@@ -64,15 +58,8 @@ pub struct Client {
     /// When it left a connection that it had been let in by, and the will that it left behind.
     pub left: Option<(u64, Option<String>)>,
     buffer: Vec<u8>,
-    next_id: u16,
-    pub sent: BTreeMap<u16, Outgoing>,
-    /// Those of them that it sent before this connection.
-    open_before: BTreeSet<u16>,
-    subscribing: BTreeMap<u16, Vec<String>>,
-    /// Identifiers of messages that it has not acknowledged for good.
-    incoming: BTreeSet<u16>,
-    /// QoS 2 identifiers that it has received.
-    received: BTreeSet<u16>,
+    /// What is not over, by packet identifiers.
+    pub exchanges: Exchanges,
     /// Acknowledgements that it has put off.
     pub later: Vec<Vec<u8>>,
 }
@@ -97,12 +84,7 @@ impl Client {
             keep_alive_s: 0,
             left: None,
             buffer: Vec::new(),
-            next_id: 0,
-            sent: BTreeMap::new(),
-            open_before: BTreeSet::new(),
-            subscribing: BTreeMap::new(),
-            incoming: BTreeSet::new(),
-            received: BTreeSet::new(),
+            exchanges: Exchanges::default(),
             later: Vec::new(),
         }
     }
@@ -111,9 +93,8 @@ impl Client {
     pub fn connect(&mut self) -> Vec<u8> {
         self.buffer.clear();
         self.later.clear();
-        self.subscribing.clear();
         self.connected = false;
-        self.open_before = self.sent.keys().copied().collect();
+        self.exchanges.connect();
         let topic = format!("w/{}", self.id);
         let will = self.will.as_ref().map(|will| WillOut {
             qos: QoS::AtLeastOnce,
@@ -148,22 +129,6 @@ impl Client {
         }
     }
 
-    /// SUBSCRIBEs without an answer.
-    pub fn unanswered(&self) -> usize {
-        self.subscribing.len()
-    }
-
-    fn free_id(&mut self) -> u16 {
-        loop {
-            self.next_id = self.next_id % 60_000 + 1;
-            if !self.sent.contains_key(&self.next_id)
-                && !self.subscribing.contains_key(&self.next_id)
-            {
-                return self.next_id;
-            }
-        }
-    }
-
     pub fn publish(
         &mut self,
         topic: &str,
@@ -172,7 +137,7 @@ impl Client {
         retain: bool,
         message: usize,
     ) -> Vec<u8> {
-        let id = (qos > 0).then(|| self.free_id());
+        let id = (qos > 0).then(|| self.exchanges.free_id());
         let head = |dup| PublishHead {
             version: self.version,
             dup,
@@ -195,27 +160,15 @@ impl Client {
         };
         let (first, again) = (bytes(false), bytes(qos > 0));
         if let Some(id) = id {
-            self.sent.insert(
-                id,
-                Outgoing {
-                    message,
-                    received: false,
-                    bytes: again,
-                },
-            );
+            self.exchanges.publish(id, message, again);
         }
         first
     }
 
     pub fn subscribe(&mut self, filters: &[(&str, u8)]) -> Vec<u8> {
-        let id = self.free_id();
-        self.subscribing.insert(
-            id,
-            filters
-                .iter()
-                .map(|(filter, _)| filter.to_string())
-                .collect(),
-        );
+        let id = self.exchanges.free_id();
+        let names = filters.iter().map(|(filter, _)| filter.to_string());
+        self.exchanges.subscribe(id, names.collect());
         let filters: Vec<(&str, SubscribeOptions)> = filters
             .iter()
             .map(|&(filter, qos)| {
@@ -237,7 +190,7 @@ impl Client {
     }
 
     pub fn unsubscribe(&mut self, filter: &str) -> Vec<u8> {
-        let id = self.free_id();
+        let id = self.exchanges.free_id();
         let mut out = Vec::new();
         UnsubscribeOut {
             packet_id: PacketId::new(id).unwrap(),
@@ -281,8 +234,9 @@ impl Client {
     }
 
     fn packet(&mut self, packet: &Packet<'_>, answer: &mut Vec<u8>, events: &mut Vec<Event>) {
+        let (version, exchanges) = (self.version, &mut self.exchanges);
         let mut ack = |kind, id: PacketId| {
-            encode_ack(kind, self.version, id, ReasonCode::SUCCESS, None, answer)
+            encode_ack(kind, version, id, ReasonCode::SUCCESS, None, answer);
         };
         match packet {
             Packet::Connack(connack) if connack.reason.is_error() => events.push(Event::Refused),
@@ -291,73 +245,47 @@ impl Client {
                 self.on_connack(connack.session_present, answer, events);
             }
             Packet::Publish(publish) => {
-                let qos = publish.qos as u8;
-                let mut is_new = true;
-                if let Some(id) = publish.packet_id {
-                    let is_open = self.incoming.contains(&id.get());
-                    assert!(
-                        !is_open || publish.dup,
-                        "{}: identifier {} is in use",
-                        self.id,
-                        id.get()
-                    );
-                    self.incoming.insert(id.get());
-                    let max = usize::from(self.receive_maximum);
-                    assert!(
-                        self.incoming.len() <= max,
-                        "{}: receive maximum exceeded",
-                        self.id
-                    );
-                    if qos == 2 {
-                        is_new = self.received.insert(id.get());
-                        ack(AckKind::Pubrec, id);
-                    } else {
-                        self.incoming.remove(&id.get());
-                        ack(AckKind::Puback, id);
-                    }
+                let came = match publish.packet_id {
+                    Some(id) => exchanges.on_publish(publish, id, self.receive_maximum, &self.id),
+                    None => true,
+                };
+                match (publish.packet_id, publish.qos) {
+                    (Some(id), QoS::ExactlyOnce) => ack(AckKind::Pubrec, id),
+                    (Some(id), _) => ack(AckKind::Puback, id),
+                    (None, _) => {}
                 }
-                if is_new {
-                    events.push(Event::Arrived {
+                if came {
+                    events.push(Event::Arrived(Came {
                         topic: publish.topic.into(),
                         payload: publish.payload.into(),
-                        qos,
-                        dup: publish.dup && qos == 1,
+                        qos: publish.qos as u8,
+                        dup: publish.dup && publish.qos == QoS::AtLeastOnce,
                         retain: publish.retain,
-                    });
+                    }));
                 }
             }
             Packet::Puback(puback) => {
-                self.open_before.remove(&puback.packet_id.get());
-                if let Some(outgoing) = self.sent.remove(&puback.packet_id.get()) {
-                    events.push(Event::Acknowledged(outgoing.message));
-                }
+                events.extend(
+                    exchanges
+                        .on_puback(puback.packet_id)
+                        .map(Event::Acknowledged),
+                );
             }
             Packet::Pubrec(pubrec) => {
-                if let Some(outgoing) = self.sent.get_mut(&pubrec.packet_id.get()) {
-                    outgoing.received = true;
-                    events.push(Event::Acknowledged(outgoing.message));
-                }
+                events.extend(
+                    exchanges
+                        .on_pubrec(pubrec.packet_id)
+                        .map(Event::Acknowledged),
+                );
                 ack(AckKind::Pubrel, pubrec.packet_id);
             }
             Packet::Pubrel(pubrel) => {
-                self.received.remove(&pubrel.packet_id.get());
-                self.incoming.remove(&pubrel.packet_id.get());
+                exchanges.on_pubrel(pubrel.packet_id);
                 ack(AckKind::Pubcomp, pubrel.packet_id);
             }
-            Packet::Pubcomp(pubcomp) => {
-                self.sent.remove(&pubcomp.packet_id.get());
-            }
-            Packet::Suback(suback) => {
-                let filters = self
-                    .subscribing
-                    .remove(&suback.packet_id.get())
-                    .unwrap_or_default();
-                assert_eq!(filters.len(), suback.reasons().len());
-                assert!(suback.reasons().all(|reason| !reason.is_error()));
-                events.push(Event::Subscribed(filters));
-            }
-            Packet::Unsuback(_) => {}
-            Packet::Pingresp => {}
+            Packet::Pubcomp(pubcomp) => exchanges.on_pubcomp(pubcomp.packet_id),
+            Packet::Suback(suback) => events.push(Event::Subscribed(exchanges.on_suback(suback))),
+            Packet::Unsuback(_) | Packet::Pingresp => {}
             Packet::Disconnect(disconnect) => events.push(Event::Closed(disconnect.reason)),
             other => panic!("a server does not send {other:?}"),
         }
@@ -375,33 +303,24 @@ impl Client {
             || (self.version == Version::V31 && self.durable && self.incarnation > 0);
         if session_present {
             // What was open goes on: messages with DUP, releases for those that have been received.
-            let open = &self.open_before;
-            for (&id, outgoing) in self.sent.iter().filter(|(id, _)| open.contains(id)) {
+            for (id, outgoing) in self.exchanges.open() {
                 match outgoing.received {
                     false => {
                         events.push(Event::Resent(outgoing.message));
                         answer.extend_from_slice(&outgoing.bytes);
                     }
                     true => {
-                        let id = PacketId::new(id).unwrap();
-                        encode_ack(
-                            AckKind::Pubrel,
-                            self.version,
-                            id,
-                            ReasonCode::SUCCESS,
-                            None,
-                            answer,
-                        );
+                        let success = ReasonCode::SUCCESS;
+                        encode_ack(AckKind::Pubrel, self.version, id, success, None, answer);
                     }
                 }
             }
         } else {
-            self.sent.retain(|id, _| !self.open_before.contains(id));
-            self.received.clear();
+            self.exchanges.forget_open();
             self.incarnation += 1;
         }
         // QoS 1 and 2 that were open towards the client come again with DUP.
-        self.incoming = self.received.clone();
+        self.exchanges.expect_again();
         events.push(Event::Connected { session_present });
     }
 }

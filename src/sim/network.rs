@@ -1,6 +1,6 @@
 //! The network and the mesh of the simulation: one connection, or one message between shards, moved on by one thing.
 
-use super::client::Event;
+use super::client::{Came, Event};
 use super::link::Place;
 use super::oracle::Arrival;
 use super::world::World;
@@ -51,6 +51,15 @@ impl World {
         };
         let conn = self.brokers[shard].on_accept(self.now_ms, peer);
         self.place(index, shard, conn);
+    }
+
+    /// Nothing lasts so long that a bound has to end it: the shards look, and hear of each other, as often as it takes.
+    pub fn look_everywhere(&mut self) {
+        for _ in 0..4 {
+            for shard in 0..self.brokers.len() {
+                self.look(shard);
+            }
+        }
     }
 
     /// A shard handles all that has come to it, and has looked then.
@@ -187,7 +196,7 @@ impl World {
             // The broker has closed: whatever the reason, the client comes again.
             link.client_closed = true;
             link.was_stalled |= self.now_ms > link.half_closed_ms + limits::ANSWERS_MS_MAX;
-            let unanswered = self.clients[client].unanswered();
+            let unanswered = self.clients[client].exchanges.unanswered();
             assert!(
                 !link.half_closed || link.was_stalled || link.lost_bytes || unanswered == 0,
                 "client {client} was not answered before its connection was closed"
@@ -223,23 +232,7 @@ impl World {
             );
         }
         match event {
-            Event::Connected { session_present } => {
-                let incarnation = self.clients[index].incarnation;
-                assert!(
-                    session_present || !self.links[link].finds_session,
-                    "client {index} was back in time and found no session"
-                );
-                if !session_present && incarnation > 1 {
-                    self.oracle
-                        .sessions
-                        .entry((index, incarnation - 1))
-                        .or_default()
-                        .alive = false;
-                }
-                let session = self.session(index);
-                session.alive = true;
-                session.links.push(link);
-            }
+            Event::Connected { session_present } => self.on_connected(index, link, session_present),
             Event::Refused => panic!("client {index} was refused"),
             Event::Resent(message) => self.oracle.published[message].resent = true,
             Event::Acknowledged(message) => self.oracle.published[message].acknowledged = true,
@@ -250,43 +243,59 @@ impl World {
                     }
                 }
             }
-            Event::Arrived {
-                topic,
-                payload,
-                qos,
-                dup,
-                retain,
-            } => {
-                let text = String::from_utf8(payload).unwrap();
-                if text.starts_with("will-") {
-                    if index == 0 {
-                        let count = self.oracle.wills.entry(text).or_default();
-                        // With DUP it may be the same one again: the watcher's connection has been lost.
-                        *count = if dup { (*count).max(1) } else { *count + 1 };
-                    }
-                } else if let Some(message) = text.strip_prefix('m') {
-                    let session = (index, self.clients[index].incarnation);
-                    let message = message.parse().unwrap();
-                    if retain {
-                        self.seen.push((topic.clone(), message));
-                    }
-                    let arrival = Arrival {
-                        session,
-                        link,
-                        topic: &topic,
-                        qos,
-                        dup,
-                        retain,
-                        message,
-                    };
-                    self.oracle.arrived(&arrival);
-                }
-            }
+            Event::Arrived(came) => self.on_arrived(index, link, came),
             Event::Closed(reason) => assert!(
                 reason != ReasonCode::KEEP_ALIVE_TIMEOUT || self.links[link].half_closed,
                 "client {index} has sent something in time"
             ),
         }
+    }
+
+    fn on_connected(&mut self, index: usize, link: usize, session_present: bool) {
+        let incarnation = self.clients[index].incarnation;
+        assert!(
+            session_present || !self.links[link].finds_session,
+            "client {index} was back in time and found no session"
+        );
+        if !session_present && incarnation > 1 {
+            let before = (index, incarnation - 1);
+            self.oracle.sessions.entry(before).or_default().alive = false;
+        }
+        let session = self.session(index);
+        session.alive = true;
+        session.links.push(link);
+    }
+
+    fn on_arrived(&mut self, index: usize, link: usize, came: Came) {
+        let text = String::from_utf8(came.payload).unwrap();
+        if text.starts_with("will-") {
+            if index == 0 {
+                let count = self.oracle.wills.entry(text).or_default();
+                // With DUP it may be the same one again: the watcher's connection has been lost.
+                *count = if came.dup {
+                    (*count).max(1)
+                } else {
+                    *count + 1
+                };
+            }
+            return;
+        }
+        let Some(message) = text.strip_prefix('m') else {
+            return;
+        };
+        let message = message.parse().unwrap();
+        if came.retain {
+            self.seen.push((came.topic.clone(), message));
+        }
+        self.oracle.arrived(&Arrival {
+            session: (index, self.clients[index].incarnation),
+            link,
+            topic: &came.topic,
+            qos: came.qos,
+            dup: came.dup,
+            retain: came.retain,
+            message,
+        });
     }
 
     /// After something was said to a brain: what it wants done.

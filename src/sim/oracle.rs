@@ -75,6 +75,7 @@ pub struct Oracle {
 }
 
 /// What came with a PUBLISH.
+#[derive(Clone, Copy)]
 pub struct Arrival<'a> {
     pub session: (usize, u32),
     pub link: usize,
@@ -85,20 +86,87 @@ pub struct Arrival<'a> {
     pub message: usize,
 }
 
+impl Session {
+    /// How many of its subscriptions match a topic name.
+    fn matching(&self, name: &str) -> usize {
+        let subscriptions = self.subscriptions.iter();
+        let matches = |subscribed: &&Subscribed| {
+            let inner = topic::share(&subscribed.filter)
+                .map_or(subscribed.filter.as_str(), |share| share.unwrap().1);
+            topic::matches(inner, name)
+        };
+        subscriptions.filter(matches).count()
+    }
+
+    /// Whether it has a shared subscription.
+    fn shares(&self) -> bool {
+        let mut subscriptions = self.subscriptions.iter();
+        subscriptions.any(|subscribed| topic::share(&subscribed.filter).is_some())
+    }
+
+    /// Whether it had asked for a message with this QoS before that was sent.
+    fn had_asked(&self, published: &Published, qos: u8) -> bool {
+        self.subscriptions.iter().any(|subscribed| {
+            let asked_at = subscribed.acknowledged_at;
+            asked_at.is_some_and(|at| at < published.sent_at)
+                && subscribed.qos.min(published.qos) == qos
+                && !subscribed.ended
+                && topic::matches(&subscribed.filter, &published.topic)
+        })
+    }
+}
+
 impl Oracle {
     /// A message has reached a client.
     pub fn arrived(&mut self, arrival: &Arrival<'_>) {
+        let matching = self.check_allowed(arrival);
+        if arrival.retain {
+            return self.check_retained(arrival);
+        }
         let Arrival {
             session: key,
-            link,
             topic: name,
-            qos,
-            dup,
-            retain,
             message,
+            ..
         } = *arrival;
         let published = &self.published[message];
-        let is_late = published.resent && qos < 2;
+        if published.retain {
+            let newest = (key, published.publisher, name.to_string());
+            let entry = self.newest.entry(newest).or_insert(message);
+            *entry = (*entry).max(message);
+        }
+        if self.sessions[&key].shares() && !arrival.dup {
+            *self.shared.entry(message).or_default() += 1;
+        }
+        self.check_first(arrival);
+        let session = self.sessions.entry(key).or_default();
+        if arrival.dup {
+            session.got.entry(message).or_insert(1);
+            return;
+        }
+        let count = session.got.entry(message).or_default();
+        *count += 1;
+        let count = *count;
+        assert!(
+            arrival.qos < 2 || count as usize <= matching,
+            "QoS 2 message {message} came {count} times to {key:?}"
+        );
+        // Again: for an overlapping subscription, or because a publisher had no answer (QoS 1).
+        if count == 1 && !self.is_late(arrival) {
+            self.check_last(arrival, matching);
+        }
+    }
+
+    /// Whether its publisher had no answer and sent it again, so that it may come late.
+    fn is_late(&self, arrival: &Arrival<'_>) -> bool {
+        self.published[arrival.message].resent && arrival.qos < 2
+    }
+
+    /// It is what was published, and its session may have it. Returns how many subscriptions it is for.
+    fn check_allowed(&mut self, arrival: &Arrival<'_>) -> usize {
+        let (key, name) = (arrival.session, arrival.topic);
+        let (message, qos) = (arrival.message, arrival.qos);
+        let published = &self.published[message];
         assert_eq!(
             published.topic, name,
             "message {message} came with another topic"
@@ -108,91 +176,72 @@ impl Oracle {
             "message {message} came with QoS {qos}"
         );
         assert!(
-            self.rules.may_come(link, name),
+            self.rules.may_come(arrival.link, name),
             "message {message} on {name} came to {key:?}, who may not read it"
         );
-        let session = self.sessions.entry(key).or_default();
-        let matching = session
-            .subscriptions
-            .iter()
-            .filter(|subscribed| {
-                let inner = topic::share(&subscribed.filter)
-                    .map_or(subscribed.filter.as_str(), |share| share.unwrap().1);
-                topic::matches(inner, name)
-            })
-            .count();
+        let matching = self.sessions.entry(key).or_default().matching(name);
         assert!(
             matching > 0,
             "message {message} on {name} came to {key:?}, who never asked for it"
         );
-        let newest = (key, published.publisher, name.to_string());
-        if retain {
-            if let Some(&live) = self.newest.get(&newest) {
-                assert!(
-                    message >= live || is_late || dup,
-                    "retained message {message} came after the newer live one {live}"
-                );
-            }
-            return;
+        matching
+    }
+
+    /// A retained message that comes for a new subscription is not older than what came live.
+    fn check_retained(&self, arrival: &Arrival<'_>) {
+        let message = arrival.message;
+        let publisher = self.published[message].publisher;
+        let newest = (arrival.session, publisher, arrival.topic.to_string());
+        if let Some(&live) = self.newest.get(&newest) {
+            assert!(
+                message >= live || self.is_late(arrival) || arrival.dup,
+                "retained message {message} came after the newer live one {live}"
+            );
         }
-        if published.retain {
-            let entry = self.newest.entry(newest).or_insert(message);
-            *entry = (*entry).max(message);
-        }
-        let is_shared = session
-            .subscriptions
-            .iter()
-            .any(|subscribed| topic::share(&subscribed.filter).is_some());
-        if is_shared && !dup {
-            *self.shared.entry(message).or_default() += 1;
-        }
-        let was_asked = session.subscriptions.iter().any(|subscribed| {
-            let asked_at = subscribed.acknowledged_at;
-            asked_at.is_some_and(|at| at < published.sent_at)
-                && subscribed.qos.min(published.qos) == qos
-                && !subscribed.ended
-                && topic::matches(&subscribed.filter, name)
-        });
+    }
+
+    /// Messages of a publisher come for the first time in their order, over all links of a session.
+    fn check_first(&mut self, arrival: &Arrival<'_>) {
+        let (key, message, qos) = (arrival.session, arrival.message, arrival.qos);
+        let published = &self.published[message];
+        let session = &self.sessions[&key];
         // What came before it was subscribed to may be sent again behind what came after.
-        let is_ordered = match is_late {
-            true => was_asked && self.rules.must_come(key.0, published.sent_at, name),
+        let is_ordered = match self.is_late(arrival) {
+            true => {
+                let rules = &self.rules;
+                session.had_asked(published, qos)
+                    && rules.must_come(key.0, published.sent_at, arrival.topic)
+            }
             false => true,
         };
-        if !session.got.contains_key(&message) && qos > 0 && is_ordered && !is_shared {
-            let order = (key, published.publisher, name.to_string(), qos);
-            let last = self.first.entry(order).or_insert(message);
-            assert!(
-                *last <= message,
-                "message {message} came for the first time after {last} to {key:?}"
-            );
-            *last = message;
-        }
-        if dup {
-            session.got.entry(message).or_insert(1);
+        if session.got.contains_key(&message) || qos == 0 || !is_ordered || session.shares() {
             return;
         }
-        let count = session.got.entry(message).or_default();
-        *count += 1;
-        let count = *count;
-        if qos == 2 {
-            assert!(
-                count as usize <= matching,
-                "QoS 2 message {message} came {count} times to {key:?}"
-            );
-        }
-        if count > 1 || is_late {
-            // Again: for an overlapping subscription, or because a publisher had no answer (QoS 1).
-            return;
-        }
+        let order = (key, published.publisher, arrival.topic.to_string(), qos);
+        let last = self.first.entry(order).or_insert(message);
+        assert!(
+            *last <= message,
+            "message {message} came for the first time after {last} to {key:?}"
+        );
+        *last = message;
+    }
+
+    /// Messages of a publisher come in their order by each link.
+    fn check_last(&mut self, arrival: &Arrival<'_>, matching: usize) {
+        let (link, message, qos) = (arrival.link, arrival.message, arrival.qos);
+        let published = &self.published[message];
+        let is_shared = self.sessions[&arrival.session].shares();
+        let name = arrival.topic.to_string();
         if published.retain && matching == 1 && !is_shared {
-            let order = self.orders.entry((link, name.to_string(), qos));
+            let order = self.orders.entry((link, name.clone(), qos));
             order.or_default().push(message);
         }
-        let order = (link, published.publisher, name.to_string(), qos);
+        let order = (link, published.publisher, name, qos);
         let last = self.last.entry(order).or_insert(message);
         assert!(
             *last <= message || is_shared,
-            "message {message} came after {last} to {key:?}"
+            "message {message} came after {last} to {:?}",
+            arrival.session
         );
         *last = (*last).max(message);
     }

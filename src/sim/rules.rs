@@ -2,18 +2,15 @@
 //! which rules held, and by which name each connection came.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::world::{SHARED, World};
-use crate::access::Acl;
-use crate::broker::Settings;
+use super::rng::Rng;
 use crate::mqtt::topic;
 
 /// User names; a client without one may do everything.
 const USERS: [&str; 3] = ["u0", "u1", "u2"];
 
 /// The client that is the member of the shared group that stays.
-const WORKER: usize = 8;
+pub const WORKER: usize = 8;
 
 /// What a user may read, at a time.
 const READABLE: [&[&str]; 5] = [
@@ -85,50 +82,40 @@ impl Rules {
         };
         names.iter().all(always)
     }
-}
 
-impl World {
-    /// From here on there are rules. One member of the shared group may read everything and stays: what the other one may
-    /// not read is its.
-    pub fn begin_rules(&mut self) {
-        self.reload();
-        self.clients[WORKER].steady = true;
-        self.connect(WORKER);
-        self.settle();
-        self.subscribe_to(WORKER, &[(SHARED, 1)]);
-        self.settle();
+    /// The name by which a client comes, after this one. It changes it where it has none yet, or may.
+    pub fn name_of(
+        &self,
+        client: usize,
+        before: Option<&'static str>,
+        rng: &mut Rng,
+    ) -> Option<&'static str> {
+        let may_change = client.is_multiple_of(3) && rng.once_in(3);
+        let is_first = !self.names.contains_key(&client);
+        let named = (1..=9).contains(&client) && client != WORKER;
+        match named && (is_first || may_change) {
+            true => USERS.get(rng.below(USERS.len() + 1)).copied(),
+            false => before,
+        }
     }
 
-    /// The name by which a client comes next, and notes it. One in three changes it, now and then.
-    pub fn name(&mut self, index: usize, link: usize) {
-        if !self.oracle.rules.exist() {
-            return;
-        }
-        let may_change = index.is_multiple_of(3) && self.rng.once_in(3);
-        let is_first = !self.oracle.rules.names.contains_key(&index);
-        let named = (1..=9).contains(&index) && index != WORKER;
-        if named && (is_first || may_change) {
-            let user = self.rng.below(USERS.len() + 1);
-            self.clients[index].user = USERS.get(user).copied();
-        }
-        let user = self.clients[index].user;
+    /// A client comes by a link in this step, with this name.
+    pub fn note_caller(&mut self, client: usize, link: usize, step: u64, user: Option<&str>) {
         let user = user.and_then(|user| USERS.iter().position(|known| *known == user));
-        let rules = &mut self.oracle.rules;
-        rules.callers.insert(link, (self.step, user));
-        let names = rules.names.entry(index).or_default();
+        self.callers.insert(link, (step, user));
+        let names = self.names.entry(client).or_default();
         if !names.contains(&user) {
             names.push(user);
         }
     }
 
-    /// All shards read the configuration again, with other rules, or none.
-    pub fn reload(&mut self) {
-        let has_file = !self.oracle.rules.exist() || !self.rng.once_in(5);
+    /// From this step on other rules hold, or none. Returns the file that says so.
+    pub fn change(&mut self, step: u64, rng: &mut Rng) -> Option<String> {
+        let has_file = !self.exist() || !rng.once_in(5);
         let readable: Readable =
-            has_file.then(|| std::array::from_fn(|_| self.rng.below(READABLE.len())));
-        self.oracle.rules.versions.push((self.step, readable));
-        let mut settings = Settings::clone(&self.settings);
-        settings.listeners[0].acl = readable.map(|readable| {
+            has_file.then(|| std::array::from_fn(|_| rng.below(READABLE.len())));
+        self.versions.push((step, readable));
+        readable.map(|readable| {
             let mut text = String::from("topic readwrite #\n");
             for (user, &readable) in USERS.iter().zip(&readable) {
                 text += &format!("user {user}\ntopic write #\n");
@@ -136,12 +123,7 @@ impl World {
                     text += &format!("topic read {filter}\n");
                 }
             }
-            Arc::new(Acl::parse(text.as_bytes()).unwrap().0)
-        });
-        let settings = Arc::new(settings);
-        for shard in 0..self.brokers.len() {
-            self.brokers[shard].on_reload(self.now_ms, settings.clone());
-            self.after(shard);
-        }
+            text
+        })
     }
 }

@@ -3,66 +3,25 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::Rng;
 use super::client::Client;
 use super::link::Link;
-use super::oracle::{Oracle, Published, Session, Subscribed};
-use crate::broker::{Broker, ListenerSettings, MeshMessage, Quotas, Settings};
-use crate::budget::{Account, Lease, Plan, Pool};
-use crate::ids::ShardId;
+use super::oracle::Oracle;
+use super::plan::Plan;
+use super::rng::Rng;
+use super::rules::WORKER;
+use crate::access::Acl;
+use crate::broker::{Broker, MeshMessage, Settings};
+use crate::budget::{Account, Pool};
 use crate::mqtt::Version;
-use crate::routing::PageBounds;
-use crate::session::SlowPolicy;
 
-const TOPICS: [&str; 6] = ["a/b", "a/c", "c", "d/b", "s/x", "s/y"];
-const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
+/// The filter of the shared group.
 pub const SHARED: &str = "$share/g/s/#";
-
-/// Bytes of each account: far more than these worlds need.
-const POOL_BYTES: u64 = 1 << 30;
-
-/// The same of what waits, where that is short: about what its tables take.
-const BACKLOG_BYTES: u64 = 32 << 10;
 
 /// Messages in front of a shard's mesh that are much.
 const CONGESTED: usize = 8;
 
 /// Steps between two looks at the accounts: a look costs as much as everything that is held.
 const AUDIT_STEPS: u64 = 16;
-
-/// What a world has little room for: in some of them messages are dropped all the time, which must never reorder others.
-struct WorldBounds {
-    /// Messages that may wait for a session; 0 for no bound.
-    queued: u32,
-    /// What becomes of those that find no place.
-    policy: Option<SlowPolicy>,
-    /// Bytes that all that waits may take.
-    backlog_bytes: u64,
-}
-
-impl WorldBounds {
-    fn of(seed: u64) -> Self {
-        let none = [0, 0, 0];
-        let queued = [none, [1, 2, 5]][usize::from(seed % 5 < 2)][(seed / 11 % 3) as usize];
-        let policies = [
-            None,
-            None,
-            Some(SlowPolicy::DropOldest),
-            Some(SlowPolicy::Latest),
-        ];
-        WorldBounds {
-            queued,
-            policy: policies[(seed / 13 % 4) as usize],
-            backlog_bytes: [POOL_BYTES, BACKLOG_BYTES][usize::from(seed % 7 == 3)],
-        }
-    }
-
-    fn may_drop(&self) -> bool {
-        self.queued > 0
-            || self.policy == Some(SlowPolicy::Latest)
-            || self.backlog_bytes < POOL_BYTES
-    }
-}
 
 /// See the module.
 pub struct World {
@@ -79,7 +38,8 @@ pub struct World {
     slow_mesh: bool,
     pool: Arc<Pool>,
     pub settings: Arc<Settings>,
-    wills: u32,
+    /// How many wills there have been.
+    pub wills: u32,
     /// When clients last wrote a PINGREQ.
     pub pinged_ms: u64,
     /// Whether a member of the shared group ever left.
@@ -91,47 +51,10 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, shards: u8) -> Self {
         let mut rng = Rng(seed);
-        let bounds = WorldBounds::of(seed);
-        let listener = ListenerSettings {
-            slow_policy: bounds.policy,
-            ..ListenerSettings::default()
-        };
-        let settings = Settings {
-            listeners: vec![listener],
-            max_inflight_messages: rng.pick(&[0, 1, 3, 20]),
-            max_queued_messages: bounds.queued,
-            quotas: Quotas {
-                // In some worlds whoever publishes fast has to wait.
-                publish_rate: [0, 0, 0, 20][(seed % 4) as usize],
-                ..Quotas::default()
-            },
-            ..Settings::default()
-        };
-        let settings = Arc::new(settings);
-        let plan = Plan::even(POOL_BYTES).with(Account::Backlog, bounds.backlog_bytes);
-        let pool = Arc::new(Pool::new(&plan, shards));
-        // In most worlds what is retained is more than a page.
-        let page = PageBounds {
-            messages: [1, 2, 3, 1000][(seed / 3 % 4) as usize],
-            nodes: [2, 5, 1000][(seed / 7 % 3) as usize],
-            slots: [1, 3][(seed / 5 % 2) as usize],
-        };
-        // In most worlds publishers have to wait for the next turn now and then.
-        let deliveries = [2, 10, 1000][(seed / 2 % 3) as usize];
-        // In most worlds so few share packet identifiers that most messages have such.
-        let shared_from = [1, 2, 8][(seed / 17 % 3) as usize];
-        // In some worlds few messages may be under way by owners of topics.
-        let (one, all) = [(1, 1), (2, 3), (1000, 1000)][(seed / 19 % 3) as usize];
-        let brokers = (0..shards)
-            .map(|shard| {
-                Broker::new(settings.clone(), ShardId(shard), shards, seed)
-                    .with_pages(page)
-                    .with_turns_of(deliveries)
-                    .with_shared_ids_from(shared_from)
-                    .with_under_way(one, all)
-                    .with_lease(Lease::new(pool.clone()))
-            })
-            .collect();
+        let plan = Plan::of(seed);
+        let settings = Arc::new(plan.settings(&mut rng));
+        let pool = Arc::new(Pool::new(&plan.memory(), shards));
+        let brokers = (0..shards).map(|shard| plan.broker(shard, shards, &settings, &pool));
         let mesh = (0..shards)
             .map(|_| (0..shards).map(|_| VecDeque::new()).collect())
             .collect();
@@ -139,14 +62,14 @@ impl World {
             rng,
             now_ms: 10_000,
             step: 0,
-            brokers,
+            brokers: brokers.collect(),
             links: Vec::new(),
             conns: BTreeMap::new(),
             mesh,
             clients: Vec::new(),
             oracle: Oracle::default(),
             faults: false,
-            slow_mesh: seed.is_multiple_of(3),
+            slow_mesh: plan.slow_mesh,
             pool,
             settings,
             wills: 0,
@@ -154,11 +77,10 @@ impl World {
             member_left: false,
             seen: Vec::new(),
         };
-        world.oracle.may_drop = bounds.may_drop();
-        world.oracle.may_drop_retained = bounds.backlog_bytes < POOL_BYTES;
+        world.oracle.may_drop = plan.may_drop();
+        world.oracle.may_drop_retained = plan.may_drop_retained();
         world.populate();
-        // In some worlds there are rules, and they change.
-        if (seed / 11).is_multiple_of(2) {
+        if plan.has_rules {
             world.begin_rules();
         }
         world
@@ -192,6 +114,30 @@ impl World {
         self.settle();
         self.subscribe_to(0, &[("w/#", 1)]);
         self.settle();
+    }
+
+    /// From here on there are rules. One member of the shared group may read everything and stays: what the other one may
+    /// not read is its.
+    fn begin_rules(&mut self) {
+        self.reload();
+        self.clients[WORKER].steady = true;
+        self.connect(WORKER);
+        self.settle();
+        self.subscribe_to(WORKER, &[(SHARED, 1)]);
+        self.settle();
+    }
+
+    /// All shards read the configuration again, with other rules, or none.
+    pub fn reload(&mut self) {
+        let file = self.oracle.rules.change(self.step, &mut self.rng);
+        let mut settings = Settings::clone(&self.settings);
+        settings.listeners[0].acl =
+            file.map(|text| Arc::new(Acl::parse(text.as_bytes()).unwrap().0));
+        let settings = Arc::new(settings);
+        for shard in 0..self.brokers.len() {
+            self.brokers[shard].on_reload(self.now_ms, settings.clone());
+            self.after(shard);
+        }
     }
 
     /// One more client, that comes at the end to ask.
@@ -334,265 +280,5 @@ impl World {
                 self.pass(ms);
             }
         }
-    }
-
-    /// One client does one thing.
-    fn act(&mut self) {
-        let index = 1 + self.rng.below(self.clients.len() - 1);
-        if self.rng.once_in(150) {
-            return self.hostile();
-        }
-        if self.rng.once_in(100) {
-            return self.stand_still();
-        }
-        if self.oracle.rules.exist() && self.rng.once_in(100) {
-            return self.reload();
-        }
-        if self.clients[index].link.is_none() {
-            self.connect(index);
-            // Who may find no session must not take it that what it sends before CONNACK belongs to the old one.
-            let is_sure = self.clients[index].expiry_s == u32::MAX;
-            if is_sure && !self.clients[index].steady && self.rng.once_in(4) {
-                self.hurry(index);
-            }
-            return;
-        }
-        if !self.clients[index].connected {
-            return;
-        }
-        let link = self.clients[index].link.unwrap();
-        match self.rng.below(100) {
-            // Who has said all that it wants only reads, or goes away.
-            roll if self.links[link].half_closed => match roll {
-                0..3 => self.drop_link(index),
-                3..6 => self.stall(link),
-                _ => {}
-            },
-            0..45 => self.publish(index),
-            45..60 => self.subscribe(index),
-            60..64 => self.unsubscribe(index),
-            64..80 => self.send_later(index),
-            80..84 if !self.clients[index].steady => self.goodbye(index),
-            84..90 if !self.clients[index].steady => self.drop_link(index),
-            90..93 if !self.clients[index].steady => {
-                // Another connection of the same client takes over.
-                self.leave_link(index, true);
-                self.connect(index);
-            }
-            93..96 => self.stall(link),
-            _ => {}
-        }
-    }
-
-    pub fn connect(&mut self, index: usize) {
-        let link = self.links.len();
-        self.links.push(Link::new(index));
-        self.name(index, link);
-        let wants_will = index > 0 && self.rng.once_in(2);
-        self.come_back(index, link);
-        let client = &mut self.clients[index];
-        client.will = wants_will.then(|| format!("will-{}-{}", client.id, self.wills));
-        self.wills += 1;
-        client.link = Some(link);
-        let bytes = client.connect();
-        self.links[link].to_broker.extend(bytes);
-    }
-
-    /// All that a client wants goes out behind its CONNECT, and nothing more: it reads until the broker closes. With a
-    /// goodbye, or without one.
-    fn hurry(&mut self, index: usize) {
-        for _ in 0..1 + self.rng.below(2) {
-            self.subscribe(index);
-        }
-        if self.clients[index].sent.is_empty() {
-            self.publish(index);
-        }
-        let link = self.clients[index].link.unwrap();
-        if self.rng.once_in(2) {
-            let bytes = self.clients[index].disconnect();
-            self.write(index, bytes);
-            if let Some(will) = self.clients[index].will.take() {
-                self.links[link].forbids = Some(will);
-            }
-        }
-        self.links[link].half_closed = true;
-        self.links[link].half_closed_ms = self.now_ms;
-    }
-
-    fn stall(&mut self, link: usize) {
-        self.links[link].stalled ^= true;
-        self.links[link].was_stalled = true;
-    }
-
-    pub fn write(&mut self, index: usize, bytes: Vec<u8>) {
-        if let Some(link) = self.clients[index].link
-            && !self.links[link].half_closed
-        {
-            self.links[link].to_broker.extend(bytes);
-        }
-    }
-
-    fn publish(&mut self, index: usize) {
-        let (topic, qos) = (self.rng.pick(&TOPICS), self.rng.below(3) as u8);
-        let is_full =
-            self.clients[index].sent.len() >= usize::from(self.clients[index].send_maximum);
-        let qos = if is_full { 0 } else { qos };
-        let (retain, empty) = (self.rng.once_in(3), self.rng.once_in(6));
-        let empty = empty && retain;
-        let message = self.oracle.published.len();
-        let payload = if empty {
-            String::new()
-        } else {
-            format!("m{message}")
-        };
-        let link = self.clients[index].link.unwrap();
-        let bytes = self.clients[index].publish(topic, payload.as_bytes(), qos, retain, message);
-        self.oracle.published.push(Published {
-            publisher: index * 1000 + self.clients[index].next_incarnation() as usize,
-            topic: topic.into(),
-            qos,
-            retain,
-            empty,
-            sent_at: self.step,
-            acknowledged: false,
-            resent: false,
-            link,
-        });
-        self.write(index, bytes);
-    }
-
-    pub fn session(&mut self, index: usize) -> &mut Session {
-        let key = (index, self.clients[index].next_incarnation());
-        self.oracle.sessions.entry(key).or_default()
-    }
-
-    fn subscribe(&mut self, index: usize) {
-        if self.clients[index].shares {
-            return self.subscribe_to(index, &[(SHARED, 1)]);
-        }
-        let count = 1 + self.rng.below(2);
-        let wanted: Vec<(&str, u8)> = (0..count)
-            .map(|_| (self.rng.pick(&FILTERS), self.rng.below(3) as u8))
-            .collect();
-        self.subscribe_to(index, &wanted);
-    }
-
-    pub fn subscribe_to(&mut self, index: usize, wanted: &[(&'static str, u8)]) {
-        let mut fresh: Vec<(&str, u8)> = Vec::new();
-        for &(filter, qos) in wanted {
-            let known = self
-                .session(index)
-                .subscriptions
-                .iter()
-                .any(|known| known.filter == filter);
-            if !known && fresh.iter().all(|(other, _)| *other != filter) {
-                fresh.push((filter, qos));
-            }
-        }
-        if fresh.is_empty() {
-            return;
-        }
-        for &(filter, qos) in &fresh {
-            let subscribed = Subscribed {
-                filter: filter.into(),
-                qos,
-                acknowledged_at: None,
-                ended: false,
-            };
-            self.session(index).subscriptions.push(subscribed);
-        }
-        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
-            let incarnation = self.clients[index].incarnation;
-            eprintln!(
-                "{} client {index}.{incarnation} subscribes {fresh:?}",
-                self.step
-            );
-        }
-        let bytes = self.clients[index].subscribe(&fresh);
-        self.write(index, bytes);
-    }
-
-    fn unsubscribe(&mut self, index: usize) {
-        if self.oracle.rules.keeps(index) {
-            return;
-        }
-        let session = self.session(index);
-        let Some(subscribed) = session.subscriptions.iter_mut().find(|known| !known.ended) else {
-            return;
-        };
-        subscribed.ended = true;
-        let filter = subscribed.filter.clone();
-        self.member_left |= filter == SHARED;
-        let bytes = self.clients[index].unsubscribe(&filter);
-        self.write(index, bytes);
-    }
-
-    fn send_later(&mut self, index: usize) {
-        let bytes: Vec<u8> = self.clients[index].later.drain(..).flatten().collect();
-        self.write(index, bytes);
-    }
-
-    /// DISCONNECT, and the connection is closed when it has been sent.
-    pub fn goodbye(&mut self, index: usize) {
-        let Some(link) = self.clients[index].link else {
-            return;
-        };
-        if std::env::var_os("FIREHOSE_SIM_TRACE").is_some() {
-            eprintln!("{} link {link} client {index} says goodbye", self.step);
-        }
-        let bytes = self.clients[index].disconnect();
-        self.write(index, bytes);
-        if let Some(will) = self.clients[index].will.take()
-            && self.clients[index].connected
-        {
-            self.links[link].forbids = Some(will);
-        }
-        self.links[link].client_closed = true;
-        self.leave_link(index, false);
-    }
-
-    /// The connection breaks.
-    pub fn drop_link(&mut self, index: usize) {
-        let Some(link) = self.clients[index].link else {
-            return;
-        };
-        self.links[link].client_closed = true;
-        self.links[link].reset = self.rng.once_in(2);
-        self.leave_link(index, true);
-    }
-
-    /// The client forgets its connection; its will is due unless it said goodbye.
-    pub fn leave_link(&mut self, index: usize, with_will: bool) {
-        self.member_left |= self.clients[index].shares;
-        let left_ms = self.left_ms(index);
-        let client = &mut self.clients[index];
-        client.link = None;
-        let will = client.will.take().filter(|_| with_will && client.connected);
-        if client.connected {
-            client.left = left_ms.map(|left_ms| (left_ms, will.clone()));
-        }
-        // Who has one that waits may be back before it is due.
-        if let Some(will) = will.filter(|_| client.will_delay_s == 0) {
-            self.oracle.wills_due.insert(will);
-        }
-        client.connected = false;
-        if !client.durable {
-            self.session(index).alive = false;
-        }
-    }
-
-    /// Somebody sends anything at all.
-    fn hostile(&mut self) {
-        let mut link = Link::new(usize::MAX);
-        if self.rng.once_in(2) {
-            let mut client = Client::new("hostile".into(), Version::V5, false);
-            link.to_broker.extend(client.connect());
-        }
-        let garbage: Vec<u8> = (0..self.rng.below(80))
-            .map(|_| self.rng.next() as u8)
-            .collect();
-        link.to_broker.extend(garbage);
-        link.client_closed = true;
-        self.links.push(link);
     }
 }
