@@ -1,15 +1,47 @@
 """What bench/compare writes about its measurements: targets, figures side by side with ratios, doubts."""
 
+import statistics
 from dataclasses import dataclass, field
-
-from side_by_side_report import Medians
-from side_by_side_rows import Target
 
 FIGURES = """delivery_rate_per_s operations_per_s broker_cpu_ns_per_delivery broker_cpu_ns_per_operation latency_p50_ns
 latency_p99_ns operation_p99_ns slip_p99_ns lost broker_rss_peak_bytes broker_bytes_per_connection
 tester_cpu_ns_per_delivery""".split()
 
 LIMITED = "†"
+
+
+@dataclass(frozen=True)
+class Target:
+    """`broker`'s median of `metric` must be at most (or at least) `factor`, times that of `of` if there is one."""
+
+    metric: str
+    factor: float
+    of: str
+    at_least: bool
+    broker: str
+
+    def judge(self, median):
+        """The measured figure that the factor is compared with, and whether it is good enough; None if not measured."""
+        got, base = median(self.broker, self.metric), median(self.of, self.metric) if self.of else 1.0
+        if got is None or not base:
+            return None
+        got /= base
+        return got, (got >= self.factor if self.at_least else got <= self.factor)
+
+
+class Medians:
+    """Medians over the rounds of one load, of measurements that went well."""
+
+    def __init__(self, load, results):
+        self.runs = [result for result in results if result["row"] == load.name]
+
+    def values(self, broker, metric):
+        good = [run for run in self.runs if run["broker"] == broker and run.get("verified")]
+        return [run[metric] for run in good if metric in run]
+
+    def __call__(self, broker, metric):
+        values = self.values(broker, metric)
+        return statistics.median(values) if values else None
 
 
 @dataclass

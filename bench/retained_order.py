@@ -2,6 +2,7 @@
 broker a message. retained_order.py BEFORE AFTER: two builds, in turn, five rounds."""
 
 import os
+import pathlib
 import socket
 import statistics
 import subprocess
@@ -10,22 +11,17 @@ import tempfile
 import threading
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "attacks"))
+import mqtt
+
 MESSAGES, TOPICS, ROUNDS = 120_000, 100, 5
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-def text(value):
-    return len(value).to_bytes(2, "big") + value
-
-
-def packet(first, body):
-    assert len(body) < 128
-    return bytes([first, len(body)]) + body
-
-
 def connect(port, name):
     sock = socket.create_connection(("127.0.0.1", port))
-    sock.sendall(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 0]) + text(name.encode())))
+    sock.sendall(mqtt.connect(name))
     assert sock.recv(4)[3] == 0
     sock.settimeout(30)
     return sock
@@ -50,9 +46,9 @@ def run(program, publishers, retain, port):
             broker.stdout.readline()
             readers = [connect(port, f"reader{index}") for index in range(2)]
             for sock in readers:
-                sock.sendall(packet(0x82, b"\0\1" + text(b"r/#") + b"\0"))
+                sock.sendall(mqtt.subscribe(1, ["r/#"]))
                 sock.recv(5)
-            batch = b"".join(packet(0x30 | retain, text(b"r/%03d" % topic) + b"x" * 64) for topic in range(TOPICS))
+            batch = b"".join(mqtt.publish(f"r/{topic:03}", b"x" * 64, retain=retain) for topic in range(TOPICS))
             batches = MESSAGES // publishers // TOPICS
             total = batches * publishers
             writers = [connect(port, f"writer{index}") for index in range(publishers)]

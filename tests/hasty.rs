@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
+use support::mqtt::{self, Connect, Publish, Version};
 use support::{Folder, PATIENCE, Server};
 
 const ROUNDS: u32 = 100;
-const DISCONNECT: &[u8] = b"\xe0\x00";
 
 /// How a client ends what it sends.
 #[derive(Clone, Copy, Debug)]
@@ -20,38 +20,34 @@ enum End {
     Both,
 }
 
-fn string(text: &str) -> Vec<u8> {
-    [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    assert!(body.len() < 128);
-    [&[first, body.len() as u8], body].concat()
-}
-
 /// CONNECT of MQTT 5, Clean Start 0, with a session that stays; the user `u` if there is a password.
 fn connect(id: &str, password: Option<&str>) -> Vec<u8> {
-    let flags = if password.is_some() { 0xc0 } else { 0 };
-    let mut body = [
-        &string("MQTT")[..],
-        &[5, flags, 0, 0],
-        b"\x05\x11\0\0\x01\0",
-    ]
-    .concat();
-    body.extend(string(id));
-    if let Some(password) = password {
-        body.extend(string("u"));
-        body.extend(string(password));
-    }
-    packet(0x10, &body)
+    let connect = Connect {
+        version: Version::V5,
+        id,
+        resumes: true,
+        user: password.map(|_| "u"),
+        password,
+        expiry_s: Some(256),
+        ..Connect::default()
+    };
+    connect.packet()
 }
 
 fn subscribe(filter: &str) -> Vec<u8> {
-    packet(0x82, &[b"\0\x01\0", &string(filter)[..], b"\x01"].concat())
+    mqtt::subscribe(Version::V5, 1, &[filter], 1)
 }
 
 fn publish(topic: &str) -> Vec<u8> {
-    packet(0x32, &[&string(topic)[..], b"\0\x07\0hello"].concat())
+    let message = Publish {
+        version: Version::V5,
+        topic,
+        payload: b"hello",
+        qos: 1,
+        id: 7,
+        ..Publish::default()
+    };
+    message.packet()
 }
 
 fn dial(server: &Server) -> TcpStream {
@@ -62,18 +58,14 @@ fn dial(server: &Server) -> TcpStream {
 
 /// The next packet; `None` at the end.
 fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).ok()?;
-    let mut body = vec![0; head[1].into()];
-    stream.read_exact(&mut body).unwrap();
-    Some([&head[..], &body].concat())
+    mqtt::read_packet(stream).unwrap()
 }
 
 /// Everything that the broker answers before it closes.
 fn hurry(server: &Server, bytes: &[u8], end: End) -> Vec<u8> {
     let mut stream = dial(server);
     let goodbye: &[u8] = match end {
-        End::Goodbye | End::Both => DISCONNECT,
+        End::Goodbye | End::Both => &mqtt::GOODBYE,
         End::HalfClose => b"",
     };
     stream.write_all(&[bytes, goodbye].concat()).unwrap();

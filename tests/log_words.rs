@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::mqtt::Connect;
 use support::{Folder, PATIENCE, Program, Server, configure, free_port};
 
 /// A client id that reads like the end of somebody else's line.
@@ -15,20 +16,14 @@ const FORGED: &str = "x [9.9.9.9:1] disconnected: not authorised.";
 
 /// A CONNECT of MQTT 3.1.1 with a user name and a password.
 fn connect(id: &str, user: &str) -> Vec<u8> {
-    let mut body = b"\x00\x04MQTT\x04\xc2\x00\x3c".to_vec();
-    for text in [id, user, "wrong"] {
-        body.extend_from_slice(&(text.len() as u16).to_be_bytes());
-        body.extend_from_slice(text.as_bytes());
-    }
-    let mut packet = vec![0x10];
-    let mut length = body.len();
-    while length >= 0x80 {
-        packet.push((length & 0x7F) as u8 | 0x80);
-        length >>= 7;
-    }
-    packet.push(length as u8);
-    packet.extend_from_slice(&body);
-    packet
+    let connect = Connect {
+        id,
+        keep_alive: 60,
+        user: Some(user),
+        password: Some("wrong"),
+        ..Connect::default()
+    };
+    connect.packet()
 }
 
 /// Tries to come in; returns the code of the CONNACK and the own address.

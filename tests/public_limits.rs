@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use support::client::Client;
+use support::mqtt::{self, Connect, Publish, Version};
 use support::{PATIENCE, Program, Server};
 
 const GOOD: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -37,9 +38,9 @@ fn socket(to: SocketAddr, from: Ipv4Addr) -> TcpStream {
 
 /// Whether the broker answers a CONNECT on this socket; if not, it has closed it.
 fn is_let_in(stream: &mut TcpStream) -> bool {
-    let connect = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
+    let connect = Connect::default().packet();
     let mut connack = [0; 4];
-    if stream.write_all(connect).is_err() {
+    if stream.write_all(&connect).is_err() {
         return false;
     }
     match stream.read_exact(&mut connack) {
@@ -166,14 +167,19 @@ fn some_of_those_that_come_too_fast_are_told_so() {
         answer
     };
     let burst: Vec<TcpStream> = (0..30).map(|_| socket(server.address(), BAD)).collect();
-    let v311 = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
-    let v5 = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00";
-    assert_eq!(answer(v311), [0x20, 2, 0, 3]);
-    assert_eq!(answer(v5)[..4], [0x20, 3, 0, 0x9f]);
+    let [v311, v5] = [Version::V311, Version::V5].map(|version| {
+        let connect = Connect {
+            version,
+            ..Connect::default()
+        };
+        connect.packet()
+    });
+    assert_eq!(answer(&v311), [0x20, 2, 0, 3]);
+    assert_eq!(answer(&v5)[..4], [0x20, 3, 0, 0x9f]);
     // Those who say nothing are a bounded number; beyond it nobody is told.
     let silent: Vec<TcpStream> = (0..250).map(|_| socket(server.address(), BAD)).collect();
     let started = Instant::now();
-    while !answer(v5).is_empty() {
+    while !answer(&v5).is_empty() {
         assert!(started.elapsed() < PATIENCE, "everybody is let in");
     }
     drop((burst, silent));
@@ -220,15 +226,14 @@ fn behind_a_proxy_the_address_is_the_clients() {
 
 /// A PUBLISH of QoS 1 or 0 to `t`.
 fn publish(id: u16, payload: usize) -> Vec<u8> {
-    let mut packet = vec![if id > 0 { 0x32 } else { 0x30 }];
-    let len = 3 + payload + if id > 0 { 2 } else { 0 };
-    packet.extend_from_slice(&[(len % 128) as u8 | 0x80, (len / 128) as u8]);
-    packet.extend_from_slice(b"\x00\x01t");
-    if id > 0 {
-        packet.extend_from_slice(&id.to_be_bytes());
-    }
-    packet.resize(packet.len() + payload, b'x');
-    packet
+    let message = Publish {
+        topic: "t",
+        payload: &vec![b'x'; payload],
+        qos: u8::from(id > 0),
+        id,
+        ..Publish::default()
+    };
+    message.packet()
 }
 
 #[test]
@@ -304,15 +309,8 @@ fn subscriptions_and_topics_have_bounds_that_answers_tell_of() {
     let ask = |filters: &[&str]| {
         let mut stream = socket(server.address(), GOOD);
         assert!(is_let_in(&mut stream));
-        let mut body = vec![0, 1];
-        for filter in filters {
-            body.extend_from_slice(&(filter.len() as u16).to_be_bytes());
-            body.extend_from_slice(filter.as_bytes());
-            body.push(0);
-        }
-        let mut packet = vec![0x82, body.len() as u8];
-        packet.append(&mut body);
-        stream.write_all(&packet).unwrap();
+        let subscribe = mqtt::subscribe(Version::V311, 1, filters, 0);
+        stream.write_all(&subscribe).unwrap();
         let mut suback = vec![0; 4 + filters.len()];
         stream.read_exact(&mut suback).unwrap();
         suback.split_off(4)
@@ -322,7 +320,11 @@ fn subscriptions_and_topics_have_bounds_that_answers_tell_of() {
     assert_eq!(ask(&["a/b/c/d", "a/b/c/d/e"]), [0, 0x80]);
     let mut stream = socket(server.address(), GOOD);
     assert!(is_let_in(&mut stream));
-    stream.write_all(b"\x30\x0b\x00\x09a/b/c/d/e").unwrap();
+    let deep = Publish {
+        topic: "a/b/c/d/e",
+        ..Publish::default()
+    };
+    stream.write_all(&deep.packet()).unwrap();
     let closed = stream.read(&mut [0; 1]);
     assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
     says(&server, "may not subscribe", 4);
@@ -331,25 +333,14 @@ fn subscriptions_and_topics_have_bounds_that_answers_tell_of() {
 /// CONNACK's code for a client of MQTT 3.1.1 or 5.
 fn connack(server: &Server, version: u8, id: &str, clean: bool) -> (TcpStream, u8) {
     let mut stream = socket(server.address(), GOOD);
-    let mut body = vec![
-        0,
-        4,
-        b'M',
-        b'Q',
-        b'T',
-        b'T',
-        version,
-        u8::from(clean) << 1,
-        0,
-        60,
-    ];
-    if version == 5 {
-        body.push(0);
-    }
-    body.extend_from_slice(&(id.len() as u16).to_be_bytes());
-    body.extend_from_slice(id.as_bytes());
-    let head = [0x10, body.len() as u8];
-    stream.write_all(&[&head[..], &body].concat()).unwrap();
+    let connect = Connect {
+        version: Version::of_level(version),
+        id,
+        resumes: !clean,
+        keep_alive: 60,
+        ..Connect::default()
+    };
+    stream.write_all(&connect.packet()).unwrap();
     let mut answer = [0; 4];
     stream.read_exact(&mut answer).unwrap();
     (stream, answer[3])
@@ -373,7 +364,7 @@ fn sessions_of_the_whole_broker_are_bounded() {
         // Away, with a session that stays.
         let (mut stream, code) = connack(&server, 4, id, false);
         assert_eq!(code, 0, "{id}");
-        stream.write_all(&[0xe0, 0]).unwrap();
+        stream.write_all(&mqtt::GOODBYE).unwrap();
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
     }

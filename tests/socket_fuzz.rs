@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use certificates::Certificates;
-use stream::{Kind, Stream, connect_packet, publish_packet, subscribe_packet};
+use stream::{Kind, Stream};
 use support::client::Client;
+use support::mqtt::{self, Connect, Publish, Version};
 use support::{Program, Server, free_port};
 
 /// How long the clients come and go.
@@ -74,8 +75,13 @@ fn come_and_go(kind: Kind, to: SocketAddr, seed: u64, until: Instant, done: &Ato
         // One that is turned away or ends early is no concern of this test.
         if let Some(mut client) = Stream::connect(kind, to, receive_buffer) {
             let id = format!("{kind:?} {}", random.u32(..));
-            client.send(&connect_packet(&id));
-            client.send(&subscribe_packet("f/#"));
+            let connect = Connect {
+                id: &id,
+                keep_alive: 60,
+                ..Connect::default()
+            };
+            client.send(&connect.packet());
+            client.send(&mqtt::subscribe(Version::V311, 1, &["f/#"], 0));
             open.push(client);
         }
         for client in &mut open {
@@ -94,7 +100,14 @@ fn live(client: &mut Stream, random: &mut fastrand::Rng) {
     match random.u8(..6) {
         0..=2 => client.read_for(Duration::from_millis(random.u64(..12)), 64 << 10),
         3 => client.read_for(Duration::from_millis(2), random.usize(1..3000)),
-        4 => client.send(&publish_packet("g", &vec![b'g'; random.usize(..5000)])),
+        4 => {
+            let message = Publish {
+                topic: "g",
+                payload: &vec![b'g'; random.usize(..5000)],
+                ..Publish::default()
+            };
+            client.send(&message.packet());
+        }
         _ => {}
     }
 }
@@ -108,7 +121,7 @@ fn end(mut client: Stream, random: &mut fastrand::Rng) {
         }
         3 => client.reset_on_close(),
         4 => {
-            client.send(&[0xe0, 0]);
+            client.send(&mqtt::GOODBYE);
             client.read_for(Duration::from_millis(random.u64(..10)), 64 << 10);
         }
         // No packet of MQTT.

@@ -7,7 +7,7 @@ mod support;
 mod harness;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use support::mqtt::{self, Connect, Publish};
 use support::{PATIENCE, Program, Server};
 
 const PUBLISHERS: usize = 12;
@@ -36,17 +37,12 @@ fn start(limit: &str, address: Option<Ipv4Addr>) -> (Server, u16) {
 
 /// A PUBLISH with QoS 0 of so many bytes, about.
 fn publish(bytes: usize) -> Vec<u8> {
-    let payload = bytes.saturating_sub(8).max(1);
-    let mut packet = vec![0x30];
-    let mut rest = payload + 5;
-    while rest > 127 {
-        packet.push((rest % 128) as u8 | 0x80);
-        rest /= 128;
-    }
-    packet.push(rest as u8);
-    packet.extend_from_slice(b"\0\x03m/x");
-    packet.resize(packet.len() + payload, 7);
-    packet
+    let message = Publish {
+        topic: "m/x",
+        payload: &vec![7; bytes.saturating_sub(8).max(1)],
+        ..Publish::default()
+    };
+    message.packet()
 }
 
 /// Some messages of one size, now and then a larger one, then many at once.
@@ -54,12 +50,13 @@ fn publish_mixed_sizes(to: SocketAddr, seed: u64, sent: &AtomicU64, ends: &Atomi
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    let mut connect = b"\x10\x0e\0\x04MQTT\x04\x02\0\0\0\x02s?".to_vec();
-    connect[15] = b'A' + seed as u8;
-    stream.write_all(&connect).unwrap();
-    let mut connack = [0; 4];
-    stream.read_exact(&mut connack).unwrap();
-    assert_eq!(connack, [0x20, 2, 0, 0]);
+    let connect = Connect {
+        id: &format!("s{seed}"),
+        ..Connect::default()
+    };
+    stream.write_all(&connect.packet()).unwrap();
+    let connack = mqtt::read_packet(&mut stream).unwrap();
+    assert_eq!(connack, Some(mqtt::connack(0)));
     let mut random = fastrand::Rng::with_seed(seed);
     while !ends.load(Ordering::Relaxed) {
         let size = random.usize(100..1500);

@@ -3,23 +3,15 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use support::mqtt::{self, Connect, Publish, Version, Will};
 use support::{PATIENCE, Server};
 
 /// Attempts to be in time for a deadline; a machine that has other things to do may be too late.
 const ATTEMPTS: u32 = 5;
-
-fn string(text: &str) -> Vec<u8> {
-    [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    assert!(body.len() < 128);
-    [&[first, body.len() as u8], body].concat()
-}
 
 /// What a client asks for, in seconds.
 #[derive(Clone, Copy)]
@@ -31,26 +23,34 @@ struct Asked {
 
 /// CONNECT of MQTT 5, Clean Start 0; the will goes to `w/` and the client identifier.
 fn connect(id: &str, asked: Asked) -> Vec<u8> {
-    let flags = 4 * u8::from(asked.will_delay.is_some());
-    let mut body = [&string("MQTT")[..], &[5, flags]].concat();
-    body.extend(asked.keep_alive.to_be_bytes());
-    body.extend([5, 0x11, 0, 0, 0, asked.expiry]);
-    body.extend(string(id));
-    if let Some(delay) = asked.will_delay {
-        body.extend([5, 0x18, 0, 0, 0, delay]);
-        body.extend(string(&format!("w/{id}")));
-        body.extend(string("gone"));
-    }
-    packet(0x10, &body)
-}
-
-fn subscribe(filter: &str) -> Vec<u8> {
-    packet(0x82, &[b"\0\x01\0", &string(filter)[..], b"\x01"].concat())
+    let topic = format!("w/{id}");
+    let connect = Connect {
+        version: Version::V5,
+        id,
+        resumes: true,
+        keep_alive: asked.keep_alive,
+        will: asked.will_delay.map(|delay| Will {
+            topic: &topic,
+            payload: "gone",
+            delay_s: Some(delay.into()),
+        }),
+        expiry_s: Some(asked.expiry.into()),
+        ..Connect::default()
+    };
+    connect.packet()
 }
 
 /// PUBLISH with QoS 1.
 fn publish(topic: &str) -> Vec<u8> {
-    packet(0x32, &[&string(topic)[..], b"\0\x07\0hello"].concat())
+    let message = Publish {
+        version: Version::V5,
+        topic,
+        payload: b"hello",
+        qos: 1,
+        id: 7,
+        ..Publish::default()
+    };
+    message.packet()
 }
 
 struct Client(TcpStream);
@@ -84,15 +84,11 @@ impl Client {
 
     /// The next packet; `None` when the broker has closed, or nothing comes.
     fn read(&mut self) -> Option<Vec<u8>> {
-        let mut head = [0; 2];
-        self.0.read_exact(&mut head).ok()?;
-        let mut body = vec![0; head[1].into()];
-        self.0.read_exact(&mut body).unwrap();
-        Some([&head[..], &body].concat())
+        mqtt::read_packet(&mut self.0).ok().flatten()
     }
 
     fn subscribe(&mut self, filter: &str) {
-        self.send(&subscribe(filter));
+        self.send(&mqtt::subscribe(Version::V5, 1, &[filter], 1));
         assert_eq!(self.read().expect("SUBACK")[0], 0x90);
     }
 
@@ -110,8 +106,7 @@ impl Client {
                 return topics;
             };
             if message[0] & 0xf0 == 0x30 {
-                let len = usize::from(message[3]);
-                topics.push(String::from_utf8(message[4..4 + len].to_vec()).unwrap());
+                topics.push(mqtt::topic_of(&message));
             }
         }
     }
@@ -238,7 +233,7 @@ fn who_is_alive_stays(shards: u32) {
         }
         let standstill = Standstill::new(&server);
         for client in &mut clients {
-            client.send(b"\xc0\0");
+            client.send(&mqtt::PING);
         }
         let is_in_time = began.elapsed() < Duration::from_secs(KEEP_ALIVE_S.into());
         let due = Duration::from_millis(1500 * u64::from(KEEP_ALIVE_S));
@@ -249,7 +244,7 @@ fn who_is_alive_stays(shards: u32) {
         }
         for (number, client) in clients.iter_mut().enumerate() {
             let answer = client.read();
-            assert_eq!(answer.as_deref(), Some(&b"\xd0\0"[..]), "client {number}");
+            assert_eq!(answer.as_deref(), Some(&mqtt::PONG[..]), "client {number}");
         }
         return;
     }

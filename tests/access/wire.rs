@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::support::mqtt::{self, Connect, Publish, Version, topic_of};
+
 /// Who connects.
 #[derive(Clone, Debug)]
 pub struct Who {
@@ -24,41 +26,17 @@ impl Who {
 
 pub struct Wire(TcpStream);
 
-fn string(bytes: &mut Vec<u8>, text: &str) {
-    bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    let mut rest = body.len();
-    loop {
-        let low = (rest % 128) as u8;
-        rest /= 128;
-        bytes.push(if rest > 0 { low | 0x80 } else { low });
-        if rest == 0 {
-            break;
-        }
-    }
-    bytes.extend_from_slice(body);
-    bytes
-}
-
 /// A CONNECT of this protocol level.
 pub fn connect(level: u8, who: &Who) -> Vec<u8> {
-    let flags = 2 | (u8::from(who.user.is_some()) << 7) | (u8::from(who.password.is_some()) << 6);
-    let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', level, flags, 0, 60];
-    if level == 3 {
-        body = vec![0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, flags, 0, 60];
-    }
-    if level == 5 {
-        body.push(0);
-    }
-    string(&mut body, &who.id);
-    for text in [&who.user, &who.password].into_iter().flatten() {
-        string(&mut body, text);
-    }
-    packet(0x10, &body)
+    let connect = Connect {
+        version: Version::of_level(level),
+        id: &who.id,
+        keep_alive: 60,
+        user: who.user.as_deref(),
+        password: who.password.as_deref(),
+        ..Connect::default()
+    };
+    connect.packet()
 }
 
 impl Wire {
@@ -84,18 +62,9 @@ impl Wire {
         self.0.write_all(bytes).unwrap();
     }
 
-    fn exactly(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = vec![0; count];
-        self.0.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    /// The next packet: its first byte, its length in one byte, its body.
+    /// The next packet.
     pub fn packet(&mut self) -> Vec<u8> {
-        let mut bytes = self.exactly(2);
-        assert!(bytes[1] < 128, "short packets only");
-        bytes.append(&mut self.exactly(bytes[1].into()));
-        bytes
+        mqtt::read_packet(&mut self.0).unwrap().expect("a packet")
     }
 
     /// Whether the broker has closed the connection.
@@ -108,10 +77,7 @@ impl Wire {
 
     /// Subscribes with QoS 0; returns the code of SUBACK.
     pub fn subscribe(&mut self, filter: &str) -> u8 {
-        let mut body = vec![0, 1, 0];
-        string(&mut body, filter);
-        body.push(0);
-        self.send(&packet(0x82, &body));
+        self.send(&mqtt::subscribe(Version::V5, 1, &[filter], 0));
         *self.packet().last().unwrap()
     }
 
@@ -120,11 +86,15 @@ impl Wire {
     pub fn publish(&mut self, topics: &[String], sent: &mut Vec<String>) -> Vec<bool> {
         let mut bytes = Vec::new();
         for (index, topic) in topics.iter().enumerate() {
-            let mut body = Vec::new();
-            string(&mut body, topic);
-            body.extend_from_slice(&(index as u16 + 1).to_be_bytes());
-            body.extend_from_slice(b"\0x");
-            bytes.extend_from_slice(&packet(0x32, &body));
+            let message = Publish {
+                version: Version::V5,
+                topic,
+                payload: b"x",
+                qos: 1,
+                id: index as u16 + 1,
+                ..Publish::default()
+            };
+            bytes.extend(message.packet());
         }
         self.send(&bytes);
         let mut allowed = Vec::new();
@@ -150,10 +120,4 @@ impl Wire {
             topics.push(topic);
         }
     }
-}
-
-fn topic_of(publish: &[u8]) -> String {
-    assert_eq!(publish[0] & 0xf0, 0x30, "{publish:02x?}");
-    let length = usize::from(u16::from_be_bytes([publish[2], publish[3]]));
-    String::from_utf8(publish[4..4 + length].to_vec()).unwrap()
 }

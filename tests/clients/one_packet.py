@@ -7,17 +7,17 @@ Subscribes to `burst`, says `ready`, and prints how many messages it has read wh
 SECONDS.
 """
 
+import pathlib
 import select
 import socket
 import ssl
-import struct
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench/attacks"))
+import mqtt
+
 CA, PORT, VERSION, MESSAGES, SECONDS = sys.argv[1], *map(int, sys.argv[2:])
-
-
-def text(value):
-    return struct.pack("!H", len(value)) + value.encode()
 
 
 def exactly(stream, count):
@@ -50,19 +50,16 @@ def expect(stream, kind):
 
 context = ssl.create_default_context(cafile=CA)
 stream = context.wrap_socket(socket.create_connection(("localhost", PORT)), server_hostname="localhost")
-properties = b"\0" if VERSION == 5 else b""
-connect = text("MQTT") + bytes([VERSION, 2]) + struct.pack("!H", 60) + properties + text("one-packet")
-stream.sendall(bytes([0x10, len(connect)]) + connect)
-expect(stream, 2)
-subscribe = b"\0\1" + properties + text("burst") + b"\1"
-stream.sendall(bytes([0x82, len(subscribe)]) + subscribe)
-expect(stream, 9)
+stream.sendall(mqtt.connect("one-packet", version=VERSION, keepalive=60))
+expect(stream, mqtt.CONNACK)
+stream.sendall(mqtt.subscribe(1, ["burst"], qos=1, version=VERSION))
+expect(stream, mqtt.SUBACK)
 print("ready", flush=True)
 seen = 0
 while seen < MESSAGES:
     found = packet(stream)
     if not found:
         break
-    assert found[0] >> 4 == 3, found
+    assert found[0] >> 4 == mqtt.PUBLISH, found
     seen += 1
 print(seen, flush=True)

@@ -37,7 +37,7 @@ fn sequence(rest: &mut &str, end: Option<char>) -> Result<Pattern, String> {
                 *rest = &rest[1..];
                 let inner = sequence(rest, Some(']'))?;
                 let mut len = Vec::new();
-                crate::wire::put_varint(&mut len, inner.len());
+                crate::support::mqtt::put_varint(&mut len, inner.len());
                 out.extend(len.into_iter().map(Some));
                 out.extend(inner);
             }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::properties::{self, Form};
 use crate::script::{Content, Fields};
-use crate::wire::{self, Version, put_bytes, put_varint};
+use crate::support::mqtt::{self, Form, Version, put_bytes, put_varint};
 
 /// What `$name` stands for.
 pub type Variables = HashMap<String, Vec<u8>>;
@@ -26,14 +25,14 @@ pub fn compose(version: Version, what: &Content, variables: &Variables) -> Resul
     let mut body = Vec::new();
     let mut flags = 0;
     match fields.kind {
-        wire::CONNECT => c.connect(&mut body)?,
-        wire::PUBLISH => flags = c.publish(&mut body)?,
-        wire::PUBACK | wire::PUBREC | wire::PUBREL | wire::PUBCOMP => {
-            flags = if fields.kind == wire::PUBREL { 2 } else { 0 };
+        mqtt::CONNECT => c.connect(&mut body)?,
+        mqtt::PUBLISH => flags = c.publish(&mut body)?,
+        mqtt::PUBACK | mqtt::PUBREC | mqtt::PUBREL | mqtt::PUBCOMP => {
+            flags = if fields.kind == mqtt::PUBREL { 2 } else { 0 };
             body.extend_from_slice(&c.id()?.to_be_bytes());
             c.reason(&mut body)?;
         }
-        wire::SUBSCRIBE | wire::UNSUBSCRIBE => {
+        mqtt::SUBSCRIBE | mqtt::UNSUBSCRIBE => {
             flags = 2;
             body.extend_from_slice(&c.id()?.to_be_bytes());
             if version == Version::V5 {
@@ -43,19 +42,16 @@ pub fn compose(version: Version, what: &Content, variables: &Variables) -> Resul
                 c.filter(word, &mut body)?;
             }
         }
-        wire::PINGREQ => {}
-        wire::DISCONNECT | wire::AUTH => c.reason(&mut body)?,
+        mqtt::PINGREQ => {}
+        mqtt::DISCONNECT | mqtt::AUTH => c.reason(&mut body)?,
         kind => {
             return Err(format!(
                 "a client does not send {}",
-                wire::KINDS[kind as usize]
+                mqtt::KINDS[kind as usize]
             ));
         }
     }
-    let mut packet = vec![fields.kind << 4 | flags];
-    put_varint(&mut packet, body.len());
-    packet.extend(body);
-    Ok(packet)
+    Ok(mqtt::packet(fields.kind << 4 | flags, &body))
 }
 
 struct Composer<'a> {
@@ -101,7 +97,7 @@ impl Composer<'_> {
                 None if prefix.is_empty() => key.as_str(),
                 None => continue,
             };
-            let Some(p) = properties::property_named(name) else {
+            let Some(p) = mqtt::property_named(name) else {
                 continue;
             };
             let value = self.value(raw)?;
@@ -201,7 +197,7 @@ impl Composer<'_> {
 
     /// `a/b@1,nl,rap,rh2`: a filter and its options.
     fn filter(&self, word: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        if self.fields.kind == wire::UNSUBSCRIBE {
+        if self.fields.kind == mqtt::UNSUBSCRIBE {
             put_bytes(out, word);
             return Ok(());
         }

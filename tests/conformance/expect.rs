@@ -1,9 +1,8 @@
 //! Whether a packet that arrived is the one that a line expects.
 
 use crate::compose::{Variables, number};
-use crate::properties::PROPERTIES;
 use crate::script::{Content, Fields};
-use crate::wire::{self, KINDS, Packet, Value, Version};
+use crate::support::mqtt::{self, KINDS, PROPERTIES, Packet, Value, Version};
 
 /// `Err` says how they differ. Variables of the line are bound when all of it fits.
 pub fn check(
@@ -31,12 +30,12 @@ pub fn check(
     };
     m.id()?;
     match packet.kind {
-        wire::PUBLISH => m.publish()?,
-        wire::CONNACK => m.connack()?,
-        wire::PUBACK | wire::PUBREC => m.code("0|0x10")?,
-        wire::PUBREL | wire::PUBCOMP | wire::DISCONNECT | wire::AUTH => m.code("0")?,
-        wire::SUBACK => m.codes()?,
-        wire::UNSUBACK if version == Version::V5 => m.codes()?,
+        mqtt::PUBLISH => m.publish()?,
+        mqtt::CONNACK => m.connack()?,
+        mqtt::PUBACK | mqtt::PUBREC => m.code("0|0x10")?,
+        mqtt::PUBREL | mqtt::PUBCOMP | mqtt::DISCONNECT | mqtt::AUTH => m.code("0")?,
+        mqtt::SUBACK => m.codes()?,
+        mqtt::UNSUBACK if version == Version::V5 => m.codes()?,
         _ => {}
     }
     m.properties()?;
@@ -185,7 +184,7 @@ impl Matcher<'_> {
         }
         let keys: Vec<&String> = fields.pairs.iter().map(|(k, _)| k).collect();
         for (name, _) in &packet.properties {
-            if packet.kind == wire::PUBLISH && !keys.iter().any(|k| k == name) {
+            if packet.kind == mqtt::PUBLISH && !keys.iter().any(|k| k == name) {
                 return Err(format!("it has {name}"));
             }
         }

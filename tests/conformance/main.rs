@@ -10,11 +10,9 @@ mod compose;
 mod expect;
 mod in_process;
 mod play;
-mod properties;
 mod referee;
 mod script;
 mod socket;
-mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -25,7 +23,7 @@ use play::World;
 use script::Case;
 use socket::SocketWorld;
 use support::Program;
-use wire::Version;
+use support::mqtt::Version;
 
 /// Cases that wait longer are for virtual time only.
 const SOCKET_WAITS_MS_MAX: u64 = 3_500;

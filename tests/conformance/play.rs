@@ -6,7 +6,7 @@ use crate::compose::{Variables, compose};
 use crate::expect;
 use crate::referee::Referee;
 use crate::script::{Action, Case, Content, How};
-use crate::wire::{self, Packet, Version};
+use crate::support::mqtt::{self, Packet, Version};
 
 /// A broker to play against, fresh for each case.
 pub trait World {
@@ -93,7 +93,7 @@ fn is_farewell(what: &Content) -> bool {
         .words
         .iter()
         .any(|w| w.starts_with(b"0x8") || w.starts_with(b"0x9"));
-    fields.kind == wire::DISCONNECT || (fields.kind == wire::CONNACK && refuses)
+    fields.kind == mqtt::DISCONNECT || (fields.kind == mqtt::CONNACK && refuses)
 }
 
 struct Player<'a> {
@@ -132,7 +132,7 @@ impl Player<'_> {
                 }
                 let (version, packet) = self.next_packet(client)?;
                 expect::check(version, what, &packet, &mut self.variables)
-                    .map_err(|e| format!("{e}; arrived: {}", wire::show(version, &packet.bytes)))
+                    .map_err(|e| format!("{e}; arrived: {}", mqtt::show(version, &packet.bytes)))
             }
             Action::Closed { client } => self.closed(client),
             Action::Nothing { client } => {
@@ -188,10 +188,10 @@ impl Player<'_> {
     fn exact(&mut self, client: &str, patterns: &[Vec<Option<u8>>]) -> Result<(), String> {
         let frame = self.next_frame(client)?;
         if !patterns.iter().any(|pattern| expect::fits(pattern, &frame)) {
-            return Err(format!("arrived: {}", wire::show(self.version, &frame)));
+            return Err(format!("arrived: {}", mqtt::show(self.version, &frame)));
         }
         let link = self.links.get_mut(client).ok_or("no connection")?;
-        match wire::decode(link.version, &frame) {
+        match mqtt::decode(link.version, &frame) {
             Ok(mut packet) => link.referee.arrived(link.version, &mut packet),
             Err(_) => Ok(()),
         }
@@ -217,7 +217,7 @@ impl Player<'_> {
         let Ok(frame) = self.next_frame(client) else {
             return Ok(());
         };
-        let fits = wire::decode(version, &frame)
+        let fits = mqtt::decode(version, &frame)
             .and_then(|p| expect::check(version, what, &p, &mut self.variables))
             .is_ok();
         let link = self.links.get_mut(client).ok_or("no connection")?;
@@ -235,7 +235,7 @@ impl Player<'_> {
             .get_mut(client)
             .ok_or(format!("{client} has no connection"))?;
         loop {
-            if let Some(frame) = wire::take_frame(&mut link.inbox)? {
+            if let Some(frame) = mqtt::take_frame(&mut link.inbox)? {
                 return Ok(frame);
             }
             let before = link.inbox.len();
@@ -256,10 +256,10 @@ impl Player<'_> {
     fn next_packet(&mut self, client: &str) -> Result<(Version, Packet), String> {
         let frame = self.next_frame(client)?;
         let link = self.links.get_mut(client).ok_or("no connection")?;
-        let mut packet = wire::decode(link.version, &frame)
+        let mut packet = mqtt::decode(link.version, &frame)
             .map_err(|e| format!("{e}; arrived: {frame:02x?}"))?;
         let judged = link.referee.arrived(link.version, &mut packet);
-        judged.map_err(|e| format!("{e}; arrived: {}", wire::show(link.version, &frame)))?;
+        judged.map_err(|e| format!("{e}; arrived: {}", mqtt::show(link.version, &frame)))?;
         Ok((link.version, packet))
     }
 
@@ -276,7 +276,7 @@ impl Player<'_> {
             let at = fits.ok_or_else(|| {
                 format!(
                     "none of the block; arrived: {}",
-                    wire::show(version, &packet.bytes)
+                    mqtt::show(version, &packet.bytes)
                 )
             })?;
             actions.remove(at);
@@ -298,7 +298,7 @@ impl Player<'_> {
         if !link.inbox.is_empty() {
             return Err(format!(
                 "not closed yet; arrived: {}",
-                wire::show(link.version, &link.inbox)
+                mqtt::show(link.version, &link.inbox)
             ));
         }
         let link = self.links.remove(client).unwrap();
@@ -328,7 +328,7 @@ impl Link {
         if !self.inbox.is_empty() {
             return Err(format!(
                 "not expected: {}",
-                wire::show(self.version, &self.inbox)
+                mqtt::show(self.version, &self.inbox)
             ));
         }
         if self.ended {

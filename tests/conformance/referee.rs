@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::script::{Content, Fields};
-use crate::wire::{self, Packet, Value, Version};
+use crate::support::mqtt::{self, Packet, Value, Version};
 
 /// Watches one connection.
 #[derive(Default)]
@@ -20,7 +20,7 @@ impl Referee {
     /// The client sends this.
     pub fn sent(&mut self, what: &Content, packet: &[u8]) {
         if let Content::Fields(fields) = what
-            && fields.kind == wire::CONNECT
+            && fields.kind == mqtt::CONNECT
             && !self.accepted
         {
             self.connect = fields.clone();
@@ -29,8 +29,8 @@ impl Referee {
         let Some(id) = packet.get(2..4).map(|b| u16::from_be_bytes([b[0], b[1]])) else {
             return;
         };
-        let refused = kind == wire::PUBREC && packet.get(4).is_some_and(|code| *code >= 0x80);
-        if kind == wire::PUBACK || kind == wire::PUBCOMP || refused {
+        let refused = kind == mqtt::PUBREC && packet.get(4).is_some_and(|code| *code >= 0x80);
+        if kind == mqtt::PUBACK || kind == mqtt::PUBCOMP || refused {
             self.in_flight.remove(&id);
         }
     }
@@ -46,7 +46,7 @@ impl Referee {
         if self.over {
             return Err("a packet after DISCONNECT or a refusing CONNACK [MQTT-3.14.4-1]".into());
         }
-        if !self.accepted && packet.kind != wire::CONNACK && packet.kind != wire::AUTH {
+        if !self.accepted && packet.kind != mqtt::CONNACK && packet.kind != mqtt::AUTH {
             return Err("a packet before CONNACK [MQTT-3.2.0-1]".into());
         }
         if let Some(limit) = self.asked("max-packet").filter(|limit| *limit > 0)
@@ -58,18 +58,18 @@ impl Referee {
             ));
         }
         match packet.kind {
-            wire::CONNACK if self.accepted => return Err("a second CONNACK [MQTT-3.2.0-2]".into()),
-            wire::CONNACK => {
+            mqtt::CONNACK if self.accepted => return Err("a second CONNACK [MQTT-3.2.0-2]".into()),
+            mqtt::CONNACK => {
                 self.accepted = packet.code == 0;
                 self.over = packet.code != 0;
             }
-            wire::DISCONNECT => self.over = true,
-            wire::PUBLISH => self.publish(version, packet)?,
+            mqtt::DISCONNECT => self.over = true,
+            mqtt::PUBLISH => self.publish(version, packet)?,
             _ => {}
         }
         let free = matches!(
             packet.kind,
-            wire::PUBLISH | wire::CONNACK | wire::DISCONNECT
+            mqtt::PUBLISH | mqtt::CONNACK | mqtt::DISCONNECT
         );
         let informs =
             packet.property("reason-string").is_some() || packet.property("user").is_some();

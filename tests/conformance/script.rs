@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::wire::{self, Version};
+use crate::support::mqtt::{self, Version};
 
 /// One case: what it shows, and its steps.
 #[derive(Clone, Debug)]
@@ -321,7 +321,7 @@ fn content(text: &str) -> Result<Content, String> {
         return Err("no packet".into());
     };
     let name = String::from_utf8_lossy(&name).into_owned();
-    let kind = wire::KINDS
+    let kind = mqtt::KINDS
         .iter()
         .position(|k| *k == name)
         .ok_or(format!("no packet: {name}"))? as u8;

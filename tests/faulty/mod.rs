@@ -2,8 +2,6 @@
 //!
 //! A thread a connection reads packets; one, the hub, answers and forwards them in the order in which they came.
 
-pub mod wire;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,7 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use firehose::load::stamp::{self, Stamp};
-use wire::{CONNECT, Message, PINGREQ, PUBLISH, PUBREC, PUBREL, Packet, SUBSCRIBE};
+
+use crate::support::mqtt::{
+    self, CONNECT, Fields, PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Publish, SUBSCRIBE,
+};
 
 /// What is wrong with a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,9 +130,43 @@ impl Drop for Faulty {
     }
 }
 
+/// A message of MQTT 3.1.1 on its way.
+#[derive(Clone)]
+struct Message {
+    topic: String,
+    payload: Vec<u8>,
+    qos: u8,
+    id: u16,
+}
+
+impl Message {
+    /// From a PUBLISH.
+    fn of(packet: &[u8]) -> Message {
+        let qos = packet[0] >> 1 & 3;
+        let mut fields = Fields::of(packet);
+        Message {
+            topic: fields.text(),
+            qos,
+            id: if qos > 0 { fields.u16() } else { 0 },
+            payload: fields.rest().to_vec(),
+        }
+    }
+
+    fn packet(&self) -> Vec<u8> {
+        let publish = Publish {
+            topic: &self.topic,
+            payload: &self.payload,
+            qos: self.qos,
+            id: self.id,
+            ..Publish::default()
+        };
+        publish.packet()
+    }
+}
+
 enum What {
     Came(TcpStream),
-    Packet(Packet),
+    Packet(Vec<u8>),
     Gone,
 }
 
@@ -152,9 +187,9 @@ fn read(client: usize, stream: &TcpStream, events: &Sender<Event>, gate: &Mutex<
     let mut reader = BufReader::new(stream);
     loop {
         drop(gate.lock());
-        match Packet::read(&mut reader) {
-            Ok(packet) => tell(What::Packet(packet)),
-            Err(_) => return tell(What::Gone),
+        match mqtt::read_packet(&mut reader) {
+            Ok(Some(packet)) => tell(What::Packet(packet)),
+            Ok(None) | Err(_) => return tell(What::Gone),
         }
     }
 }
@@ -234,26 +269,27 @@ impl Hub {
         }
     }
 
-    fn on_packet(&mut self, from: usize, at: Instant, packet: &Packet) {
-        match packet.kind() {
+    fn on_packet(&mut self, from: usize, at: Instant, packet: &[u8]) {
+        let mut fields = Fields::of(packet);
+        match packet[0] >> 4 {
             CONNECT => self.greet(from),
             SUBSCRIBE => {
-                let (filter, qos) = packet.filter();
-                self.send(from, &wire::suback(packet.id(), qos));
+                let (id, filter, qos) = (fields.u16(), fields.text(), fields.u8());
+                self.send(from, &mqtt::suback(id, qos));
                 if let Some(client) = self.clients.get_mut(&from) {
                     client.wants = Some((filter, qos));
                 }
             }
-            PUBLISH => self.on_publish(from, at, packet.message()),
-            PUBREC => self.send(from, &wire::ack(0x62, packet.id())),
+            PUBLISH => self.on_publish(from, at, Message::of(packet)),
+            PUBREC => self.send(from, &mqtt::ack(PUBREL, fields.u16())),
             PUBREL => {
                 self.counts.pubcomps += 1;
                 match is_hit(self.counts.pubcomps, self.behaviour.no_pubcomp) {
                     true => self.mistake(),
-                    false => self.send(from, &wire::ack(0x70, packet.id())),
+                    false => self.send(from, &mqtt::ack(PUBCOMP, fields.u16())),
                 }
             }
-            PINGREQ => self.send(from, &wire::pingresp()),
+            PINGREQ => self.send(from, &mqtt::PONG),
             _ => {}
         }
     }
@@ -264,7 +300,7 @@ impl Hub {
         match self.behaviour.greeting {
             Greeting::Refuse(every) if number.is_multiple_of(every) => {
                 self.mistake();
-                self.send(client, &wire::connack(5));
+                self.send(client, &mqtt::connack(5));
                 self.close(client);
             }
             Greeting::Silence(every) if number.is_multiple_of(every) => self.mistake(),
@@ -274,10 +310,10 @@ impl Hub {
             }
             Greeting::Half => {
                 self.mistake();
-                self.send(client, &wire::connack(0)[..3]);
+                self.send(client, &mqtt::connack(0)[..3]);
                 self.close(client);
             }
-            _ => self.send(client, &wire::connack(0)),
+            _ => self.send(client, &mqtt::connack(0)),
         }
     }
 
@@ -293,10 +329,10 @@ impl Hub {
         }
         if message.qos > 0 {
             self.counts.acks += 1;
-            let first = if message.qos == 1 { 0x40 } else { 0x50 };
+            let kind = if message.qos == 1 { PUBACK } else { PUBREC };
             match is_hit(self.counts.acks, self.behaviour.no_ack) {
                 true => self.mistake(),
-                false => self.send(from, &wire::ack(first, message.id)),
+                false => self.send(from, &mqtt::ack(kind, message.id)),
             }
         }
         match self.behaviour.delay.is_zero() {

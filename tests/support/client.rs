@@ -1,16 +1,17 @@
 //! A client of a few bytes: enough of MQTT 3.1.1 and 5 to see that a broker is well.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
+use super::mqtt::{self, Connect, Publish, Version, Will as WillOf};
 
-/// A connection, and the version that it speaks: 4 or 5.
+/// A connection, and the version that it speaks.
 pub struct Client {
     stream: TcpStream,
-    level: u8,
+    version: Version,
 }
 
 /// The topic and payload of a will.
@@ -33,21 +34,23 @@ impl Client {
     ) -> Client {
         let mut client = Client {
             stream: open(from, to),
-            level,
+            version: Version::of_level(level),
         };
-        let flags = (clean as u8) << 1 | (will.is_some() as u8) << 2;
-        let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', level, flags, 0, 60];
-        // MQTT 5: session expiry interval of a minute where the session is to stay.
-        if level == 5 {
-            body.extend_from_slice(if clean { &[0] } else { &[5, 0x11, 0, 0, 0, 60] });
-        }
-        string(&mut body, id);
-        if let Some((topic, payload)) = will {
-            body.extend_from_slice(if level == 5 { &[0] } else { &[] });
-            string(&mut body, topic);
-            string(&mut body, payload);
-        }
-        client.send(0x10, &body);
+        let connect = Connect {
+            version: client.version,
+            id,
+            resumes: !clean,
+            keep_alive: 60,
+            will: will.map(|(topic, payload)| WillOf {
+                topic,
+                payload,
+                delay_s: None,
+            }),
+            // MQTT 5: a minute where the session is to stay.
+            expiry_s: (!clean).then_some(60),
+            ..Connect::default()
+        };
+        client.send(&connect.packet());
         let connack = client.packet().expect("CONNACK");
         assert_eq!(
             (connack[0], connack[3]),
@@ -57,48 +60,28 @@ impl Client {
         client
     }
 
-    fn send(&mut self, first: u8, body: &[u8]) {
-        self.stream
-            .write_all(&Client::packet_of(first, body))
-            .unwrap();
+    fn send(&mut self, packet: &[u8]) {
+        self.stream.write_all(packet).unwrap();
+    }
+
+    fn message<'a>(&self, topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
+        Publish {
+            version: self.version,
+            topic,
+            payload,
+            ..Publish::default()
+        }
     }
 
     /// Publishes a message so many times with QoS 0, all in one write.
     pub fn publish_burst(&mut self, topic: &str, payload: &[u8], messages: u32) {
-        let mut body = Vec::new();
-        string(&mut body, topic);
-        body.extend_from_slice(self.properties());
-        body.extend_from_slice(payload);
-        let packets = Client::packet_of(0x30, &body).repeat(messages as usize);
-        self.stream.write_all(&packets).unwrap();
-    }
-
-    fn packet_of(first: u8, body: &[u8]) -> Vec<u8> {
-        let mut packet = vec![first];
-        let mut rest = body.len();
-        loop {
-            let low = (rest % 128) as u8;
-            rest /= 128;
-            packet.push(if rest > 0 { low | 0x80 } else { low });
-            if rest == 0 {
-                break;
-            }
-        }
-        packet.extend_from_slice(body);
-        packet
-    }
-
-    fn properties(&self) -> &'static [u8] {
-        if self.level == 5 { &[0] } else { &[] }
+        let packet = self.message(topic, payload).packet();
+        self.send(&packet.repeat(messages as usize));
     }
 
     /// Subscribes with QoS 1 and waits for SUBACK.
     pub fn subscribe(&mut self, filter: &str) {
-        let mut body = vec![0, 1];
-        body.extend_from_slice(self.properties());
-        string(&mut body, filter);
-        body.push(1);
-        self.send(0x82, &body);
+        self.send(&mqtt::subscribe(self.version, 1, &[filter], 1));
         let suback = self.packet().expect("SUBACK");
         assert_eq!(
             (suback[0], suback.last()),
@@ -109,87 +92,46 @@ impl Client {
 
     /// Unsubscribes and waits for UNSUBACK.
     pub fn unsubscribe(&mut self, filter: &str) {
-        let mut body = vec![0, 2];
-        body.extend_from_slice(self.properties());
-        string(&mut body, filter);
-        self.send(0xa2, &body);
+        self.send(&mqtt::unsubscribe(self.version, 2, &[filter]));
         assert_eq!(self.packet().expect("UNSUBACK")[0], 0xb0);
     }
 
     /// Publishes with QoS 1, without waiting.
     pub fn publish(&mut self, topic: &str, payload: &[u8], retain: bool) {
-        let mut body = Vec::new();
-        string(&mut body, topic);
-        body.extend_from_slice(&[0, 3]);
-        body.extend_from_slice(self.properties());
-        body.extend_from_slice(payload);
-        self.send(0x32 | retain as u8, &body);
+        let message = Publish {
+            qos: 1,
+            id: 3,
+            retain,
+            ..self.message(topic, payload)
+        };
+        self.send(&message.packet());
     }
 
     /// Publishes with QoS 0.
     pub fn publish_once(&mut self, topic: &str, payload: &[u8]) {
-        let mut body = Vec::new();
-        string(&mut body, topic);
-        body.extend_from_slice(self.properties());
-        body.extend_from_slice(payload);
-        self.send(0x30, &body);
+        self.send(&self.message(topic, payload).packet());
     }
 
     /// Acknowledges a PUBLISH of QoS 1 that arrived.
     pub fn acknowledge(&mut self, publish: &[u8]) {
-        let topic = publish.iter().skip(1).position(|b| b & 0x80 == 0).unwrap() + 2;
-        let len = u16::from_be_bytes([publish[topic], publish[topic + 1]]) as usize;
-        let at = topic + 2 + len;
-        self.send(0x40, &[publish[at], publish[at + 1]]);
+        self.send(&mqtt::ack(mqtt::PUBACK, mqtt::id_of(publish)));
     }
 
     /// PINGREQ, and waits for PINGRESP.
     pub fn ping(&mut self) {
-        self.send(0xc0, &[]);
-        assert_eq!(self.packet(), Some(vec![0xd0, 0]), "PINGRESP");
+        self.send(&mqtt::PING);
+        assert_eq!(self.packet(), Some(mqtt::PONG.to_vec()), "PINGRESP");
     }
 
     /// DISCONNECT, then waits for the broker to close.
     pub fn disconnect(mut self) {
-        self.send(0xe0, &[]);
+        self.send(&mqtt::GOODBYE);
         while self.packet().is_some() {}
     }
 
     /// The next packet; `None` when the broker has closed.
     pub fn packet(&mut self) -> Option<Vec<u8>> {
-        let mut packet = vec![0; 2];
-        if !self.fill(&mut packet) {
-            return None;
-        }
-        while packet[packet.len() - 1] & 0x80 != 0 {
-            let mut more = [0];
-            assert!(self.fill(&mut more), "a packet ends too early");
-            packet.push(more[0]);
-        }
-        let len = packet[1..]
-            .iter()
-            .rev()
-            .fold(0, |len, b| len << 7 | (b & 0x7f) as usize);
-        let mut body = vec![0; len];
-        assert!(self.fill(&mut body), "a packet ends too early");
-        packet.extend(body);
-        Some(packet)
-    }
-
-    /// Reads exactly so many bytes; `false` when the broker has closed before the first.
-    fn fill(&mut self, buffer: &mut [u8]) -> bool {
-        match self.stream.read_exact(buffer) {
-            Ok(()) => true,
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
-                ) =>
-            {
-                false
-            }
-            Err(e) => panic!("nothing came: {e}"),
-        }
+        mqtt::read_packet(&mut self.stream).expect("a whole packet in time")
     }
 }
 
@@ -201,9 +143,4 @@ fn open(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(&(text.len() as u16).to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
 }

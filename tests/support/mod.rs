@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod mosquitto;
+pub mod mqtt;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

@@ -1,5 +1,6 @@
 //! The cases, as bytes and what has to come back.
 
+use crate::support::mqtt::Publish;
 use crate::wire::{Seen, close_frame, frame};
 
 /// CONNECT of MQTT 3.1.1, clean session, no client identifier.
@@ -23,19 +24,12 @@ pub struct Case {
 
 /// A PUBLISH of QoS 0.
 pub fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
-    let mut left = 2 + topic.len() + payload.len();
-    let mut bytes = vec![0x30];
-    loop {
-        bytes.push((left % 128) as u8 | if left >= 128 { 0x80 } else { 0 });
-        left /= 128;
-        if left == 0 {
-            break;
-        }
-    }
-    bytes.extend((topic.len() as u16).to_be_bytes());
-    bytes.extend(topic.as_bytes());
-    bytes.extend(payload);
-    bytes
+    let message = Publish {
+        topic,
+        payload,
+        ..Publish::default()
+    };
+    message.packet()
 }
 
 /// A PUBLISH that is so long as a whole; 5 bytes at least.

@@ -1,6 +1,6 @@
 //! The properties of MQTT 5: their names in scripts, how they are encoded, where a server may send them.
 
-use crate::wire::{
+use super::{
     AUTH, CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK,
 };
 

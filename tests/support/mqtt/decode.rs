@@ -1,83 +1,11 @@
-//! MQTT packets as the scripts see them: a codec of its own, so that the broker's is not judged by itself.
-//!
-//! `decode` takes packets that a server sends and is strict: trailing bytes, a variable byte integer that is longer
-//! than needed, a property twice or in the wrong packet are errors.
+//! Packets that a server sends, taken apart. It is strict: trailing bytes, a variable byte integer that is longer than needed,
+//! a property twice or in the wrong packet are errors.
 
-use crate::properties::{Form, PROPERTIES};
-
-/// The version of the protocol that a connection speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Version {
-    V31,
-    V311,
-    V5,
-}
-
-impl Version {
-    /// As in a script.
-    pub fn parse(text: &str) -> Option<Version> {
-        Some(match text {
-            "3.1" => Version::V31,
-            "3.1.1" => Version::V311,
-            "5" => Version::V5,
-            _ => return None,
-        })
-    }
-
-    /// The protocol level in CONNECT.
-    pub fn level(self) -> u8 {
-        match self {
-            Version::V31 => 3,
-            Version::V311 => 4,
-            Version::V5 => 5,
-        }
-    }
-
-    /// The protocol name in CONNECT.
-    pub fn protocol_name(self) -> &'static str {
-        if self == Version::V31 {
-            "MQIsdp"
-        } else {
-            "MQTT"
-        }
-    }
-}
-
-/// The names of the packet types; the index is the type.
-pub const KINDS: [&str; 16] = [
-    "?",
-    "CONNECT",
-    "CONNACK",
-    "PUBLISH",
-    "PUBACK",
-    "PUBREC",
-    "PUBREL",
-    "PUBCOMP",
-    "SUBSCRIBE",
-    "SUBACK",
-    "UNSUBSCRIBE",
-    "UNSUBACK",
-    "PINGREQ",
-    "PINGRESP",
-    "DISCONNECT",
-    "AUTH",
-];
-
-pub const CONNECT: u8 = 1;
-pub const CONNACK: u8 = 2;
-pub const PUBLISH: u8 = 3;
-pub const PUBACK: u8 = 4;
-pub const PUBREC: u8 = 5;
-pub const PUBREL: u8 = 6;
-pub const PUBCOMP: u8 = 7;
-pub const SUBSCRIBE: u8 = 8;
-pub const SUBACK: u8 = 9;
-pub const UNSUBSCRIBE: u8 = 10;
-pub const UNSUBACK: u8 = 11;
-pub const PINGREQ: u8 = 12;
-pub const PINGRESP: u8 = 13;
-pub const DISCONNECT: u8 = 14;
-pub const AUTH: u8 = 15;
+use super::properties::{Form, PROPERTIES};
+use super::{
+    AUTH, CONNACK, DISCONNECT, KINDS, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK,
+    UNSUBACK, Version, varint,
+};
 
 /// A property's value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -121,56 +49,6 @@ impl Packet {
             _ => None,
         }
     }
-}
-
-pub fn put_varint(out: &mut Vec<u8>, mut n: usize) {
-    loop {
-        let low = (n % 128) as u8;
-        n /= 128;
-        out.push(if n > 0 { low | 0x80 } else { low });
-        if n == 0 {
-            return;
-        }
-    }
-}
-
-pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
-    out.extend_from_slice(bytes);
-}
-
-/// A variable byte integer in front and how many bytes it has; `Ok(None)` when it is not complete.
-fn varint(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
-    let mut value = 0usize;
-    for (i, b) in bytes.iter().enumerate().take(4) {
-        value |= ((b & 0x7f) as usize) << (7 * i);
-        if b & 0x80 == 0 {
-            if i > 0 && *b == 0 {
-                return Err("variable byte integer longer than needed [MQTT-1.5.5-1]".into());
-            }
-            return Ok(Some((value, i + 1)));
-        }
-    }
-    if bytes.len() >= 4 {
-        Err("variable byte integer of more than 4 bytes".into())
-    } else {
-        Ok(None)
-    }
-}
-
-/// Takes one whole packet off the front of `inbox`.
-pub fn take_frame(inbox: &mut Vec<u8>) -> Result<Option<Vec<u8>>, String> {
-    if inbox.is_empty() {
-        return Ok(None);
-    }
-    let Some((len, n)) = varint(&inbox[1..])? else {
-        return Ok(None);
-    };
-    let total = 1 + n + len;
-    if inbox.len() < total {
-        return Ok(None);
-    }
-    Ok(Some(inbox.drain(..total).collect()))
 }
 
 struct Reader<'a>(&'a [u8]);
