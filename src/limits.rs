@@ -360,6 +360,10 @@ pub const LOG_PAUSE_MS: u64 = 20;
 /// Milliseconds that a datagram may wait for a syslog daemon or the journal before its line is given up.
 pub const LOG_SOCKET_MS: u64 = 200;
 
+/// Seconds between two words on the same destination of the log that takes no lines: one that takes some of them, as a disk
+/// that is nearly full does, is not told of with each.
+pub const LOG_REFUSAL_WORD_S: u64 = 10;
+
 /// Kinds of log line.
 pub const LOG_KINDS: usize = 9;
 

@@ -139,7 +139,7 @@ impl Control {
             log.clone(),
         );
         let sys = (interval_s > 0).then(|| {
-            let sys = Sys::new(self.shared, shards.clone(), monitor);
+            let sys = Sys::new(self.shared, shards.clone(), monitor, log.lost());
             publish_sys(sys, shards, interval_s)
         });
         self.executor.run(async {

@@ -11,6 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,9 +22,10 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{QoS, Topic};
-use crate::shard::{Metrics, ShardCommand, ShardHandle, Shared};
+use crate::shard::{Metric, Metrics, ShardCommand, ShardHandle, Shared};
 
 use super::averages::{Average, MINUTES};
+use super::log::LostLines;
 use super::memory::Monitor;
 use super::reports::Turns;
 use super::slowest;
@@ -99,6 +101,7 @@ pub struct Sys {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     memory: Rc<RefCell<Monitor>>,
+    lost: LostLines,
     loads: Vec<Average>,
     /// What was published last, so that only what has changed is published again.
     last: HashMap<String, String>,
@@ -110,16 +113,18 @@ pub struct Sys {
 }
 
 impl Sys {
-    /// For these shards and their memory.
+    /// For these shards, their memory, and the lines of the log that are not where they should be.
     pub fn new(
         shared: Arc<Shared>,
         shards: Vec<ShardHandle>,
         memory: Rc<RefCell<Monitor>>,
+        lost: LostLines,
     ) -> Self {
         Sys {
             shared,
             shards,
             memory,
+            lost,
             loads: vec![Average::default(); LOADS.len()],
             last: HashMap::new(),
             queue: VecDeque::new(),
@@ -194,6 +199,9 @@ impl Sys {
             let values = *of_thread.values();
             self.set_all(&below, &Metrics::NAMES, &values, &mut metrics);
         }
+        metrics[Metric::LogDropped as usize] += self.lost.own.load(Ordering::Relaxed);
+        let refused = self.lost.refused.load(Ordering::Relaxed);
+        self.set("firehose/log_refused", refused.to_string());
         self.set_sums(&Counters::NAMES, &counters);
         self.set_sums(&Metrics::NAMES, &metrics);
         for (shard, turns) in turns {

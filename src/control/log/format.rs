@@ -137,7 +137,16 @@ impl Rate {
     }
 }
 
-/// What is said where lines are missing.
+/// What is said at a destination that has not taken lines.
+pub fn missing(lines: u64, why: &str) -> String {
+    let (noun, they) = match lines {
+        1 => ("line is", "it"),
+        _ => ("lines are", "they"),
+    };
+    format!("{lines} log {noun} missing here: {why}; {they} went to standard error.")
+}
+
+/// What is said where lines are lost.
 pub fn loss(lost: u64, why: &str) -> String {
     let lines = if lost == 1 { "line is" } else { "lines are" };
     format!("{lost} log {lines} lost: {why}.")

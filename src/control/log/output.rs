@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::format::{self, LineFormat, loss};
+use super::format::{self, LineFormat, missing};
 use super::sink::Sink;
 use super::sockets::{self, Datagrams};
 use crate::broker::LogKind;
-use crate::config::LogDestination;
+use crate::config::{LogDestination, absolute};
 use crate::escape::one_line;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, Sent};
@@ -21,10 +21,8 @@ use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 /// Where lines are written.
 pub enum Output {
-    /// Standard output or standard error.
-    Stream(Sink),
-    /// Standard error in the place of a file that could not be opened, until it can be.
-    StandIn(Sink),
+    Stdout(Sink),
+    Stderr(Sink),
     /// `None`: it could not be opened yet.
     File(Option<Sink>, PathBuf),
     /// With the facility's number.
@@ -43,7 +41,8 @@ pub struct Line<'a> {
 }
 
 impl Output {
-    /// Opens a destination; a file that cannot be opened is one that has not been opened yet, with the reason beside it.
+    /// Opens a destination. One that takes no lines yet, a file that cannot be opened or a daemon that is away, has the reason
+    /// beside it.
     ///
     /// # Errors
     /// A standard stream cannot be used.
@@ -52,56 +51,72 @@ impl Output {
         facility: u8,
     ) -> io::Result<(Output, Option<io::Error>)> {
         Ok(match destination {
-            LogDestination::Stdout => (Output::Stream(stream(io::stdout())?), None),
-            LogDestination::Stderr => (Output::Stream(stream(io::stderr())?), None),
+            LogDestination::Stdout => (Output::Stdout(stream(io::stdout())?), None),
+            LogDestination::Stderr => (Output::Stderr(stream(io::stderr())?), None),
             LogDestination::File(path) => match Sink::open(path) {
                 Ok(sink) => (Output::File(Some(sink), path.clone()), None),
                 Err(error) => (Output::File(None, path.clone()), Some(error)),
             },
-            LogDestination::Syslog => (Output::Syslog(Datagrams::syslog(), facility), None),
-            LogDestination::Journald => (Output::Journal(Datagrams::journal()), None),
+            LogDestination::Syslog => {
+                let mut socket = Datagrams::syslog();
+                let problem = socket.connect().err();
+                (Output::Syslog(socket, facility), problem)
+            }
+            LogDestination::Journald => {
+                let mut socket = Datagrams::journal();
+                let problem = socket.connect().err();
+                (Output::Journal(socket), problem)
+            }
             LogDestination::Topic => (Output::Topic(None), None),
         })
     }
 
-    /// Standard error in the place of a file.
-    ///
-    /// # Errors
-    /// Standard error cannot be used.
-    pub fn stand_in() -> io::Result<Output> {
-        stream(io::stderr()).map(Output::StandIn)
+    /// What it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Output::Stdout(_) => "standard output".into(),
+            Output::Stderr(_) => "standard error".into(),
+            Output::File(_, path) => format!("the log file {}", absolute(path).display()),
+            Output::Syslog(socket, _) => format!("syslog ({})", socket.path()),
+            Output::Journal(socket) => format!("the journal ({})", socket.path()),
+            Output::Topic(_) => "the log's topics".into(),
+        }
     }
 
-    /// Writes a line. What cannot be written is counted, and said when something can be again.
-    pub fn write(&mut self, shape: &LineFormat, line: &Line<'_>) {
+    /// Writes a line. What is not taken is counted, and said there when something is again.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn write(&mut self, shape: &LineFormat, line: &Line<'_>) -> Result<(), String> {
         match self {
-            Output::Stream(sink) | Output::StandIn(sink) | Output::File(Some(sink), _) => {
-                let terminated = shape.line(line.kind, line.text, line.now_s) + "\n";
-                sink.write(terminated.as_bytes(), |lost, why| {
-                    let text = loss(lost, &why.to_string());
-                    shape.line(LogKind::Warning, &text, line.now_s) + "\n"
-                });
+            Output::Stdout(sink) | Output::Stderr(sink) | Output::File(Some(sink), _) => {
+                write_to(sink, shape, line).map_err(|error| error.to_string())
             }
-            Output::File(None, _) => {}
+            Output::File(None, _) => Err("it could not be opened".into()),
             Output::Syslog(socket, facility) => {
                 let time = format::format_time("%b %e %H:%M:%S", line.now_s);
-                socket.deliver(line.kind, line.text, |kind, text| {
+                let sent = socket.deliver(line.kind, line.text, |kind, text| {
                     let text = shape.line(kind, text, line.now_s);
                     sockets::syslog_datagram(*facility, kind, &time, &text)
                 });
+                sent.map_err(String::from)
             }
             // The journal has its own time.
-            Output::Journal(socket) => socket.deliver(line.kind, line.text, |kind, text| {
-                let text = match shape.json {
-                    true => format::json(kind, text),
-                    false => one_line(text).into_owned(),
-                };
-                sockets::journal_datagram(kind, &text)
-            }),
+            Output::Journal(socket) => {
+                let sent = socket.deliver(line.kind, line.text, |kind, text| {
+                    let text = match shape.json {
+                        true => format::json(kind, text),
+                        false => one_line(text).into_owned(),
+                    };
+                    sockets::journal_datagram(kind, &text)
+                });
+                sent.map_err(String::from)
+            }
             Output::Topic(publisher) => {
                 if let (Some(publisher), Some(topic)) = (publisher, topic(line.kind)) {
                     publisher.publish(topic, &shape.line(line.kind, line.text, line.now_s));
                 }
+                Ok(())
             }
         }
     }
@@ -122,8 +137,27 @@ impl Output {
     }
 }
 
+/// Writes a line to a file or a stream.
+///
+/// # Errors
+/// Why it is not taken.
+pub fn write_to<'a>(
+    sink: &'a mut Sink,
+    shape: &LineFormat,
+    line: &Line<'_>,
+) -> Result<(), &'a io::Error> {
+    let terminated = shape.line(line.kind, line.text, line.now_s) + "\n";
+    sink.write(terminated.as_bytes(), |lines, why| {
+        let text = missing(lines, &why.to_string());
+        shape.line(LogKind::Warning, &text, line.now_s) + "\n"
+    })
+}
+
 /// A standard stream, past the buffer that the standard library keeps for it: that would write what was refused again.
-fn stream(stream: impl AsFd) -> io::Result<Sink> {
+///
+/// # Errors
+/// It cannot be used.
+pub fn stream(stream: impl AsFd) -> io::Result<Sink> {
     let descriptor = stream.as_fd().try_clone_to_owned()?;
     Ok(Sink::new(File::from(descriptor)))
 }

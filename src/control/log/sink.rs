@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::control::place;
 
 /// A file, a pipe or a terminal, and what it has not taken yet.
@@ -14,7 +16,7 @@ pub struct Sink<W: Write = File> {
     rest: Vec<u8>,
     /// Lines that were refused whole since the last one that was taken.
     lost: u64,
-    /// Why the last one was.
+    /// Why the last one was, or was not taken to its end.
     why: Option<io::Error>,
 }
 
@@ -39,6 +41,12 @@ impl Sink {
         }
         (other.lost, other.why) = (self.lost, self.why.take());
         *self = other;
+    }
+
+    /// Whether something is written at once: a pipe that nobody reads from holds up whoever writes to it.
+    pub fn has_room(&self) -> bool {
+        let mut polled = [PollFd::new(&self.out, PollFlags::OUT)];
+        poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Whether somebody has emptied the file under us (`copytruncate`): the end of a line has no beginning then.
@@ -86,27 +94,40 @@ impl<W: Stream> Sink<W> {
         }
     }
 
-    /// Writes a line, which ends with its end of line. `told` makes the line that says how many were lost before it and why.
-    pub fn write(&mut self, line: &[u8], told: impl FnOnce(u64, &io::Error) -> String) {
+    /// Writes a line, which ends with its end of line. `told` makes the line that says how many are missing before it and why.
+    ///
+    /// # Errors
+    /// Why nothing of it is taken.
+    pub fn write(
+        &mut self,
+        line: &[u8],
+        told: impl FnOnce(u64, &io::Error) -> String,
+    ) -> Result<(), &io::Error> {
+        match self.try_write(line, told) {
+            true => Ok(()),
+            false => {
+                self.lost += 1;
+                Err(self.why.get_or_insert(io::ErrorKind::WriteZero.into()))
+            }
+        }
+    }
+
+    fn try_write(&mut self, line: &[u8], told: impl FnOnce(u64, &io::Error) -> String) -> bool {
         if !self.finish_line() {
-            self.lost += 1;
-            return;
+            return false;
         }
         if let Some(why) = self.why.take() {
             let lost = std::mem::take(&mut self.lost);
             if lost > 0 && !self.put(told(lost, &why).as_bytes()) {
-                self.lost = lost + 1;
-                return;
+                self.lost = lost;
+                return false;
             }
             // Said, though perhaps not to its end yet.
             if !self.rest.is_empty() {
-                self.lost = 1;
-                return;
+                return false;
             }
         }
-        if !self.put(line) {
-            self.lost += 1;
-        }
+        self.put(line)
     }
 
     /// Writes the end of the line that is begun; whether there is none left.
@@ -195,10 +216,10 @@ mod tests {
         for room in 0..40 {
             let mut sink = disk(room);
             for number in 0..6 {
-                sink.write(format!("line {number}\n").as_bytes(), told);
+                let _ = sink.write(format!("line {number}\n").as_bytes(), told);
             }
             sink.out.room = usize::MAX;
-            sink.write(b"line 6\n", told);
+            sink.write(b"line 6\n", told).unwrap();
             let text = String::from_utf8(sink.out.bytes).unwrap();
             let mut seen = 0;
             for line in text.lines() {
@@ -219,11 +240,13 @@ mod tests {
     #[test]
     fn a_disk_that_is_full_again_cuts_no_line_either() {
         let mut sink = disk(7);
-        (0..3).for_each(|_| sink.write(b"line 0\n", told));
+        let taken = |sink: &mut Sink<Disk>, line: &[u8]| sink.write(line, told).is_ok();
+        assert!(taken(&mut sink, b"line 0\n"));
+        assert!((0..2).all(|_| !taken(&mut sink, b"line 0\n")));
         sink.out.room = 3;
-        (0..2).for_each(|_| sink.write(b"line 1\n", told));
+        assert!((0..2).all(|_| !taken(&mut sink, b"line 1\n")));
         sink.out.room = usize::MAX;
-        sink.write(b"line 2\n", told);
+        assert!(taken(&mut sink, b"line 2\n"));
         let text = String::from_utf8(sink.out.bytes).unwrap();
         assert_eq!(text, "line 0\n2 lost\n2 lost\nline 2\n");
     }
@@ -231,10 +254,11 @@ mod tests {
     #[test]
     fn a_file_that_was_emptied_begins_with_a_line() {
         let mut sink = disk(3);
-        sink.write(b"line 0\n", told);
+        // The beginning is taken, and the end is owed.
+        sink.write(b"line 0\n", told).unwrap();
         sink.out.bytes.clear();
         sink.out.room = usize::MAX;
-        sink.write(b"line 1\n", told);
+        sink.write(b"line 1\n", told).unwrap();
         let text = String::from_utf8(sink.out.bytes).unwrap();
         assert_eq!(text, "1 lost\nline 1\n");
     }
@@ -249,7 +273,8 @@ mod tests {
             ("{\"cut", "{\"cut\nline 0\n"),
         ] {
             std::fs::write(&path, before).unwrap();
-            Sink::open(&path).unwrap().write(b"line 0\n", told);
+            let mut sink = Sink::open(&path).unwrap();
+            sink.write(b"line 0\n", told).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
         }
         std::fs::remove_file(&path).unwrap();

@@ -1,11 +1,11 @@
 //! Log destinations that are datagram sockets of the host: syslog (RFC 3164 as syslog(3) sends it) and the journal.
-//! A daemon that is away costs its lines; it is looked for again with each line.
+//! A daemon that is away is looked for again with each line.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use super::format::loss;
+use super::format::missing;
 use crate::broker::LogKind;
 use crate::limits;
 
@@ -43,22 +43,46 @@ impl Datagrams {
         }
     }
 
-    /// Sends a line, and before it a word on those that were lost. `datagram` gives each its form.
+    /// Where the daemon listens.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Looks whether somebody listens.
+    ///
+    /// # Errors
+    /// Nobody does.
+    pub fn connect(&mut self) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(self.path)?;
+        socket.set_write_timeout(Some(Duration::from_millis(limits::LOG_SOCKET_MS)))?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// Sends a line, and before it a word on those that are missing. `datagram` gives each its form.
+    ///
+    /// # Errors
+    /// Why the line is not taken.
     pub fn deliver(
         &mut self,
         kind: LogKind,
         text: &str,
         datagram: impl Fn(LogKind, &str) -> Vec<u8>,
-    ) {
+    ) -> Result<(), &str> {
         if self.lost > 0 {
-            let loss = loss(self.lost, &self.why);
+            let loss = missing(self.lost, &self.why);
             if self.send(&datagram(LogKind::Warning, &loss)).is_ok() {
                 self.lost = 0;
             }
         }
-        if let Err(error) = self.send(&datagram(kind, text)) {
-            self.lost += 1;
-            self.why = error.to_string();
+        match self.send(&datagram(kind, text)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.lost += 1;
+                self.why = error.to_string();
+                Err(&self.why)
+            }
         }
     }
 
@@ -70,12 +94,15 @@ impl Datagrams {
             return Ok(());
         }
         self.socket = None;
-        let socket = UnixDatagram::unbound()?;
-        socket.connect(self.path)?;
-        socket.set_write_timeout(Some(Duration::from_millis(limits::LOG_SOCKET_MS)))?;
-        socket.send(datagram)?;
-        self.socket = Some(socket);
-        Ok(())
+        self.connect()?;
+        let sent = self.socket.iter().try_for_each(|socket| {
+            socket.send(datagram)?;
+            Ok(())
+        });
+        if sent.is_err() {
+            self.socket = None;
+        }
+        sent
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::format::{self, Rate};
 use super::*;
+use crate::config::LogDestination;
 use crate::escape::one_line;
 
 #[test]
