@@ -14,9 +14,8 @@
 
 use std::collections::VecDeque;
 
-use super::Broker;
+use super::desk::Desk;
 use super::effect::MeshMessage;
-use super::timers::{TICK_MS, tick};
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 
@@ -74,7 +73,7 @@ impl Looks {
     }
 
     /// The next connection for which there has been a look.
-    fn next_conn(&mut self, now_ms: u64, has_looked: bool) -> Option<ConnId> {
+    pub fn next_conn(&mut self, now_ms: u64, has_looked: bool) -> Option<ConnId> {
         let is_over =
             |&(_, since_ms): &(ConnId, u64)| has_looked || now_ms >= since_ms + limits::LOOK_MS_MAX;
         self.conns.front().filter(|front| is_over(front))?;
@@ -84,6 +83,85 @@ impl Looks {
     /// A will of a session is due, or its end.
     pub fn note_session(&mut self, session: SessionId) {
         self.sessions.push_back(session);
+    }
+
+    /// The next session for which all shards have looked, and up to when.
+    pub fn next_session(&mut self) -> Option<(SessionId, u64)> {
+        let session = self.looked_for.pop_front()?;
+        Some((session, self.looked_ms))
+    }
+
+    /// Asks all other shards to look, if sessions wait for that; and goes on when they have.
+    pub fn go_on(&mut self, now_ms: u64, has_looked: bool, desk: &mut Desk) {
+        if !self.looked_for.is_empty() {
+            return;
+        }
+        let waits = self.round.is_none() && !self.sessions.is_empty();
+        if waits && now_ms >= self.rest_until_ms {
+            self.begin_round(now_ms, desk);
+        }
+        let is_over = |round: &mut Round| round.is_over(now_ms, has_looked);
+        if let Some(round) = self.round.take_if(is_over) {
+            self.looked_ms = round.began_ms;
+            self.looked_for = std::mem::take(&mut self.sessions);
+        }
+    }
+
+    fn begin_round(&mut self, now_ms: u64, desk: &mut Desk) {
+        self.tickets = self.tickets.wrapping_add(1);
+        let ticket = self.tickets;
+        let all = u64::MAX >> (64 - u32::from(desk.shards));
+        self.round = Some(Round {
+            ticket,
+            began_ms: now_ms,
+            missing: all & !(1 << desk.shard.0),
+            answered_ms: now_ms,
+        });
+        desk.mesh_all(|| MeshMessage::Look { ticket });
+    }
+
+    /// Another shard wants to know when this one has looked at what has come to it by now.
+    pub fn note_asker(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
+        self.askers.push(Asker {
+            shard,
+            ticket,
+            asked_ms: now_ms,
+            is_old: false,
+        });
+    }
+
+    /// Another shard has looked.
+    pub fn note_answer(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
+        if let Some(round) = &mut self.round
+            && round.ticket == ticket
+        {
+            round.missing &= !(1 << shard.0);
+            round.answered_ms = now_ms;
+        }
+    }
+
+    /// Answers those who asked before this turn.
+    pub fn answer(&mut self, now_ms: u64, has_looked: bool, desk: &mut Desk) {
+        self.askers.retain_mut(|asker| {
+            let is_late = now_ms >= asker.asked_ms + limits::LOOK_MS_MAX;
+            // The turn in which it came may have begun, and looked, before it was asked.
+            let is_old = std::mem::replace(&mut asker.is_old, true);
+            let is_answered = is_old && (has_looked || is_late);
+            if is_answered {
+                let ticket = asker.ticket;
+                desk.mesh(asker.shard, MeshMessage::Looked { ticket });
+            }
+            !is_answered
+        });
+    }
+
+    /// The shard has stood still for so long. The others may have too.
+    pub fn begin_anew(&mut self, now_ms: u64, lost_ms: u64) {
+        self.round = None;
+        for asker in &mut self.askers {
+            asker.asked_ms = now_ms;
+        }
+        self.rest_until_ms = now_ms + lost_ms.clamp(limits::GRACE_MS_MIN, limits::GRACE_MS_MAX);
     }
 
     /// When this shard is to look, or not to wait for others any more.
@@ -114,7 +192,7 @@ impl Looks {
 
     /// Whether something waits for this shard to look.
     #[cfg(test)]
-    fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         let is_answered = (self.round.as_ref()).is_some_and(|round| round.missing == 0);
         let begins = self.round.is_none() && !self.sessions.is_empty();
         is_answered || begins || !self.conns.is_empty() || !self.askers.is_empty()
@@ -122,7 +200,7 @@ impl Looks {
 
     /// Whether something has waited for half of what it may.
     #[cfg(test)]
-    fn are_late(&self, now_ms: u64) -> bool {
+    pub fn are_late(&self, now_ms: u64) -> bool {
         let is_late = |since_ms: u64| now_ms >= since_ms + limits::LOOK_MS_MAX / 2;
         let round = self.round.as_ref().map(|round| round.began_ms);
         self.conns.iter().any(|&(_, since_ms)| is_late(since_ms))
@@ -142,161 +220,5 @@ impl Looks {
         self.conns.shrink_to_fit();
         self.sessions.shrink_to_fit();
         self.looked_for.shrink_to_fit();
-    }
-}
-
-impl Broker {
-    /// Whether something waits for this shard to look.
-    #[cfg(test)]
-    pub fn waits_for_look(&self) -> bool {
-        self.looks.waits()
-    }
-
-    /// Whether something has waited for a look for half of what it may.
-    #[cfg(test)]
-    pub fn looks_are_late(&self, now_ms: u64) -> bool {
-        self.looks.are_late(now_ms)
-    }
-
-    /// Does what there has been a look for.
-    pub(super) fn act_after_looks(&mut self, now_ms: u64, has_looked: bool) {
-        for _ in 0..limits::TIMERS_PER_TURN {
-            let Some(conn) = self.looks.next_conn(now_ms, has_looked) else {
-                break;
-            };
-            self.end_overdue(now_ms, conn);
-        }
-        if self.looks.looked_for.is_empty() {
-            self.begin_round(now_ms);
-            self.end_round(now_ms, has_looked);
-        }
-        let looked_ms = self.looks.looked_ms;
-        for _ in 0..limits::TIMERS_PER_TURN {
-            let Some(session) = self.looks.looked_for.pop_front() else {
-                break;
-            };
-            self.end_absence(now_ms, looked_ms, session);
-        }
-        self.answer_looks(now_ms, has_looked);
-    }
-
-    /// Asks all other shards to look, if sessions wait for that.
-    fn begin_round(&mut self, now_ms: u64) {
-        let looks = &mut self.looks;
-        let waits = looks.round.is_none() && !looks.sessions.is_empty();
-        if !waits || now_ms < looks.rest_until_ms {
-            return;
-        }
-        looks.tickets = looks.tickets.wrapping_add(1);
-        let ticket = looks.tickets;
-        let all = u64::MAX >> (64 - u32::from(self.clients.desk.shards));
-        looks.round = Some(Round {
-            ticket,
-            began_ms: now_ms,
-            missing: all & !(1 << self.clients.desk.shard.0),
-            answered_ms: now_ms,
-        });
-        self.clients.desk.mesh_all(|| MeshMessage::Look { ticket });
-    }
-
-    fn end_round(&mut self, now_ms: u64, has_looked: bool) {
-        let looks = &mut self.looks;
-        let is_over = |round: &mut Round| round.is_over(now_ms, has_looked);
-        if let Some(round) = looks.round.take_if(is_over) {
-            looks.looked_ms = round.began_ms;
-            looks.looked_for = std::mem::take(&mut looks.sessions);
-        }
-    }
-
-    /// Another shard wants to know when this one has looked at what has come to it by now.
-    pub(super) fn on_look(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
-        self.looks.askers.push(Asker {
-            shard,
-            ticket,
-            asked_ms: now_ms,
-            is_old: false,
-        });
-    }
-
-    /// Another shard has.
-    pub(super) fn on_looked(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
-        if let Some(round) = &mut self.looks.round
-            && round.ticket == ticket
-        {
-            round.missing &= !(1 << shard.0);
-            round.answered_ms = now_ms;
-        }
-    }
-
-    fn answer_looks(&mut self, now_ms: u64, has_looked: bool) {
-        let mut index = 0;
-        while let Some(asker) = self.looks.askers.get_mut(index) {
-            let is_late = now_ms >= asker.asked_ms + limits::LOOK_MS_MAX;
-            // The turn in which it came may have begun, and looked, before it was asked.
-            if std::mem::replace(&mut asker.is_old, true) && (has_looked || is_late) {
-                let Asker { shard, ticket, .. } = self.looks.askers.remove(index);
-                self.clients
-                    .desk
-                    .mesh(shard, MeshMessage::Looked { ticket });
-            } else {
-                index += 1;
-            }
-        }
-    }
-
-    /// All shards have looked at what had come by `looked_ms`: if the client of a session was not among it, its will is
-    /// published, or the session ends, whichever was due by then.
-    fn end_absence(&mut self, now_ms: u64, looked_ms: u64, session: SessionId) {
-        if self.clients.sessions.conn_of(session).is_some() {
-            return;
-        }
-        let Some(entry) = self.clients.sessions.get(session) else {
-            return;
-        };
-        let (due_ms, ends_at_ms) = (entry.next_deadline_ms(), entry.ends_at_ms);
-        if due_ms > looked_ms {
-            // It was away twice, or its number is another's.
-            return self.clients.arm_session(session, due_ms);
-        }
-        let client_id = &entry.client_id;
-        // Its client's password is being checked.
-        if self.verifying.waits_for(client_id) && now_ms < due_ms + limits::CONNECT_MS_MAX {
-            return self.clients.arm_session(session, now_ms + TICK_MS);
-        }
-        if looked_ms >= ends_at_ms {
-            self.clients.desk.counters.clients_expired += 1;
-            return self.end_session(now_ms, session);
-        }
-        self.publish_will(now_ms, session);
-        if let Some(entry) = self.clients.sessions.get(session) {
-            let next_ms = entry.next_deadline_ms();
-            self.clients.arm_session(session, next_ms);
-        }
-    }
-
-    /// This shard has stood still for so long until now. Connections get that time back; sessions, whose clients could not come
-    /// back meanwhile, are left alone for a while. What expires is what has been published: its age is what it is
-    /// (MQTT-3.3.2-5, MQTT-3.3.2-6).
-    pub fn on_standstill(&mut self, now_ms: u64, lost_ms: u64) {
-        let (now, lost) = (tick(now_ms), tick(lost_ms.next_multiple_of(TICK_MS)));
-        let later = |at: u32| at.saturating_add(lost).min(now);
-        for entry in self.clients.peers.conns.iter_mut() {
-            entry.active_at = later(entry.active_at);
-            if let Some(partial) = &mut entry.partial {
-                partial.since = later(partial.since);
-            }
-        }
-        let (now_s, lost_s) = (now_ms / 1000, lost_ms.div_ceil(1000));
-        self.clients.out.forgive(now_s as u32, lost_s as u32);
-        self.interests.put_off(lost_ms);
-        self.asking.put_off(lost_ms);
-        let looks = &mut self.looks;
-        // The others may have stood still too.
-        looks.round = None;
-        for asker in &mut looks.askers {
-            asker.asked_ms = now_ms;
-        }
-        let grace_ms = lost_ms.clamp(limits::GRACE_MS_MIN, limits::GRACE_MS_MAX);
-        looks.rest_until_ms = now_ms + grace_ms;
     }
 }

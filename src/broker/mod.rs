@@ -24,6 +24,7 @@ mod looks;
 mod memory;
 mod outcome;
 mod peers;
+mod placement;
 mod retained;
 mod said;
 mod sessions;
@@ -35,6 +36,7 @@ mod timers;
 pub use counters::Counters;
 pub use delivery::slow::Lag;
 pub use effect::*;
+pub use placement::home;
 pub use settings::*;
 
 use std::collections::VecDeque;
@@ -52,7 +54,7 @@ use delivery::outgoing::Outgoing;
 use doors::on_drain::Drain;
 use doors::on_identified::{Identities, PeerName};
 use doors::on_verified::Verifying;
-use groups::passed_over::Offers;
+use groups::offers::Offers;
 use interest::barrier::Interests;
 use looks::Looks;
 use memory::pressure::Pressure;
@@ -60,42 +62,14 @@ use peers::quotas::Rates;
 use peers::refusals::Refusals;
 use peers::strangers::Doing;
 use peers::turned_away::TurnedAway;
+use placement::owner_of_topic;
 use retained::asking::Asking;
 use retained::authors::Authors;
 use retained::ordered::Ordering;
 use retained::replay::Replays;
-use std::hash::BuildHasher;
-
-use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
 use crate::routing::{FilterId, Groups, Retained, Subscriptions};
-
-/// The seed of the hashes that all shards must agree on: which shard is at home for a client, a topic or a group.
-const PLACEMENT_SEED: u64 = 0x6669_7265_686f_7365;
-
-fn place(key: impl std::hash::Hash, shards: u8) -> ShardId {
-    let hash = FixedState::with_seed(PLACEMENT_SEED).hash_one(key);
-    ShardId((hash % u64::from(shards.max(1))) as u8)
-}
-
-/// The shard where the session of a client identifier lives (docs/decisions/0102).
-pub fn home(client_id: &str, shards: u8) -> ShardId {
-    if shards == 1 {
-        ShardId(0)
-    } else {
-        place(client_id, shards)
-    }
-}
-
-/// The shard that keeps the retained message of a topic (docs/decisions/0501).
-fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
-    if shards == 1 {
-        ShardId(0)
-    } else {
-        place(topic, shards)
-    }
-}
 
 /// What this shard knows of who wants which topic.
 struct Routing {

@@ -262,7 +262,7 @@ impl Groups {
             *willing += 1;
         }
         if group.choices.is_multiple_of(limits::GROUP_BARRED_CHOICES) {
-            self.wake_first_barred(id);
+            self.unbar_first(id);
         }
         let group = self.groups.get_mut(id.0 as usize)?;
         let eligible = group.eligible() as u32;
@@ -315,7 +315,7 @@ impl Groups {
     }
 
     /// This member has had a right to a message: it is not barred.
-    pub fn wake(&mut self, id: GroupId, shard: ShardId, session: SessionId) {
+    pub fn unbar(&mut self, id: GroupId, shard: ShardId, session: SessionId) {
         let Some(at) = self.position(id, shard, session) else {
             return;
         };
@@ -326,7 +326,7 @@ impl Groups {
     }
 
     /// Returns whether there was one.
-    fn wake_first_barred(&mut self, id: GroupId) -> bool {
+    fn unbar_first(&mut self, id: GroupId) -> bool {
         let group = &self.groups[id.0 as usize];
         let first = group.barred().first().copied();
         if let Some(member) = first {
@@ -340,7 +340,7 @@ impl Groups {
         for index in 0..self.groups.len() {
             let [willing, tired, _] = &mut self.groups[index].ends;
             *willing = *tired;
-            while self.wake_first_barred(GroupId(index as u32)) {}
+            while self.unbar_first(GroupId(index as u32)) {}
         }
     }
 

@@ -51,8 +51,8 @@ impl Broker {
             MeshMessage::RetainReply(reply) => self.on_retain_reply(now_ms, from, *reply),
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),
             MeshMessage::Shares(message) => self.on_shares(now_ms, from, *message),
-            MeshMessage::Look { ticket } => self.on_look(now_ms, from, ticket),
-            MeshMessage::Looked { ticket } => self.on_looked(now_ms, from, ticket),
+            MeshMessage::Look { ticket } => self.looks.note_asker(now_ms, from, ticket),
+            MeshMessage::Looked { ticket } => self.looks.note_answer(now_ms, from, ticket),
             MeshMessage::Draining { relayed } => self.on_draining(now_ms, relayed),
         }
     }

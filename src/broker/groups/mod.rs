@@ -1,4 +1,3 @@
-//! Shared subscriptions: who owns one, and which member gets a message.
+//! Shared subscriptions: what of them waits.
 
-pub(super) mod passed_over;
-pub(super) mod shared;
+pub(super) mod offers;

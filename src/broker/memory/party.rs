@@ -1,18 +1,15 @@
 //! Whose a session and a connection are (`budget::Party`), where an account that is short is shared out.
 
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 
-use foldhash::fast::FixedState;
-
-use crate::broker::PLACEMENT_SEED;
 use crate::broker::clients::Clients;
+use crate::broker::placement::number_of;
 use crate::budget::Party;
 use crate::ids::{ConnId, Network, SessionId};
 
 /// The party of a user name that has been proved.
 pub fn party_of_user(name: &str) -> Party {
-    Party::User(FixedState::with_seed(PLACEMENT_SEED).hash_one(name))
+    Party::User(number_of(name))
 }
 
 /// The party of those of whom only the address is known.

@@ -18,7 +18,6 @@
 //! [`Groups::rest`]: crate::routing::Groups::rest
 //! [`Groups::bar`]: crate::routing::Groups::bar
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -33,45 +32,6 @@ use crate::mqtt::message::Message;
 use crate::mqtt::topic;
 use crate::routing::{Grant, Group, Member};
 use crate::session::Origin;
-
-/// Messages that have asked as many members as they may at once; they go on in the next turn.
-#[derive(Default)]
-pub struct Offers {
-    queue: VecDeque<SharedOffer>,
-    bytes: usize,
-}
-
-impl Offers {
-    /// Whether there are none.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Bytes that they hold.
-    pub fn bytes(&self) -> u64 {
-        (self.bytes + self.queue.capacity() * size_of::<SharedOffer>()) as u64
-    }
-
-    fn has_room(&self) -> bool {
-        self.queue.len() < limits::GROUP_OFFERS_MAX && self.bytes < limits::GROUP_OFFERS_BYTES_MAX
-    }
-
-    fn push(&mut self, offer: SharedOffer) {
-        self.bytes += offer.bytes();
-        self.queue.push_back(offer);
-    }
-
-    fn pop(&mut self) -> Option<SharedOffer> {
-        let mut offer = self.queue.pop_front()?;
-        offer.progress.at_once = 0;
-        self.bytes -= offer.bytes();
-        if self.queue.is_empty() {
-            self.queue.shrink_to_fit();
-        }
-        Some(offer)
-    }
-}
 
 /// Asking members of this shard.
 #[derive(Default)]
@@ -207,7 +167,7 @@ impl Broker {
             return;
         }
         self.begin_mesh();
-        for _ in 0..self.offers.queue.len() {
+        for _ in 0..self.offers.len() {
             if self.is_turn_full() {
                 return;
             }
@@ -245,7 +205,7 @@ impl Broker {
             self.routing.guests.bar(id, own, session);
         }
         if let Some((_, member)) = asking.best {
-            self.routing.guests.wake(id, own, member.session);
+            self.routing.guests.unbar(id, own, member.session);
         }
         let standing = |best: &Option<(Standing, Member)>| best.map(|(standing, _)| standing);
         if standing(&asking.best) > standing(&offer.best) {

@@ -7,20 +7,12 @@ use crate::broker::Broker;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::{MeshMessage, Refusal, SharedMessage};
 use crate::broker::interest::barrier::Waiter;
-use crate::broker::place;
+use crate::broker::placement::owner_of_group;
 use crate::ids::{GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;
 use crate::routing::{Entry, EntryOptions, Member, Target};
 use crate::session::{Origin, Rare, Session, SharedSubscription};
-
-pub(in crate::broker) fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
-    if shards == 1 {
-        ShardId(0)
-    } else {
-        place((group, filter), shards)
-    }
-}
 
 impl Broker {
     /// A session of this shard joins; `ticket` is answered when the barrier has passed. Returns whether it was no member yet.

@@ -1,0 +1,36 @@
+//! Which shard is at home for a client, a topic or a shared subscription: a hash of its name that all shards agree on.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
+
+use crate::ids::ShardId;
+
+const PLACEMENT_SEED: u64 = 0x6669_7265_686f_7365;
+
+/// The number of a name, the same on all shards.
+pub fn number_of(key: impl Hash) -> u64 {
+    FixedState::with_seed(PLACEMENT_SEED).hash_one(key)
+}
+
+fn place(key: impl Hash, shards: u8) -> ShardId {
+    match shards {
+        0 | 1 => ShardId(0),
+        _ => ShardId((number_of(key) % u64::from(shards)) as u8),
+    }
+}
+
+/// The shard where the session of a client identifier lives (docs/decisions/0102).
+pub fn home(client_id: &str, shards: u8) -> ShardId {
+    place(client_id, shards)
+}
+
+/// The shard that keeps the retained message of a topic (docs/decisions/0501).
+pub fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
+    place(topic, shards)
+}
+
+/// The shard that chooses a member for the messages of a shared subscription (docs/decisions/0407).
+pub fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
+    place((group, filter), shards)
+}
