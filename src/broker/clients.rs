@@ -37,8 +37,8 @@ impl Clients {
     pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Self {
         Clients {
             sessions: Sessions::new(shard, seed, Rights::new(&settings, seed, None)),
+            peers: Peers::new(&settings.quotas),
             desk: Desk::new(settings, shard, shards),
-            peers: Peers::new(),
             memory: Allowed::default(),
             out: Outbound::new(),
             shared_ids_min: limits::SHARED_IDS_MIN,
@@ -53,14 +53,6 @@ impl Clients {
         self.out.open(conn);
         self.arm_conn(conn, now_ms + limits::CONNECT_MS_MAX);
         conn
-    }
-
-    /// Forgets a connection of which nothing is in flight.
-    pub fn free_conn(&mut self, conn: ConnId) {
-        self.out.close(conn);
-        self.drop_partial(conn);
-        self.drop_aliases(conn);
-        self.peers.release(conn);
     }
 
     /// Forgets what was received of an incomplete packet.

@@ -39,7 +39,6 @@ pub use effect::*;
 pub use placement::home;
 pub use settings::*;
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -52,19 +51,16 @@ use crate::mqtt::message::Message;
 use crate::outbound::Slice;
 use delivery::outgoing::Outgoing;
 use doors::on_drain::Drain;
-use doors::on_identified::{Identities, PeerName};
+use doors::on_identified::PeerName;
 use doors::on_verified::Verifying;
 use groups::offers::Offers;
 use interest::barrier::Interests;
 use looks::Looks;
 use memory::pressure::Pressure;
-use peers::quotas::Rates;
 use peers::refusals::Refusals;
 use peers::strangers::Doing;
-use peers::turned_away::TurnedAway;
 use placement::owner_of_topic;
 use retained::asking::Asking;
-use retained::authors::Authors;
 use retained::ordered::Ordering;
 use retained::replay::Replays;
 use smallvec::SmallVec;
@@ -95,16 +91,9 @@ pub struct Broker {
     replays: Replays,
     drain: Drain,
     verifying: Verifying,
-    /// How fast clients publish; absent without a bound.
-    rates: Option<Box<Rates>>,
-    identities: Identities,
-    authors: Authors,
     pressure: Pressure,
-    /// Connections that go on in the next turn.
-    cut: VecDeque<ConnId>,
     /// Messages of shared subscriptions that go on being offered in the next turn.
     offers: Offers,
-    turned_away: TurnedAway,
     asking: Asking,
     refusals: Refusals,
     ordering: Ordering,
@@ -117,7 +106,6 @@ impl Broker {
     pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Broker {
         let shards = shards.max(1);
         Broker {
-            rates: Rates::new(&settings.quotas),
             clients: Clients::new(settings, shard, shards, seed),
             routing: Routing {
                 subscriptions: Subscriptions::new(seed),
@@ -131,12 +119,8 @@ impl Broker {
             replays: Replays::new(shards),
             drain: Drain::default(),
             verifying: Verifying::new(),
-            identities: Identities::default(),
-            authors: Authors::default(),
             pressure: Pressure::default(),
-            cut: VecDeque::new(),
             offers: Offers::default(),
-            turned_away: TurnedAway::default(),
             asking: Asking::default(),
             refusals: peers::refusals::refusals(),
             ordering: Ordering::new(shards),
@@ -185,7 +169,10 @@ impl Broker {
     /// A connection has come from another shard, with the bytes that were received of it there.
     pub fn on_adopt(&mut self, now_ms: u64, handover: Handover) -> ConnId {
         let conn = self.clients.open(now_ms, handover.peer);
-        self.identities.put(conn, handover.identity);
+        self.clients
+            .peers
+            .particulars
+            .certify(conn, handover.identity);
         self.on_bytes(now_ms, conn, &handover.received);
         conn
     }
@@ -202,16 +189,7 @@ impl Broker {
 
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
-        self.take_admission(conn);
-        self.turned_away.take(conn);
-        self.forget_cut(conn);
-        self.end_asking(conn, true);
-        if let Some(rates) = &mut self.rates {
-            rates.forget(conn);
-        }
-        self.identities.forget(conn);
-        self.authors.forget(conn);
-        self.clients.free_conn(conn);
+        self.forget_conn(conn);
         self.end_event(now_ms);
     }
 

@@ -3,6 +3,7 @@
 mod asking;
 mod authors;
 mod cut;
+mod forgotten;
 mod hostile;
 mod looks;
 mod memory;

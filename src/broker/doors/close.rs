@@ -171,6 +171,32 @@ impl Broker {
         self.shut(now_ms, conn, CloseHow::Flush);
     }
 
+    /// The only place where the number of a connection is forgotten: what waits for something in its name, what it is still to
+    /// send, and all that `Peers` has of it.
+    pub(in crate::broker) fn forget_conn(&mut self, conn: ConnId) {
+        self.forget_waits(conn);
+        self.clients.out.close(conn);
+        let released = self.clients.peers.release(conn);
+        released.give(&mut self.clients.memory.lease);
+    }
+
+    /// What waits for an answer in the name of a connection that is no more is given up. Owners get back what they promised.
+    fn forget_waits(&mut self, conn: ConnId) {
+        self.take_admission(conn);
+        self.end_asking(conn, true);
+    }
+
+    /// Whether one more connection may be let in to be turned away.
+    pub fn may_turn_away(&self) -> bool {
+        self.clients.peers.particulars.turned_away() < limits::TURNED_AWAY_MAX
+    }
+
+    /// A connection that has just been accepted is to be refused for this reason when its CONNECT comes: a client that speaks
+    /// MQTT 5 waits longer when it knows why (0x9F).
+    pub fn turn_away(&mut self, conn: ConnId, reason: ReasonCode) {
+        self.clients.peers.particulars.turn_away(conn, reason);
+    }
+
     /// Closes a connection that has no session any more.
     pub(in crate::broker) fn shut(&mut self, now_ms: u64, conn: ConnId, how: CloseHow) {
         let entry = &mut self.clients.peers.conns[conn.index()];
@@ -225,7 +251,7 @@ impl Broker {
             will.due_ms = now_ms + u64::from(delay_s) * 1000;
         }
         let next_ms = entry.next_deadline_ms();
-        let user = self.identities.name(conn);
+        let user = self.clients.peers.particulars.user_name(conn);
         let name = self.clients.listener(conn).name.clone();
         self.clients.sessions.absent.keep(session, user, &name);
         self.leave_shared(now_ms, session, false);

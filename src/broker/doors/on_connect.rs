@@ -33,7 +33,12 @@ impl Broker {
         frame: &Frame,
         after: &[u8],
     ) {
-        let certified: Option<Box<str>> = self.identities.certified(conn).map(Into::into);
+        let certified: Option<Box<str>> = self
+            .clients
+            .peers
+            .particulars
+            .certified(conn)
+            .map(Into::into);
         let connect = match mqtt::decode(Version::V5, packet, frame) {
             Ok(Packet::Connect(connect)) => named(connect, certified.as_deref()),
             Ok(_) => {
@@ -50,7 +55,7 @@ impl Broker {
         if let Err(reason) = self.check_connect(conn, &connect) {
             return self.refuse_connect(now_ms, conn, &connect, reason);
         }
-        if let Some(reason) = self.turned_away.take(conn) {
+        if let Some(reason) = self.clients.peers.particulars.take_turned_away(conn) {
             return self.refuse_connect(now_ms, conn, &connect, reason);
         }
         if self.is_short_for_connect(&connect) {
@@ -102,7 +107,9 @@ impl Broker {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
         }
-        if listener.identity_from_certificate && self.identities.certified(conn).is_none() {
+        if listener.identity_from_certificate
+            && self.clients.peers.particulars.certified(conn).is_none()
+        {
             return Err(ReasonCode::NOT_AUTHORIZED);
         }
         // Without a password file a name alone proves nothing, unless it comes from a certificate.
@@ -213,10 +220,8 @@ impl Broker {
             self.clients.desk.counters.clients_disconnected += 1;
             self.clients.new_session(client_id)
         });
-        self.identities.admit(conn, user_name(connect));
-        if connect.is_bridge {
-            self.identities.admit_bridge(conn);
-        }
+        let particulars = &mut self.clients.peers.particulars;
+        particulars.let_in(conn, user_name(connect), connect.is_bridge);
         self.bind(now_ms, conn, session, connect);
         self.ordering.mark_newcomer(session);
         self.connack(
@@ -294,11 +299,11 @@ impl Broker {
         entry.packet_bytes_max = properties.maximum_packet_size.unwrap_or(u32::MAX);
         entry.in_flight_max = in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX));
         entry.wants_problems = properties.request_problem_information;
-        entry.alias_max = properties
+        let alias_max = properties
             .topic_alias_maximum
             .min(listener.max_topic_alias_broker);
-        if entry.alias_max > 0 {
-            let aliases = Box::new(Aliases::new(entry.alias_max));
+        if alias_max > 0 {
+            let aliases = Box::new(Aliases::new(alias_max));
             let memory = aliases.memory() as u64;
             entry.aliases = Some(aliases);
             self.clients
@@ -308,7 +313,7 @@ impl Broker {
             self.clients.out.keep_aliases(conn);
         }
         let is_private = entry.packet_bytes_max != u32::MAX
-            || entry.alias_max > 0
+            || alias_max > 0
             || policy == Some(SlowPolicy::Latest)
             || !listener.mount_point.is_empty();
         let is_v5 = connect.version == Version::V5;

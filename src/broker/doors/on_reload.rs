@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::peers::conn::Stage;
-use crate::broker::peers::quotas::Rates;
+use crate::broker::peers::rates::Rates;
 use crate::broker::sessions::hot::HOT_GUARDED;
 use crate::broker::sessions::rights::Rights;
 use crate::broker::settings::Settings;
@@ -24,7 +24,7 @@ impl Broker {
         let rights = Rights::new(&settings, seed, self.clients.sessions.rights.as_deref());
         let old = std::mem::replace(&mut self.clients.desk.settings, settings);
         if old.quotas != self.clients.desk.settings.quotas {
-            self.rates = Rates::new(&self.clients.desk.settings.quotas);
+            self.clients.peers.rates = Rates::new(&self.clients.desk.settings.quotas);
         }
         let old_rights = std::mem::replace(&mut self.clients.sessions.rights, rights);
         for index in 0..self.clients.sessions.table.len() {
@@ -32,7 +32,7 @@ impl Broker {
         }
         self.routing.groups.wake_all();
         self.routing.guests.wake_all();
-        self.authors.forget_all();
+        self.clients.peers.particulars.forget_authors();
         for index in 0..self.clients.peers.conns.len() {
             let conn = ConnId(index as u32);
             match self.clients.peers.stage(conn) {
@@ -59,7 +59,7 @@ impl Broker {
         let (listener, user) = match clients.sessions.conn_of(session) {
             Some(conn) => {
                 let listener = clients.peers.conns[conn.index()].listener;
-                (Some(listener), self.identities.name(conn))
+                (Some(listener), clients.peers.particulars.user_name(conn))
             }
             None => match clients.sessions.absent.owner(session) {
                 Some((user, name)) => (clients.desk.settings.listener_named(name), user),
@@ -93,8 +93,11 @@ impl Broker {
             .listeners
             .get(usize::from(self.clients.peers.conns[conn.index()].listener));
         let passwords_before = before.and_then(|listener| listener.passwords.as_ref());
-        let has_name_proved = match (self.identities.name(conn), &listener.passwords) {
-            (Some(_), _) if self.identities.certified(conn).is_some() => {
+        let has_name_proved = match (
+            self.clients.peers.particulars.user_name(conn),
+            &listener.passwords,
+        ) {
+            (Some(_), _) if self.clients.peers.particulars.certified(conn).is_some() => {
                 listener.identity_from_certificate
             }
             (Some(user), Some(passwords)) => {

@@ -70,7 +70,7 @@ impl Broker {
                 return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             let filter = RequestedFilter::new(filter, self.clients.listener(conn));
-            let options = match self.identities.is_bridge(conn) {
+            let options = match self.clients.peers.particulars.is_bridge(conn) {
                 true => as_bridge(options, &filter),
                 false => options,
             };

@@ -22,7 +22,10 @@ fn swept_places(all: usize, minutes: u32) -> usize {
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
     pub fn next_deadline(&self) -> Option<u64> {
-        if !self.cut.is_empty() || self.ordering.has_work() || !self.offers.is_empty() {
+        if !self.clients.peers.next_turn.is_empty()
+            || self.ordering.has_work()
+            || !self.offers.is_empty()
+        {
             return Some(0);
         }
         let is_swept = self.clients.out.in_flight() > 0

@@ -85,6 +85,12 @@ impl Verifying {
         waiting.chain(self.asked.values().copied()).sum()
     }
 
+    /// Whether a connection waits for an answer.
+    #[cfg(test)]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        self.waiting.contains_key(&conn.0)
+    }
+
     /// Whether a client of this identifier waits for an answer.
     pub fn waits_for(&self, client_id: &str) -> bool {
         let mut waiting = self.waiting.values();
@@ -143,7 +149,7 @@ impl Broker {
         connect: &Connect<'_>,
     ) -> Option<Arc<Passwords>> {
         user_name(connect)?;
-        if self.identities.certified(conn).is_some() {
+        if self.clients.peers.particulars.certified(conn).is_some() {
             return None; // the certificate was proof enough
         }
         self.clients.listener(conn).passwords.clone()

@@ -113,6 +113,12 @@ impl Interests {
         }
     }
 
+    /// Whether a connection has SUBSCRIBEs that have not been answered.
+    #[cfg(test)]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        self.unanswered.contains_key(&conn.0)
+    }
+
     /// Until when the end of a connection waits for answers, if it has to.
     fn end_due_ms(&mut self, now_ms: u64, conn: ConnId) -> Option<u64> {
         let unanswered = self.unanswered.get_mut(&conn.0)?;

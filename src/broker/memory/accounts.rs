@@ -76,14 +76,13 @@ impl Clients {
 
     /// Bytes of the tables of connections and sessions.
     pub fn tables(&self) -> usize {
-        self.peers.conns.memory()
+        self.peers.memory()
             + self.sessions.hot.memory()
             + self.sessions.table.memory()
             + self.sessions.index_memory()
             + self.desk.timers.memory()
             + self.sessions.absent.memory()
             + self.memory.shares.memory()
-            + self.peers.beginners.memory()
     }
 }
 
@@ -107,7 +106,6 @@ impl Broker {
         let outbound = self.clients.out.memory() as u64;
         let tables = self.clients.tables()
             + self.asking.memory()
-            + self.authors.memory()
             + self.looks.memory()
             + self.ordering.memory();
         self.clients.memory.lease.set(Account::Outbound, outbound);
@@ -238,11 +236,7 @@ impl Broker {
         add(Account::Connections, self.replays.charged());
         add(
             Account::Connections,
-            clients.tables()
-                + self.asking.memory()
-                + self.authors.memory()
-                + self.looks.memory()
-                + self.ordering.memory(),
+            clients.tables() + self.asking.memory() + self.looks.memory() + self.ordering.memory(),
         );
         add(Account::Outbound, clients.out.memory());
         add(

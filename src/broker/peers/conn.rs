@@ -52,8 +52,6 @@ pub struct Conn {
     pub keep_alive_s: u16,
     /// Messages with QoS above 0 that may be in flight to it.
     pub in_flight_max: u16,
-    /// What the client allows.
-    pub alias_max: u16,
     pub version: Version,
     pub stage: Stage,
     /// Whether its packets are handled as they come.
@@ -80,7 +78,6 @@ impl Conn {
             listener: 0,
             keep_alive_s: 0,
             in_flight_max: u16::MAX,
-            alias_max: 0,
             version: Version::V311,
             stage: Stage::Free,
             reading: Reading::On,

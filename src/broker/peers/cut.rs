@@ -70,8 +70,13 @@ impl Broker {
 
     /// A connection ends, or the broker does: what was received of one that was cut off is handled now, however much it is.
     pub(in crate::broker) fn finish_cut(&mut self, now_ms: u64, conn: ConnId) {
-        let at = self.cut.iter().position(|&other| other == conn);
-        at.map(|at| self.cut.remove(at));
+        let at = self
+            .clients
+            .peers
+            .next_turn
+            .iter()
+            .position(|&other| other == conn);
+        at.map(|at| self.clients.peers.next_turn.remove(at));
         let waited = self.ends_waiting(conn);
         if (at.is_none() && !waited) || !self.is_held(conn) {
             return;
@@ -98,36 +103,31 @@ impl Broker {
         (turn.full_at, turn.levels) = (full_at, levels);
     }
 
-    /// A connection is no more: the list has none that are not there.
-    #[inline]
-    pub(in crate::broker) fn forget_cut(&mut self, conn: ConnId) {
-        if !self.cut.is_empty() {
-            self.cut.retain(|&other| other != conn);
-        }
-    }
-
     /// Those who were cut off go on, one after the other, until the turn is full. However much others have delivered in it,
     /// something is left for them.
     pub(in crate::broker) fn go_on(&mut self, now_ms: u64) {
         // One of those that wait for owners in any case; others if there is time.
-        self.cut.extend(self.ordering.under_way.let_in());
-        if self.cut.is_empty() {
+        self.clients
+            .peers
+            .next_turn
+            .extend(self.ordering.under_way.let_in());
+        if self.clients.peers.next_turn.is_empty() {
             return;
         }
         let turn = &mut self.clients.memory.turn;
         turn.leave_some(self.clients.desk.counters.publish_sent);
         turn.leave_some_levels();
-        for _ in 0..self.cut.len() {
+        for _ in 0..self.clients.peers.next_turn.len() {
             if self.is_turn_full() {
                 return;
             }
-            let Some(conn) = self.cut.pop_front() else {
+            let Some(conn) = self.clients.peers.next_turn.pop_front() else {
                 return;
             };
             let partial = self.clients.peers.conns[conn.index()].partial.as_ref();
             let first = partial.and_then(|partial| partial.bytes.first().copied());
             if first.is_some_and(|first| self.has_subscribed_enough(first)) {
-                self.cut.push_back(conn);
+                self.clients.peers.next_turn.push_back(conn);
             } else if self.is_held(conn) {
                 self.catch_up(now_ms, conn);
             }

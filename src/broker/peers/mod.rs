@@ -3,9 +3,10 @@
 pub(super) mod conn;
 pub(super) mod cut;
 pub(super) mod partial;
+pub(super) mod particulars;
 pub(super) mod quotas;
+pub(super) mod rates;
 pub(super) mod refusals;
 pub(super) mod reply;
 pub(super) mod strangers;
 pub(super) mod table;
-pub(super) mod turned_away;

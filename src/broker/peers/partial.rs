@@ -70,10 +70,22 @@ impl Beginners {
         }
     }
 
+    /// The packet of a connection that is no more is given up. Returns the bytes that were charged for it.
+    pub fn give_up(&mut self, partial: &Partial) -> usize {
+        self.take(partial.place);
+        partial.memory()
+    }
+
     /// Who goes if they may have so many bytes.
     fn first_beyond(&self, bytes: u64) -> Option<ConnId> {
         let first = self.order.first().filter(|_| self.bytes > bytes);
         first.map(|place| ConnId(place.conn))
+    }
+
+    /// Whether a connection is one of them.
+    #[cfg(test)]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        self.order.iter().any(|place| place.conn == conn.0)
     }
 
     /// Bytes of memory: what a set of that size takes, about.

@@ -49,46 +49,6 @@ impl Reading {
     }
 }
 
-/// How fast each client publishes: by connection, when its bucket of tokens is full again, in microseconds.
-pub struct Rates {
-    interval_us: u64,
-    full_at_us: Vec<u64>,
-}
-
-impl Rates {
-    /// `None` if there is no bound.
-    pub fn new(quotas: &Quotas) -> Option<Box<Rates>> {
-        (quotas.publish_rate > 0).then(|| {
-            Box::new(Rates {
-                interval_us: 1_000_000 / u64::from(quotas.publish_rate),
-                full_at_us: Vec::new(),
-            })
-        })
-    }
-
-    /// Takes a token; without one, the answer is in how many milliseconds there will be.
-    fn take(&mut self, conn: ConnId, now_ms: u64) -> Result<(), u64> {
-        if self.full_at_us.len() <= conn.index() {
-            self.full_at_us.resize(conn.index() + 1, 0);
-        }
-        let (full_at_us, now_us) = (&mut self.full_at_us[conn.index()], now_ms * 1000);
-        let full = (*full_at_us).max(now_us) + self.interval_us;
-        // The bucket holds one second's worth.
-        if full - now_us > 1_000_000.max(self.interval_us) {
-            return Err((full - now_us - 1_000_000).div_ceil(1000));
-        }
-        *full_at_us = full;
-        Ok(())
-    }
-
-    /// A connection is no more; its number may be another's soon.
-    pub fn forget(&mut self, conn: ConnId) {
-        if let Some(full_at_us) = self.full_at_us.get_mut(conn.index()) {
-            *full_at_us = 0;
-        }
-    }
-}
-
 /// Lines about what is refused to clients, of a second.
 pub fn refusal_lines() -> Said<()> {
     Said::new(Bound {
@@ -143,7 +103,7 @@ impl Clients {
 impl Broker {
     /// Whether nobody has vouched for who this client is.
     pub(in crate::broker) fn is_anonymous(&self, conn: ConnId, connect: &Connect<'_>) -> bool {
-        let is_certified = self.identities.certified(conn).is_some();
+        let is_certified = self.clients.peers.particulars.certified(conn).is_some();
         let has_password = self.clients.listener(conn).passwords.is_some();
         !is_certified && (user_name(connect).is_none() || !has_password)
     }
@@ -222,8 +182,10 @@ impl Broker {
     ) -> Option<Until> {
         if first >> 4 == PacketType::Publish.first() >> 4 {
             let presses = self.ordering.under_way.presses();
-            let is_bounded =
-                self.rates.is_some() || self.clients.memory.slows || self.is_turn_full() || presses;
+            let is_bounded = self.clients.peers.rates.is_some()
+                || self.clients.memory.slows
+                || self.is_turn_full()
+                || presses;
             return match is_bounded {
                 true => self.is_too_fast(now_ms, conn, first),
                 false => None,
@@ -254,7 +216,7 @@ impl Broker {
         }
         let entry = &self.clients.peers.conns[conn.index()];
         let was_on = entry.reading == Reading::On;
-        let rates = self.rates.as_mut();
+        let rates = self.clients.peers.rates.as_mut();
         let by_rate = rates.and_then(|rates| rates.take(conn, now_ms).err());
         // What was held goes on after a while although memory is still short: slower, not stopped.
         let is_slowed = was_on && self.clients.memory.slows;
@@ -320,7 +282,7 @@ impl Broker {
         let was_on = std::mem::replace(reading, Reading::Held) == Reading::On;
         match until {
             Until::Ms(at_ms) => self.clients.arm_conn(conn, at_ms),
-            Until::NextTurn => self.cut.push_back(conn),
+            Until::NextTurn => self.clients.peers.next_turn.push_back(conn),
             Until::PassedOn => {} // who waits is known there (`under_way`)
         }
         if was_on {

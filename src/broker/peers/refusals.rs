@@ -66,7 +66,12 @@ impl Broker {
         };
         match packet {
             Some(Packet::Connect(connect)) => {
-                let certified: Option<Box<str>> = self.identities.certified(conn).map(Into::into);
+                let certified: Option<Box<str>> = self
+                    .clients
+                    .peers
+                    .particulars
+                    .certified(conn)
+                    .map(Into::into);
                 let connect = named(connect, certified.as_deref());
                 self.refuse_connect(now_ms, conn, &connect, reason);
             }
@@ -218,7 +223,7 @@ impl Broker {
     /// Why a login is not accepted, as far as the log may know; the client is not told.
     fn login_problem(&self, conn: ConnId, connect: &Connect<'_>) -> &'static str {
         let listener = self.clients.listener(conn);
-        let is_certified = self.identities.certified(conn).is_some();
+        let is_certified = self.clients.peers.particulars.certified(conn).is_some();
         if listener.is_closed {
             "its listener is closed"
         } else if listener.identity_from_certificate && !is_certified {

@@ -1,18 +1,50 @@
-//! The connections of a shard.
+//! The connections of a shard, and everything that is kept by their numbers.
+//!
+//! Invariant: what belongs to a connection is a field of `Conn`, or lies in a table of `Peers` that `release` empties. Who gives a
+//! number free gets what has to be given back to others (`Released`). The few things that other rooms keep by such a number are
+//! forgotten in `Broker::forget_conn`, and a test knows all fields of both.
+
+use std::collections::VecDeque;
 
 use crate::broker::effect::Peer;
 use crate::broker::peers::conn::{Conn, Stage};
 use crate::broker::peers::partial::Beginners;
+use crate::broker::peers::particulars::Particulars;
 use crate::broker::peers::quotas::refusal_lines;
+use crate::broker::peers::rates::Rates;
 use crate::broker::peers::strangers::{Strangers, strangers};
 use crate::broker::said::Said;
+use crate::broker::settings::Quotas;
+use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, NONE, SessionId};
 use crate::table::Table;
+
+/// What a connection that is no more had charged, in bytes.
+#[must_use = "it is to be given back"]
+#[derive(Default)]
+pub struct Released {
+    partial: usize,
+    aliases: usize,
+}
+
+impl Released {
+    /// Gives it back.
+    pub fn give(self, lease: &mut Lease) {
+        lease.give(Account::Packets, self.partial as u64);
+        lease.give(Account::Connections, self.aliases as u64);
+    }
+}
 
 /// See the module.
 pub struct Peers {
     pub conns: Table<Conn>,
     free: Vec<u32>,
+    /// What only some connections have.
+    pub particulars: Particulars,
+    /// How fast clients publish; absent without a bound.
+    pub rates: Option<Box<Rates>>,
+    /// Connections that go on in the next turn, who came first is first.
+    pub next_turn: VecDeque<ConnId>,
     /// Connections of which CONNECT has not come whole.
     pub beginners: Beginners,
     /// Answers to the connection whose bytes are being handled, queued together.
@@ -27,10 +59,13 @@ pub struct Peers {
 }
 
 impl Peers {
-    pub fn new() -> Self {
+    pub fn new(quotas: &Quotas) -> Self {
         Peers {
             conns: Table::new(),
             free: Vec::new(),
+            particulars: Particulars::default(),
+            rates: Rates::new(quotas),
+            next_turn: VecDeque::new(),
             beginners: Beginners::default(),
             replies: Vec::new(),
             replies_to: ConnId(NONE),
@@ -75,18 +110,81 @@ impl Peers {
         ConnId(index)
     }
 
-    /// The number of a connection is free again.
-    pub fn release(&mut self, conn: ConnId) {
+    /// The number of a connection is free again, and nothing here is kept by it.
+    pub fn release(&mut self, conn: ConnId) -> Released {
         let entry = &mut self.conns[conn.index()];
-        if entry.stage != Stage::Free {
-            *entry = Conn::free();
-            self.free.push(conn.0);
+        if entry.stage == Stage::Free {
+            return Released::default();
         }
+        let entry = std::mem::replace(entry, Conn::free());
+        self.free.push(conn.0);
+        self.particulars.forget(conn);
+        if let Some(rates) = &mut self.rates {
+            rates.forget(conn);
+        }
+        if !self.next_turn.is_empty() {
+            self.next_turn.retain(|&other| other != conn);
+        }
+        if !self.overflowing.is_empty() {
+            self.overflowing.retain(|&other| other != conn);
+        }
+        let partial = entry
+            .partial
+            .map_or(0, |partial| self.beginners.give_up(&partial));
+        let aliases = entry.aliases.map_or(0, |aliases| aliases.memory());
+        Released { partial, aliases }
     }
 
     /// Places that nobody has.
     pub fn free_places(&self) -> usize {
         self.free.len()
+    }
+
+    /// Bytes of memory, without what is charged by itself.
+    pub fn memory(&self) -> usize {
+        self.conns.memory()
+            + self.beginners.memory()
+            + self.particulars.memory()
+            + self.rates.as_ref().map_or(0, |rates| rates.memory())
+    }
+
+    /// Where the number of a connection stands. A field that is added here is looked into as well, or says why not.
+    #[cfg(test)]
+    pub fn traces(&self, conn: ConnId) -> Vec<&'static str> {
+        let Peers {
+            conns: _, // its entry is that of a free number
+            free: _,
+            particulars,
+            rates,
+            next_turn,
+            beginners,
+            replies: _, // empty between events
+            replies_to: _,
+            overflowing,
+            strangers: _, // by address
+            refusal_lines: _,
+        } = self;
+        let entry = self.conns.get(conn.index());
+        let rates = rates.as_ref();
+        [
+            ("stage", self.stage(conn) != Stage::Free),
+            (
+                "partial",
+                entry.is_some_and(|entry| entry.partial.is_some()),
+            ),
+            (
+                "aliases",
+                entry.is_some_and(|entry| entry.aliases.is_some()),
+            ),
+            ("particulars", particulars.knows(conn)),
+            ("rates", rates.is_some_and(|rates| rates.knows(conn))),
+            ("next_turn", next_turn.contains(&conn)),
+            ("beginners", beginners.knows(conn)),
+            ("overflowing", overflowing.contains(&conn)),
+        ]
+        .into_iter()
+        .filter_map(|(what, is_there)| is_there.then_some(what))
+        .collect()
     }
 
     /// Gives up what is only kept for reuse.
@@ -96,6 +194,8 @@ impl Peers {
         self.free
             .retain(|&index| conns.get(index as usize).is_some());
         self.free.shrink_to_fit();
+        self.particulars.trim();
+        self.next_turn.shrink_to_fit();
         self.replies.shrink_to_fit();
     }
 }

@@ -76,6 +76,12 @@ impl Asking {
         ask.is_some_and(|ask| ask.promised.is_some())
     }
 
+    /// Whether a connection has asked.
+    #[cfg(test)]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        self.by_conn.contains_key(&conn.0)
+    }
+
     /// Answers have so much longer.
     pub fn put_off(&mut self, ms: u64) {
         for ask in self.by_conn.values_mut() {

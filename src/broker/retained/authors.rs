@@ -6,8 +6,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
@@ -18,46 +16,17 @@ use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{Connect, Publish, Topic};
 use crate::session::{Origin, Will};
 
-/// The authors that connections are, as far as they have retained something: all messages of one share it.
-#[derive(Default)]
-pub struct Authors {
-    by_conn: HashMap<u32, Arc<Author>, FixedState>,
-    heap: usize,
-}
-
-impl Authors {
-    /// A connection is no more.
-    #[inline]
-    pub fn forget(&mut self, conn: ConnId) {
-        if !self.by_conn.is_empty()
-            && let Some(author) = self.by_conn.remove(&conn.0)
-        {
-            self.heap -= author.cost();
-        }
-    }
-
-    /// Rules have changed: what has to be known of an author may have, too.
-    pub fn forget_all(&mut self) {
-        *self = Authors::default();
-    }
-
-    /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
-        self.by_conn.allocation_size() + self.heap
-    }
-}
-
 impl Broker {
     /// Who publishes by a connection, if that is to be known.
     pub(in crate::broker) fn author_of(&mut self, conn: ConnId) -> Option<Arc<Author>> {
         if !self.clients.desk.settings.check_retain_source {
             return None;
         }
-        if let Some(author) = self.authors.by_conn.get(&conn.0) {
+        if let Some(author) = self.clients.peers.particulars.author(conn) {
             return Some(author.clone());
         }
         let session = self.clients.peers.session_of(conn)?;
-        let user = self.identities.name(conn);
+        let user = self.clients.peers.particulars.user_name(conn);
         let author = Author {
             client_id: self
                 .clients
@@ -67,8 +36,8 @@ impl Broker {
             came_by: CameBy::new(&self.clients.listener(conn).name),
         };
         let author = Arc::new(author);
-        self.authors.heap += author.cost();
-        self.authors.by_conn.insert(conn.0, author.clone());
+        let particulars = &mut self.clients.peers.particulars;
+        particulars.set_author(conn, author.clone());
         Some(author)
     }
 
@@ -86,7 +55,7 @@ impl Broker {
         if !self.clients.desk.settings.check_retain_source {
             return own;
         }
-        let user = self.identities.name(conn);
+        let user = self.clients.peers.particulars.user_name(conn);
         let session = self.clients.peers.session_of(conn);
         let id = session.and_then(|session| self.clients.id_for_rules(conn, session, user));
         let names = user.map_or(0, str::len) + id.map_or(0, str::len);

@@ -393,7 +393,10 @@ impl Broker {
 
     /// An owner has passed on messages of this shard: what is sent straight from here on comes behind them.
     pub(in crate::broker) fn on_passed_on(&mut self, owner: ShardId, count: u64, sent: &[u64]) {
-        if !self.ordering.take_back(owner, count, &mut self.cut) {
+        if !self
+            .ordering
+            .take_back(owner, count, &mut self.clients.peers.next_turn)
+        {
             return;
         }
         for (index, &count) in sent.iter().enumerate() {

@@ -197,6 +197,13 @@ impl UnderWay {
         self.crowd.shrink_to_fit();
     }
 
+    /// Whether a connection waits.
+    #[cfg(test)]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        let mut windows = self.windows.values();
+        self.crowd.contains(&conn) || windows.any(|window| window.waits == conn.0)
+    }
+
     /// What all have under way.
     #[cfg(test)]
     pub fn all(&self) -> Size {
@@ -247,7 +254,7 @@ impl Broker {
     /// All who wait for owners go on with those who were cut off.
     pub(in crate::broker) fn cut_waiting(&mut self) {
         let waiting = self.ordering.under_way.take_all();
-        self.cut.extend(waiting);
+        self.clients.peers.next_turn.extend(waiting);
     }
 
     /// What was received of a connection is handled however much is under way, while it `is_lifted`.
