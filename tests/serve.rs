@@ -73,6 +73,20 @@ fn it_says_when_it_is_ready_and_ends_with_success() {
 }
 
 #[test]
+fn the_last_line_of_the_log_says_how_it_ended() {
+    for signal in ["TERM", "INT"] {
+        let mut server = start(&[]);
+        drop(connect(&server));
+        server.signal(signal);
+        assert_eq!(server.wait().and_then(|status| status.code()), Some(0));
+        let log = server.log();
+        let last = log.lines().next_back().unwrap();
+        let wanted = format!(" terminating: SIG{signal}, drained in ");
+        assert!(last.contains(&wanted) && last.ends_with(" s."), "{log}");
+    }
+}
+
+#[test]
 fn a_second_signal_does_not_wait() {
     let mut server = start(&[]);
     // Holds the drain up by not closing its side.

@@ -5,6 +5,7 @@
 //! written or sent is given up.
 
 mod averages;
+mod ending;
 mod log;
 pub mod memory;
 pub mod notify;
@@ -34,6 +35,7 @@ use crate::broker::{LogKind, LogMask};
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
+use ending::Ending;
 use log::Log;
 use memory::Monitor;
 use reports::Reports;
@@ -128,8 +130,10 @@ impl Control {
         let log = Rc::new(self.log);
         let stop = self.signals.handle();
         let (shards, interval_s) = (self.shards, self.sys_interval_s);
-        let on_signals = handle_signals(self.signals, self.reload, shards.clone(), log.clone());
-        let until_end = watch_shards(self.ends, shards.clone(), log.clone());
+        let ending = Rc::new(Ending::default());
+        let own = (log.clone(), ending.clone());
+        let on_signals = handle_signals(self.signals, self.reload, shards.clone(), own.clone());
+        let until_end = watch_shards(self.ends, shards.clone(), own);
         let watchdog = notify::watchdog_interval().map(|half| keep_watch(shards.clone(), half));
         let monitor = Rc::new(RefCell::new(Monitor::new(self.shared.pool().clone())));
         let watch = memory::watch(
@@ -160,6 +164,7 @@ impl Control {
             }
         });
         if let Some(log) = Rc::into_inner(log) {
+            log.write(LogKind::Information, ending.line());
             log.finish();
         }
     }
@@ -200,7 +205,7 @@ async fn handle_signals(
     mut signals: Signals,
     mut reload: Reload,
     shards: Vec<ShardHandle>,
-    log: Rc<Log>,
+    (log, ending): (Rc<Log>, Rc<Ending>),
 ) {
     loop {
         let (next, wanted) = glommio::executor()
@@ -208,7 +213,8 @@ async fn handle_signals(
             .await;
         signals = next;
         match wanted {
-            Some(Wanted::End) => {
+            Some(Wanted::End(signal)) => {
+                ending.begin(signal);
                 notify::stopping();
                 let text = "Ending: clients are told and let go.";
                 log.write(LogKind::Information, text.into());
@@ -264,7 +270,11 @@ fn tell_of_reload(log: &Log, result: Result<Reloaded, String>) -> String {
 
 /// Waits for the end of all shards. One that fails takes the broker down in order: its sessions are gone, and the
 /// others would wait for its answers for ever.
-async fn watch_shards(ends: Receiver<ShardEnd>, shards: Vec<ShardHandle>, log: Rc<Log>) {
+async fn watch_shards(
+    ends: Receiver<ShardEnd>,
+    shards: Vec<ShardHandle>,
+    (log, ending): (Rc<Log>, Rc<Ending>),
+) {
     loop {
         let ends = ends.clone();
         let end = glommio::executor()
@@ -275,6 +285,7 @@ async fn watch_shards(ends: Receiver<ShardEnd>, shards: Vec<ShardHandle>, log: R
                 shard,
                 failure: Some(failure),
             }) => {
+                ending.begin(format!("shard {} failed", shard.0));
                 let text = format!("Shard {} failed, the broker ends: {failure}", shard.0);
                 log.write(LogKind::Error, text);
                 drain(&shards);

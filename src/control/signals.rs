@@ -9,8 +9,8 @@ use signal_hook::iterator::{Handle, Signals as Registered};
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// End in order.
-    End,
+    /// End in order, for the signal of this name.
+    End(&'static str),
     /// Reopen log files.
     Reopen,
     /// Tell of the slowest clients.
@@ -46,7 +46,11 @@ impl Signals {
                 SIGTERM | SIGINT if self.ending => std::process::exit(128 + signal),
                 SIGTERM | SIGINT => {
                     self.ending = true;
-                    return (self, Some(Wanted::End));
+                    let name = match signal {
+                        SIGTERM => "SIGTERM",
+                        _ => "SIGINT",
+                    };
+                    return (self, Some(Wanted::End(name)));
                 }
                 SIGHUP => return (self, Some(Wanted::Reopen)),
                 SIGUSR2 => return (self, Some(Wanted::Slowest)),

@@ -172,4 +172,9 @@ fn a_shard_that_fails_is_named_and_ends_the_others() {
         "{log}"
     );
     assert!(!log.contains("Shard 1"), "{log}");
+    let last = log.lines().next_back().unwrap();
+    assert!(
+        last.contains(" terminating: shard 0 failed, drained in "),
+        "{log}"
+    );
 }
