@@ -109,7 +109,7 @@ impl Clients {
     /// Adds a deadline, and forgets stale ones where a day or a century would do it too late.
     fn add_timer(&mut self, at: u32, owner: Owner) {
         self.desk.timers.add(at, owner);
-        let owners = self.peers.conns.len() + self.sessions.table.len();
+        let owners = self.peers.conns.len() + self.sessions.places();
         if self.desk.timers.is_bloated(owners) {
             self.forget_stale_timers();
         }
@@ -117,15 +117,15 @@ impl Clients {
 
     /// Forgets deadlines that mean nothing any more.
     pub fn forget_stale_timers(&mut self) {
-        let (conns, sessions) = (&self.peers.conns, &self.sessions.table);
+        let (conns, sessions) = (&self.peers.conns, &self.sessions);
         self.desk.timers.retain(|at, owner| match owner {
             Owner::Conn(conn) => {
                 let entry = conns.get(conn.index());
                 entry.is_some_and(|entry| entry.timer_at == at)
             }
             Owner::Session(session) => {
-                let entry = sessions.get(session.index()).and_then(Option::as_ref);
-                entry.is_some_and(|entry| entry.timer_at == at)
+                let entry = sessions.get(session);
+                entry.is_some_and(|entry| entry.timer_at() == at)
             }
         });
     }
@@ -136,10 +136,10 @@ impl Clients {
             return;
         }
         let at = tick_after(at_ms);
-        if let Some(Some(entry)) = self.sessions.table.get_mut(session.index())
-            && (entry.timer_at == 0 || at < entry.timer_at)
+        if let Some(mut entry) = self.sessions.change(session)
+            && (entry.timer_at() == 0 || at < entry.timer_at())
         {
-            entry.timer_at = at;
+            entry.set_timer(at);
             self.add_timer(at, Owner::Session(session));
         }
     }

@@ -174,8 +174,7 @@ impl Flow {
         message: Option<Arc<Message>>,
     ) {
         if let Some(message) = &message {
-            self.in_flight_bytes += message.payload.len() as u64;
-            self.held_bytes += message.cost() as u64;
+            self.note_copy(message);
         }
         let progress = if grant.qos() == QoS::AtLeastOnce {
             Progress::Puback
@@ -197,10 +196,23 @@ impl Flow {
     pub fn complete(&mut self, id: u16) -> Option<InFlight> {
         let entry = self.windows.of(id).remove(id)?;
         if let Some(message) = &entry.message {
-            self.in_flight_bytes -= message.payload.len() as u64;
-            self.held_bytes -= message.cost() as u64;
+            self.note_copy_gone(message);
         }
         Some(entry)
+    }
+
+    /// A copy of a message in flight is kept.
+    #[inline]
+    fn note_copy(&mut self, message: &Message) {
+        self.in_flight_bytes += message.payload.len() as u64;
+        self.held_bytes += message.cost() as u64;
+    }
+
+    /// A copy of a message in flight is kept no longer.
+    #[inline]
+    fn note_copy_gone(&mut self, message: &Message) {
+        self.in_flight_bytes -= message.payload.len() as u64;
+        self.held_bytes -= message.cost() as u64;
     }
 
     /// What this identifier waits for.
@@ -215,8 +227,7 @@ impl Flow {
         entry.progress = Progress::Pubcomp;
         let message = entry.message.take();
         if let Some(message) = &message {
-            self.in_flight_bytes -= message.payload.len() as u64;
-            self.held_bytes -= message.cost() as u64;
+            self.note_copy_gone(message);
         }
         message
     }
@@ -357,10 +368,8 @@ impl Flow {
                 origin,
                 message: Some(message),
                 ..
-            }) = self.windows.of(id).remove(id)
+            }) = self.complete(id)
             {
-                self.in_flight_bytes -= message.payload.len() as u64;
-                self.held_bytes -= message.cost() as u64;
                 taken.push((order, origin, message));
             }
         }

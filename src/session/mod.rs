@@ -9,9 +9,11 @@ mod flow;
 mod inbound;
 mod latest;
 mod policy;
+mod rare;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod will;
 mod window;
 
 pub use alias::{Aliases, InboundAliases, OutboundAliases};
@@ -20,106 +22,35 @@ pub use filters::Filters;
 pub use flow::{Bounds, Flow, Queued};
 pub use inbound::Inbound;
 pub use policy::SlowPolicy;
+pub use rare::SharedSubscription;
 pub use replay::{Replay, Replays, Rest};
+pub use will::Will;
 pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
 
-use std::sync::Arc;
-
-use crate::mqtt::message::Message;
+use self::rare::Rare;
+use crate::routing::FilterId;
 
 /// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
 pub const EXPIRY_NEVER: u32 = u32::MAX;
 
-/// A will (MQTT 5, 3.1.2.5), as CONNECT brought it.
-#[derive(Clone, Debug)]
-pub struct Will {
-    /// What to publish; its expiry counts from when it is published.
-    pub message: Arc<Message>,
-    /// Seconds that it waits after the connection is lost.
-    pub delay_s: u32,
-    /// When it is due, in milliseconds; meaningful while the client is away.
-    pub due_ms: u64,
-    /// Its message expiry interval in seconds.
-    pub expiry_s: Option<u32>,
-}
-
-impl Will {
-    /// Bytes of memory, its own included.
-    pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.message.cost()
-    }
-}
-
-/// A shared subscription of a session.
-#[derive(Clone, Debug)]
-pub struct SharedSubscription {
-    /// The share name.
-    pub group: Box<str>,
-    /// The filter behind it, with the mount point.
-    pub filter: Box<str>,
-    /// Nodes by which it made it more what a topic can lead to, when it was subscribed to.
-    pub reach: u32,
-}
-
-/// What few sessions have, out of the way of those that have not.
-#[derive(Default)]
-pub struct Rare {
-    /// Its shared subscriptions.
-    pub shared: Vec<SharedSubscription>,
-    /// Whether it has ever left one: then a message may be under way to it that it no longer wants.
-    pub has_left: bool,
-    /// QoS 2 from the client.
-    pub inbound: Inbound,
-    /// Subscriptions whose retained messages are still to be fetched; those that have been begun are in front.
-    pub replays: Replays,
-    /// Bytes of the names and filters of the shared subscriptions.
-    pub text_bytes: usize,
-}
-
-impl Rare {
-    /// Takes the shared subscriptions out.
-    pub fn take_shared(&mut self) -> Vec<SharedSubscription> {
-        let shared = std::mem::take(&mut self.shared);
-        let text = |one: &SharedSubscription| one.group.len() + one.filter.len();
-        self.text_bytes -= shared.iter().map(text).sum::<usize>();
-        shared
-    }
-
-    /// Bytes of memory, its own included.
-    pub fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.shared.capacity() * size_of::<SharedSubscription>()
-            + self.inbound.memory()
-            + self.replays.memory()
-            + self.text_bytes
-    }
-}
-
 /// The state of one client.
 pub struct Session {
-    /// The client identifier.
-    pub client_id: Box<str>,
-    /// Unique over all shards and sessions of this process: who published, for No Local, and which incarnation of a
-    /// session number is meant.
-    pub serial: u64,
-    /// Seconds that the session outlives its connection; `EXPIRY_NEVER` without end.
-    pub expiry_s: u32,
-    /// When the client's absence ends the session, in milliseconds; meaningful while it is away.
-    pub ends_at_ms: u64,
-    /// What it is subscribed to, but for shared subscriptions.
-    pub subscriptions: Filters,
-    /// What few sessions have; absent while never used.
-    pub rare: Option<Box<Rare>>,
-    /// QoS 1 and 2 towards the client, and what waits; absent while never used.
-    pub flow: Option<Box<Flow>>,
-    /// Published unless the client says goodbye.
-    pub will: Option<Box<Will>>,
-    /// The deadline in the timer heap that is meant for this session, in ticks; 0 for none.
-    pub timer_at: u32,
+    client_id: Box<str>,
+    serial: u64,
+    expiry_s: u32,
+    ends_at_ms: u64,
+    subscriptions: Filters,
+    /// Absent while never used.
+    rare: Option<Box<Rare>>,
+    /// Absent while never used.
+    flow: Option<Box<Flow>>,
+    will: Option<Box<Will>>,
+    timer_at: u32,
 }
 
 impl Session {
-    /// A session without any state.
+    /// A session without any state. The serial is unique over all shards and sessions of this process: who published, for
+    /// No Local, and which incarnation of a session number is meant.
     pub fn new(client_id: Box<str>, serial: u64) -> Self {
         Session {
             client_id,
@@ -134,6 +65,17 @@ impl Session {
         }
     }
 
+    /// The client identifier.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// What no other session of this process has had.
+    #[inline]
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
     /// Bytes of memory beside itself, but for what waits and is in flight.
     pub fn memory(&self) -> usize {
         let will = self.will.as_ref();
@@ -143,26 +85,191 @@ impl Session {
             + will.map_or(0, |will| will.memory())
     }
 
+    /// Seconds that the session outlives its connection; `EXPIRY_NEVER` without end.
+    pub fn expiry_s(&self) -> u32 {
+        self.expiry_s
+    }
+
     /// Whether it outlives its connection, so that what is in flight has to be kept for another one.
+    #[inline]
     pub fn is_durable(&self) -> bool {
         self.expiry_s > 0
     }
 
-    /// Whether retained messages are still to be fetched for it.
-    #[inline]
-    pub fn has_replays(&self) -> bool {
-        let rare = self.rare.as_ref();
-        rare.is_some_and(|rare| !rare.replays.is_empty())
+    /// From here on the session outlives its connection by so many seconds.
+    pub fn set_expiry(&mut self, expiry_s: u32) {
+        self.expiry_s = expiry_s;
     }
 
-    /// What few sessions have, made on its first use.
-    pub fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+    /// When the client's absence ends the session, in milliseconds; `u64::MAX` for never, and while the client is there.
+    pub fn ends_at_ms(&self) -> u64 {
+        self.ends_at_ms
+    }
+
+    /// The client is there: nothing ends the session.
+    pub fn begin_presence(&mut self) {
+        self.ends_at_ms = u64::MAX;
+    }
+
+    /// The client is away: when that ends the session, and when its will is due, in milliseconds.
+    pub fn begin_absence(&mut self, ends_at_ms: u64, will_due_ms: u64) {
+        self.ends_at_ms = ends_at_ms;
+        if let Some(will) = &mut self.will {
+            will.due_ms = will_due_ms;
+        }
     }
 
     /// When something is due while the client is away: its will, or the end of the session.
     pub fn next_deadline_ms(&self) -> u64 {
         let will_ms = self.will.as_ref().map_or(u64::MAX, |will| will.due_ms);
         self.ends_at_ms.min(will_ms)
+    }
+
+    /// The deadline in the timer heap that is meant for this session, in ticks; 0 for none.
+    pub fn timer_at(&self) -> u32 {
+        self.timer_at
+    }
+
+    /// Another deadline in the timer heap is meant.
+    pub fn set_timer(&mut self, at: u32) {
+        self.timer_at = at;
+    }
+
+    /// Published unless the client says goodbye.
+    pub fn will(&self) -> Option<&Will> {
+        self.will.as_deref()
+    }
+
+    /// The will that CONNECT brought, in the place of another.
+    pub fn set_will(&mut self, will: Option<Box<Will>>) {
+        self.will = will;
+    }
+
+    /// Takes the will out.
+    pub fn take_will(&mut self) -> Option<Box<Will>> {
+        self.will.take()
+    }
+
+    /// What it is subscribed to, but for shared subscriptions.
+    pub fn subscriptions(&self) -> &[FilterId] {
+        self.subscriptions.as_slice()
+    }
+
+    /// It has subscribed to one more filter.
+    pub fn subscribe(&mut self, filter: FilterId) {
+        self.subscriptions.push(filter);
+    }
+
+    /// It has unsubscribed from a filter, which is this text: what has been begun of its replay ends (MQTT-3.10.4-2).
+    pub fn unsubscribe(&mut self, filter: FilterId, text: &str) {
+        self.subscriptions.remove(filter);
+        if let Some(rare) = &mut self.rare {
+            rare.replays.end(text);
+        }
+    }
+
+    /// Its shared subscriptions.
+    pub fn shared(&self) -> &[SharedSubscription] {
+        self.rare.as_ref().map_or(&[], |rare| rare.shared())
+    }
+
+    /// Whether it has ever left a shared subscription: then a message may be under way to it that it no longer wants.
+    pub fn has_left_shared(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.has_left())
+    }
+
+    /// It has joined a shared subscription; false if it is a member.
+    pub fn join_shared(&mut self, subscription: SharedSubscription) -> bool {
+        self.rare.get_or_insert_default().join(subscription)
+    }
+
+    /// It leaves the shared subscription of which this holds.
+    pub fn leave_shared(
+        &mut self,
+        is_it: impl FnMut(&SharedSubscription) -> bool,
+    ) -> Option<SharedSubscription> {
+        self.rare.as_mut()?.leave(is_it)
+    }
+
+    /// It leaves all its shared subscriptions.
+    pub fn leave_all_shared(&mut self) -> Vec<SharedSubscription> {
+        let rare = self.rare.as_mut();
+        rare.map(|rare| rare.leave_all()).unwrap_or_default()
+    }
+
+    /// QoS 2 from the client; `None` while never used.
+    pub fn inbound(&self) -> Option<&Inbound> {
+        self.rare.as_ref().map(|rare| &rare.inbound)
+    }
+
+    /// The identifier of a QoS 2 message is kept until PUBREL; returns how many bytes of memory that takes.
+    pub fn store_inbound(&mut self, id: u16) -> usize {
+        let before = match &self.rare {
+            Some(rare) => rare.inbound.memory(),
+            None => 0,
+        };
+        let made = match self.rare {
+            Some(_) => 0,
+            None => size_of::<Rare>(),
+        };
+        let inbound = &mut self.rare.get_or_insert_default().inbound;
+        inbound.insert(id);
+        made + inbound.memory() - before
+    }
+
+    /// PUBREL has come: forgets the identifier; false if it was not there.
+    pub fn release_inbound(&mut self, id: u16) -> bool {
+        let rare = self.rare.as_mut();
+        rare.is_some_and(|rare| rare.inbound.remove(id))
+    }
+
+    /// How many subscriptions wait for their retained messages.
+    #[inline]
+    pub fn replays(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| rare.replays.len())
+    }
+
+    /// Whether retained messages are still to be fetched for it.
+    #[inline]
+    pub fn has_replays(&self) -> bool {
+        self.replays() > 0
+    }
+
+    /// Whether the next replay has been begun.
+    pub fn has_begun_replay(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| rare.replays.is_begun())
+    }
+
+    /// One more subscription waits for its retained messages: behind the others, or, if it has been begun, before them.
+    pub fn await_replay(&mut self, replay: Replay) {
+        let replays = &mut self.rare.get_or_insert_default().replays;
+        match replay.rest {
+            None => replays.push(replay),
+            Some(_) => replays.push_begun(replay),
+        }
+    }
+
+    /// Takes the next subscription that waits for its retained messages.
+    pub fn next_replay(&mut self) -> Option<Replay> {
+        self.rare.as_mut()?.replays.pop()
+    }
+
+    /// QoS 1 and 2 towards the client, and what waits; `None` while never used.
+    #[inline]
+    pub fn flow(&self) -> Option<&Flow> {
+        self.flow.as_deref()
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn flow_mut(&mut self) -> Option<&mut Flow> {
+        self.flow.as_deref_mut()
+    }
+
+    /// The same, made on its first use.
+    #[inline]
+    pub fn flow_made(&mut self) -> &mut Flow {
+        self.flow.get_or_insert_default()
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::window::{Progress, Window, next_private};
 use super::*;
 use crate::ids::{GroupId, ShardId};
-use crate::mqtt::message::{Holders, NEVER, Sent};
+use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{QoS, Topic, TopicName};
 use crate::routing::{EntryOptions, Grant};
 

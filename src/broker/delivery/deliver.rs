@@ -26,7 +26,7 @@ use crate::mqtt::message::Message;
 use crate::mqtt::{PacketId, PublishHead, QoS};
 use crate::outbound::Range;
 use crate::routing::{Entry, EntryOptions, Grant, Store, Target};
-use crate::session::{Delivery, Flow, Origin, Queued, SHARED_ID_BIT};
+use crate::session::{Delivery, Origin, Queued, SHARED_ID_BIT};
 
 impl Broker {
     /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
@@ -134,9 +134,11 @@ impl Clients {
         if options.no_local() && self.is_origin(session, message.origin) {
             return;
         }
-        let hot = self.sessions.hot[session.index()];
+        let hot = self.sessions.hot(session);
         if hot.flags & HOT_GUARDED != 0
-            && !self.may_read(session, message.topic.as_str(), &mut message.stamp)
+            && !self
+                .sessions
+                .may_read(session, message.topic.as_str(), &mut message.stamp)
         {
             return;
         }
@@ -168,9 +170,8 @@ impl Clients {
     }
 
     pub(in crate::broker) fn is_origin(&self, session: SessionId, origin: u64) -> bool {
-        self.sessions.table[session.index()]
-            .as_ref()
-            .is_some_and(|session| session.serial == origin)
+        let session = self.sessions.get(session);
+        session.is_some_and(|session| session.serial() == origin)
     }
 
     /// A message for a session, off the fast path: QoS above 0, a client that is away, encodings of its own.
@@ -190,31 +191,27 @@ impl Clients {
         }
         let conn = ConnId(hot.conn);
         let bounds = self.bounds(Some(conn));
-        let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
-            return;
-        };
         if grant.is_qos0() {
-            let waits = entry.flow.as_ref().is_some_and(|flow| flow.holds_qos0())
-                || self.wants_latest(conn);
+            let flow = self.sessions.flow(session);
+            let waits = flow.is_some_and(|flow| flow.holds_qos0()) || self.wants_latest(conn);
             return match waits {
                 true => self.enqueue(session, grant, origin, message.owned()),
                 false => self.send_private(conn, grant, None, false, message),
             };
         }
-        let keeps = entry.is_durable() || bounds.in_flight_bytes > 0 || origin.group().is_some();
-        let flow = entry.flow.get_or_insert_default();
-        let has_room = self.out.pending(conn) < self.memory.outbound_max
-            && flow.has_room(&bounds)
-            && flow.has_id();
-        if flow.queued() > 0 || !has_room {
+        let Some(mut entry) = self.sessions.change(session) else {
+            return;
+        };
+        let has_room = self.out.pending(conn) < self.memory.outbound_max && entry.has_room(&bounds);
+        if !has_room || entry.flow().is_some_and(|flow| flow.queued() > 0) {
             return self.enqueue(session, grant, origin, message.owned());
         }
         let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
-        if common {
-            let kept = keeps.then(|| message.owned());
-            return self.send_shared(session, hot, grant, origin, kept, message);
+        // An identifier that many share may be in use here: by the same message for another subscription, or by one from
+        // 32,768 messages ago.
+        if !(common && self.send_shared(session, hot, grant, origin, message)) {
+            self.send_numbered(session, conn, grant, origin, message);
         }
-        self.send_numbered(session, conn, grant, origin, message);
     }
 
     /// A message for a client that is away: kept if the session is, QoS 0 only where it is asked for.
@@ -232,35 +229,33 @@ impl Clients {
         self.enqueue(session, grant, origin, message.owned());
     }
 
-    /// Sends with a packet identifier that all who take this encoding share.
+    /// Sends with a packet identifier that all who take this encoding share; false if that is not free here.
     fn send_shared(
         &mut self,
         session: SessionId,
         hot: Hot,
         grant: Grant,
         origin: Origin,
-        kept: Option<Arc<Message>>,
         message: &mut Outgoing<'_>,
-    ) {
+    ) -> bool {
         let is_v5 = hot.flags & HOT_V5 != 0;
         let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
         let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
-        let Some(flow) = self.sessions.table[session.index()]
-            .as_mut()
-            .and_then(|entry| entry.flow.as_mut())
-        else {
-            return;
+        let keeps_bytes = self.desk.settings.max_inflight_bytes > 0 || origin.group().is_some();
+        let Some(mut entry) = self.sessions.change(session) else {
+            return true;
         };
-        if !flow.admits_shared(frame.order) {
-            // In use here: by the same message for another subscription, or by one from 32,768 messages ago.
-            return self.send_numbered(session, ConnId(hot.conn), grant, origin, message);
+        if !entry.admits_shared(frame.order) {
+            return false;
         }
+        let kept = (entry.is_durable() || keeps_bytes).then(|| message.owned());
         if let Some(message) = &kept {
             accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
         }
-        flow.sent(id, frame.order, grant, origin, kept);
-        accounts::charge_flow(&mut self.memory.lease, flow);
+        entry.sent((id, frame.order), grant, origin, kept);
+        entry.charge(&mut self.memory.lease);
         self.push_frame(ConnId(hot.conn), frame, message.payload.len());
+        true
     }
 
     /// Sends with a packet identifier of the session's own. There is room for one more in flight.
@@ -273,12 +268,11 @@ impl Clients {
         message: &mut Outgoing<'_>,
     ) {
         let keeps_bytes = self.desk.settings.max_inflight_bytes > 0 || origin.group().is_some();
-        let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
+        let Some(mut entry) = self.sessions.change(session) else {
             return;
         };
         let keeps = entry.is_durable() || keeps_bytes;
-        let flow = entry.flow.get_or_insert_default();
-        let Some(id) = flow.next_id() else {
+        let Some(id) = entry.next_id() else {
             return self.enqueue(session, grant, origin, message.owned());
         };
         if !self.fits(conn, grant, message) {
@@ -290,10 +284,10 @@ impl Clients {
         if let Some(message) = &kept {
             accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
         }
-        flow_of(&mut self.sessions.table[session.index()], |flow| {
-            flow.sent(id, self.order, grant, origin, kept);
-            accounts::charge_flow(&mut self.memory.lease, flow);
-        });
+        if let Some(mut entry) = self.sessions.change(session) {
+            entry.sent((id, self.order), grant, origin, kept);
+            entry.charge(&mut self.memory.lease);
+        }
         self.send_private(conn, grant, PacketId::new(id), false, message);
     }
 
@@ -312,32 +306,31 @@ impl Clients {
             self.desk.counters.backlog_refused += 1;
             return self.note_dropped(session, &message);
         }
-        let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
+        let Some(mut entry) = self.sessions.change(session) else {
             return;
         };
-        let flow = entry.flow.get_or_insert_default();
         let delivery = Delivery {
             message: message.clone(),
             grant,
             origin,
         };
-        let queued = flow.enqueue(delivery, &bounds);
-        accounts::charge_flow(&mut self.memory.lease, flow);
-        let holds_qos0 = flow.holds_qos0();
+        let queued = entry.queue(delivery, &bounds);
+        entry.charge(&mut self.memory.lease);
+        let holds_qos0 = entry.flow().is_some_and(|flow| flow.holds_qos0());
         match queued {
             Queued::Yes => {}
             Queued::Full => return self.on_full_queue(session, grant, origin, message),
             Queued::Replaced(older) => {
                 self.desk.counters.publish_replaced += 1;
                 self.desk.counters.publish_dropped += 1;
-                flow.note_dropped(&older);
-                accounts::charge_flow(&mut self.memory.lease, flow);
+                entry.note_dropped(&older);
+                entry.charge(&mut self.memory.lease);
                 self.unstore(&older);
             }
         }
         accounts::store(&mut self.memory.lease, &mut self.desk.counters, &message);
         if holds_qos0 {
-            self.sessions.hot[session.index()].flags |= HOT_REPLAYING;
+            self.sessions.set_replaying(session, true);
         }
     }
 
@@ -489,19 +482,19 @@ impl Clients {
         let bounds = self.bounds(Some(conn));
         let pending_max = self.pump_bytes_max(conn);
         loop {
-            let Some(Some(entry)) = self.sessions.table.get_mut(session.index()) else {
+            let Some(mut entry) = self.sessions.change(session) else {
                 return;
             };
-            let Some(flow) = entry.flow.as_mut() else {
-                return;
-            };
+            let Some(flow) = entry.flow() else { return };
             let Some(front) = flow.front() else { break };
-            let has_window = front.grant.is_qos0() || (flow.has_room(&bounds) && flow.has_id());
+            let (is_qos0, is_doubted) = (front.grant.is_qos0(), flow.has_doubted());
+            let has_window = is_qos0 || entry.has_room(&bounds);
             if !has_window || self.out.pending(conn) >= pending_max {
-                return accounts::charge_flow(&mut self.memory.lease, flow);
+                return entry.charge(&mut self.memory.lease);
             }
-            let is_doubted = flow.has_doubted();
-            let Some(delivery) = flow.pop() else { return };
+            let Some(delivery) = entry.unqueue() else {
+                return;
+            };
             self.unstore(&delivery.message);
             let message = &delivery.message;
             if is_doubted && !self.may_still_be_sent(session, delivery.origin, message) {
@@ -526,10 +519,8 @@ impl Clients {
                 );
             }
         }
-        self.sessions.hot[session.index()].flags &= !HOT_REPLAYING;
-        flow_of(&mut self.sessions.table[session.index()], |flow| {
-            accounts::charge_flow(&mut self.memory.lease, flow);
-        });
+        self.sessions.set_replaying(session, false);
+        self.charge_flow_of(session);
     }
 }
 
@@ -541,11 +532,5 @@ impl Clients {
             let message = delivery.message.clone();
             self.passed_over.push((session, delivery.origin, message));
         }
-    }
-}
-
-fn flow_of(entry: &mut Option<crate::session::Session>, act: impl FnOnce(&mut Flow)) {
-    if let Some(flow) = entry.as_mut().and_then(|entry| entry.flow.as_mut()) {
-        act(flow);
     }
 }

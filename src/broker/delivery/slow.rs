@@ -12,12 +12,11 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
-use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::routing::Grant;
-use crate::session::{Delivery, Flow, Origin, SlowPolicy};
+use crate::session::{Delivery, Origin, SlowPolicy};
 
 impl Clients {
     /// Whether a connection lags so far behind that only the newest message of each topic is to wait for it.
@@ -80,7 +79,7 @@ impl Clients {
         message: Arc<Message>,
     ) {
         self.desk.counters.publish_dropped += 1;
-        match self.flow_of(session).and_then(|flow| flow.policy()) {
+        match self.sessions.flow(session).and_then(|flow| flow.policy()) {
             None | Some(SlowPolicy::DropNewest) => self.note_dropped(session, &message),
             Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
                 match self.drop_oldest_waiting(session, message.payload.len() as u64) {
@@ -89,9 +88,8 @@ impl Clients {
                 }
             }
             Some(SlowPolicy::Disconnect) => {
-                let conn = self.sessions.hot[session.index()].conn;
-                if conn != NONE {
-                    self.end_slow(ConnId(conn));
+                if let Some(conn) = self.sessions.conn_of(session) {
+                    self.end_slow(conn);
                 }
             }
         }
@@ -102,14 +100,15 @@ impl Clients {
     fn drop_oldest_waiting(&mut self, session: SessionId, bytes: u64) -> bool {
         let bounds = self.bounds(None);
         let mut dropped = 0;
-        while let Some(flow) = self.flow_of(session)
+        while let Some(flow) = self.sessions.flow(session)
             && flow.is_full(bytes, &bounds)
         {
             let is_ordinary = |front: &Delivery| front.origin == Origin::ORDINARY;
-            let Some(oldest) = flow.front().is_some_and(is_ordinary).then(|| flow.pop()) else {
+            if !flow.front().is_some_and(is_ordinary) {
                 return false;
-            };
-            if let Some(oldest) = oldest {
+            }
+            let entry = self.sessions.change(session);
+            if let Some(oldest) = entry.and_then(|mut entry| entry.unqueue()) {
                 // The first one is counted in the place of the new one.
                 self.desk.counters.publish_dropped += u64::from(dropped > 0);
                 dropped += 1;
@@ -120,29 +119,22 @@ impl Clients {
         true
     }
 
-    fn flow_of(&mut self, session: SessionId) -> Option<&mut Flow> {
-        self.sessions.get(session)?.flow.as_deref_mut()
-    }
-
     /// A message was dropped for a session for want of room.
     pub fn note_dropped(&mut self, session: SessionId, message: &Message) {
-        if let Some(flow) = self.flow_of(session) {
-            flow.note_dropped(message);
+        if let Some(mut entry) = self.sessions.change(session) {
+            entry.note_dropped(message);
+            entry.charge(&mut self.memory.lease);
         }
-        self.charge_flow_of(session);
     }
 
     /// Whether a message that its publisher sends again was dropped for this session before: then it is again.
     #[cold]
     pub fn drops_again(&mut self, session: SessionId, message: &Message) -> bool {
-        let flow = self.flow_of(session);
-        let drops = flow.is_some_and(|flow| {
-            let drops = flow.has_dropped(message);
-            if drops {
-                flow.note_dropped(message); // so that it is known for as long as it comes again
-            }
-            drops
-        });
+        let flow = self.sessions.flow(session);
+        let drops = flow.is_some_and(|flow| flow.has_dropped(message));
+        if drops && let Some(mut entry) = self.sessions.change(session) {
+            entry.note_dropped(message); // so that it is known for as long as it comes again
+        }
         self.desk.counters.publish_dropped += u64::from(drops);
         drops
     }
@@ -201,11 +193,11 @@ impl Broker {
         }
         keep_most(&mut found);
         let lag = |&(bytes, seconds, session, conn): &(u64, u32, SessionId, ConnId)| {
-            let entry = clients.sessions.table.get(session.index())?.as_ref()?;
-            let queued = entry.flow.as_ref().map_or(0, |flow| flow.queued());
+            let entry = clients.sessions.get(session)?;
+            let queued = entry.flow().map_or(0, |flow| flow.queued());
             let policy = clients.peers.conns[conn.index()].policy;
             Some(Lag {
-                client: entry.client_id.clone(),
+                client: entry.client_id().into(),
                 bytes,
                 messages: clients.out.packets(conn) + queued as u64,
                 seconds,
@@ -223,24 +215,22 @@ impl Clients {
     fn find_stuck(&mut self, now_s: u32) -> HashMap<SessionId, u32, FixedState> {
         let mut stuck = HashMap::default();
         let mut lines = 0;
-        for index in 0..self.sessions.table.len() {
+        for index in 0..self.sessions.places() {
             let session = SessionId(index as u32);
             if self.sessions.conn_of(session).is_none() {
                 continue;
             }
-            let flow = self
-                .sessions
-                .get(session)
-                .and_then(|entry| entry.flow.as_mut());
-            let Some(flow) = flow else { continue };
-            let seconds = flow.stuck_for(now_s);
+            let Some(mut entry) = self.sessions.change(session) else {
+                continue;
+            };
+            let seconds = entry.stuck_for(now_s);
             if seconds < limits::STUCK_SECONDS_MIN {
                 continue;
             }
             if stuck.len() < 2 * limits::SLOWEST_SHOWN {
                 stuck.insert(session, seconds);
             }
-            if lines < limits::REFUSAL_LINES_PER_S && flow.says_stuck() {
+            if lines < limits::REFUSAL_LINES_PER_S && entry.says_stuck() {
                 lines += 1;
                 self.log_stuck(session, seconds);
             }
@@ -252,7 +242,7 @@ impl Clients {
         let Some(entry) = self.sessions.get(session) else {
             return;
         };
-        let client_id = entry.client_id.clone();
+        let client_id = entry.client_id();
         self.desk.log(LogKind::Notice, || {
             format!("{client_id} has not acknowledged a message for {seconds} s.")
         });
@@ -268,12 +258,7 @@ fn keep_most(found: &mut Vec<(u64, u32, SessionId, ConnId)>) {
 impl Clients {
     /// Payload bytes that wait with a session.
     fn session_bytes(&self, session: SessionId) -> u64 {
-        let entry = self
-            .sessions
-            .table
-            .get(session.index())
-            .and_then(Option::as_ref);
-        let flow = entry.and_then(|entry| entry.flow.as_ref());
+        let flow = self.sessions.flow(session);
         flow.map_or(0, |flow| flow.queued_bytes())
     }
 }

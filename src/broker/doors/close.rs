@@ -12,7 +12,6 @@ use crate::broker::effect::{CloseCause, CloseHow, Refusal};
 use crate::broker::outcome::Outcome;
 use crate::broker::peers::conn::Stage;
 use crate::broker::peers::refusals::words;
-use crate::broker::sessions::hot::HOT_REPLAYING;
 use crate::broker::timers::tick;
 use crate::budget::Account;
 use crate::ids::NONE;
@@ -91,17 +90,17 @@ impl Broker {
         if !is_for_clients(disconnect.reason) {
             return Outcome::End(ReasonCode::PROTOCOL_ERROR);
         }
-        if let Some(session) = self
+        if let Some(mut session) = self
             .clients
             .peers
             .session_of(conn)
-            .and_then(|session| self.clients.sessions.get(session))
+            .and_then(|session| self.clients.sessions.change(session))
             && let Some(expiry_s) = disconnect.session_expiry
         {
-            if session.expiry_s == 0 && expiry_s > 0 {
+            if !session.is_durable() && expiry_s > 0 {
                 return Outcome::End(ReasonCode::PROTOCOL_ERROR); // MQTT 5, 3.14.2.2.2
             }
-            session.expiry_s = expiry_s;
+            session.set_expiry(expiry_s);
         }
         self.clients.log_end(now_ms, conn, "");
         // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
@@ -219,41 +218,32 @@ impl Broker {
         self.clients.peers.conns[conn.index()].session = NONE;
         self.interests.forget_unanswered(conn);
         self.clients.drop_aliases(conn);
-        self.clients.sessions.hot[session.index()].conn = NONE;
-        self.clients.sessions.hot[session.index()].flags &= !HOT_REPLAYING;
+        self.clients.sessions.part(session);
         self.clients.desk.counters.clients_connected -= 1;
         self.clients.desk.counters.clients_disconnected += 1;
         let longest_s = self.clients.desk.settings.persistent_client_expiration;
-        let Some(entry) = self.clients.sessions.get(session) else {
+        if !with_will {
+            self.clients
+                .change_session(session, |entry| entry.take_will());
+        }
+        let Some(mut entry) = self.clients.sessions.change(session) else {
             return;
         };
-        let will_delay_s = match &entry.will {
-            Some(will) if with_will => Some(will.delay_s),
-            _ => {
-                let taken = entry.will.take().map_or(0, |will| will.memory());
-                let lease = &mut self.clients.memory.lease;
-                lease.give(Account::Connections, taken as u64);
-                None
-            }
-        };
-        let Some(entry) = self.clients.sessions.get(session) else {
-            return;
-        };
-        if entry.expiry_s == 0 {
+        if !entry.is_durable() {
             return self.end_session(now_ms, session);
         }
-        entry.ends_at_ms = match (entry.expiry_s, longest_s) {
+        let will_delay_s = entry.will().map(|will| will.delay_s);
+        let ends_at_ms = match (entry.expiry_s(), longest_s) {
             (EXPIRY_NEVER, Some(longest_s)) => now_ms + longest_s * 1000,
             (EXPIRY_NEVER, None) => u64::MAX,
             (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
         };
-        if let (Some(will), Some(delay_s)) = (&mut entry.will, will_delay_s) {
-            will.due_ms = now_ms + u64::from(delay_s) * 1000;
-        }
+        let will_due_ms = now_ms + u64::from(will_delay_s.unwrap_or(0)) * 1000;
+        entry.leave_alone(ends_at_ms, will_due_ms);
         let next_ms = entry.next_deadline_ms();
         let user = self.clients.peers.particulars.user_name(conn);
         let name = self.clients.listener(conn).name.clone();
-        self.clients.sessions.absent.keep(session, user, &name);
+        self.clients.sessions.keep_owner(session, user, &name);
         self.leave_shared(now_ms, session, false);
         if will_delay_s == Some(0) {
             self.publish_will(now_ms, session);
@@ -263,21 +253,17 @@ impl Broker {
 
     /// Publishes the will of a session, if it still has one.
     pub(in crate::broker) fn publish_will(&mut self, now_ms: u64, session: SessionId) {
-        let Some(entry) = self.clients.sessions.get(session) else {
-            return;
-        };
-        let Some(will) = entry.will.take() else {
-            return;
-        };
-        let lease = &mut self.clients.memory.lease;
-        lease.give(Account::Connections, will.memory() as u64);
+        let taken = self
+            .clients
+            .change_session(session, |entry| entry.take_will());
+        let Some(Some(will)) = taken else { return };
         let Will {
             message, expiry_s, ..
         } = *will;
         // Not when CONNECT brings it: as Mosquitto does.
         let topic = message.topic.as_str();
         if crate::broker::doors::on_publish::is_broker_topic(topic)
-            || !self.clients.may_write(session, topic)
+            || !self.clients.sessions.may_write(session, topic)
         {
             self.clients.desk.counters.publish_denied += 1;
             return;
@@ -294,16 +280,16 @@ impl Broker {
     pub(in crate::broker) fn end_session(&mut self, now_ms: u64, session: SessionId) {
         self.publish_will(now_ms, session);
         self.leave_shared(now_ms, session, true);
-        if self.clients.sessions.hot[session.index()].conn == NONE {
+        if self.clients.sessions.conn_of(session).is_none() {
             self.clients.desk.counters.clients_disconnected -= 1;
         }
         let Some(entry) = self.clients.remove_session(session) else {
             return;
         };
-        for &filter in entry.subscriptions.as_slice() {
+        for &filter in entry.subscriptions() {
             self.unsubscribe_filter(filter, Target::Session(session));
         }
-        if let Some(flow) = &entry.flow {
+        if let Some(flow) = entry.flow() {
             for message in flow.held() {
                 self.clients.unstore(message);
             }

@@ -6,7 +6,7 @@ use crate::broker::settings::LogKind;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{AckKind, PacketId, ReasonCode};
-use crate::session::Progress;
+use crate::session::{Progress, Session};
 
 impl Broker {
     /// PUBACK: a QoS 1 message is done. An identifier that is not in flight is ignored, as PUBACK has no answer; an answer of
@@ -29,14 +29,9 @@ impl Broker {
         let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
-        let flow = self
-            .clients
-            .sessions
-            .get(session)
-            .and_then(|session| session.flow.as_mut());
-        let (known, message) = match flow {
-            Some(flow) => match flow.progress(id.get()) {
-                Some(Progress::Pubrec | Progress::Pubcomp) => (true, flow.received(id.get())),
+        let (known, message) = match self.clients.sessions.change(session) {
+            Some(mut entry) => match entry.progress(id.get()) {
+                Some(Progress::Pubrec | Progress::Pubcomp) => (true, entry.received(id.get())),
                 Some(Progress::Puback) => return self.on_wrong_kind(now_ms, conn),
                 Some(Progress::Done) | None => (false, None),
             },
@@ -74,13 +69,10 @@ impl Broker {
         let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
-        let Some(entry) = self.clients.sessions.get(session) else {
+        let Some(mut entry) = self.clients.sessions.change(session) else {
             return;
         };
-        let Some(flow) = entry.flow.as_mut() else {
-            return;
-        };
-        match flow.progress(id.get()) {
+        match entry.progress(id.get()) {
             Some(due) if due == expected => {}
             // It was received, and the client has said so before: PUBREL is on its way.
             Some(Progress::Pubcomp) if expected == Progress::Pubrec => return,
@@ -88,9 +80,8 @@ impl Broker {
             Some(_) => return self.on_wrong_kind(now_ms, conn),
             None => return,
         }
-        let done = flow.complete(id.get());
-        let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
-        let waits = waits || entry.has_replays();
+        let done = entry.acknowledged(id.get());
+        let (waits, is_resending) = waits_or_resends(&entry);
         if let Some(message) = done.and_then(|entry| entry.message) {
             self.clients.unstore(&message);
         }
@@ -117,11 +108,7 @@ impl Broker {
         let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
-        let Some(flow) = entry.flow.as_ref() else {
-            return;
-        };
-        let (waits, is_resending) = (flow.queued() > 0, flow.is_resending());
-        let waits = waits || entry.has_replays();
+        let (waits, is_resending) = waits_or_resends(entry);
         if self.clients.out.pending(conn) >= limits::PUMP_BYTES_MAX {
             return;
         }
@@ -133,4 +120,12 @@ impl Broker {
             self.next_replays(now_ms, session);
         }
     }
+}
+
+/// Whether something waits for a session, and whether something is still to be sent again.
+#[inline]
+fn waits_or_resends(entry: &Session) -> (bool, bool) {
+    let flow = entry.flow();
+    let waits = flow.is_some_and(|flow| flow.queued() > 0) || entry.has_replays();
+    (waits, flow.is_some_and(|flow| flow.is_resending()))
 }

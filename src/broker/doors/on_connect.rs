@@ -13,7 +13,6 @@ use crate::broker::doors::on_verified::Admission;
 use crate::broker::effect::{CloseHow, Effect, Handover};
 use crate::broker::memory::party::{party_of_address, party_of_user};
 use crate::broker::peers::conn::Stage;
-use crate::broker::sessions::rights::Joined;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
 use crate::broker::{Broker, home};
@@ -235,13 +234,8 @@ impl Broker {
         self.clients.flush_replies();
         if session_present {
             self.rejoin_shared(now_ms, session);
-            if let Some(flow) = self
-                .clients
-                .sessions
-                .get(session)
-                .and_then(|entry| entry.flow.as_mut())
-            {
-                flow.resend();
+            if let Some(mut entry) = self.clients.sessions.change(session) {
+                entry.begin_resending();
             }
             self.resend(now_ms, conn, session);
             self.clients.pump(now_ms, session);
@@ -261,12 +255,9 @@ impl Broker {
             self.disconnect(now_ms, old, ReasonCode::SESSION_TAKEN_OVER);
         }
         // MQTT 5, 3.1.3.2.2: a client that is back before its will was due takes it back, whatever it asks for next.
-        if let Some(entry) = self.clients.sessions.get(session)
-            && !connect.clean_start
-            && let Some(will) = entry.will.take()
-        {
-            let lease = &mut self.clients.memory.lease;
-            lease.give(Account::Connections, will.memory() as u64);
+        if !connect.clean_start {
+            self.clients
+                .change_session(session, |entry| entry.take_will());
         }
     }
 
@@ -317,13 +308,11 @@ impl Broker {
             || policy == Some(SlowPolicy::Latest)
             || !listener.mount_point.is_empty();
         let is_v5 = connect.version == Version::V5;
-        let is_replaying = self
-            .clients
-            .sessions
-            .get(session)
-            .and_then(|entry| entry.flow.as_ref())
-            .is_some_and(|flow| flow.holds_qos0());
-        let joined = self.guard(conn, session, connect);
+        let flow = self.clients.sessions.flow(session);
+        let is_replaying = flow.is_some_and(|flow| flow.holds_qos0());
+        let listener_number = Some(self.clients.peers.conns[conn.index()].listener);
+        let user = user_name(connect);
+        let joined = self.clients.sessions.guard(session, listener_number, user);
         if joined.has_changed {
             self.clients.doubt(session);
         }
@@ -331,9 +320,7 @@ impl Broker {
             | (u8::from(joined.is_guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
-        let hot = &mut self.clients.sessions.hot[session.index()];
-        (hot.conn, hot.flags) = (conn.0, flags);
-        hot.epoch = hot.epoch.wrapping_add(1);
+        self.clients.sessions.join(session, conn, flags);
         if keep_alive_s > 0 {
             self.clients
                 .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
@@ -343,48 +330,20 @@ impl Broker {
             _ if connect.clean_start => 0,
             _ => EXPIRY_NEVER,
         };
-        let serial = self
-            .clients
-            .sessions
-            .get(session)
-            .map_or(0, |entry| entry.serial);
+        let entry = self.clients.sessions.get(session);
+        let serial = entry.map_or(0, |entry| entry.serial());
         let will = self.will_of(conn, connect, &listener, serial);
-        if let Some(entry) = self.clients.sessions.get(session) {
-            entry.expiry_s = expiry_s;
-            if policy.is_some() || entry.flow.is_some() {
-                entry.flow.get_or_insert_default().set_policy(policy);
-            }
-            entry.ends_at_ms = u64::MAX;
-            let before = entry.memory();
-            entry.will = will;
-            let after = entry.memory();
-            let lease = &mut self.clients.memory.lease;
-            lease.change(Account::Connections, before, after);
-            self.clients.charge_flow_of(session);
-        }
+        self.clients.change_session(session, |entry| {
+            entry.set_expiry(expiry_s);
+            entry.set_policy(policy);
+            entry.set_will(will);
+        });
+        self.clients.charge_flow_of(session);
         let counters = &mut self.clients.desk.counters;
         counters.clients_disconnected -= 1;
         counters.clients_connected += 1;
         counters.connects_accepted += 1;
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
-    }
-
-    /// From here on the rules of its listener and user name hold for the session.
-    fn guard(&mut self, conn: ConnId, session: SessionId, connect: &Connect<'_>) -> Joined {
-        let listener = Some(self.clients.peers.conns[conn.index()].listener);
-        self.clients.sessions.absent.forget(session);
-        let entry = self
-            .clients
-            .sessions
-            .table
-            .get(session.index())
-            .and_then(Option::as_ref);
-        match (&mut self.clients.sessions.rights, entry) {
-            (Some(rights), Some(entry)) => {
-                rights.join(session, listener, user_name(connect), &entry.client_id)
-            }
-            _ => Joined::FREE,
-        }
     }
 
     fn connack(

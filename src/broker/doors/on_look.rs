@@ -46,12 +46,12 @@ impl Broker {
         let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
-        let (due_ms, ends_at_ms) = (entry.next_deadline_ms(), entry.ends_at_ms);
+        let (due_ms, ends_at_ms) = (entry.next_deadline_ms(), entry.ends_at_ms());
         if due_ms > looked_ms {
             // It was away twice, or its number is another's.
             return self.clients.arm_session(session, due_ms);
         }
-        let client_id = &entry.client_id;
+        let client_id = entry.client_id();
         // Its client's password is being checked.
         if self.verifying.waits_for(client_id) && now_ms < due_ms + limits::CONNECT_MS_MAX {
             return self.clients.arm_session(session, now_ms + TICK_MS);

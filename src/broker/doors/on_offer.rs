@@ -238,7 +238,10 @@ impl Clients {
                 return;
             }
             asking.asked += 1;
-            if !self.may_read(member.session, &message.topic, &mut stamp) {
+            if !self
+                .sessions
+                .may_read(member.session, &message.topic, &mut stamp)
+            {
                 asking.unfit.push(member.session);
                 continue;
             }
@@ -292,13 +295,8 @@ impl Clients {
         grant: Grant,
         message: &Message,
     ) -> bool {
-        let conn = self.sessions.hot[session.index()].conn;
-        let entry = self
-            .sessions
-            .table
-            .get(session.index())
-            .and_then(Option::as_ref);
-        let flow = entry.and_then(|entry| entry.flow.as_ref());
+        let conn = self.sessions.hot(session).conn;
+        let flow = self.sessions.flow(session);
         let is_direct = conn != NONE && flow.is_none_or(|flow| flow.queued() == 0);
         let pending = match conn {
             NONE => 0,

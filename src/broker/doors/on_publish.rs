@@ -6,11 +6,12 @@ use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::outcome::Outcome;
 use crate::broker::settings::LogKind;
 use crate::budget::Account;
+use crate::escape::Name;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::message::{NEVER, Sent};
 use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version, topic};
-use crate::session::{Aliases, Session};
+use crate::session::Aliases;
 
 impl Broker {
     /// PUBLISH has come from a client.
@@ -163,7 +164,7 @@ impl Broker {
         else {
             return Outcome::Done;
         };
-        let inbound = session.rare.as_ref().map(|rare| &rare.inbound);
+        let inbound = session.inbound();
         if inbound.is_some_and(|inbound| inbound.contains(id.get())) {
             self.clients
                 .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
@@ -195,23 +196,13 @@ impl Broker {
         let Some(session) = self.clients.peers.session_of(conn) else {
             return;
         };
-        let known = self.clients.sessions.get(session);
-        match known.and_then(|entry| entry.rare.as_mut()) {
-            // Only the set changes: the rest need not be counted.
-            Some(rare) => {
-                let before = rare.inbound.memory();
-                rare.inbound.insert(id.get());
-                let after = rare.inbound.memory();
-                self.clients
-                    .memory
-                    .lease
-                    .change(Account::Connections, before, after);
-            }
-            None => {
-                let note = |entry: &mut Session| entry.rare().inbound.insert(id.get());
-                self.clients.change_session(session, note);
-            }
-        }
+        let Some(mut entry) = self.clients.sessions.change(session) else {
+            return;
+        };
+        // Only the set changes: the rest need not be counted.
+        let more = entry.store_inbound(id.get());
+        let lease = &mut self.clients.memory.lease;
+        lease.change(Account::Connections, 0, more);
     }
 
     /// Why a message is not passed on although its packet is in order.
@@ -227,7 +218,7 @@ impl Broker {
             return Err(ReasonCode::QUOTA_EXCEEDED); // an acknowledgement knows no 0x95
         }
         let session = self.clients.peers.session_of(conn);
-        let may = |session| self.clients.may_write(session, topic);
+        let may = |session| self.clients.sessions.may_write(session, topic);
         if is_broker_topic(topic) || !session.is_some_and(may) {
             self.clients.note_denied(conn, publish, topic);
             return Err(ReasonCode::NOT_AUTHORIZED);
@@ -278,7 +269,7 @@ impl Broker {
             }
             outgoing.may_follow = self.ordering.may_follow(session);
             let entry = self.clients.sessions.get(session);
-            outgoing.origin = entry.map_or(0, |entry| entry.serial);
+            outgoing.origin = entry.map_or(0, |entry| entry.serial());
         }
         if publish.retain {
             outgoing.author = self.author_of(conn);
@@ -292,10 +283,8 @@ impl Broker {
             .clients
             .peers
             .session_of(conn)
-            .and_then(|session| self.clients.sessions.get(session));
-        let was_there = session
-            .and_then(|session| session.rare.as_mut())
-            .is_some_and(|rare| rare.inbound.remove(id.get()));
+            .and_then(|session| self.clients.sessions.change(session));
+        let was_there = session.is_some_and(|mut session| session.release_inbound(id.get()));
         let reason = if was_there {
             ReasonCode::SUCCESS
         } else {
@@ -332,6 +321,23 @@ impl Clients {
             0 => u16::MAX,
             max => max,
         }
+    }
+
+    /// A message was not taken because its publisher may not publish there.
+    #[cold]
+    pub fn note_denied(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) {
+        self.desk.counters.publish_denied += 1;
+        let topic = Name(topic);
+        self.log_client(LogKind::Debug, conn, |client| {
+            format!(
+                "Denied PUBLISH from {client} (d{}, q{}, r{}, m{}, '{topic}', ... ({} bytes))",
+                u8::from(publish.dup),
+                publish.qos as u8,
+                u8::from(publish.retain),
+                publish.packet_id.map_or(0, |id| id.get()),
+                publish.payload.len()
+            )
+        });
     }
 
     /// Queues an acknowledgement.

@@ -9,7 +9,6 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::peers::conn::Stage;
 use crate::broker::peers::rates::Rates;
-use crate::broker::sessions::hot::HOT_GUARDED;
 use crate::broker::sessions::rights::Rights;
 use crate::broker::settings::Settings;
 use crate::ids::NONE;
@@ -20,14 +19,12 @@ impl Broker {
     /// Takes over new settings. Listeners keep their numbers: one that is gone is marked as closed, new ones are at the
     /// end or in the place of one that nobody refers to.
     pub fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>) {
-        let seed = self.clients.sessions.next_unique();
-        let rights = Rights::new(&settings, seed, self.clients.sessions.rights.as_deref());
+        let old_rights = self.clients.sessions.renew_rights(&settings);
         let old = std::mem::replace(&mut self.clients.desk.settings, settings);
         if old.quotas != self.clients.desk.settings.quotas {
             self.clients.peers.rates = Rates::new(&self.clients.desk.settings.quotas);
         }
-        let old_rights = std::mem::replace(&mut self.clients.sessions.rights, rights);
-        for index in 0..self.clients.sessions.table.len() {
+        for index in 0..self.clients.sessions.places() {
             self.guard_anew(SessionId(index as u32), old_rights.as_deref());
         }
         self.routing.groups.wake_all();
@@ -53,30 +50,23 @@ impl Broker {
     /// listener has now by which it was last here.
     fn guard_anew(&mut self, session: SessionId, old: Option<&Rights>) {
         let clients = &mut self.clients;
-        let Some(Some(entry)) = clients.sessions.table.get(session.index()) else {
+        if clients.sessions.get(session).is_none() {
             return;
-        };
-        let (listener, user) = match clients.sessions.conn_of(session) {
+        }
+        let joined = match clients.sessions.conn_of(session) {
             Some(conn) => {
                 let listener = clients.peers.conns[conn.index()].listener;
-                (Some(listener), clients.peers.particulars.user_name(conn))
+                let user = clients.peers.particulars.user_name(conn);
+                clients.sessions.guard(session, Some(listener), user)
             }
-            None => match clients.sessions.absent.owner(session) {
-                Some((user, name)) => (clients.desk.settings.listener_named(name), user),
-                None => (None, None),
-            },
+            None => clients
+                .sessions
+                .guard_absent(session, &clients.desk.settings),
         };
-        let Some(rights) = &mut clients.sessions.rights else {
-            clients.sessions.hot[session.index()].flags &= !HOT_GUARDED;
+        let Some(rights) = clients.sessions.rights() else {
             return;
         };
-        let joined = rights.join(session, listener, user, &entry.client_id);
         let agrees = rights.agrees(old, session);
-        let hot = &mut clients.sessions.hot[session.index()];
-        match joined.is_guarded {
-            true => hot.flags |= HOT_GUARDED,
-            false => hot.flags &= !HOT_GUARDED,
-        }
         // With `check_retain_source` the rights of others matter as well, and they are not compared.
         if joined.is_guarded && !agrees || clients.desk.settings.check_retain_source {
             clients.doubt(session);
@@ -114,8 +104,8 @@ impl Broker {
             return Some(ReasonCode::NOT_AUTHORIZED);
         }
         let session = self.clients.peers.session_of(conn)?;
-        let entry = self.clients.sessions.table.get(session.index())?.as_ref()?;
-        let has_prefix = entry.client_id.starts_with(&*listener.clientid_prefix);
+        let entry = self.clients.sessions.get(session)?;
+        let has_prefix = entry.client_id().starts_with(&*listener.clientid_prefix);
         (!has_prefix).then_some(ReasonCode::NOT_AUTHORIZED)
     }
 
@@ -140,12 +130,8 @@ impl Clients {
     /// Other rules hold for a session: what was offered to it so far is asked about again before it is sent.
     pub(in crate::broker) fn doubt(&mut self, session: SessionId) {
         let order = self.order;
-        if let Some(flow) = self
-            .sessions
-            .get(session)
-            .and_then(|entry| entry.flow.as_mut())
-        {
-            flow.doubt(order);
+        if let Some(mut entry) = self.sessions.change(session) {
+            entry.doubt(order);
         }
     }
 }

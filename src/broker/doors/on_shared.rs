@@ -8,11 +8,12 @@ use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::{MeshMessage, Refusal, SharedMessage};
 use crate::broker::interest::barrier::Waiter;
 use crate::broker::placement::owner_of_group;
+use crate::broker::sessions::change::Change;
 use crate::ids::{GroupId, SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;
 use crate::routing::{Entry, EntryOptions, Member, Target};
-use crate::session::{Origin, Rare, Session, SharedSubscription};
+use crate::session::{Origin, SharedSubscription};
 
 impl Broker {
     /// A session of this shard joins; `ticket` is answered when the barrier has passed. Returns whether it was no member yet.
@@ -26,16 +27,9 @@ impl Broker {
     ) -> bool {
         let SharedSubscription { group, filter, .. } = subscription.clone();
         let (group, filter) = (&*group, &*filter);
-        let join = |entry: &mut Session| {
-            let rare = entry.rare();
-            let is_it =
-                |known: &SharedSubscription| *known.group == *group && *known.filter == *filter;
-            let is_new = !rare.shared.iter().any(is_it);
-            if is_new {
-                rare.shared.push(subscription);
-                rare.text_bytes += group.len() + filter.len();
-            }
-            (entry.serial, is_new)
+        let join = |entry: &mut Change<'_>| {
+            let is_new = entry.join_shared(subscription);
+            (entry.serial(), is_new)
         };
         let Some((serial, is_new)) = self.clients.change_session(session, join) else {
             return false;
@@ -86,20 +80,15 @@ impl Broker {
     /// A client has gone: it leaves its shared subscriptions if the session `ends`, else it is only away. What waits
     /// for it goes back to be given to other members; so does what is in flight, if the session ends.
     pub(in crate::broker) fn leave_shared(&mut self, now_ms: u64, session: SessionId, ends: bool) {
-        let leave = |entry: &mut Session| match &mut entry.rare {
-            Some(rare) if ends => rare.take_shared(),
-            Some(rare) => rare.shared.clone(),
-            None => Vec::new(),
+        let leave = |entry: &mut Change<'_>| match ends {
+            true => entry.leave_all_shared(),
+            false => entry.shared().to_vec(),
         };
         let Some(subscriptions) = self.clients.change_session(session, leave) else {
             return;
         };
-        let flow = self
-            .clients
-            .sessions
-            .get(session)
-            .and_then(|entry| entry.flow.as_mut());
-        let taken = flow.map(|flow| flow.take_shared(ends)).unwrap_or_default();
+        let entry = self.clients.sessions.change(session);
+        let taken = entry.map(|mut entry| entry.take_shared(ends));
         self.clients.charge_flow_of(session);
         for subscription in subscriptions {
             if ends {
@@ -108,7 +97,7 @@ impl Broker {
                 self.tell_online(now_ms, session, &subscription, false);
             }
         }
-        for (origin, message) in taken {
+        for (origin, message) in taken.unwrap_or_default() {
             self.clients.unstore(&message);
             self.return_shared(now_ms, origin, session, message, Refusal::Gone);
         }
@@ -119,8 +108,7 @@ impl Broker {
         let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
-        let Some(rare) = &entry.rare else { return };
-        for subscription in rare.shared.clone() {
+        for subscription in entry.shared().to_vec() {
             self.tell_online(now_ms, session, &subscription, true);
         }
     }
@@ -331,9 +319,9 @@ impl Broker {
     ) {
         let (session, serial) = (member.session, member.serial);
         let shards = self.clients.desk.shards;
-        let wants = |rare: &Rare| {
+        let wants = |shared: &[SharedSubscription]| {
             let topic = message.topic.as_str();
-            rare.shared.iter().any(|known| {
+            shared.iter().any(|known| {
                 topic::matches(&known.filter, topic)
                     && origin.group().map(|(owner, _)| owner)
                         == Some(owner_of_group(&known.group, &known.filter, shards))
@@ -341,14 +329,15 @@ impl Broker {
         };
         // Nothing is added for a member that has left (MQTT-3.10.4-2), also when the owner does not know yet.
         let is_there = self.clients.sessions.get(session).is_some_and(|entry| {
-            let rare = entry.rare.as_ref();
-            entry.serial == serial && rare.is_some_and(|rare| !rare.has_left || wants(rare))
+            let shared = entry.shared();
+            let is_member = !shared.is_empty() && !entry.has_left_shared();
+            entry.serial() == serial && (is_member || wants(shared))
         });
         if !is_there {
             return self.return_shared(now_ms, origin, session, message, Refusal::Gone);
         }
         self.clients.desk.counters.shared_asked += 1;
-        if !self.clients.may_still_read(session, &message) {
+        if !(self.clients.sessions).may_read(session, &message.topic, &mut 0) {
             return self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
         }
         let grant = self.clients.shared_grant(&member, &message);
@@ -367,7 +356,7 @@ impl Broker {
         message: &Arc<Message>,
     ) {
         let grant = self.clients.shared_grant(member, message);
-        let hot = self.clients.sessions.hot[member.session.index()];
+        let hot = self.clients.sessions.hot(member.session);
         let outgoing = &mut Outgoing::shared(message, now_ms);
         self.clients
             .offer(member.session, hot, grant, origin, outgoing);

@@ -7,6 +7,7 @@ use crate::broker::Broker;
 use crate::broker::interest::barrier::Waiter;
 use crate::broker::interest::requested::RequestedFilter;
 use crate::broker::outcome::Outcome;
+use crate::broker::sessions::change::Change;
 use crate::broker::settings::LogKind;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
@@ -15,7 +16,7 @@ use crate::mqtt::{
     PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe, Version,
 };
 use crate::routing::{Entry, EntryOptions, Target};
-use crate::session::{Session, SharedSubscription};
+use crate::session::SharedSubscription;
 
 /// A SUBSCRIBE that has not been answered yet.
 pub struct PendingSubscribe {
@@ -45,7 +46,12 @@ impl Broker {
         let Some(session) = self.clients.peers.session_of(conn) else {
             return Outcome::Done;
         };
-        let Some(serial) = self.clients.sessions.get(session).map(|entry| entry.serial) else {
+        let Some(serial) = self
+            .clients
+            .sessions
+            .get(session)
+            .map(|entry| entry.serial())
+        else {
             return Outcome::Done;
         };
         let ticket = self.interests.next_ticket();
@@ -53,7 +59,7 @@ impl Broker {
             session,
             serial,
             conn,
-            epoch: self.clients.sessions.hot[session.index()].epoch,
+            epoch: self.clients.sessions.hot(session).epoch,
             packet_id: subscribe.packet_id,
             reasons: SmallVec::new(),
             steps: 1,
@@ -165,7 +171,7 @@ impl Broker {
         if is_new {
             self.clients.desk.counters.subscriptions += 1;
             self.clients
-                .change_session(session, |entry| entry.subscriptions.push(id));
+                .change_session(session, |entry| entry.subscribe(id));
         }
         let wants_retained = retain_handling == 0 || (retain_handling == 1 && is_new);
         let replays = wants_retained && self.clients.desk.settings.retain_available;
@@ -217,8 +223,7 @@ impl Broker {
     /// How many subscriptions of its own, and shared ones, a session has.
     pub(in crate::broker) fn subscriptions_of(&mut self, session: SessionId) -> (usize, usize) {
         self.clients.sessions.get(session).map_or((0, 0), |entry| {
-            let shared = entry.rare.as_ref().map_or(0, |rare| rare.shared.len());
-            (entry.subscriptions.as_slice().len(), shared)
+            (entry.subscriptions().len(), entry.shared().len())
         })
     }
 
@@ -261,12 +266,8 @@ impl Broker {
         if requested.share_name().is_none() {
             return self.has_subscribed(session, requested.filter());
         }
-        let rare = self
-            .clients
-            .sessions
-            .get(session)
-            .and_then(|entry| entry.rare.as_ref());
-        let mut shared = rare.into_iter().flat_map(|rare| &rare.shared);
+        let entry = self.clients.sessions.get(session);
+        let mut shared = entry.into_iter().flat_map(|entry| entry.shared());
         shared.any(|known| requested.is(known))
     }
 
@@ -298,10 +299,10 @@ impl Broker {
             return;
         };
         let known = self.clients.sessions.get(pending.session);
-        if known.is_none_or(|entry| entry.serial != pending.serial) {
+        if known.is_none_or(|entry| entry.serial() != pending.serial) {
             return;
         }
-        let hot = &self.clients.sessions.hot[pending.session.index()];
+        let hot = self.clients.sessions.hot(pending.session);
         let is_there = hot.conn == pending.conn.0 && hot.epoch == pending.epoch;
         if is_there {
             self.answer_subscribe(&pending);
@@ -381,12 +382,8 @@ impl Broker {
             return false;
         }
         let reach = reach.saturating_sub(self.routing.subscriptions.reach());
-        self.clients.change_session(session, |entry| {
-            entry.subscriptions.remove(id);
-            if let Some(rare) = &mut entry.rare {
-                rare.replays.end(filter);
-            }
-        });
+        self.clients
+            .change_session(session, |entry| entry.unsubscribe(id, filter));
         self.give_reach_back(session, reach);
         true
     }
@@ -397,14 +394,7 @@ impl Broker {
         session: SessionId,
         requested: &RequestedFilter<'_>,
     ) -> bool {
-        let leave = |entry: &mut Session| {
-            let rare = entry.rare.as_mut()?;
-            let index = rare.shared.iter().position(|known| requested.is(known))?;
-            rare.has_left = true;
-            let subscription = rare.shared.swap_remove(index);
-            rare.text_bytes -= subscription.group.len() + subscription.filter.len();
-            Some(subscription)
-        };
+        let leave = |entry: &mut Change<'_>| entry.leave_shared(|known| requested.is(known));
         let Some(subscription) = self.clients.change_session(session, leave).flatten() else {
             return false;
         };

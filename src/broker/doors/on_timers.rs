@@ -160,13 +160,13 @@ impl Broker {
 
     fn on_session_timer(&mut self, now_ms: u64, session: SessionId, at: u32) {
         let is_away = self.clients.sessions.conn_of(session).is_none();
-        let Some(entry) = self.clients.sessions.get(session) else {
+        let Some(mut entry) = self.clients.sessions.change(session) else {
             return;
         };
-        if entry.timer_at != at {
+        if entry.timer_at() != at {
             return;
         }
-        entry.timer_at = 0;
+        entry.set_timer(0);
         if !is_away {
             return;
         }

@@ -8,13 +8,13 @@ use crate::broker::counters::Counters;
 use crate::broker::doors::on_subscribe::is_plain;
 use crate::broker::interest::requested::RequestedFilter;
 use crate::broker::retained::asking::can_be_told;
+use crate::broker::sessions::change::Change;
 use crate::broker::{Broker, owner_of_topic};
 use crate::budget::{Account, Lease, Party, Rung};
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::mqtt::{Connect, Publish};
-use crate::session::{Flow, Session};
 
 /// A session holds a message from here on.
 #[inline]
@@ -24,15 +24,6 @@ pub fn store(lease: &mut Lease, counters: &mut Counters, message: &Message) {
     counters.stored_bytes += cost;
     if message.holders.enter() {
         lease.force(Account::Backlog, cost);
-    }
-}
-
-/// Charges what a session's windows and queue take now.
-#[inline]
-pub fn charge_flow(lease: &mut Lease, flow: &mut Flow) {
-    if flow.is_uncharged() {
-        let before = flow.charge();
-        lease.change(Account::Backlog, before, flow.charged());
     }
 }
 
@@ -49,12 +40,8 @@ impl Clients {
 
     /// Charges what a session's windows and queue take now.
     pub fn charge_flow_of(&mut self, session: SessionId) {
-        let entry = self.sessions.table.get_mut(session.index());
-        let flow = entry
-            .and_then(Option::as_mut)
-            .and_then(|entry| entry.flow.as_mut());
-        if let Some(flow) = flow {
-            charge_flow(&mut self.memory.lease, flow);
+        if let Some(mut entry) = self.sessions.change(session) {
+            entry.charge(&mut self.memory.lease);
         }
     }
 
@@ -62,11 +49,11 @@ impl Clients {
     pub fn change_session<R>(
         &mut self,
         session: SessionId,
-        change: impl FnOnce(&mut Session) -> R,
+        change: impl FnOnce(&mut Change<'_>) -> R,
     ) -> Option<R> {
-        let entry = self.sessions.table.get_mut(session.index())?.as_mut()?;
+        let mut entry = self.sessions.change(session)?;
         let before = entry.memory();
-        let result = change(entry);
+        let result = change(&mut entry);
         let after = entry.memory();
         self.memory
             .lease
@@ -77,11 +64,8 @@ impl Clients {
     /// Bytes of the tables of connections and sessions.
     pub fn tables(&self) -> usize {
         self.peers.memory()
-            + self.sessions.hot.memory()
-            + self.sessions.table.memory()
-            + self.sessions.index_memory()
+            + self.sessions.memory()
             + self.desk.timers.memory()
-            + self.sessions.absent.memory()
             + self.memory.shares.memory()
     }
 }
@@ -222,9 +206,9 @@ impl Broker {
             );
         }
         add(Account::Packets, self.verifying.memory());
-        for session in clients.sessions.table.iter().flatten() {
+        for (_, session) in clients.sessions.iter() {
             add(Account::Connections, session.memory());
-            let Some(flow) = &session.flow else { continue };
+            let Some(flow) = session.flow() else { continue };
             add(Account::Backlog, flow.memory());
             let place =
                 |message: &std::sync::Arc<Message>| std::sync::Arc::as_ptr(message) as usize;

@@ -10,7 +10,6 @@ use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::budget::{Account, Cut, Party};
 use crate::escape::Name;
-use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
@@ -71,12 +70,7 @@ impl Clients {
 
     /// Bytes that are held for a session.
     pub fn weight(&self, session: SessionId) -> u64 {
-        let entry = self
-            .sessions
-            .table
-            .get(session.index())
-            .and_then(Option::as_ref);
-        let flow = entry.and_then(|entry| entry.flow.as_ref());
+        let flow = self.sessions.flow(session);
         flow.map_or(0, |flow| flow.weight())
     }
 
@@ -94,8 +88,8 @@ impl Clients {
         if cut.is_empty() {
             return;
         }
-        self.memory.turn.count_holders(self.sessions.table.len());
-        for index in 0..self.sessions.table.len() {
+        self.memory.turn.count_holders(self.sessions.places());
+        for index in 0..self.sessions.places() {
             let session = SessionId(index as u32);
             let Some(level) = cut.level(self.party_of_session(session)) else {
                 continue;
@@ -132,9 +126,8 @@ impl Clients {
         let Some(entry) = self.sessions.get(session) else {
             return;
         };
-        let client_id = entry.client_id.clone();
+        let client_id = Name(entry.client_id());
         self.desk.log(LogKind::Warning, || {
-            let client_id = Name(&client_id);
             format!(
                 "{client_id} holds more than its share of the memory for messages that wait: its oldest {dropped} \
                  ({bytes} bytes) are dropped."
@@ -147,11 +140,8 @@ impl Clients {
     fn shorten(&mut self, session: SessionId, most: u64) -> u64 {
         let mut dropped = 0;
         while self.weight(session) > most {
-            let flow = self
-                .sessions
-                .get(session)
-                .and_then(|entry| entry.flow.as_mut());
-            let Some(oldest) = flow.and_then(|flow| flow.pop_oldest()) else {
+            let entry = self.sessions.change(session);
+            let Some(oldest) = entry.and_then(|mut entry| entry.unqueue_oldest()) else {
                 break;
             };
             dropped += 1;
@@ -163,13 +153,10 @@ impl Clients {
         }
         self.charge_flow_of(session);
         if self.weight(session) > most {
-            let flow = self
-                .sessions
-                .get(session)
-                .and_then(|entry| entry.flow.as_mut());
-            let copies = flow.map(|flow| flow.give_up_copies(most));
+            let entry = self.sessions.change(session);
+            let copies = entry.map(|mut entry| entry.give_up_copies(most));
             for message in copies.unwrap_or_default() {
-                dropped += u64::from(self.sessions.hot[session.index()].conn == NONE);
+                dropped += u64::from(self.sessions.conn_of(session).is_none());
                 self.note_dropped(session, &message);
                 self.unstore(&message);
             }

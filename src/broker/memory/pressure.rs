@@ -125,9 +125,8 @@ impl Broker {
         self.interests.trim();
         self.asking.trim();
         self.looks.trim();
-        let sessions = &self.clients.sessions.table;
-        self.ordering
-            .trim(|session| sessions.get(session.index()).is_some());
+        let sessions = &self.clients.sessions;
+        self.ordering.trim(|session| sessions.has_place(session));
         self.charge_levels();
     }
 
@@ -231,10 +230,8 @@ impl Clients {
         let conns = &self.peers.conns;
         self.out.trim(|conn| conns.get(conn.index()).is_some());
         self.sessions.trim();
-        let sessions = &self.sessions.table;
-        self.memory
-            .shares
-            .trim(|session| sessions.get(session.index()).is_some());
+        let (sessions, shares) = (&self.sessions, &mut self.memory.shares);
+        shares.trim(|session| sessions.has_place(session));
         self.forget_stale_timers();
         self.desk.effects.shrink_to_fit();
     }

@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::effect::{MeshMessage, ShareMessage};
 use crate::budget::{Account, Cut, Holdings};
-use crate::ids::{SessionId, ShardId};
+use crate::ids::ShardId;
 use crate::limits;
 
 impl Clients {
@@ -48,7 +48,7 @@ impl Clients {
     fn holders(&self, account: Account) -> usize {
         match account {
             Account::Packets => self.peers.conns.len(),
-            _ => self.sessions.table.len(),
+            _ => self.sessions.places(),
         }
     }
 
@@ -106,10 +106,9 @@ impl Clients {
                 }
             }
             _ => {
-                let sessions = self.sessions.table.indexed().filter_map(|(index, entry)| {
-                    let weight = entry.as_ref()?.flow.as_ref()?.weight();
-                    Some((SessionId(index as u32), weight))
-                });
+                let sessions = self.sessions.iter();
+                let sessions =
+                    sessions.filter_map(|(session, entry)| Some((session, entry.flow()?.weight())));
                 for (session, weight) in sessions {
                     holdings.add(self.party_of_session(session), weight);
                 }

@@ -11,7 +11,7 @@ use crate::broker::peers::refusals::ended;
 use crate::broker::peers::strangers::Doing;
 use crate::broker::settings::LogKind;
 use crate::escape::Name;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, SessionId};
 
 impl Clients {
     /// Queues an answer, written by `encode`.
@@ -48,9 +48,9 @@ impl Clients {
             return;
         }
         let entry = &self.peers.conns[conn.index()];
-        let name = match self.sessions.table.get(entry.session as usize) {
-            Some(Some(session)) => Name(&session.client_id).to_string(),
-            _ => PeerName(entry.peer().address).to_string(),
+        let name = match self.sessions.get(SessionId(entry.session)) {
+            Some(session) => Name(session.client_id()).to_string(),
+            None => PeerName(entry.peer().address).to_string(),
         };
         self.desk.log(kind, || text(&name));
     }
@@ -70,10 +70,8 @@ impl Clients {
             return;
         }
         let entry = &self.peers.conns[conn.index()];
-        let id = match self.sessions.table.get(entry.session as usize) {
-            Some(Some(session)) => &*session.client_id,
-            _ => "",
-        };
+        let session = self.sessions.get(SessionId(entry.session));
+        let id = session.map_or("", |session| session.client_id());
         let text = ended(id, &PeerName(entry.peer().address), why);
         self.desk.log(LogKind::Notice, || text);
     }

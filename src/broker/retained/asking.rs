@@ -155,13 +155,13 @@ impl Broker {
         let Some(session) = self.clients.peers.session_of(conn) else {
             return false;
         };
-        let entry = self.clients.sessions.table.get(session.index());
-        let rare = entry.and_then(|entry| entry.as_ref()?.rare.as_ref());
+        let entry = self.clients.sessions.get(session);
+        let inbound = entry.and_then(|entry| entry.inbound());
         let is_known = publish.qos == QoS::ExactlyOnce
-            && rare
+            && inbound
                 .zip(publish.packet_id)
-                .is_some_and(|(rare, id)| rare.inbound.contains(id.get()));
-        !is_known && !is_broker_topic(topic) && self.clients.may_write(session, topic)
+                .is_some_and(|(inbound, id)| inbound.contains(id.get()));
+        !is_known && !is_broker_topic(topic) && self.clients.sessions.may_write(session, topic)
     }
 
     fn ask_owner(

@@ -101,12 +101,12 @@ impl Broker {
 impl Clients {
     /// The client id of a session, if rules of its listener ask for it.
     fn id_for_rules(&self, conn: ConnId, session: SessionId, user: Option<&str>) -> Option<&str> {
-        let entry = self.sessions.table.get(session.index())?.as_ref()?;
-        let rights = self.sessions.rights.as_ref()?;
+        let client_id = self.sessions.get(session)?.client_id();
+        let rights = self.sessions.rights()?;
         let listener = self.peers.conns[conn.index()].listener;
         rights
-            .asks_for_id(listener, user, &entry.client_id)
-            .then_some(&*entry.client_id)
+            .asks_for_id(listener, user, client_id)
+            .then_some(client_id)
     }
 
     /// Whether who stored a retained message may write there by the rules of now.
@@ -119,7 +119,7 @@ impl Clients {
             return true;
         }
         let listener = self.desk.settings.listener_named(author.came_by.name());
-        let rights = self.sessions.rights.as_ref();
+        let rights = self.sessions.rights();
         rights.is_none_or(|rights| rights.may_have_written(author, listener, &message.topic))
     }
 
@@ -132,6 +132,6 @@ impl Clients {
         message: &Message,
     ) -> bool {
         (origin != Origin::RETAINED || self.is_from_writer(message))
-            && self.may_still_read(session, message)
+            && self.sessions.may_read(session, &message.topic, &mut 0)
     }
 }

@@ -221,9 +221,8 @@ impl Broker {
     }
 
     fn serial_of(&self, session: SessionId) -> u64 {
-        let entry = self.clients.sessions.table.get(session.index());
-        let entry = entry.and_then(Option::as_ref);
-        entry.map_or(0, |entry| entry.serial)
+        let entry = self.clients.sessions.get(session);
+        entry.map_or(0, |entry| entry.serial())
     }
 
     /// Whether a PUBLISH has to wait until owners have passed on what was sent before.

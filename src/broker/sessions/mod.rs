@@ -1,6 +1,7 @@
 //! Sessions: whose they are, what they may, what is sent again.
 
-pub(super) mod absent;
+mod absent;
+pub(super) mod change;
 pub(super) mod hot;
 pub(super) mod resend;
 pub(super) mod rights;

@@ -14,15 +14,8 @@ impl Broker {
     pub(in crate::broker) fn resend(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
         let bounds = self.clients.bounds(Some(conn));
         while self.clients.out.pending(conn) < limits::PUMP_BYTES_MAX {
-            let Some(flow) = self
-                .clients
-                .sessions
-                .get(session)
-                .and_then(|entry| entry.flow.as_mut())
-            else {
-                return;
-            };
-            let Some(entry) = flow.next_later(&bounds) else {
+            let entry = self.clients.sessions.change(session);
+            let Some(entry) = entry.and_then(|mut entry| entry.next_to_resend(&bounds)) else {
                 return;
             };
             self.send_again(now_ms, conn, session, entry);
@@ -60,8 +53,7 @@ impl Broker {
     /// Whether a message that was in flight is still the session's to read.
     fn may_send_again(&mut self, session: SessionId, entry: &InFlight) -> bool {
         let is_doubted = |flow: &Flow| flow.is_doubted(entry.order);
-        let known = self.clients.sessions.get(session);
-        let flow = known.and_then(|entry| entry.flow.as_deref());
+        let flow = self.clients.sessions.flow(session);
         let is_doubted = flow.is_some_and(is_doubted);
         let message = entry.message.as_ref().filter(|_| is_doubted);
         message
@@ -75,15 +67,14 @@ impl Broker {
         if let Some(message) = &entry.message {
             self.clients.unstore(message);
         }
-        let known = self.clients.sessions.get(session);
-        let Some(flow) = known.and_then(|entry| entry.flow.as_mut()) else {
+        let Some(mut known) = self.clients.sessions.change(session) else {
             return;
         };
         if entry.progress == Progress::Pubrec {
-            flow.received(id.get());
+            known.received(id.get());
             return self.send_release(conn, id);
         }
-        flow.complete(id.get());
+        known.acknowledged(id.get());
     }
 
     fn send_release(&mut self, conn: ConnId, id: PacketId) {

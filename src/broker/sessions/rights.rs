@@ -13,14 +13,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::access::{self, Acl, Answer, Client, Decisions, Judgement};
-use crate::broker::clients::Clients;
-use crate::broker::settings::{LogKind, Settings};
-use crate::escape::Name;
+use crate::broker::settings::Settings;
 use crate::ids::NONE;
-use crate::ids::{ConnId, SessionId};
-use crate::mqtt::Publish;
+use crate::ids::SessionId;
 use crate::mqtt::author::Author;
-use crate::mqtt::message::Message;
 
 /// Whether there are rules for a session from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,7 +229,7 @@ impl Rights {
     }
 
     /// A mark for a message, so that its groups are asked once.
-    fn next_stamp(&mut self) -> u64 {
+    pub fn next_stamp(&mut self) -> u64 {
         self.stamps += 1;
         self.stamps
     }
@@ -241,7 +237,7 @@ impl Rights {
     /// Whether a session may do this. `stamp` is the message's. `identity` is asked for the session's serial and
     /// client id where the decision depends on them.
     #[inline]
-    fn may<'a>(
+    pub fn may<'a>(
         &mut self,
         session: SessionId,
         access: access::Access,
@@ -283,65 +279,6 @@ impl Rights {
                 self.decisions.get_or(whose, topic, judge).answer(access) == Answer::Yes
             }
         }
-    }
-}
-
-impl Clients {
-    /// Whether a session may be sent a message. `stamp` belongs to the message and is 0 before the first question.
-    pub fn may_read(&mut self, session: SessionId, topic: &str, stamp: &mut u64) -> bool {
-        self.may(session, access::Access::Read, topic, stamp)
-    }
-
-    /// Whether a session may publish to a topic.
-    #[inline]
-    pub fn may_write(&mut self, session: SessionId, topic: &str) -> bool {
-        self.sessions.rights.is_none() || self.may(session, access::Access::Write, topic, &mut 0)
-    }
-
-    /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
-    #[cold]
-    pub fn may_still_read(&mut self, session: SessionId, message: &Message) -> bool {
-        self.may_read(session, &message.topic, &mut 0)
-    }
-
-    fn may(
-        &mut self,
-        session: SessionId,
-        access: access::Access,
-        topic: &str,
-        stamp: &mut u64,
-    ) -> bool {
-        let Some(rights) = &mut self.sessions.rights else {
-            return true;
-        };
-        if *stamp == 0 {
-            *stamp = rights.next_stamp();
-        }
-        let entry = self
-            .sessions
-            .table
-            .get(session.index())
-            .and_then(Option::as_ref);
-        rights.may(session, access, topic, *stamp, || {
-            entry.map(|entry| (entry.serial, &*entry.client_id))
-        })
-    }
-
-    /// A message was not taken because its publisher may not publish there.
-    #[cold]
-    pub fn note_denied(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) {
-        self.desk.counters.publish_denied += 1;
-        let topic = Name(topic);
-        self.log_client(LogKind::Debug, conn, |client| {
-            format!(
-                "Denied PUBLISH from {client} (d{}, q{}, r{}, m{}, '{topic}', ... ({} bytes))",
-                u8::from(publish.dup),
-                publish.qos as u8,
-                u8::from(publish.retain),
-                publish.packet_id.map_or(0, |id| id.get()),
-                publish.payload.len()
-            )
-        });
     }
 }
 

@@ -1,27 +1,33 @@
-//! The sessions of a shard.
+//! The sessions of a shard, by number and by client identifier. Nobody else changes one.
+
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
+use crate::access::Access;
 use crate::broker::sessions::absent::Absent;
-use crate::broker::sessions::hot::Hot;
-use crate::broker::sessions::rights::Rights;
+use crate::broker::sessions::change::Change;
+use crate::broker::sessions::hot::{HOT_GUARDED, HOT_REPLAYING, Hot};
+use crate::broker::sessions::rights::{Joined, Rights};
+use crate::broker::settings::Settings;
 use crate::ids::{ConnId, NONE, SessionId, ShardId};
 use crate::index::Index;
-use crate::session::Session;
+use crate::mqtt::author::ListenerName;
+use crate::session::{Flow, Session};
 use crate::table::Table;
 
 /// See the module.
 pub struct Sessions {
-    pub hot: Table<Hot>,
-    pub table: Table<Option<Session>>,
+    hot: Table<Hot>,
+    table: Table<Option<Session>>,
     free: Vec<u32>,
     index: Index,
     hasher: FixedState,
     /// Whose the sessions are whose clients are away.
-    pub absent: Absent,
+    absent: Absent,
     /// What clients may do; absent without an ACL file.
-    pub rights: Option<Box<Rights>>,
+    rights: Option<Box<Rights>>,
     shard: ShardId,
     serials: u64,
 }
@@ -43,8 +49,48 @@ impl Sessions {
 
     /// A session that exists.
     #[inline]
-    pub fn get(&mut self, session: SessionId) -> Option<&mut Session> {
-        self.table.get_mut(session.index())?.as_mut()
+    pub fn get(&self, session: SessionId) -> Option<&Session> {
+        self.table.get(session.index())?.as_ref()
+    }
+
+    /// A session that something happens to.
+    #[inline]
+    pub fn change(&mut self, session: SessionId) -> Option<Change<'_>> {
+        let entry = self.table.get_mut(session.index())?.as_mut()?;
+        Some(Change::of(entry))
+    }
+
+    /// What waits for a session and is in flight to it, if ever something was.
+    #[inline]
+    pub fn flow(&self, session: SessionId) -> Option<&Flow> {
+        self.get(session)?.flow()
+    }
+
+    /// What a delivery has to know of a session that exists.
+    #[inline]
+    pub fn hot(&self, session: SessionId) -> Hot {
+        self.hot[session.index()]
+    }
+
+    /// The same, of a number that may be no session's any more.
+    pub fn hot_if_known(&self, session: SessionId) -> Hot {
+        let hot = self.hot.get(session.index());
+        hot.copied().unwrap_or(Hot::AWAY)
+    }
+
+    /// Whether there is a place of this number in the table, whoever has it.
+    pub fn has_place(&self, session: SessionId) -> bool {
+        self.table.get(session.index()).is_some()
+    }
+
+    /// Places in the table.
+    pub fn places(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes of the tables.
+    pub fn memory(&self) -> usize {
+        self.hot.memory() + self.table.memory() + self.index.memory() + self.absent.memory()
     }
 
     fn hash(&self, client_id: &str) -> u64 {
@@ -56,14 +102,9 @@ impl Sessions {
         let is_it = |index: u32| {
             self.table[index as usize]
                 .as_ref()
-                .is_some_and(|session| *session.client_id == *client_id)
+                .is_some_and(|session| session.client_id() == client_id)
         };
         self.index.find(self.hash(client_id), is_it).map(SessionId)
-    }
-
-    /// Bytes of the table of names.
-    pub fn index_memory(&self) -> usize {
-        self.index.memory()
     }
 
     /// Gives memory back after many sessions have ended.
@@ -74,10 +115,15 @@ impl Sessions {
 
     /// Sessions that exist.
     pub fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        let exists = |(index, session): (usize, &Option<Session>)| {
-            session.is_some().then_some(SessionId(index as u32))
-        };
-        self.table.indexed().filter_map(exists)
+        self.iter().map(|(session, _)| session)
+    }
+
+    /// The same, with what they are.
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.table.indexed().filter_map(|(index, session)| {
+            let session = session.as_ref()?;
+            Some((SessionId(index as u32), session))
+        })
     }
 
     /// The connection of a session.
@@ -85,6 +131,12 @@ impl Sessions {
     pub fn conn_of(&self, session: SessionId) -> Option<ConnId> {
         let conn = self.hot.get(session.index())?.conn;
         (conn != NONE).then_some(ConnId(conn))
+    }
+
+    /// Whether any place knows this connection, also one that no session has.
+    #[cfg(test)]
+    pub fn has_conn(&self, conn: ConnId) -> bool {
+        self.hot.iter().any(|hot| hot.conn == conn.0)
     }
 
     /// A number nobody can guess from the outside is not needed here, only one that differs: for assigned client ids.
@@ -122,6 +174,128 @@ impl Sessions {
         SessionId(index)
     }
 
+    /// A session has this connection from here on, and these bits.
+    pub fn join(&mut self, session: SessionId, conn: ConnId, flags: u8) {
+        self.absent.forget(session);
+        let hot = &mut self.hot[session.index()];
+        (hot.conn, hot.flags) = (conn.0, flags);
+        hot.epoch = hot.epoch.wrapping_add(1);
+        if let Some(mut entry) = self.change(session) {
+            entry.resume();
+        }
+    }
+
+    /// A session has no connection any more.
+    pub fn part(&mut self, session: SessionId) {
+        let hot = &mut self.hot[session.index()];
+        hot.conn = NONE;
+        hot.flags &= !HOT_REPLAYING;
+    }
+
+    /// Whose a session is whose client is away.
+    pub fn keep_owner(
+        &mut self,
+        session: SessionId,
+        user: Option<&str>,
+        listener: &Arc<ListenerName>,
+    ) {
+        self.absent.keep(session, user, listener);
+    }
+
+    /// Whether QoS 0 messages wait for a session behind others.
+    pub fn set_replaying(&mut self, session: SessionId, is_replaying: bool) {
+        let flags = &mut self.hot[session.index()].flags;
+        match is_replaying {
+            true => *flags |= HOT_REPLAYING,
+            false => *flags &= !HOT_REPLAYING,
+        }
+    }
+
+    /// One more question about retained messages is open for a session.
+    pub fn note_asked(&mut self, session: SessionId) {
+        self.hot[session.index()].asking += 1;
+    }
+
+    /// A question about retained messages is answered.
+    pub fn note_answered(&mut self, session: SessionId) {
+        self.hot[session.index()].asking -= 1;
+    }
+
+    /// What clients may do; `None` without an ACL file.
+    pub fn rights(&self) -> Option<&Rights> {
+        self.rights.as_deref()
+    }
+
+    /// Other settings hold; sessions are still to be guarded by their rules. Returns the rights by the old ones.
+    pub fn renew_rights(&mut self, settings: &Settings) -> Option<Box<Rights>> {
+        let seed = self.next_unique();
+        let rights = Rights::new(settings, seed, self.rights.as_deref());
+        std::mem::replace(&mut self.rights, rights)
+    }
+
+    /// The rules of this listener and user name hold for a session from here on; without a listener it may do nothing.
+    pub fn guard(
+        &mut self,
+        session: SessionId,
+        listener: Option<u16>,
+        user: Option<&str>,
+    ) -> Joined {
+        let entry = self.table.get(session.index()).and_then(Option::as_ref);
+        let joined = match (&mut self.rights, entry) {
+            (Some(rights), Some(entry)) => rights.join(session, listener, user, entry.client_id()),
+            _ => Joined::FREE,
+        };
+        self.set_guarded(session, joined.is_guarded);
+        joined
+    }
+
+    /// The same of a session whose client is away: the rules that the listener has now by which it was last here.
+    pub fn guard_absent(&mut self, session: SessionId, settings: &Settings) -> Joined {
+        let entry = self.table.get(session.index()).and_then(Option::as_ref);
+        let (listener, user) = match self.absent.owner(session) {
+            Some((user, name)) => (settings.listener_named(name), user),
+            None => (None, None),
+        };
+        let joined = match (&mut self.rights, entry) {
+            (Some(rights), Some(entry)) => rights.join(session, listener, user, entry.client_id()),
+            _ => Joined::FREE,
+        };
+        self.set_guarded(session, joined.is_guarded);
+        joined
+    }
+
+    fn set_guarded(&mut self, session: SessionId, is_guarded: bool) {
+        let flags = &mut self.hot[session.index()].flags;
+        match is_guarded {
+            true => *flags |= HOT_GUARDED,
+            false => *flags &= !HOT_GUARDED,
+        }
+    }
+
+    /// Whether a session may be sent a message. `stamp` belongs to the message and is 0 before the first question.
+    pub fn may_read(&mut self, session: SessionId, topic: &str, stamp: &mut u64) -> bool {
+        self.may(session, Access::Read, topic, stamp)
+    }
+
+    /// Whether a session may publish to a topic.
+    #[inline]
+    pub fn may_write(&mut self, session: SessionId, topic: &str) -> bool {
+        self.rights.is_none() || self.may(session, Access::Write, topic, &mut 0)
+    }
+
+    fn may(&mut self, session: SessionId, access: Access, topic: &str, stamp: &mut u64) -> bool {
+        let Some(rights) = &mut self.rights else {
+            return true;
+        };
+        if *stamp == 0 {
+            *stamp = rights.next_stamp();
+        }
+        let entry = self.table.get(session.index()).and_then(Option::as_ref);
+        rights.may(session, access, topic, *stamp, || {
+            entry.map(|entry| (entry.serial(), entry.client_id()))
+        })
+    }
+
     /// Takes a session out of the tables.
     pub fn take(&mut self, session: SessionId) -> Option<Session> {
         let taken = self.table.get_mut(session.index())?.take()?;
@@ -129,7 +303,7 @@ impl Sessions {
             rights.leave(session);
         }
         self.absent.forget(session);
-        let hash = self.hash(&taken.client_id);
+        let hash = self.hash(taken.client_id());
         let (table, hasher) = (&self.table, &self.hasher);
         self.index
             .remove(hash, session.0, |index| hash_of(table, hasher, index));
@@ -159,5 +333,5 @@ impl Sessions {
 fn hash_of(sessions: &Table<Option<Session>>, hasher: &FixedState, index: u32) -> u64 {
     sessions[index as usize]
         .as_ref()
-        .map_or(0, |session| hasher.hash_one(&*session.client_id))
+        .map_or(0, |session| hasher.hash_one(session.client_id()))
 }

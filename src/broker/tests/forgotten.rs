@@ -38,7 +38,7 @@ impl Broker {
             ("verifying", verifying.knows(conn)),
             ("asking", asking.knows(conn)),
             ("under way", ordering.under_way.knows(conn)),
-            ("hot", sessions.hot.iter().any(|hot| hot.conn == conn.0)),
+            ("hot", sessions.has_conn(conn)),
             ("outbound", out.pending(conn) > 0),
         ];
         traces.extend(

@@ -13,7 +13,7 @@ impl World {
     fn flow_queued(&mut self, client_id: &str) -> usize {
         let session = self.broker.clients.sessions.find(client_id).unwrap();
         let entry = self.broker.clients.sessions.get(session).unwrap();
-        entry.flow.as_ref().map_or(0, |flow| flow.queued())
+        entry.flow().map_or(0, |flow| flow.queued())
     }
 }
 
@@ -144,13 +144,13 @@ fn many_filters_that_wait_are_looked_up_one_after_the_other() {
         world.output(greedy);
         let next_ms = world.broker.replays.next_lookup_ms();
         let entry = world.broker.clients.sessions.get(session).unwrap();
-        if next_ms.is_none() && entry.rare.as_ref().unwrap().replays.is_empty() {
+        if next_ms.is_none() && !entry.has_replays() {
             break;
         }
         world.now_ms = world.now_ms.max(next_ms.unwrap_or(0));
         world.broker.on_timers(world.now_ms);
     }
-    assert_eq!(world.broker.clients.sessions.hot[session.index()].asking, 0);
+    assert_eq!(world.broker.clients.sessions.hot(session).asking, 0);
 }
 
 /// A client whose look-up waits for its turn behind those of others: its connection, and that of a publisher.
@@ -209,7 +209,7 @@ fn a_lookup_that_waits_ends_with_its_subscription() {
     world.broker.on_bytes(world.now_ms, client, unsubscribe);
     assert_eq!(looked_up(&mut world, client), []);
     let session = world.broker.clients.sessions.find("c").unwrap();
-    assert_eq!(world.broker.clients.sessions.hot[session.index()].asking, 0);
+    assert_eq!(world.broker.clients.sessions.hot(session).asking, 0);
 }
 
 /// What would be refused as a PUBLISH is refused as a will.

@@ -22,15 +22,15 @@ impl World {
     fn waiting(&mut self, id: &str) -> usize {
         let session = self.session_of(id);
         let entry = self.broker.clients.sessions.get(session).unwrap();
-        entry.flow.as_ref().map_or(0, |flow| flow.queued())
+        entry.flow().map_or(0, |flow| flow.queued())
     }
 
     /// Replays that wait with a session, and questions that are open.
     fn replays(&mut self, id: &str) -> (usize, usize) {
         let session = self.session_of(id);
         let entry = self.broker.clients.sessions.get(session).unwrap();
-        let waiting = entry.rare.as_ref().map_or(0, |rare| rare.replays.len());
-        let asking = self.broker.clients.sessions.hot[session.index()].asking;
+        let waiting = entry.replays();
+        let asking = self.broker.clients.sessions.hot(session).asking;
         (waiting, asking.into())
     }
 

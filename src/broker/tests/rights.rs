@@ -171,14 +171,7 @@ fn who_comes_back_as_before_gets_everything_unasked() {
     world.broker.on_reload(world.now_ms, Arc::new(settings));
     let subscriber = world.connect_as(&infra(), Version::V5);
     let session = world.broker.clients.peers.session_of(subscriber).unwrap();
-    let flow = world
-        .broker
-        .clients
-        .sessions
-        .get(session)
-        .unwrap()
-        .flow
-        .as_ref();
+    let flow = world.broker.clients.sessions.get(session).unwrap().flow();
     assert!(!flow.unwrap().has_doubted() && !flow.unwrap().is_doubted(1));
     assert_eq!(world.arrivals(subscriber).len(), 12);
 }
@@ -201,14 +194,7 @@ fn a_right_that_a_reload_takes_away_is_gone_for_what_waits() {
             // What is in flight is the client's already; acknowledged, it makes room for what waits.
             let mut ids = Vec::new();
             let session = world.broker.clients.peers.session_of(subscriber).unwrap();
-            let flow = world
-                .broker
-                .clients
-                .sessions
-                .get(session)
-                .unwrap()
-                .flow
-                .as_ref();
+            let flow = world.broker.clients.sessions.get(session).unwrap().flow();
             ids.extend(flow.unwrap().ids());
             let kind = match qos {
                 QoS::AtLeastOnce => AckKind::Puback,
@@ -270,14 +256,7 @@ fn a_release_is_finished_whatever_may_be_read() {
     let subscriber = world.connect_as(&nobody(), Version::V5);
     assert_eq!(world.arrivals(subscriber), ["PUBREL", "PUBREL"]);
     let session = world.broker.clients.peers.session_of(subscriber).unwrap();
-    let flow = world
-        .broker
-        .clients
-        .sessions
-        .get(session)
-        .unwrap()
-        .flow
-        .as_ref();
+    let flow = world.broker.clients.sessions.get(session).unwrap().flow();
     assert_eq!((flow.unwrap().in_flight(), world.stored()), (0, (0, 0)));
 }
 

@@ -31,8 +31,7 @@ impl Flow {
             }
             let entry = self.windows.of(id).get_mut(id);
             if let Some(message) = entry.and_then(|entry| entry.message.take()) {
-                self.in_flight_bytes -= message.payload.len() as u64;
-                self.held_bytes -= message.cost() as u64;
+                self.note_copy_gone(&message);
                 taken.push(message);
             }
         }

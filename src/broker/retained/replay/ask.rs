@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::{Broker, has_wildcard, owner_of_topic};
 use crate::broker::effect::{MeshMessage, RetainQuery, RetainReply};
+use crate::broker::sessions::change::Change;
 use crate::budget::Account;
 use crate::ids::NONE;
 use crate::ids::{SessionId, ShardId};
@@ -17,7 +18,7 @@ use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 use crate::routing::{Cursor, EntryOptions};
-use crate::session::{Origin, Replay, Rest, Session};
+use crate::session::{Origin, Replay, Rest};
 
 /// A question to owners that has not been answered by all of them.
 pub struct Question {
@@ -59,12 +60,12 @@ impl Broker {
             let Some(entry) = self.clients.sessions.get(session) else {
                 return;
             };
-            let waiting = entry.rare.as_ref().map_or(0, |rare| rare.replays.len());
+            let waiting = entry.replays();
             if waiting == 0 && may_replay && has_room {
                 self.replay(now_ms, session, replay);
             } else if waiting < limits::REPLAYS_WAITING_MAX && has_room {
                 self.clients
-                    .change_session(session, |entry| entry.rare().replays.push(replay));
+                    .change_session(session, |entry| entry.await_replay(replay));
             } else if let Some(conn) = self.clients.sessions.conn_of(session) {
                 return self.protocol_error(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
             }
@@ -75,20 +76,15 @@ impl Broker {
     /// Goes on where `want_replays` stopped.
     pub(in crate::broker) fn next_replays(&mut self, now_ms: u64, session: SessionId) {
         while self.may_replay(session) {
-            let is_asking = self.clients.sessions.hot[session.index()].asking > 0;
-            let rare = self
-                .clients
-                .sessions
-                .get(session)
-                .and_then(|entry| entry.rare.as_mut());
-            let Some(replays) = rare.map(|rare| &mut rare.replays) else {
+            let is_asking = self.clients.sessions.hot(session).asking > 0;
+            let Some(entry) = self.clients.sessions.get(session) else {
                 return;
             };
-            if replays.is_empty() || (is_asking && replays.is_begun()) {
+            if !entry.has_replays() || (is_asking && entry.has_begun_replay()) {
                 return;
             }
-            let pop = |entry: &mut Session| entry.rare().replays.pop();
-            let Some(replay) = self.clients.change_session(session, pop).flatten() else {
+            let next = |entry: &mut Change<'_>| entry.next_replay();
+            let Some(replay) = self.clients.change_session(session, next).flatten() else {
                 return;
             };
             if self.has_subscribed(session, &replay.filter) {
@@ -99,13 +95,9 @@ impl Broker {
 
     /// Whether there is room for a page.
     fn may_replay(&mut self, session: SessionId) -> bool {
-        let hot = self.clients.sessions.hot[session.index()];
-        let waiting = self
-            .clients
-            .sessions
-            .get(session)
-            .and_then(|entry| entry.flow.as_ref())
-            .map_or(0, |flow| flow.replaying());
+        let hot = self.clients.sessions.hot(session);
+        let flow = self.clients.sessions.flow(session);
+        let waiting = flow.map_or(0, |flow| flow.replaying());
         let page = self.replays.page.messages * usize::from(self.replays.shards);
         hot.conn != NONE && hot.asking < limits::REPLAY_QUESTIONS_MAX && waiting < page.div_ceil(2)
     }
@@ -114,7 +106,7 @@ impl Broker {
     /// owner, or the next one of one of those that have more.
     fn replay(&mut self, now_ms: u64, session: SessionId, replay: Replay) {
         let own = self.clients.desk.shard;
-        let epoch = self.clients.sessions.hot[session.index()].epoch;
+        let epoch = self.clients.sessions.hot(session).epoch;
         let Some(mut rest) = replay.rest else {
             let wildcard = has_wildcard(&replay.filter);
             let only =
@@ -172,7 +164,12 @@ impl Broker {
         owners: &[ShardId],
         from: Cursor,
     ) {
-        let Some(serial) = self.clients.sessions.get(session).map(|entry| entry.serial) else {
+        let Some(serial) = self
+            .clients
+            .sessions
+            .get(session)
+            .map(|entry| entry.serial())
+        else {
             return;
         };
         let Some(rest) = replay.rest else {
@@ -180,7 +177,7 @@ impl Broker {
         };
         let own = self.clients.desk.shard;
         let ticket = self.interests.next_ticket();
-        self.clients.sessions.hot[session.index()].asking += 1;
+        self.clients.sessions.note_asked(session);
         let charged = replay.filter.len() * (1 + owners.len());
         let lease = &mut self.clients.memory.lease;
         lease.force(Account::Connections, charged as u64);
@@ -219,9 +216,8 @@ impl Broker {
             return false;
         };
         let session = question.session;
-        let entry = self.clients.sessions.table.get(session.index());
-        let entry = entry.and_then(Option::as_ref);
-        entry.is_some_and(|entry| entry.serial == question.serial)
+        let entry = self.clients.sessions.get(session);
+        entry.is_some_and(|entry| entry.serial() == question.serial)
             && self.has_subscribed(session, &question.filter)
     }
 
@@ -244,8 +240,8 @@ impl Broker {
         let session = question.session;
         let (serial, options, asked_at) = (question.serial, question.options, question.asked_at);
         // The session may be gone, and its place too.
-        let hot = self.clients.sessions.hot.get(session.index());
-        if hot.is_none_or(|hot| hot.conn == NONE || hot.epoch != question.rest.epoch) {
+        let hot = self.clients.sessions.hot_if_known(session);
+        if hot.conn == NONE || hot.epoch != question.rest.epoch {
             // What the client has missed in between may be newer: asked for again when it is there.
             next = Some(question.from.clone());
             messages.clear();
@@ -263,7 +259,7 @@ impl Broker {
         self.replays.leave_out_older(&mut messages, asked_at);
         self.replays.clear_live();
         let entry = self.clients.sessions.get(session);
-        if entry.is_none_or(|entry| entry.serial != serial) {
+        if entry.is_none_or(|entry| entry.serial() != serial) {
             return;
         }
         if let Some(done) = done
@@ -276,9 +272,11 @@ impl Broker {
                 rest: Some(done.rest),
             };
             self.clients
-                .change_session(session, |entry| entry.rare().replays.push_begun(replay));
+                .change_session(session, |entry| entry.await_replay(replay));
         }
-        self.clients.sessions.hot[session.index()].asking -= u8::from(is_last);
+        if is_last {
+            self.clients.sessions.note_answered(session);
+        }
         if is_still_asked {
             self.replay_messages(now_ms, session, options, &messages);
         }
@@ -297,12 +295,15 @@ impl Broker {
             .clients
             .sessions
             .get(session)
-            .map_or(0, |entry| entry.serial);
+            .map_or(0, |entry| entry.serial());
         for message in messages {
             if options.no_local() && message.origin == serial {
                 continue;
             }
-            if !self.clients.may_read(session, &message.topic, &mut 0)
+            if !self
+                .clients
+                .sessions
+                .may_read(session, &message.topic, &mut 0)
                 || !self.clients.is_from_writer(message)
             {
                 continue;
