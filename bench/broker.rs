@@ -10,8 +10,8 @@ use std::time::Instant;
 use firehose::broker::{Broker, Peer, Settings};
 use firehose::ids::{ConnId, ShardId};
 use firehose::mqtt::{
-    AckKind, ConnectOut, PacketId, PublishHead, QoS, ReasonCode, SubscribeOptions, SubscribeOut,
-    Version, encode_ack,
+    AckKind, AckOut, ConnectOut, PacketId, PublishHead, QoS, SubscribeOptions, SubscribeOut,
+    Version,
 };
 
 const VERSION: Version = Version::V311;
@@ -146,7 +146,7 @@ fn acks(bytes: &[u8], kind: AckKind, first: u8, out: &mut Vec<u8>) {
                 _ => frame.header_len,
             };
             let id = PacketId::new(u16::from_be_bytes([rest[at], rest[at + 1]])).unwrap();
-            encode_ack(kind, VERSION, id, ReasonCode::SUCCESS, None, out);
+            AckOut::success(kind, id).encode(VERSION, out);
         }
         rest = &rest[frame.total_len..];
     }

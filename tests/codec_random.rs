@@ -106,7 +106,15 @@ fn samples() -> Vec<Vec<u8>> {
             AckKind::Pubrel,
             AckKind::Pubcomp,
         ] {
-            add(&|out| encode_ack(kind, version, id, ReasonCode::SUCCESS, Some("why"), out));
+            add(&|out| {
+                AckOut {
+                    kind,
+                    packet_id: id,
+                    reason: ReasonCode::SUCCESS,
+                    reason_string: Some("why"),
+                }
+                .encode(version, out)
+            });
         }
         add(&|out| {
             let filters = [

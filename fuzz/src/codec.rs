@@ -158,15 +158,14 @@ fn write_publish(version: Version, publish: &Publish<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_ack(kind: AckKind, version: Version, ack: &Ack<'_>, out: &mut Vec<u8>) {
-    encode_ack(
+    let ack = AckOut {
         kind,
-        version,
-        ack.packet_id,
-        ack.reason,
-        ack.reason_string(),
-        out,
-    );
-    assert_eq!(out.len(), ack_len(version, ack.reason, ack.reason_string()));
+        packet_id: ack.packet_id,
+        reason: ack.reason,
+        reason_string: ack.reason_string(),
+    };
+    ack.encode(version, out);
+    assert_eq!(out.len(), ack.encoded_len(version));
 }
 
 fn write_subscribe(version: Version, subscribe: &Subscribe<'_>, out: &mut Vec<u8>) {

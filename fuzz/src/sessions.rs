@@ -266,5 +266,5 @@ fn acknowledge(version: Version, choices: &mut Choices<'_>, out: &mut Vec<u8>) {
     }) else {
         return;
     };
-    encode_ack(kind, version, id, ReasonCode::SUCCESS, None, out);
+    AckOut::success(kind, id).encode(version, out);
 }

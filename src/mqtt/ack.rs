@@ -95,55 +95,65 @@ impl<'a> Ack<'a> {
     }
 }
 
-/// The property of an acknowledgement that this broker sends.
-struct AckProperties<'s>(Option<&'s str>);
+/// An acknowledgement to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct AckOut<'a> {
+    pub kind: AckKind,
+    /// Of the PUBLISH that it is about.
+    pub packet_id: PacketId,
+    pub reason: ReasonCode,
+    pub reason_string: Option<&'a str>,
+}
 
-impl PropertySource for AckProperties<'_> {
+impl PropertySource for AckOut<'_> {
     fn each_property(&self, visit: &mut Visit<'_>) {
-        visit.some(self.0, Property::ReasonString);
+        visit.some(self.reason_string, Property::ReasonString);
     }
 }
 
-/// Remaining Length of an acknowledgement.
-fn ack_remaining(version: Version, reason: ReasonCode, properties: &AckProperties<'_>) -> usize {
-    match (version.has_properties(), properties.0) {
-        (true, Some(_)) => 3 + properties.property_block_len(version),
-        (true, None) if reason != ReasonCode::SUCCESS => 3,
-        _ => 2,
+impl AckOut<'static> {
+    /// One that says nothing but success.
+    #[inline]
+    pub const fn success(kind: AckKind, packet_id: PacketId) -> Self {
+        AckOut {
+            kind,
+            packet_id,
+            reason: ReasonCode::SUCCESS,
+            reason_string: None,
+        }
     }
 }
 
-/// Bytes that `encode_ack` appends: for the comparison with the peer's Maximum Packet Size (MQTT-3.4.2-2).
-pub fn ack_len(version: Version, reason: ReasonCode, reason_string: Option<&str>) -> usize {
-    packet_len(ack_remaining(
-        version,
-        reason,
-        &AckProperties(reason_string),
-    ))
-}
+impl AckOut<'_> {
+    fn remaining(&self, version: Version) -> usize {
+        match (version.has_properties(), self.reason_string) {
+            (true, Some(_)) => 3 + self.property_block_len(version),
+            (true, None) if self.reason != ReasonCode::SUCCESS => 3,
+            _ => 2,
+        }
+    }
 
-/// Appends an acknowledgement in its shortest form. Before MQTT 5 it has no reason.
-#[inline]
-pub fn encode_ack(
-    kind: AckKind,
-    version: Version,
-    id: PacketId,
-    reason: ReasonCode,
-    reason_string: Option<&str>,
-    out: &mut Vec<u8>,
-) {
-    let first = kind.packet_type().first();
-    if !version.has_properties() || (reason == ReasonCode::SUCCESS && reason_string.is_none()) {
-        let [high, low] = id.get().to_be_bytes();
-        out.extend_from_slice(&[first, 2, high, low]);
-        return;
+    /// Bytes that `encode` appends: for the comparison with the peer's Maximum Packet Size (MQTT-3.4.2-2).
+    pub fn encoded_len(&self, version: Version) -> usize {
+        packet_len(self.remaining(version))
     }
-    let properties = AckProperties(reason_string);
-    let mut writer = Writer::begin(out, first, ack_remaining(version, reason, &properties));
-    writer.packet_id(id);
-    writer.u8(reason.0);
-    if reason_string.is_some() {
-        properties.write_properties(version, &mut writer);
+
+    /// Appends the packet in its shortest form. Before MQTT 5 it has no reason.
+    #[inline]
+    pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
+        let first = self.kind.packet_type().first();
+        let is_success = self.reason == ReasonCode::SUCCESS && self.reason_string.is_none();
+        if !version.has_properties() || is_success {
+            let [high, low] = self.packet_id.get().to_be_bytes();
+            out.extend_from_slice(&[first, 2, high, low]);
+            return;
+        }
+        let mut writer = Writer::begin(out, first, self.remaining(version));
+        writer.packet_id(self.packet_id);
+        writer.u8(self.reason.0);
+        if self.reason_string.is_some() {
+            self.write_properties(version, &mut writer);
+        }
+        writer.finish();
     }
-    writer.finish();
 }

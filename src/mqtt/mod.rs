@@ -38,7 +38,7 @@ mod unsuback;
 mod unsubscribe;
 mod write;
 
-pub use ack::{Ack, AckKind, ack_len, encode_ack};
+pub use ack::{Ack, AckKind, AckOut};
 pub use auth::{Auth, AuthOut};
 pub use connack::{Connack, ConnackOut};
 pub use connect::{Connect, ConnectOut, ConnectProperties, Will, WillOut, connect_version_hint};

@@ -2,9 +2,8 @@
 
 use super::exchanges::Exchanges;
 use crate::mqtt::{
-    AckKind, ConnectOut, DisconnectOut, FrameStatus, Packet, PacketId, PublishHead, QoS,
-    ReasonCode, SubscribeOptions, SubscribeOut, UnsubscribeOut, Version, WillOut, decode,
-    encode_ack, frame,
+    AckKind, AckOut, ConnectOut, DisconnectOut, FrameStatus, Packet, PacketId, PublishHead, QoS,
+    ReasonCode, SubscribeOptions, SubscribeOut, UnsubscribeOut, Version, WillOut, decode, frame,
 };
 
 /// What came and the world should know.
@@ -236,7 +235,7 @@ impl Client {
     fn packet(&mut self, packet: &Packet<'_>, answer: &mut Vec<u8>, events: &mut Vec<Event>) {
         let (version, exchanges) = (self.version, &mut self.exchanges);
         let mut ack = |kind, id: PacketId| {
-            encode_ack(kind, version, id, ReasonCode::SUCCESS, None, answer);
+            AckOut::success(kind, id).encode(version, answer);
         };
         match packet {
             Packet::Connack(connack) if connack.reason.is_error() => events.push(Event::Refused),
@@ -310,8 +309,7 @@ impl Client {
                         answer.extend_from_slice(&outgoing.bytes);
                     }
                     true => {
-                        let success = ReasonCode::SUCCESS;
-                        encode_ack(AckKind::Pubrel, self.version, id, success, None, answer);
+                        AckOut::success(AckKind::Pubrel, id).encode(self.version, answer);
                     }
                 }
             }

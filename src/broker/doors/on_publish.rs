@@ -353,7 +353,13 @@ impl Clients {
             });
         }
         self.reply(conn, |out| {
-            mqtt::encode_ack(kind, version, id, reason, None, out)
+            mqtt::AckOut {
+                kind,
+                packet_id: id,
+                reason,
+                reason_string: None,
+            }
+            .encode(version, out)
         });
     }
 }

@@ -4,7 +4,7 @@ use super::slow::packets;
 use super::*;
 use crate::access::Acl;
 use crate::mqtt::author::ListenerName;
-use crate::mqtt::{AckKind, Packet, ReasonCode, encode_ack};
+use crate::mqtt::{AckKind, AckOut, Packet};
 
 /// Two listeners, of these rules; `None` for one without. `max` messages in flight.
 pub(super) fn settings(acls: [Option<&str>; 2], max: u16) -> Settings {
@@ -81,16 +81,8 @@ impl World {
                 return seen;
             }
             packets(Version::V5, &output, |packet| {
-                let mut ack = |kind, id| {
-                    encode_ack(
-                        kind,
-                        Version::V5,
-                        id,
-                        ReasonCode::SUCCESS,
-                        None,
-                        &mut answers,
-                    )
-                };
+                let mut ack =
+                    |kind, id| AckOut::success(kind, id).encode(Version::V5, &mut answers);
                 match packet {
                     Packet::Publish(publish) => {
                         seen.push(publish.topic.to_string());
@@ -203,14 +195,7 @@ fn a_right_that_a_reload_takes_away_is_gone_for_what_waits() {
             let mut answers = Vec::new();
             for id in ids {
                 let id = PacketId::new(id).unwrap();
-                encode_ack(
-                    kind,
-                    Version::V5,
-                    id,
-                    ReasonCode::SUCCESS,
-                    None,
-                    &mut answers,
-                );
+                AckOut::success(kind, id).encode(Version::V5, &mut answers);
             }
             world.broker.on_bytes(world.now_ms, subscriber, &answers);
         } else {

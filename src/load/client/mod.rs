@@ -185,7 +185,7 @@ impl Client {
             return Event::Delivery(publish);
         };
         let answer = |kind, out: &mut Vec<u8>| {
-            mqtt::encode_ack(kind, settings.version, id, ReasonCode::SUCCESS, None, out);
+            mqtt::AckOut::success(kind, id).encode(settings.version, out);
         };
         if publish.qos == QoS::AtLeastOnce {
             answer(AckKind::Puback, out);
@@ -229,8 +229,8 @@ impl Client {
             Packet::Pubrec(ack) => self.on_pubrec(settings, ack.packet_id, out),
             Packet::Pubrel(ack) => {
                 self.unreleased.remove(ack.packet_id.get());
-                let (id, success) = (ack.packet_id, ReasonCode::SUCCESS);
-                mqtt::encode_ack(AckKind::Pubcomp, settings.version, id, success, None, out);
+                mqtt::AckOut::success(AckKind::Pubcomp, ack.packet_id)
+                    .encode(settings.version, out);
                 Event::Nothing
             }
             Packet::Disconnect(disconnect) => Event::Disconnected(disconnect.reason),
@@ -249,8 +249,7 @@ impl Client {
             return Event::Stray;
         };
         publish.released = true;
-        let success = ReasonCode::SUCCESS;
-        mqtt::encode_ack(AckKind::Pubrel, settings.version, id, success, None, out);
+        mqtt::AckOut::success(AckKind::Pubrel, id).encode(settings.version, out);
         Event::Nothing
     }
 

@@ -82,7 +82,7 @@ fn publishes_are_acknowledged_in_one_step_or_two() {
     let mut out = Vec::new();
     let mut ack = |client: &mut Client, kind, id| {
         let mut packet = Vec::new();
-        mqtt::encode_ack(kind, version, id, ReasonCode::SUCCESS, None, &mut packet);
+        mqtt::AckOut::success(kind, id).encode(version, &mut packet);
         feed(client, version, &packet, &mut out)
     };
     assert!(ack(&mut client, AckKind::Puback, second).contains("at_ns: 200"));
@@ -117,8 +117,8 @@ fn identifiers_come_round_without_meeting_one_in_flight() {
         let id = client.begin_publish(1);
         assert_ne!(id, oldest);
         packet.clear();
-        let (kind, success) = (AckKind::Puback, ReasonCode::SUCCESS);
-        mqtt::encode_ack(kind, Version::V311, id, success, None, &mut packet);
+        let kind = AckKind::Puback;
+        mqtt::AckOut::success(kind, id).encode(Version::V311, &mut packet);
         feed(&mut client, Version::V311, &packet, &mut Vec::new());
     }
     assert_eq!(client.lost(), 1);

@@ -66,7 +66,15 @@ fn connack_in_each_version() {
 #[test]
 fn acks_in_their_shortest_form() {
     let ack = |kind, version, reason, text| {
-        encoded(|o| encode_ack(kind, version, id(0x102), reason, text, o))
+        encoded(|o| {
+            AckOut {
+                kind,
+                packet_id: id(0x102),
+                reason,
+                reason_string: text,
+            }
+            .encode(version, o)
+        })
     };
     let (success, refused) = (ReasonCode::SUCCESS, ReasonCode::NOT_AUTHORIZED);
     assert_eq!(
@@ -91,9 +99,18 @@ fn acks_in_their_shortest_form() {
         ack(AckKind::Puback, V5, refused, Some("no")),
         b"\x40\x09\x01\x02\x87\x05\x1F\0\x02no"
     );
-    assert_eq!(ack_len(V5, refused, Some("no")), 11);
-    assert_eq!(ack_len(V5, refused, None), 5);
-    assert_eq!(ack_len(V311, refused, Some("no")), 4);
+    let len = |version, reason_string| {
+        let success = AckOut::success(AckKind::Puback, id(0x102));
+        let ack = AckOut {
+            reason: refused,
+            reason_string,
+            ..success
+        };
+        ack.encoded_len(version)
+    };
+    assert_eq!(len(V5, Some("no")), 11);
+    assert_eq!(len(V5, None), 5);
+    assert_eq!(len(V311, Some("no")), 4);
 }
 
 #[test]

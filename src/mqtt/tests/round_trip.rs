@@ -165,9 +165,8 @@ proptest! {
         for kind in [AckKind::Puback, AckKind::Pubrec, AckKind::Pubrel, AckKind::Pubcomp] {
             let valid: Vec<_> = (0..=0xFF).map(ReasonCode).filter(|code| code.belongs_to(kind.packet_type())).collect();
             let reason = *pick.get(&valid);
-            let bytes = encoded(ack_len(version, reason, text.as_deref()), |out| {
-                encode_ack(kind, version, packet_id, reason, text.as_deref(), out);
-            });
+            let ack = AckOut { kind, packet_id, reason, reason_string: text.as_deref() };
+            let bytes = encoded(ack.encoded_len(version), |out| ack.encode(version, out));
             let ack = match (kind, decode_one(version, &bytes)) {
                 (AckKind::Puback, Ok(Packet::Puback(ack)))
                 | (AckKind::Pubrec, Ok(Packet::Pubrec(ack)))

@@ -51,14 +51,13 @@ fn conversation(version: Version, payload: &[u8]) -> (Vec<u8>, Vec<usize>) {
         out.extend_from_slice(payload);
     });
     packet(&|out| {
-        encode_ack(
-            AckKind::Pubrel,
-            version,
-            id(3),
-            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
-            None,
-            out,
-        )
+        AckOut {
+            kind: AckKind::Pubrel,
+            packet_id: id(3),
+            reason: ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
+            reason_string: None,
+        }
+        .encode(version, out)
     });
     packet(&encode_pingreq);
     packet(&|out| {

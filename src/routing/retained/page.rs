@@ -76,6 +76,14 @@ pub struct Page {
     pub visited: usize,
 }
 
+/// What is asked for.
+struct Question<'a> {
+    filter: &'a str,
+    from: Cursor,
+    now_ms: u64,
+    bounds: &'a PageBounds,
+}
+
 /// One level of a filter.
 #[derive(Clone, Copy)]
 enum Step {
@@ -98,36 +106,38 @@ impl Retained {
     /// The next messages whose topics match a filter and that have not expired (MQTT-3.3.2-5). A filter that starts with
     /// a wildcard does not match topics that start with `$` (MQTT-4.7.2-1). What fits into one page comes in tree order,
     /// else in the order of slots.
-    pub fn page(&self, filter: &str, mut from: Cursor, now_ms: u64, bounds: &PageBounds) -> Page {
+    pub fn page(&self, filter: &str, from: Cursor, now_ms: u64, bounds: &PageBounds) -> Page {
         let mut visited = 0;
-        if !from.scans {
-            let mut found = Vec::new();
-            if self.walk(filter, &from, now_ms, bounds, &mut visited, &mut found) {
+        let mut question = Question {
+            filter,
+            from,
+            now_ms,
+            bounds,
+        };
+        if !question.from.scans {
+            if let Some(mut found) = self.walk(&question, &mut visited) {
                 let next = first_by_slot(&mut found, bounds.messages);
                 let taken = found.iter().filter_map(|&slot| self.message(slot));
                 return Page {
                     messages: taken.cloned().collect(),
-                    next: next.map(|slot| Cursor { slot, ..from }),
+                    next: next.map(|slot| Cursor {
+                        slot,
+                        ..question.from
+                    }),
                     visited,
                 };
             }
-            from.scans = true;
+            question.from.scans = true;
         }
-        self.scan(filter, from, now_ms, bounds, visited)
+        self.scan(question, visited)
     }
 
-    /// Finds the slots from the cursor on whose messages match, in tree order. False if it was given up.
-    fn walk(
-        &self,
-        filter: &str,
-        from: &Cursor,
-        now_ms: u64,
-        bounds: &PageBounds,
-        visited: &mut usize,
-        found: &mut Vec<u32>,
-    ) -> bool {
-        let Some(steps) = self.steps(filter) else {
-            return true;
+    /// Finds the slots from the cursor on whose messages match, in tree order. `None` if it was given up.
+    fn walk(&self, question: &Question<'_>, visited: &mut usize) -> Option<Vec<u32>> {
+        let (from, bounds) = (&question.from, question.bounds);
+        let mut found = Vec::new();
+        let Some(steps) = self.steps(question.filter) else {
+            return Some(found);
         };
         let slots = self.tree.slots() as usize;
         let mut ahead: SmallVec<[Ahead; 32]> = SmallVec::new();
@@ -139,7 +149,7 @@ impl Retained {
         while let Some(at) = ahead.pop() {
             let pages = 1 + found.len() / bounds.messages;
             if *visited >= bounds.nodes || *visited * pages > slots {
-                return false;
+                return None;
             }
             *visited += 1;
             if at.with_siblings {
@@ -153,24 +163,23 @@ impl Retained {
             let step = steps.get(at.depth as usize);
             if matches!(step, None | Some(Step::Rest))
                 && at.node >= from.slot
-                && self.is_wanted(at.node, from, now_ms).is_some()
+                && self.is_wanted(at.node, from, question.now_ms).is_some()
             {
                 found.push(at.node);
             }
             self.push_children(at, step, &mut ahead);
         }
-        true
+        Some(found)
     }
 
     /// Looks through the slots from the cursor on.
-    fn scan(
-        &self,
-        filter: &str,
-        from: Cursor,
-        now_ms: u64,
-        bounds: &PageBounds,
-        mut visited: usize,
-    ) -> Page {
+    fn scan(&self, question: Question<'_>, mut visited: usize) -> Page {
+        let Question {
+            filter,
+            from,
+            now_ms,
+            bounds,
+        } = question;
         let mut messages = Vec::new();
         let end = self.kept.len() as u32;
         let last = from.slot.saturating_add(bounds.slots as u32).min(end);
