@@ -168,6 +168,13 @@ fn clients_come_in_by_their_certificate() {
         let told = done.stdout + &done.stderr;
         assert_eq!(done.code, Some(0), "{workload} {own:?} {more:?}: {told}");
     }
+    let mut stress = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    stress.args(["bench", "stress", "--hostname", "127.0.0.1", "--port"]);
+    stress.arg(tls.to_string()).args(cert).args(key);
+    let done = run(stress.args(["--pub-clients", "3", "--sub-clients", "3"]));
+    let told = done.stdout + &done.stderr;
+    assert_eq!(done.code, Some(0), "{told}");
+    assert!(told.contains("verified: 90 of 90 deliveries"), "{told}");
 }
 
 /// SIGHUP with other files: new connections see them, and it can be taken back.

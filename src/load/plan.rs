@@ -19,6 +19,8 @@ use super::workloads::{self, Shape, Workload, qos};
 
 mod wire;
 
+pub use wire::wire;
+
 /// Where the broker is, unless something else is said.
 pub const PORT_DEFAULT: u16 = 1883;
 
@@ -120,7 +122,7 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
         allow_loss: options.judgement.allow_loss.unwrap_or(false),
         cpus: options.time.cpus.clone().map(|cpus| cpus.0),
         sources: options.client.source.clone().unwrap_or_default(),
-        wire: wire::wire(&options)?,
+        wire: wire(options.broker.host.as_deref(), &options.client)?,
         job,
         phases,
     })

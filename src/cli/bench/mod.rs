@@ -80,7 +80,7 @@ fn compare(a: &Path, b: &Path, anyway: bool) -> Result<u8, String> {
 
 fn stress(args: &StressArgs) -> Result<u8, BenchError> {
     let page = report::Files {
-        html: args.html.clone(),
+        html: args.grid.html.clone(),
         ..report::Files::default()
     };
     page.check_places().map_err(BenchError::Usage)?;

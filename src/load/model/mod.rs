@@ -161,9 +161,8 @@ impl Bus {
             Kind::Launchpad => self.launchpad.fill(world, rng, event),
             Kind::AdHoc | Kind::Cron => self.ansible.fill(kind, world, rng, event),
             Kind::Subunit | Kind::Logstash => {
-                let source = event.source;
-                let worker = rng.u32(..self.clients.count(source));
-                workers::fill(source, worker, &self.changes, world, rng, event);
+                let worker = rng.u32(..self.clients.count(event.source));
+                workers::fill(worker, &self.changes, world, rng, event);
                 worker
             }
         }

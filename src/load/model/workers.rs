@@ -8,9 +8,8 @@ use super::json::{Json, decimal, push_hex};
 use super::names::{JOBS, LOG_FILES};
 use super::world::{World, any_text};
 
-/// Writes a message of the worker `number`, which counts from 0.
+/// Writes a message of the worker `number` of the event's source, which counts from 0.
 pub(super) fn fill(
-    source: Source,
     number: u32,
     changes: &Changes,
     world: &World,
@@ -18,7 +17,7 @@ pub(super) fn fill(
     event: &mut Event,
 ) {
     let change = changes.get(changes.draw(rng));
-    let subunit = source == Source::Subunit;
+    let subunit = event.source == Source::Subunit;
     let topic = &mut event.topic;
     topic.push_str(if subunit {
         "gearman-subunit/subunit-worker"

@@ -3,18 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::load::options::{ClientOptions, Options};
+use crate::load::options::ClientOptions;
 use crate::load::secrets;
 use crate::load::worker::Wire;
 use crate::transport::tls::{CertifiedFiles, ClientPlan, Minimum, Unfit, Verify};
 
-/// What clients speak below MQTT. Reads the files of CAs, certificate and key.
+/// What clients speak below MQTT, to a host, or to a broker that is started here. Reads the files of CAs, certificate and key.
 ///
 /// # Errors
 /// In words, with the option or the file: what cannot be read or used, or belongs to TLS where there is none.
-pub(super) fn wire(options: &Options) -> Result<Wire, String> {
-    let host = options.broker.host.as_deref().unwrap_or("127.0.0.1");
-    let client = &options.client;
+pub fn wire(host: Option<&str>, client: &ClientOptions) -> Result<Wire, String> {
+    let host = host.unwrap_or("127.0.0.1");
     let is_tls = client.cafile.is_some() || is_insecure(client);
     let of_tls = [
         ("--resume", client.resume.is_some()),

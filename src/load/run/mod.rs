@@ -17,7 +17,7 @@ use super::host::{
 };
 use super::job::{Group, Job, Phase, Traffic};
 use super::live::Live;
-use super::plan::{BrokerPlan, PORT_DEFAULT, Plan};
+use super::plan::{BrokerPlan, PORT_DEFAULT, Plan, SearchPlan};
 use super::report;
 use super::result::{BrokerEvent, BrokerInfo, Report, Run, SCHEMA, Sample, Setup, Step};
 use super::verdict;
@@ -152,57 +152,91 @@ pub fn run(
     let cpus = prepare(&plan)?;
     let connections = plan.job.connections() as u64;
     let mut report = begun(&mut plan, command, &cpus);
-    let mut live = Live::new(plan.quiet);
     let broker = Broker::of(&plan.broker, program, &cpus.broker)?;
-    let place = Place {
-        run: 0,
-        target: broker.address(),
-        sources: host::sources(broker.address(), connections, &plan.sources)?,
-        wire: plan.wire,
-        epoch: Instant::now(),
+    let repetitions = Repetitions {
+        place: Place {
+            run: 0,
+            target: broker.address(),
+            sources: host::sources(broker.address(), connections, &plan.sources)?,
+            wire: plan.wire,
+            epoch: Instant::now(),
+        },
+        job: Arc::new(plan.job),
+        phases: plan.phases,
+        search: plan.search,
+        count: plan.repeat,
+        allow_loss: plan.allow_loss,
+        cpus,
+        stop,
     };
-    let job = Arc::new(plan.job);
     report.broker = broker.info();
-    let mut notes = Vec::new();
-    for repetition in 0..plan.repeat {
-        let mut bench = Bench {
-            job: &job,
-            phases: &plan.phases,
-            place: Place {
-                run: run_number(repetition),
-                epoch: Instant::now(),
-                ..place.clone()
-            },
-            cpus: &cpus,
-            allow_loss: plan.allow_loss,
-            live: &mut live,
-            stop,
-            is_external: broker.is_external(),
-            nobody: false,
-        };
-        let sampler = Sampler::start(broker.target(), bench.place.epoch, LOOK_AT_BROKER);
-        let (run, finished) = match &plan.search {
-            Some(search) => {
-                let (ran, found, noted) = bench.search(search, sampler)?;
-                report.search = found;
-                notes = noted;
-                ran
-            }
-            None => bench.run(sampler)?,
-        };
-        bench.nobody_came_in(&finished)?;
-        report.runs.push(run);
-        if finished.has_ceased || stop.load(Ordering::Relaxed) {
-            report.cut_short = finished.has_ceased || repetition + 1 < plan.repeat;
-            break;
-        }
-    }
+    let mut live = Live::new(plan.quiet);
+    let notes = repetitions.carry_out(&broker, &mut live, &mut report)?;
     live.finish();
     if let (Some(event), Some(run)) = (broker.stop(), report.runs.last_mut()) {
         run.broker_events.push(event);
     }
     judge(&mut report, notes);
     Ok(report)
+}
+
+/// The runs of a plan, each on connections of its own.
+struct Repetitions<'a> {
+    /// That of the first; each has a number and a clock of its own.
+    place: Place,
+    job: Arc<Job>,
+    phases: Vec<Phase>,
+    search: Option<SearchPlan>,
+    count: u32,
+    allow_loss: bool,
+    cpus: Cpus,
+    stop: &'a Arc<AtomicBool>,
+}
+
+impl Repetitions<'_> {
+    /// Adds the runs to the report; notes for its verdict.
+    fn carry_out(
+        &self,
+        broker: &Broker,
+        live: &mut Live,
+        report: &mut Report,
+    ) -> Result<Vec<String>, BenchError> {
+        let mut notes = Vec::new();
+        for number in 0..self.count {
+            let mut bench = Bench {
+                job: &self.job,
+                phases: &self.phases,
+                place: Place {
+                    run: run_number(number),
+                    epoch: Instant::now(),
+                    ..self.place.clone()
+                },
+                cpus: &self.cpus,
+                allow_loss: self.allow_loss,
+                live: &mut *live,
+                stop: self.stop,
+                is_external: broker.is_external(),
+                nobody: false,
+            };
+            let sampler = Sampler::start(broker.target(), bench.place.epoch, LOOK_AT_BROKER);
+            let (run, finished) = match &self.search {
+                Some(search) => {
+                    let (ran, found, noted) = bench.search(search, sampler)?;
+                    report.search = found;
+                    notes = noted;
+                    ran
+                }
+                None => bench.run(sampler)?,
+            };
+            bench.nobody_came_in(&finished)?;
+            report.runs.push(run);
+            if finished.has_ceased || self.stop.load(Ordering::Relaxed) {
+                report.cut_short = finished.has_ceased || number + 1 < self.count;
+                break;
+            }
+        }
+        Ok(notes)
+    }
 }
 
 /// Adds what follows from the runs.

@@ -20,7 +20,7 @@ use crate::load::stress::grid::{GridOutcome, run_grid};
 use crate::load::stress::options::StressArgs;
 use crate::load::stress::output;
 use crate::load::stress::stats::{ClientTimes, StressResult};
-use crate::load::worker::{Place, Times};
+use crate::load::worker::{Place, Times, Wire};
 use crate::load::workloads::stress_plan;
 
 use super::cpus::Cpus;
@@ -32,6 +32,7 @@ const PORTS_EACH: u64 = 2;
 /// What the stress test's runs have in common.
 struct Stress<'a> {
     args: &'a StressArgs,
+    wire: Wire,
     broker: Broker,
     cpus: Cpus,
     workers: u32,
@@ -53,9 +54,10 @@ pub fn run_stress(
     stop: &Arc<AtomicBool>,
 ) -> Result<bool, BenchError> {
     args.check().map_err(BenchError::Usage)?;
+    let wire = args.wire().map_err(BenchError::Usage)?;
     host::raise_nofile();
-    let (subscribers, publishers) = match args.grid {
-        true => (args.grid_max, args.grid_max),
+    let (subscribers, publishers) = match args.grid.is_asked_for {
+        true => (args.grid.max, args.grid.max),
         false => (args.sub_clients, args.pub_clients),
     };
     let workers = args.workers.unwrap_or_else(plan::default_workers);
@@ -68,16 +70,17 @@ pub fn run_stress(
     let cpus = Cpus::of(
         workers,
         given(&args.cpus).as_deref(),
-        given(&args.broker_cpus).as_deref(),
+        given(&args.broker.broker_cpus).as_deref(),
     );
     let broker = Broker::of(&broker_plan(args), program, &cpus.broker)?;
     let mut stress = Stress {
         args,
+        wire,
         broker,
         cpus,
         workers,
         stop,
-        live: Live::new(args.brief && !args.grid),
+        live: Live::new(args.brief && !args.grid.is_asked_for),
         runs: 0,
         peak: (0, None),
         events: Vec::new(),
@@ -88,7 +91,7 @@ pub fn run_stress(
         let bytes = Bytes(budget.bytes);
         eprintln!("budget: {bytes} bytes, {}", budget.how);
     }
-    let passed = match args.grid {
+    let passed = match args.grid.is_asked_for {
         true => stress.grid()?,
         false => stress.single()?,
     };
@@ -99,13 +102,13 @@ pub fn run_stress(
 }
 
 fn broker_plan(args: &StressArgs) -> BrokerPlan {
-    let runs = args.address().filter(|_| args.broker.is_none());
+    let runs = args.address();
     BrokerPlan {
         address: runs.map(|(host, port)| (host.to_owned(), port)),
-        command: args.broker.clone(),
-        port: args.port,
-        shards: args.shards,
-        budget: args.budget.map(|bytes| bytes.0),
+        command: args.broker.broker.clone(),
+        port: args.broker.port,
+        shards: args.broker.shards,
+        budget: args.broker.budget.map(|bytes| bytes.0),
         extra_config: plan::OWN_BROKER_CONFIG.into(),
         ..BrokerPlan::default()
     }
@@ -133,7 +136,7 @@ impl Stress<'_> {
     }
 
     fn grid(&mut self) -> Result<bool, BenchError> {
-        let published = match &self.args.published {
+        let published = match &self.args.grid.published {
             Some(path) => dat::read(path).map_err(|error| BenchError::Usage(error.to_string()))?,
             None => dat::published(),
         };
@@ -161,7 +164,7 @@ impl Stress<'_> {
         }
         let comparison = Comparison::of(&outcome.grid, &published);
         print!("{}", comparison.text());
-        if let Some(path) = &args.html {
+        if let Some(path) = &args.grid.html {
             self.page(&outcome, &published, path)?;
         }
         Ok(outcome.is_complete() && outcome.failed.is_empty())
@@ -209,7 +212,7 @@ impl Stress<'_> {
             run: run_number(self.runs),
             target: self.broker.address(),
             sources: host::sources(self.broker.address(), connections, &[])?,
-            wire: Default::default(),
+            wire: self.wire.clone(),
             epoch,
         };
         self.runs += 1;

@@ -60,7 +60,7 @@ pub fn run_grid(
         grid,
         ..GridOutcome::default()
     };
-    let to_run = remaining(&outcome.grid, args.grid_max, args.runs());
+    let to_run = remaining(&outcome.grid, args.grid.max, args.runs());
     for (number, &pair) in to_run.iter().enumerate() {
         if outcome.has_failed(pair) {
             continue;
@@ -86,7 +86,7 @@ pub fn run_grid(
         progress(&done_line(number + 1, to_run.len(), &row));
     }
     outcome.stopped = stop.load(Ordering::Relaxed);
-    let missing = remaining(&outcome.grid, args.grid_max, args.runs());
+    let missing = remaining(&outcome.grid, args.grid.max, args.runs());
     outcome.missing = missing.len() as u32;
     Ok(outcome)
 }
@@ -122,7 +122,7 @@ fn open(args: &StressArgs, progress: &mut dyn FnMut(&str)) -> Result<(DatFile, G
     }
     let held = grid.rows().count();
     if held > 0 {
-        let missing = remaining(&grid, args.grid_max, args.runs()).len();
+        let missing = remaining(&grid, args.grid.max, args.runs()).len();
         progress(&named(
             args,
             &match held {

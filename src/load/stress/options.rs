@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::value_parser;
 
 use crate::limits;
+use crate::load::options::ClientOptions;
+use crate::load::plan;
 use crate::load::quantity::{Bytes, Cpus};
 use crate::load::secrets::{self, Secret};
 use crate::load::stamp;
+use crate::load::worker::Wire;
 use crate::mqtt::topic::{too_deep, topic_name_valid};
 
 /// Where the publishers publish unless `--topic` says otherwise; subscribers take it and all below.
@@ -30,13 +33,8 @@ pub const MANUAL: &str = include_str!("MANUAL.md");
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = MANUAL)]
 pub struct StressArgs {
-    /// The broker's host [default: localhost; without --hostname and --port a broker of its own]
-    #[arg(long, visible_alias = "host", value_name = "HOST")]
-    pub hostname: Option<String>,
-
-    /// The broker's port [default: 1883]
-    #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
+    #[command(flatten)]
+    pub broker: BrokerArgs,
 
     /// Publishers
     #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "grid", value_parser = value_parser!(u32).range(1..=limits::STRESS_CLIENTS_MAX))]
@@ -70,9 +68,79 @@ pub struct StressArgs {
     #[arg(long, value_name = "TOPIC")]
     pub topic: Option<String>,
 
-    /// Certificates of authorities to trust; not supported yet
-    #[arg(long, value_name = "FILE")]
+    #[command(flatten)]
+    pub client: ClientArgs,
+
+    /// Quality of service of publishers and subscribers
+    #[arg(long, value_name = "QOS", default_value_t = 0, value_parser = value_parser!(u8).range(0..=2))]
+    pub qos: u8,
+
+    /// Print a line of ten fields with colons between them
+    #[arg(long)]
+    pub brief: bool,
+
+    #[command(flatten)]
+    pub grid: GridArgs,
+
+    /// Runs; in the grid, runs of each cell [default: 1; in the grid 6, as the talk's plotting script wants]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=limits::STRESS_RUNS_MAX))]
+    pub repeat: Option<u32>,
+
+    /// Threads that load [default: half of the CPUs]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    pub workers: Option<u32>,
+
+    /// CPUs for the workers, like 2-3 [default: the last ones]
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<Cpus>,
+
+    /// Seconds of quiet between two runs
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
+    pub settle_s: f64,
+}
+
+/// The broker: one that runs, or one that is started for the runs.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct BrokerArgs {
+    /// The broker's host [default: localhost; without --hostname and --port a broker of its own]
+    #[arg(long, visible_alias = "host", value_name = "HOST")]
+    pub hostname: Option<String>,
+
+    /// The broker's port [default: 1883]
+    #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Start this broker, by a shell; {port} in it stands for --port, or for a free port
+    #[arg(long, value_name = "CMD", conflicts_with = "hostname")]
+    pub broker: Option<String>,
+
+    /// Memory for the broker that is started, kernel memory included and without swap, like 2G
+    #[arg(long, value_name = "SIZE", conflicts_with = "hostname")]
+    pub budget: Option<Bytes>,
+
+    /// Shards of a broker of its own
+    #[arg(long, value_name = "N", conflicts_with_all = ["hostname", "broker"], value_parser = value_parser!(u16).range(1..=64))]
+    pub shards: Option<u16>,
+
+    /// CPUs for the broker that is started [default: what the workers leave]
+    #[arg(long, value_name = "LIST")]
+    pub broker_cpus: Option<Cpus>,
+}
+
+/// What all clients are alike in: whom they trust, and how they come in.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ClientArgs {
+    /// Speak TLS, and accept certificates of the CAs in this file
+    #[arg(long, visible_alias = "cafile", value_name = "FILE")]
     pub cacert: Option<PathBuf>,
+
+    /// Certificate of all clients, for a broker that requires one, and those between it and its CA (PEM)
+    #[arg(long, value_name = "FILE", requires = "cacert")]
+    pub cert: Option<PathBuf>,
+
+    /// Private key of --cert (PEM, not encrypted) [default: what FIREHOSE_KEY in the environment holds]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
 
     /// User name of all clients
     #[arg(long, value_name = "NAME")]
@@ -91,26 +159,18 @@ pub struct StressArgs {
         conflicts_with = "password"
     )]
     pub password_file: Option<PathBuf>,
+}
 
-    /// Quality of service of publishers and subscribers
-    #[arg(long, value_name = "QOS", default_value_t = 0, value_parser = value_parser!(u8).range(0..=2))]
-    pub qos: u8,
-
-    /// Print a line of ten fields with colons between them
-    #[arg(long)]
-    pub brief: bool,
-
+/// The grid: every pair of powers of two.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct GridArgs {
     /// Run every pair of powers of two up to --grid-max subscribers and publishers
-    #[arg(long)]
-    pub grid: bool,
+    #[arg(long = "grid", id = "grid")]
+    pub is_asked_for: bool,
 
     /// The largest number of subscribers, and of publishers, in the grid
-    #[arg(long, value_name = "N", default_value_t = 1024, requires = "grid", value_parser = value_parser!(u32).range(1..=limits::STRESS_CLIENTS_MAX))]
-    pub grid_max: u32,
-
-    /// Runs; in the grid, runs of each cell [default: 1; in the grid 6, as the talk's plotting script wants]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=limits::STRESS_RUNS_MAX))]
-    pub repeat: Option<u32>,
+    #[arg(long = "grid-max", id = "grid_max", value_name = "N", default_value_t = 1024, requires = "grid", value_parser = value_parser!(u32).range(1..=limits::STRESS_CLIENTS_MAX))]
+    pub max: u32,
 
     /// The grid's results, a line per run; a grid that stopped goes on from there [default: stresstest.dat]
     #[arg(long, value_name = "FILE", requires = "grid")]
@@ -123,34 +183,6 @@ pub struct StressArgs {
     /// Write the grid as a page with heat maps
     #[arg(long, value_name = "FILE", requires = "grid")]
     pub html: Option<PathBuf>,
-
-    /// Start this broker, by a shell; {port} in it stands for --port, or for a free port
-    #[arg(long, value_name = "CMD", conflicts_with = "hostname")]
-    pub broker: Option<String>,
-
-    /// Memory for the broker that is started, kernel memory included and without swap, like 2G
-    #[arg(long, value_name = "SIZE", conflicts_with = "hostname")]
-    pub budget: Option<Bytes>,
-
-    /// Shards of a broker of its own
-    #[arg(long, value_name = "N", conflicts_with_all = ["hostname", "broker"], value_parser = value_parser!(u16).range(1..=64))]
-    pub shards: Option<u16>,
-
-    /// Threads that load [default: half of the CPUs]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
-    pub workers: Option<u32>,
-
-    /// CPUs for the workers, like 2-3 [default: the last ones]
-    #[arg(long, value_name = "LIST")]
-    pub cpus: Option<Cpus>,
-
-    /// CPUs for the broker that is started [default: what the workers leave]
-    #[arg(long, value_name = "LIST")]
-    pub broker_cpus: Option<Cpus>,
-
-    /// Seconds of quiet between two runs
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
-    pub settle_s: f64,
 }
 
 /// Seconds of quiet: finite, not negative, at most an hour.
@@ -167,11 +199,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 impl StressArgs {
     /// The broker to test; `None`: the tester starts one of its own.
     pub fn address(&self) -> Option<(&str, u16)> {
-        if self.broker.is_some() || (self.hostname.is_none() && self.port.is_none()) {
+        let given = &self.broker;
+        if given.broker.is_some() || (given.hostname.is_none() && given.port.is_none()) {
             return None;
         }
-        let hostname = self.hostname.as_deref().unwrap_or(HOSTNAME_DEFAULT);
-        Some((hostname, self.port.unwrap_or(PORT_DEFAULT)))
+        let hostname = given.hostname.as_deref().unwrap_or(HOSTNAME_DEFAULT);
+        Some((hostname, given.port.unwrap_or(PORT_DEFAULT)))
     }
 
     /// The topic that is published to. As in pymqttbench an empty one counts as none given.
@@ -189,28 +222,45 @@ impl StressArgs {
 
     /// Runs, or runs of each cell.
     pub fn runs(&self) -> u32 {
-        let default = if self.grid { GRID_REPEAT_DEFAULT } else { 1 };
+        let default = if self.grid.is_asked_for {
+            GRID_REPEAT_DEFAULT
+        } else {
+            1
+        };
         self.repeat.unwrap_or(default)
     }
 
     /// The grid's file.
     pub fn dat(&self) -> &Path {
-        self.dat.as_deref().unwrap_or(Path::new(DAT_DEFAULT))
+        self.grid.dat.as_deref().unwrap_or(Path::new(DAT_DEFAULT))
     }
 
     /// The same with the password, wherever it comes from; an error is one of usage.
     pub fn with_password(mut self) -> Result<Self, String> {
-        let file = self.password_file.take();
-        let has_user = self.username.is_some();
-        self.password = secrets::password(self.password.as_ref(), file.as_deref(), has_user)?;
+        let client = &mut self.client;
+        let file = client.password_file.take();
+        let has_user = client.username.is_some();
+        client.password = secrets::password(client.password.as_ref(), file.as_deref(), has_user)?;
         Ok(self)
+    }
+
+    /// What clients speak below MQTT; the files are read.
+    ///
+    /// # Errors
+    /// One of usage: a file cannot be read, or is no use.
+    pub fn wire(&self) -> Result<Wire, String> {
+        let (client, host) = (&self.client, self.address().map(|(host, _)| host));
+        let options = ClientOptions {
+            cafile: client.cacert.clone(),
+            cert: client.cert.clone(),
+            key: client.key.clone(),
+            ..ClientOptions::default()
+        };
+        plan::wire(host, &options)
     }
 
     /// What no parser of a single option finds; an error here is one of usage.
     pub fn check(&self) -> Result<(), String> {
-        if self.cacert.is_some() {
-            return Err("--cacert: TLS is not supported by the load tester yet".into());
-        }
         if (self.msg_size as usize) < stamp::STAMP_BYTES {
             return Err(format!(
                 "--msg-size {}: a message has at least {} bytes, which say whose it is and which",
@@ -218,7 +268,7 @@ impl StressArgs {
                 stamp::STAMP_BYTES
             ));
         }
-        if self.budget.is_some() && self.address().is_some() {
+        if self.broker.budget.is_some() && self.address().is_some() {
             return Err("--budget is for a broker that is started here".into());
         }
         let topic = self.topic();
@@ -231,7 +281,11 @@ impl StressArgs {
             return Err(format!("--topic {topic:?}: too many levels"));
         }
         // The grid begins with a single publisher.
-        let publishers = if self.grid { 1 } else { self.pub_clients };
+        let publishers = if self.grid.is_asked_for {
+            1
+        } else {
+            self.pub_clients
+        };
         if u64::from(self.pub_count) * u64::from(publishers) < u64::from(self.sub_count) {
             return Err(TOO_FEW_MESSAGES.into());
         }

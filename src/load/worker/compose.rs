@@ -7,6 +7,15 @@ use crate::mqtt::{PublishHead, QoS};
 
 use super::core::Core;
 
+/// Where a message of the bus model belongs.
+pub(super) struct InStream {
+    pub stream: u32,
+    /// When it was to be published.
+    pub intended_ns: u64,
+    /// Deliveries that it is to cause.
+    pub fanout: u64,
+}
+
 impl Core {
     /// Appends a message of a stream to a publisher's output.
     #[inline]
@@ -36,11 +45,14 @@ impl Core {
         &mut self,
         job: &Job,
         index: u32,
-        stream: u32,
-        intended_ns: u64,
+        place: InStream,
         event: &mut Event,
-        fanout: u64,
     ) {
+        let InStream {
+            stream,
+            intended_ns,
+            fanout,
+        } = place;
         let sequence = self.count_sent(stream);
         let stamp = Stamp {
             run: self.run,

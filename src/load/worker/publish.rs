@@ -8,6 +8,7 @@ use crate::mqtt::QoS;
 
 use super::Worker;
 use super::bus_feed::BusFeed;
+use super::compose::InStream;
 use super::link::Stage;
 use super::publishing::{Publishing, Source, State};
 
@@ -320,8 +321,12 @@ impl Worker {
         };
         let number = self.core.peers[index as usize].number;
         let stream = self.job.publishers[number as usize].first_stream + class;
-        self.core
-            .append_json(&self.job, index, stream, due_ns, event, fanout);
+        let place = InStream {
+            stream,
+            intended_ns: due_ns,
+            fanout,
+        };
+        self.core.append_json(&self.job, index, place, event);
         self.work.step.done_ns = due_ns;
     }
 }

@@ -28,8 +28,8 @@ pub fn stress_plan(
         settings: Settings {
             version: Version::V311,
             keep_alive: 0,
-            username: args.username.clone(),
-            password: args.password.clone(),
+            username: args.client.username.clone(),
+            password: args.client.password.clone(),
             in_flight_max: u16::MAX,
         },
         client_prefix: "stress-".into(),

@@ -32,65 +32,70 @@ pub fn rates(line: &Timeline<'_>) -> String {
     if line.columns.is_empty() {
         return String::new();
     }
-    let mut out = rate_panel(
-        line,
-        "Messages in",
-        "Published to the broker. Dashed: the rate that was to be published.",
-        "s1",
-        |c| c.published,
-        |c| c.intended,
-    );
-    let delivered = "Delivered to subscribers.";
-    out.push_str(&rate_panel(
-        line,
-        "Messages out",
-        delivered,
-        "s2",
-        |c| c.delivered,
-        |_| None,
-    ));
-    out
+    RATES.iter().map(|rate| rate.panel(line)).collect()
 }
 
-fn rate_panel(
-    line: &Timeline<'_>,
-    title: &str,
-    note: &str,
-    class: &str,
+/// A rate of messages that is drawn.
+struct Rate {
+    title: &'static str,
+    note: &'static str,
+    class: &'static str,
     of: fn(&Column<'_>) -> f64,
     wanted: fn(&Column<'_>) -> Option<f64>,
-) -> String {
-    let highest = line
-        .columns
-        .iter()
-        .map(|c| of(c).max(wanted(c).unwrap_or(0.0)));
-    let mut plot = panel(title, line.end, highest.fold(0.0, f64::max));
-    line.background(&mut plot);
-    plot.y_axis("msg/s", &ticks::linear(plot.y_high(), text::short));
-    line.x_axis(&mut plot);
-    let steps: Vec<_> = line
-        .columns
-        .iter()
-        .map(|c| (c.from, c.to, 0.0, of(c)))
-        .collect();
-    plot.steps_area(class, &steps);
-    let parts = line
-        .columns
-        .chunk_by(|a, b| a.to == b.from && wanted(a).is_some());
-    for part in parts {
-        let points: Vec<_> = part
+}
+
+const RATES: [Rate; 2] = [
+    Rate {
+        title: "Messages in",
+        note: "Published to the broker. Dashed: the rate that was to be published.",
+        class: "s1",
+        of: |column| column.published,
+        wanted: |column| column.intended,
+    },
+    Rate {
+        title: "Messages out",
+        note: "Delivered to subscribers.",
+        class: "s2",
+        of: |column| column.delivered,
+        wanted: |_| None,
+    },
+];
+
+impl Rate {
+    fn panel(&self, line: &Timeline<'_>) -> String {
+        let (of, wanted) = (self.of, self.wanted);
+        let highest = line
+            .columns
             .iter()
-            .filter_map(|c| Some((c, wanted(c)?)))
-            .flat_map(|(c, rate)| [(c.from, rate), (c.to, rate)])
+            .map(|c| of(c).max(wanted(c).unwrap_or(0.0)));
+        let mut plot = panel(self.title, line.end, highest.fold(0.0, f64::max));
+        line.background(&mut plot);
+        plot.y_axis("msg/s", &ticks::linear(plot.y_high(), text::short));
+        line.x_axis(&mut plot);
+        let steps: Vec<_> = line
+            .columns
+            .iter()
+            .map(|c| (c.from, c.to, 0.0, of(c)))
             .collect();
-        if !points.is_empty() {
-            plot.line("wanted", &points);
+        plot.steps_area(self.class, &steps);
+        let parts = line
+            .columns
+            .chunk_by(|a, b| a.to == b.from && wanted(a).is_some());
+        for part in parts {
+            let points: Vec<_> = part
+                .iter()
+                .filter_map(|c| Some((c, wanted(c)?)))
+                .flat_map(|(c, rate)| [(c.from, rate), (c.to, rate)])
+                .collect();
+            if !points.is_empty() {
+                plot.line("wanted", &points);
+            }
         }
+        for column in &line.columns {
+            plot.band("hit", column.from, column.to, &column.tip(line.end));
+        }
+        svg::figure(self.title, self.note, &[], &plot.finish())
     }
-    for column in &line.columns {
-        plot.band("hit", column.from, column.to, &column.tip(line.end));
-    }
-    svg::figure(title, note, &[], &plot.finish())
 }
 
 /// The broker's CPU and memory, and what happened to it.

@@ -15,7 +15,10 @@ fn defaults_are_those_of_pymqttbench() {
         (args.topic(), args.filter().as_str()),
         ("pybench", "pybench/#")
     );
-    assert_eq!((args.grid, args.grid_max, args.runs()), (false, 1024, 1));
+    assert_eq!(
+        (args.grid.is_asked_for, args.grid.max, args.runs()),
+        (false, 1024, 1)
+    );
     assert_eq!(args.dat(), Path::new("stresstest.dat"));
     assert_eq!(args.check(), Ok(()));
 }
@@ -34,8 +37,11 @@ fn every_option_of_pymqttbench_is_taken() {
         (25, 6, 7)
     );
     assert_eq!(args.filter(), "a/b/#");
-    assert_eq!(args.username.as_deref(), Some("u"));
-    assert_eq!(args.password.as_ref().map(|p| p.bytes()), Some(&b"p"[..]));
+    assert_eq!(args.client.username.as_deref(), Some("u"));
+    assert_eq!(
+        args.client.password.as_ref().map(|p| p.bytes()),
+        Some(&b"p"[..])
+    );
     assert_eq!((args.qos, args.brief), (2, true));
     assert_eq!(args.check(), Ok(()));
 }
@@ -51,7 +57,7 @@ fn the_broker_is_our_own_unless_host_or_port_is_named() {
 #[test]
 fn the_grid_has_options_of_its_own() {
     let args = args("--grid --grid-max 8 --dat a.dat --published b.dat --html c.html --settle-s 0");
-    assert_eq!((args.grid_max, args.runs(), args.settle_s), (8, 6, 0.0));
+    assert_eq!((args.grid.max, args.runs(), args.settle_s), (8, 6, 0.0));
     assert_eq!(args.dat(), Path::new("a.dat"));
     for alone in ["--dat a", "--published a", "--html a", "--grid-max 4"] {
         assert!(parsed(alone).is_err(), "{alone} without --grid");
@@ -85,9 +91,12 @@ fn a_message_has_room_for_what_verifies_it() {
 }
 
 #[test]
-fn tls_is_not_there_yet() {
-    let error = args("--cacert ca.pem").check().unwrap_err();
-    assert!(error.contains("TLS is not supported by the load tester yet"));
+fn tls_is_by_files_that_are_there() {
+    assert!(args("").wire().is_ok_and(|wire| wire.is_plain()));
+    let error = args("--cacert /nowhere/ca.pem").wire().unwrap_err();
+    assert!(error.starts_with("/nowhere/ca.pem: "), "{error}");
+    assert!(parsed("--cert c.pem --key k.pem").is_err());
+    assert!(parsed("--cacert ca.pem --key k.pem").is_err());
 }
 
 #[test]
