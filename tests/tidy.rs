@@ -3,10 +3,14 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/exceptions.rs"]
+mod exceptions;
 #[path = "tidy/papers.rs"]
 mod papers;
 #[path = "tidy/records.rs"]
 mod records;
+#[path = "tidy/sizes.rs"]
+mod sizes;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -70,6 +74,9 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "transport",
     "uring",
 ];
+
+/// Where what comes from outside is handled, an event in each file: `impl` blocks there are apart from the others of their type.
+const DOORS: [&str; 1] = ["broker/doors/"];
 
 /// Lines above an `unsafe` in which its `SAFETY:` may start.
 const SAFETY_LINES_MAX: usize = 12;
@@ -141,14 +148,17 @@ fn tree() -> (Vec<Source>, Vec<String>) {
     (sources, test_only)
 }
 
+/// Whether a file is tests beside code. A folder that is nothing but tests, `sim`, is a folder like others.
+fn is_beside(source: &Source, test_only: &[String]) -> bool {
+    let mut beside = test_only.iter().filter(|module| module.contains('/'));
+    beside.any(|module| source.is_in(module))
+}
+
 /// Between the files of a folder imports go in no circle; who breaks one sees the way around it.
 #[test]
 fn imports_go_in_no_circle() {
     let (sources, test_only) = tree();
-    // A folder that is nothing but tests, `sim`, is a folder like others; tests beside code are none of its files.
-    let beside = test_only.iter().filter(|module| module.contains('/'));
-    let beside: Vec<&String> = beside.collect();
-    let is_test = |source: &Source| beside.iter().any(|module| source.is_in(module));
+    let is_test = |source: &Source| is_beside(source, &test_only);
     let modules = Modules::of(&sources, is_test);
     let mut told = Vec::new();
     for folder in WITHOUT_CIRCLES {
@@ -168,6 +178,23 @@ fn imports_go_in_no_circle() {
     assert!(
         told.is_empty(),
         "{} circles of imports in\n{}",
+        told.len(),
+        told.join("\n")
+    );
+}
+
+/// Functions, structs and the code of a type are not large, but for those whose reasons are listed.
+#[test]
+fn nothing_is_too_large() {
+    let (sources, test_only) = tree();
+    let sources: Vec<&Source> = sources
+        .iter()
+        .filter(|source| !is_beside(source, &test_only))
+        .collect();
+    let told = sizes::faults(&sources, &DOORS, exceptions::ALL);
+    assert!(
+        told.is_empty(),
+        "{} faults:\n{}",
         told.len(),
         told.join("\n")
     );
