@@ -167,11 +167,7 @@ pub enum MeshMessage {
     /// Is there room for this retained message?
     RetainAsk(Box<RetainAsk>),
     /// The answer: bytes that are promised for it until it comes or they are released; 0 if there is no room.
-    RetainAnswer {
-        ticket: u32,
-        conn: ConnId,
-        promised: u32,
-    },
+    RetainAnswer { ticket: u32, promised: u32 },
     /// What was promised is not needed.
     RetainRelease { promised: u32 },
     /// Which retained messages match? To be answered when the stores that the asker knows of have arrived.
@@ -249,8 +245,6 @@ pub struct Ordered {
 #[derive(Debug, PartialEq, Eq)]
 pub struct RetainAsk {
     pub ticket: u32,
-    /// Whose message it is, for the answer.
-    pub conn: ConnId,
     pub topic: Box<str>,
     /// What the message takes, in bytes.
     pub cost: usize,

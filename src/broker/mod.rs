@@ -32,6 +32,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod waits;
 
 pub use counters::Counters;
 pub use delivery::slow::Lag;
@@ -52,7 +53,6 @@ use crate::outbound::Slice;
 use delivery::outgoing::Outgoing;
 use doors::on_drain::Drain;
 use doors::on_identified::PeerName;
-use doors::on_verified::Verifying;
 use groups::offers::Offers;
 use interest::barrier::Interests;
 use looks::Looks;
@@ -60,10 +60,11 @@ use memory::pressure::Pressure;
 use peers::refusals::Refusals;
 use peers::strangers::Doing;
 use placement::owner_of_topic;
-use retained::asking::Asking;
+use retained::asking::Promises;
 use retained::ordered::Ordering;
 use retained::replay::Replays;
 use smallvec::SmallVec;
+use waits::Waits;
 
 use crate::routing::{FilterId, Groups, Retained, Subscriptions};
 
@@ -90,11 +91,11 @@ pub struct Broker {
     interests: Interests,
     replays: Replays,
     drain: Drain,
-    verifying: Verifying,
+    waits: Waits,
     pressure: Pressure,
     /// Messages of shared subscriptions that go on being offered in the next turn.
     offers: Offers,
-    asking: Asking,
+    promises: Promises,
     refusals: Refusals,
     ordering: Ordering,
     looks: Looks,
@@ -118,10 +119,10 @@ impl Broker {
             interests: Interests::default(),
             replays: Replays::new(shards),
             drain: Drain::default(),
-            verifying: Verifying::new(),
+            waits: Waits::default(),
             pressure: Pressure::default(),
             offers: Offers::default(),
-            asking: Asking::default(),
+            promises: Promises::default(),
             refusals: peers::refusals::refusals(),
             ordering: Ordering::new(shards),
             looks: Looks::default(),

@@ -8,8 +8,8 @@ use crate::mqtt::ReasonCode;
 pub enum Outcome {
     /// It is handled.
     Done,
-    /// It is handled later, as if it had not come yet, and all that is behind it.
-    Hold(Until),
+    /// It is handled when the wait with this ticket is over (`waits`), as if it had not come yet, and all that is behind it.
+    Wait(u32),
     /// It ends the connection, for this reason.
     End(ReasonCode),
 }
@@ -23,4 +23,6 @@ pub enum Until {
     NextTurn,
     /// Owners of topics have passed on what its publisher has under way.
     PassedOn,
+    /// The wait with this ticket is over.
+    Over(u32),
 }

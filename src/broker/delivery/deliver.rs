@@ -102,7 +102,7 @@ impl Broker {
     /// Stores a retained message that this shard owns. Returns the number of the store.
     fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
         let own = self.clients.desk.shard;
-        self.replays.note_live(message.topic.as_str());
+        self.note_live(message.topic.as_str());
         let seq = self.replays.next_store(own);
         self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
         seq

@@ -179,12 +179,6 @@ impl Broker {
         released.give(&mut self.clients.memory.lease);
     }
 
-    /// What waits for an answer in the name of a connection that is no more is given up. Owners get back what they promised.
-    fn forget_waits(&mut self, conn: ConnId) {
-        self.take_admission(conn);
-        self.end_asking(conn, true);
-    }
-
     /// Whether one more connection may be let in to be turned away.
     pub fn may_turn_away(&self) -> bool {
         self.clients.peers.particulars.turned_away() < limits::TURNED_AWAY_MAX
@@ -202,7 +196,7 @@ impl Broker {
         entry.stage = Stage::Closing;
         entry.active_at = tick(now_ms);
         self.clients.drop_partial(conn);
-        self.take_admission(conn);
+        self.forget_waits(conn);
         if how == CloseHow::Flush {
             self.clients.arm_conn(conn, now_ms + limits::LINGER_MS_MAX);
         }
@@ -216,7 +210,7 @@ impl Broker {
         };
         self.ends_waiting(conn);
         self.clients.peers.conns[conn.index()].session = NONE;
-        self.interests.forget_unanswered(conn);
+        self.forget_waits(conn);
         self.clients.drop_aliases(conn);
         self.clients.sessions.part(session);
         self.clients.desk.counters.clients_connected -= 1;

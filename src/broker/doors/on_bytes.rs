@@ -189,8 +189,8 @@ impl Broker {
                 Outcome::Done
             }
         };
-        if let Outcome::Hold(until) = outcome {
-            return Some(until);
+        if let Outcome::Wait(ticket) = outcome {
+            return Some(Until::Over(ticket));
         }
         self.clients.desk.counters.packets_received += 1;
         if let Outcome::End(reason) = outcome {

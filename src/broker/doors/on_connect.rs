@@ -9,9 +9,9 @@ use crate::broker::sessions::hot::HOT_REPLAYING;
 use crate::broker::sessions::hot::HOT_V5;
 
 use crate::broker::doors::on_identified::PeerName;
-use crate::broker::doors::on_verified::Admission;
 use crate::broker::effect::{CloseHow, Effect, Handover};
 use crate::broker::memory::party::{party_of_address, party_of_user};
+use crate::broker::peers::admission::Admission;
 use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
@@ -70,6 +70,8 @@ impl Broker {
                     client_id,
                     is_assigned,
                     ended: None,
+                    since: tick(now_ms),
+                    place: None,
                 };
                 return self.verify(now_ms, conn, &connect, admission, passwords);
             }

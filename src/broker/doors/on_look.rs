@@ -1,6 +1,7 @@
 //! What is due is done once there has been a look (`looks`); other shards ask for one.
 
 use crate::broker::Broker;
+use crate::broker::peers::admission::key_of;
 use crate::broker::timers::TICK_MS;
 use crate::ids::SessionId;
 use crate::limits;
@@ -53,7 +54,7 @@ impl Broker {
         }
         let client_id = entry.client_id();
         // Its client's password is being checked.
-        if self.verifying.waits_for(client_id) && now_ms < due_ms + limits::CONNECT_MS_MAX {
+        if self.waits.have_key(key_of(client_id)) && now_ms < due_ms + limits::CONNECT_MS_MAX {
             return self.clients.arm_session(session, now_ms + TICK_MS);
         }
         if looked_ms >= ends_at_ms {

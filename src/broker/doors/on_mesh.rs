@@ -41,12 +41,10 @@ impl Broker {
             MeshMessage::PassedOn { count, sent } => self.on_passed_on(from, count, &sent),
             MeshMessage::After { .. } => {}
             MeshMessage::RetainAsk(ask) => self.on_retain_ask(from, *ask),
-            MeshMessage::RetainAnswer {
-                ticket,
-                conn,
-                promised,
-            } => self.on_retain_answer(now_ms, from, ticket, conn, promised),
-            MeshMessage::RetainRelease { promised } => self.asking.settle(promised),
+            MeshMessage::RetainAnswer { ticket, promised } => {
+                self.on_retain_answer(now_ms, from, ticket, promised)
+            }
+            MeshMessage::RetainRelease { promised } => self.promises.settle(promised),
             MeshMessage::RetainQuery(query) => self.on_retain_query(now_ms, from, *query),
             MeshMessage::RetainReply(reply) => self.on_retain_reply(now_ms, from, *reply),
             MeshMessage::Shared(message) => self.on_shared(now_ms, from, *message),

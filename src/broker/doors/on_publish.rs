@@ -28,7 +28,7 @@ impl Broker {
             }
             (Ok(()), _) => self.publish_with_alias(now_ms, conn, publish),
         };
-        if !matches!(outcome, Outcome::Hold(_)) {
+        if !matches!(outcome, Outcome::Wait(_)) {
             let counters = &mut self.clients.desk.counters;
             counters.publish_received += 1;
             counters.publish_bytes_received += publish.payload.len() as u64;
@@ -123,9 +123,9 @@ impl Broker {
             return self.refuse_topic(now_ms, conn, publish);
         }
         if publish.retain
-            && let Some(until) = self.waits_for_owner(now_ms, conn, publish, topic.as_str())
+            && let Some(waits) = self.waits_for_owner(now_ms, conn, publish, topic.as_str())
         {
-            return Outcome::Hold(until);
+            return waits;
         }
         match publish.packet_id {
             None => {

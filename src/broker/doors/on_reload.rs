@@ -11,6 +11,7 @@ use crate::broker::peers::conn::Stage;
 use crate::broker::peers::rates::Rates;
 use crate::broker::sessions::rights::Rights;
 use crate::broker::settings::Settings;
+use crate::broker::waits::Then;
 use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
@@ -111,9 +112,11 @@ impl Broker {
 
     /// A CONNECT whose password is being checked begins once more.
     fn verify_anew(&mut self, now_ms: u64, conn: ConnId) {
-        let Some(admission) = self.take_admission(conn) else {
+        let lease = &mut self.clients.memory.lease;
+        let Some(Then::Admit(admission)) = self.waits.free(lease, conn) else {
             return;
         };
+        self.clients.peers.beginners.take(admission.place);
         self.clients.peers.conns[conn.index()].stage = Stage::Connecting;
         self.clients.peers.replies_to = conn;
         let bytes = [&admission.packet[..], &admission.after].concat();

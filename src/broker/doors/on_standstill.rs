@@ -18,8 +18,7 @@ impl Broker {
         }
         let (now_s, lost_s) = (now_ms / 1000, lost_ms.div_ceil(1000));
         self.clients.out.forgive(now_s as u32, lost_s as u32);
-        self.interests.put_off(lost_ms);
-        self.asking.put_off(lost_ms);
+        self.waits.put_off(lost_ms);
         self.looks.begin_anew(now_ms, lost_ms);
     }
 }

@@ -6,34 +6,19 @@ use smallvec::SmallVec;
 use crate::broker::Broker;
 use crate::broker::interest::barrier::Waiter;
 use crate::broker::interest::requested::RequestedFilter;
+use crate::broker::interest::suback::Suback;
 use crate::broker::outcome::Outcome;
 use crate::broker::sessions::change::Change;
 use crate::broker::settings::LogKind;
+use crate::broker::waits::{Over, Owner, Then};
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::{
-    PacketId, ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe, Version,
+    ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe, Version,
 };
 use crate::routing::{Entry, EntryOptions, Target};
 use crate::session::SharedSubscription;
-
-/// A SUBSCRIBE that has not been answered yet.
-pub struct PendingSubscribe {
-    session: SessionId,
-    serial: u64,
-    conn: ConnId,
-    /// Which of the session's connections it came by: the next one may have the same number.
-    epoch: u16,
-    packet_id: PacketId,
-    reasons: SmallVec<[ReasonCode; 4]>,
-    /// What it still waits for.
-    steps: u32,
-    /// It could not be answered at once, and is counted as one that its connection waits for.
-    is_counted: bool,
-    /// Filters whose retained messages are wanted.
-    replays: SmallVec<[(Box<str>, EntryOptions); 1]>,
-}
 
 impl Broker {
     /// SUBSCRIBE has come from a client.
@@ -54,25 +39,18 @@ impl Broker {
         else {
             return Outcome::Done;
         };
-        let ticket = self.interests.next_ticket();
-        let pending = PendingSubscribe {
-            session,
+        let suback = Then::Suback(Suback::new(conn, subscribe.packet_id));
+        let owner = Owner::Session {
+            id: session,
             serial,
-            conn,
-            epoch: self.clients.sessions.hot(session).epoch,
-            packet_id: subscribe.packet_id,
-            reasons: SmallVec::new(),
-            steps: 1,
-            is_counted: false,
-            replays: SmallVec::new(),
         };
-        self.interests.subscribes.insert(ticket, pending);
+        let ticket = self.waits.open(owner, suback);
         let id = subscribe.subscription_id.unwrap_or(0);
         let mut levels = 0;
         for (index, (filter, options)) in subscribe.filters().enumerate() {
             levels += self.count_levels(filter);
             if index == limits::FILTERS_PER_PACKET_MAX || levels > limits::LEVELS_PER_PACKET_MAX {
-                self.interests.subscribes.remove(&ticket);
+                self.waits.end(&mut self.clients.memory.lease, ticket);
                 return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             let filter = RequestedFilter::new(filter, self.clients.listener(conn));
@@ -83,7 +61,7 @@ impl Broker {
             if let Err(reason) =
                 self.subscribe_one(now_ms, (session, conn), &filter, options, id, ticket)
             {
-                self.interests.subscribes.remove(&ticket);
+                self.waits.end(&mut self.clients.memory.lease, ticket);
                 return Outcome::End(reason);
             }
             self.clients.log_client(LogKind::Subscribe, conn, |client| {
@@ -91,9 +69,10 @@ impl Broker {
             });
         }
         self.subscribe_step_done(now_ms, ticket);
-        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
-            pending.is_counted = true;
-            self.interests.note_unanswered(conn);
+        if self.waits.then(ticket).is_some() {
+            let line = self.waits.owe(conn);
+            self.suback(ticket, |suback| suback.line = line);
+            self.waits.charge(&mut self.clients.memory.lease, ticket);
         }
         Outcome::Done
     }
@@ -124,12 +103,11 @@ impl Broker {
             if self.clients.peers.conns[conn.index()].version == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
             }
-            self.pending_subscribe(ticket, |pending| pending.reasons.push(reason));
+            self.suback(ticket, |suback| suback.reasons.push(reason));
             return Ok(());
         }
-        self.pending_subscribe(ticket, |pending| {
-            pending.reasons.push(ReasonCode(entry.qos() as u8))
-        });
+        let granted = ReasonCode(entry.qos() as u8);
+        self.suback(ticket, |suback| suback.reasons.push(granted));
         let filter: Box<str> = requested.filter().into();
         // Before it is in the tree; that of a group which another shard owns comes there later.
         let reach = self.routing.subscriptions.reach_of(&filter);
@@ -139,7 +117,7 @@ impl Broker {
                 filter,
                 reach,
             };
-            self.pending_subscribe(ticket, |pending| pending.steps += 1);
+            self.waits.await_more(ticket, 1);
             self.join_shared(now_ms, session, subscription, entry, ticket)
         } else {
             let retain_handling = options.retain_handling;
@@ -175,12 +153,10 @@ impl Broker {
         }
         let wants_retained = retain_handling == 0 || (retain_handling == 1 && is_new);
         let replays = wants_retained && self.clients.desk.settings.retain_available;
-        self.pending_subscribe(ticket, |pending| {
-            pending.steps += u32::from(waits);
-            if replays {
-                pending.replays.push((filter, entry));
-            }
-        });
+        self.waits.await_more(ticket, u32::from(waits));
+        if replays {
+            self.suback(ticket, |suback| suback.replays.push((filter, entry)));
+        }
         is_new
     }
 
@@ -280,42 +256,35 @@ impl Broker {
             .is_some()
     }
 
-    fn pending_subscribe(&mut self, ticket: u32, change: impl FnOnce(&mut PendingSubscribe)) {
-        if let Some(pending) = self.interests.subscribes.get_mut(&ticket) {
-            change(pending);
+    fn suback(&mut self, ticket: u32, change: impl FnOnce(&mut Suback)) {
+        if let Some(Then::Suback(suback)) = self.waits.then(ticket) {
+            change(suback);
         }
     }
 
     /// One of the things that a SUBSCRIBE waits for has happened; after the last one it is answered.
     pub(in crate::broker) fn subscribe_step_done(&mut self, now_ms: u64, ticket: u32) {
-        let Some(pending) = self.interests.subscribes.get_mut(&ticket) else {
+        let (lease, sessions) = (&mut self.clients.memory.lease, &self.clients.sessions);
+        let over = self.waits.answer(lease, sessions, ticket);
+        let Some(Over {
+            then: Then::Suback(suback),
+            session: Some(session),
+        }) = over
+        else {
             return;
         };
-        pending.steps -= 1;
-        if pending.steps > 0 {
-            return;
-        }
-        let Some(pending) = self.interests.subscribes.remove(&ticket) else {
-            return;
-        };
-        let known = self.clients.sessions.get(pending.session);
-        if known.is_none_or(|entry| entry.serial() != pending.serial) {
-            return;
-        }
-        let hot = self.clients.sessions.hot(pending.session);
-        let is_there = hot.conn == pending.conn.0 && hot.epoch == pending.epoch;
-        if is_there {
-            self.answer_subscribe(&pending);
+        let (conn, line) = (suback.conn, suback.line);
+        if line == 0 || self.waits.is_owed(conn, line) {
+            self.answer_subscribe(&suback);
         }
         // Also when the client has gone: the subscription is there, and the rest of it follows when the client is back.
-        self.want_replays(now_ms, pending.session, pending.replays);
-        let was_last = is_there && pending.is_counted && self.interests.note_answered(pending.conn);
-        if was_last && self.is_held(pending.conn) {
-            self.catch_up(now_ms, pending.conn);
+        self.want_replays(now_ms, session, suback.replays);
+        if self.waits.pay(&mut self.clients.memory.lease, conn, line) {
+            self.go_on_waiting(now_ms, conn);
         }
     }
 
-    fn answer_subscribe(&mut self, pending: &PendingSubscribe) {
+    fn answer_subscribe(&mut self, pending: &Suback) {
         let version = self.clients.peers.conns[pending.conn.index()].version;
         let suback = SubackOut {
             packet_id: pending.packet_id,

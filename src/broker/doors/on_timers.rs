@@ -44,7 +44,9 @@ impl Broker {
         ];
         let timers = self.clients.desk.timers.next_ms();
         let looks = self.looks.next_ms();
-        [timers, looks, sweep, retained, lookup, look]
+        let waits = self.waits.next_ms();
+        let waits = waits.map(|due_ms| due_ms.max(self.looks.again_ms()));
+        [timers, looks, waits, sweep, retained, lookup, look]
             .into_iter()
             .chain(lines)
             .flatten()
@@ -71,6 +73,7 @@ impl Broker {
                 Owner::Session(session) => self.on_session_timer(now_ms, session, at),
             }
         }
+        self.end_waits(now_ms, has_looked);
         self.act_after_looks(now_ms, has_looked);
         self.release_in_turn(now_ms);
         self.go_on_offering(now_ms);
@@ -123,7 +126,9 @@ impl Broker {
         let active_ms = u64::from(entry.active_at) * TICK_MS;
         match entry.stage {
             Stage::Free | Stage::Moved => None,
-            Stage::Connecting | Stage::Verifying => Some(active_ms + limits::CONNECT_MS_MAX),
+            // What it waits for ends then (`waits`).
+            Stage::Verifying => None,
+            Stage::Connecting => Some(active_ms + limits::CONNECT_MS_MAX),
             Stage::Closing => Some(active_ms + limits::LINGER_MS_MAX),
             Stage::Established if entry.keep_alive_s == 0 => None,
             // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
@@ -145,11 +150,6 @@ impl Broker {
         }
         match self.clients.peers.stage(conn) {
             Stage::Closing => self.clients.desk.close(conn, CloseHow::Now),
-            Stage::Verifying => {
-                self.clients
-                    .log_end(now_ms, conn, "its password was not checked in time");
-                self.shut(now_ms, conn, CloseHow::Now);
-            }
             Stage::Connecting => {
                 self.clients.log_end(now_ms, conn, "exceeded timeout");
                 self.shut(now_ms, conn, CloseHow::Now);

@@ -1,145 +1,43 @@
 //! A password is being checked, off the shard: CONNECT waits, and goes on when the answer has come.
 //!
-//! Invariants:
-//! - an answer counts only for the connection that asked: it must still wait, with the same ticket;
-//! - a name and a password that are being checked are charged until their answer comes, whatever becomes of the connection.
+//! A CONNECT that waits is charged like one that has not come whole, and gives way like it. The name and the password that are
+//! being checked are charged until their answer comes, whatever becomes of the connection.
 
 use std::sync::Arc;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 use crate::access::Passwords;
 use crate::broker::Broker;
 use crate::broker::doors::on_connect::user_name;
 use crate::broker::effect::{CloseCause, CloseHow, Effect, Verdict, Verify};
+use crate::broker::peers::admission::Admission;
 use crate::broker::peers::conn::Stage;
-use crate::broker::peers::partial::Place;
-use crate::broker::timers::tick;
-use crate::budget::Account;
+use crate::broker::timers::TICK_MS;
+use crate::broker::waits::{Owner, Then};
 use crate::ids::ConnId;
 use crate::ids::NONE;
 use crate::limits;
 use crate::mqtt::{self, Connect, FrameStatus, Packet, ReasonCode, Version};
 
-/// A CONNECT that waits, with what was found out about it.
-pub struct Admission {
-    pub packet: Vec<u8>,
-    /// What came behind it.
-    pub after: Vec<u8>,
-    pub client_id: String,
-    pub is_assigned: bool,
-    /// Its peer has closed its side meanwhile.
-    pub ended: Option<CloseCause>,
-}
-
-/// The connections that wait for an answer. Each is charged like one of which CONNECT has not come whole, and gives way like it.
-pub struct Verifying {
-    tickets: u32,
-    waiting: HashMap<u32, Waiting, FixedState>,
-    /// By ticket, bytes of what is being checked and has not been answered, also for connections that are gone.
-    asked: HashMap<u32, usize, FixedState>,
-}
-
-/// One of them.
-struct Waiting {
-    ticket: u32,
-    admission: Admission,
-    /// Bytes of what is being checked, which are charged by its ticket.
-    asked: usize,
-    /// Tick at which it began to wait.
-    since: u32,
-    /// Where it stands among those that are not let in yet.
-    place: Option<Place>,
-    /// Bytes of memory that have been charged.
-    charged: usize,
-}
-
-impl Waiting {
-    /// Bytes of memory, without what is being checked.
-    fn memory(&self) -> usize {
-        let Admission {
-            packet,
-            after,
-            client_id,
-            ..
-        } = &self.admission;
-        let texts = packet.capacity() + after.capacity() + client_id.capacity();
-        size_of::<(u32, Self)>() + texts
-    }
-}
-
-impl Verifying {
-    pub fn new() -> Self {
-        Verifying {
-            tickets: 0,
-            waiting: HashMap::with_hasher(FixedState::with_seed(0)),
-            asked: HashMap::with_hasher(FixedState::with_seed(0)),
-        }
-    }
-
-    /// Bytes of memory of those that wait, and of what is being checked.
-    #[cfg(test)]
-    pub fn memory(&self) -> usize {
-        let waiting = self.waiting.values().map(Waiting::memory);
-        waiting.chain(self.asked.values().copied()).sum()
-    }
-
-    /// Whether a connection waits for an answer.
-    #[cfg(test)]
-    pub fn knows(&self, conn: ConnId) -> bool {
-        self.waiting.contains_key(&conn.0)
-    }
-
-    /// Whether a client of this identifier waits for an answer.
-    pub fn waits_for(&self, client_id: &str) -> bool {
-        let mut waiting = self.waiting.values();
-        waiting.any(|one| one.admission.client_id == client_id)
-    }
-}
-
 impl Broker {
-    /// Takes a CONNECT back, if one waits: the wait is over. An answer that is under way will find nobody, and gives back
-    /// what is being checked.
-    pub(in crate::broker) fn take_admission(&mut self, conn: ConnId) -> Option<Admission> {
-        if self.verifying.waiting.is_empty() {
-            return None;
+    /// The CONNECT of a connection that waits, and its ticket.
+    fn admission(&mut self, conn: ConnId) -> Option<(u32, &mut Admission)> {
+        match self.waits.of_conn(conn)? {
+            (ticket, Then::Admit(admission)) => Some((ticket, admission)),
+            _ => None,
         }
-        let waiting = self.verifying.waiting.remove(&conn.0)?;
-        self.clients.peers.beginners.take(waiting.place);
-        let lease = &mut self.clients.memory.lease;
-        lease.give(Account::Packets, waiting.charged as u64);
-        Some(waiting.admission)
     }
 
     /// Charges a CONNECT that waits with what it takes now; the largest of those who are not let in yet may have to go.
     fn charge_admission(&mut self, now_ms: u64, conn: ConnId) {
-        let Some(waiting) = self.verifying.waiting.get_mut(&conn.0) else {
+        let Some((ticket, _)) = self.admission(conn) else {
             return;
         };
-        let bytes = waiting.memory();
-        let more = bytes.saturating_sub(std::mem::replace(&mut waiting.charged, bytes));
-        self.clients
-            .memory
-            .lease
-            .force(Account::Packets, more as u64);
-        let (place, since) = (&mut waiting.place, waiting.since);
-        let bytes = bytes + waiting.asked;
-        self.clients.peers.beginners.put(conn, place, since, bytes);
+        let bytes = self.waits.charge(&mut self.clients.memory.lease, ticket);
+        if let Some(Then::Admit(admission)) = self.waits.then(ticket) {
+            let (place, since) = (&mut admission.place, admission.since);
+            self.clients.peers.beginners.put(conn, place, since, bytes);
+        }
         self.shorten_beginners(now_ms);
-    }
-
-    /// What was asked with this ticket is answered, and held no more.
-    fn give_asked_back(&mut self, ticket: u32) {
-        if let Some(bytes) = self.verifying.asked.remove(&ticket) {
-            self.clients
-                .memory
-                .lease
-                .give(Account::Packets, bytes as u64);
-        }
-        if self.verifying.asked.is_empty() {
-            self.verifying.asked.shrink_to_fit();
-        }
     }
 
     /// What the user name in this CONNECT is to be checked against.
@@ -168,9 +66,7 @@ impl Broker {
             return self.refuse_connect(now_ms, conn, connect, ReasonCode::NOT_AUTHORIZED);
         };
         let address = self.address(conn);
-        let verifying = &mut self.verifying;
-        verifying.tickets = verifying.tickets.wrapping_add(1);
-        let ticket = verifying.tickets;
+        let ticket = self.waits.open(Owner::Conn(conn), Then::Admit(admission));
         let verify = Verify {
             conn,
             ticket,
@@ -179,21 +75,10 @@ impl Broker {
             user: user.into(),
             password: password.into(),
         };
-        let asked = verify.memory();
-        verifying.asked.insert(ticket, asked);
-        self.clients
-            .memory
-            .lease
-            .force(Account::Packets, asked as u64);
-        let waiting = Waiting {
-            ticket,
-            admission,
-            asked,
-            since: tick(now_ms),
-            place: None,
-            charged: 0,
-        };
-        verifying.waiting.insert(conn.0, waiting);
+        let lease = &mut self.clients.memory.lease;
+        self.waits.lend(lease, ticket, verify.memory());
+        let came_ms = u64::from(self.clients.peers.conns[conn.index()].active_at) * TICK_MS;
+        self.waits.end_at(ticket, came_ms + limits::CONNECT_MS_MAX);
         self.clients.peers.conns[conn.index()].stage = Stage::Verifying;
         self.clients
             .desk
@@ -209,8 +94,8 @@ impl Broker {
 
     /// Keeps what a client sends while it waits, within bounds.
     pub(in crate::broker) fn hold(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
-        let fits = match self.verifying.waiting.get_mut(&conn.0) {
-            Some(Waiting { admission, .. }) => {
+        let fits = match self.admission(conn) {
+            Some((_, admission)) => {
                 admission.after.extend_from_slice(bytes);
                 admission.after.len() <= limits::CONNECT_BYTES_MAX as usize
             }
@@ -228,15 +113,12 @@ impl Broker {
 
     /// The password of a connection has been checked. Comes once for each [`Verify`], also when the connection is gone.
     pub fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict) {
-        self.give_asked_back(ticket);
-        let is_asked = |waiting: &Waiting| waiting.ticket == ticket;
-        let waits = self.verifying.waiting.get(&conn.0).is_some_and(is_asked);
-        if !waits || !self.is_waiting(conn) {
-            return;
-        }
-        let Some(admission) = self.take_admission(conn) else {
+        let (lease, sessions) = (&mut self.clients.memory.lease, &self.clients.sessions);
+        let over = self.waits.answer(lease, sessions, ticket);
+        let Some(Then::Admit(admission)) = over.map(|over| over.then) else {
             return;
         };
+        self.clients.peers.beginners.take(admission.place);
         self.clients.peers.conns[conn.index()].stage = Stage::Connecting;
         self.clients.peers.replies_to = conn;
         let refusal = match verdict {
@@ -273,8 +155,8 @@ impl Broker {
     pub(in crate::broker) fn ends_verified(&mut self, conn: ConnId, cause: CloseCause) -> bool {
         let waits = matches!(cause, CloseCause::Eof | CloseCause::Goodbye)
             && self.clients.peers.stage(conn) == Stage::Verifying;
-        match self.verifying.waiting.get_mut(&conn.0) {
-            Some(Waiting { admission, .. }) if waits => {
+        match self.admission(conn) {
+            Some((_, admission)) if waits => {
                 admission.ended = Some(cause);
                 true
             }

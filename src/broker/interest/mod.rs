@@ -3,3 +3,4 @@
 pub(super) mod barrier;
 pub(super) mod reach;
 pub(super) mod requested;
+pub(super) mod suback;

@@ -10,7 +10,6 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::broker::Broker;
 use crate::budget::Party;
 use crate::ids::SessionId;
 
@@ -73,18 +72,5 @@ impl Reached {
     pub fn trim(&mut self) {
         self.by_session.shrink_to_fit();
         self.by_party.shrink_to_fit();
-    }
-}
-
-impl Broker {
-    /// A session has given up a subscription that gives so many nodes back. With the last one nothing is left.
-    pub(in crate::broker) fn give_reach_back(&mut self, session: SessionId, nodes: u32) {
-        let nodes = match self.subscriptions_of(session) {
-            (0, 0) => u32::MAX,
-            _ => nodes,
-        };
-        let shares = &mut self.clients.memory.shares;
-        let party = shares.party(session);
-        shares.reached.give_back(session, party, nodes);
     }
 }

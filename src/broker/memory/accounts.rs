@@ -89,7 +89,8 @@ impl Broker {
         self.clients.desk.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;
         let tables = self.clients.tables()
-            + self.asking.memory()
+            + self.waits.memory()
+            + self.interests.memory()
             + self.looks.memory()
             + self.ordering.memory();
         self.clients.memory.lease.set(Account::Outbound, outbound);
@@ -205,7 +206,7 @@ impl Broker {
                 conn.aliases.as_ref().map_or(0, |aliases| aliases.memory()),
             );
         }
-        add(Account::Packets, self.verifying.memory());
+        add(Account::Packets, self.waits.held(Account::Packets));
         for (_, session) in clients.sessions.iter() {
             add(Account::Connections, session.memory());
             let Some(flow) = session.flow() else { continue };
@@ -217,10 +218,14 @@ impl Broker {
                     .map(|message| (place(message), message.cost() as i64)),
             );
         }
-        add(Account::Connections, self.replays.charged());
+        add(Account::Connections, self.waits.held(Account::Connections));
         add(
             Account::Connections,
-            clients.tables() + self.asking.memory() + self.looks.memory() + self.ordering.memory(),
+            clients.tables()
+                + self.waits.memory()
+                + self.interests.memory()
+                + self.looks.memory()
+                + self.ordering.memory(),
         );
         add(Account::Outbound, clients.out.memory());
         add(

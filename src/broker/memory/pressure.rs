@@ -123,7 +123,7 @@ impl Broker {
         self.routing.matched.clear();
         self.routing.matched.shrink_to_fit();
         self.interests.trim();
-        self.asking.trim();
+        self.waits.trim();
         self.looks.trim();
         let sessions = &self.clients.sessions;
         self.ordering.trim(|session| sessions.has_place(session));

@@ -1,5 +1,6 @@
 //! Connections: what has come of a packet, what holds one back, who is told what about it.
 
+pub(super) mod admission;
 pub(super) mod conn;
 pub(super) mod cut;
 pub(super) mod partial;

@@ -5,7 +5,7 @@
 //! meanwhile, it is caught up with for `limits::HELD_AFTER_END_MS`.
 //!
 //! Invariant: a connection that is held has a deadline at which it goes on, is in the list of those that go on in the
-//! next turn (`cut`), or waits for what owners of topics say (`under_way`, `asking`).
+//! next turn (`cut`), waits until owners of topics have passed on what it sent (`under_way`), or for an answer (`waits`).
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
@@ -192,7 +192,7 @@ impl Broker {
             };
         }
         if first == PacketType::Disconnect.first() {
-            return self.end_waits(now_ms, conn);
+            return self.goodbye_waits(now_ms, conn);
         }
         match self.has_subscribed_enough(first) {
             true => self.cut(conn),
@@ -204,7 +204,7 @@ impl Broker {
         if self.is_turn_full() {
             return self.cut(conn);
         }
-        if self.asking.is_answered(conn) {
+        if self.has_verdict(conn) {
             return None; // it has waited already
         }
         let entry = &self.clients.peers.conns[conn.index()];
@@ -268,7 +268,7 @@ impl Broker {
 
     /// Whether the end of a connection has to wait for answers; then it is held from here on.
     fn holds_end(&mut self, now_ms: u64, conn: ConnId) -> bool {
-        let until = self.end_waits(now_ms, conn);
+        let until = self.goodbye_waits(now_ms, conn);
         if let Some(until) = until {
             self.hold_until(conn, until);
         }
@@ -283,7 +283,8 @@ impl Broker {
         match until {
             Until::Ms(at_ms) => self.clients.arm_conn(conn, at_ms),
             Until::NextTurn => self.clients.peers.next_turn.push_back(conn),
-            Until::PassedOn => {} // who waits is known there (`under_way`)
+            // Who waits is known there (`under_way`, `waits`).
+            Until::PassedOn | Until::Over(_) => {}
         }
         if was_on {
             self.clients.desk.effects.push_back(Effect::Pause { conn });
@@ -306,7 +307,7 @@ impl Broker {
         }
         self.clients.flush_replies();
         self.clients.peers.replies_to = ConnId(NONE);
-        self.end_asking(conn, false);
+        self.end_verdict(conn);
         let entry = &mut self.clients.peers.conns[conn.index()];
         if entry.reading == Reading::Held {
             entry.reading = before;

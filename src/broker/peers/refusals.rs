@@ -7,8 +7,8 @@
 use crate::broker::Broker;
 use crate::broker::doors::on_connect::{named, user_name};
 use crate::broker::doors::on_identified::PeerName;
-use crate::broker::doors::on_verified::Admission;
 use crate::broker::effect::CloseHow;
+use crate::broker::peers::admission::Admission;
 use crate::broker::peers::strangers::{Doing, Whose};
 use crate::broker::said::{Bound, Said};
 use crate::broker::settings::LogKind;

@@ -269,7 +269,7 @@ impl Broker {
         let owned = message.owned();
         let (mut seq, mut promised) = (0, 0);
         if message.retain {
-            (seq, promised) = (self.replays.next_store(owner), self.asking.take_granted());
+            (seq, promised) = (self.replays.next_store(owner), self.promises.take_granted());
             if targets == 0 {
                 self.clients.desk.mesh(
                     owner,
@@ -334,7 +334,7 @@ impl Broker {
     ) {
         if ordered.seq > 0 {
             let message = ordered.message.clone();
-            self.asking.settle(ordered.promised);
+            self.promises.settle(ordered.promised);
             let is_promised = ordered.promised > 0;
             self.store_retained(now_ms, message, Store::new(from, ordered.seq), is_promised);
             self.note_applied(from, ordered.seq);

@@ -72,12 +72,6 @@ impl Sessions {
         self.hot[session.index()]
     }
 
-    /// The same, of a number that may be no session's any more.
-    pub fn hot_if_known(&self, session: SessionId) -> Hot {
-        let hot = self.hot.get(session.index());
-        hot.copied().unwrap_or(Hot::AWAY)
-    }
-
     /// Whether there is a place of this number in the table, whoever has it.
     pub fn has_place(&self, session: SessionId) -> bool {
         self.table.get(session.index()).is_some()
@@ -91,6 +85,13 @@ impl Sessions {
     /// Bytes of the tables.
     pub fn memory(&self) -> usize {
         self.hot.memory() + self.table.memory() + self.index.memory() + self.absent.memory()
+    }
+
+    /// Whether a number is still that of the session with this serial.
+    #[inline]
+    pub fn is(&self, session: SessionId, serial: u64) -> bool {
+        self.get(session)
+            .is_some_and(|entry| entry.serial() == serial)
     }
 
     fn hash(&self, client_id: &str) -> u64 {

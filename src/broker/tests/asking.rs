@@ -133,7 +133,7 @@ impl Cluster {
     }
 
     fn promised(&self) -> u64 {
-        let promised = |world: &World| world.broker.asking.promised();
+        let promised = |world: &World| world.broker.promises.promised();
         self.worlds.iter().map(promised).sum()
     }
 

@@ -10,14 +10,14 @@ impl Broker {
     fn traces(&self, conn: ConnId) -> Vec<&'static str> {
         let Broker {
             clients,
-            routing: _, // by session
-            interests,
-            replays: _, // by session
+            routing: _,   // by session
+            interests: _, // by filter
+            replays: _,   // by session
             drain: _,
-            verifying,
+            waits,
             pressure: _,
-            offers: _, // by group
-            asking,
+            offers: _,   // by group
+            promises: _, // by shard
             refusals: _, // by address
             ordering,
             looks: _, // what is due is asked again
@@ -34,9 +34,7 @@ impl Broker {
         } = clients;
         let mut traces = peers.traces(conn);
         let others = [
-            ("interests", interests.knows(conn)),
-            ("verifying", verifying.knows(conn)),
-            ("asking", asking.knows(conn)),
+            ("waits", waits.knows(conn)),
             ("under way", ordering.under_way.knows(conn)),
             ("hot", sessions.has_conn(conn)),
             ("outbound", out.pending(conn) > 0),
@@ -132,8 +130,7 @@ fn nothing_refers_to_a_connection_that_is_closed() {
         "particulars",
         "rates",
         "next_turn",
-        "interests",
-        "asking",
+        "waits",
         "hot",
         "outbound",
     ];
@@ -171,10 +168,7 @@ fn nothing_refers_to_connections_that_were_about_to_come_in() {
     world.broker.forgets(conn);
     assert_eq!(world.broker.on_accept(1000, peer()), conn);
     world.broker.on_bytes(1000, conn, &bytes);
-    assert_eq!(
-        world.broker.traces(conn),
-        ["stage", "beginners", "verifying"]
-    );
+    assert_eq!(world.broker.traces(conn), ["stage", "beginners", "waits"]);
     world.broker.forgets(conn);
     world.broker.settle(1000);
     let audit = world.broker.audit();

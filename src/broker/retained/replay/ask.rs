@@ -8,34 +8,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Broker, has_wildcard, owner_of_topic};
 use crate::broker::effect::{MeshMessage, RetainQuery, RetainReply};
+use crate::broker::retained::replay::has_wildcard;
+use crate::broker::retained::replay::question::Question;
 use crate::broker::sessions::change::Change;
+use crate::broker::waits::{Owner, Then};
+use crate::broker::{Broker, owner_of_topic};
 use crate::budget::Account;
 use crate::ids::NONE;
 use crate::ids::{SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
-use crate::routing::{Cursor, EntryOptions};
+use crate::routing::{Cursor, EntryOptions, Target};
 use crate::session::{Origin, Replay, Rest};
-
-/// A question to owners that has not been answered by all of them.
-pub struct Question {
-    session: SessionId,
-    serial: u64,
-    filter: Box<str>,
-    options: EntryOptions,
-    missing: u8,
-    /// The count of live retained messages when it was asked.
-    pub asked_at: u64,
-    /// From where it was asked.
-    from: Cursor,
-    /// What is left for later.
-    rest: Box<Rest>,
-    /// Bytes that are charged for it: its filter, here and on its way to the owners.
-    pub charged: usize,
-}
 
 impl Broker {
     /// Replays the retained messages of subscriptions, as far as the client takes them: it makes the broker hold, and
@@ -176,23 +162,25 @@ impl Broker {
             return;
         };
         let own = self.clients.desk.shard;
-        let ticket = self.interests.next_ticket();
-        self.clients.sessions.note_asked(session);
-        let charged = replay.filter.len() * (1 + owners.len());
-        let lease = &mut self.clients.memory.lease;
-        lease.force(Account::Connections, charged as u64);
         let question = Question {
-            session,
-            serial,
             filter: replay.filter.clone(),
             options: replay.options,
-            missing: owners.len() as u8,
             asked_at: self.replays.live_count,
             from: from.renewed(),
             rest,
-            charged,
         };
-        self.replays.open.insert(ticket, question);
+        let owner = Owner::Session {
+            id: session,
+            serial,
+        };
+        let ticket = self.waits.open(owner, Then::Replay(question));
+        self.waits.await_more(ticket, owners.len() as u32 - 1);
+        self.replays.open += 1;
+        self.clients.sessions.note_asked(session);
+        // The filter, here and on its way to the owners.
+        let bytes = replay.filter.len() * (1 + owners.len());
+        self.waits
+            .lend(&mut self.clients.memory.lease, ticket, bytes);
         for &owner in owners {
             let query = RetainQuery {
                 ticket,
@@ -210,15 +198,23 @@ impl Broker {
         }
     }
 
+    /// The session that the answer to a question would be taken by.
+    fn asker_of(&mut self, ticket: u32) -> Option<SessionId> {
+        let session = self.waits.session_of(&self.clients.sessions, ticket)?;
+        match self.waits.then(ticket)? {
+            Then::Replay(question) => {
+                let subscriptions = &self.routing.subscriptions;
+                let filter = subscriptions.find(&question.filter)?;
+                let entry = subscriptions.entry(filter, Target::Session(session));
+                entry.map(|_| session)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the answer to a question would be taken.
-    pub(in crate::broker) fn is_still_asked(&self, ticket: u32) -> bool {
-        let Some(question) = self.replays.open.get(&ticket) else {
-            return false;
-        };
-        let session = question.session;
-        let entry = self.clients.sessions.get(session);
-        entry.is_some_and(|entry| entry.serial() == question.serial)
-            && self.has_subscribed(session, &question.filter)
+    pub(in crate::broker) fn is_still_asked(&mut self, ticket: u32) -> bool {
+        self.asker_of(ticket).is_some()
     }
 
     /// An owner has answered.
@@ -233,54 +229,48 @@ impl Broker {
             mut messages,
             mut next,
         } = reply;
-        let is_still_asked = self.is_still_asked(ticket);
-        let Some(question) = self.replays.open.get_mut(&ticket) else {
+        let asker = self.asker_of(ticket);
+        let known = self.waits.session_of(&self.clients.sessions, ticket);
+        let Some(Then::Replay(question)) = self.waits.then(ticket) else {
             return;
         };
-        let session = question.session;
-        let (serial, options, asked_at) = (question.serial, question.options, question.asked_at);
-        // The session may be gone, and its place too.
-        let hot = self.clients.sessions.hot_if_known(session);
-        if hot.conn == NONE || hot.epoch != question.rest.epoch {
+        let (options, asked_at) = (question.options, question.asked_at);
+        let hot = known.map(|session| self.clients.sessions.hot(session));
+        if hot.is_none_or(|hot| hot.conn == NONE || hot.epoch != question.rest.epoch) {
             // What the client has missed in between may be newer: asked for again when it is there.
             next = Some(question.from.clone());
             messages.clear();
         }
-        question
-            .rest
-            .owners
-            .extend(next.map(|cursor| (owner, cursor)));
-        question.missing -= 1;
-        let is_last = question.missing == 0;
-        let done = is_last.then(|| self.replays.open.remove(&ticket)).flatten();
-        let charged = done.as_ref().map_or(0, |done| done.charged);
-        let lease = &mut self.clients.memory.lease;
-        lease.give(Account::Connections, charged as u64);
+        let rest = next.map(|cursor| (owner, cursor));
+        question.rest.owners.extend(rest);
         self.replays.leave_out_older(&mut messages, asked_at);
-        self.replays.clear_live();
-        let entry = self.clients.sessions.get(session);
-        if entry.is_none_or(|entry| entry.serial() != serial) {
+        let (lease, sessions) = (&mut self.clients.memory.lease, &self.clients.sessions);
+        let over = self.waits.answer(lease, sessions, ticket);
+        self.replays.note_answered(u32::from(over.is_some()));
+        let Some(session) = known else {
             return;
-        }
-        if let Some(done) = done
-            && is_still_asked
-            && !done.rest.owners.is_empty()
-        {
-            let replay = Replay {
-                filter: done.filter,
-                options,
-                rest: Some(done.rest),
-            };
-            self.clients
-                .change_session(session, |entry| entry.await_replay(replay));
-        }
-        if is_last {
+        };
+        if let Some(Then::Replay(question)) = over.map(|over| over.then) {
             self.clients.sessions.note_answered(session);
+            if asker.is_some() && !question.rest.owners.is_empty() {
+                self.goes_on_later(session, question);
+            }
         }
-        if is_still_asked {
+        if asker.is_some() {
             self.replay_messages(now_ms, session, options, &messages);
         }
         self.next_replays(now_ms, session);
+    }
+
+    /// There is more to be asked for when the client has taken what there was.
+    fn goes_on_later(&mut self, session: SessionId, question: Question) {
+        let replay = Replay {
+            filter: question.filter,
+            options: question.options,
+            rest: Some(question.rest),
+        };
+        self.clients
+            .change_session(session, |entry| entry.await_replay(replay));
     }
 
     /// Puts retained messages behind what waits for a session; they follow as fast as the client takes them.

@@ -10,6 +10,7 @@
 
 mod ask;
 mod lookup;
+pub(in crate::broker) mod question;
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -26,7 +27,6 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::routing::{PageBounds, Store};
-use ask::Question;
 
 /// See the module.
 pub struct Replays {
@@ -41,8 +41,8 @@ pub struct Replays {
     page: PageBounds,
     /// Questions that wait for stores to arrive here.
     held: Vec<(ShardId, RetainQuery)>,
-    /// Questions of this shard's sessions that have not been answered by all owners.
-    open: HashMap<u32, Question, FixedState>,
+    /// Questions of this shard's sessions that have not been answered by all owners (`waits`).
+    open: u32,
     /// Questions to this shard that wait their turn, at most `REPLAY_QUESTIONS_MAX` for a session, and who asks.
     lookups: VecDeque<(ShardId, RetainQuery)>,
     /// Nodes visited above what the time until `spent_at_ms` allowed.
@@ -82,7 +82,7 @@ impl Replays {
                 slots: limits::REPLAY_PAGE_SLOTS,
             },
             held: Vec::new(),
-            open: HashMap::with_hasher(state()),
+            open: 0,
             lookups: VecDeque::new(),
             spent: 0,
             spent_at_ms: 0,
@@ -126,21 +126,15 @@ impl Replays {
         known
     }
 
-    /// A retained message has passed this shard.
-    pub fn note_live(&mut self, topic: &str) {
-        if !self.open.is_empty() {
-            self.live_count += 1;
-            self.live.insert(topic_hash(topic), self.live_count);
-            if self.live.len() >= self.live_prune_at {
-                self.prune_live();
-            }
+    /// A retained message has passed this shard. True if there are many topics: then those that matter to no question are to be
+    /// forgotten (`prune_live`).
+    pub fn note_live(&mut self, topic: &str) -> bool {
+        if self.open == 0 {
+            return false;
         }
-    }
-
-    /// Bytes that are charged for questions that are open.
-    #[cfg(test)]
-    pub fn charged(&self) -> usize {
-        self.open.values().map(|question| question.charged).sum()
+        self.live_count += 1;
+        self.live.insert(topic_hash(topic), self.live_count);
+        self.live.len() >= self.live_prune_at
     }
 
     /// Topics that are noted.
@@ -160,16 +154,17 @@ impl Replays {
         });
     }
 
-    /// Forgets the topics if there is no question.
-    fn clear_live(&mut self) {
-        if self.open.is_empty() {
+    /// So many questions are answered. Without one the topics are forgotten.
+    fn note_answered(&mut self, questions: u32) {
+        self.open -= questions;
+        if self.open == 0 {
             self.live.clear();
         }
     }
 
-    /// Forgets the topics that no open question is about. There may always be one that is open.
-    fn prune_live(&mut self) {
-        let open = self.open.values().map(|question| question.asked_at);
+    /// Forgets the topics that no open question is about: these were asked when so many had passed. There may always be one
+    /// that is open.
+    fn prune_live(&mut self, open: impl Iterator<Item = u64>) {
         let asked_at = open.min().unwrap_or(self.live_count);
         self.live.retain(|_, &mut count| count > asked_at);
         self.live_prune_at = 2 * self.live.len().max(limits::LIVE_TOPICS_KEPT);
@@ -217,7 +212,7 @@ impl Broker {
             None => (cost + topic.len()) as u64 + limits::RETAINED_BYTES,
         };
         lease
-            .has_room(Account::Retained, more + self.asking.promised())
+            .has_room(Account::Retained, more + self.promises.promised())
             .then_some(more)
     }
 
@@ -230,7 +225,7 @@ impl Broker {
         seq: u64,
         promised: u32,
     ) {
-        self.asking.settle(promised);
+        self.promises.settle(promised);
         self.store_retained(now_ms, message, Store::new(from, seq), promised > 0);
         self.note_applied(from, seq);
         self.look_up_held(now_ms);
@@ -251,6 +246,15 @@ impl Broker {
         let owner = owner_of_topic(topic, self.clients.desk.shards);
         let seen = &mut self.replays.seen[from.index()][owner.index()];
         *seen = (*seen).max(retain_seq);
-        self.replays.note_live(topic);
+        self.note_live(topic);
+    }
+
+    /// A retained message has passed this shard.
+    pub(in crate::broker) fn note_live(&mut self, topic: &str) {
+        if self.replays.note_live(topic) {
+            let open = self.waits.questions();
+            self.replays
+                .prune_live(open.map(|question| question.asked_at));
+        }
     }
 }

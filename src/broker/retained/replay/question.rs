@@ -1,0 +1,16 @@
+//! A question about retained messages that has not been answered by all owners.
+
+use crate::routing::{Cursor, EntryOptions};
+use crate::session::Rest;
+
+/// What is wanted, and what is left for later.
+pub struct Question {
+    pub filter: Box<str>,
+    pub options: EntryOptions,
+    /// The count of live retained messages when it was asked.
+    pub asked_at: u64,
+    /// From where it was asked.
+    pub from: Cursor,
+    /// What is left for later.
+    pub rest: Box<Rest>,
+}

@@ -1,0 +1,469 @@
+//! What this shard has asked and waits for, and how it goes on: by ticket, a continuation.
+//!
+//! Who asks another shard, or a thread beside the shards, opens a wait and sends its ticket along. The answer comes back with
+//! the ticket, and with the last one the continuation is handed out. Whose a wait is, until when it lasts, and what is charged
+//! for it is looked at here and nowhere else:
+//! - what a connection waits for ends with it (`forget`), and says what is to be given back; it waits for one thing at a time,
+//!   as nothing of it is handled meanwhile;
+//! - what a session waits for goes on without its client; whether it is still that session is told with the continuation;
+//! - what was lent to who answers is charged until all answers have come, whoever is gone by then.
+//!
+//! A connection may also be owed answers (to SUBSCRIBEs, for which others have to be asked), for which its goodbye waits. While it
+//! waits or is owed something it has a line here, with a number that no other connection has had: its own number is soon
+//! another's.
+//!
+//! Invariants: a ticket is of one wait at a time, and an answer that no wait has the ticket of is nobody's; every wait of a connection is
+//! named by its line; a deadline is never early, and while the shard is behind with what has come to it, it waits for that.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
+use super::interest::barrier::Announcement;
+use super::interest::suback::Suback;
+use super::peers::admission::Admission;
+use super::retained::asking::RoomAsked;
+use super::retained::replay::question::Question;
+use super::sessions::table::Sessions;
+use crate::budget::{Account, Lease};
+use crate::ids::{ConnId, SessionId};
+use crate::limits;
+
+/// How it goes on.
+pub enum Then {
+    /// SUBACK is sent.
+    Suback(Suback),
+    /// CONNECT is let in, or refused.
+    Admit(Admission),
+    /// PUBLISH is taken, or refused.
+    Publish(RoomAsked),
+    /// A page of retained messages is replayed.
+    Replay(Question),
+    /// All shards know a filter.
+    Announced(Announcement),
+    /// DISCONNECT, or the end of what a client sends, is handled: it has been given all that it was owed.
+    Goodbye,
+    /// Not at all: who asked is gone.
+    Nothing,
+}
+
+impl Then {
+    /// The account that is charged.
+    fn account(&self) -> Account {
+        match self {
+            Then::Admit(_) => Account::Packets,
+            _ => Account::Connections,
+        }
+    }
+
+    /// Bytes of memory beside itself.
+    fn memory(&self) -> usize {
+        match self {
+            Then::Suback(suback) => suback.memory(),
+            Then::Admit(admission) => admission.memory(),
+            Then::Announced(announcement) => announcement.memory(),
+            Then::Publish(_) | Then::Replay(_) | Then::Goodbye | Then::Nothing => 0,
+        }
+    }
+
+    /// What it is looked for by while it waits.
+    fn key(&self) -> Option<u64> {
+        match self {
+            Then::Admit(admission) => Some(admission.key()),
+            _ => None,
+        }
+    }
+}
+
+/// Whose a wait is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The shard's own.
+    Shard,
+    /// A connection's, which stands still meanwhile.
+    Conn(ConnId),
+    /// A session's; its number is another's when its serial is.
+    Session { id: SessionId, serial: u64 },
+}
+
+/// A wait that is over.
+pub struct Over {
+    pub then: Then,
+    /// The session that it was of, unless that has ended.
+    pub session: Option<SessionId>,
+}
+
+struct Wait {
+    owner: Owner,
+    /// Answers that have not come.
+    missing: u32,
+    /// `u64::MAX` for never.
+    due_ms: u64,
+    account: Account,
+    /// Bytes that are charged for what is kept here.
+    charged: usize,
+    /// Bytes that are charged for what was lent to who answers.
+    lent: usize,
+    then: Then,
+}
+
+/// What a connection waits for, and is owed.
+#[derive(Default)]
+struct Line {
+    number: u32,
+    /// The ticket of what it waits for; 0 for nothing.
+    waits: u32,
+    /// Answers that it will be given.
+    owed: u32,
+    /// Its goodbye has waited for them for long enough.
+    gives_up: bool,
+}
+
+/// See the module.
+pub struct Waits {
+    last_ticket: u32,
+    last_line: u32,
+    table: HashMap<u32, Wait, FixedState>,
+    /// By connection.
+    lines: HashMap<u32, Line, FixedState>,
+    /// How many waits have a key.
+    keys: HashMap<u64, u32, FixedState>,
+    /// With those of waits that are over.
+    deadlines: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let state = || FixedState::with_seed(0);
+        Waits {
+            last_ticket: 0,
+            last_line: 0,
+            table: HashMap::with_hasher(state()),
+            lines: HashMap::with_hasher(state()),
+            keys: HashMap::with_hasher(state()),
+            deadlines: BinaryHeap::new(),
+        }
+    }
+}
+
+impl Waits {
+    /// Begins to wait, for one answer. Returns the ticket, which is never 0. A connection that waits for something already is to be
+    /// freed from that first (`free`).
+    pub fn open(&mut self, owner: Owner, then: Then) -> u32 {
+        if let Some(key) = then.key() {
+            *self.keys.entry(key).or_default() += 1;
+        }
+        let wait = Wait {
+            owner,
+            missing: 1,
+            due_ms: u64::MAX,
+            account: then.account(),
+            charged: 0,
+            lent: 0,
+            then,
+        };
+        let ticket = loop {
+            self.last_ticket = self.last_ticket.wrapping_add(1);
+            if self.last_ticket != 0
+                && let Entry::Vacant(place) = self.table.entry(self.last_ticket)
+            {
+                place.insert(wait);
+                break self.last_ticket;
+            }
+        };
+        if let Owner::Conn(conn) = owner {
+            let line = self.line(conn);
+            debug_assert_eq!(line.waits, 0);
+            line.waits = ticket;
+        }
+        ticket
+    }
+
+    /// So many answers more have to come.
+    pub fn await_more(&mut self, ticket: u32, answers: u32) {
+        if let Some(wait) = self.table.get_mut(&ticket) {
+            wait.missing += answers;
+        }
+    }
+
+    /// It ends without an answer then, if it is not over before.
+    pub fn end_at(&mut self, ticket: u32, due_ms: u64) {
+        let Some(wait) = self.table.get_mut(&ticket) else {
+            return;
+        };
+        wait.due_ms = due_ms;
+        self.deadlines.push(Reverse((due_ms, ticket)));
+        if self.deadlines.len() > 2 * self.table.len() + limits::TIMERS_STALE_MIN {
+            self.forget_stale_deadlines(0);
+        }
+    }
+
+    /// How it is to go on.
+    pub fn then(&mut self, ticket: u32) -> Option<&mut Then> {
+        Some(&mut self.table.get_mut(&ticket)?.then)
+    }
+
+    /// Charges what is kept of it now. Returns all that is charged for it, in bytes.
+    pub fn charge(&mut self, lease: &mut Lease, ticket: u32) -> usize {
+        let Some(wait) = self.table.get_mut(&ticket) else {
+            return 0;
+        };
+        let bytes = wait.then.memory();
+        let before = std::mem::replace(&mut wait.charged, bytes);
+        lease.change(wait.account, before, bytes);
+        bytes + wait.lent
+    }
+
+    /// So many bytes are held by who answers, until all answers have come.
+    pub fn lend(&mut self, lease: &mut Lease, ticket: u32, bytes: usize) {
+        if let Some(wait) = self.table.get_mut(&ticket) {
+            wait.lent += bytes;
+            lease.force(wait.account, bytes as u64);
+        }
+    }
+
+    /// An answer has come; with the last one the wait is over.
+    pub fn answer(&mut self, lease: &mut Lease, sessions: &Sessions, ticket: u32) -> Option<Over> {
+        let wait = self.table.get_mut(&ticket)?;
+        wait.missing -= 1;
+        if wait.missing > 0 {
+            return None;
+        }
+        let session = self.session_of(sessions, ticket);
+        let then = self.end(lease, ticket)?;
+        Some(Over { then, session })
+    }
+
+    /// The session that a wait is of, unless that has ended.
+    pub fn session_of(&self, sessions: &Sessions, ticket: u32) -> Option<SessionId> {
+        match self.table.get(&ticket)?.owner {
+            Owner::Session { id, serial } if sessions.is(id, serial) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// It is over, whatever has come: nothing is charged for it any more.
+    pub fn end(&mut self, lease: &mut Lease, ticket: u32) -> Option<Then> {
+        if let Some(wait) = self.table.get_mut(&ticket) {
+            lease.give(wait.account, std::mem::take(&mut wait.lent) as u64);
+        }
+        let conn = match self.table.get(&ticket)?.owner {
+            Owner::Conn(conn) => Some(conn),
+            _ => None,
+        };
+        let then = self.abandon(lease, ticket);
+        if let Some(conn) = conn {
+            self.strike(conn, |line| line.waits = 0);
+        }
+        then
+    }
+
+    /// Nobody waits for it any more; what was lent stays charged until the answers have come.
+    fn abandon(&mut self, lease: &mut Lease, ticket: u32) -> Option<Then> {
+        let wait = self.table.get_mut(&ticket)?;
+        lease.give(wait.account, std::mem::take(&mut wait.charged) as u64);
+        let then = std::mem::replace(&mut wait.then, Then::Nothing);
+        wait.owner = Owner::Shard;
+        wait.due_ms = u64::MAX;
+        if wait.lent == 0 {
+            self.table.remove(&ticket);
+        }
+        if let Some(key) = then.key()
+            && let Entry::Occupied(mut waits) = self.keys.entry(key)
+        {
+            *waits.get_mut() -= 1;
+            if *waits.get() == 0 {
+                waits.remove();
+            }
+        }
+        Some(then)
+    }
+
+    fn line(&mut self, conn: ConnId) -> &mut Line {
+        let last = &mut self.last_line;
+        self.lines.entry(conn.0).or_insert_with(|| {
+            *last = last.wrapping_add(1).max(1);
+            Line {
+                number: *last,
+                ..Line::default()
+            }
+        })
+    }
+
+    /// Changes the line of a connection, which ends when there is nothing on it.
+    fn strike(&mut self, conn: ConnId, change: impl FnOnce(&mut Line)) {
+        if let Entry::Occupied(mut line) = self.lines.entry(conn.0) {
+            change(line.get_mut());
+            if line.get().waits == 0 && line.get().owed == 0 {
+                line.remove();
+            }
+        }
+    }
+
+    /// What a connection waits for, and its ticket.
+    pub fn of_conn(&mut self, conn: ConnId) -> Option<(u32, &mut Then)> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        let ticket = self.lines.get(&conn.0)?.waits;
+        let wait = self.table.get_mut(&ticket)?;
+        Some((ticket, &mut wait.then))
+    }
+
+    /// Whose connection waits.
+    pub fn conn_of(&self, ticket: u32) -> Option<ConnId> {
+        match self.table.get(&ticket)?.owner {
+            Owner::Conn(conn) => Some(conn),
+            _ => None,
+        }
+    }
+
+    /// A connection does not wait any more for what it waits for.
+    pub fn free(&mut self, lease: &mut Lease, conn: ConnId) -> Option<Then> {
+        let ticket = self.lines.get(&conn.0)?.waits;
+        let then = self.abandon(lease, ticket);
+        self.strike(conn, |line| line.waits = 0);
+        then
+    }
+
+    /// A connection is no more, or parted from its session: it waits for nothing and is owed nothing. Returns what it had waited
+    /// for, of which something may have to be given back.
+    #[inline]
+    pub fn forget(&mut self, lease: &mut Lease, conn: ConnId) -> Option<Then> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        let line = self.lines.remove(&conn.0)?;
+        self.abandon(lease, line.waits)
+    }
+
+    /// A connection will be given one answer more. Returns the number of its line.
+    pub fn owe(&mut self, conn: ConnId) -> u32 {
+        let line = self.line(conn);
+        line.owed += 1;
+        line.number
+    }
+
+    /// Whether a connection with this line is still there, and owed something.
+    pub fn is_owed(&self, conn: ConnId, number: u32) -> bool {
+        let line = self.lines.get(&conn.0);
+        line.is_some_and(|line| line.number == number && line.owed > 0)
+    }
+
+    /// It has been given one of these answers. Returns whether its goodbye has waited for that, and goes on.
+    pub fn pay(&mut self, lease: &mut Lease, conn: ConnId, number: u32) -> bool {
+        if !self.is_owed(conn, number) {
+            return false;
+        }
+        let mut is_last = false;
+        self.strike(conn, |line| {
+            line.owed -= 1;
+            is_last = line.owed == 0;
+        });
+        let waits = is_last && matches!(self.of_conn(conn), Some((_, Then::Goodbye)));
+        if waits {
+            self.free(lease, conn);
+        }
+        waits
+    }
+
+    /// Whether the goodbye of a connection has to wait for what that is owed.
+    pub fn hold_goodbye(&self, conn: ConnId) -> bool {
+        let line = self.lines.get(&conn.0);
+        line.is_some_and(|line| line.owed > 0 && !line.gives_up)
+    }
+
+    /// A goodbye has waited for long enough.
+    pub fn give_up(&mut self, lease: &mut Lease, conn: ConnId) {
+        self.free(lease, conn);
+        self.strike(conn, |line| line.gives_up = true);
+    }
+
+    /// Whether something waits that has this key; rarely it is another's.
+    pub fn have_key(&self, key: u64) -> bool {
+        self.keys.contains_key(&key)
+    }
+
+    /// Questions that are open.
+    pub fn questions(&self) -> impl Iterator<Item = &Question> {
+        self.table.values().filter_map(|wait| match &wait.then {
+            Then::Replay(question) => Some(question),
+            _ => None,
+        })
+    }
+
+    /// When the next wait ends without an answer, or one would have that is over.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.deadlines.peek().map(|&Reverse((due_ms, _))| due_ms)
+    }
+
+    /// The next wait that lasts no longer; what had come before is handled first.
+    pub fn next_due(&mut self, now_ms: u64, has_looked: bool) -> Option<u32> {
+        while let Some(&Reverse((due_ms, ticket))) = self.deadlines.peek() {
+            let acts_ms = match has_looked {
+                true => due_ms,
+                false => due_ms + limits::LOOK_MS_MAX,
+            };
+            if now_ms < acts_ms {
+                return None;
+            }
+            self.deadlines.pop();
+            if let Some(wait) = self.table.get_mut(&ticket)
+                && wait.due_ms == due_ms
+            {
+                wait.due_ms = u64::MAX;
+                return Some(ticket);
+            }
+        }
+        None
+    }
+
+    /// Deadlines come so much later.
+    pub fn put_off(&mut self, ms: u64) {
+        self.forget_stale_deadlines(ms);
+    }
+
+    fn forget_stale_deadlines(&mut self, put_off_ms: u64) {
+        self.deadlines.clear();
+        for (&ticket, wait) in &mut self.table {
+            if wait.due_ms < u64::MAX {
+                wait.due_ms += put_off_ms;
+                self.deadlines.push(Reverse((wait.due_ms, ticket)));
+            }
+        }
+    }
+
+    /// Bytes of memory, but for what is charged with each wait.
+    pub fn memory(&self) -> usize {
+        self.table.allocation_size()
+            + self.lines.allocation_size()
+            + self.keys.allocation_size()
+            + self.deadlines.capacity() * size_of::<Reverse<(u64, u32)>>()
+    }
+
+    /// Gives memory back after many waits at once.
+    pub fn trim(&mut self) {
+        self.table.shrink_to_fit();
+        self.lines.shrink_to_fit();
+        self.keys.shrink_to_fit();
+        self.forget_stale_deadlines(0);
+        self.deadlines.shrink_to_fit();
+    }
+
+    /// Whether a connection waits for something, or is owed something.
+    #[cfg(test)]
+    pub fn knows(&self, conn: ConnId) -> bool {
+        let mut waits = self.table.values();
+        self.lines.contains_key(&conn.0) || waits.any(|wait| wait.owner == Owner::Conn(conn))
+    }
+
+    /// Bytes that are to be charged to an account for what waits, counted anew.
+    #[cfg(test)]
+    pub fn held(&self, account: Account) -> usize {
+        let waits = self.table.values().filter(|wait| wait.account == account);
+        waits.map(|wait| wait.then.memory() + wait.lent).sum()
+    }
+}
