@@ -144,6 +144,24 @@ fn wrong_command_lines_are_exit_code_2() {
     assert_eq!((code, error.contains("colon")), (Some(1), true), "{error}");
 }
 
+/// A name of a file, or of a user, may be anything.
+fn what_a_terminal_would_obey_is_escaped() {
+    let folder = Folder::new("passwd");
+    let odd = folder.0.join("users\n\u{1b}[2J\u{202e}");
+    let file = odd.to_str().unwrap();
+    std::fs::write(&odd, "no password\n").unwrap();
+    for arguments in [
+        &["-U", file][..],
+        &["-D", file, "u\u{202e}v"],
+        &["-b", &format!("{file}/not"), "u", "p"],
+    ] {
+        let (code, error) = passwd(arguments, "");
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.is_ascii() && error.lines().count() == 1, "{error:?}");
+        assert!(!error.contains('\u{1b}'), "{error:?}");
+    }
+}
+
 fn each_reads_what_the_other_writes() {
     let [theirs, mosquitto] = ["mosquitto_passwd", "mosquitto"].map(needed);
     let folder = Folder::new("passwd");
@@ -201,5 +219,6 @@ cases![
     a_file_is_created_and_changed_and_stays_whose_it_is,
     the_password_is_asked_for_twice,
     wrong_command_lines_are_exit_code_2,
+    what_a_terminal_would_obey_is_escaped,
     each_reads_what_the_other_writes,
 ];

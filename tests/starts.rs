@@ -256,13 +256,19 @@ fn the_ready_line_names_what_each_listener_speaks() {
     assert!(server.log().contains(&wanted), "{}", server.log());
 }
 
-/// Configurations and hosts that a broker does not start with; the test of the configuration fails with the same words.
+/// Configurations and hosts that a broker does not start with; the test of the configuration, and `check`, fail with the same
+/// words and the same exit code.
 fn a_test_of_the_configuration_fails_as_the_start_does() {
     let folder = Folder::new("starts");
     let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = stranger.local_addr().unwrap().port();
     let listener = || format!("listener {} 127.0.0.1\n", free_port());
-    let cases = [
+    let port = free_port();
+    let twice = format!("listener {port}\nlistener {port}\n");
+    let closed = folder.0.join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/elsewhere", closed.join("pid")).unwrap();
+    let mut cases = vec![
         ("max_qos 3\n".into(), 2),
         (format!("{}acl_file /nonexistent/acl\n", listener()), 2),
         (format!("listener {taken} 127.0.0.1\n"), 3),
@@ -275,7 +281,19 @@ fn a_test_of_the_configuration_fails_as_the_start_does() {
         (format!("{}pid_file /nonexistent/pid\n", listener()), 3),
         (format!("{}cpu_list 8191\n", listener()), 3),
         (format!("{}max_connections 2000000000\n", listener()), 3),
+        (twice.clone(), 2),
+        (format!("{twice}cpu_list 8191\n"), 3),
+        (
+            format!("{}pid_file {}/pid\n", listener(), closed.display()),
+            3,
+        ),
     ];
+    if is_root() {
+        let user = "user no-such-user\n";
+        cases.push((format!("{}{user}", listener()), 2));
+        cases.push((format!("listener {taken} 127.0.0.1\n{user}"), 2));
+        cases.push((format!("{}cpu_list 8191\n{user}", listener()), 2));
+    }
     for (text, code) in cases {
         let file = folder.write("conf", &text);
         let file = file.to_str().unwrap();
@@ -284,7 +302,133 @@ fn a_test_of_the_configuration_fails_as_the_start_does() {
         assert_eq!(start.code, Some(code), "{text}{}", start.stderr);
         assert_eq!(test.code, Some(code), "{text}{}", test.stderr);
         assert_eq!(test.stderr, start.stderr, "{text}");
+        let check = firehose(&["check", "--shards", "1", "-c", file]);
+        let said = check.stdout + &check.stderr;
+        assert_eq!(check.code, Some(code), "{text}{said}");
+        let words = start.stderr.trim_end().strip_prefix("firehose: ").unwrap();
+        assert!(said.contains(words), "{text}{said}");
     }
+}
+
+/// What the command line says to `serve` it says to `check`.
+fn check_takes_the_options_of_a_start() {
+    let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = stranger.local_addr().unwrap().port().to_string();
+    let free = free_port().to_string();
+    for (port, cpus, code) in [(&taken, "0", 3), (&free, "8191", 3), (&free, "0", 0)] {
+        let options = ["--shards", "1", "-p", port, "--cpus", cpus];
+        let start = [&["serve"], &options[..], &["--test-config"]].concat();
+        let check = firehose(&[&["check"], &options[..]].concat());
+        assert_eq!(firehose(&start).code, Some(code));
+        let is_alike = match code {
+            0 => matches!(check.code, Some(0 | 1)),
+            code => check.code == Some(code),
+        };
+        assert!(
+            is_alike,
+            "{:?} {}{}",
+            check.code, check.stdout, check.stderr
+        );
+    }
+}
+
+/// As a start warns of it.
+fn check_warns_of_what_a_configuration_lacks() {
+    let folder = Folder::new("starts");
+    let text = format!("listener {} 127.0.0.1\npersistence true\n", free_port());
+    let file = folder.write("conf", &text);
+    let file = file.to_str().unwrap();
+    let start = firehose(&["serve", "--shards", "1", "-c", file, "--test-config"]);
+    let warning = start.stderr.lines().next().unwrap_or_default();
+    let warning = warning.strip_prefix("firehose: warning: ").unwrap();
+    assert!(warning.contains("persistence"), "{warning}");
+    let check = firehose(&["check", "--shards", "1", "-c", file]);
+    assert!(check.stdout.contains(warning), "{}", check.stdout);
+}
+
+/// What stands in files reaches a terminal as text, whoever prints it: settings, warnings, errors, rows, the ready line.
+fn what_a_terminal_would_obey_is_escaped() {
+    let folder = Folder::new("starts");
+    let odd = "\u{1b}[2J\u{202e}\u{9b}";
+    let socket = format!("listener 0 {}/{odd}socket\n", folder.0.display());
+    let pid = format!("{socket}pid_file {}/{odd}pid\n", folder.0.display());
+    let bad = folder.write(&format!("{odd}acl"), &format!("{odd} nonsense\n"));
+    let acl = format!("acl_file {}\n", bad.display());
+    for text in [pid, format!("{socket}persistence_file {odd}\n"), acl] {
+        let file = folder.write(&format!("{odd}conf"), &text);
+        let file = file.to_str().unwrap();
+        for arguments in [
+            &["serve", "--test-config"][..],
+            &["check"],
+            &["check", "--json"],
+        ] {
+            let done = firehose(&[arguments, &["--shards", "1", "-c", file]].concat());
+            let said = done.stdout + &done.stderr;
+            assert!(said.contains("202e"), "{arguments:?} {said:?}");
+            let is_clean = said.is_ascii() && !said.contains('\u{1b}');
+            assert!(is_clean, "{arguments:?} {said:?}");
+        }
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    let conf = folder.write("conf", &format!("{socket}log_type all\n"));
+    command.args(["serve", "--shards", "1", "-c"]).arg(conf);
+    let mut broker = Running(
+        command
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let output = support::lines(broker.0.stdout.take().unwrap());
+    let ready = output.recv_timeout(PATIENCE).unwrap();
+    assert!(ready.contains(" ready: ") && ready.is_ascii(), "{ready:?}");
+    assert!(!ready.contains('\u{1b}'), "{ready:?}");
+}
+
+/// Root reads them at the start; the user that the broker becomes does not at a reload.
+fn files_that_only_root_may_read_are_warned_of() {
+    if !is_root() {
+        support::skipped("the right of root");
+    }
+    let (name, _) = support::broker_user();
+    let certificates = Certificates::new();
+    let folder = Folder::new("starts");
+    let files = ["users", "acl", "key", "folder/more.conf"];
+    std::fs::create_dir(folder.0.join("folder")).unwrap();
+    folder.write("users", "");
+    folder.write("acl", "");
+    std::fs::copy(certificates.path("server.key"), folder.0.join("key")).unwrap();
+    folder.write("folder/more.conf", "# more\n");
+    let at = folder.0.display();
+    let text = format!(
+        "listener {} 127.0.0.1\nallow_anonymous true\npassword_file {at}/users\nacl_file {at}/acl\n\
+         certfile {}\nkeyfile {at}/key\ninclude_dir {at}/folder\n",
+        free_port(),
+        certificates.file("server.crt")
+    );
+    let conf = folder.write("conf", &text);
+    let conf = conf.to_str().unwrap();
+    let test = || firehose(&["serve", "--shards", "1", "-c", conf, "--test-config"]).stderr;
+    let check = || firehose(&["check", "--shards", "1", "-c", conf]).stdout;
+    let warning = format!("may not be read by the user {name}");
+    for said in [test(), check()] {
+        assert!(!said.contains(&warning), "{said}");
+    }
+    for file in files.iter().chain(&["conf"]) {
+        let path = folder.0.join(file);
+        std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        for said in [test(), check()] {
+            let wanted = format!("{} {warning}", path.display());
+            assert!(said.contains(&wanted), "{file}: {said}");
+            assert!(said.contains(&format!("chown {name}")), "{said}");
+            assert_eq!(said.matches(&warning).count(), 1, "{said}");
+        }
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    // Who stays root reads them.
+    std::fs::set_permissions(folder.0.join("key"), PermissionsExt::from_mode(0o600)).unwrap();
+    folder.write("conf", &format!("{text}user root\n"));
+    assert!(!check().contains("may not be read"), "{}", check());
 }
 
 /// At a start, in its test, in `check`, and at a reload.
@@ -304,7 +448,7 @@ fn two_listeners_in_each_others_way_are_named_by_their_lines() {
     }
     let done = firehose(&["check", "--shards", "1", "-c", file]);
     assert!(done.stdout.contains(&wanted), "{}", done.stdout);
-    assert_eq!(done.code, Some(3));
+    assert_eq!(done.code, Some(2));
     let twice = format!("listener 0 {0}/s\nlistener 0 {0}/s\n", folder.0.display());
     let file = folder.write("twice", &twice);
     let file = file.to_str().unwrap();
@@ -472,6 +616,10 @@ cases![
     a_limit_below_the_least_is_the_least,
     the_ready_line_names_what_each_listener_speaks,
     a_test_of_the_configuration_fails_as_the_start_does,
+    check_takes_the_options_of_a_start,
+    what_a_terminal_would_obey_is_escaped,
+    check_warns_of_what_a_configuration_lacks,
+    files_that_only_root_may_read_are_warned_of,
     two_listeners_in_each_others_way_are_named_by_their_lines,
     a_folder_that_is_missing_is_named_with_its_cure,
     a_relative_path_is_shown_with_its_folder,

@@ -5,8 +5,8 @@
 mod args;
 mod bench;
 mod check;
-mod exit;
 mod passwd;
+mod start;
 #[cfg(test)]
 mod tests;
 mod title;
@@ -19,13 +19,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::broker::LogMask;
-use crate::config::{self, Config, Effective, ReadAgain};
+use crate::config::{Config, ConfigError, ReadAgain};
 use crate::escape::one_line;
 use crate::load::secrets;
-use crate::server;
+use crate::server::{self, EXIT_CONFIGURATION};
 use args::{Args, Command, Serve};
-
-pub use exit::EXIT_USAGE;
+use start::Described;
 
 /// Runs the command that the arguments name; `serve` is what runs a broker until its end.
 pub fn run(
@@ -40,7 +39,7 @@ pub fn run(
             // What is printed here is help, a version or a usage error; with the terminal gone nobody misses it.
             let _ = error.print();
             return if error.use_stderr() {
-                ExitCode::from(EXIT_USAGE)
+                ExitCode::from(EXIT_CONFIGURATION)
             } else {
                 ExitCode::SUCCESS
             };
@@ -51,38 +50,37 @@ pub fn run(
         Command::Check(options) => check::check(&options),
         Command::Passwd(options) => passwd::passwd(&options),
         Command::Serve(options) => match described(&options, None) {
-            Ok((config, warnings, effective)) => {
-                for warning in warnings {
-                    eprintln!("firehose: warning: {}", one_line(&warning));
-                }
+            Ok(described) => {
+                warn(&described.warnings);
                 if options.test_config {
-                    for note in &config.certificates {
-                        eprintln!("firehose: warning: {}", one_line(&note.to_string()));
-                    }
-                    return test_config(&config, &effective, options.config.as_deref());
+                    return test_config(&described, options.start.config.as_deref());
                 }
-                let load = move |before: &Config| {
-                    configure(&options, before).map_err(|error| error.to_string())
+                let load = move |before: &Config| match self::described(&options, Some(before)) {
+                    Ok(described) => Ok((described.config, described.warnings)),
+                    Err(error) => Err(error.to_string()),
                 };
-                serve(config, Box::new(load))
+                serve(described.config, Box::new(load))
             }
             Err(error) => {
                 eprintln!("firehose: {}", one_line(&error.to_string()));
-                ExitCode::from(EXIT_USAGE)
+                ExitCode::from(EXIT_CONFIGURATION)
             }
         },
     }
 }
 
 /// Prints the effective settings, and tries what a start does.
-fn test_config(config: &Config, effective: &Effective, path: Option<&Path>) -> ExitCode {
-    let printed = print_config(&effective.text(config));
+fn test_config(described: &Described, path: Option<&Path>) -> ExitCode {
+    let config = &described.config;
+    let certificates = config.certificates.iter().map(ToString::to_string);
+    warn(&certificates.collect::<Vec<_>>());
+    print_config(&described.effective.text(config));
     match server::try_start(config, path) {
-        Ok(warnings) => {
-            for warning in warnings {
-                eprintln!("firehose: warning: {}", one_line(&warning));
-            }
-            printed
+        Ok(tried) => {
+            warn(&tried.resources);
+            warn(&tried.log);
+            warn(&tried.identity);
+            ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("firehose: {}", one_line(&error.to_string()));
@@ -91,49 +89,28 @@ fn test_config(config: &Config, effective: &Effective, path: Option<&Path>) -> E
     }
 }
 
-/// Prints the effective settings; a reader who has seen enough and goes is no error.
-fn print_config(text: &str) -> ExitCode {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-/// The configuration of a broker: the file's, with what the command line says put over it; and what to warn of.
-fn configure(
-    options: &Serve,
-    before: &Config,
-) -> Result<(Config, Vec<String>), config::ConfigError> {
-    let (config, warnings, _) = described(options, Some(before))?;
-    Ok((config, warnings))
-}
-
-/// As `configure`, with where each setting comes from.
-fn described(
-    options: &Serve,
-    before: Option<&Config>,
-) -> Result<(Config, Vec<String>, Effective), config::ConfigError> {
-    let (mut config, warnings, mut effective) = match &options.config {
-        Some(path) => config::load_described(path, before)?,
-        None => (Config::default(), Vec::new(), Effective::default()),
-    };
-    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    if !options.ports.is_empty() {
-        if config.use_ports(&options.ports) {
-            effective.command_line_ports();
-        } else {
-            warnings.push("-p has no effect: the configuration file defines listeners".into());
-        }
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("firehose: warning: {}", one_line(warning));
     }
+}
+
+/// Prints the effective settings; a reader who has seen enough and goes is no error. What stands in a file moves no other
+/// characters of a terminal.
+fn print_config(text: &str) {
+    let mut out = io::stdout().lock();
+    for line in text.lines() {
+        let _ = writeln!(out, "{}", one_line(line));
+    }
+}
+
+/// The configuration of a broker, with all that the command line says put over it.
+fn described(options: &Serve, before: Option<&Config>) -> Result<Described, ConfigError> {
+    let mut described = options.start.described(before)?;
     if options.verbose {
-        config.settings.log = LogMask::ALL;
+        described.config.settings.log = LogMask::ALL;
+        let effective = &mut described.effective;
         effective.command_line("log_type", "all".into(), "-v");
     }
-    if let Some(shards) = options.shards {
-        config.shards = Some(shards);
-        effective.command_line("shards", shards.to_string(), "--shards");
-    }
-    if let Some(cpus) = &options.cpus {
-        config.cpu_list = Some(cpus.clone());
-        effective.command_line("cpu_list", cpus.to_string(), "--cpus");
-    }
-    Ok((config, warnings, effective))
+    Ok(described)
 }

@@ -59,7 +59,7 @@ fn wrong_command_lines_are_usage_errors() {
         let (config, exit) = run_line(line);
         assert_eq!(
             (config, format!("{exit:?}")),
-            (None, code(EXIT_USAGE)),
+            (None, code(EXIT_CONFIGURATION)),
             "{line}"
         );
     }

@@ -297,6 +297,7 @@ impl Builder {
             let misdeed = Misdeed::unreadable(directory, error);
             self.error(misdeed)
         })?;
+        self.globals.config.files.note_source(directory, false);
         let (at, current) = (self.at.clone(), self.current);
         self.included = true;
         for path in paths {

@@ -32,6 +32,7 @@ use crossbeam_channel::Receiver;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, timer};
 
 use crate::broker::{LogKind, LogMask};
+use crate::escape::one_line;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
@@ -124,7 +125,7 @@ impl Control {
     /// Says that the broker is ready, and runs until every shard has ended.
     pub fn run(self) {
         // Whoever started the broker may have closed the other end.
-        let _ = writeln!(io::stdout(), "{}", self.ready);
+        let _ = writeln!(io::stdout(), "{}", one_line(&self.ready));
         notify::ready(&self.ready);
         self.log.write(LogKind::Information, self.ready);
         let log = Rc::new(self.log);

@@ -4,11 +4,15 @@
 use std::ffi::CString;
 use std::io;
 use std::os::unix::fs::lchown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
 use super::ServeError;
+use crate::config::{Files, absolute};
 
 /// Whom it becomes where the configuration names nobody, and where that one does not exist.
 const USERS: [&str; 2] = ["mosquitto", "nobody"];
@@ -86,6 +90,29 @@ impl Identity {
             }),
             false => Ok(()),
         }
+    }
+
+    /// Files of a configuration that root has read, and that whom the broker has become may not read at a reload.
+    pub fn closed(&self, files: &Files) -> Vec<String> {
+        let Identity::Becoming(user) = self else {
+            return Vec::new();
+        };
+        let name = &user.name;
+        let is_closed = |path: &Path| access(path, Access::READ_OK) == Err(Errno::ACCESS);
+        let warning = |(path, is_source): (PathBuf, bool)| {
+            let what = match is_source {
+                true => "every reload will be refused",
+                false => "a reload will not see what is new in it",
+            };
+            let path = absolute(&path);
+            let path = path.display();
+            format!("{path} may not be read by the user {name}, {what}: chown {name} {path}")
+        };
+        let paths = files.paths().into_iter();
+        paths
+            .filter(|(path, _)| is_closed(path))
+            .map(warning)
+            .collect()
     }
 
     /// What an operator should know.

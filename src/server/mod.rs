@@ -39,6 +39,7 @@ use crate::shard::LogLine;
 use budget::Layout;
 use listen::Purpose;
 use reload::{Reloader, Running};
+pub use start::Warnings;
 use start::{Created, Opened};
 
 /// Runs a broker until it is told to end, and returns the program's exit code.
@@ -53,32 +54,35 @@ pub fn serve(config: Config, read: ReadAgain) -> ExitCode {
 }
 
 /// Does all that a start does but accept connections, and undoes it. `path` is the configuration's file: a place where a
-/// broker of the same file listens is not tried. What there is to warn of is the answer.
+/// broker of the same file listens is not tried. What there is to warn of is the answer. A process of root's is the broker's
+/// user afterwards.
 ///
 /// # Errors
 /// Why a start would fail.
-pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Vec<String>, ServeError> {
+pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Warnings, ServeError> {
     let mut opened = Opened::open(config, Purpose::Try(path))?;
     let (log, _lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(config, &mut opened, &log)?;
     created.threads.join()?;
-    let memory = opened.budget.warnings(config, opened.given.as_ref());
-    opened.warnings.extend(memory);
-    Ok(opened.warnings)
+    Ok(opened.warnings(config))
 }
 
 fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     // Caught before anything has to be undone by them.
     let signals = control::Signals::register().map_err(ServeError::Signals)?;
     let mut opened = Opened::open(&config, Purpose::Serve)?;
-    for warning in &opened.warnings {
+    let told = &opened.warnings;
+    for warning in [&told.resources, &told.log, &told.identity]
+        .into_iter()
+        .flatten()
+    {
         eprintln!("firehose: warning: {}", one_line(warning));
     }
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(&config, &mut opened, &log)?;
     let (mut threads, shared, wanted) = (created.threads, created.shared, created.log);
     let fixed = opened.budget.charge(shared.pool());
-    tell_of_start(&config, &opened, (&log, wanted));
+    tell_of_start(&config, &mut opened, (&log, wanted));
     drop(log);
     let names = opened.bound.names();
     let ready = ready_line(&names, opened.shards(), &opened.cpus, &opened.user);
@@ -123,13 +127,13 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
 }
 
 /// Puts what there is to warn of and the table of accounts into the log.
-fn tell_of_start(config: &Config, opened: &Opened, (log, wanted): (&Sender<LogLine>, LogMask)) {
-    let budget = &opened.budget;
-    let memory = budget.warnings(config, opened.given.as_ref());
+fn tell_of_start(config: &Config, opened: &mut Opened, (log, wanted): (&Sender<LogLine>, LogMask)) {
     let certificates = config.certificates.iter().map(ToString::to_string);
-    let warnings = opened.warnings.iter().cloned();
-    let warnings = warnings.chain(memory).chain(certificates);
+    let warnings = opened.warnings(config);
+    let warnings = [warnings.log, warnings.identity, warnings.resources];
+    let warnings = warnings.into_iter().flatten().chain(certificates);
     let warnings = warnings.map(|text| (LogKind::Warning, text));
+    let budget = &opened.budget;
     let lines = budget.lines().into_iter().chain([opened.sockets.clone()]);
     let table = std::iter::once(budget.headline()).chain(lines);
     let lines = table.map(|text| (LogKind::Information, text));

@@ -34,8 +34,18 @@ pub struct Opened {
     pub executor: Executor,
     /// Who the broker is from now on.
     pub user: String,
-    /// For the log, and for who starts it.
-    pub warnings: Vec<String>,
+    pub warnings: Warnings,
+}
+
+/// What there is to warn of: for the log, and for who starts the broker or tries to.
+#[derive(Default)]
+pub struct Warnings {
+    /// Listeners that were not tried, and memory.
+    pub resources: Vec<String>,
+    /// Destinations of the log that take no lines.
+    pub log: Vec<String>,
+    /// Who the broker is, and what it may not read as that.
+    pub identity: Vec<String>,
 }
 
 impl Opened {
@@ -57,9 +67,11 @@ impl Opened {
         resources::check_open_files(config, shards)?;
         let writer = LogWriter::open(&config.log).map_err(ServeError::Log)?;
         let pid_file = PidFile::open(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
-        let mut warnings: Vec<String> = bound.notes().to_vec();
-        warnings.extend(writer.unopened().iter().cloned());
-        warnings.extend(identity.warning().map(String::from));
+        let mut warnings = Warnings {
+            resources: bound.notes().to_vec(),
+            log: writer.unopened().to_vec(),
+            identity: identity.warning().map(String::from).into_iter().collect(),
+        };
         let pid_file = match purpose {
             Purpose::Serve => {
                 let made = writer.made().iter().map(|path| path.as_path());
@@ -88,6 +100,8 @@ impl Opened {
         let rings = rings.collect::<Result<Vec<_>, _>>()?;
         let executor = Executor::new().map_err(ServeError::Control)?;
         identity.assume()?;
+        let closed = identity.closed(&config.files);
+        warnings.identity.extend(closed);
         Ok(Opened {
             rings,
             executor,
@@ -102,6 +116,14 @@ impl Opened {
             user: identity::name(),
             warnings,
         })
+    }
+
+    /// What there is to warn of, with what the configuration makes of memory.
+    pub fn warnings(&mut self, config: &Config) -> Warnings {
+        let memory = self.budget.warnings(config, self.given.as_ref());
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.resources.extend(memory);
+        warnings
     }
 
     /// Shards, as many as there are to be.

@@ -4,7 +4,7 @@ use super::facts::{Bind, Host};
 use super::memory;
 use super::report::{Finding, Severity};
 use super::wish::{Wish, grade, limit};
-use crate::config::{Config, LogDestination, Socket, absolute};
+use crate::config::{Config, Socket, absolute};
 use crate::limits;
 use crate::server::{places, resources};
 use crate::uring::RingError;
@@ -55,7 +55,7 @@ pub(super) fn all(host: &dyn Host, config: &Config, wish: &Wish) -> Vec<Finding>
     findings.extend(information(host));
     findings.extend(listeners(host, config));
     findings.extend(levels(config));
-    findings.extend(files(host, config));
+    findings.extend(pid_file(host, config));
     findings.extend(certificates(config));
     findings
 }
@@ -301,37 +301,19 @@ fn certificates(config: &Config) -> impl Iterator<Item = Finding> {
     })
 }
 
-fn files(host: &dyn Host, config: &Config) -> Vec<Finding> {
-    let logs = config
-        .log
-        .destinations
-        .iter()
-        .filter_map(|destination| match destination {
-            LogDestination::File(path) => Some(("log_dest", path)),
-            _ => None,
-        });
-    let pid = config.pid_file.iter().map(|path| ("pid_file", path));
-    logs.chain(pid)
-        .map(|(id, path)| {
-            let good = host.appendable(path);
-            let shown = absolute(path).display().to_string();
-            Finding {
-                id,
-                severity: grade(
-                    good.is_ok(),
-                    match id {
-                        "pid_file" => Severity::Fatal,
-                        _ => Severity::Missing,
-                    },
-                ),
-                found: match good {
-                    Ok(()) => shown,
-                    Err(cure) => format!("{shown} cannot be written{cure}"),
-                },
-                wanted: "writable".into(),
-                why: "The broker does not start where it cannot write its pid file, and logs to standard error where it cannot write its log file.",
-                file: None,
-            }
-        })
-        .collect()
+fn pid_file(host: &dyn Host, config: &Config) -> Option<Finding> {
+    let path = config.pid_file.as_ref()?;
+    let good = host.writable(path);
+    let shown = absolute(path).display().to_string();
+    Some(Finding {
+        id: "pid_file",
+        severity: grade(good.is_ok(), Severity::Fatal),
+        found: match good {
+            Ok(()) => shown,
+            Err(cure) => format!("{shown} cannot be written{cure}"),
+        },
+        wanted: "writable".into(),
+        why: "The broker does not start where it cannot write its pid file.",
+        file: None,
+    })
 }

@@ -2,9 +2,9 @@
 //! make hosts up; it decides nothing.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use socket2::{Domain, Socket, Type};
 
 use crate::config;
@@ -22,8 +22,8 @@ pub(super) trait Host {
     fn rings(&self, shards: u8, files: u32) -> Result<(), RingError>;
     /// Binds the addresses of a listener without listening.
     fn bind(&self, socket: &config::Socket) -> Bind;
-    /// Whether lines can be appended to this file, or it could be created; if not, what to do about it where that is known.
-    fn appendable(&self, path: &Path) -> Result<(), String>;
+    /// Whether this file can be written to, or made; if not, why, or what to do about it where that is known.
+    fn writable(&self, path: &Path) -> Result<(), String>;
 }
 
 /// What comes of binding a listener.
@@ -83,26 +83,23 @@ impl Host for Here {
         Bind::Free
     }
 
-    fn appendable(&self, path: &Path) -> Result<(), String> {
-        let is_good = match path.exists() {
-            true => std::fs::OpenOptions::new().append(true).open(path).is_ok(),
-            false => {
-                let folder = match path.parent() {
-                    Some(folder) if !folder.as_os_str().is_empty() => folder,
-                    _ => Path::new("."),
-                };
-                let metadata = std::fs::metadata(folder);
-                let missing = metadata.as_ref().err();
-                if let Some(cure) = missing.and_then(|error| missing_folder(path, error)) {
-                    return Err(cure);
-                }
-                metadata.is_ok_and(|meta| meta.is_dir() && meta.permissions().mode() & 0o222 != 0)
-            }
+    fn writable(&self, path: &Path) -> Result<(), String> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
         };
-        match is_good {
-            true => Ok(()),
-            false => Err(String::new()),
+        if let Some(cure) = std::fs::metadata(folder)
+            .err()
+            .and_then(|error| missing_folder(path, &error))
+        {
+            return Err(cure);
         }
+        // One that is not there yet is made in its folder.
+        let answer = match path.exists() {
+            true => access(path, Access::WRITE_OK),
+            false => access(folder, Access::WRITE_OK | Access::EXEC_OK),
+        };
+        answer.map_err(|errno| format!(": {errno}"))
     }
 }
 

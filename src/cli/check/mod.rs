@@ -1,24 +1,26 @@
-//! `firehose check`: what host and configuration lack for the wished connections and shards. It changes nothing.
+//! `firehose check`: what host and configuration lack for the wished connections and shards. It makes a start and undoes it, and
+//! changes nothing else.
 
 mod checks;
 mod facts;
 mod memory;
 mod report;
+mod started;
 #[cfg(test)]
 mod tests;
 mod wish;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::value_parser;
 
+use super::start::Start;
 use crate::config::{self, Config};
 use crate::escape::one_line;
-use crate::limits::SHARDS_MAX;
-use crate::server::budget::Layout;
-use crate::server::resources;
+use crate::server::budget::{Budget, Layout};
+use crate::server::{self, EXIT_CONFIGURATION, resources};
+use report::Finding;
 
 /// Connections that are wished for where nothing says how many.
 const CONNECTIONS_DEFAULT: u64 = 10_000;
@@ -27,17 +29,12 @@ const CONNECTIONS_DEFAULT: u64 = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Check {
-    /// Configuration file, in the syntax of mosquitto.conf(5)
-    #[arg(short = 'c', long = "config-file", value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    start: Start,
 
     /// Connections to serve [default: what the configuration allows, or 10000]
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1 << 32))]
     connections: Option<u64>,
-
-    /// Shards [default: as serve would start]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=SHARDS_MAX as i64))]
-    shards: Option<u8>,
 
     /// Memory of the broker, like 512M or 4G [default: memory_limit, or what the host gives]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -52,8 +49,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  everything suffices
   1  the broker runs, but something that is wanted is missing
-  2  wrong command line or configuration
-  3  the broker cannot run with this configuration on this host";
+  2  wrong command line or configuration, as of serve
+  3  the host does not let the broker run, as of serve";
 
 /// Bytes from `N`, `NK`, `NM` or `NG`.
 fn size(text: &str) -> Result<u64, String> {
@@ -62,50 +59,57 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// Looks, and says what it found.
 pub(super) fn check(options: &Check) -> ExitCode {
-    let loaded = options.config.as_deref().map(config::load).transpose();
-    let mut config = match loaded {
-        Ok(loaded) => loaded.map_or_else(Config::default, |(config, _)| config),
+    let described = match options.start.described(None) {
+        Ok(described) => described,
         Err(error) => {
             eprintln!("firehose check: {}", one_line(&error.to_string()));
-            return ExitCode::from(crate::cli::EXIT_USAGE);
+            return ExitCode::from(EXIT_CONFIGURATION);
         }
     };
-    config.shards = options.shards.or(config.shards);
+    let mut config = described.config;
     config.memory.limit = options.memory.or(config.memory.limit);
-    resources::raise_open_files();
-    let cpus = match resources::cpus(config.cpu_list.as_ref()) {
-        Ok(cpus) => cpus.len(),
-        Err(error) => {
-            eprintln!("firehose check: {}", one_line(&error.to_string()));
-            return ExitCode::from(crate::server::EXIT_MACHINE);
+    let mut findings: Vec<Finding> = started::of_configuration(&described.warnings).collect();
+    let (of_host, budget) = look(options, &config);
+    findings.extend(of_host);
+    // At the end: it makes of root the broker's user.
+    let tried = server::try_start(&config, options.start.config.as_deref());
+    findings.extend(started::findings(&tried));
+    if options.json {
+        println!("{}", report::json(&findings));
+    } else {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        print!("{}", report::table(&findings, colour));
+        if let Some(budget) = budget {
+            let lines = [vec![String::new(), budget.headline()], budget.lines()].concat();
+            lines.iter().for_each(|line| println!("{}", one_line(line)));
         }
+    }
+    let start = tried.err().map(|error| error.exit_code());
+    ExitCode::from(report::exit_code(&findings, start))
+}
+
+/// What host and configuration have, and how memory is split. Nothing where the CPUs cannot be had: what is looked at goes by
+/// the number of shards, and the start says why.
+fn look(options: &Check, config: &Config) -> (Vec<Finding>, Option<Budget>) {
+    resources::raise_open_files();
+    let Ok(cpus) = resources::cpus(config.cpu_list.as_ref()) else {
+        return (Vec::new(), None);
     };
-    let shards = resources::shards(config.shards, cpus);
+    let shards = resources::shards(config.shards, cpus.len());
     let here = facts::Here {
-        config: options.config.clone(),
+        config: options.start.config.clone(),
         pid_file: config.pid_file.clone(),
     };
-    let (budget, _) = memory::budget(&here, &config, Layout::new(shards));
+    let (budget, _) = memory::budget(&here, config, Layout::new(shards));
     let files = budget.as_ref().map(|budget| budget.descriptors);
     let wish = wish::Wish {
         connections: options
             .connections
-            .or_else(|| resources::connections_max(&config))
+            .or_else(|| resources::connections_max(config))
             .unwrap_or(CONNECTIONS_DEFAULT),
         shards,
         layout: Layout::new(shards),
-        files: files.unwrap_or_else(|_| resources::descriptors(&config)),
+        files: files.unwrap_or_else(|_| resources::descriptors(config)),
     };
-    let findings = checks::all(&here, &config, &wish);
-    if options.json {
-        let text = serde_json::to_string_pretty(&findings);
-        println!("{}", text.unwrap_or_default());
-    } else {
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print!("{}", report::table(&findings, colour));
-        if let Ok(budget) = budget {
-            println!("\n{}\n{}", budget.headline(), budget.lines().join("\n"));
-        }
-    }
-    ExitCode::from(report::exit_code(&findings))
+    (checks::all(&here, config, &wish), budget.ok())
 }

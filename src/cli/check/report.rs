@@ -4,6 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::escape::{self, one_line};
+
+/// The exit code where the broker runs, and something that is wanted is missing.
+const EXIT_MISSING: u8 = 1;
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,21 +37,35 @@ pub(super) struct Finding {
     pub file: Option<&'static str>,
 }
 
-/// The exit code of a list of findings.
-pub(super) fn exit_code(findings: &[Finding]) -> u8 {
-    match findings.iter().map(|finding| finding.severity).max() {
-        Some(Severity::Fatal) => 3,
-        Some(Severity::Missing) => 1,
-        _ => 0,
-    }
+/// The exit code of a list of findings; `start` is that of a start that failed, which is the answer then.
+pub(super) fn exit_code(findings: &[Finding], start: Option<u8>) -> u8 {
+    let worst = findings.iter().map(|finding| finding.severity).max();
+    let is_missing = worst.is_some_and(|worst| worst >= Severity::Missing);
+    start.unwrap_or(match is_missing {
+        true => EXIT_MISSING,
+        false => 0,
+    })
 }
 
-/// The table for people: columns aligned, and below each finding that is not well the reason and the file that helps.
+/// For machines.
+pub(super) fn json(findings: &[Finding]) -> String {
+    let text = serde_json::to_string_pretty(findings).unwrap_or_default();
+    let lines = text.lines().map(escape::json);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The table for people, in which text of files moves no other: columns aligned, and below each finding that is not well the reason and the file that helps.
 pub(super) fn table(findings: &[Finding], colour: bool) -> String {
+    let shown = |finding: &Finding| Finding {
+        found: one_line(&finding.found).into_owned(),
+        wanted: one_line(&finding.wanted).into_owned(),
+        ..finding.clone()
+    };
+    let findings: Vec<Finding> = findings.iter().map(shown).collect();
     let width = |of: fn(&Finding) -> &str| findings.iter().map(|f| of(f).len()).max().unwrap_or(0);
     let (ids, founds) = (width(|f| f.id), width(|f| &f.found).min(40));
     let mut out = String::new();
-    for finding in findings {
+    for finding in &findings {
         let (word, code) = match finding.severity {
             Severity::Ok => ("ok", 32),
             Severity::Advice => ("advice", 36),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::checks::{self, SYSCTLS};
 use super::facts::{Bind, Host};
-use super::report::{Finding, Severity, exit_code, table};
+use super::report::{Finding, Severity, exit_code, json, table};
 use super::wish::Wish;
 use crate::config::{Config, Socket};
 use crate::server::budget::Layout;
@@ -54,7 +54,7 @@ impl Host for MadeUp {
     fn bind(&self, _: &Socket) -> Bind {
         self.taken.clone().unwrap_or(Bind::Free)
     }
-    fn appendable(&self, _: &Path) -> Result<(), String> {
+    fn writable(&self, _: &Path) -> Result<(), String> {
         Ok(())
     }
 }
@@ -204,14 +204,38 @@ fn a_host_without_files_is_no_failure() {
     };
     let finding = strict.finding("io_uring").unwrap();
     assert_eq!(finding.file, Some("seccomp-io_uring.json"));
-    assert_eq!(exit_code(&[finding]), 3);
+    assert_eq!(finding.severity, Severity::Fatal);
+    assert_eq!(exit_code(std::slice::from_ref(&finding), Some(3)), 3);
+    // A start that succeeds knows better.
+    assert_eq!(exit_code(&[finding], None), 1);
     let busy = MadeUp {
         taken: Some(Bind::Refused("taken".into())),
         ..MadeUp::default()
     };
     let finding = busy.finding("listener").unwrap();
     assert!(table(std::slice::from_ref(&finding), false).starts_with("fatal    listener  taken"));
-    assert_eq!(exit_code(&[finding]), 3);
+}
+
+/// Text of files neither moves a terminal's other text nor makes up rows.
+#[test]
+fn what_stands_in_files_is_escaped() {
+    let odd = "a\nfatal\u{1b}[2J\u{202e}\u{9b}b";
+    let finding = Finding {
+        id: "certificate",
+        severity: Severity::Advice,
+        found: odd.into(),
+        wanted: odd.into(),
+        why: "Why.",
+        file: None,
+    };
+    let findings = [finding];
+    let shown = table(&findings, false);
+    assert!(shown.is_ascii() && shown.lines().count() == 2, "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    let text = json(&findings);
+    assert!(text.is_ascii() && !text.contains('\u{1b}'), "{text}");
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(read[0]["found"], odd);
 }
 
 #[test]

@@ -98,13 +98,15 @@ impl Files {
         known.map(|(_, server)| server)
     }
 
-    /// Every file that a reload reads again: the configuration, rules, passwords, certificates and keys.
-    pub fn paths(&self) -> Vec<&Path> {
-        let sources = self.sources.iter().map(|(path, _)| path.as_path());
-        let acls = self.acls.iter().map(|(path, _)| path.as_path());
-        let passwords = self.passwords.iter().map(|(path, _)| path.as_path());
+    /// Every file that a reload reads again: rules, passwords, certificates and keys, and with `true` those that are the
+    /// configuration itself.
+    pub fn paths(&self) -> Vec<(PathBuf, bool)> {
+        let sources = self.sources.iter().map(|(path, _)| (path.clone(), true));
+        let acls = self.acls.iter().map(|(path, _)| path.clone());
+        let passwords = self.passwords.iter().map(|(path, _)| path.clone());
         let tls = self.tls.iter().flat_map(|(lines, _)| lines.paths());
-        let mut paths: Vec<&Path> = sources.chain(acls).chain(passwords).chain(tls).collect();
+        let others = acls.chain(passwords).chain(tls).map(|path| (path, false));
+        let mut paths: Vec<_> = sources.chain(others).collect();
         paths.sort_unstable();
         paths.dedup();
         paths

@@ -1,6 +1,6 @@
 //! What the lines of a listener say about TLS, before a file is read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::transport::tls::Minimum;
 
@@ -27,8 +27,8 @@ pub(in crate::config) struct TlsLines {
 }
 
 impl TlsLines {
-    /// The files and folders that they name.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+    /// The files and the folder that they name.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let single = [
             &self.cafile,
             &self.capath,
@@ -38,6 +38,6 @@ impl TlsLines {
         ];
         let more = self.more.iter().flat_map(|(chain, key)| [chain, key]);
         let single = single.into_iter().flatten();
-        single.chain(more).map(PathBuf::as_path)
+        single.chain(more).cloned()
     }
 }
