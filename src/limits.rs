@@ -170,8 +170,8 @@ pub const TRANSPORT_SEND_BYTES_SPLIT: usize = 16 << 10;
 /// Bytes of answers of a transport (pongs, TLS alerts) that wait for a peer that does not take them, before it is closed.
 pub const TRANSPORT_ANSWER_BYTES_MAX: usize = 256 << 10;
 
-/// Handshakes that wait for a thread; further connections are closed. At a millisecond each, the last waits for as long
-/// as a client has patience.
+/// Handshakes that wait for a thread; where there are more, connections of the address that has most are closed. At a millisecond
+/// each, the last waits for as long as a client has patience.
 pub const HANDSHAKES_WAITING_MAX: usize = 1024;
 
 /// How far behind the shards the threads that work on handshakes stand: a tenth of a CPU's share where shards are busy.
@@ -500,7 +500,7 @@ pub const ANSWER_PAUSE_MS: u64 = 5;
 /// After them the client's time to be let in is over, and the answer is laid beside the commands.
 pub const ANSWER_ATTEMPTS: usize = 2000;
 
-const _: () = assert!(PASSWORDS_WAITING_MAX + HANDSHAKES_WAITING_MAX < COMMANDS_MAX);
+const _: () = assert!(PASSWORDS_WAITING_MAX + 2 * HANDSHAKES_WAITING_MAX < COMMANDS_MAX);
 
 /// Passwords of one source address that wait to be checked: an eighth of the queue, so that the others get through.
 pub const PASSWORDS_WAITING_PER_ADDRESS: usize = PASSWORDS_WAITING_MAX / 8;

@@ -4,6 +4,7 @@
 #[path = "support/certificates.rs"]
 mod certificates;
 #[path = "support/stream.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
 mod stream;
 mod support;
 

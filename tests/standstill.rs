@@ -3,10 +3,16 @@
 
 mod support;
 
-use std::io::Write;
-use std::net::TcpStream;
+#[path = "support/certificates.rs"]
+mod certificates;
+#[path = "support/stream.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod stream;
+
 use std::time::{Duration, Instant};
 
+use certificates::Certificates;
+use stream::{Kind, Stream};
 use support::mqtt::{self, Connect, Publish, Version, Will};
 use support::{PATIENCE, Server};
 
@@ -53,38 +59,82 @@ fn publish(topic: &str) -> Vec<u8> {
     message.packet()
 }
 
-struct Client(TcpStream);
+/// A broker whose clients come over one kind of transport.
+struct Place {
+    server: Server,
+    kind: Kind,
+    _certificates: Option<Certificates>,
+}
+
+impl Place {
+    fn new(kind: Kind, shards: u32) -> Place {
+        let mut config = vec!["log_type all".to_string()];
+        let certificates = matches!(kind, Kind::Tls | Kind::Both).then(Certificates::new);
+        if let Some(files) = &certificates {
+            config.push(format!("certfile {}", files.file("server.crt")));
+            config.push(format!("keyfile {}", files.file("server.key")));
+        }
+        if matches!(kind, Kind::WebSocket | Kind::Both) {
+            config.push("protocol websockets".into());
+        }
+        Place {
+            server: Server::start(&support::program(shards), &config),
+            kind,
+            _certificates: certificates,
+        }
+    }
+}
+
+struct Client {
+    stream: Stream,
+    /// What goes out when its handshakes are done.
+    connect: Option<Vec<u8>>,
+}
 
 impl Client {
-    /// Sends CONNECT and waits for nothing.
-    fn begin(server: &Server, id: &str, asked: Asked) -> Client {
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.write_all(&connect(id, asked)).unwrap();
-        Client(stream)
+    /// Sends what comes first, CONNECT where nothing lies below, and waits for nothing.
+    fn begin(place: &Place, id: &str, asked: Asked) -> Client {
+        let to = place.server.address();
+        let mut client = Client {
+            stream: Stream::begin(place.kind, to, None).unwrap(),
+            connect: Some(connect(id, asked)),
+        };
+        if place.kind == Kind::Plain {
+            client.go_on();
+        }
+        client
     }
 
-    fn new(server: &Server, id: &str, asked: Asked) -> Client {
-        let mut client = Client::begin(server, id, asked);
+    /// Has the handshakes done, and sends CONNECT.
+    fn go_on(&mut self) {
+        if let Some(connect) = self.connect.take() {
+            self.stream.finish().expect("handshakes");
+            self.stream.send(&connect);
+            self.stream.set_read_timeout(PATIENCE);
+        }
+    }
+
+    fn new(place: &Place, id: &str, asked: Asked) -> Client {
+        let mut client = Client::begin(place, id, asked);
         assert!(!client.finds_session(), "{id} is new");
         client
     }
 
     /// Waits for CONNACK; whether there is a session.
     fn finds_session(&mut self) -> bool {
+        self.go_on();
         let connack = self.read().expect("CONNACK");
         assert_eq!((connack[0], connack[3]), (0x20, 0), "{connack:02x?}");
         connack[2] == 1
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).unwrap();
+        self.stream.send(bytes);
     }
 
     /// The next packet; `None` when the broker has closed, or nothing comes.
     fn read(&mut self) -> Option<Vec<u8>> {
-        mqtt::read_packet(&mut self.0).ok().flatten()
+        mqtt::read_packet(&mut self.stream).ok().flatten()
     }
 
     fn subscribe(&mut self, filter: &str) {
@@ -101,7 +151,7 @@ impl Client {
             if left.is_zero() {
                 return topics;
             }
-            self.0.set_read_timeout(Some(left)).unwrap();
+            self.stream.set_read_timeout(left);
             let Some(message) = self.read() else {
                 return topics;
             };
@@ -135,11 +185,12 @@ fn wait_for_ends(server: &Server, count: usize) {
     }
 }
 
-const EVERYTHING: [&str; 1] = ["log_type all"];
-
 /// A client that was back in the kernel's queue before its will was due and its session over finds the session, and no will
 /// is published (MQTT-3.1.2-23, MQTT-3.1.3-9); the will of one that was not is.
-fn who_came_back_in_time_resumes(shards: u32) {
+///
+/// Where TLS or WebSocket lies below, what has come in time is the beginning of a handshake; the rest has the time that sessions
+/// are left alone after a standstill.
+fn who_came_back_in_time_resumes(kind: Kind, shards: u32) {
     const DELAY_S: u8 = 6;
     let asked = |expiry, delay| Asked {
         keep_alive: 0,
@@ -147,8 +198,9 @@ fn who_came_back_in_time_resumes(shards: u32) {
         will_delay: delay,
     };
     for attempt in 0..ATTEMPTS {
-        let server = Server::under_test(shards, &EVERYTHING);
-        let mut watcher = Client::new(&server, "watcher", asked(0, None));
+        let place = Place::new(kind, shards);
+        let server = &place.server;
+        let mut watcher = Client::new(&place, "watcher", asked(0, None));
         watcher.subscribe("w/#");
         // Of half of them the will comes first, of the others the end of the session.
         let of = |number: usize| match number % 2 {
@@ -158,18 +210,18 @@ fn who_came_back_in_time_resumes(shards: u32) {
         let ids: Vec<String> = (0..16).map(|number| format!("c{number}")).collect();
         let mut clients = Vec::new();
         for (number, id) in ids.iter().enumerate() {
-            let mut client = Client::new(&server, id, of(number));
+            let mut client = Client::new(&place, id, of(number));
             client.subscribe(&format!("for/{id}"));
             clients.push(client);
         }
-        clients.push(Client::new(&server, "lost", of(0)));
-        clients.push(Client::new(&server, "over", of(1)));
+        clients.push(Client::new(&place, "lost", of(0)));
+        clients.push(Client::new(&place, "over", of(1)));
         let gone = Instant::now();
         let count = clients.len();
         drop(clients);
-        wait_for_ends(&server, count);
-        let standstill = Standstill::new(&server);
-        let begin = |(number, id): (usize, &String)| Client::begin(&server, id, of(number));
+        wait_for_ends(server, count);
+        let standstill = Standstill::new(server);
+        let begin = |(number, id): (usize, &String)| Client::begin(&place, id, of(number));
         let mut back: Vec<Client> = ids.iter().enumerate().map(begin).collect();
         let is_in_time = gone.elapsed() < Duration::from_secs((DELAY_S - 1).into());
         standstill.end(gone, Duration::from_secs((DELAY_S + 1).into()));
@@ -196,7 +248,7 @@ fn who_came_back_in_time_resumes(shards: u32) {
         wills.extend(watcher.topics_within(Duration::from_secs(1)));
         wills.sort();
         assert_eq!(wills, ["w/lost", "w/over"]);
-        let mut over = Client::begin(&server, "over", asked(0, None));
+        let mut over = Client::begin(&place, "over", asked(0, None));
         assert!(!over.finds_session());
         return;
     }
@@ -205,33 +257,34 @@ fn who_came_back_in_time_resumes(shards: u32) {
 
 #[test]
 fn who_came_back_in_time_resumes_on_one_shard() {
-    who_came_back_in_time_resumes(1);
+    who_came_back_in_time_resumes(Kind::Plain, 1);
 }
 
 #[test]
 fn who_came_back_in_time_resumes_on_two_shards() {
-    who_came_back_in_time_resumes(2);
+    who_came_back_in_time_resumes(Kind::Plain, 2);
 }
 
 /// What a client has sent in time counts (MQTT-3.1.2-24), also of so many that one turn does not get to all of them.
-fn who_is_alive_stays(shards: u32) {
+fn who_is_alive_stays(kind: Kind, shards: u32) {
     const KEEP_ALIVE_S: u16 = 8;
-    const CLIENTS: usize = 3000;
+    // Handshakes take their time.
+    let clients = if kind == Kind::Plain { 3000 } else { 200 };
     for attempt in 0..ATTEMPTS {
-        let server = Server::under_test(shards, &[]);
+        let place = Place::new(kind, shards);
         let asked = Asked {
             keep_alive: KEEP_ALIVE_S,
             expiry: 0,
             will_delay: None,
         };
         let began = Instant::now();
-        let mut clients: Vec<Client> = (0..CLIENTS)
-            .map(|number| Client::begin(&server, &format!("c{number}"), asked))
+        let mut clients: Vec<Client> = (0..clients)
+            .map(|number| Client::begin(&place, &format!("c{number}"), asked))
             .collect();
         for client in &mut clients {
             client.finds_session();
         }
-        let standstill = Standstill::new(&server);
+        let standstill = Standstill::new(&place.server);
         for client in &mut clients {
             client.send(&mqtt::PING);
         }
@@ -253,10 +306,40 @@ fn who_is_alive_stays(shards: u32) {
 
 #[test]
 fn who_is_alive_stays_on_one_shard() {
-    who_is_alive_stays(1);
+    who_is_alive_stays(Kind::Plain, 1);
 }
 
 #[test]
 fn who_is_alive_stays_on_two_shards() {
-    who_is_alive_stays(2);
+    who_is_alive_stays(Kind::Plain, 2);
+}
+
+#[test]
+fn who_came_back_in_time_resumes_over_tls() {
+    who_came_back_in_time_resumes(Kind::Tls, 2);
+}
+
+#[test]
+fn who_came_back_in_time_resumes_over_websocket() {
+    who_came_back_in_time_resumes(Kind::WebSocket, 2);
+}
+
+#[test]
+fn who_came_back_in_time_resumes_over_websocket_and_tls() {
+    who_came_back_in_time_resumes(Kind::Both, 1);
+}
+
+#[test]
+fn who_is_alive_stays_over_tls() {
+    who_is_alive_stays(Kind::Tls, 2);
+}
+
+#[test]
+fn who_is_alive_stays_over_websocket() {
+    who_is_alive_stays(Kind::WebSocket, 2);
+}
+
+#[test]
+fn who_is_alive_stays_over_websocket_and_tls() {
+    who_is_alive_stays(Kind::Both, 1);
 }

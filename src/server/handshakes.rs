@@ -1,17 +1,16 @@
 //! Threads that work on TLS handshakes: behind the shards where both want the CPU, so that a storm of clients that
-//! connect delays those that are connected as little as possible, and not so far behind that nobody gets in.
+//! connect delays those that are connected as little as possible, and not so far behind that nobody gets in. Source addresses have
+//! their turns (`shard::fair`).
 
 use std::io;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use crate::limits::{HANDSHAKE_NICENESS, HANDSHAKE_THREADS_MAX, HANDSHAKES_WAITING_MAX};
-use crate::shard::Handshake;
+use crate::shard::{Entrance, Exit, Handshake, Taken, fair};
 
-/// Starts the threads. They sleep while there is nothing to do, and end when every sender is gone.
-pub fn start(shards: u8) -> io::Result<Sender<Handshake>> {
-    let (sender, handshakes) = bounded(HANDSHAKES_WAITING_MAX);
+/// Starts the threads. They sleep while there is nothing to do, and end when every entrance is gone.
+pub fn start(shards: u8) -> io::Result<Entrance<Handshake>> {
+    let (sender, handshakes) = fair(HANDSHAKES_WAITING_MAX);
     for index in 0..usize::from(shards).clamp(1, HANDSHAKE_THREADS_MAX) {
         let handshakes = handshakes.clone();
         thread::Builder::new()
@@ -21,11 +20,15 @@ pub fn start(shards: u8) -> io::Result<Sender<Handshake>> {
     Ok(sender)
 }
 
-fn run(handshakes: &Receiver<Handshake>) {
+fn run(handshakes: &Exit<Handshake>) {
     // On Linux this is about the calling thread. If it is refused, the work is done all the same.
     let this = Some(rustix::thread::gettid());
     let _ = rustix::process::setpriority_process(this, HANDSHAKE_NICENESS);
-    while let Ok(handshake) = handshakes.recv() {
-        handshake.run().deliver();
+    while let Some(taken) = handshakes.take() {
+        let answer = match taken {
+            Taken::Due(handshake) => handshake.run(),
+            Taken::GivenUp(handshake) => handshake.give_up(),
+        };
+        answer.deliver();
     }
 }

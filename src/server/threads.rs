@@ -15,7 +15,7 @@ use crate::control::ShardEnd;
 use crate::ids::ShardId;
 use crate::mesh;
 use crate::shard::{
-    self, Check, Checks, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
+    self, Check, Checks, Entrance, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
     ShardHandle, ShardMessage, Shared,
 };
 use crate::uring::IdleRing;
@@ -32,7 +32,7 @@ pub struct Plan<'a> {
     /// Where passwords are checked, if there are any.
     pub checks: Option<&'a Sender<Check>>,
     /// Where TLS handshakes are worked on.
-    pub handshakes: &'a Sender<Handshake>,
+    pub handshakes: &'a Entrance<Handshake>,
 }
 
 /// The shards' threads.

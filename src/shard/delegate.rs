@@ -1,7 +1,7 @@
 //! What is given to other threads to be worked on, and what comes back. While a thread works on a handshake nothing is received.
 
 use crate::broker::{CloseCause, Verdict, Verify};
-use crate::ids::ConnId;
+use crate::ids::{ConnId, Network};
 
 use super::connections::Flags;
 use super::handshake::{Shaken, Step};
@@ -10,6 +10,9 @@ use super::{Brain, Metric, Shard, ShardError};
 impl<B: Brain> Shard<B> {
     /// Gives bytes of a handshake to those who work on it.
     pub(super) fn shake(&mut self, conn: ConnId, bytes: Vec<u8>) -> Result<(), ShardError> {
+        let known = || self.brain.address(conn).map(Network::of);
+        let source = self.transports.source(conn).or_else(known);
+        let source = source.unwrap_or(Network::UNSPECIFIED);
         let (Some(entry), Some(transport)) =
             (self.connections.get(conn), self.transports.take(conn))
         else {
@@ -23,7 +26,7 @@ impl<B: Brain> Shard<B> {
             bytes,
             cost,
         };
-        match self.helpers.shake(step) {
+        match self.helpers.shake(source, step) {
             Ok(()) => {
                 entry.flags.set(Flags::AWAY);
                 self.transports.lend(cost);
@@ -31,12 +34,16 @@ impl<B: Brain> Shard<B> {
             }
             Err(transport) => {
                 self.transports.put(conn, transport);
-                self.metrics.add(Metric::HandshakesRefused, 1);
-                let reason = "too many TLS handshakes are waiting";
-                self.brain.on_transport_failed(self.now_ms, conn, reason);
-                self.tell_end(conn, CloseCause::Transport)
+                self.refuse_handshake(conn)
             }
         }
+    }
+
+    fn refuse_handshake(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        self.metrics.add(Metric::HandshakesRefused, 1);
+        let reason = "too many TLS handshakes are waiting";
+        self.brain.on_transport_failed(self.now_ms, conn, reason);
+        self.tell_end(conn, CloseCause::Transport)
     }
 
     /// Somebody has worked on a handshake.
@@ -65,7 +72,10 @@ impl<B: Brain> Shard<B> {
         if is_leaving {
             return Ok(());
         }
-        self.on_transport_received(conn, result, &plain)
+        match result {
+            Some(result) => self.on_transport_received(conn, result, &plain),
+            None => self.refuse_handshake(conn),
+        }
     }
 
     /// The brain wants to know whether a password is right.

@@ -22,7 +22,8 @@ pub struct Shaken {
     pub(super) cost: u64,
     /// MQTT bytes that came behind the handshake.
     pub(super) plain: Vec<u8>,
-    pub(super) result: Result<Progress, Failure>,
+    /// None if nobody did: others had to come first.
+    pub(super) result: Option<Result<Progress, Failure>>,
 }
 
 impl std::fmt::Debug for Shaken {
@@ -44,7 +45,19 @@ impl Step {
             transport: self.transport,
             cost: self.cost,
             plain,
-            result,
+            result: Some(result),
+        }
+    }
+
+    /// Nobody does it.
+    pub fn give_up(self) -> Shaken {
+        Shaken {
+            conn: self.conn,
+            generation: self.generation,
+            transport: self.transport,
+            cost: self.cost,
+            plain: Vec::new(),
+            result: None,
         }
     }
 }

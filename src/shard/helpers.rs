@@ -7,10 +7,12 @@ use crossbeam_channel::Sender;
 
 use crate::broker::{Verdict, Verify};
 use crate::budget::Account;
+use crate::ids::Network;
 use crate::limits;
 use crate::transport::Transport;
 
 use super::command::{Answer, ShardCommand, ShardHandle};
+use super::fair::Entrance;
 use super::handshake::Step;
 use super::shared::Shared;
 
@@ -52,14 +54,14 @@ impl Helpers {
     ///
     /// # Errors
     /// Nobody can now; the transport comes back.
-    pub fn shake(&self, step: Step) -> Result<(), Box<Transport>> {
+    pub fn shake(&self, source: Network, step: Step) -> Result<(), Box<Transport>> {
         let Some(handshakes) = &self.handshakes else {
             return Err(step.transport);
         };
         let reply = handshakes.reply.clone();
         let handshake = Handshake { step, reply };
-        let sent = handshakes.queue.try_send(handshake);
-        sent.map_err(|error| error.into_inner().step.transport)
+        let sent = handshakes.queue.put(source, handshake);
+        sent.map_err(|handshake| handshake.step.transport)
     }
 }
 
@@ -107,8 +109,8 @@ impl Check {
 
 /// Where a shard's handshakes go.
 pub struct Handshakes {
-    /// The queue; where it is full, the connection is closed.
-    pub queue: Sender<Handshake>,
+    /// The queue; where it has no place for one more of its address, the connection is closed.
+    pub queue: Entrance<Handshake>,
     /// The shard's own handle, for the answers.
     pub reply: ShardHandle,
 }
@@ -123,6 +125,12 @@ impl Handshake {
     /// Does the work.
     pub fn run(self) -> Answer {
         let shaken = Box::new(self.step.run());
+        Answer::new(ShardCommand::Shaken(shaken), self.reply)
+    }
+
+    /// Gives it up: the queue had no place for it any more.
+    pub fn give_up(self) -> Answer {
+        let shaken = Box::new(self.step.give_up());
         Answer::new(ShardCommand::Shaken(shaken), self.reply)
     }
 }

@@ -1,6 +1,6 @@
 //! A client over any transport that does not mind how its connection ends.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -27,12 +27,22 @@ pub struct Stream {
     socket: TcpStream,
     tls: Option<tls::Client>,
     websocket: Option<websocket::Client>,
+    kind: Kind,
+    /// MQTT bytes that have come, for [`Read`].
+    plain: Vec<u8>,
 }
 
 impl Stream {
     /// Connects and has the handshakes done; `None` when the other side does not let it. With a receive buffer of so many
     /// bytes, where one is given.
     pub fn connect(kind: Kind, to: SocketAddr, receive_buffer: Option<usize>) -> Option<Stream> {
+        let mut stream = Stream::begin(kind, to, receive_buffer)?;
+        stream.finish()?;
+        Some(stream)
+    }
+
+    /// Connects and sends what comes first, and waits for nothing of the other side.
+    pub fn begin(kind: Kind, to: SocketAddr, receive_buffer: Option<usize>) -> Option<Stream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
         if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes).ok()?;
@@ -43,6 +53,8 @@ impl Stream {
             socket: socket.into(),
             tls: None,
             websocket: None,
+            kind,
+            plain: Vec::new(),
         };
         let mut out = Vec::new();
         if matches!(kind, Kind::Tls | Kind::Both) {
@@ -50,18 +62,36 @@ impl Stream {
             let plan = tls::ClientPlan::new("localhost", verify, tls::Minimum::V12, false).ok()?;
             stream.tls = Some(tls::Client::new(&plan, &mut out).ok()?);
             stream.socket.write_all(&out).ok()?;
-            stream.wait(|stream| stream.tls.as_ref().is_some_and(|tls| !tls.is_handshaking()))?;
         }
-        if matches!(kind, Kind::WebSocket | Kind::Both) {
-            out.clear();
-            stream.websocket = Some(websocket::Client::new("localhost", &mut out));
-            stream.send_below(&out)?;
-            stream.wait(|stream| {
-                let websocket = stream.websocket.as_ref();
-                websocket.is_some_and(|websocket| websocket.is_open())
-            })?;
+        if kind == Kind::WebSocket {
+            stream.upgrade()?;
         }
         Some(stream)
+    }
+
+    /// Has the handshakes done that were begun.
+    pub fn finish(&mut self) -> Option<()> {
+        self.wait(|stream| stream.tls.as_ref().is_none_or(|tls| !tls.is_handshaking()))?;
+        if self.kind == Kind::Both {
+            self.upgrade()?;
+        }
+        self.wait(|stream| {
+            stream
+                .websocket
+                .as_ref()
+                .is_none_or(|websocket| websocket.is_open())
+        })
+    }
+
+    fn upgrade(&mut self) -> Option<()> {
+        let mut out = Vec::new();
+        self.websocket = Some(websocket::Client::new("localhost", &mut out));
+        self.send_below(&out)
+    }
+
+    /// How long a read may take.
+    pub fn set_read_timeout(&self, time: Duration) {
+        self.socket.set_read_timeout(Some(time)).unwrap();
     }
 
     fn wait(&mut self, is_so: impl Fn(&Stream) -> bool) -> Option<()> {
@@ -95,22 +125,37 @@ impl Stream {
 
     /// Reads once, at most so many bytes; `None` at the end, whatever it is.
     fn read(&mut self, max: usize) -> Option<()> {
+        let read = self.read_with(max, &mut |_| {});
+        read.ok().filter(|is_open| *is_open).map(drop)
+    }
+
+    /// Reads once; false at the end.
+    fn read_with(&mut self, max: usize, mqtt: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
         let mut bytes = vec![0; max];
-        let len = self.socket.read(&mut bytes).ok().filter(|len| *len > 0)?;
+        let len = self.socket.read(&mut bytes)?;
+        if len == 0 {
+            return Ok(false);
+        }
+        let broken = |_| io::Error::from(io::ErrorKind::InvalidData);
         let (mut out, mut plain) = (Vec::new(), Vec::new());
         match &mut self.tls {
-            Some(tls) => drop(tls.receive(&mut bytes[..len], &mut out, &mut plain).ok()?),
+            Some(tls) => {
+                let received = tls.receive(&mut bytes[..len], &mut out, &mut plain);
+                received.map_err(|_| broken(()))?;
+            }
             None => plain.extend_from_slice(&bytes[..len]),
         }
         if !out.is_empty() {
-            self.socket.write_all(&out).ok()?;
+            self.socket.write_all(&out)?;
         }
-        if let Some(websocket) = &mut self.websocket {
-            websocket
-                .receive(&mut plain, &mut Vec::new(), &mut |_| {})
-                .ok()?;
+        match &mut self.websocket {
+            Some(websocket) => {
+                let received = websocket.receive(&mut plain, &mut Vec::new(), mqtt);
+                received.map_err(|_| broken(()))?;
+            }
+            None => mqtt(&plain),
         }
-        Some(())
+        Ok(true)
     }
 
     /// Reads for a while, so many bytes at a time.
@@ -145,5 +190,20 @@ impl Stream {
             tls.close(&mut out);
         }
         let _ = self.socket.write_all(&out);
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut plain = std::mem::take(&mut self.plain);
+        let mut is_open = true;
+        while plain.is_empty() && is_open {
+            is_open = self.read_with(16 << 10, &mut |bytes| plain.extend_from_slice(bytes))?;
+        }
+        let len = plain.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&plain[..len]);
+        plain.drain(..len);
+        self.plain = plain;
+        Ok(len)
     }
 }

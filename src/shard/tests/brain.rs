@@ -97,6 +97,11 @@ impl Puppet {
         }
     }
 
+    /// Takes so many messages of other shards in a turn.
+    pub fn sip(&mut self, messages: usize) {
+        self.sips = [messages; 2];
+    }
+
     pub fn with_lease(mut self, lease: Lease) -> Self {
         self.lease = lease;
         self

@@ -4,6 +4,7 @@ mod brain;
 mod closing;
 mod limits;
 mod memory;
+mod mesh;
 mod moving;
 mod overload;
 mod short_sends;

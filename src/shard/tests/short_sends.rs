@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::brain::pattern;
 use super::wires::{Kind, Wire};
 use super::world::{PATIENCE, Plan, World, eventually};
+use crate::shard::{Handshake, Metric, Taken};
 use crate::transport::tls;
 
 /// A send buffer so small that every larger send is short.
@@ -120,7 +121,7 @@ fn read_for(socket: &mut TcpStream, time: Duration, into: &mut Vec<u8>) {
 #[test]
 fn a_send_goes_on_while_a_thread_has_the_transport() {
     let names: Vec<String> = (0..900).map(|n| format!("name-{n}.example.org")).collect();
-    let (to_threads, threads) = crossbeam_channel::bounded(10);
+    let (to_threads, threads) = crate::shard::fair(10);
     let world = World::new(Plan {
         send_buffer: 4096,
         transport: Kind::ALL[1].plan_for(&names),
@@ -136,7 +137,7 @@ fn a_send_goes_on_while_a_thread_has_the_transport() {
     let mut out = Vec::new();
     let mut client = tls::Client::new(&plan, &mut out).unwrap();
     socket.write_all(&out).unwrap();
-    let step = || threads.recv_timeout(PATIENCE).unwrap();
+    let step = || due(threads.take_within(PATIENCE));
     step().run().deliver();
     std::thread::sleep(Duration::from_millis(50));
     // ChangeCipherSpec, which means nothing in TLS 1.3.
@@ -157,7 +158,7 @@ fn a_send_goes_on_while_a_thread_has_the_transport() {
     let mut out = Vec::new();
     client.send(b"hello\necho in\n", &mut out).unwrap();
     socket.write_all(&out).unwrap();
-    while let Ok(step) = threads.recv_timeout(Duration::from_millis(100)) {
+    while let Some(Taken::Due(step)) = threads.take_within(Duration::from_millis(100)) {
         step.run().deliver();
     }
     while plain != b"in\n" {
@@ -167,6 +168,41 @@ fn a_send_goes_on_while_a_thread_has_the_transport() {
             .unwrap();
         got.clear();
     }
+    drop(socket);
+    world.end();
+}
+
+fn due(taken: Option<Taken<Handshake>>) -> Handshake {
+    match taken {
+        Some(Taken::Due(handshake)) => handshake,
+        _ => panic!("a handshake is due"),
+    }
+}
+
+/// A handshake whose place in the queue is another address's now: its connection ends, and nothing of it is left.
+#[test]
+fn a_handshake_that_has_given_way_ends_its_connection() {
+    let (to_threads, threads) = crate::shard::fair(10);
+    let world = World::new(Plan {
+        transport: Kind::ALL[1].plan_for(&["localhost".to_string()]),
+        handshakes: Some(to_threads),
+        ..Plan::default()
+    });
+    let mut socket = TcpStream::connect(world.address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let verify = tls::Verify::Nothing;
+    let plan = tls::ClientPlan::new("localhost", verify, tls::Minimum::V13, false).unwrap();
+    let mut out = Vec::new();
+    let _client = tls::Client::new(&plan, &mut out).unwrap();
+    socket.write_all(&out).unwrap();
+    due(threads.take_within(PATIENCE)).give_up().deliver();
+    let mut rest = Vec::new();
+    let _ = socket.read_to_end(&mut rest);
+    eventually("it is counted", || {
+        world.metric(Metric::HandshakesRefused) == 1
+    });
+    let failures = world.seen(|seen| seen.failures.clone()).concat();
+    assert_eq!(failures, ["too many TLS handshakes are waiting"]);
     drop(socket);
     world.end();
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 
 use super::brain::{Puppet, Seen};
 use crate::budget::{self, Lease, Pool};
@@ -16,8 +16,8 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::mesh;
 use crate::shard::{
-    Brain, Handshake, Handshakes, Listener, LogLine, Metric, Shard, ShardCommand, ShardConfig,
-    ShardHandle, ShardReport, Shared, commands,
+    Brain, Entrance, Handshake, Handshakes, Listener, LogLine, Metric, Shard, ShardCommand,
+    ShardConfig, ShardHandle, ShardReport, Shared, commands,
 };
 use crate::transport;
 
@@ -40,7 +40,7 @@ pub struct Plan {
     pub memory: Option<budget::Plan>,
     pub transport: transport::Plan,
     /// Where handshakes go; without, they are worked on by the shards.
-    pub handshakes: Option<Sender<Handshake>>,
+    pub handshakes: Option<Entrance<Handshake>>,
 }
 
 impl Default for Plan {
