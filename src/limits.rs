@@ -534,6 +534,9 @@ pub const SOURCES_IDLE_MAX: usize = 1 << 16;
 /// shards answer within some turns, and one that does not for so long never will.
 pub const ANSWERS_MS_MAX: u64 = 10_000;
 
+/// Answers that a shard keeps until what they promise is durable, some 3 MB; while there are so many publishers are not read from.
+pub const HELD_ANSWERS_MAX: usize = 1 << 16;
+
 /// Milliseconds that a client which publishes too fast and has gone is caught up with: what is left then is dropped,
 /// so that nobody occupies a connection for longer than it was worth the trouble.
 pub const HELD_AFTER_END_MS: u64 = 10_000;

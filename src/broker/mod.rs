@@ -19,6 +19,7 @@ mod desk;
 mod doors;
 mod effect;
 mod groups;
+mod held;
 mod interest;
 mod looks;
 mod memory;
@@ -54,6 +55,7 @@ use delivery::outgoing::Outgoing;
 use doors::on_drain::Drain;
 use doors::on_identified::PeerName;
 use groups::offers::Offers;
+use held::Held;
 use interest::barrier::Interests;
 use looks::Looks;
 use memory::pressure::Pressure;
@@ -92,6 +94,7 @@ pub struct Broker {
     replays: Replays,
     drain: Drain,
     waits: Waits,
+    held: Held,
     pressure: Pressure,
     /// Messages of shared subscriptions that go on being offered in the next turn.
     offers: Offers,
@@ -120,6 +123,7 @@ impl Broker {
             replays: Replays::new(shards),
             drain: Drain::default(),
             waits: Waits::default(),
+            held: Held::default(),
             pressure: Pressure::default(),
             offers: Offers::default(),
             promises: Promises::default(),

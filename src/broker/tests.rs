@@ -3,6 +3,7 @@
 mod asking;
 mod authors;
 mod cut;
+mod durable;
 mod forgotten;
 mod hostile;
 mod looks;

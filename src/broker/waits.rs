@@ -118,6 +118,8 @@ struct Line {
     waits: u32,
     /// Answers that it will be given.
     owed: u32,
+    /// So many of them are ready, and kept (`held`).
+    held: u32,
     /// Its goodbye has waited for them for long enough.
     gives_up: bool,
 }
@@ -345,6 +347,24 @@ impl Waits {
         let line = self.line(conn);
         line.owed += 1;
         line.number
+    }
+
+    /// An answer to a connection is kept. Returns the number of its line.
+    pub fn hold(&mut self, conn: ConnId) -> u32 {
+        let number = self.owe(conn);
+        self.line(conn).held += 1;
+        number
+    }
+
+    /// Whether answers to a connection are kept.
+    pub fn has_held(&self, conn: ConnId) -> bool {
+        let line = self.lines.get(&conn.0);
+        line.is_some_and(|line| line.held > 0)
+    }
+
+    /// An answer to a connection is kept no longer; it is still owed.
+    pub fn release(&mut self, conn: ConnId) {
+        self.strike(conn, |line| line.held -= 1);
     }
 
     /// Whether a connection with this line is still there, and owed something.

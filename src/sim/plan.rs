@@ -29,6 +29,8 @@ pub struct Plan {
     pub slow_mesh: bool,
     /// Whether there are rules, which change.
     pub has_rules: bool,
+    /// Whether answers are held until a disk says that what they promise is durable.
+    pub has_disk: bool,
 }
 
 impl Plan {
@@ -48,6 +50,7 @@ impl Plan {
             backlog_bytes: [POOL_BYTES, BACKLOG_BYTES][usize::from(seed % 7 == 3)],
             slow_mesh: seed.is_multiple_of(3),
             has_rules: (seed / 11).is_multiple_of(2),
+            has_disk: (seed / 17).is_multiple_of(3),
         }
     }
 

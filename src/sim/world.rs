@@ -36,6 +36,8 @@ pub struct World {
     pub oracle: Oracle,
     pub faults: bool,
     slow_mesh: bool,
+    /// Up to which record all is durable, by shard; none without a disk.
+    durable: Vec<u64>,
     pool: Arc<Pool>,
     pub settings: Arc<Settings>,
     /// How many wills there have been.
@@ -70,6 +72,14 @@ impl World {
             oracle: Oracle::default(),
             faults: false,
             slow_mesh: plan.slow_mesh,
+            durable: vec![
+                0;
+                if plan.has_disk {
+                    usize::from(shards)
+                } else {
+                    0
+                }
+            ],
             pool,
             settings,
             wills: 0,
@@ -77,6 +87,9 @@ impl World {
             member_left: false,
             seen: Vec::new(),
         };
+        for shard in 0..world.durable.len() {
+            world.brokers[shard].hold_each_answer();
+        }
         world.oracle.may_drop = plan.may_drop();
         world.oracle.may_drop_retained = plan.may_drop_retained();
         world.populate();
@@ -211,6 +224,9 @@ impl World {
                 }
             }
             moved |= self.move_all_mesh();
+            for shard in 0..self.durable.len() {
+                moved |= self.write_to_disk(shard, u64::MAX);
+            }
             // Who was cut off in a turn goes on in the next.
             moved |= (self.brokers.iter()).any(|broker| broker.next_deadline() == Some(0));
             idle = if moved { 0 } else { idle + 1 };
@@ -258,8 +274,24 @@ impl World {
         }
     }
 
+    /// So many records more are durable on a shard, or all; false if that is nothing new.
+    fn write_to_disk(&mut self, shard: usize, records: u64) -> bool {
+        let written = self.brokers[shard].hold_each_answer();
+        let durable = &mut self.durable[shard];
+        let more = records.min(written - *durable);
+        *durable += more;
+        self.brokers[shard].on_durable(self.now_ms, *durable);
+        self.after(shard);
+        more > 0
+    }
+
     fn move_something(&mut self) {
         self.step += 1;
+        if !self.durable.is_empty() && self.rng.once_in(4) {
+            let shard = self.rng.below(self.durable.len());
+            let records = self.rng.below(6) as u64;
+            self.write_to_disk(shard, records);
+        }
         match self.rng.below(10) {
             0..6 if !self.links.is_empty() => {
                 // The newest connections are the lively ones.

@@ -22,12 +22,6 @@ pub const ALL: &[Exception] = &[
     ),
     (
         Kind::Lines,
-        "broker/doors/on_connect.rs::on_first_packet",
-        64,
-        SPLIT,
-    ),
-    (
-        Kind::Lines,
         "broker/doors/on_shared.rs::on_shared",
         77,
         SPLIT,
@@ -66,7 +60,7 @@ pub const ALL: &[Exception] = &[
         "one arm with the text of each error",
     ),
     (Kind::Lines, "server/threads.rs::create", 62, SPLIT),
-    (Kind::Files, "broker::Broker", 21, BRAIN),
+    (Kind::Files, "broker::Broker", 18, BRAIN),
     (Kind::Files, "broker::Clients", 14, BRAIN),
     (Kind::Files, "load::Worker", 6, SPLIT),
     (

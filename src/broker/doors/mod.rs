@@ -5,6 +5,7 @@ pub(super) mod on_ack;
 pub(super) mod on_bytes;
 pub(super) mod on_connect;
 pub(super) mod on_drain;
+pub(super) mod on_durable;
 pub(super) mod on_identified;
 pub(super) mod on_interest;
 pub(super) mod on_look;

@@ -45,7 +45,7 @@ impl Broker {
         } else {
             ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
         };
-        self.clients.ack(conn, AckKind::Pubrel, id, reason);
+        self.acknowledge(conn, AckKind::Pubrel, id, reason);
     }
 
     /// PUBCOMP: a QoS 2 message is done.

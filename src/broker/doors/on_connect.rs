@@ -64,15 +64,8 @@ impl Broker {
         let shard = home(&client_id, self.clients.desk.shards);
         if shard == self.clients.desk.shard {
             if let Some(passwords) = self.wanted_passwords(conn, &connect) {
-                let admission = Admission {
-                    packet: packet.into(),
-                    after: after.into(),
-                    client_id,
-                    is_assigned,
-                    ended: None,
-                    since: tick(now_ms),
-                    place: None,
-                };
+                let found = (client_id, is_assigned);
+                let admission = Admission::new(tick(now_ms), packet, after, found);
                 return self.verify(now_ms, conn, &connect, admission, passwords);
             }
             return self.admit(now_ms, conn, &connect, &client_id, is_assigned);

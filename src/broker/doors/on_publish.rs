@@ -10,7 +10,7 @@ use crate::escape::Name;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::message::{NEVER, Sent};
-use crate::mqtt::{self, AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version, topic};
+use crate::mqtt::{AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version, topic};
 use crate::session::Aliases;
 
 impl Broker {
@@ -138,7 +138,7 @@ impl Broker {
                     Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
                     Err(reason) => reason,
                 };
-                self.clients.ack(conn, AckKind::Puback, id, reason);
+                self.acknowledge(conn, AckKind::Puback, id, reason);
             }
             Some(id) => return self.publish_exactly_once(now_ms, conn, publish, topic, id),
         }
@@ -166,8 +166,7 @@ impl Broker {
         };
         let inbound = session.inbound();
         if inbound.is_some_and(|inbound| inbound.contains(id.get())) {
-            self.clients
-                .ack(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
+            self.acknowledge(conn, AckKind::Pubrec, id, ReasonCode::SUCCESS);
             return Outcome::Done;
         }
         let open = inbound.map_or(0, |inbound| inbound.len());
@@ -183,12 +182,12 @@ impl Broker {
             if !is_v5 {
                 self.note_inbound(conn, id);
             }
-            self.clients.ack(conn, AckKind::Pubrec, id, reason);
+            self.acknowledge(conn, AckKind::Pubrec, id, reason);
             return Outcome::Done;
         }
         self.note_inbound(conn, id);
         let reason = routed(self.route_publish(now_ms, conn, publish, topic));
-        self.clients.ack(conn, AckKind::Pubrec, id, reason);
+        self.acknowledge(conn, AckKind::Pubrec, id, reason);
         Outcome::Done
     }
 
@@ -290,7 +289,7 @@ impl Broker {
         } else {
             ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
         };
-        self.clients.ack(conn, AckKind::Pubcomp, id, reason);
+        self.acknowledge(conn, AckKind::Pubcomp, id, reason);
     }
 }
 
@@ -340,26 +339,21 @@ impl Clients {
         });
     }
 
-    /// Queues an acknowledgement.
-    pub fn ack(&mut self, conn: ConnId, kind: AckKind, id: PacketId, reason: ReasonCode) {
-        let version = self.peers.conns[conn.index()].version;
-        if reason.is_error() {
-            self.log_client(LogKind::Debug, conn, |client| {
-                format!(
-                    "Sending {kind:?} to {client} (m{}, rc{})",
-                    id.get(),
-                    reason.0
-                )
-            });
-        }
-        self.reply(conn, |out| {
-            mqtt::AckOut {
-                kind,
-                packet_id: id,
-                reason,
-                reason_string: None,
-            }
-            .encode(version, out)
+    /// Writes a line about an acknowledgement that says no.
+    #[cold]
+    pub fn log_acknowledgement(
+        &mut self,
+        conn: ConnId,
+        kind: AckKind,
+        id: PacketId,
+        reason: ReasonCode,
+    ) {
+        self.log_client(LogKind::Debug, conn, |client| {
+            format!(
+                "Sending {kind:?} to {client} (m{}, rc{})",
+                id.get(),
+                reason.0
+            )
         });
     }
 }

@@ -290,8 +290,7 @@ impl Broker {
             packet_id: pending.packet_id,
             reasons: &pending.reasons,
         };
-        self.clients
-            .reply(pending.conn, |out| suback.encode(version, out));
+        self.answer_client(pending.conn, |out| suback.encode(version, out));
         if self.clients.peers.replies_to == pending.conn {
             self.clients.flush_replies();
         }
@@ -337,8 +336,7 @@ impl Broker {
             packet_id: unsubscribe.packet_id,
             reasons: &reasons,
         };
-        self.clients
-            .reply(conn, |out| unsuback.encode(version, out));
+        self.answer_client(conn, |out| unsuback.encode(version, out));
         Outcome::Done
     }
 

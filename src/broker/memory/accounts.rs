@@ -90,6 +90,7 @@ impl Broker {
         let outbound = self.clients.out.memory() as u64;
         let tables = self.clients.tables()
             + self.waits.memory()
+            + self.held.memory()
             + self.interests.memory()
             + self.looks.memory()
             + self.ordering.memory();
@@ -223,6 +224,7 @@ impl Broker {
             Account::Connections,
             clients.tables()
                 + self.waits.memory()
+                + self.held.memory()
                 + self.interests.memory()
                 + self.looks.memory()
                 + self.ordering.memory(),

@@ -124,6 +124,7 @@ impl Broker {
         self.routing.matched.shrink_to_fit();
         self.interests.trim();
         self.waits.trim();
+        self.held.trim();
         self.looks.trim();
         let sessions = &self.clients.sessions;
         self.ordering.trim(|session| sessions.has_place(session));

@@ -24,6 +24,21 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Of a CONNECT that begins to wait at this tick, with what came behind it, and the client identifier that was `found`
+    /// for it: whether it was made up here.
+    pub fn new(since: u32, packet: &[u8], after: &[u8], found: (String, bool)) -> Admission {
+        let (client_id, is_assigned) = found;
+        Admission {
+            packet: packet.into(),
+            after: after.into(),
+            client_id,
+            is_assigned,
+            ended: None,
+            since,
+            place: None,
+        }
+    }
+
     /// Bytes of memory beside itself.
     pub fn memory(&self) -> usize {
         self.packet.capacity() + self.after.capacity() + self.client_id.capacity()

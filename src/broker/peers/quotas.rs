@@ -126,9 +126,9 @@ impl Broker {
         match publish.packet_id.filter(|_| is_v5) {
             None => return Outcome::End(reason),
             Some(id) if publish.qos == QoS::AtLeastOnce => {
-                self.clients.ack(conn, AckKind::Puback, id, reason);
+                self.acknowledge(conn, AckKind::Puback, id, reason);
             }
-            Some(id) => self.clients.ack(conn, AckKind::Pubrec, id, reason),
+            Some(id) => self.acknowledge(conn, AckKind::Pubrec, id, reason),
         }
         Outcome::Done
     }
@@ -185,6 +185,7 @@ impl Broker {
             let is_bounded = self.clients.peers.rates.is_some()
                 || self.clients.memory.slows
                 || self.is_turn_full()
+                || self.held.is_full()
                 || presses;
             return match is_bounded {
                 true => self.is_too_fast(now_ms, conn, first),
@@ -210,6 +211,9 @@ impl Broker {
         let entry = &self.clients.peers.conns[conn.index()];
         if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
             return None;
+        }
+        if self.held.is_full() {
+            return Some(Until::Ms(now_ms + TICK_MS));
         }
         if self.ordering.under_way.presses() && self.waits_for_owners(conn, first & 1 != 0) {
             return Some(Until::PassedOn);

@@ -5,7 +5,7 @@ use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::Refusal;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
-use crate::mqtt::{AckKind, PacketId, ReasonCode};
+use crate::mqtt::{AckKind, AckOut, PacketId};
 use crate::session::{Flow, InFlight, Progress};
 
 impl Broker {
@@ -78,8 +78,9 @@ impl Broker {
     }
 
     fn send_release(&mut self, conn: ConnId, id: PacketId) {
-        self.clients
-            .ack(conn, AckKind::Pubrel, id, ReasonCode::SUCCESS);
+        let version = self.clients.peers.conns[conn.index()].version;
+        let release = AckOut::success(AckKind::Pubrel, id);
+        self.clients.reply(conn, |out| release.encode(version, out));
         self.clients.flush_replies();
     }
 }

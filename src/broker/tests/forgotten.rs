@@ -15,6 +15,7 @@ impl Broker {
             replays: _,   // by session
             drain: _,
             waits,
+            held: _, // by line
             pressure: _,
             offers: _,   // by group
             promises: _, // by shard
