@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{ServeError, resources};
+use super::{HostError, ServeError, resources};
 use crate::budget::{Account, Lease, Plan, Pool, Wishes};
 use crate::config::{Config, size_text};
 use crate::control::memory::{self, Gift};
@@ -87,12 +87,13 @@ impl Budget {
                 // With more memory the tables of connections are larger; they come to their end soon.
                 Err(least) if config.memory.limit.is_some() => total = least,
                 Err(least) => {
-                    return Err(ServeError::Memory {
+                    let error = HostError::Memory {
                         limit: total,
                         origin,
                         least,
                         shards,
-                    });
+                    };
+                    return Err(error.into());
                 }
             }
         };

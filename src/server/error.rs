@@ -52,6 +52,27 @@ pub enum ServeError {
     Activation(io::Error),
     /// A socket was passed in that no listener asks for.
     Unasked(String),
+    /// The host does not give what the broker needs.
+    Host(HostError),
+    /// A shard could not be created.
+    Shard { shard: u8, source: Box<ShardError> },
+    /// A shard failed while it ran.
+    Failed { shard: u8, source: Box<ShardError> },
+    /// A shard's thread ended without a word.
+    Lost(u8),
+    /// No user has the name that a broker started as root is to have.
+    NoUser(String),
+    /// Root cannot be given up for this user.
+    User { name: String, source: io::Error },
+    /// A log file could not be opened.
+    Log(io::Error),
+    /// The pid file could not be written.
+    PidFile(io::Error),
+}
+
+/// What the host does not give.
+#[derive(Debug)]
+pub enum HostError {
     /// A CPU of the list is not allowed to this process, or does not exist.
     Cpu(u16),
     /// Fewer open files than the connections that are asked for need.
@@ -67,24 +88,16 @@ pub enum ServeError {
     Thread(io::Error),
     /// The channel for commands to a shard could not be made.
     Commands(io::Error),
-    /// A shard could not be created.
-    Shard { shard: u8, source: Box<ShardError> },
-    /// A shard failed while it ran.
-    Failed { shard: u8, source: Box<ShardError> },
-    /// A shard's thread ended without a word.
-    Lost(u8),
-    /// No user has the name that a broker started as root is to have.
-    NoUser(String),
-    /// Root cannot be given up for this user.
-    User { name: String, source: io::Error },
     /// Signals could not be registered.
     Signals(io::Error),
-    /// A log file could not be opened.
-    Log(io::Error),
-    /// The pid file could not be written.
-    PidFile(io::Error),
     /// The control thread could not be set up.
     Control(io::Error),
+}
+
+impl From<HostError> for ServeError {
+    fn from(error: HostError) -> ServeError {
+        ServeError::Host(error)
+    }
 }
 
 impl ServeError {
@@ -102,30 +115,7 @@ impl ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ServeError::Listen { place, at, source } => {
-                write!(f, "cannot listen on {place}: {source}")?;
-                if let Some(at) = at {
-                    write!(f, " ({at})")?;
-                }
-                match source.kind() {
-                    io::ErrorKind::AddrInUse => write!(
-                        f,
-                        "; another program has the port (`ss -ltnp` names it): stop it or choose another port with -p"
-                    ),
-                    io::ErrorKind::PermissionDenied => write!(
-                        f,
-                        "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit)"
-                    ),
-                    _ if source.raw_os_error() == Some(libc::ENODEV) => write!(
-                        f,
-                        "; this host has no interface of that name (`ip link` lists them): see bind_interface"
-                    ),
-                    io::ErrorKind::NotFound => {
-                        f.write_str(&missing_folder(Path::new(place), source).unwrap_or_default())
-                    }
-                    _ => f.write_str(files_cure(source)),
-                }
-            }
+            ServeError::Listen { place, at, source } => fmt_listen(place, at.as_deref(), source, f),
             ServeError::Clash(clash) => clash.fmt(f),
             ServeError::Address { place, source } => write!(
                 f,
@@ -139,34 +129,7 @@ impl fmt::Display for ServeError {
                 f,
                 "the service manager passes in a socket at {place}, and no listener of the configuration asks for it: add the listener or take it from the .socket unit"
             ),
-            ServeError::Cpu(cpu) => write!(
-                f,
-                "CPU {cpu} is not allowed to this process; see `taskset -p $$` and choose others with --cpus or cpu_list"
-            ),
-            ServeError::OpenFiles { limit, wanted } => write!(
-                f,
-                "the limit on open files is {limit}, too low for {wanted} connections; raise it (LimitNOFILE=, ulimit -n) or lower max_connections"
-            ),
-            ServeError::Memory {
-                limit,
-                origin,
-                least,
-                shards,
-            } => write!(
-                f,
-                "the limit on memory is {} ({origin}), too low: {shards} {} and the accounts need at least {}; raise memory_limit, run fewer shards or make a memory_account smaller",
-                size_text(*limit),
-                if *shards == 1 { "shard" } else { "shards" },
-                size_text(*least),
-            ),
-            ServeError::Thread(source) => write!(
-                f,
-                "cannot start a thread: {source}; raise the limit on processes (TasksMax=, ulimit -u)"
-            ),
-            ServeError::Commands(source) => {
-                let cure = files_cure(source);
-                write!(f, "cannot make an eventfd for a shard: {source}{cure}")
-            }
+            ServeError::Host(error) => error.fmt(f),
             ServeError::Shard { shard, source } | ServeError::Failed { shard, source } => {
                 write!(f, "shard {shard}: {source}")
             }
@@ -181,7 +144,6 @@ impl fmt::Display for ServeError {
                 f,
                 "root cannot be given up for the user {name}: {source}; CAP_SETUID and CAP_SETGID are needed for that, or start the broker as that user"
             ),
-            ServeError::Signals(source) => write!(f, "cannot handle signals: {source}"),
             ServeError::Log(source) => write!(
                 f,
                 "cannot open a log file: {source}; see log_dest in the configuration"
@@ -190,7 +152,74 @@ impl fmt::Display for ServeError {
                 f,
                 "cannot write the pid file: {source}; see pid_file in the configuration"
             ),
-            ServeError::Control(source) => {
+        }
+    }
+}
+
+/// That a listener could not be bound.
+fn fmt_listen(
+    place: &str,
+    at: Option<&str>,
+    source: &io::Error,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "cannot listen on {place}: {source}")?;
+    if let Some(at) = at {
+        write!(f, " ({at})")?;
+    }
+    match source.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "; another program has the port (`ss -ltnp` names it): stop it or choose another port with -p"
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit)"
+        ),
+        _ if source.raw_os_error() == Some(libc::ENODEV) => write!(
+            f,
+            "; this host has no interface of that name (`ip link` lists them): see bind_interface"
+        ),
+        io::ErrorKind::NotFound => {
+            f.write_str(&missing_folder(Path::new(place), source).unwrap_or_default())
+        }
+        _ => f.write_str(files_cure(source)),
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostError::Cpu(cpu) => write!(
+                f,
+                "CPU {cpu} is not allowed to this process; see `taskset -p $$` and choose others with --cpus or cpu_list"
+            ),
+            HostError::OpenFiles { limit, wanted } => write!(
+                f,
+                "the limit on open files is {limit}, too low for {wanted} connections; raise it (LimitNOFILE=, ulimit -n) or lower max_connections"
+            ),
+            HostError::Memory {
+                limit,
+                origin,
+                least,
+                shards,
+            } => write!(
+                f,
+                "the limit on memory is {} ({origin}), too low: {shards} {} and the accounts need at least {}; raise memory_limit, run fewer shards or make a memory_account smaller",
+                size_text(*limit),
+                if *shards == 1 { "shard" } else { "shards" },
+                size_text(*least),
+            ),
+            HostError::Thread(source) => write!(
+                f,
+                "cannot start a thread: {source}; raise the limit on processes (TasksMax=, ulimit -u)"
+            ),
+            HostError::Commands(source) => {
+                let cure = files_cure(source);
+                write!(f, "cannot make an eventfd for a shard: {source}{cure}")
+            }
+            HostError::Signals(source) => write!(f, "cannot handle signals: {source}"),
+            HostError::Control(source) => {
                 write!(f, "the control thread cannot start: {source}")?;
                 match source.raw_os_error() {
                     Some(libc::ENOMEM) => write!(

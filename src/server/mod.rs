@@ -23,7 +23,7 @@ mod start;
 mod tests;
 mod threads;
 
-pub use error::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_MACHINE, ServeError};
+pub use error::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_MACHINE, HostError, ServeError};
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -69,7 +69,7 @@ pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Warnings, Serve
 
 fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     // Caught before anything has to be undone by them.
-    let signals = control::Signals::register().map_err(ServeError::Signals)?;
+    let signals = control::Signals::register().map_err(HostError::Signals)?;
     let mut opened = Opened::open(&config, Purpose::Serve)?;
     let told = &opened.warnings;
     for warning in [&told.resources, &told.log, &told.identity]
@@ -116,7 +116,7 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
         reload: Box::new(move || reloader.reload()),
         ends: threads.ends.clone(),
     })
-    .map_err(ServeError::Control)?;
+    .map_err(HostError::Control)?;
     let mut pid_file = opened.pid_file;
     pid_file.write().map_err(ServeError::PidFile)?;
     threads.go();

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::ServeError;
+use super::{HostError, ServeError};
 use crate::config::{Config, CpuList};
 use crate::limits;
 
@@ -52,7 +52,7 @@ pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
     };
     // Each shard's ring has a table of its own; the limit bounds each of them.
     if wanted > limit.saturating_mul(u64::from(shards)) {
-        return Err(ServeError::OpenFiles { limit, wanted });
+        return Err(HostError::OpenFiles { limit, wanted }.into());
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ pub fn cpus(list: Option<&CpuList>) -> Result<Vec<u16>, ServeError> {
         None if allowed.is_empty() => Ok(vec![0]),
         None => Ok(allowed),
         Some(CpuList(wanted)) => match wanted.iter().find(|cpu| !allowed.contains(cpu)) {
-            Some(&cpu) => Err(ServeError::Cpu(cpu)),
+            Some(&cpu) => Err(HostError::Cpu(cpu).into()),
             None => Ok(wanted.clone()),
         },
     }

@@ -9,7 +9,7 @@ use super::budget::{Budget, Layout};
 use super::identity::{self, Identity};
 use super::listen::{self, Bound, Purpose};
 use super::listeners::Listeners;
-use super::{ServeError, handshakes, passwords, resources, sockets, threads};
+use super::{HostError, ServeError, handshakes, passwords, resources, sockets, threads};
 use crate::broker::LogMask;
 use crate::budget::{Account, Pool};
 use crate::config::Config;
@@ -75,19 +75,11 @@ impl Opened {
         let pid_file = match purpose {
             Purpose::Serve => {
                 let made = writer.made().iter().map(|path| path.as_path());
-                for path in made.chain(pid_file.made()).chain(bound.paths()) {
-                    identity.give(path);
-                }
+                let made = made.chain(pid_file.made()).chain(bound.paths());
+                made.for_each(|path| identity.give(path));
                 pid_file
             }
-            // Whoever starts the broker in earnest makes them.
-            Purpose::Try(_) => {
-                for path in writer.made() {
-                    let _ = std::fs::remove_file(path);
-                }
-                drop(pid_file);
-                PidFile::none()
-            }
+            Purpose::Try(_) => take_back(&writer, pid_file),
         };
         // What rings take of locked memory is bounded for an ordinary user, all its processes together.
         let shards_rings = if identity.is_becoming() { shards } else { 0 };
@@ -98,7 +90,7 @@ impl Opened {
             })
         });
         let rings = rings.collect::<Result<Vec<_>, _>>()?;
-        let executor = Executor::new().map_err(ServeError::Control)?;
+        let executor = Executor::new().map_err(HostError::Control)?;
         identity.assume()?;
         let closed = identity.closed(&config.files);
         warnings.identity.extend(closed);
@@ -132,6 +124,15 @@ impl Opened {
     }
 }
 
+/// Removes the files that were made for a trial: whoever starts the broker in earnest makes them.
+fn take_back(writer: &LogWriter, pid_file: PidFile) -> PidFile {
+    for path in writer.made() {
+        let _ = std::fs::remove_file(path);
+    }
+    drop(pid_file);
+    PidFile::none()
+}
+
 /// Every thread that serves, waiting to be let go.
 pub struct Created {
     pub threads: threads::Threads,
@@ -162,8 +163,8 @@ impl Created {
         );
         shared.sources().set(config.sources);
         shared.set_tls_max(opened.budget.tls_connections());
-        let checks = passwords::start().map_err(ServeError::Thread)?;
-        let handshakes = handshakes::start(opened.shards()).map_err(ServeError::Thread)?;
+        let checks = passwords::start().map_err(HostError::Thread)?;
+        let handshakes = handshakes::start(opened.shards()).map_err(HostError::Thread)?;
         let rings = std::mem::take(&mut opened.rings);
         let plan = threads::Plan {
             settings: &settings,

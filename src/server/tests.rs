@@ -52,7 +52,7 @@ fn file_tables_are_no_larger_than_the_configuration_can_use() {
     config.global_max_connections = Some(u32::MAX);
     assert!(matches!(
         resources::check_open_files(&config, 1),
-        Err(ServeError::OpenFiles { .. })
+        Err(ServeError::Host(HostError::OpenFiles { .. }))
     ));
 }
 

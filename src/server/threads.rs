@@ -8,12 +8,12 @@ use std::thread::JoinHandle;
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{ServeError, resources};
+use super::{HostError, ServeError, resources};
 use crate::broker::{Broker, LogKind, Settings};
 use crate::budget::Lease;
 use crate::control::ShardEnd;
 use crate::ids::ShardId;
-use crate::mesh;
+use crate::mesh::{self, Port};
 use crate::shard::{
     self, Check, Checks, Entrance, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
     ShardHandle, ShardMessage, Shared,
@@ -45,6 +45,9 @@ pub struct Threads {
     threads: Vec<JoinHandle<Result<(), ShardError>>>,
 }
 
+/// What a shard has said of its beginning.
+type Report = Result<(), (ShardId, ShardError)>;
+
 /// Creates all shards. They wait until `Threads::go`, and end when that never comes.
 pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeError> {
     let mut rings = rings.into_iter();
@@ -59,8 +62,37 @@ pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeErr
         threads: Vec::new(),
     };
     for port in mesh::grid::<ShardMessage>(shards.into(), slots) {
+        let alive = Alive::new(port.id(), ended.clone());
+        all.spawn(plan, port, rings.next(), (created.clone(), alive))?;
+    }
+    drop(created);
+    for _ in 0..shards {
+        match reports.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err((id, source))) => {
+                return Err(ServeError::Shard {
+                    shard: id.0,
+                    source: Box::new(source),
+                });
+            }
+            // A thread is gone without a report.
+            Err(_) => return Err(all.join().err().unwrap_or(ServeError::Lost(0))),
+        }
+    }
+    Ok(all)
+}
+
+impl Threads {
+    /// Starts the thread of one shard, which says on `created` what has become of it.
+    fn spawn(
+        &mut self,
+        plan: &Plan<'_>,
+        port: Port<ShardMessage>,
+        ring: Option<IdleRing>,
+        (created, alive): (Sender<Report>, Alive),
+    ) -> Result<(), ServeError> {
         let id = port.id();
-        let (handle, inbox) = shard::commands().map_err(ServeError::Commands)?;
+        let (handle, inbox) = shard::commands().map_err(HostError::Commands)?;
         let (gate, go) = bounded::<()>(1);
         let start = Start {
             config: ShardConfig {
@@ -78,35 +110,23 @@ pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeErr
                     queue: plan.handshakes.clone(),
                     reply: handle.clone(),
                 }),
-                ring: rings.next(),
+                ring,
             },
             settings: plan.settings.clone(),
             cpu: plan.cpus[id.index() % plan.cpus.len()],
-            created: created.clone(),
+            created,
             go,
-            alive: Alive::new(id, ended.clone()),
+            alive,
         };
         let thread = std::thread::Builder::new()
             .name(format!("shard-{}", id.0))
             .spawn(move || start.run())
-            .map_err(ServeError::Thread)?;
-        all.handles.push(handle);
-        all.gates.push(gate);
-        all.threads.push(thread);
+            .map_err(HostError::Thread)?;
+        self.handles.push(handle);
+        self.gates.push(gate);
+        self.threads.push(thread);
+        Ok(())
     }
-    drop(created);
-    let failed = |(id, source): (ShardId, ShardError)| ServeError::Shard {
-        shard: id.0,
-        source: Box::new(source),
-    };
-    for _ in 0..shards {
-        match reports.recv() {
-            Ok(report) => report.map_err(failed)?,
-            // A thread is gone without a report.
-            Err(_) => return Err(all.join().err().unwrap_or(ServeError::Lost(0))),
-        }
-    }
-    Ok(all)
 }
 
 /// What the thread of a shard starts with.
@@ -114,7 +134,7 @@ struct Start {
     config: ShardConfig,
     settings: Arc<Settings>,
     cpu: u16,
-    created: Sender<Result<(), (ShardId, ShardError)>>,
+    created: Sender<Report>,
     go: Receiver<()>,
     alive: Alive,
 }

@@ -53,13 +53,6 @@ pub const ALL: &[Exception] = &[
         29,
         "a field for each flag of a command line that is given",
     ),
-    (
-        Kind::Lines,
-        "server/error.rs::fmt",
-        102,
-        "one arm with the text of each error",
-    ),
-    (Kind::Lines, "server/threads.rs::create", 62, SPLIT),
     (Kind::Files, "broker::Broker", 18, BRAIN),
     (Kind::Files, "broker::Clients", 14, BRAIN),
     (Kind::Files, "load::Worker", 6, SPLIT),

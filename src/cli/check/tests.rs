@@ -76,11 +76,18 @@ fn buffers_of_sockets_are_named() {
     assert!(found.found.contains("as the kernel tunes"), "{found:?}");
 }
 
+/// Checks that find this text in this file grade it so.
+fn graded(table: &[(&str, &str, &str, Severity)]) {
+    for (id, path, text, severity) in table {
+        let finding = MadeUp::default().with(path, text).finding(id).unwrap();
+        assert_eq!(finding.severity, *severity, "{id}: {text}: {finding:?}");
+    }
+}
+
 #[test]
-fn each_check_grades_what_it_finds() {
+fn the_kernel_and_its_settings_are_graded() {
     use Severity::{Advice, Fatal, Missing, Ok};
-    let limits = "/proc/self/limits";
-    let table = [
+    graded(&[
         (
             "kernel",
             "/proc/sys/kernel/osrelease",
@@ -94,31 +101,6 @@ fn each_check_grades_what_it_finds() {
             Advice,
         ),
         ("kernel", "/proc/sys/kernel/osrelease", "6.18.44", Ok),
-        (
-            "nofile",
-            limits,
-            "Max open files  1024  29095  files",
-            Missing,
-        ),
-        ("nofile", limits, "Max open files  1024  29096  files", Ok),
-        (
-            "nofile",
-            limits,
-            "Max open files  1024  unlimited  files",
-            Ok,
-        ),
-        (
-            "memlock",
-            limits,
-            "Max locked memory  65536  65536  bytes",
-            Fatal,
-        ),
-        (
-            "memlock",
-            limits,
-            "Max locked memory  unlimited  unlimited  bytes",
-            Ok,
-        ),
         (
             "net.core.somaxconn",
             "/proc/sys/net/core/somaxconn",
@@ -149,18 +131,6 @@ fn each_check_grades_what_it_finds() {
             "1 2 200000",
             Ok,
         ),
-        ("memory", "/proc/meminfo", "MemTotal: 1048576 kB", Missing),
-        ("memory", "/proc/meminfo", "MemTotal: 3145728 kB", Ok),
-        ("memory_limit", "/proc/meminfo", "MemTotal: 65536 kB", Fatal),
-        ("memory_limit", "/proc/meminfo", "MemTotal: 262144 kB", Ok),
-        (
-            "memory.available",
-            "/proc/meminfo",
-            "MemTotal: 2097152 kB\nMemAvailable: 1048576 kB",
-            Advice,
-        ),
-        ("swap", "/proc/meminfo", "SwapTotal:       1024 kB", Advice),
-        ("swap", "/proc/meminfo", "SwapTotal:       0 kB", Ok),
         (
             "vm.overcommit_memory",
             "/proc/sys/vm/overcommit_memory",
@@ -173,6 +143,65 @@ fn each_check_grades_what_it_finds() {
             "0",
             Ok,
         ),
+    ]);
+}
+
+#[test]
+fn limits_of_the_process_are_graded() {
+    use Severity::{Fatal, Missing, Ok};
+    let limits = "/proc/self/limits";
+    graded(&[
+        (
+            "nofile",
+            limits,
+            "Max open files  1024  29095  files",
+            Missing,
+        ),
+        ("nofile", limits, "Max open files  1024  29096  files", Ok),
+        (
+            "nofile",
+            limits,
+            "Max open files  1024  unlimited  files",
+            Ok,
+        ),
+        (
+            "memlock",
+            limits,
+            "Max locked memory  65536  65536  bytes",
+            Fatal,
+        ),
+        (
+            "memlock",
+            limits,
+            "Max locked memory  unlimited  unlimited  bytes",
+            Ok,
+        ),
+    ]);
+}
+
+#[test]
+fn memory_is_graded() {
+    use Severity::{Advice, Fatal, Missing, Ok};
+    graded(&[
+        ("memory", "/proc/meminfo", "MemTotal: 1048576 kB", Missing),
+        ("memory", "/proc/meminfo", "MemTotal: 3145728 kB", Ok),
+        ("memory_limit", "/proc/meminfo", "MemTotal: 65536 kB", Fatal),
+        ("memory_limit", "/proc/meminfo", "MemTotal: 262144 kB", Ok),
+        (
+            "memory.available",
+            "/proc/meminfo",
+            "MemTotal: 2097152 kB\nMemAvailable: 1048576 kB",
+            Advice,
+        ),
+        ("swap", "/proc/meminfo", "SwapTotal:       1024 kB", Advice),
+        ("swap", "/proc/meminfo", "SwapTotal:       0 kB", Ok),
+    ]);
+}
+
+#[test]
+fn processors_are_graded() {
+    use Severity::{Advice, Missing, Ok};
+    graded(&[
         (
             "cpus",
             "/proc/self/status",
@@ -186,11 +215,7 @@ fn each_check_grades_what_it_finds() {
             "powersave",
             Advice,
         ),
-    ];
-    for (id, path, text, severity) in table {
-        let finding = MadeUp::default().with(path, text).finding(id).unwrap();
-        assert_eq!(finding.severity, severity, "{id}: {text}: {finding:?}");
-    }
+    ]);
 }
 
 #[test]
