@@ -80,7 +80,7 @@ impl Node {
 
 impl Tree {
     /// Adds a rule. In a `pattern`, `%c` and `%u` stand for names.
-    pub fn add(&mut self, filter: &str, is_pattern: bool, bits: u8) {
+    pub(super) fn add(&mut self, filter: &str, is_pattern: bool, bits: u8) {
         let mut at = 0;
         for level in filter.split('/') {
             at = match level {
@@ -130,14 +130,14 @@ impl Tree {
     }
 
     /// Whether a client id stands in one of the patterns.
-    pub fn has_client_id(&self) -> bool {
+    pub(super) fn has_client_id(&self) -> bool {
         let mut templates = self.nodes.iter().flat_map(|node| &node.templates);
         templates.any(|(template, _)| template.contains(&Piece::ClientId))
     }
 
     /// What the rules that match a topic name say. A topic that starts with `$` is not matched by a filter that starts
     /// with a wildcard (MQTT-4.7.2-1).
-    pub fn matching(&self, topic: &str, names: Names<'_>) -> Matched {
+    pub(super) fn matching(&self, topic: &str, names: Names<'_>) -> Matched {
         let mut found = Matched::default();
         let skips_wildcards = topic.starts_with('$');
         // What is left of the topic; `None` behind its last level.

@@ -76,7 +76,7 @@ impl Class {
 
 /// What the holders of one party, or of several, have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub(super) struct Held {
     parties: u64,
     bytes: u64,
     /// By class of size, in no order.

@@ -24,7 +24,7 @@ pub struct Slice {
 
 /// Names a blob of the shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BlobId(pub u32);
+pub(super) struct BlobId(pub u32);
 
 enum Memory {
     Free,
@@ -93,7 +93,7 @@ impl Drop for Segment {
 }
 
 /// All blobs of a shard.
-pub struct Blobs {
+pub(super) struct Blobs {
     blobs: Vec<Blob>,
     free: Vec<u32>,
     /// The segment that is written to, and up to where it is written.
@@ -115,7 +115,7 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut blobs = Blobs {
             blobs: Vec::new(),
             free: Vec::new(),
@@ -135,13 +135,13 @@ impl Blobs {
 
     /// Bytes that can be appended without a new segment.
     #[inline]
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         SEGMENT_BYTES - self.position
     }
 
     /// Appends to the head if it fits there, else to memory of its own.
     #[inline]
-    pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> (BlobId, u32) {
+    pub(super) fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> (BlobId, u32) {
         if len <= self.room() {
             let offset = self.position;
             if let Memory::Segment(segment) = &mut self.blobs[self.head as usize].memory {
@@ -158,7 +158,7 @@ impl Blobs {
     }
 
     /// Copies what lies in one blob to the part of the head that was appended last.
-    pub fn copy_within(&mut self, from: BlobId, offset: u32, len: u32, to: BlobId, at: u32) {
+    pub(super) fn copy_within(&mut self, from: BlobId, offset: u32, len: u32, to: BlobId, at: u32) {
         let source = self.slice(from, offset, len);
         // SAFETY: `source` is below the write position of its blob or in another blob, `target` is in the range that
         // the caller has just appended and to which nothing refers yet: they do not overlap, and both live in `self`.
@@ -172,13 +172,13 @@ impl Blobs {
     }
 
     /// Takes a copy that somebody made.
-    pub fn private(&mut self, memory: Vec<u8>) -> BlobId {
+    pub(super) fn private(&mut self, memory: Vec<u8>) -> BlobId {
         self.extra += memory.len();
         BlobId(self.add(Memory::Private(memory.into_boxed_slice())))
     }
 
     /// Refers to a payload; held until `settle`.
-    pub fn reference(&mut self, payload: Bytes) -> BlobId {
+    pub(super) fn reference(&mut self, payload: Bytes) -> BlobId {
         self.extra += payload.len();
         let blob = self.add(Memory::Shared(payload));
         self.held.push(blob);
@@ -211,13 +211,13 @@ impl Blobs {
 
     /// One more range refers to the blob.
     #[inline]
-    pub fn enter(&mut self, blob: BlobId) {
+    pub(super) fn enter(&mut self, blob: BlobId) {
         self.blobs[blob.0 as usize].users += 1;
     }
 
     /// One range fewer refers to the blob.
     #[inline]
-    pub fn leave(&mut self, blob: BlobId) {
+    pub(super) fn leave(&mut self, blob: BlobId) {
         let users = &mut self.blobs[blob.0 as usize].users;
         *users -= 1;
         if *users == 0 {
@@ -244,7 +244,7 @@ impl Blobs {
 
     /// Ranges outside of queues are no longer used.
     #[inline]
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if !self.held.is_empty() {
             self.free_held();
         }
@@ -299,7 +299,7 @@ impl Blobs {
     }
 
     /// Gives the log a new head, unless `len` bytes would not fit into one anyway.
-    pub fn rotate(&mut self, len: usize) {
+    pub(super) fn rotate(&mut self, len: usize) {
         if len > SEGMENT_BYTES {
             return;
         }
@@ -317,7 +317,7 @@ impl Blobs {
     }
 
     /// The oldest segment, if there are more than the window holds: it is to be freed.
-    pub fn evict(&mut self) -> Option<BlobId> {
+    pub(super) fn evict(&mut self) -> Option<BlobId> {
         let live = self
             .filled
             .iter()
@@ -336,12 +336,12 @@ impl Blobs {
     }
 
     /// Sets how many filled segments are kept.
-    pub fn set_window(&mut self, segments: usize) {
+    pub(super) fn set_window(&mut self, segments: usize) {
         self.window = segments.max(1);
     }
 
     /// Keeps a segment that was to be freed.
-    pub fn pin(&mut self, blob: BlobId) {
+    pub(super) fn pin(&mut self, blob: BlobId) {
         let entry = &mut self.blobs[blob.0 as usize];
         (entry.evicted, entry.pinned) = (false, true);
         self.filled.retain(|&segment| segment != blob.0);
@@ -349,32 +349,32 @@ impl Blobs {
     }
 
     /// A pinned segment, for a look at whether it is still worth it; each in its turn.
-    pub fn next_pinned(&mut self) -> Option<BlobId> {
+    pub(super) fn next_pinned(&mut self) -> Option<BlobId> {
         let index = self.pinned.pop_front()?;
         self.pinned.push_back(index);
         Some(BlobId(index))
     }
 
     /// How many segments are pinned.
-    pub fn pinned(&self) -> usize {
+    pub(super) fn pinned(&self) -> usize {
         self.pinned.len()
     }
 
     /// A pinned segment is to be freed after all.
-    pub fn unpin(&mut self, blob: BlobId) {
+    pub(super) fn unpin(&mut self, blob: BlobId) {
         let entry = &mut self.blobs[blob.0 as usize];
         (entry.evicted, entry.pinned) = (true, false);
         self.pinned.retain(|&segment| segment != blob.0);
     }
 
     /// Whether a blob is kept for those who refer to it only, and would not be there otherwise.
-    pub fn is_extra(&self, blob: BlobId) -> bool {
+    pub(super) fn is_extra(&self, blob: BlobId) -> bool {
         let entry = &self.blobs[blob.0 as usize];
         entry.pinned || !matches!(entry.memory, Memory::Segment(_))
     }
 
     /// Gives up segments that are kept for reuse.
-    pub fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         while let Some(index) = self.ready.pop() {
             self.segments -= 1;
             self.release(index);
@@ -384,18 +384,18 @@ impl Blobs {
     }
 
     /// Whether a blob has been pushed out of the window.
-    pub fn is_evicted(&self, blob: BlobId) -> bool {
+    pub(super) fn is_evicted(&self, blob: BlobId) -> bool {
         self.blobs[blob.0 as usize].evicted
     }
 
     /// Bytes of memory held.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.segments * SEGMENT_BYTES + self.extra
     }
 
     /// How many blobs there are that are not free.
     #[cfg(test)]
-    pub fn live(&self) -> usize {
+    pub(super) fn live(&self) -> usize {
         self.blobs
             .iter()
             .filter(|blob| !matches!(blob.memory, Memory::Free))
@@ -403,7 +403,7 @@ impl Blobs {
     }
 
     #[inline]
-    pub fn bytes(&self, blob: BlobId, offset: u32, len: u32) -> &[u8] {
+    pub(super) fn bytes(&self, blob: BlobId, offset: u32, len: u32) -> &[u8] {
         let (offset, len) = (offset as usize, len as usize);
         match &self.blobs[blob.0 as usize].memory {
             Memory::Segment(segment) => segment.bytes(offset, len),
@@ -414,7 +414,7 @@ impl Blobs {
     }
 
     #[inline]
-    pub fn slice(&self, blob: BlobId, offset: u32, len: u32) -> Slice {
+    pub(super) fn slice(&self, blob: BlobId, offset: u32, len: u32) -> Slice {
         let bytes = self.bytes(blob, offset, len);
         Slice {
             base: bytes.as_ptr(),

@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Bytes of a packet that are still to be sent when the socket has taken `written` bytes from the front.
-pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
+pub(super) fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
     if written <= queue.skip() {
         return queue.skip() - written;
     }
@@ -127,7 +127,7 @@ pub fn skip_after(blobs: &Blobs, queue: &Queue, written: u32) -> u32 {
 }
 
 /// See `Outbound::parts`.
-pub fn parts(blobs: &Blobs, queue: &Queue, parts: &mut Vec<u32>) {
+pub(super) fn parts(blobs: &Blobs, queue: &Queue, parts: &mut Vec<u32>) {
     let in_flight = queue.in_flight();
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut walk = Walk::new(blobs, &ranges);
@@ -147,7 +147,7 @@ pub fn parts(blobs: &Blobs, queue: &Queue, parts: &mut Vec<u32>) {
 }
 
 /// See `Outbound::packets`.
-pub fn packets(blobs: &Blobs, queue: &Queue) -> u64 {
+pub(super) fn packets(blobs: &Blobs, queue: &Queue) -> u64 {
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut walk = Walk::new(blobs, &ranges);
     walk.advance(queue.skip(), |_| ());
@@ -174,7 +174,7 @@ fn is_droppable(first: u8) -> bool {
 const TOPIC_ALIAS: u8 = 35;
 
 /// What is left of a queue.
-pub struct Kept {
+pub(super) struct Kept {
     /// Its ranges before and now, if any message was dropped.
     pub ranges: Option<(Vec<Range>, Vec<Range>)>,
     /// What was dropped.
@@ -183,7 +183,7 @@ pub struct Kept {
 
 /// Says which ranges are left without the oldest QoS 0 messages, until at most `keep` bytes are pending or no such message is
 /// left. What is in flight, or partly sent, stays.
-pub fn drop_oldest(blobs: &Blobs, queue: &mut Queue, keep: u32) -> Kept {
+pub(super) fn drop_oldest(blobs: &Blobs, queue: &mut Queue, keep: u32) -> Kept {
     let mut dropped = Dropped::default();
     if queue.is_stuck() {
         // A walk costs as much as the queue is long: one that brings nothing is not repeated for every message.

@@ -17,7 +17,7 @@ const STUCK: u8 = 8;
 const ALIASES: u8 = 16;
 
 /// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
-pub type List = Box<VecDeque<Range>>;
+pub(super) type List = Box<VecDeque<Range>>;
 
 const NOTHING: Range = Range {
     blob: BlobId(u32::MAX),
@@ -26,7 +26,7 @@ const NOTHING: Range = Range {
 };
 
 /// The queue of one connection; see the invariants of the module above.
-pub struct Queue {
+pub(super) struct Queue {
     /// The front; without bytes when the queue is empty.
     first: Range,
     /// What follows it; present only while something does.
@@ -55,39 +55,39 @@ impl Default for Queue {
 }
 
 impl Queue {
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.pending == 0
     }
 
     /// Whether nothing is left of an earlier owner.
-    pub fn is_new(&self) -> bool {
+    pub(super) fn is_new(&self) -> bool {
         self.first.len == 0
             && (self.pending, self.in_flight, self.skip) == (0, 0, 0)
             && self.flags & !DIRTY == 0
     }
 
-    pub fn pending(&self) -> u32 {
+    pub(super) fn pending(&self) -> u32 {
         self.pending
     }
 
-    pub fn in_flight(&self) -> u32 {
+    pub(super) fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    pub fn skip(&self) -> u32 {
+    pub(super) fn skip(&self) -> u32 {
         self.skip
     }
 
-    pub fn set_skip(&mut self, skip: u32) {
+    pub(super) fn set_skip(&mut self, skip: u32) {
         self.skip = skip;
     }
 
-    pub fn since_s(&self) -> u32 {
+    pub(super) fn since_s(&self) -> u32 {
         self.since_s
     }
 
     /// How many ranges there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         if self.first.len == 0 {
             0
         } else {
@@ -96,7 +96,7 @@ impl Queue {
     }
 
     /// The ranges, front first.
-    pub fn ranges(&self) -> impl Iterator<Item = Range> + '_ {
+    pub(super) fn ranges(&self) -> impl Iterator<Item = Range> + '_ {
         let first = (self.first.len > 0).then_some(self.first);
         first
             .into_iter()
@@ -104,7 +104,7 @@ impl Queue {
     }
 
     /// Whether the ranges are so small that copying them together is cheaper than a vector of them.
-    pub fn is_fragmented(&self) -> bool {
+    pub(super) fn is_fragmented(&self) -> bool {
         let len = self.len();
         len > 1
             && (self.pending as usize)
@@ -113,7 +113,7 @@ impl Queue {
 
     /// Makes the last range longer if this one starts where it ends.
     #[inline]
-    pub fn append(&mut self, range: Range) -> bool {
+    pub(super) fn append(&mut self, range: Range) -> bool {
         let last = match &mut self.more {
             None => &mut self.first,
             Some(more) => match more.back_mut() {
@@ -129,7 +129,7 @@ impl Queue {
     }
 
     /// Adds a range behind the others.
-    pub fn push(&mut self, range: Range, spare: impl FnOnce() -> List) {
+    pub(super) fn push(&mut self, range: Range, spare: impl FnOnce() -> List) {
         self.pending += range.len;
         if self.first.len == 0 {
             self.first = range;
@@ -139,7 +139,11 @@ impl Queue {
     }
 
     /// Replaces all ranges; the bytes of `ranges` are what is pending then. Returns the list if it is no longer used.
-    pub fn replace(&mut self, ranges: &[Range], spare: impl FnOnce() -> List) -> Option<List> {
+    pub(super) fn replace(
+        &mut self,
+        ranges: &[Range],
+        spare: impl FnOnce() -> List,
+    ) -> Option<List> {
         self.pending = ranges.iter().map(|range| range.len).sum();
         self.first = ranges.first().copied().unwrap_or(NOTHING);
         let mut list = self.more.take();
@@ -159,7 +163,7 @@ impl Queue {
     /// Takes `bytes` from the front and calls `leave` for each range that is used up. Returns the list if it is no
     /// longer used.
     #[inline]
-    pub fn consume(&mut self, mut bytes: u32, mut leave: impl FnMut(Range)) -> Option<List> {
+    pub(super) fn consume(&mut self, mut bytes: u32, mut leave: impl FnMut(Range)) -> Option<List> {
         self.pending -= bytes;
         while bytes > 0 {
             if bytes < self.first.len {
@@ -179,7 +183,7 @@ impl Queue {
 
     /// Sets the mark that says the queue is in the list of dirty ones; true if it has to be added there.
     #[inline]
-    pub fn becomes_dirty(&mut self) -> bool {
+    pub(super) fn becomes_dirty(&mut self) -> bool {
         let becomes = self.flags & DIRTY == 0 && self.in_flight == 0;
         if becomes {
             self.flags |= DIRTY;
@@ -188,19 +192,19 @@ impl Queue {
     }
 
     /// Whether it may be in the list of dirty ones.
-    pub fn is_dirty(&self) -> bool {
+    pub(super) fn is_dirty(&self) -> bool {
         self.flags & DIRTY != 0
     }
 
     /// Takes the mark off; true if there was one and there is something to send.
-    pub fn take_dirty(&mut self) -> bool {
+    pub(super) fn take_dirty(&mut self) -> bool {
         let was = self.flags & DIRTY != 0;
         self.flags &= !DIRTY;
         was && self.pending > 0 && self.in_flight == 0
     }
 
     /// A send of the first `bytes` starts.
-    pub fn start(&mut self, bytes: u32, now_s: u32) {
+    pub(super) fn start(&mut self, bytes: u32, now_s: u32) {
         self.in_flight = bytes;
         self.since_s = now_s;
         if bytes == self.pending {
@@ -209,17 +213,17 @@ impl Queue {
     }
 
     /// The send in flight has made progress.
-    pub fn touch(&mut self, now_s: u32) {
+    pub(super) fn touch(&mut self, now_s: u32) {
         self.since_s = now_s;
     }
 
     /// Whether `written` bytes of the send in flight end with a whole packet for sure.
-    pub fn ends_whole(&self, written: u32) -> bool {
+    pub(super) fn ends_whole(&self, written: u32) -> bool {
         written == self.pending || (written == self.in_flight && self.flags & WHOLE != 0)
     }
 
     /// The send in flight is over; true if it had been asked to be cancelled.
-    pub fn finish(&mut self) -> bool {
+    pub(super) fn finish(&mut self) -> bool {
         self.in_flight = 0;
         let cancelled = self.flags & CANCELLED != 0;
         self.flags &= !(CANCELLED | WHOLE | STUCK);
@@ -227,35 +231,35 @@ impl Queue {
     }
 
     /// Notes that the send in flight is to be cancelled; true the first time.
-    pub fn cancel(&mut self) -> bool {
+    pub(super) fn cancel(&mut self) -> bool {
         let first = self.flags & CANCELLED == 0;
         self.flags |= CANCELLED;
         first
     }
 
     /// Whether dropping messages has been tried in vain since the last send.
-    pub fn is_stuck(&self) -> bool {
+    pub(super) fn is_stuck(&self) -> bool {
         self.flags & STUCK != 0
     }
 
     /// Notes that it has.
-    pub fn set_stuck(&mut self) {
+    pub(super) fn set_stuck(&mut self) {
         self.flags |= STUCK;
     }
 
     /// Whether messages that set a topic alias have to be kept.
-    pub fn keeps_aliases(&self) -> bool {
+    pub(super) fn keeps_aliases(&self) -> bool {
         self.flags & ALIASES != 0
     }
 
     /// From here on they have to be.
-    pub fn keep_aliases(&mut self) {
+    pub(super) fn keep_aliases(&mut self) {
         self.flags |= ALIASES;
     }
 
     /// Back to the state of a queue that was never used, but for the mark of being in the list of dirty ones: there it finds an
     /// empty queue, or a new owner's output, and both are fine.
-    pub fn clear(&mut self, leave: impl FnMut(Range)) -> Option<List> {
+    pub(super) fn clear(&mut self, leave: impl FnMut(Range)) -> Option<List> {
         let list = self.consume(self.pending, leave);
         *self = Queue {
             flags: self.flags & DIRTY,

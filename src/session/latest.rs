@@ -15,7 +15,7 @@ type Places = HashTable<(u64, u64)>;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Latest {
+pub(super) struct Latest {
     /// By topic and subscription identifier.
     places: Places,
     /// Retained messages, by topic.
@@ -40,18 +40,23 @@ impl Latest {
     }
 
     /// The place of a message of this topic and subscription for which `is_it` holds.
-    pub fn find(&self, topic: &str, grant: Grant, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+    pub(super) fn find(
+        &self,
+        topic: &str,
+        grant: Grant,
+        is_it: impl Fn(u64) -> bool,
+    ) -> Option<u64> {
         find(&self.places, self.key(topic, grant.id()), is_it)
     }
 
     /// A message of this topic and subscription waits at this place.
-    pub fn put(&mut self, topic: &str, grant: Grant, place: u64) {
+    pub(super) fn put(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         put(&mut self.places, key, place);
     }
 
     /// The message at this place has left.
-    pub fn leave(&mut self, topic: &str, grant: Grant, place: u64) {
+    pub(super) fn leave(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         leave(&mut self.places, key, place);
         // Of a queue that was much longer. A table is up to five times as large as what is put into it.
@@ -63,18 +68,18 @@ impl Latest {
     }
 
     /// Whether a retained message of this topic waits for whose number `is_it` holds.
-    pub fn has_retained(&self, topic: &str, is_it: impl Fn(u64) -> bool) -> bool {
+    pub(super) fn has_retained(&self, topic: &str, is_it: impl Fn(u64) -> bool) -> bool {
         find(&self.retained, self.key(topic, 0), is_it).is_some()
     }
 
     /// A retained message of this topic waits, with this number.
-    pub fn put_retained(&mut self, topic: &str, number: u64) {
+    pub(super) fn put_retained(&mut self, topic: &str, number: u64) {
         let key = self.key(topic, 0);
         put(&mut self.retained, key, number);
     }
 
     /// The retained message with this number has left.
-    pub fn leave_retained(&mut self, topic: &str, number: u64) {
+    pub(super) fn leave_retained(&mut self, topic: &str, number: u64) {
         let key = self.key(topic, 0);
         leave(&mut self.retained, key, number);
         if self.retained.is_empty() {
@@ -83,12 +88,12 @@ impl Latest {
     }
 
     /// Nothing waits any more.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         (self.places, self.retained) = (HashTable::new(), HashTable::new());
     }
 
     /// Bytes of memory, its own included.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.places.allocation_size() + self.retained.allocation_size()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows neither sockets nor other clients; never sends anything itself. One shard's thread runs it.
 
+#![warn(unreachable_pub)]
+
 mod alias;
 mod delivery;
 mod filters;

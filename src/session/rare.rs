@@ -36,17 +36,17 @@ pub(super) struct Rare {
 
 impl Rare {
     /// The shared subscriptions.
-    pub fn shared(&self) -> &[SharedSubscription] {
+    pub(super) fn shared(&self) -> &[SharedSubscription] {
         &self.shared
     }
 
     /// Whether it has ever left one by its own wish.
-    pub fn has_left(&self) -> bool {
+    pub(super) fn has_left(&self) -> bool {
         self.has_left
     }
 
     /// One more; false if it is there.
-    pub fn join(&mut self, subscription: SharedSubscription) -> bool {
+    pub(super) fn join(&mut self, subscription: SharedSubscription) -> bool {
         let is_it = |known: &SharedSubscription| {
             known.group == subscription.group && known.filter == subscription.filter
         };
@@ -59,7 +59,7 @@ impl Rare {
     }
 
     /// Takes out the one of which this holds.
-    pub fn leave(
+    pub(super) fn leave(
         &mut self,
         is_it: impl FnMut(&SharedSubscription) -> bool,
     ) -> Option<SharedSubscription> {
@@ -71,13 +71,13 @@ impl Rare {
     }
 
     /// Takes all out.
-    pub fn leave_all(&mut self) -> Vec<SharedSubscription> {
+    pub(super) fn leave_all(&mut self) -> Vec<SharedSubscription> {
         self.text_bytes = 0;
         std::mem::take(&mut self.shared)
     }
 
     /// Bytes of memory, its own included.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         size_of::<Self>()
             + self.shared.capacity() * size_of::<SharedSubscription>()
             + self.inbound.memory()

@@ -86,7 +86,7 @@ fn distance(from: u16, to: u16) -> u16 {
 }
 
 /// The private identifier that follows this one.
-pub fn next_private(id: u16) -> u16 {
+pub(super) fn next_private(id: u16) -> u16 {
     if id >= MODULUS_PRIVATE { 1 } else { id + 1 }
 }
 

@@ -28,10 +28,10 @@ pub(super) enum Gathered {
 
 impl SendArena {
     /// Bytes of both.
-    pub const BYTES: usize =
+    pub(super) const BYTES: usize =
         SEND_ARENA_SLICES * size_of::<Slice>() + SEND_ARENA_HEADERS * size_of::<libc::msghdr>();
 
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         SendArena {
             slices: Vec::with_capacity(SEND_ARENA_SLICES),
             headers: Vec::with_capacity(SEND_ARENA_HEADERS),
@@ -40,7 +40,7 @@ impl SendArena {
 
     /// Makes room for one more send, submitting the others first when there is none.
     #[inline]
-    pub fn make_room(&mut self, ring: &mut Ring) -> Result<(), RingError> {
+    pub(super) fn make_room(&mut self, ring: &mut Ring) -> Result<(), RingError> {
         if self.slices.capacity() - self.slices.len() < SEND_RANGES_MAX
             || self.headers.len() == self.headers.capacity()
         {
@@ -51,20 +51,20 @@ impl SendArena {
     }
 
     /// Forgets everything; only when nothing is queued that has not been submitted.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.slices.clear();
         self.headers.clear();
     }
 
     /// Where the slices of the next send go, behind those of the others: `add` follows.
     #[inline]
-    pub fn slices(&mut self) -> (usize, &mut Vec<Slice>) {
+    pub(super) fn slices(&mut self) -> (usize, &mut Vec<Slice>) {
         (self.slices.len(), &mut self.slices)
     }
 
     /// What the slices from `first` on are sent by.
     #[inline]
-    pub fn add(&mut self, first: usize) -> Gathered {
+    pub(super) fn add(&mut self, first: usize) -> Gathered {
         debug_assert!(self.slices.len() - first <= SEND_RANGES_MAX);
         match self.slices[first..] {
             [slice] => {

@@ -11,7 +11,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Batch {
             completions: Vec::with_capacity(limits::COMPLETIONS_PER_TURN_MAX),
             handled: 0,
@@ -19,35 +19,35 @@ impl Batch {
     }
 
     /// A turn begins: what has been handled is forgotten.
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.completions.drain(..std::mem::take(&mut self.handled));
     }
 
     /// Takes what the ring has.
-    pub fn collect(&mut self, ring: &mut Ring) -> Result<(), RingError> {
+    pub(super) fn collect(&mut self, ring: &mut Ring) -> Result<(), RingError> {
         ring.collect(&mut self.completions, limits::COMPLETIONS_PER_TURN_MAX)
     }
 
     /// Whether the turn has found nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.completions.is_empty()
     }
 
     /// The next one to be handled.
     #[inline]
-    pub fn next(&mut self) -> Option<Completion> {
+    pub(super) fn next(&mut self) -> Option<Completion> {
         let completion = self.completions.get(self.handled).copied();
         self.handled += usize::from(completion.is_some());
         completion
     }
 
     /// How many have been handled.
-    pub fn handled(&self) -> usize {
+    pub(super) fn handled(&self) -> usize {
         self.handled
     }
 
     /// Whether some are left for the next turn.
-    pub fn leaves_some(&self) -> bool {
+    pub(super) fn leaves_some(&self) -> bool {
         self.handled < self.completions.len()
     }
 }

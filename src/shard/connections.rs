@@ -9,64 +9,64 @@ pub(super) struct Flags(u32);
 
 impl Flags {
     /// The entry is in use.
-    pub const OPEN: Flags = Flags(1);
+    pub(super) const OPEN: Flags = Flags(1);
     /// A receive is in flight.
-    pub const RECEIVING: Flags = Flags(1 << 1);
+    pub(super) const RECEIVING: Flags = Flags(1 << 1);
     /// A send is in flight.
-    pub const SENDING: Flags = Flags(1 << 2);
+    pub(super) const SENDING: Flags = Flags(1 << 2);
     /// A cancellation of the receive is in flight.
-    pub const CANCELLING_RECEIVE: Flags = Flags(1 << 3);
+    pub(super) const CANCELLING_RECEIVE: Flags = Flags(1 << 3);
     /// A cancellation of the send is in flight.
-    pub const CANCELLING_SEND: Flags = Flags(1 << 4);
+    pub(super) const CANCELLING_SEND: Flags = Flags(1 << 4);
     /// The peer has closed its side.
-    pub const EOF: Flags = Flags(1 << 5);
+    pub(super) const EOF: Flags = Flags(1 << 5);
     /// The brain was told that the connection has ended.
-    pub const END_TOLD: Flags = Flags(1 << 6);
+    pub(super) const END_TOLD: Flags = Flags(1 << 6);
     /// To be closed when its output is sent and the peer has closed too.
-    pub const FLUSHING: Flags = Flags(1 << 7);
+    pub(super) const FLUSHING: Flags = Flags(1 << 7);
     /// The sending side is shut down, or about to be.
-    pub const SHUT: Flags = Flags(1 << 8);
+    pub(super) const SHUT: Flags = Flags(1 << 8);
     /// To be closed as soon as nothing is in flight.
-    pub const CLOSING: Flags = Flags(1 << 9);
+    pub(super) const CLOSING: Flags = Flags(1 << 9);
     /// The close of the slot is in flight.
-    pub const SLOT_CLOSING: Flags = Flags(1 << 10);
+    pub(super) const SLOT_CLOSING: Flags = Flags(1 << 10);
     /// On its way to another shard.
-    pub const GIVING: Flags = Flags(1 << 11);
+    pub(super) const GIVING: Flags = Flags(1 << 11);
     /// The other shard has it, and counts it.
-    pub const GIVEN: Flags = Flags(1 << 12);
+    pub(super) const GIVEN: Flags = Flags(1 << 12);
     /// There is a transport between its socket and MQTT.
-    pub const TRANSPORT: Flags = Flags(1 << 13);
+    pub(super) const TRANSPORT: Flags = Flags(1 << 13);
     /// Its transport is with a thread that works on a handshake.
-    pub const AWAY: Flags = Flags(1 << 14);
+    pub(super) const AWAY: Flags = Flags(1 << 14);
     /// It counts as a TLS connection.
-    pub const TLS: Flags = Flags(1 << 15);
+    pub(super) const TLS: Flags = Flags(1 << 15);
     /// Counted for its source address.
-    pub const COUNTED: Flags = Flags(1 << 16);
+    pub(super) const COUNTED: Flags = Flags(1 << 16);
     /// Received so much in a row that no buffer was left.
-    pub const TOOK_BUFFERS: Flags = Flags(1 << 17);
+    pub(super) const TOOK_BUFFERS: Flags = Flags(1 << 17);
     /// The brain has lent bytes and waits to hear what became of them (`loans.rs`).
-    pub const LENT: Flags = Flags(1 << 18);
+    pub(super) const LENT: Flags = Flags(1 << 18);
 
     /// On its way out, one way or another.
-    pub const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);
+    pub(super) const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);
 
     #[inline]
-    pub const fn has(self, any: Flags) -> bool {
+    pub(super) const fn has(self, any: Flags) -> bool {
         self.0 & any.0 != 0
     }
 
     #[inline]
-    pub fn set(&mut self, more: Flags) {
+    pub(super) fn set(&mut self, more: Flags) {
         self.0 |= more.0;
     }
 
     #[inline]
-    pub fn clear(&mut self, less: Flags) {
+    pub(super) fn clear(&mut self, less: Flags) {
         self.0 &= !less.0;
     }
 
     #[inline]
-    pub const fn or(self, other: Flags) -> Flags {
+    pub(super) const fn or(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
     }
 }
@@ -90,7 +90,7 @@ const _: () = assert!(size_of::<Connection>() <= 16);
 impl Connection {
     /// What an operation of this connection carries.
     #[inline]
-    pub fn user_data(&self, op: Op, conn: ConnId) -> UserData {
+    pub(super) fn user_data(&self, op: Op, conn: ConnId) -> UserData {
         UserData::new(op, self.generation, conn.0)
     }
 }
@@ -107,7 +107,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Connections {
             chunks: Vec::new(),
             open: 0,
@@ -116,12 +116,12 @@ impl Connections {
     }
 
     /// How many are open.
-    pub fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.open
     }
 
     /// Enters a connection under the number that the brain has given it.
-    pub fn insert(&mut self, conn: ConnId, slot: u32, listener: u16) {
+    pub(super) fn insert(&mut self, conn: ConnId, slot: u32, listener: u16) {
         while self.chunks.len() <= conn.index() / CHUNK {
             self.chunks.push(Box::new([Connection::default(); CHUNK]));
         }
@@ -143,21 +143,21 @@ impl Connections {
 
     /// An open connection.
     #[inline]
-    pub fn get(&mut self, conn: ConnId) -> Option<&mut Connection> {
+    pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Connection> {
         let chunk = self.chunks.get_mut(conn.index() / CHUNK)?;
         Some(&mut chunk[conn.index() % CHUNK]).filter(|entry| entry.flags.has(Flags::OPEN))
     }
 
     /// The open connection that a completion belongs to.
     #[inline]
-    pub fn of(&mut self, user_data: UserData) -> Option<(ConnId, &mut Connection)> {
+    pub(super) fn of(&mut self, user_data: UserData) -> Option<(ConnId, &mut Connection)> {
         let conn = ConnId(user_data.index());
         let entry = self.get(conn)?;
         (entry.generation == user_data.generation()).then_some((conn, entry))
     }
 
     /// The numbers of those that are open.
-    pub fn numbers(&self) -> impl Iterator<Item = ConnId> + '_ {
+    pub(super) fn numbers(&self) -> impl Iterator<Item = ConnId> + '_ {
         let entries = self
             .chunks
             .iter()
@@ -168,17 +168,17 @@ impl Connections {
     }
 
     /// One that is flushed is to be looked at: it may have come to the end of that.
-    pub fn look_at(&mut self, conn: ConnId) {
+    pub(super) fn look_at(&mut self, conn: ConnId) {
         self.flushing.push(conn);
     }
 
     /// The next one to be looked at.
-    pub fn next_flushing(&mut self) -> Option<ConnId> {
+    pub(super) fn next_flushing(&mut self) -> Option<ConnId> {
         self.flushing.pop()
     }
 
     /// Takes a connection out.
-    pub fn remove(&mut self, conn: ConnId) {
+    pub(super) fn remove(&mut self, conn: ConnId) {
         if let Some(entry) = self.get(conn) {
             entry.flags = Flags::default();
             self.open -= 1;

@@ -34,7 +34,7 @@ impl std::fmt::Debug for Shaken {
 
 impl Step {
     /// Does the work.
-    pub fn run(mut self) -> Shaken {
+    pub(super) fn run(mut self) -> Shaken {
         let mut plain = Vec::new();
         let result = self
             .transport

@@ -13,6 +13,8 @@
 //!   a byte being left behind;
 //! - between two shards messages keep their order and none is lost: what finds the mesh full waits here.
 
+#![warn(unreachable_pub)]
+
 mod accept;
 mod acceptor;
 mod arena;

@@ -57,22 +57,22 @@ pub(super) struct Moves {
 
 impl Moves {
     /// Whether no connection leaves or comes.
-    pub fn are_none(&self) -> bool {
+    pub(super) fn are_none(&self) -> bool {
         self.giving.is_empty() && self.adoptions.is_empty()
     }
 
     /// Whether half of a connection has come.
-    pub fn awaits_halves(&self) -> bool {
+    pub(super) fn awaits_halves(&self) -> bool {
         !self.adoptions.is_empty()
     }
 
     /// A connection is to move away when nothing of it is in flight any more.
-    pub fn give(&mut self, conn: ConnId, to: ShardId, handover: Box<Handover>) {
+    pub(super) fn give(&mut self, conn: ConnId, to: ShardId, handover: Box<Handover>) {
         self.giving.insert(conn, Departure::Waiting(to, handover));
     }
 
     /// Where bytes go that are still received from a connection that is to move away.
-    pub fn received(&mut self, conn: ConnId) -> Option<&mut Vec<u8>> {
+    pub(super) fn received(&mut self, conn: ConnId) -> Option<&mut Vec<u8>> {
         match self.giving.get_mut(&conn)? {
             Departure::Waiting(_, handover) => Some(&mut handover.received),
             Departure::UnderWay(..) => None,
@@ -80,7 +80,7 @@ impl Moves {
     }
 
     /// A connection goes now: to whom, and with what.
-    pub fn leave(&mut self, conn: ConnId) -> Option<(ShardId, Box<Handover>)> {
+    pub(super) fn leave(&mut self, conn: ConnId) -> Option<(ShardId, Box<Handover>)> {
         match self.giving.remove(&conn)? {
             Departure::Waiting(to, handover) => Some((to, handover)),
             Departure::UnderWay(..) => None,
@@ -88,7 +88,7 @@ impl Moves {
     }
 
     /// It is under way. Returns its ticket.
-    pub fn go(&mut self, conn: ConnId, to: ShardId) -> u32 {
+    pub(super) fn go(&mut self, conn: ConnId, to: ShardId) -> u32 {
         let ticket = self.next_ticket;
         self.next_ticket = ticket.wrapping_add(1);
         self.giving.insert(conn, Departure::UnderWay(to, ticket));
@@ -96,7 +96,7 @@ impl Moves {
     }
 
     /// It is under way no longer: it has arrived, or cannot. Returns where it was to go, and its ticket.
-    pub fn end(&mut self, conn: ConnId) -> Option<Ticket> {
+    pub(super) fn end(&mut self, conn: ConnId) -> Option<Ticket> {
         match self.giving.remove(&conn)? {
             Departure::UnderWay(to, ticket) => Some((to, ticket)),
             Departure::Waiting(..) => None,
@@ -104,7 +104,7 @@ impl Moves {
     }
 
     /// The socket of an arriving connection has come.
-    pub fn slot_came(&mut self, ticket: Ticket, slot: u32) -> Met {
+    pub(super) fn slot_came(&mut self, ticket: Ticket, slot: u32) -> Met {
         match self.adoptions.entry(ticket) {
             Entry::Occupied(half) => match half.remove() {
                 Half::Known(known) => Met::Both(slot, known),
@@ -118,7 +118,7 @@ impl Moves {
     }
 
     /// What is known of an arriving connection has come.
-    pub fn known_came(&mut self, ticket: Ticket, known: Known) -> Met {
+    pub(super) fn known_came(&mut self, ticket: Ticket, known: Known) -> Met {
         match self.adoptions.entry(ticket) {
             Entry::Occupied(half) => match half.remove() {
                 Half::Slot(slot) => Met::Both(slot, known),
@@ -132,7 +132,7 @@ impl Moves {
     }
 
     /// The socket will not come. Returns its slot if it has.
-    pub fn cancel(&mut self, ticket: Ticket) -> Option<u32> {
+    pub(super) fn cancel(&mut self, ticket: Ticket) -> Option<u32> {
         match self.adoptions.remove(&ticket)? {
             Half::Slot(slot) => Some(slot),
             Half::Known(_) => None,

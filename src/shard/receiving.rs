@@ -62,7 +62,7 @@ pub(super) struct Feed {
 }
 
 impl Receiving {
-    pub fn new(buffers: ReceiveBuffers) -> Self {
+    pub(super) fn new(buffers: ReceiveBuffers) -> Self {
         Receiving {
             buffers,
             wanting: Vec::new(),
@@ -77,18 +77,18 @@ impl Receiving {
 
     /// A connection is to be received from, or looked at for whether it is.
     #[inline]
-    pub fn want(&mut self, conn: ConnId) {
+    pub(super) fn want(&mut self, conn: ConnId) {
         self.wanting.push(conn);
     }
 
     /// Many are.
-    pub fn want_all(&mut self, all: impl Iterator<Item = ConnId>) {
+    pub(super) fn want_all(&mut self, all: impl Iterator<Item = ConnId>) {
         self.wanting.extend(all);
     }
 
     /// The one at this place of those who are to be received from, and whether it gets a single receive.
     #[inline]
-    pub fn wanting(&self, place: usize) -> Option<(ConnId, bool)> {
+    pub(super) fn wanting(&self, place: usize) -> Option<(ConnId, bool)> {
         let wanting = self.wanting.get(place).map(|&conn| (conn, false));
         wanting.or_else(|| {
             let flooding = self.flooding.get(place - self.wanting.len());
@@ -97,7 +97,7 @@ impl Receiving {
     }
 
     /// All of them are received from now.
-    pub fn forget_wanting(&mut self) {
+    pub(super) fn forget_wanting(&mut self) {
         self.wanting.clear();
         self.flooding.clear();
     }
@@ -106,7 +106,7 @@ impl Receiving {
     /// go to many is received from once in each turn: with all buffers it would be as far ahead of everybody else. (Everybody who
     /// has sent more, and pairs take 5 % more CPU and twice as long at the end.)
     #[inline]
-    pub fn want_again(&mut self, conn: ConnId, deliveries: u64) {
+    pub(super) fn want_again(&mut self, conn: ConnId, deliveries: u64) {
         let floods = deliveries >= limits::FLOOD_DELIVERIES;
         match self.starved.is_empty() {
             true if floods => self.flooding.push(conn),
@@ -117,21 +117,21 @@ impl Receiving {
 
     /// A receive found no buffer. Returns whether that is because its connection had the last ones: then it is one that floods.
     #[cold]
-    pub fn starve(&mut self, conn: ConnId) -> bool {
+    pub(super) fn starve(&mut self, conn: ConnId) -> bool {
         self.was_starved = true;
         self.starved.push_back(conn);
         self.run.is_flood_of(conn)
     }
 
     /// Whether connections that found no buffer are still to be received from, and there are buffers.
-    pub fn can_feed(&self) -> bool {
+    pub(super) fn can_feed(&self) -> bool {
         !self.starved.is_empty() && self.buffers.lent() > 0
     }
 
     /// Says how starved connections are received from now. Few of them get as much as there is. Of many, more each time for as long
     /// as the buffers suffice, each is received from once.
     #[cold]
-    pub fn feed(&mut self) -> Feed {
+    pub(super) fn feed(&mut self) -> Feed {
         let lent = usize::from(self.buffers.lent());
         let few = self.starved.len() <= lent * limits::STARVED_FEW_PER_BUFFER;
         self.feed = match std::mem::take(&mut self.was_starved) {
@@ -147,51 +147,51 @@ impl Receiving {
     }
 
     /// The next starved connection.
-    pub fn next_starved(&mut self) -> Option<ConnId> {
+    pub(super) fn next_starved(&mut self) -> Option<ConnId> {
         self.starved.pop_front()
     }
 
     /// Whether nobody waits for a buffer.
-    pub fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.starved.is_empty() && self.withheld.is_empty()
     }
 
     /// The number of the group of buffers.
-    pub fn group(&self) -> u16 {
+    pub(super) fn group(&self) -> u16 {
         self.buffers.group()
     }
 
     /// What a receive has filled.
     #[inline]
-    pub fn take(&mut self, completion: &Completion) -> Option<Filled> {
+    pub(super) fn take(&mut self, completion: &Completion) -> Option<Filled> {
         self.buffers.take(completion)
     }
 
     /// The bytes of it.
     #[inline]
-    pub fn bytes(&self, filled: Filled) -> &[u8] {
+    pub(super) fn bytes(&self, filled: Filled) -> &[u8] {
         self.buffers.bytes(filled)
     }
 
     /// The same, to be decrypted or unmasked in place.
-    pub fn bytes_mut(&mut self, filled: Filled) -> &mut [u8] {
+    pub(super) fn bytes_mut(&mut self, filled: Filled) -> &mut [u8] {
         self.buffers.bytes_mut(filled)
     }
 
     /// So many bytes of a connection have been received.
     #[inline]
-    pub fn note(&mut self, conn: ConnId, bytes: usize) {
+    pub(super) fn note(&mut self, conn: ConnId, bytes: usize) {
         self.run.add(conn, bytes);
     }
 
     /// The next connection with this number has received nothing yet.
-    pub fn forget(&mut self, conn: ConnId) {
+    pub(super) fn forget(&mut self, conn: ConnId) {
         self.run.forget(conn);
     }
 
     /// A buffer has been read: it is kept from the kernel while the mesh is congested.
     #[inline]
-    pub fn release(&mut self, buffer: u16, is_congested: bool) {
+    pub(super) fn release(&mut self, buffer: u16, is_congested: bool) {
         match is_congested {
             true => self.withheld.push(buffer),
             false => self.buffers.give_back(buffer),
@@ -199,12 +199,12 @@ impl Receiving {
     }
 
     /// Whether buffers are kept from the kernel.
-    pub fn withholds(&self) -> bool {
+    pub(super) fn withholds(&self) -> bool {
         !self.withheld.is_empty()
     }
 
     /// Gives those back.
-    pub fn give_back_withheld(&mut self) {
+    pub(super) fn give_back_withheld(&mut self) {
         for buffer in self.withheld.drain(..) {
             self.buffers.give_back(buffer);
         }
@@ -212,7 +212,7 @@ impl Receiving {
 
     /// Lends the kernel what was given back.
     #[inline]
-    pub fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         self.buffers.publish();
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Transports {
 }
 
 impl Transports {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Transports {
             places: Table::new(),
             unready: Unready::default(),
@@ -57,12 +57,12 @@ impl Transports {
         }
     }
 
-    pub fn get(&self, conn: ConnId) -> Option<&Transport> {
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Transport> {
         self.places.get(conn.index())?.transport.as_deref()
     }
 
     /// Has something done to one, and counts what it costs anew.
-    pub fn change<R>(
+    pub(super) fn change<R>(
         &mut self,
         conn: ConnId,
         change: impl FnOnce(&mut Transport) -> R,
@@ -88,27 +88,27 @@ impl Transports {
     }
 
     /// A connection of this address begins with what comes before MQTT.
-    pub fn begin(&mut self, conn: ConnId, source: Network) {
+    pub(super) fn begin(&mut self, conn: ConnId, source: Network) {
         let standing = self.unready.begin(conn, source);
         self.places.ensure(conn.index(), Place::default);
         self.places[conn.index()].standing = Some(Box::new(standing));
     }
 
     /// Where one counts that is not ready.
-    pub fn source(&self, conn: ConnId) -> Option<Network> {
+    pub(super) fn source(&self, conn: ConnId) -> Option<Network> {
         let standing = self.places.get(conn.index())?.standing.as_ref()?;
         Some(standing.source())
     }
 
     /// One counts no longer as unready.
-    pub fn end_unready(&mut self, conn: ConnId) {
+    pub(super) fn end_unready(&mut self, conn: ConnId) {
         let place = self.places.get_mut(conn.index());
         if let Some(standing) = place.and_then(|place| place.standing.take()) {
             self.unready.end(*standing);
         }
     }
 
-    pub fn put(&mut self, conn: ConnId, mut transport: Box<Transport>) {
+    pub(super) fn put(&mut self, conn: ConnId, mut transport: Box<Transport>) {
         self.places.ensure(conn.index(), Place::default);
         let place = &mut self.places[conn.index()];
         transport.took(std::mem::take(&mut place.taken));
@@ -117,14 +117,14 @@ impl Transports {
         place.transport = Some(transport);
     }
 
-    pub fn take(&mut self, conn: ConnId) -> Option<Box<Transport>> {
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Transport>> {
         let transport = self.places.get_mut(conn.index())?.transport.take()?;
         self.cost -= transport.counted;
         Some(transport)
     }
 
     /// The connection has ended: the next with its number begins with nothing.
-    pub fn forget(&mut self, conn: ConnId) {
+    pub(super) fn forget(&mut self, conn: ConnId) {
         drop(self.take(conn));
         self.end_unready(conn);
         if let Some(place) = self.places.get_mut(conn.index()) {
@@ -133,44 +133,44 @@ impl Transports {
     }
 
     /// So many bytes of the brain's are in the output now.
-    pub fn set_packed(&mut self, conn: ConnId, bytes: usize) {
+    pub(super) fn set_packed(&mut self, conn: ConnId, bytes: usize) {
         if let Some(place) = self.places.get_mut(conn.index()) {
             place.packed = bytes;
         }
     }
 
     /// The bytes of the brain that its output was made of, when it is to hear of them.
-    pub fn take_packed(&mut self, conn: ConnId) -> usize {
+    pub(super) fn take_packed(&mut self, conn: ConnId) -> usize {
         let place = self.places.get_mut(conn.index());
         place.map_or(0, |place| std::mem::take(&mut place.packed))
     }
 
     /// The socket has taken so many bytes of output that a thread has with it.
-    pub fn took_meanwhile(&mut self, conn: ConnId, bytes: usize) {
+    pub(super) fn took_meanwhile(&mut self, conn: ConnId, bytes: usize) {
         if let Some(place) = self.places.get_mut(conn.index()) {
             place.taken += bytes;
         }
     }
 
     /// One is with a thread that works on its handshake, and still counts.
-    pub fn lend(&mut self, cost: u64) {
+    pub(super) fn lend(&mut self, cost: u64) {
         self.cost += cost;
         self.lent += cost;
     }
 
     /// It has come back.
-    pub fn lent_back(&mut self, cost: u64) {
+    pub(super) fn lent_back(&mut self, cost: u64) {
         self.cost -= cost;
         self.lent -= cost;
     }
 
     /// Whether any is away.
-    pub fn are_away(&self) -> bool {
+    pub(super) fn are_away(&self) -> bool {
         self.lent > 0
     }
 
     /// What all of them cost, with what is known of those that are not ready, in bytes, for the account.
-    pub fn charge(&mut self) -> u64 {
+    pub(super) fn charge(&mut self) -> u64 {
         #[cfg(test)]
         self.check();
         self.charged = self.held();
@@ -187,12 +187,12 @@ impl Transports {
     }
 
     /// Whether there is memory for more that is received of records, frames and handshakes.
-    pub fn have_room(&self, pool: &Pool) -> bool {
+    pub(super) fn have_room(&self, pool: &Pool) -> bool {
         self.room(pool) > reserve(pool)
     }
 
     /// Bytes of MQTT that may be packed at once; `None` when there is no memory for any.
-    pub fn pack_bytes(&self, pool: &Pool) -> Option<usize> {
+    pub(super) fn pack_bytes(&self, pool: &Pool) -> Option<usize> {
         match self.room(pool) {
             ..=0 => None,
             room if room < reserve(pool) / 2 => Some(limits::TRANSPORT_SEND_BYTES_SHORT),
@@ -201,12 +201,12 @@ impl Transports {
     }
 
     /// What all of them cost, in bytes.
-    pub fn cost(&self) -> u64 {
+    pub(super) fn cost(&self) -> u64 {
         self.cost
     }
 
     /// Who is to give way to a connection of this address that wants so many bytes; it counts no longer as unready.
-    pub fn give_up_one(&mut self, source: Network, wanted: u64) -> Option<ConnId> {
+    pub(super) fn give_up_one(&mut self, source: Network, wanted: u64) -> Option<ConnId> {
         let conn = self.unready.first_of_most(source, wanted)?;
         self.end_unready(conn);
         Some(conn)
@@ -223,11 +223,11 @@ impl Transports {
     }
 
     /// A connection is to have its output sent.
-    pub fn wait(&mut self, conn: ConnId) {
+    pub(super) fn wait(&mut self, conn: ConnId) {
         self.waiting.push(conn);
     }
 
-    pub fn next_waiting(&mut self) -> Option<ConnId> {
+    pub(super) fn next_waiting(&mut self) -> Option<ConnId> {
         self.waiting.pop()
     }
 }

@@ -41,14 +41,14 @@ pub(super) struct Standing {
 
 impl Standing {
     /// Whose it is.
-    pub fn source(&self) -> Network {
+    pub(super) fn source(&self) -> Network {
         self.source
     }
 }
 
 impl Unready {
     /// A connection of this address begins.
-    pub fn begin(&mut self, conn: ConnId, source: Network) -> Standing {
+    pub(super) fn begin(&mut self, conn: ConnId, source: Network) -> Standing {
         self.begun += 1;
         let (number, bytes) = (self.begun, 0);
         self.join(source, number, conn);
@@ -69,7 +69,7 @@ impl Unready {
     }
 
     /// A proxy has told its address: there it counts from here on, as old as it is.
-    pub fn move_to(&mut self, standing: &mut Standing, source: Network) {
+    pub(super) fn move_to(&mut self, standing: &mut Standing, source: Network) {
         if standing.source == source {
             return;
         }
@@ -83,7 +83,7 @@ impl Unready {
     }
 
     /// It holds so many bytes now.
-    pub fn change(&mut self, standing: &mut Standing, bytes: u64) {
+    pub(super) fn change(&mut self, standing: &mut Standing, bytes: u64) {
         if standing.bytes == bytes {
             return;
         }
@@ -96,7 +96,7 @@ impl Unready {
     }
 
     /// It is ready, or gone.
-    pub fn end(&mut self, mut standing: Standing) {
+    pub(super) fn end(&mut self, mut standing: Standing) {
         self.change(&mut standing, 0);
         self.leave(&standing);
     }
@@ -117,7 +117,7 @@ impl Unready {
     }
 
     /// Bytes of memory: of trees what such a one takes, about; one that is not empty has a node at least.
-    pub fn memory(&self) -> u64 {
+    pub(super) fn memory(&self) -> u64 {
         const MEMBER: usize = size_of::<(u64, ConnId)>();
         const GROUP: usize = size_of::<(Network, Group)>() + 1;
         const RANKED: usize = size_of::<(u64, Network)>();
@@ -128,7 +128,7 @@ impl Unready {
 
     /// The oldest of the address that holds most, if that is twice as much as `source` would hold with so many bytes more: so two
     /// that have begun one each do not put each other out.
-    pub fn first_of_most(&self, source: Network, wanted: u64) -> Option<ConnId> {
+    pub(super) fn first_of_most(&self, source: Network, wanted: u64) -> Option<ConnId> {
         let own = self.groups.get(&source).map_or(0, |group| group.bytes);
         let &(bytes, most) = self.ranked.last()?;
         let (_, &oldest) = self.groups.get(&most)?.members.first_key_value()?;

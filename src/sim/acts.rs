@@ -12,7 +12,7 @@ const FILTERS: [&str; 7] = ["#", "a/#", "a/+", "a/b", "+/b", "c", "d/#"];
 
 impl World {
     /// One client does one thing.
-    pub fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         let index = 1 + self.rng.below(self.clients.len() - 1);
         if self.rng.once_in(150) {
             return self.hostile();
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    pub fn connect(&mut self, index: usize) {
+    pub(super) fn connect(&mut self, index: usize) {
         let link = self.links.len();
         self.links.push(Link::new(index));
         self.name(index, link);
@@ -109,7 +109,7 @@ impl World {
         self.links[link].was_stalled = true;
     }
 
-    pub fn write(&mut self, index: usize, bytes: Vec<u8>) {
+    pub(super) fn write(&mut self, index: usize, bytes: Vec<u8>) {
         if let Some(link) = self.clients[index].link
             && !self.links[link].half_closed
         {
@@ -146,7 +146,7 @@ impl World {
         self.write(index, bytes);
     }
 
-    pub fn session(&mut self, index: usize) -> &mut Session {
+    pub(super) fn session(&mut self, index: usize) -> &mut Session {
         let key = (index, self.clients[index].next_incarnation());
         self.oracle.sessions.entry(key).or_default()
     }
@@ -162,7 +162,7 @@ impl World {
         self.subscribe_to(index, &wanted);
     }
 
-    pub fn subscribe_to(&mut self, index: usize, wanted: &[(&'static str, u8)]) {
+    pub(super) fn subscribe_to(&mut self, index: usize, wanted: &[(&'static str, u8)]) {
         let mut fresh: Vec<(&str, u8)> = Vec::new();
         for &(filter, qos) in wanted {
             let known = self
@@ -212,13 +212,13 @@ impl World {
         self.write(index, bytes);
     }
 
-    pub fn send_later(&mut self, index: usize) {
+    pub(super) fn send_later(&mut self, index: usize) {
         let bytes: Vec<u8> = self.clients[index].later.drain(..).flatten().collect();
         self.write(index, bytes);
     }
 
     /// DISCONNECT, and the connection is closed when it has been sent.
-    pub fn goodbye(&mut self, index: usize) {
+    pub(super) fn goodbye(&mut self, index: usize) {
         let Some(link) = self.clients[index].link else {
             return;
         };
@@ -237,7 +237,7 @@ impl World {
     }
 
     /// The connection breaks.
-    pub fn drop_link(&mut self, index: usize) {
+    pub(super) fn drop_link(&mut self, index: usize) {
         let Some(link) = self.clients[index].link else {
             return;
         };
@@ -247,7 +247,7 @@ impl World {
     }
 
     /// The client forgets its connection; its will is due unless it said goodbye.
-    pub fn leave_link(&mut self, index: usize, with_will: bool) {
+    pub(super) fn leave_link(&mut self, index: usize, with_will: bool) {
         self.member_left |= self.clients[index].shares;
         let left_ms = self.left_ms(index);
         let client = &mut self.clients[index];
@@ -282,7 +282,7 @@ impl World {
     }
 
     /// Clients that have promised to send something do.
-    pub fn ping(&mut self) {
+    pub(super) fn ping(&mut self) {
         if self.now_ms < self.pinged_ms + 1000 {
             return;
         }

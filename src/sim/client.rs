@@ -8,7 +8,7 @@ use crate::mqtt::{
 
 /// What came and the world should know.
 #[derive(Debug)]
-pub enum Event {
+pub(super) enum Event {
     Connected {
         session_present: bool,
     },
@@ -23,7 +23,7 @@ pub enum Event {
 
 /// A message that came for the first time, or with QoS 1 again.
 #[derive(Debug)]
-pub struct Came {
+pub(super) struct Came {
     pub topic: String,
     pub payload: Vec<u8>,
     pub qos: u8,
@@ -32,7 +32,7 @@ pub struct Came {
 }
 
 /// See the module.
-pub struct Client {
+pub(super) struct Client {
     pub id: String,
     pub user: Option<&'static str>,
     pub version: Version,
@@ -64,7 +64,7 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(id: String, version: Version, durable: bool) -> Self {
+    pub(super) fn new(id: String, version: Version, durable: bool) -> Self {
         Client {
             id,
             user: None,
@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// CONNECT; what belonged to the last connection is forgotten.
-    pub fn connect(&mut self) -> Vec<u8> {
+    pub(super) fn connect(&mut self) -> Vec<u8> {
         self.buffer.clear();
         self.later.clear();
         self.connected = false;
@@ -120,7 +120,7 @@ impl Client {
     }
 
     /// The incarnation of the session that what is sent now belongs to: CONNACK may be still to come.
-    pub fn next_incarnation(&self) -> u32 {
+    pub(super) fn next_incarnation(&self) -> u32 {
         match (self.link.is_some() && !self.connected, self.durable) {
             (false, _) => self.incarnation,
             (true, true) => self.incarnation.max(1),
@@ -128,7 +128,7 @@ impl Client {
         }
     }
 
-    pub fn publish(
+    pub(super) fn publish(
         &mut self,
         topic: &str,
         payload: &[u8],
@@ -164,7 +164,7 @@ impl Client {
         first
     }
 
-    pub fn subscribe(&mut self, filters: &[(&str, u8)]) -> Vec<u8> {
+    pub(super) fn subscribe(&mut self, filters: &[(&str, u8)]) -> Vec<u8> {
         let id = self.exchanges.free_id();
         let names = filters.iter().map(|(filter, _)| filter.to_string());
         self.exchanges.subscribe(id, names.collect());
@@ -188,7 +188,7 @@ impl Client {
         out
     }
 
-    pub fn unsubscribe(&mut self, filter: &str) -> Vec<u8> {
+    pub(super) fn unsubscribe(&mut self, filter: &str) -> Vec<u8> {
         let id = self.exchanges.free_id();
         let mut out = Vec::new();
         UnsubscribeOut {
@@ -200,14 +200,14 @@ impl Client {
         out
     }
 
-    pub fn disconnect(&self) -> Vec<u8> {
+    pub(super) fn disconnect(&self) -> Vec<u8> {
         let mut out = Vec::new();
         DisconnectOut::default().encode(self.version, &mut out);
         out
     }
 
     /// Bytes have come. What happened goes to `events`, answers are returned; `puts_off` decides of an acknowledgement.
-    pub fn receive(
+    pub(super) fn receive(
         &mut self,
         bytes: &[u8],
         puts_off: &mut dyn FnMut() -> bool,

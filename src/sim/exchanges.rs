@@ -6,7 +6,7 @@ use crate::mqtt::{PacketId, Publish, QoS, Suback};
 
 /// A message of its own that is not acknowledged for good.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub(super) struct Outgoing {
     pub message: usize,
     /// PUBREC has come.
     pub received: bool,
@@ -15,7 +15,7 @@ pub struct Outgoing {
 
 /// See the module.
 #[derive(Default)]
-pub struct Exchanges {
+pub(super) struct Exchanges {
     next_id: u16,
     /// What it has sent.
     sent: BTreeMap<u16, Outgoing>,
@@ -30,22 +30,22 @@ pub struct Exchanges {
 
 impl Exchanges {
     /// A new connection begins.
-    pub fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.subscribing.clear();
         self.open_before = self.sent.keys().copied().collect();
     }
 
     /// Messages of its own that are not acknowledged for good.
-    pub fn unacknowledged(&self) -> usize {
+    pub(super) fn unacknowledged(&self) -> usize {
         self.sent.len()
     }
 
     /// SUBSCRIBEs without an answer.
-    pub fn unanswered(&self) -> usize {
+    pub(super) fn unanswered(&self) -> usize {
         self.subscribing.len()
     }
 
-    pub fn free_id(&mut self) -> u16 {
+    pub(super) fn free_id(&mut self) -> u16 {
         loop {
             self.next_id = self.next_id % 60_000 + 1;
             if !self.sent.contains_key(&self.next_id)
@@ -57,7 +57,7 @@ impl Exchanges {
     }
 
     /// A message goes out; `again` is how it is sent once more.
-    pub fn publish(&mut self, id: u16, message: usize, again: Vec<u8>) {
+    pub(super) fn publish(&mut self, id: u16, message: usize, again: Vec<u8>) {
         let outgoing = Outgoing {
             message,
             received: false,
@@ -66,12 +66,12 @@ impl Exchanges {
         self.sent.insert(id, outgoing);
     }
 
-    pub fn subscribe(&mut self, id: u16, filters: Vec<String>) {
+    pub(super) fn subscribe(&mut self, id: u16, filters: Vec<String>) {
         self.subscribing.insert(id, filters);
     }
 
     /// A message has come; whether it is new.
-    pub fn on_publish(
+    pub(super) fn on_publish(
         &mut self,
         publish: &Publish<'_>,
         id: PacketId,
@@ -99,30 +99,30 @@ impl Exchanges {
     }
 
     /// Returns which message it acknowledges.
-    pub fn on_puback(&mut self, id: PacketId) -> Option<usize> {
+    pub(super) fn on_puback(&mut self, id: PacketId) -> Option<usize> {
         self.open_before.remove(&id.get());
         let outgoing = self.sent.remove(&id.get());
         outgoing.map(|outgoing| outgoing.message)
     }
 
     /// Returns which message it acknowledges.
-    pub fn on_pubrec(&mut self, id: PacketId) -> Option<usize> {
+    pub(super) fn on_pubrec(&mut self, id: PacketId) -> Option<usize> {
         let outgoing = self.sent.get_mut(&id.get())?;
         outgoing.received = true;
         Some(outgoing.message)
     }
 
-    pub fn on_pubrel(&mut self, id: PacketId) {
+    pub(super) fn on_pubrel(&mut self, id: PacketId) {
         self.received.remove(&id.get());
         self.incoming.remove(&id.get());
     }
 
-    pub fn on_pubcomp(&mut self, id: PacketId) {
+    pub(super) fn on_pubcomp(&mut self, id: PacketId) {
         self.sent.remove(&id.get());
     }
 
     /// Returns the filters that it is about, all of which are granted.
-    pub fn on_suback(&mut self, suback: &Suback<'_>) -> Vec<String> {
+    pub(super) fn on_suback(&mut self, suback: &Suback<'_>) -> Vec<String> {
         let filters = self.subscribing.remove(&suback.packet_id.get());
         let filters = filters.unwrap_or_default();
         assert_eq!(filters.len(), suback.reasons().len());
@@ -131,20 +131,20 @@ impl Exchanges {
     }
 
     /// What was sent before this connection and is not acknowledged for good.
-    pub fn open(&self) -> impl Iterator<Item = (PacketId, &Outgoing)> {
+    pub(super) fn open(&self) -> impl Iterator<Item = (PacketId, &Outgoing)> {
         let open = self.sent.iter();
         let open = open.filter(|(id, _)| self.open_before.contains(id));
         open.map(|(&id, outgoing)| (PacketId::new(id).unwrap(), outgoing))
     }
 
     /// The broker knows of none of that.
-    pub fn forget_open(&mut self) {
+    pub(super) fn forget_open(&mut self) {
         self.sent.retain(|id, _| !self.open_before.contains(id));
         self.received.clear();
     }
 
     /// What was open towards the client comes again.
-    pub fn expect_again(&mut self) {
+    pub(super) fn expect_again(&mut self) {
         self.incoming = self.received.clone();
     }
 }

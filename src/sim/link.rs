@@ -7,7 +7,7 @@ use crate::ids::{ConnId, ShardId};
 
 /// Where the broker's end of a connection is.
 #[derive(Debug)]
-pub enum Place {
+pub(super) enum Place {
     /// In the kernel's queue, not accepted yet.
     Queued,
     /// At a shard.
@@ -19,7 +19,7 @@ pub enum Place {
 }
 
 /// A connection.
-pub struct Link {
+pub(super) struct Link {
     pub client: usize,
     pub place: Place,
     /// Bytes on their way to the broker.
@@ -58,7 +58,7 @@ pub struct Link {
 
 impl Link {
     /// A new connection of a client.
-    pub fn new(client: usize) -> Self {
+    pub(super) fn new(client: usize) -> Self {
         Link {
             client,
             place: Place::Queued,

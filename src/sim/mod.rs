@@ -7,6 +7,8 @@
 //!
 //! Compiled for tests only.
 
+#![warn(unreachable_pub)]
+
 mod acts;
 mod client;
 mod exchanges;

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::mqtt::ReasonCode;
 
 impl World {
-    pub fn move_mesh(&mut self, from: usize, to: usize) -> bool {
+    pub(super) fn move_mesh(&mut self, from: usize, to: usize) -> bool {
         self.brokers[to].begin_mesh();
         if !self.brokers[to].takes_from(ShardId(from as u8)) {
             return false;
@@ -24,7 +24,7 @@ impl World {
     }
 
     /// Moves one connection on by one thing; false if nothing was to be done.
-    pub fn move_link(&mut self, index: usize) -> bool {
+    pub(super) fn move_link(&mut self, index: usize) -> bool {
         match std::mem::replace(&mut self.links[index].place, Place::Gone) {
             Place::Gone => self.client_reads(index),
             Place::Queued => {
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// Nothing lasts so long that a bound has to end it: the shards look, and hear of each other, as often as it takes.
-    pub fn look_everywhere(&mut self) {
+    pub(super) fn look_everywhere(&mut self) {
         for _ in 0..4 {
             for shard in 0..self.brokers.len() {
                 self.look(shard);
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// A shard handles all that has come to it, and has looked then.
-    pub fn look(&mut self, shard: usize) {
+    pub(super) fn look(&mut self, shard: usize) {
         let mut moved = true;
         while std::mem::take(&mut moved) {
             for link in 0..self.links.len() {
@@ -299,7 +299,7 @@ impl World {
     }
 
     /// After something was said to a brain: what it wants done.
-    pub fn after(&mut self, shard: usize) {
+    pub(super) fn after(&mut self, shard: usize) {
         loop {
             while let Some(effect) = self.brokers[shard].next_effect() {
                 self.on_effect(shard, effect);

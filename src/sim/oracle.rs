@@ -8,7 +8,7 @@ use crate::mqtt::topic;
 
 /// A published message; its index is in its payload.
 #[derive(Debug)]
-pub struct Published {
+pub(super) struct Published {
     pub publisher: usize,
     /// The session of the publisher, which orders its messages.
     pub topic: String,
@@ -27,7 +27,7 @@ pub struct Published {
 
 /// A subscription of one session.
 #[derive(Clone, Debug)]
-pub struct Subscribed {
+pub(super) struct Subscribed {
     pub filter: String,
     pub qos: u8,
     /// The step in which SUBACK came.
@@ -37,7 +37,7 @@ pub struct Subscribed {
 
 /// What is known of a subscriber's session.
 #[derive(Debug, Default)]
-pub struct Session {
+pub(super) struct Session {
     pub subscriptions: Vec<Subscribed>,
     /// By message: how often it was delivered (other than as a retained one).
     pub got: BTreeMap<usize, u32>,
@@ -49,7 +49,7 @@ pub struct Session {
 
 /// See the module.
 #[derive(Default)]
-pub struct Oracle {
+pub(super) struct Oracle {
     /// Whether bounds are so small that messages are dropped: then none has to come, and order has to hold all the same.
     pub may_drop: bool,
     /// Whether so little may wait that a retained message may find no place.
@@ -76,7 +76,7 @@ pub struct Oracle {
 
 /// What came with a PUBLISH.
 #[derive(Clone, Copy)]
-pub struct Arrival<'a> {
+pub(super) struct Arrival<'a> {
     pub session: (usize, u32),
     pub link: usize,
     pub topic: &'a str,
@@ -118,7 +118,7 @@ impl Session {
 
 impl Oracle {
     /// A message has reached a client.
-    pub fn arrived(&mut self, arrival: &Arrival<'_>) {
+    pub(super) fn arrived(&mut self, arrival: &Arrival<'_>) {
         let matching = self.check_allowed(arrival);
         if arrival.retain {
             return self.check_retained(arrival);
@@ -248,7 +248,11 @@ impl Oracle {
 
     /// The end: everything has been let run empty. `reached` says whether all bytes of a link reached the broker, and
     /// `lasting` whether a link was up from its start to the end.
-    pub fn check_promises(&self, reached: impl Fn(usize) -> bool, lasting: impl Fn(usize) -> bool) {
+    pub(super) fn check_promises(
+        &self,
+        reached: impl Fn(usize) -> bool,
+        lasting: impl Fn(usize) -> bool,
+    ) {
         for (&key, session) in self.sessions.iter().filter(|(_, session)| session.alive) {
             for (index, published) in self.published.iter().enumerate() {
                 if published.empty {
@@ -298,7 +302,7 @@ impl Oracle {
 
     /// All who were sent the same retained publications have had them in one order, and who was there to the end has ended
     /// with what is retained, as far as one QoS goes.
-    pub fn check_orders(
+    pub(super) fn check_orders(
         &self,
         retained: &BTreeMap<String, usize>,
         lasting: impl Fn(usize) -> bool,
@@ -340,7 +344,7 @@ impl Oracle {
 
     /// The newest retained publication of every publisher on a topic: one of them is its retained message. `None` in it:
     /// removed.
-    pub fn retained_candidates(
+    pub(super) fn retained_candidates(
         &self,
         name: &str,
         reached: impl Fn(usize) -> bool,

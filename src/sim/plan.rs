@@ -17,7 +17,7 @@ const POOL_BYTES: u64 = 1 << 30;
 const BACKLOG_BYTES: u64 = 32 << 10;
 
 /// See the module.
-pub struct Plan {
+pub(super) struct Plan {
     seed: u64,
     /// Messages that may wait for a session; 0 for no bound.
     queued: u32,
@@ -34,7 +34,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn of(seed: u64) -> Self {
+    pub(super) fn of(seed: u64) -> Self {
         let none = [0, 0, 0];
         let queued = [none, [1, 2, 5]][usize::from(seed % 5 < 2)][(seed / 11 % 3) as usize];
         let policies = [
@@ -55,12 +55,12 @@ impl Plan {
     }
 
     /// Whether messages may find no place.
-    pub fn may_drop(&self) -> bool {
+    pub(super) fn may_drop(&self) -> bool {
         self.queued > 0 || self.policy == Some(SlowPolicy::Latest) || self.may_drop_retained()
     }
 
     /// Whether retained ones may.
-    pub fn may_drop_retained(&self) -> bool {
+    pub(super) fn may_drop_retained(&self) -> bool {
         self.backlog_bytes < POOL_BYTES
     }
 
@@ -69,7 +69,7 @@ impl Plan {
         of[(self.seed / divisor % of.len() as u64) as usize]
     }
 
-    pub fn settings(&self, rng: &mut Rng) -> Settings {
+    pub(super) fn settings(&self, rng: &mut Rng) -> Settings {
         let listener = ListenerSettings {
             slow_policy: self.policy,
             ..ListenerSettings::default()
@@ -87,11 +87,11 @@ impl Plan {
         }
     }
 
-    pub fn memory(&self) -> budget::Plan {
+    pub(super) fn memory(&self) -> budget::Plan {
         budget::Plan::even(POOL_BYTES).with(Account::Backlog, self.backlog_bytes)
     }
 
-    pub fn broker(
+    pub(super) fn broker(
         &self,
         shard: u8,
         shards: u8,

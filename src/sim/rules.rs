@@ -10,7 +10,7 @@ use crate::mqtt::topic;
 const USERS: [&str; 3] = ["u0", "u1", "u2"];
 
 /// The client that is the member of the shared group that stays.
-pub const WORKER: usize = 8;
+pub(super) const WORKER: usize = 8;
 
 /// What a user may read, at a time.
 const READABLE: [&[&str]; 5] = [
@@ -26,7 +26,7 @@ type Readable = Option<[usize; USERS.len()]>;
 
 /// See the module.
 #[derive(Default)]
-pub struct Rules {
+pub(super) struct Rules {
     /// The rules, and the step from which they hold.
     versions: Vec<(u64, Readable)>,
     /// By link: the step in which it began, and the name.
@@ -47,12 +47,12 @@ fn may(user: Option<usize>, readable: &Readable, name: &str) -> bool {
 
 impl Rules {
     /// Whether there are any in this world.
-    pub fn exist(&self) -> bool {
+    pub(super) fn exist(&self) -> bool {
         !self.versions.is_empty()
     }
 
     /// Whether a client keeps its subscriptions.
-    pub fn keeps(&self, client: usize) -> bool {
+    pub(super) fn keeps(&self, client: usize) -> bool {
         self.exist() && client == WORKER
     }
 
@@ -64,7 +64,7 @@ impl Rules {
     }
 
     /// Whether a link may have been sent a message: by some rules that held since it began.
-    pub fn may_come(&self, link: usize, name: &str) -> bool {
+    pub(super) fn may_come(&self, link: usize, name: &str) -> bool {
         let Some(&(step, user)) = self.callers.get(&link) else {
             return true;
         };
@@ -72,7 +72,7 @@ impl Rules {
     }
 
     /// Whether a client may read a message that was sent in a step, whatever its name was and the rules since.
-    pub fn must_come(&self, client: usize, sent_at: u64, name: &str) -> bool {
+    pub(super) fn must_come(&self, client: usize, sent_at: u64, name: &str) -> bool {
         let Some(names) = self.names.get(&client).filter(|_| self.exist()) else {
             return true;
         };
@@ -84,7 +84,7 @@ impl Rules {
     }
 
     /// The name by which a client comes, after this one. It changes it where it has none yet, or may.
-    pub fn name_of(
+    pub(super) fn name_of(
         &self,
         client: usize,
         before: Option<&'static str>,
@@ -100,7 +100,13 @@ impl Rules {
     }
 
     /// A client comes by a link in this step, with this name.
-    pub fn note_caller(&mut self, client: usize, link: usize, step: u64, user: Option<&str>) {
+    pub(super) fn note_caller(
+        &mut self,
+        client: usize,
+        link: usize,
+        step: u64,
+        user: Option<&str>,
+    ) {
         let user = user.and_then(|user| USERS.iter().position(|known| *known == user));
         self.callers.insert(link, (step, user));
         let names = self.names.entry(client).or_default();
@@ -110,7 +116,7 @@ impl Rules {
     }
 
     /// From this step on other rules hold, or none. Returns the file that says so.
-    pub fn change(&mut self, step: u64, rng: &mut Rng) -> Option<String> {
+    pub(super) fn change(&mut self, step: u64, rng: &mut Rng) -> Option<String> {
         let has_file = !self.exist() || !rng.once_in(5);
         let readable: Readable =
             has_file.then(|| std::array::from_fn(|_| rng.below(READABLE.len())));

@@ -15,7 +15,7 @@ use crate::budget::{Account, Pool};
 use crate::mqtt::Version;
 
 /// The filter of the shared group.
-pub const SHARED: &str = "$share/g/s/#";
+pub(super) const SHARED: &str = "$share/g/s/#";
 
 /// Messages in front of a shard's mesh that are much.
 const CONGESTED: usize = 8;
@@ -24,7 +24,7 @@ const CONGESTED: usize = 8;
 const AUDIT_STEPS: u64 = 16;
 
 /// See the module.
-pub struct World {
+pub(super) struct World {
     pub rng: Rng,
     pub now_ms: u64,
     pub step: u64,
@@ -51,7 +51,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, shards: u8) -> Self {
+    pub(super) fn new(seed: u64, shards: u8) -> Self {
         let mut rng = Rng(seed);
         let plan = Plan::of(seed);
         let settings = Arc::new(plan.settings(&mut rng));
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// All shards read the configuration again, with other rules, or none.
-    pub fn reload(&mut self) {
+    pub(super) fn reload(&mut self) {
         let file = self.oracle.rules.change(self.step, &mut self.rng);
         let mut settings = Settings::clone(&self.settings);
         settings.listeners[0].acl =
@@ -154,13 +154,13 @@ impl World {
     }
 
     /// One more client, that comes at the end to ask.
-    pub fn observer(&mut self, id: &str, version: Version) -> usize {
+    pub(super) fn observer(&mut self, id: &str, version: Version) -> usize {
         self.clients.push(Client::new(id.into(), version, false));
         self.clients.len() - 1
     }
 
     /// Some steps with faults.
-    pub fn run(&mut self, steps: u64) {
+    pub(super) fn run(&mut self, steps: u64) {
         self.faults = true;
         for step in 0..steps {
             self.act();
@@ -177,7 +177,7 @@ impl World {
     }
 
     /// The accounts say what is held, and no more is leased than there is.
-    pub fn audit(&mut self) {
+    pub(super) fn audit(&mut self) {
         let mut held = [0; Account::COUNT];
         let mut charged = [0; Account::COUNT];
         let mut messages = BTreeMap::new();
@@ -208,7 +208,7 @@ impl World {
     }
 
     /// Lets everything run empty.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for link in &mut self.links {
             link.stalled = false;
         }

@@ -10,6 +10,8 @@
 //! - what a SENDMSG names besides its bytes (`msghdr`, `iovec`s) is copied by the kernel when it is submitted
 //!   (IORING_FEAT_SUBMIT_STABLE, checked at start), so it may be reused after `Ring::submit`.
 
+#![warn(unreachable_pub)]
+
 mod buffers;
 mod errno;
 mod error;

@@ -31,7 +31,7 @@ impl Default for Dropped {
 
 impl Dropped {
     /// This one has been dropped for want of room.
-    pub fn note(&mut self, message: &Message) {
+    pub(super) fn note(&mut self, message: &Message) {
         // Each stands there once, by when it was last dropped.
         let key = key(message);
         if let Some(known) = self.last.iter_mut().find(|known| **known == key) {
@@ -42,7 +42,7 @@ impl Dropped {
     }
 
     /// Whether this message, which is sent again, was.
-    pub fn has(&self, message: &Message) -> bool {
+    pub(super) fn has(&self, message: &Message) -> bool {
         self.last.contains(&key(message))
     }
 }

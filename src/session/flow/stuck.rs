@@ -11,7 +11,7 @@ pub(super) struct Stuck {
 
 impl Stuck {
     /// For how many seconds the oldest message in flight, by its order, is known to have been that: since it was first looked.
-    pub fn seconds(&mut self, order: Option<u64>, now_s: u32) -> u32 {
+    pub(super) fn seconds(&mut self, order: Option<u64>, now_s: u32) -> u32 {
         let Some(order) = order else {
             (self.oldest, self.said) = ((0, now_s), false);
             return 0;
@@ -23,12 +23,12 @@ impl Stuck {
     }
 
     /// Whether it is to be said now that it is not acknowledged: once for each.
-    pub fn says(&mut self) -> bool {
+    pub(super) fn says(&mut self) -> bool {
         !std::mem::replace(&mut self.said, true)
     }
 
     /// The time begins anew: what is in flight is sent again.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.oldest = (0, 0);
     }
 }

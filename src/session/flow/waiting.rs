@@ -44,25 +44,25 @@ struct Retained {
 }
 
 impl Waiting {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.kept() + self.replaying()
     }
 
     /// How many wait but for retained ones.
-    pub fn kept(&self) -> usize {
+    pub(super) fn kept(&self) -> usize {
         self.kept.len() - self.gaps
     }
 
     /// How many retained ones wait.
     #[inline]
-    pub fn replaying(&self) -> usize {
+    pub(super) fn replaying(&self) -> usize {
         let replayed = self.replayed.as_ref();
         replayed.map_or(0, |replayed| replayed.queue.len())
     }
 
     /// Bytes of memory beside itself, without the messages.
     #[inline]
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         let replayed = self.replayed.as_ref().map_or(0, |replayed| {
             size_of::<Replayed>() + replayed.queue.capacity() * size_of::<Retained>()
         });
@@ -72,7 +72,7 @@ impl Waiting {
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Delivery> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Delivery> {
         let replayed = self.replayed.iter().flat_map(|all| all.queue.iter());
         let replayed = replayed.map(|retained| &retained.delivery);
         self.kept.iter().flatten().chain(replayed)
@@ -87,7 +87,7 @@ impl Waiting {
 
     /// What is next.
     #[inline]
-    pub fn front(&self) -> Option<&Delivery> {
+    pub(super) fn front(&self) -> Option<&Delivery> {
         match self.is_retained_next() {
             true => self
                 .replayed
@@ -101,7 +101,7 @@ impl Waiting {
 
     /// Whether what is next was offered by other rules.
     #[inline]
-    pub fn is_front_doubted(&self) -> bool {
+    pub(super) fn is_front_doubted(&self) -> bool {
         match self.is_retained_next() {
             true => self.replayed.as_ref().is_some_and(|all| all.doubted > 0),
             false => self.first < self.doubted,
@@ -109,7 +109,7 @@ impl Waiting {
     }
 
     /// Other rules hold from here on than those by which all of this was offered.
-    pub fn doubt(&mut self) {
+    pub(super) fn doubt(&mut self) {
         self.doubted = self.first + self.kept.len() as u64;
         if let Some(replayed) = &mut self.replayed {
             replayed.doubted = replayed.queue.len();
@@ -117,7 +117,7 @@ impl Waiting {
     }
 
     /// Puts one at the end.
-    pub fn push(&mut self, delivery: Delivery) {
+    pub(super) fn push(&mut self, delivery: Delivery) {
         let place = self.first + self.kept.len() as u64;
         if delivery.origin == Origin::RETAINED {
             let replayed = self.replayed.get_or_insert_default();
@@ -138,7 +138,7 @@ impl Waiting {
     }
 
     /// Takes what is next.
-    pub fn pop(&mut self) -> Option<Delivery> {
+    pub(super) fn pop(&mut self) -> Option<Delivery> {
         match self.is_retained_next() {
             true => self.pop_retained(),
             false => self.pop_kept(),
@@ -146,7 +146,7 @@ impl Waiting {
     }
 
     /// Takes the oldest but for retained ones.
-    pub fn pop_kept(&mut self) -> Option<Delivery> {
+    pub(super) fn pop_kept(&mut self) -> Option<Delivery> {
         let delivery = self.kept.pop_front()??;
         if let Some(latest) = &mut self.latest {
             latest.leave(&delivery.message.topic, delivery.grant, self.first);
@@ -186,7 +186,7 @@ impl Waiting {
     }
 
     /// The one at this place.
-    pub fn get(&self, place: u64) -> Option<&Delivery> {
+    pub(super) fn get(&self, place: u64) -> Option<&Delivery> {
         let index = usize::try_from(place.checked_sub(self.first)?).ok()?;
         self.kept.get(index)?.as_ref()
     }
@@ -197,12 +197,12 @@ impl Waiting {
     }
 
     /// Puts one into the place of an older one of its topic and subscription.
-    pub fn replace(&mut self, place: u64, delivery: Delivery) -> Option<Delivery> {
+    pub(super) fn replace(&mut self, place: u64, delivery: Delivery) -> Option<Delivery> {
         self.slot(place)?.replace(delivery)
     }
 
     /// Takes out the one at this place.
-    pub fn take(&mut self, place: u64) -> Option<Delivery> {
+    pub(super) fn take(&mut self, place: u64) -> Option<Delivery> {
         let delivery = self.slot(place)?.take()?;
         self.gaps += 1;
         if let Some(latest) = &mut self.latest {
@@ -217,7 +217,7 @@ impl Waiting {
     }
 
     /// Takes out those for which this holds, retained ones apart.
-    pub fn take_all(&mut self, is_taken: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
+    pub(super) fn take_all(&mut self, is_taken: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
         let mut taken = Vec::new();
         for slot in &mut self.kept {
             if slot.as_ref().is_some_and(&is_taken) {
@@ -258,7 +258,7 @@ impl Waiting {
     }
 
     /// From here on newer messages replace older ones, or no longer.
-    pub fn set_latest(&mut self, is_latest: bool) {
+    pub(super) fn set_latest(&mut self, is_latest: bool) {
         if is_latest != self.latest.is_some() {
             self.latest = is_latest.then(Box::default);
             self.index();
@@ -286,7 +286,7 @@ impl Waiting {
 
     /// The place of an older message whose place this one may take: of the same topic, and by the same subscription. With what QoS
     /// and which flags does not matter: beside one that waits with others the new one would be out of its order.
-    pub fn older(&self, delivery: &Delivery) -> Option<u64> {
+    pub(super) fn older(&self, delivery: &Delivery) -> Option<u64> {
         let latest = self.latest.as_ref()?;
         if delivery.origin != Origin::ORDINARY {
             return None;
@@ -300,7 +300,7 @@ impl Waiting {
     }
 
     /// Whether a retained message of the same topic waits behind this place: it would come after a newer one.
-    pub fn is_retained_behind(&self, place: u64, message: &Message) -> bool {
+    pub(super) fn is_retained_behind(&self, place: u64, message: &Message) -> bool {
         let (Some(replayed), Some(latest)) = (&self.replayed, &self.latest) else {
             return false;
         };

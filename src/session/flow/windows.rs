@@ -15,19 +15,19 @@ pub(super) struct Windows {
 impl Windows {
     /// How many messages are in flight.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.own.len() + self.shared.len()
     }
 
     /// Bytes of memory beside themselves, without the messages.
     #[inline]
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.own.memory() + self.shared.memory()
     }
 
     /// The window of an identifier.
     #[inline]
-    pub fn of(&mut self, id: u16) -> &mut Window {
+    pub(super) fn of(&mut self, id: u16) -> &mut Window {
         if id & SHARED_ID_BIT != 0 {
             &mut self.shared
         } else {
@@ -36,37 +36,37 @@ impl Windows {
     }
 
     /// All that are in flight: those with private identifiers, then the others, each oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &InFlight> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &InFlight> {
         self.own.iter().chain(self.shared.iter())
     }
 
     /// The order of the oldest message.
-    pub fn first_order(&self) -> Option<u64> {
+    pub(super) fn first_order(&self) -> Option<u64> {
         let first = self.own.first().into_iter().chain(self.shared.first());
         first.map(|entry| entry.order).min()
     }
 
     /// Places that they have.
     #[cfg(test)]
-    pub fn places(&self) -> usize {
+    pub(super) fn places(&self) -> usize {
         self.own.places() + self.shared.places()
     }
 
     /// Whether the shared identifier of this frame is free here.
     #[inline]
-    pub fn admits_shared(&mut self, order: u64) -> bool {
+    pub(super) fn admits_shared(&mut self, order: u64) -> bool {
         let id = SHARED_ID_BIT | (order & 0x7fff) as u16;
         self.shared.admits(id, order) || self.admits_beyond(id, order)
     }
 
     /// Whether a private identifier is free; those in use are left out.
     #[inline]
-    pub fn has_id(&mut self) -> bool {
+    pub(super) fn has_id(&mut self) -> bool {
         self.own.admits(next_private(self.last_private), 0) || self.skips_ids()
     }
 
     /// The next private identifier, if one is free.
-    pub fn next_id(&mut self) -> Option<u16> {
+    pub(super) fn next_id(&mut self) -> Option<u16> {
         self.has_id().then(|| {
             self.last_private = next_private(self.last_private);
             self.last_private

@@ -10,14 +10,14 @@ use crate::transport::{self, tls, websocket};
 
 /// What lies between socket and lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub(super) struct Kind {
     pub tls: bool,
     pub websocket: bool,
 }
 
 impl Kind {
     /// Plain, TLS, WebSocket, both.
-    pub const ALL: [Kind; 4] = {
+    pub(super) const ALL: [Kind; 4] = {
         const fn kind(tls: bool, websocket: bool) -> Kind {
             Kind { tls, websocket }
         }
@@ -30,12 +30,12 @@ impl Kind {
     };
 
     /// The listener's half.
-    pub fn plan(self) -> transport::Plan {
+    pub(super) fn plan(self) -> transport::Plan {
         self.plan_for(&["localhost".to_owned()])
     }
 
     /// The same with a certificate for these names.
-    pub fn plan_for(self, names: &[String]) -> transport::Plan {
+    pub(super) fn plan_for(self, names: &[String]) -> transport::Plan {
         let server = || {
             let made = rcgen::generate_simple_self_signed(names.to_vec()).unwrap();
             let material = tls::Material {
@@ -58,7 +58,7 @@ impl Kind {
 }
 
 /// A client that speaks as its kind does.
-pub struct Wire {
+pub(super) struct Wire {
     pub socket: TcpStream,
     tls: Option<tls::Client>,
     websocket: Option<websocket::Client>,
@@ -68,7 +68,7 @@ pub struct Wire {
 
 impl Wire {
     /// Connects, and has the handshakes done.
-    pub fn connect(world: &World, kind: Kind) -> Wire {
+    pub(super) fn connect(world: &World, kind: Kind) -> Wire {
         let socket = TcpStream::connect(world.address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket
@@ -102,7 +102,7 @@ impl Wire {
     }
 
     /// Sends a text as one record and one frame.
-    pub fn say(&mut self, text: &str) {
+    pub(super) fn say(&mut self, text: &str) {
         let mut framed = Vec::new();
         match &self.websocket {
             Some(websocket) => websocket.send([1, 2, 3, 4], text.as_bytes(), &mut framed),
@@ -123,7 +123,7 @@ impl Wire {
     }
 
     /// Reads once; false at the end of the stream, in whatever way.
-    pub fn read(&mut self) -> bool {
+    pub(super) fn read(&mut self) -> bool {
         let mut bytes = vec![0; 64 << 10];
         let len = match self.socket.read(&mut bytes) {
             Ok(len) => len,
@@ -156,7 +156,7 @@ impl Wire {
     }
 
     /// Reads for a while, as fast as it comes; false at the end of the stream.
-    pub fn read_for(&mut self, time: Duration) -> bool {
+    pub(super) fn read_for(&mut self, time: Duration) -> bool {
         let mut left = time;
         while !left.is_zero() {
             let started = std::time::Instant::now();
@@ -175,7 +175,7 @@ impl Wire {
     }
 
     /// The next bytes of the other side.
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
         while self.got.len() < len {
             assert!(self.read(), "the stream ends");
         }
@@ -184,7 +184,7 @@ impl Wire {
     }
 
     /// The next line.
-    pub fn line(&mut self) -> String {
+    pub(super) fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.got.iter().position(|byte| *byte == b'\n') {
                 let line = self.bytes(end + 1);

@@ -6,7 +6,7 @@ use super::world::{Client, Plan, World, eventually};
 use crate::broker::{Broker, Settings};
 use crate::shard::Metric;
 
-pub fn world(shards: u8, slots: usize) -> World {
+pub(super) fn world(shards: u8, slots: usize) -> World {
     let plan = Plan {
         shards,
         descriptors: 4000,
@@ -38,7 +38,7 @@ fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
 }
 
-pub fn connect(world: &World, id: &str) -> Client {
+pub(super) fn connect(world: &World, id: &str) -> Client {
     let mut client = world.connect();
     let body = [b"\0\x04MQTT\x04\x02\0\0".as_slice(), &text(id)].concat();
     client.write(&packet(0x10, &body));
@@ -46,13 +46,13 @@ pub fn connect(world: &World, id: &str) -> Client {
     client
 }
 
-pub fn subscribe(client: &mut Client, filter: &str, qos: u8) {
+pub(super) fn subscribe(client: &mut Client, filter: &str, qos: u8) {
     let body = [&[0, 1], text(filter).as_slice(), &[qos]].concat();
     client.write(&packet(0x82, &body));
     assert_eq!(client.bytes(5), [0x90, 3, 0, 1, qos]);
 }
 
-pub fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+pub(super) fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
     packet(0x30, &[text(topic).as_slice(), payload].concat())
 }
 

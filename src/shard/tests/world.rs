@@ -21,11 +21,11 @@ use crate::shard::{
 };
 use crate::transport;
 
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a world is to be made.
 #[derive(Clone)]
-pub struct Plan {
+pub(super) struct Plan {
     pub shards: u8,
     pub descriptors: u32,
     pub connections_max: Option<u32>,
@@ -66,7 +66,7 @@ fn pool(plan: &Plan) -> Arc<Pool> {
     Arc::new(Pool::new(&memory, plan.shards))
 }
 
-pub struct World {
+pub(super) struct World {
     pub address: SocketAddr,
     pub shared: Arc<Shared>,
     pub handles: Vec<ShardHandle>,
@@ -76,7 +76,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(plan: Plan) -> World {
+    pub(super) fn new(plan: Plan) -> World {
         let pool = pool(&plan);
         let brains: Vec<Puppet> = (0..plan.shards)
             .map(|id| Puppet::new(ShardId(id), plan.slice_bytes))
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// With brains that are made in the threads of their shards.
-    pub fn with<B: Brain, M: FnOnce() -> B + Send + 'static>(
+    pub(super) fn with<B: Brain, M: FnOnce() -> B + Send + 'static>(
         plan: Plan,
         make: impl FnMut(ShardId) -> M,
     ) -> World {
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(super) fn connect(&self) -> Client {
         let socket = TcpStream::connect(self.address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// A client that has been let in.
-    pub fn established(&self) -> Client {
+    pub(super) fn established(&self) -> Client {
         let mut client = self.connect();
         client.say("hello");
         client.say("echo in");
@@ -182,19 +182,19 @@ impl World {
         client
     }
 
-    pub fn report(&self, shard: usize) -> ShardReport {
+    pub(super) fn report(&self, shard: usize) -> ShardReport {
         let (to, from) = bounded(1);
         self.handles[shard].send(ShardCommand::Report(to)).unwrap();
         from.recv_timeout(PATIENCE).unwrap()
     }
 
-    pub fn metric(&self, metric: Metric) -> u64 {
+    pub(super) fn metric(&self, metric: Metric) -> u64 {
         (0..self.handles.len())
             .map(|shard| self.report(shard).metrics.get(metric))
             .sum()
     }
 
-    pub fn seen<T>(&self, look: impl Fn(&Seen) -> T) -> Vec<T> {
+    pub(super) fn seen<T>(&self, look: impl Fn(&Seen) -> T) -> Vec<T> {
         self.seen
             .iter()
             .map(|seen| look(&seen.lock().unwrap()))
@@ -202,7 +202,7 @@ impl World {
     }
 
     /// Drains all shards and checks that nothing is left behind.
-    pub fn end(mut self) {
+    pub(super) fn end(mut self) {
         for handle in &self.handles {
             handle.send(ShardCommand::Drain).unwrap();
         }
@@ -224,34 +224,34 @@ impl World {
     }
 }
 
-pub struct Client {
+pub(super) struct Client {
     reader: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub fn socket(&self) -> &TcpStream {
+    pub(super) fn socket(&self) -> &TcpStream {
         self.reader.get_ref()
     }
 
-    pub fn say(&mut self, line: &str) {
+    pub(super) fn say(&mut self, line: &str) {
         self.reader
             .get_mut()
             .write_all(format!("{line}\n").as_bytes())
             .unwrap();
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
     }
 
-    pub fn line(&mut self) -> String {
+    pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
     /// The next line; `None` when the other side has closed, in whatever way.
-    pub fn line_if_alive(&mut self) -> Option<String> {
+    pub(super) fn line_if_alive(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(len) => (len > 0).then(|| line.trim_end().to_owned()),
@@ -262,19 +262,19 @@ impl Client {
         }
     }
 
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         self.reader.read_exact(&mut bytes).unwrap();
         bytes
     }
 
     /// Whether the other side has closed, in order.
-    pub fn ended(&mut self) -> bool {
+    pub(super) fn ended(&mut self) -> bool {
         matches!(self.reader.read(&mut [0; 1]), Ok(0))
     }
 
     /// Whether the other side has closed, in whatever way.
-    pub fn is_dead(&mut self) -> bool {
+    pub(super) fn is_dead(&mut self) -> bool {
         match self.reader.read(&mut [0; 1]) {
             Ok(len) => len == 0,
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
@@ -282,7 +282,7 @@ impl Client {
     }
 
     /// Whether the other side closes within a time.
-    pub fn is_dead_within(&mut self, time: Duration) -> bool {
+    pub(super) fn is_dead_within(&mut self, time: Duration) -> bool {
         self.socket().set_read_timeout(Some(time)).unwrap();
         match self.reader.read(&mut [0; 1]) {
             Ok(len) => len == 0,
@@ -291,12 +291,12 @@ impl Client {
     }
 
     /// Whether nothing comes for a time.
-    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+    pub(super) fn is_silent_for(&mut self, time: Duration) -> bool {
         self.line_within(time).is_none()
     }
 
     /// The next line, if it comes in time; not to be used where only a part of one may come.
-    pub fn line_within(&mut self, time: Duration) -> Option<String> {
+    pub(super) fn line_within(&mut self, time: Duration) -> Option<String> {
         self.socket().set_read_timeout(Some(time)).unwrap();
         let mut line = String::new();
         let result = self.reader.read_line(&mut line);
@@ -305,7 +305,7 @@ impl Client {
     }
 
     /// Makes the close of this socket a reset.
-    pub fn reset_on_close(&self) {
+    pub(super) fn reset_on_close(&self) {
         socket2::SockRef::from(self.socket())
             .set_linger(Some(Duration::ZERO))
             .unwrap();
@@ -313,7 +313,7 @@ impl Client {
 }
 
 /// Waits until something is so.
-pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < PATIENCE, "never: {what}");

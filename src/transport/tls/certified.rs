@@ -61,7 +61,7 @@ pub(super) struct Certified {
 
 impl Certified {
     /// Of a certificate of any version: rustls would not compare a key with one of version 1.
-    pub fn new(
+    pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: &[u8],
         provider: &CryptoProvider,
@@ -84,7 +84,7 @@ impl Certified {
     }
 
     /// Whether the certificate is for a host, in lower case.
-    pub fn is_for(&self, host: &str) -> bool {
+    pub(super) fn is_for(&self, host: &str) -> bool {
         self.names.iter().any(|name| verify::is_host(name, host))
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// For frames that come from a client, or from a server.
-    pub fn new(from_client: bool) -> Frames {
+    pub(super) fn new(from_client: bool) -> Frames {
         Frames {
             masked: from_client,
             header: [0; HEADER_BYTES_MAX],
@@ -68,7 +68,7 @@ impl Frames {
         }
     }
 
-    pub fn receive(
+    pub(super) fn receive(
         &mut self,
         bytes: &mut [u8],
         out: &mut Vec<u8>,
@@ -268,7 +268,7 @@ impl Frames {
         Failure::new(format!("WebSocket: {text}"))
     }
 
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.control.capacity()
     }
 }

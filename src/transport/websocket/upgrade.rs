@@ -57,19 +57,23 @@ impl Refusal {
 }
 
 impl Upgrade {
-    pub fn new(options: &Arc<Options>) -> Upgrade {
+    pub(super) fn new(options: &Arc<Options>) -> Upgrade {
         Upgrade {
             options: options.clone(),
             head: Vec::new(),
         }
     }
 
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.head.capacity()
     }
 
     /// Takes bytes; when the request is whole, answers it and returns how many of them belonged to it.
-    pub fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, Failure> {
         let before = self.head.len();
         if before == 0 {
             stranger(bytes)?;

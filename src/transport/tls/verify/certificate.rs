@@ -46,7 +46,7 @@ pub(in crate::transport::tls) struct Signed<'a> {
 impl<'a> Signed<'a> {
     /// `None` where the parts are not there, or more than them, or not in DER: what no signature covers may be written
     /// in one way only.
-    pub fn parse(der: &'a [u8]) -> Option<Signed<'a>> {
+    pub(super) fn parse(der: &'a [u8]) -> Option<Signed<'a>> {
         let (SEQUENCE, outer, []) = element(der)? else {
             return None;
         };
@@ -113,12 +113,12 @@ impl<'a> Key<'a> {
     }
 
     /// Whether an algorithm is for keys of this kind.
-    pub fn suits(&self, algorithm: &dyn SignatureVerificationAlgorithm) -> bool {
+    pub(super) fn suits(&self, algorithm: &dyn SignatureVerificationAlgorithm) -> bool {
         algorithm.public_key_alg_id().as_ref() == self.algorithm
     }
 
     /// Checks a signature made with this key, by an algorithm that suits it.
-    pub fn check(
+    pub(super) fn check(
         &self,
         algorithm: &dyn SignatureVerificationAlgorithm,
         message: &[u8],
@@ -130,7 +130,7 @@ impl<'a> Key<'a> {
     }
 
     /// Checks that this key has signed a certificate or list.
-    pub fn has_signed(
+    pub(in crate::transport::tls) fn has_signed(
         &self,
         signed: &Signed<'_>,
         algorithms: Algorithms,
@@ -157,7 +157,9 @@ impl<'a> Certificate<'a> {
     ///
     /// # Errors
     /// What is no certificate, or contradicts itself.
-    pub fn parse(der: &'a [u8]) -> Result<Certificate<'a>, CertificateError> {
+    pub(in crate::transport::tls) fn parse(
+        der: &'a [u8],
+    ) -> Result<Certificate<'a>, CertificateError> {
         let (rest, parsed) =
             X509Certificate::from_der(der).map_err(|_| CertificateError::BadEncoding)?;
         let signed = Signed::parse(der).ok_or(CertificateError::BadEncoding)?;
@@ -181,33 +183,33 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    pub fn is_v1(&self) -> bool {
+    pub(in crate::transport::tls) fn is_v1(&self) -> bool {
         self.parsed.version() == X509Version::V1
     }
 
-    pub fn subject(&self) -> &[u8] {
+    pub(in crate::transport::tls) fn subject(&self) -> &[u8] {
         self.parsed.subject().as_raw()
     }
 
-    pub fn issuer(&self) -> &[u8] {
+    pub(in crate::transport::tls) fn issuer(&self) -> &[u8] {
         self.parsed.issuer().as_raw()
     }
 
-    pub fn is_self_issued(&self) -> bool {
+    pub(in crate::transport::tls) fn is_self_issued(&self) -> bool {
         self.subject() == self.issuer()
     }
 
     /// The key that it is about, in DER.
-    pub fn public_key(&self) -> SubjectPublicKeyInfoDer<'static> {
+    pub(in crate::transport::tls) fn public_key(&self) -> SubjectPublicKeyInfoDer<'static> {
         self.parsed.public_key().raw.to_vec().into()
     }
 
-    pub fn key(&self) -> Option<Key<'_>> {
+    pub(in crate::transport::tls) fn key(&self) -> Option<Key<'_>> {
         Key::parse(self.parsed.public_key().raw)
     }
 
     /// Checks that nothing in it must be understood and is not (RFC 5280, 4.2), and that what is looked at can be read.
-    pub fn check_extensions(&self) -> Result<(), CertificateError> {
+    pub(super) fn check_extensions(&self) -> Result<(), CertificateError> {
         for extension in self.parsed.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::NameConstraints(constraints)
@@ -232,7 +234,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// Checks the dates against seconds since 1970.
-    pub fn check_dates(&self, now_s: i64) -> Result<(), CertificateError> {
+    pub(super) fn check_dates(&self, now_s: i64) -> Result<(), CertificateError> {
         let validity = self.parsed.validity();
         match now_s {
             now if now < validity.not_before.timestamp() => Err(CertificateError::NotValidYet),
@@ -241,25 +243,25 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    pub fn basic_constraints(&self) -> Option<&BasicConstraints> {
+    pub(super) fn basic_constraints(&self) -> Option<&BasicConstraints> {
         let found = self.parsed.basic_constraints().ok()??;
         Some(found.value)
     }
 
-    pub fn key_usage(&self) -> Option<&KeyUsage> {
+    pub(super) fn key_usage(&self) -> Option<&KeyUsage> {
         Some(self.parsed.key_usage().ok()??.value)
     }
 
-    pub fn extended_key_usage(&self) -> Option<&ExtendedKeyUsage<'_>> {
+    pub(super) fn extended_key_usage(&self) -> Option<&ExtendedKeyUsage<'_>> {
         Some(self.parsed.extended_key_usage().ok()??.value)
     }
 
-    pub fn name_constraints(&self) -> Option<&NameConstraints<'_>> {
+    pub(super) fn name_constraints(&self) -> Option<&NameConstraints<'_>> {
         Some(self.parsed.name_constraints().ok()??.value)
     }
 
     /// Whether it says of itself that it may sign certificates. One of version 1 cannot say.
-    pub fn is_authority(&self) -> bool {
+    pub(in crate::transport::tls) fn is_authority(&self) -> bool {
         let signs = |usage: &KeyUsage| usage.key_cert_sign();
         match self.basic_constraints() {
             Some(constraints) => constraints.ca && self.key_usage().is_none_or(signs),
@@ -269,12 +271,12 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether its key may sign revocation lists.
-    pub fn may_sign_lists(&self) -> bool {
+    pub(super) fn may_sign_lists(&self) -> bool {
         self.key_usage().is_none_or(KeyUsage::crl_sign)
     }
 
     /// The names that it is for, besides its subject.
-    pub fn alternative_names(&self) -> &[GeneralName<'a>] {
+    pub(super) fn alternative_names(&self) -> &[GeneralName<'a>] {
         match self.parsed.subject_alternative_name() {
             Ok(Some(names)) => &names.value.general_names,
             _ => &[],
@@ -282,7 +284,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The DNS names that it is for; without any, its common name, as before version 3.
-    pub fn dns_names(&self) -> Vec<String> {
+    pub(in crate::transport::tls) fn dns_names(&self) -> Vec<String> {
         let names = self.alternative_names().iter();
         let names: Vec<String> = names
             .filter_map(|name| match name {
@@ -297,12 +299,12 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether it has a common name, be it one that cannot be read.
-    pub fn has_common_name(&self) -> bool {
+    pub(super) fn has_common_name(&self) -> bool {
         self.parsed.subject().iter_common_name().next().is_some()
     }
 
     /// The last common name in lower case: the one that OpenSSL takes.
-    pub fn common_name(&self) -> Option<String> {
+    pub(super) fn common_name(&self) -> Option<String> {
         let name = self.parsed.subject().iter_common_name().last()?;
         Some(name.as_str().ok()?.to_ascii_lowercase())
     }

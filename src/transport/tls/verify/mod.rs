@@ -113,7 +113,7 @@ impl Clients {
     ///
     /// # Errors
     /// A certificate or list cannot be used.
-    pub fn new(
+    pub(super) fn new(
         certificates: &[CertificateDer<'_>],
         lists: Vec<CertificateRevocationListDer<'static>>,
         has_dates: bool,
@@ -191,7 +191,7 @@ pub(super) struct Servers {
 impl Servers {
     /// # Errors
     /// A certificate cannot be used; a line.
-    pub fn new(
+    pub(super) fn new(
         certificates: &[CertificateDer<'_>],
         provider: &Arc<CryptoProvider>,
     ) -> Result<Servers, String> {

@@ -35,7 +35,7 @@ struct Anchor {
 
 impl Trust {
     /// `lists`: those without which nobody is let in.
-    pub fn new(
+    pub(super) fn new(
         purpose: Purpose,
         algorithms: Algorithms,
         lists: Option<Lists>,
@@ -54,7 +54,7 @@ impl Trust {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn add(&mut self, der: &[u8]) -> Result<bool, CertificateError> {
+    pub(super) fn add(&mut self, der: &[u8]) -> Result<bool, CertificateError> {
         let certificate = Certificate::parse(der)?;
         self.anchors.push(Anchor {
             der: der.to_vec(),
@@ -64,12 +64,12 @@ impl Trust {
         Ok(may_anchor(&certificate))
     }
 
-    pub fn has_dates(&self) -> bool {
+    pub(super) fn has_dates(&self) -> bool {
         self.has_dates
     }
 
     /// Whether this very certificate is trusted.
-    pub fn holds(&self, der: &[u8]) -> bool {
+    pub(super) fn holds(&self, der: &[u8]) -> bool {
         let is_it = |anchor: &Anchor| anchor.is_self_issued && anchor.der == der;
         self.anchors.iter().any(is_it)
     }
@@ -78,7 +78,7 @@ impl Trust {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn judge(
+    pub(super) fn judge(
         &self,
         leaf: &[u8],
         others: &[CertificateDer<'_>],

@@ -24,12 +24,12 @@ struct List {
 
 impl Lists {
     /// From lists in DER; `None` where one of them cannot be read.
-    pub fn new<'a>(lists: impl Iterator<Item = &'a [u8]>) -> Option<Lists> {
+    pub(super) fn new<'a>(lists: impl Iterator<Item = &'a [u8]>) -> Option<Lists> {
         lists.map(List::parse).collect::<Option<_>>().map(Lists)
     }
 
     /// Checks that a certificate is on none of its issuer's lists, of which there has to be one that holds.
-    pub fn check(
+    pub(super) fn check(
         &self,
         certificate: &Certificate<'_>,
         issuer: &Certificate<'_>,
