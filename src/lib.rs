@@ -7,6 +7,7 @@
 pub mod limits;
 
 pub mod escape;
+pub mod figure;
 pub mod ids;
 pub mod index;
 pub mod prefetch;

@@ -12,8 +12,10 @@ pub mod notify;
 mod pid_file;
 pub mod place;
 mod reports;
+mod sample;
 mod signals;
 mod slowest;
+mod snapshot;
 mod sys;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-//! `$SYS`: the counters of all shards as retained messages, under Mosquitto's names (mosquitto(8)), and ours below
-//! `$SYS/broker/firehose/`: every counter and metric, of all shards together and of each under `shard/N/`, how long
-//! the turns of each took, and under `memory/` what memory is used for.
+//! `$SYS`: the figures of the broker as retained messages, under Mosquitto's names (mosquitto(8)), and ours below
+//! `$SYS/broker/firehose/`: all of a snapshot's, of all shards together and of each under `shard/N/`, and under `memory/` what memory
+//! is used for.
 //!
 //! Where Mosquitto 2.0 differs: its values are gone after 60 seconds without a change (here they stay), an average is
 //! only published anew when it has moved by 0.01 (here when its text has changed), and it publishes every
@@ -11,7 +11,6 @@ use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,13 +21,15 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{QoS, Topic};
-use crate::shard::{Metric, Metrics, ShardCommand, ShardHandle, Shared};
+use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 use super::averages::{Average, MINUTES};
 use super::log::LostLines;
 use super::memory::Monitor;
 use super::reports::Turns;
+use super::sample::{Of, Sample};
 use super::slowest;
+use super::snapshot::Snapshot;
 
 /// A name below `$SYS/broker/`, and what it shows.
 type Reading = (&'static str, fn(&Counters) -> u64);
@@ -156,13 +157,20 @@ impl Sys {
     /// What changes, as it is now; `interval` after the last call.
     pub fn set_values(&mut self, interval: Duration, turns: &[(u8, Turns)]) {
         self.sample();
-        let counters = self.set_shards(turns);
+        let snapshot = Snapshot::of_shards(&self.shared, turns, &self.lost);
+        let snapshot = snapshot.with(self.memory.borrow().samples());
+        for sample in snapshot.samples() {
+            self.set(&name(sample), sample.value.to_string());
+        }
+        let rung = self.memory.borrow().rung();
+        self.set("firehose/memory/rung", rung.name().into());
+        let counters = snapshot.counters();
         self.set(
             "uptime",
             format!("{} seconds", self.started.elapsed().as_secs()),
         );
         for (name, value) in TOTALS {
-            self.set(name, value(&counters).to_string());
+            self.set(name, value(counters).to_string());
         }
         self.set("clients/maximum", self.clients_maximum.to_string());
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -171,64 +179,13 @@ impl Sys {
                 self.set(name, bytes.to_string());
             }
         }
-        let memory = self.memory.borrow().values();
-        for (name, value) in memory {
-            self.set(&format!("firehose/memory/{name}"), value);
-        }
         for (index, (name, value)) in LOADS.iter().enumerate() {
-            self.loads[index].update(value(&counters), interval.as_secs_f64());
+            self.loads[index].update(value(counters), interval.as_secs_f64());
             for (average, minutes) in self.loads[index].averages().into_iter().zip(MINUTES) {
                 self.set(
                     &format!("load/{name}/{minutes}min"),
                     format!("{average:.2}"),
                 );
-            }
-        }
-    }
-
-    /// Sets all figures of each shard, and their sums; returns the counters' sums.
-    fn set_shards(&mut self, turns: &[(u8, Turns)]) -> Counters {
-        let mut counters = [0; Counters::COUNT];
-        let mut metrics = [0; Metrics::COUNT];
-        for shard in 0..self.shared.shards() {
-            let below = format!("firehose/shard/{shard}/");
-            let board = self.shared.board(ShardId(shard));
-            let (of_brain, of_thread) = (board.counters(), board.metrics());
-            let values = of_brain.values();
-            self.set_all(&below, &Counters::NAMES, &values, &mut counters);
-            let values = *of_thread.values();
-            self.set_all(&below, &Metrics::NAMES, &values, &mut metrics);
-        }
-        metrics[Metric::LogDropped as usize] += self.lost.own.load(Ordering::Relaxed);
-        let refused = self.lost.refused.load(Ordering::Relaxed);
-        self.set("firehose/log_refused", refused.to_string());
-        self.set_sums(&Counters::NAMES, &counters);
-        self.set_sums(&Metrics::NAMES, &metrics);
-        for (shard, turns) in turns {
-            let mut set = |name, value: u64| {
-                self.set(&format!("firehose/shard/{shard}/{name}"), value.to_string())
-            };
-            set("turn/p50_us", turns.p50_ns / 1000);
-            set("turn/p99_us", turns.p99_ns / 1000);
-            set("turn/max_us", turns.max_ns / 1000);
-            set("busy_permille", turns.busy_permille);
-        }
-        Counters::from_values(counters)
-    }
-
-    /// Sets one shard's figures and adds them to the sums.
-    fn set_all(&mut self, below: &str, names: &[&str], values: &[u64], sums: &mut [u64]) {
-        for ((name, value), sum) in names.iter().zip(values).zip(sums) {
-            self.set(&format!("{below}{name}"), value.to_string());
-            *sum += value;
-        }
-    }
-
-    /// Sets the sums, but for maxima, which may not have been reached at the same time.
-    fn set_sums(&mut self, names: &[&str], sums: &[u64]) {
-        for (name, sum) in names.iter().zip(sums) {
-            if !name.ends_with("_maximum") {
-                self.set(&format!("firehose/{name}"), sum.to_string());
             }
         }
     }
@@ -272,6 +229,18 @@ impl Sys {
             }
             self.last.insert(name, value);
         }
+    }
+}
+
+/// Where a figure stands below `$SYS/broker/`.
+fn name(sample: &Sample) -> String {
+    let name = sample.figure.name;
+    match sample.of {
+        Of::Broker => format!("firehose/{name}"),
+        Of::Shard(shard) => format!("firehose/shard/{shard}/{name}"),
+        Of::Memory => format!("firehose/memory/{name}"),
+        Of::Account(account) => format!("firehose/memory/account/{}/{name}", account.name()),
+        Of::Rung(rung) => format!("firehose/memory/rung/{}/{name}", rung.name()),
     }
 }
 

@@ -1,84 +1,86 @@
 //! What the thread of a shard counts about itself, beside the brain's counters.
 
+use crate::figure::Figure;
+
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+    ($(#[doc = $help:literal] $kind:ident $variant:ident = $name:literal),* $(,)?) => {
         /// One figure of a shard's thread.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
-        pub enum Metric { $($(#[$doc])* $variant),* }
+        pub enum Metric { $(#[doc = $help] $variant),* }
 
         impl Metrics {
             /// How many there are.
             pub const COUNT: usize = [$($name),*].len();
-            /// Their names, in the order of `values`.
-            pub const NAMES: [&'static str; Self::COUNT] = [$($name),*];
+            /// What they are, in the order of `values`.
+            pub const FIGURES: [Figure; Self::COUNT] = [$(Figure::$kind($name, $help)),*];
         }
     };
 }
 
 metrics! {
-    /// Level: connections open.
-    Connections = "connections",
-    /// Level at most: connections open at once.
-    ConnectionsMaximum = "connections_maximum",
+    /// Connections open.
+    level Connections = "connections",
+    /// The most connections open at once.
+    peak ConnectionsMaximum = "connections_maximum",
     /// Connections accepted.
-    Accepted = "accepted",
+    counter Accepted = "accepted",
     /// Connections closed at once because a limit was reached.
-    Refused = "refused",
+    counter Refused = "refused",
     /// Those of them that were one too many of their source address, at once or in a time.
-    RefusedByAddress = "refused_by_address",
+    counter RefusedByAddress = "refused_by_address",
     /// Those of them for which there was no memory.
-    RefusedForMemory = "refused_for_memory",
+    counter RefusedForMemory = "refused_for_memory",
     /// Accepts that failed.
-    AcceptFailed = "accept_failed",
+    counter AcceptFailed = "accept_failed",
     /// Turns.
-    Turns = "turns",
+    counter Turns = "turns",
     /// Turns that had worked for as long as one may, and left completions or messages to the next.
-    OverloadedTurns = "overloaded_turns",
+    counter OverloadedTurns = "overloaded_turns",
     /// How often accepts have rested because turns were long.
-    AcceptsPaused = "accepts_paused",
+    counter AcceptsPaused = "accepts_paused",
     /// Completions handled.
-    Completions = "completions",
+    counter Completions = "completions",
     /// Receives that brought bytes.
-    Receives = "receives",
+    counter Receives = "receives",
     /// Receives that found no buffer.
-    Starved = "starved",
+    counter Starved = "starved",
     /// Sends submitted.
-    Sends = "sends",
+    counter Sends = "sends",
     /// Sends cancelled at the brain's wish.
-    SendsCancelled = "sends_cancelled",
+    counter SendsCancelled = "sends_cancelled",
     /// Connections given to another shard.
-    Given = "given",
+    counter Given = "given",
     /// Connections taken over from another shard.
-    Adopted = "adopted",
+    counter Adopted = "adopted",
     /// Connections lost on the way between shards.
-    HandoverFailed = "handover_failed",
+    counter HandoverFailed = "handover_failed",
     /// Wake-ups of other shards.
-    Wakes = "wakes",
+    counter Wakes = "wakes",
     /// Wake-ups that could not be posted and were tried again.
-    WakesFailed = "wakes_failed",
+    counter WakesFailed = "wakes_failed",
     /// Messages that found the mesh full and had to wait.
-    MeshOverflowed = "mesh_overflowed",
-    /// Level: messages that wait because rings of the mesh are full.
-    MeshWaiting = "mesh_waiting",
+    counter MeshOverflowed = "mesh_overflowed",
+    /// Messages that wait because rings of the mesh are full.
+    level MeshWaiting = "mesh_waiting",
     /// Turns in which congestion of the mesh held up receives.
-    MeshCongested = "mesh_congested",
+    counter MeshCongested = "mesh_congested",
     /// Completions that belong to nothing.
-    Stray = "stray",
+    counter Stray = "stray",
     /// TLS handshakes that were completed.
-    TlsHandshakes = "tls_handshakes",
+    counter TlsHandshakes = "tls_handshakes",
     /// Of those, the ones that went on with an earlier session.
-    TlsResumed = "tls_resumed",
+    counter TlsResumed = "tls_resumed",
     /// Connections given up because they broke the rules of their transport.
-    TransportFailed = "transport_failed",
+    counter TransportFailed = "transport_failed",
     /// Connections given up because there was no memory left for what TLS and WebSocket hold.
-    TransportsRefused = "transports_refused",
+    counter TransportsRefused = "transports_refused",
     /// Connections given up because too many handshakes were waiting.
-    HandshakesRefused = "handshakes_refused",
+    counter HandshakesRefused = "handshakes_refused",
     /// How often free memory was given back to the system.
-    MemoryGivenBack = "memory_given_back",
+    counter MemoryGivenBack = "memory_given_back",
     /// Log lines dropped.
-    LogDropped = "log_dropped",
+    counter LogDropped = "log_dropped",
 }
 
 /// All figures of a shard's thread.
@@ -102,12 +104,12 @@ impl Metrics {
         self.values[metric as usize]
     }
 
-    /// All figures, in the order of `NAMES`.
+    /// All figures, in the order of `FIGURES`.
     pub fn values(&self) -> &[u64; Self::COUNT] {
         &self.values
     }
 
-    /// From values in the order of `NAMES`.
+    /// From values in the order of `FIGURES`.
     pub fn from_values(values: [u64; Self::COUNT]) -> Self {
         Metrics { values }
     }

@@ -6,6 +6,7 @@ use super::groups::{self, Group, Version};
 use super::reading::{Watched, resident_in, waiting_in};
 use super::*;
 use crate::budget::Plan;
+use crate::control::sample::Of;
 
 /// A host made of files.
 struct Host(BTreeMap<String, String>);
@@ -255,15 +256,20 @@ fn steps_are_counted_and_told() {
         monitor.update(now_ms, &resident_of(100_000), 0);
         assert!(now_ms < 60_000);
     }
-    let values: BTreeMap<String, String> = monitor.values().into_iter().collect();
-    assert_eq!(values["rung"], "calm");
-    assert_eq!(values["rung/calm/seconds"], "1");
-    assert_eq!(values["rung/refuse/entered"], "1");
-    assert_eq!(values["rung/shrink/entered"], "1");
-    assert_eq!(values["rung/slow/entered"], "0");
+    assert_eq!(monitor.rung(), Rung::Calm);
+    let samples = monitor.samples();
+    let value = |of, name| {
+        let mut samples = samples.iter();
+        let found = samples.find(|sample| (sample.of, sample.figure.name) == (of, name));
+        found.map(|sample| sample.value)
+    };
+    assert_eq!(value(Of::Rung(Rung::Calm), "seconds"), Some(1));
+    assert_eq!(value(Of::Rung(Rung::Refuse), "entered"), Some(1));
+    assert_eq!(value(Of::Rung(Rung::Shrink), "entered"), Some(1));
+    assert_eq!(value(Of::Rung(Rung::Slow), "entered"), Some(0));
     assert_eq!(
-        values["account/backlog/limit"],
-        (1_000_000 / Account::COUNT).to_string()
+        value(Of::Account(Account::Backlog), "limit"),
+        Some((1_000_000 / Account::COUNT) as u64)
     );
 }
 
