@@ -50,7 +50,7 @@ impl Step {
     }
 
     /// Nobody does it.
-    pub fn give_up(self) -> Shaken {
+    pub(super) fn give_up(self) -> Shaken {
         Shaken {
             conn: self.conn,
             generation: self.generation,

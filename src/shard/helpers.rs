@@ -23,12 +23,12 @@ pub(super) struct Helpers {
 }
 
 impl Helpers {
-    pub fn new(checks: Option<Checks>, handshakes: Option<Handshakes>) -> Self {
+    pub(super) fn new(checks: Option<Checks>, handshakes: Option<Handshakes>) -> Self {
         Helpers { checks, handshakes }
     }
 
     /// Has a password checked; false if nobody can now: there is no such thread, it has too much to do, or its address has.
-    pub fn check(&self, verify: Box<Verify>, shared: &Arc<Shared>) -> bool {
+    pub(super) fn check(&self, verify: Box<Verify>, shared: &Arc<Shared>) -> bool {
         let Some(checks) = &self.checks else {
             return false;
         };
@@ -46,7 +46,7 @@ impl Helpers {
     }
 
     /// Whether handshakes are worked on by others.
-    pub fn do_handshakes(&self) -> bool {
+    pub(super) fn do_handshakes(&self) -> bool {
         self.handshakes.is_some()
     }
 
@@ -54,7 +54,7 @@ impl Helpers {
     ///
     /// # Errors
     /// Nobody can now; the transport comes back.
-    pub fn shake(&self, source: Network, step: Step) -> Result<(), Box<Transport>> {
+    pub(super) fn shake(&self, source: Network, step: Step) -> Result<(), Box<Transport>> {
         let Some(handshakes) = &self.handshakes else {
             return Err(step.transport);
         };

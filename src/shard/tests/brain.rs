@@ -19,7 +19,7 @@ use crate::shard::Brain;
 
 /// What a brain saw, for the test to look at.
 #[derive(Default)]
-pub struct Seen {
+pub(super) struct Seen {
     pub opened: usize,
     pub closed: usize,
     pub ends: Vec<CloseCause>,
@@ -52,7 +52,7 @@ struct Client {
     paused: bool,
 }
 
-pub struct Puppet {
+pub(super) struct Puppet {
     id: ShardId,
     clients: Vec<Client>,
     free: Vec<ConnId>,
@@ -77,7 +77,7 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    pub fn new(id: ShardId, slice_bytes: usize) -> Self {
+    pub(super) fn new(id: ShardId, slice_bytes: usize) -> Self {
         Puppet {
             id,
             clients: Vec::new(),
@@ -98,11 +98,11 @@ impl Puppet {
     }
 
     /// Takes so many messages of other shards in a turn.
-    pub fn sip(&mut self, messages: usize) {
+    pub(super) fn sip(&mut self, messages: usize) {
         self.sips = [messages; 2];
     }
 
-    pub fn with_lease(mut self, lease: Lease) -> Self {
+    pub(super) fn with_lease(mut self, lease: Lease) -> Self {
         self.lease = lease;
         self
     }
@@ -236,11 +236,11 @@ impl Puppet {
     }
 }
 
-pub fn pattern(len: usize) -> impl Iterator<Item = u8> {
+pub(super) fn pattern(len: usize) -> impl Iterator<Item = u8> {
     (0..len).map(|n| (n % 251) as u8)
 }
 
-pub fn message(payload: impl Into<Bytes>) -> Message {
+pub(super) fn message(payload: impl Into<Bytes>) -> Message {
     Message {
         topic: Topic::new("t").unwrap(),
         payload: payload.into(),
