@@ -63,7 +63,7 @@ pub fn faults(sources: &[&Source], apart: &[&str], exceptions: &[Exception]) -> 
             }
             Some((.., known, _)) if *known > size => {
                 told.push(format!(
-                    "{place} has {size} {name}: its exception says {known}"
+                    "{place} has {size} {name}: lower its exception of {known}"
                 ));
             }
             Some(_) => {}
@@ -72,7 +72,7 @@ pub fn faults(sources: &[&Source], apart: &[&str], exceptions: &[Exception]) -> 
     let is_found = |kind: Kind, place: &str| found.contains_key(&(kind, place.to_owned()));
     for (kind, place, ..) in exceptions.iter().filter(|(k, p, ..)| !is_found(*k, p)) {
         told.push(format!(
-            "{place} is no exception any more ({})",
+            "{place} is no exception any more ({}): take it off the list",
             kind.name()
         ));
     }
