@@ -17,8 +17,11 @@ use super::sample::{Of, Sample};
 const LOG_REFUSED: Figure =
     Figure::counter("log_refused", "Log lines that a destination has not taken.");
 
+/// A figure, and how it is read from a report.
+type OfTurns = (Figure, fn(&Turns) -> u64);
+
 /// What a report says of the turns of a shard since the one before.
-const TURNS: [(Figure, fn(&Turns) -> u64); 4] = [
+const TURNS: [OfTurns; 4] = [
     (
         Figure::level(
             "turn/p50_us",
