@@ -22,12 +22,6 @@ pub const ALL: &[Exception] = &[
     ),
     (
         Kind::Lines,
-        "broker/doors/on_connect.rs::on_first_packet",
-        66,
-        SPLIT,
-    ),
-    (
-        Kind::Lines,
         "broker/doors/on_shared.rs::on_shared",
         77,
         SPLIT,
@@ -39,14 +33,6 @@ pub const ALL: &[Exception] = &[
         SPLIT,
     ),
     (Kind::Fields, "load/worker/core.rs::Core", 25, SPLIT),
-    (
-        Kind::Lines,
-        "server/error.rs::fmt",
-        102,
-        "one arm with the text of each error",
-    ),
-    (Kind::Lines, "server/threads.rs::create", 62, SPLIT),
-    (Kind::Lines, "server/start.rs::open", 64, SPLIT),
     (
         Kind::Files,
         "broker::Broker",
