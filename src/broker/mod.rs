@@ -14,6 +14,7 @@
 
 mod clients;
 mod counters;
+mod crowd;
 mod delivery;
 mod desk;
 mod doors;

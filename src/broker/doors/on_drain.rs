@@ -37,7 +37,7 @@ impl Broker {
         self.drain.draining = true;
         self.finish_offers(now_ms);
         self.cut_waiting();
-        while let Some(&conn) = self.clients.peers.next_turn.front() {
+        while let Some(conn) = self.clients.peers.next_turn.front() {
             self.finish_cut(now_ms, conn);
         }
         self.say_last_words(now_ms);

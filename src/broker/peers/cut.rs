@@ -70,15 +70,9 @@ impl Broker {
 
     /// A connection ends, or the broker does: what was received of one that was cut off is handled now, however much it is.
     pub(in crate::broker) fn finish_cut(&mut self, now_ms: u64, conn: ConnId) {
-        let at = self
-            .clients
-            .peers
-            .next_turn
-            .iter()
-            .position(|&other| other == conn);
-        at.map(|at| self.clients.peers.next_turn.remove(at));
+        let was_cut = self.clients.peers.next_turn.remove(conn);
         let waited = self.ends_waiting(conn);
-        if (at.is_none() && !waited) || !self.is_held(conn) {
+        if (!was_cut && !waited) || !self.is_held(conn) {
             return;
         }
         self.lift_under_way(true);

@@ -4,8 +4,7 @@
 //! number free gets what has to be given back to others (`Released`). The few things that other rooms keep by such a number are
 //! forgotten in `Broker::forget_conn`, and a test knows all fields of both.
 
-use std::collections::VecDeque;
-
+use crate::broker::crowd::Crowd;
 use crate::broker::effect::Peer;
 use crate::broker::peers::conn::{Conn, Stage};
 use crate::broker::peers::partial::Beginners;
@@ -44,7 +43,7 @@ pub struct Peers {
     /// How fast clients publish; absent without a bound.
     pub rates: Option<Box<Rates>>,
     /// Connections that go on in the next turn, who came first is first.
-    pub next_turn: VecDeque<ConnId>,
+    pub next_turn: Crowd,
     /// Connections of which CONNECT has not come whole.
     pub beginners: Beginners,
     /// Answers to the connection whose bytes are being handled, queued together.
@@ -65,7 +64,7 @@ impl Peers {
             free: Vec::new(),
             particulars: Particulars::default(),
             rates: Rates::new(quotas),
-            next_turn: VecDeque::new(),
+            next_turn: Crowd::default(),
             beginners: Beginners::default(),
             replies: Vec::new(),
             replies_to: ConnId(NONE),
@@ -122,9 +121,7 @@ impl Peers {
         if let Some(rates) = &mut self.rates {
             rates.forget(conn);
         }
-        if !self.next_turn.is_empty() {
-            self.next_turn.retain(|&other| other != conn);
-        }
+        self.next_turn.remove(conn);
         if !self.overflowing.is_empty() {
             self.overflowing.retain(|&other| other != conn);
         }
@@ -144,6 +141,7 @@ impl Peers {
     pub fn memory(&self) -> usize {
         self.conns.memory()
             + self.beginners.memory()
+            + self.next_turn.memory()
             + self.particulars.memory()
             + self.rates.as_ref().map_or(0, |rates| rates.memory())
     }
@@ -178,7 +176,7 @@ impl Peers {
             ),
             ("particulars", particulars.knows(conn)),
             ("rates", rates.is_some_and(|rates| rates.knows(conn))),
-            ("next_turn", next_turn.contains(&conn)),
+            ("next_turn", next_turn.contains(conn)),
             ("beginners", beginners.knows(conn)),
             ("overflowing", overflowing.contains(&conn)),
         ]

@@ -22,12 +22,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::broker::crowd::Crowd;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::{MeshMessage, Ordered};
 use crate::broker::retained::replay::topic_hash;
 use crate::broker::retained::under_way::UnderWay;
 use crate::broker::{Broker, owner_of_topic};
-use crate::ids::{ConnId, SessionId, ShardId};
+use crate::ids::{SessionId, ShardId};
 use crate::mqtt::message::Message;
 use crate::routing::{Store, Target};
 use crate::table::Table;
@@ -174,7 +175,7 @@ impl Ordering {
 
     /// An owner has passed on so many. Returns whether that ended the way by it for some topic; who waited for it goes to
     /// `go_on`.
-    fn take_back(&mut self, owner: ShardId, count: u64, go_on: &mut VecDeque<ConnId>) -> bool {
+    fn take_back(&mut self, owner: ShardId, count: u64, go_on: &mut Crowd) -> bool {
         let mut has_ended = false;
         while let Some(front) = self.queues[owner.index()].front()
             && front.number <= count

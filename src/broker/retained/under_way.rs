@@ -6,12 +6,11 @@
 //! received of those that end; who is held here is the one that waits with its window, or in the crowd, and is let go when its
 //! window, or room for all, opens.
 
-use std::collections::VecDeque;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::Broker;
+use crate::broker::crowd::Crowd;
 use crate::broker::peers::quotas::Reading;
 use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
@@ -58,7 +57,7 @@ pub struct UnderWay {
     /// Publishers that have all they may.
     full: usize,
     /// Connections that wait for room among all: who came first is first.
-    crowd: VecDeque<ConnId>,
+    crowd: Crowd,
     /// Whether somebody may have to wait.
     presses: bool,
     /// Nobody has to wait: what was received of one that ends is handled.
@@ -79,7 +78,7 @@ impl Default for UnderWay {
             windows: HashMap::with_hasher(FixedState::with_seed(0)),
             all: Size::default(),
             full: 0,
-            crowd: VecDeque::new(),
+            crowd: Crowd::default(),
             presses: false,
             is_lifted: false,
         }
@@ -171,24 +170,23 @@ impl UnderWay {
         let windows = self.windows.values_mut();
         let waits = windows.map(|window| std::mem::replace(&mut window.waits, NONE));
         let waits = waits.filter(|&waits| waits != NONE).map(ConnId);
-        waits.chain(std::mem::take(&mut self.crowd)).collect()
+        waits
+            .chain(std::iter::from_fn(|| self.crowd.pop_front()))
+            .collect()
     }
 
     /// A connection does not wait any more. Returns whether it did.
     fn forget(&mut self, conn: ConnId, serial: u64) -> bool {
-        let before = self.crowd.len();
-        if before > 0 {
-            self.crowd.retain(|&other| other != conn);
-        }
+        let left = self.crowd.remove(conn);
         let window = self.windows.get_mut(&serial);
         let window = window.filter(|window| window.waits == conn.0);
         let waited = window.map(|window| window.waits = NONE).is_some();
-        waited || self.crowd.len() < before
+        waited || left
     }
 
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
-        self.windows.allocation_size() + self.crowd.capacity() * size_of::<ConnId>()
+        self.windows.allocation_size() + self.crowd.memory()
     }
 
     /// Gives memory back.
@@ -201,7 +199,7 @@ impl UnderWay {
     #[cfg(test)]
     pub fn knows(&self, conn: ConnId) -> bool {
         let mut windows = self.windows.values();
-        self.crowd.contains(&conn) || windows.any(|window| window.waits == conn.0)
+        self.crowd.contains(conn) || windows.any(|window| window.waits == conn.0)
     }
 
     /// What all have under way.
