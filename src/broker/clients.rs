@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::desk::Desk;
-use super::effect::Peer;
 use super::memory::allowed::Allowed;
+use super::peers::peer::Peer;
 use super::peers::table::Peers;
 use super::sessions::rights::Rights;
 use super::sessions::table::Sessions;

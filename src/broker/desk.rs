@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::counters::Counters;
-use super::effect::{CloseHow, Effect, MeshMessage};
+use super::effect::{CloseHow, Effect};
+use super::lines::Lines;
+use super::mesh_message::MeshMessage;
 use super::settings::{LogKind, Settings};
 use super::timers::Timers;
 use crate::ids::{ConnId, ShardId};
@@ -20,6 +22,8 @@ pub struct Desk {
     /// What the world is asked to do, in order.
     pub effects: VecDeque<Effect>,
     pub timers: Timers,
+    /// Lines that are left out where there are too many.
+    pub lines: Lines,
     /// Messages that other shards have been sent, by shard.
     pub mesh_sent: Box<[u64]>,
 }
@@ -33,6 +37,7 @@ impl Desk {
             counters: Counters::default(),
             effects: VecDeque::new(),
             timers: Timers::default(),
+            lines: Lines::default(),
             mesh_sent: vec![0; usize::from(shards)].into(),
         }
     }
@@ -55,6 +60,24 @@ impl Desk {
             if index != self.shard.0 {
                 self.mesh(ShardId(index), message());
             }
+        }
+    }
+
+    /// Says how many lines were left out, where that is due.
+    pub fn tell_left_out(&mut self, now_ms: u64) {
+        let refusals = self.login_kind();
+        for (kind, line) in self.lines.take(now_ms, refusals) {
+            self.log(kind, || line);
+        }
+    }
+
+    /// Failed logins are told whichever of these kinds of line is wanted: whoever leaves out notices does not mean them.
+    pub fn login_kind(&self) -> LogKind {
+        let wanted = self.settings.log;
+        match () {
+            () if wanted.has(LogKind::Notice) => LogKind::Notice,
+            () if wanted.has(LogKind::Warning) => LogKind::Warning,
+            () => LogKind::Information,
         }
     }
 

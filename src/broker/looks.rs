@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 
 use super::desk::Desk;
-use super::effect::MeshMessage;
+use super::mesh_message::MeshMessage;
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
 

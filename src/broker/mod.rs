@@ -22,8 +22,10 @@ mod effect;
 mod groups;
 mod held;
 mod interest;
+mod lines;
 mod looks;
 mod memory;
+mod mesh_message;
 mod outcome;
 mod peers;
 mod placement;
@@ -39,6 +41,9 @@ mod waits;
 pub use counters::Counters;
 pub use delivery::slow::Lag;
 pub use effect::*;
+pub use groups::message::*;
+pub use mesh_message::*;
+pub use peers::peer::*;
 pub use placement::home;
 pub use settings::*;
 
@@ -58,10 +63,9 @@ use doors::on_identified::PeerName;
 use groups::offers::Offers;
 use held::Held;
 use interest::barrier::Interests;
+use lines::Doing;
 use looks::Looks;
 use memory::pressure::Pressure;
-use peers::refusals::Refusals;
-use peers::strangers::Doing;
 use placement::owner_of_topic;
 use retained::asking::Promises;
 use retained::ordered::Ordering;
@@ -100,7 +104,6 @@ pub struct Broker {
     /// Messages of shared subscriptions that go on being offered in the next turn.
     offers: Offers,
     promises: Promises,
-    refusals: Refusals,
     ordering: Ordering,
     looks: Looks,
 }
@@ -128,7 +131,6 @@ impl Broker {
             pressure: Pressure::default(),
             offers: Offers::default(),
             promises: Promises::default(),
-            refusals: peers::refusals::refusals(),
             ordering: Ordering::new(shards),
             looks: Looks::default(),
         }

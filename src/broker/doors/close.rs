@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use crate::broker::Broker;
 use crate::broker::delivery::outgoing::Outgoing;
-use crate::broker::effect::{CloseCause, CloseHow, Refusal};
+use crate::broker::effect::CloseHow;
+use crate::broker::groups::message::Refusal;
 use crate::broker::outcome::Outcome;
 use crate::broker::peers::conn::Stage;
+use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::refusals::words;
 use crate::broker::timers::tick;
 use crate::budget::Account;

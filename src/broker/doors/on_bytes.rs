@@ -2,10 +2,10 @@
 
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
+use crate::broker::lines::Doing;
 use crate::broker::outcome::{Outcome, Until};
 use crate::broker::peers::conn::Stage;
 use crate::broker::peers::quotas::Reading;
-use crate::broker::peers::strangers::Doing;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
 use crate::ids::ConnId;

@@ -9,10 +9,11 @@ use crate::broker::sessions::hot::HOT_REPLAYING;
 use crate::broker::sessions::hot::HOT_V5;
 
 use crate::broker::doors::on_identified::PeerName;
-use crate::broker::effect::{CloseHow, Effect, Handover};
+use crate::broker::effect::{CloseHow, Effect};
 use crate::broker::memory::party::{party_of_address, party_of_user};
 use crate::broker::peers::admission::Admission;
 use crate::broker::peers::conn::Stage;
+use crate::broker::peers::peer::Handover;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
 use crate::broker::{Broker, home};
@@ -57,7 +58,7 @@ impl Broker {
         if let Some(reason) = self.clients.peers.particulars.take_turned_away(conn) {
             return self.refuse_connect(now_ms, conn, &connect, reason);
         }
-        if self.is_short_for_connect(&connect) {
+        if self.clients.memory.is_short_for_connect(&connect) {
             return self.refuse_connect(now_ms, conn, &connect, ReasonCode::QUOTA_EXCEEDED);
         }
         let (client_id, is_assigned) = self.client_id(conn, &connect);

@@ -5,7 +5,8 @@
 //! reaches subscribers on all shards.
 
 use crate::broker::Broker;
-use crate::broker::effect::{CloseHow, MeshMessage};
+use crate::broker::effect::CloseHow;
+use crate::broker::mesh_message::MeshMessage;
 use crate::broker::peers::conn::Conn;
 use crate::broker::peers::conn::Stage;
 use crate::ids::{ConnId, SessionId};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::broker::Broker;
-use crate::broker::effect::Peer;
+use crate::broker::peers::peer::Peer;
 use crate::escape::Name;
 use crate::ids::ConnId;
 

@@ -3,8 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::broker::Broker;
-use crate::broker::effect::{MeshMessage, SharedMessage};
+use crate::broker::groups::message::SharedMessage;
 use crate::broker::interest::barrier::{Announcement, Waiter};
+use crate::broker::mesh_message::MeshMessage;
 use crate::broker::waits::{Owner, Then};
 use crate::ids::{SessionId, ShardId};
 use crate::routing::{Entry, FilterId, Target};

@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::broker::delivery::outgoing::Outgoing;
-use crate::broker::effect::MeshMessage;
+use crate::broker::mesh_message::MeshMessage;
 use crate::ids::ShardId;
 
 impl Broker {

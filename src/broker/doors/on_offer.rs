@@ -24,7 +24,9 @@ use smallvec::SmallVec;
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
-use crate::broker::effect::{OfferProgress, Refusal, SharedMessage, SharedOffer, Standing};
+use crate::broker::groups::message::{
+    OfferProgress, Refusal, SharedMessage, SharedOffer, Standing,
+};
 use crate::ids::NONE;
 use crate::ids::{ConnId, GroupId, SessionId, ShardId};
 use crate::limits;
@@ -58,11 +60,6 @@ impl Asking {
 }
 
 impl Broker {
-    /// A session of this shard has joined a shared subscription.
-    pub(in crate::broker) fn note_member(&mut self, (name, filter): (&str, &str), member: Member) {
-        self.routing.guests.join(name, filter, member);
-    }
-
     /// A member did not take a message. The group may have ended and its number been given to another one.
     pub(in crate::broker) fn on_refused(
         &mut self,

@@ -4,6 +4,8 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::outcome::Outcome;
+use crate::broker::placement::owner_of_topic;
+use crate::broker::retained::asking::can_be_told;
 use crate::broker::settings::LogKind;
 use crate::budget::Account;
 use crate::escape::Name;
@@ -290,6 +292,20 @@ impl Broker {
             ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
         };
         self.acknowledge(conn, AckKind::Pubcomp, id, reason);
+    }
+
+    /// Whether a message is not accepted because there is no memory to retain it. Only who can be told is refused: the
+    /// messages of others are passed on, and not retained. Where another shard owns the topic, it decides (`asking`).
+    pub(in crate::broker) fn is_short_to_retain(
+        &self,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> bool {
+        let cost = self.retained_cost(conn, topic, publish);
+        can_be_told(self.clients.peers.conns[conn.index()].version, publish)
+            && owner_of_topic(topic, self.clients.desk.shards) == self.clients.desk.shard
+            && self.retained_room(topic, cost).is_none()
     }
 }
 

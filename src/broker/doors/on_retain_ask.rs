@@ -1,7 +1,7 @@
 //! Room for a retained message on another shard: asked for, promised there, taken or given back (`retained::asking`).
 
 use crate::broker::doors::on_publish::is_broker_topic;
-use crate::broker::effect::{MeshMessage, RetainAsk};
+use crate::broker::mesh_message::{MeshMessage, RetainAsk};
 use crate::broker::outcome::Outcome;
 use crate::broker::retained::asking::{RoomAsked, can_be_told};
 use crate::broker::retained::replay::topic_hash;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::broker::Broker;
 use crate::broker::delivery::outgoing::Outgoing;
-use crate::broker::effect::{MeshMessage, Refusal, SharedMessage};
+use crate::broker::groups::message::{Refusal, SharedMessage};
 use crate::broker::interest::barrier::Waiter;
+use crate::broker::mesh_message::MeshMessage;
 use crate::broker::placement::owner_of_group;
 use crate::broker::sessions::change::Change;
 use crate::ids::{GroupId, SessionId, ShardId};
@@ -35,23 +36,18 @@ impl Broker {
             return false;
         };
         self.clients.desk.counters.shared_subscriptions += u64::from(is_new);
-        self.note_member(
-            (group, filter),
-            Member {
-                shard: self.clients.desk.shard,
-                session,
-                serial,
-                options,
-                online: true,
-            },
-        );
-        let message = SharedMessage::Join {
-            group: group.into(),
-            filter: filter.into(),
+        let member = Member {
+            shard: self.clients.desk.shard,
             session,
             serial,
             options,
             online: true,
+        };
+        self.routing.guests.join(group, filter, member);
+        let message = SharedMessage::Join {
+            group: group.into(),
+            filter: filter.into(),
+            member,
             ticket,
         };
         self.tell_owner(now_ms, group, filter, message);
@@ -173,25 +169,13 @@ impl Broker {
         message: Arc<Message>,
         insists: bool,
     ) {
-        let Member {
-            shard,
-            session,
-            serial,
-            options,
-            ..
-        } = member;
-        self.tell_shard(
-            now_ms,
-            shard,
-            SharedMessage::Deliver {
-                group,
-                session,
-                serial,
-                options,
-                message,
-                insists,
-            },
-        );
+        let deliver = SharedMessage::Deliver {
+            group,
+            member,
+            message,
+            insists,
+        };
+        self.tell_shard(now_ms, member.shard, deliver);
     }
 
     /// Gives a message back to the owner of the shared subscription that it came by.
@@ -229,33 +213,15 @@ impl Broker {
             SharedMessage::Join {
                 group,
                 filter,
-                session,
-                serial,
-                options,
-                online,
+                member,
                 ticket,
-            } => {
-                let member = Member {
-                    shard: from,
-                    session,
-                    serial,
-                    options,
-                    online,
-                };
-                self.on_join(now_ms, &group, &filter, member, ticket);
-            }
+            } => self.on_join(now_ms, &group, &filter, member, ticket),
             SharedMessage::Joined { ticket } => self.subscribe_step_done(now_ms, ticket),
             SharedMessage::Leave {
                 group,
                 filter,
                 session,
-            } => {
-                if let Some((id, true)) = self.routing.groups.leave(&group, &filter, from, session)
-                    && let Some(filter) = self.routing.subscriptions.find(&filter)
-                {
-                    self.unsubscribe_filter(filter, Target::Group(id));
-                }
-            }
+            } => self.on_leave(&group, &filter, from, session),
             SharedMessage::Online {
                 group,
                 filter,
@@ -268,19 +234,10 @@ impl Broker {
             }
             SharedMessage::Deliver {
                 group,
-                session,
-                serial,
-                options,
+                member,
                 message,
                 insists,
             } => {
-                let member = Member {
-                    shard: self.clients.desk.shard,
-                    session,
-                    serial,
-                    options,
-                    online: true,
-                };
                 let origin = Origin::shared(from, group);
                 self.on_shared_delivery(now_ms, origin, member, message, insists);
             }
@@ -306,6 +263,15 @@ impl Broker {
         let (_, _, waits) = self.subscribe_filter(filter, Entry::group(id), waiter);
         if !waits {
             self.waiter_done(now_ms, waiter);
+        }
+    }
+
+    /// A member of another shard, or of this one, leaves a group of this shard.
+    fn on_leave(&mut self, group: &str, filter: &str, from: ShardId, session: SessionId) {
+        if let Some((id, true)) = self.routing.groups.leave(group, filter, from, session)
+            && let Some(filter) = self.routing.subscriptions.find(filter)
+        {
+            self.unsubscribe_filter(filter, Target::Group(id));
         }
     }
 

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::broker::Broker;
 use crate::broker::interest::barrier::Waiter;
+use crate::broker::interest::reach::is_plain;
 use crate::broker::interest::requested::RequestedFilter;
 use crate::broker::interest::suback::Suback;
 use crate::broker::outcome::Outcome;
@@ -174,8 +175,10 @@ impl Broker {
         let reason = ReasonCode::QUOTA_EXCEEDED;
         let is_too_many = self.is_one_too_many(session, requested)
             || self.leads_too_far(now_ms, session, requested.filter());
-        let is_short =
-            self.is_short_for_filter(session, requested) && !self.has_filter(session, requested);
+        let (own, shared) = self.subscriptions_of(session);
+        let memory = &self.clients.memory;
+        let is_short = memory.is_short_for_filter(session, requested.text(), own + shared)
+            && !self.has_filter(session, requested);
         self.clients.desk.counters.subscriptions_short += u64::from(is_short);
         (is_too_many || is_short).then(|| {
             self.note_refused_subscription(now_ms, conn, requested, reason);
@@ -380,12 +383,4 @@ fn as_bridge(options: SubscribeOptions, requested: &RequestedFilter<'_>) -> Subs
         retain_as_published: true,
         ..options
     }
-}
-
-/// Whether a filter hardly makes it more what a topic can lead to, whatever others there are: without a wildcard, with `#` at its
-/// end only, or with one `+` as well where it has not many levels.
-pub(in crate::broker) fn is_plain(filter: &str) -> bool {
-    let wildcards = filter.split('/').filter(|&level| level == "+").count();
-    let levels = filter.split('/').count();
-    wildcards == 0 || (wildcards == 1 && levels <= limits::MATCH_PLAIN_LEVELS)
 }

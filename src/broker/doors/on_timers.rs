@@ -35,20 +35,13 @@ impl Broker {
         let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
         let lookup = self.replays.next_lookup_ms();
         let look = self.next_pressure_look_ms();
-        let clients = &self.clients;
-        let lines = [
-            self.refusals.due_ms(),
-            clients.peers.refusal_lines.due_ms(),
-            clients.peers.strangers.due_ms(),
-            clients.memory.shares.lines_due_ms(),
-        ];
+        let lines = self.clients.desk.lines.due_ms();
         let timers = self.clients.desk.timers.next_ms();
         let looks = self.looks.next_ms();
         let waits = self.waits.next_ms();
         let waits = waits.map(|due_ms| due_ms.max(self.looks.again_ms()));
-        [timers, looks, waits, sweep, retained, lookup, look]
+        [timers, looks, waits, sweep, retained, lookup, look, lines]
             .into_iter()
-            .chain(lines)
             .flatten()
             .min()
     }
@@ -80,10 +73,7 @@ impl Broker {
         self.go_on(now_ms);
         self.tell_passed_on();
         self.run_lookups(now_ms);
-        self.tell_of_unsaid_refusals(now_ms);
-        self.clients.tell_of_left_out_refusals(now_ms);
-        self.clients.tell_of_strangers(now_ms);
-        self.clients.tell_of_shortened(now_ms);
+        self.clients.desk.tell_left_out(now_ms);
         let sweep_ms = match has_looked {
             true => self.drain.next_stall_sweep_ms,
             false => self.drain.next_stall_sweep_ms + limits::LOOK_MS_MAX,

@@ -1,3 +1,4 @@
-//! Shared subscriptions: what of them waits.
+//! Shared subscriptions: what shards say about them, and what of them waits.
 
+pub(super) mod message;
 pub(super) mod offers;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::broker::effect::SharedOffer;
+use crate::broker::groups::message::SharedOffer;
 use crate::limits;
 
 /// Messages that have asked as many members as they may at once; they go on in the next turn.

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use crate::budget::Party;
 use crate::ids::SessionId;
+use crate::limits;
 
 /// See the module.
 #[derive(Default)]
@@ -73,4 +74,12 @@ impl Reached {
         self.by_session.shrink_to_fit();
         self.by_party.shrink_to_fit();
     }
+}
+
+/// Whether a filter hardly makes it more what a topic can lead to, whatever others there are: without a wildcard, with `#` at its
+/// end only, or with one `+` as well where it has not many levels.
+pub fn is_plain(filter: &str) -> bool {
+    let wildcards = filter.split('/').filter(|&level| level == "+").count();
+    let levels = filter.split('/').count();
+    wildcards == 0 || (wildcards == 1 && levels <= limits::MATCH_PLAIN_LEVELS)
 }

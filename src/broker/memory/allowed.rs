@@ -1,9 +1,13 @@
 //! What of the memory and of a turn this shard may use.
 
+use crate::broker::interest::reach::is_plain;
 use crate::broker::memory::shares::Shares;
 use crate::broker::memory::turn::Turn;
-use crate::budget::{Account, Lease, Party, Rung};
+use crate::budget::{Account, Cut, Holdings, Lease, Party, Rung};
+use crate::ids::SessionId;
 use crate::limits;
+use crate::mqtt::Connect;
+use crate::outbound::Outbound;
 
 /// See the module.
 pub struct Allowed {
@@ -64,5 +68,80 @@ impl Allowed {
         };
         let beyond = (self.lease.pool().limit(account) / divisor) as i64;
         self.lease.balance(account).saturating_add(beyond) >= wanted as i64
+    }
+
+    /// All shards have said what they hold of an account: who gives way.
+    pub fn end_round(&mut self, account: Account) -> Cut {
+        let pool = self.lease.pool();
+        let limit = pool.limit(account);
+        let held = pool.leased(account).max(1);
+        let wanted = self.shares.wanted(account);
+        let goal = self.reserve(account) + limit / limits::SHARES_MARGIN_DIVISOR + wanted;
+        let missing = goal as i64 - self.lease.balance(account);
+        self.shares.end(account, limit, held, missing)
+    }
+
+    /// Who would give way if this shard had its part of the account and no more.
+    pub fn own_cut(&self, account: Account, holdings: &Holdings, shards: u8) -> Cut {
+        let limit = self.lease.pool().limit(account);
+        let held = u64::try_from(self.lease.held(account)).unwrap_or(0);
+        let most = limit / u64::from(shards);
+        if shards == 1 || held <= most {
+            return Cut::default();
+        }
+        let connected = limit / limits::SHARES_RESERVE_DIVISOR;
+        holdings.cut(
+            holdings.for_bytes(held - most, held),
+            holdings.for_bytes(connected, held),
+        )
+    }
+
+    /// It has been looked who holds how much, here or by another shard, of so many who may.
+    pub fn rest(&mut self, account: Account, holders: usize) {
+        let limit = self.lease.pool().limit(account);
+        self.shares.rest(account, limit, holders);
+    }
+
+    /// Sets the bounds that hold until the next look.
+    pub fn set_bounds(&mut self, rung: Rung, out: &mut Outbound, shards: u8) {
+        let by_rung = match rung {
+            Rung::Calm | Rung::Trim => limits::OUTBOUND_BYTES_MAX,
+            Rung::Shrink | Rung::Refuse | Rung::Slow => limits::OUTBOUND_BYTES_SHRUNK,
+            Rung::Drop | Rung::Shed => limits::OUTBOUND_BYTES_MIN,
+        };
+        let by_account = self.lease.threshold(Account::Outbound);
+        let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
+        self.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
+        // Below what `outbound_max_of` gives to anybody.
+        self.outbound_near = self.outbound_max / 4 * 3;
+        let pool = self.lease.pool();
+        let packets = pool.limit(Account::Packets) / limits::PACKET_DIVISOR;
+        self.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
+        out.set_memory(pool.limit(Account::Outbound) / u64::from(shards));
+        out.set_private_max(self.outbound_max);
+        self.slows = rung >= Rung::Slow;
+    }
+
+    /// Whether memory is too short for a client that wants to come in.
+    pub fn is_short_for_connect(&self, connect: &Connect<'_>) -> bool {
+        let will = connect.will.as_ref();
+        let will_bytes = will.map_or(0, |will| will.topic.len() + will.payload.len());
+        let bytes = (connect.client_id.len() + will_bytes) as u64 + limits::CONNECTION_BYTES;
+        let lease = &self.lease;
+        lease.rung() >= Rung::Refuse
+            || !lease.has_room(Account::Connections, bytes)
+            || !lease.has_room(Account::Sockets, limits::SOCKET_BYTES)
+    }
+
+    /// Whether memory is too short for a new filter of a session that has so many. What is left at the end is for plain filters
+    /// of those who have few, and the last of it for users who have proved their name: strangers, however many, leave that.
+    pub fn is_short_for_filter(&self, session: SessionId, filter: &str, others: usize) -> bool {
+        let is_modest = is_plain(filter) && others < limits::MATCH_RESERVE_SUBSCRIPTIONS;
+        let is_user = matches!(self.shares.party(session), Party::User(_));
+        let pool = self.lease.pool();
+        let part = pool.limit(Account::Subscriptions) / limits::SUBSCRIPTIONS_PART_DIVISOR;
+        let left = part * (u64::from(!is_modest) + u64::from(!is_user));
+        let bytes = 2 * filter.len() as u64 + limits::SUBSCRIPTION_BYTES + left;
+        self.lease.rung() >= Rung::Refuse || !self.lease.has_room(Account::Subscriptions, bytes)
     }
 }

@@ -2,9 +2,7 @@
 
 pub(super) mod accounts;
 pub(super) mod allowed;
-pub(super) mod giving_way;
 pub(super) mod party;
 pub(super) mod pressure;
-pub(super) mod rounds;
 pub(super) mod shares;
 pub(super) mod turn;

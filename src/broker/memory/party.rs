@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::broker::clients::Clients;
 use crate::broker::placement::number_of;
 use crate::budget::Party;
-use crate::ids::{ConnId, Network, SessionId};
+use crate::ids::Network;
 
 /// The party of a user name that has been proved.
 pub fn party_of_user(name: &str) -> Party {
@@ -15,26 +14,6 @@ pub fn party_of_user(name: &str) -> Party {
 /// The party of those of whom only the address is known.
 pub fn party_of_address(address: IpAddr) -> Party {
     Party::Address(Network::of(address))
-}
-
-impl Clients {
-    /// Who a session is of, and, if nobody knows more of that one than the address, whether it is connected.
-    pub(in crate::broker) fn party_of_session(&self, session: SessionId) -> Party {
-        match self.memory.shares.party(session) {
-            Party::Address(address) if self.sessions.conn_of(session).is_none() => {
-                Party::Away(address)
-            }
-            party => party,
-        }
-    }
-
-    /// Who a connection is of.
-    pub(in crate::broker) fn party_of(&self, conn: ConnId) -> Party {
-        match self.peers.session_of(conn) {
-            Some(session) => self.memory.shares.party(session),
-            None => party_of_address(self.peers.conns[conn.index()].peer().address.ip()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,7 @@
-//! What a shard does as memory becomes short (`budget::Rung`), and after a peak.
-//!
-//! Bounds fall by themselves as an account fills (`Lease::threshold`); here is what is done to those that are above them
-//! already. Every measure is counted. Nothing is done to anybody while nothing is short.
+//! What a shard has seen of how short memory is (`budget::Rung`), and of its own peak.
 
-use crate::broker::Broker;
-use crate::broker::clients::Clients;
-use crate::broker::effect::CloseHow;
-use crate::broker::peers::conn::Stage;
-use crate::broker::settings::LogKind;
-use crate::budget::{Account, Rung};
-use crate::ids::ConnId;
+use crate::budget::Rung;
 use crate::limits;
-use crate::mqtt::ReasonCode;
 
 /// What was seen at the last look.
 #[derive(Default)]
@@ -19,7 +9,7 @@ pub struct Pressure {
     rung: Rung,
     next_look_ms: u64,
     /// Bytes of tables that have been charged.
-    pub tables: usize,
+    tables: usize,
     /// The most that was held since memory was last given back, and when that was.
     peak: u64,
     trimmed_ms: u64,
@@ -37,203 +27,42 @@ impl Pressure {
     pub fn next_look_ms(&self) -> u64 {
         self.next_look_ms
     }
-}
 
-/// What counts towards a peak: what is given back to the allocator when it falls.
-const PEAKS: [Account; 6] = [
-    Account::Connections,
-    Account::Packets,
-    Account::Outbound,
-    Account::Backlog,
-    Account::Subscriptions,
-    Account::Retained,
-];
-
-impl Broker {
-    /// When a look is due, if one is needed although nothing happens.
-    pub(in crate::broker) fn next_pressure_look_ms(&self) -> Option<u64> {
-        (self.pressure.rung > Rung::Calm || self.has_fallen() || self.is_overdrawn())
-            .then_some(self.pressure.next_look_ms)
+    /// The look at this moment finds this step. Returns the one before.
+    pub fn look(&mut self, now_ms: u64, rung: Rung) -> Rung {
+        self.next_look_ms = now_ms + limits::PRESSURE_LOOK_MS;
+        std::mem::replace(&mut self.rung, rung)
     }
 
-    /// Whether much less is held than was at the peak.
-    fn has_fallen(&self) -> bool {
-        let free = self.clients.free_places();
-        let more = free.saturating_sub(self.pressure.free);
-        self.held() < self.pressure.peak / 4 * 3
-            || more > limits::TRIM_PLACES_MIN.max(self.clients.peers.conns.len() / 4)
+    /// Tables take so many bytes now. Returns what has been charged for them until here.
+    pub fn set_tables(&mut self, bytes: usize) -> usize {
+        std::mem::replace(&mut self.tables, bytes)
     }
 
-    fn held(&self) -> u64 {
-        let held = PEAKS.map(|account| self.clients.memory.lease.held(account).max(0) as u64);
-        held.iter().sum()
+    /// Whether much less is held now than at the peak, or many more places in tables are `free` than could not be given back the
+    /// last time, of which there are so many in `use`.
+    pub fn has_fallen(&self, held: u64, free: usize, places: usize) -> bool {
+        let more = free.saturating_sub(self.free);
+        held < self.peak / 4 * 3 || more > limits::TRIM_PLACES_MIN.max(places / 4)
     }
 
-    /// Whether more is held in queues than their account has.
-    fn is_overdrawn(&self) -> bool {
-        let pool = self.clients.memory.lease.pool();
-        pool.free(Account::Outbound) < 0 && self.clients.memory.lease.held(Account::Outbound) > 0
+    /// So much is held.
+    pub fn note_held(&mut self, bytes: u64) {
+        self.peak = self.peak.max(bytes);
     }
 
-    /// Looks at what is short: sets the bounds that hold until the next look, and deals with those above them. True if free
-    /// memory is to be given back to the system.
-    pub(in crate::broker) fn look(&mut self, now_ms: u64, rung: Rung) -> bool {
-        let before = std::mem::replace(&mut self.pressure.rung, rung);
-        self.pressure.next_look_ms = now_ms + limits::PRESSURE_LOOK_MS;
-        self.clients.set_bounds(rung);
-        if rung >= Rung::Shrink || self.is_overdrawn() {
-            self.shorten_queues(now_ms);
-        }
-        self.look_at_shares(now_ms);
-        let level = self.clients.memory.lease.pool().level();
-        if level >= limits::RUNG_SHED || self.is_overdrawn() {
-            self.shed_heaviest(now_ms);
-        }
-        if before >= Rung::Slow && rung < Rung::Slow {
-            // Those who waited go on at their own deadlines, which are near.
-            self.clients.memory.slows = false;
-        }
-        self.wants_trim(now_ms, before, rung)
+    /// Milliseconds since memory was last given back.
+    pub fn since_trim_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.trimmed_ms)
     }
 
-    /// Whether there is memory to be given back: at the first step of the ladder, and after a peak.
-    fn wants_trim(&mut self, now_ms: u64, before: Rung, rung: Rung) -> bool {
-        self.pressure.peak = self.pressure.peak.max(self.held());
-        let since_ms = now_ms.saturating_sub(self.pressure.trimmed_ms);
-        let climbs = rung > before && rung >= Rung::Trim;
-        let stays = rung >= Rung::Trim && since_ms >= limits::TRIM_SHORT_MS;
-        let fell = since_ms >= limits::TRIM_MS && self.has_fallen();
-        if !(climbs || stays || fell) {
-            return false;
-        }
-        self.pressure.trimmed_ms = now_ms;
-        self.clients.desk.counters.trims += 1;
-        self.trim();
-        self.pressure.peak = self.held();
-        self.pressure.free = self.clients.free_places();
-        true
+    /// Memory is being given back.
+    pub fn begin_trim(&mut self, now_ms: u64) {
+        self.trimmed_ms = now_ms;
     }
 
-    /// Gives up what is only kept for reuse, and what is only remembered: after a peak it is of others than come now.
-    pub fn trim(&mut self) {
-        self.clients.trim();
-        self.routing.retained.trim();
-        self.routing.subscriptions.trim();
-        self.routing.subscriptions.forget_matches();
-        self.routing.matched.clear();
-        self.routing.matched.shrink_to_fit();
-        self.interests.trim();
-        self.waits.trim();
-        self.held.trim();
-        self.looks.trim();
-        let sessions = &self.clients.sessions;
-        self.ordering.trim(|session| sessions.has_place(session));
-        self.charge_levels();
-    }
-
-    /// Brings queues that are longer than their bound down to it, as their policy has it.
-    fn shorten_queues(&mut self, now_ms: u64) {
-        let max = self.clients.memory.outbound_max;
-        for index in 0..self.clients.out.len() {
-            let conn = ConnId(index as u32);
-            let is_there = self.clients.peers.stage(conn) != Stage::Free;
-            if is_there && self.clients.out.pending(conn) > max {
-                let dropped = self.clients.out.drop_oldest(conn, max / 2);
-                self.clients.desk.counters.publish_dropped += dropped.messages;
-            }
-        }
-        self.end_event(now_ms);
-    }
-
-    /// Closes the connection that holds most; or, where a session that is away holds more, those give way who hold most of
-    /// what waits for sessions.
-    fn shed_heaviest(&mut self, now_ms: u64) {
-        let away = self.heaviest_away();
-        match self.heaviest_connection() {
-            Some((bytes, conn)) if bytes >= away => self.shed_connection(now_ms, conn, bytes),
-            _ if away >= limits::SHED_BYTES_MIN => self.shed_backlog(),
-            _ => {}
-        }
-    }
-
-    fn heaviest_connection(&self) -> Option<(u64, ConnId)> {
-        let clients = &self.clients;
-        let weight = |(index, entry): (usize, &crate::broker::peers::conn::Conn)| {
-            let conn = ConnId(index as u32);
-            let partial = entry.partial.as_ref().map_or(0, |partial| partial.memory());
-            let session = clients.peers.session_of(conn);
-            let waiting = session.map_or(0, |session| clients.weight(session));
-            let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
-            (entry.stage == Stage::Established).then_some((bytes, conn))
-        };
-        let all = clients.peers.conns.indexed().filter_map(weight);
-        all.max_by_key(|&(bytes, _)| bytes)
-            .filter(|&(bytes, _)| bytes >= limits::SHED_BYTES_MIN)
-    }
-
-    /// Bytes of the session that holds most of those that are away.
-    fn heaviest_away(&self) -> u64 {
-        let clients = &self.clients;
-        let away = clients
-            .sessions
-            .ids()
-            .filter(|&session| clients.sessions.conn_of(session).is_none());
-        away.map(|session| clients.weight(session))
-            .max()
-            .unwrap_or(0)
-    }
-
-    fn shed_connection(&mut self, now_ms: u64, conn: ConnId, bytes: u64) {
-        self.clients.desk.counters.shed += 1;
-        self.clients.log_client(LogKind::Warning, conn, |client| {
-            format!("{client} holds {bytes} bytes while memory is short, and is closed.")
-        });
-        // Whoever takes nothing does not take a goodbye either, and what waits for it is what has to go.
-        if self.clients.out.pending(conn) == 0 {
-            return self.disconnect(now_ms, conn, ReasonCode::QUOTA_EXCEEDED);
-        }
-        self.clients.log_end(now_ms, conn, "out of memory");
-        self.detach(now_ms, conn, true);
-        self.shut(now_ms, conn, CloseHow::Now);
-    }
-}
-
-impl Clients {
-    /// Sets the bounds that hold until the next look.
-    fn set_bounds(&mut self, rung: Rung) {
-        let by_rung = match rung {
-            Rung::Calm | Rung::Trim => limits::OUTBOUND_BYTES_MAX,
-            Rung::Shrink | Rung::Refuse | Rung::Slow => limits::OUTBOUND_BYTES_SHRUNK,
-            Rung::Drop | Rung::Shed => limits::OUTBOUND_BYTES_MIN,
-        };
-        let by_account = self.memory.lease.threshold(Account::Outbound);
-        let by_account = u32::try_from(by_account).unwrap_or(u32::MAX);
-        self.memory.outbound_max = by_rung.min(by_account.max(limits::OUTBOUND_BYTES_MIN));
-        // Below what `outbound_max_of` gives to anybody.
-        self.memory.outbound_near = self.memory.outbound_max / 4 * 3;
-        let pool = self.memory.lease.pool();
-        let packets = pool.limit(Account::Packets) / limits::PACKET_DIVISOR;
-        self.memory.packet_memory = u32::try_from(packets).unwrap_or(u32::MAX);
-        self.out
-            .set_memory(pool.limit(Account::Outbound) / u64::from(self.desk.shards));
-        self.out.set_private_max(self.memory.outbound_max);
-        self.memory.slows = rung >= Rung::Slow;
-    }
-
-    /// Places in tables that nobody has.
-    fn free_places(&self) -> usize {
-        self.peers.free_places() + self.sessions.free_places()
-    }
-
-    /// Gives up what is only kept for reuse.
-    fn trim(&mut self) {
-        self.peers.trim();
-        let conns = &self.peers.conns;
-        self.out.trim(|conn| conns.get(conn.index()).is_some());
-        self.sessions.trim();
-        let (sessions, shares) = (&self.sessions, &mut self.memory.shares);
-        shares.trim(|session| sessions.has_place(session));
-        self.forget_stale_timers();
-        self.desk.effects.shrink_to_fit();
+    /// It has been, and so much is left: bytes that are held, and places that could not be given back.
+    pub fn end_trim(&mut self, held: u64, free: usize) {
+        (self.peak, self.free) = (held, free);
     }
 }

@@ -1,7 +1,8 @@
 //! An account is short: who holds most above a fair share of it gives way, on whatever shard (`budget::Holdings`).
 //!
 //! The shard that finds no room asks the others what they hold, adds it up, and tells all of them who comes down to what
-//! (`rounds`). A session gives its oldest messages, a connection with a packet that is not whole is closed (`giving_way`).
+//! (`doors::on_shares`). A session gives its oldest messages, a connection with a packet that is not whole is closed
+//! (`doors::give_way`).
 //!
 //! An answer takes as long as the longest turn of a shard, and one turn can fill the account. Until the others have given way,
 //! each shard goes by what it sees itself: who holds most here above what the shard may have gives its own oldest for its
@@ -11,7 +12,6 @@
 //! shard takes from its own what another one has more of; what one shard sees decides only who grows.
 
 use crate::broker::interest::reach::Reached;
-use crate::broker::said::{Bound, Said};
 use crate::budget::{Account, Cut, Holdings, Party};
 use crate::ids::{Network, SessionId};
 use crate::limits;
@@ -22,27 +22,27 @@ const NOBODY: Party = Party::Address(Network::UNSPECIFIED);
 
 /// Finding out who gives way, for one account.
 #[derive(Default)]
-pub struct Round {
-    pub(super) number: u32,
+struct Round {
+    number: u32,
     /// Shards that have not answered.
-    pub(super) missing: u8,
-    pub(super) sum: Holdings,
+    missing: u8,
+    sum: Holdings,
     /// Bytes that somebody needs beyond the reserve.
-    pub(super) wanted: u64,
+    wanted: u64,
     /// Bytes that are to go although there is room.
-    pub(super) least: u64,
+    least: u64,
     /// What has to find no room before it is looked again: so many messages or packets, or so many bytes.
-    pub(super) pause: usize,
-    pub(super) pause_bytes: u64,
+    pause: usize,
+    pause_bytes: u64,
     /// Who gave way last.
-    pub(super) cut: Cut,
+    cut: Cut,
     /// Who would if this shard had its part of the account and no more, as it was looked last.
-    pub(super) own: Cut,
+    own: Cut,
 }
 
 impl Round {
     /// Nobody looks again for a while: it costs as much as there are holders.
-    pub(super) fn rest(&mut self, limit: u64, holders: usize) {
+    fn rest(&mut self, limit: u64, holders: usize) {
         let some = holders / limits::SHARES_LOOK_HOLDERS;
         self.pause = limits::SHARES_LOOK_MIN.max(some);
         let least = limit / limits::SHARES_MARGIN_DIVISOR;
@@ -51,7 +51,7 @@ impl Round {
     }
 
     /// The account is not short any more: what was found out is of others than will hold most next time.
-    pub(super) fn forget(&mut self) {
+    fn forget(&mut self) {
         (self.pause, self.pause_bytes) = (0, 0);
         for cut in [&mut self.cut, &mut self.own] {
             if !cut.is_empty() {
@@ -62,32 +62,14 @@ impl Round {
 }
 
 /// See the module.
+#[derive(Default)]
 pub struct Shares {
     /// Who each session is of.
     parties: Table<Party>,
     backlog: Round,
     packets: Round,
-    /// Lines about sessions that have given way.
-    pub(super) lines: Said<()>,
     /// By how much each has made it more what a topic can lead to.
     pub reached: Reached,
-}
-
-impl Default for Shares {
-    fn default() -> Self {
-        let lines = Said::new(Bound {
-            lines: limits::SHARES_LINES,
-            ms: limits::LINES_MS,
-            apart: 1,
-        });
-        Shares {
-            parties: Table::default(),
-            backlog: Round::default(),
-            packets: Round::default(),
-            lines,
-            reached: Reached::default(),
-        }
-    }
 }
 
 impl Shares {
@@ -98,7 +80,7 @@ impl Shares {
         }
     }
 
-    pub(super) fn round(&mut self, account: Account) -> &mut Round {
+    fn round(&mut self, account: Account) -> &mut Round {
         match account {
             Account::Packets => &mut self.packets,
             _ => &mut self.backlog,
@@ -113,13 +95,87 @@ impl Shares {
     }
 
     /// Whether the last round would have such a holder give way.
-    pub(super) fn gives_way(&self, account: Account, party: Party, held: u64) -> bool {
+    pub fn gives_way(&self, account: Account, party: Party, held: u64) -> bool {
         self.round_of(account).cut.is_above(party, held)
     }
 
-    /// When it is to be said what was not said about sessions that have given way.
-    pub fn lines_due_ms(&self) -> Option<u64> {
-        self.lines.due_ms()
+    /// The account has found no room for so many bytes more, of which so many are `wanted` and not there yet. Whether it is to be
+    /// looked who holds how much; unless that was done a moment ago.
+    pub fn note_short(&mut self, account: Account, bytes: u64, wanted: u64) -> bool {
+        let round = self.round(account);
+        round.wanted = round.wanted.max(wanted);
+        round.pause = round.pause.saturating_sub(1);
+        round.pause_bytes = round.pause_bytes.saturating_sub(bytes);
+        round.pause == 0 || round.pause_bytes == 0
+    }
+
+    /// Nobody looks again for a while at an account of so many bytes, of which so many may hold something.
+    pub fn rest(&mut self, account: Account, limit: u64, holders: usize) {
+        self.round(account).rest(limit, holders);
+    }
+
+    /// Whether shards have still to answer.
+    pub fn is_asking(&self, account: Account) -> bool {
+        self.round_of(account).missing > 0
+    }
+
+    /// These would give way if this shard had its part of the account and no more.
+    pub fn note_own(&mut self, account: Account, own: Cut) {
+        self.round(account).own = own;
+    }
+
+    /// So many bytes are to go although there is room.
+    pub fn want_least(&mut self, account: Account, bytes: u64) {
+        self.round(account).least = bytes;
+    }
+
+    /// A round begins with what this shard holds; so many others are asked. Returns its number.
+    pub fn begin(&mut self, account: Account, sum: Holdings, others: u8) -> u32 {
+        let round = self.round(account);
+        (round.sum, round.missing) = (sum, others);
+        round.number = round.number.wrapping_add(1);
+        round.number
+    }
+
+    /// Another shard has answered in a round. Whether it is the one at hand, and all have.
+    pub fn add(&mut self, account: Account, number: u32, holdings: &Holdings) -> bool {
+        let round = self.round(account);
+        if round.number != number || round.missing == 0 {
+            return false;
+        }
+        round.sum.merge(holdings);
+        round.missing -= 1;
+        round.missing == 0
+    }
+
+    /// Bytes that somebody needs beyond the reserve.
+    pub(super) fn wanted(&self, account: Account) -> u64 {
+        self.round_of(account).wanted
+    }
+
+    /// All have answered: who gives way. The account has so many bytes, of which so many are held, and so many are missing.
+    pub(super) fn end(&mut self, account: Account, limit: u64, held: u64, missing: i64) -> Cut {
+        let round = self.round(account);
+        let missing = missing.max(std::mem::take(&mut round.least) as i64);
+        let sum = std::mem::take(&mut round.sum);
+        let connected = limit / limits::SHARES_RESERVE_DIVISOR;
+        let cut = sum.cut(
+            sum.for_bytes(missing.max(0) as u64, held),
+            sum.for_bytes(connected, held),
+        );
+        round.cut = cut.clone();
+        round.wanted = 0;
+        cut
+    }
+
+    /// Another shard has found out who gives way.
+    pub fn note_cut(&mut self, account: Account, cut: Cut) {
+        self.round(account).cut = cut;
+    }
+
+    /// The account is not short any more.
+    pub fn forget(&mut self, account: Account) {
+        self.round(account).forget();
     }
 
     /// From here on a session is of this party.

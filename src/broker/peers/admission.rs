@@ -4,8 +4,8 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use crate::broker::effect::CloseCause;
 use crate::broker::peers::partial::Place;
+use crate::broker::peers::peer::CloseCause;
 
 /// With what was found out about it.
 pub struct Admission {

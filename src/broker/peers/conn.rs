@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::broker::effect::Peer;
 use crate::broker::peers::partial::Partial;
+use crate::broker::peers::peer::Peer;
 use crate::broker::peers::quotas::Reading;
 use crate::ids::NONE;
 use crate::mqtt::Version;

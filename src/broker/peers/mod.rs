@@ -5,6 +5,7 @@ pub(super) mod conn;
 pub(super) mod cut;
 pub(super) mod partial;
 pub(super) mod particulars;
+pub(super) mod peer;
 pub(super) mod quotas;
 pub(super) mod rates;
 pub(super) mod refusals;

@@ -10,11 +10,12 @@
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::doors::on_connect::user_name;
-use crate::broker::effect::{CloseCause, Effect};
+use crate::broker::effect::Effect;
 use crate::broker::interest::requested::RequestedFilter;
+use crate::broker::lines::About;
 use crate::broker::outcome::{Outcome, Until};
 use crate::broker::peers::conn::Stage;
-use crate::broker::said::{Bound, Said};
+use crate::broker::peers::peer::CloseCause;
 use crate::broker::settings::{LogKind, Quotas};
 use crate::broker::timers::{TICK_MS, tick};
 use crate::escape::Name;
@@ -49,15 +50,6 @@ impl Reading {
     }
 }
 
-/// Lines about what is refused to clients, of a second.
-pub fn refusal_lines() -> Said<()> {
-    Said::new(Bound {
-        lines: limits::REFUSAL_LINES_PER_S,
-        ms: limits::LINES_MS,
-        apart: 1,
-    })
-}
-
 impl Quotas {
     /// Whether a topic name or filter is longer or has more levels than allowed. A short one, as nearly all are, is
     /// not looked at: each level but the last takes a byte.
@@ -84,18 +76,9 @@ impl Clients {
     /// Writes a line about something that a client is refused, unless there are too many such lines already.
     #[cold]
     pub fn log_refusal(&mut self, now_ms: u64, conn: ConnId, text: impl FnOnce(&str) -> String) {
-        self.tell_of_left_out_refusals(now_ms);
-        if self.peers.refusal_lines.admit(()) {
+        self.desk.tell_left_out(now_ms);
+        if self.desk.lines.admit(About::Request) {
             self.log_client(LogKind::Notice, conn, text);
-        }
-    }
-
-    /// Says how many such lines there were not, when that is due.
-    pub fn tell_of_left_out_refusals(&mut self, now_ms: u64) {
-        for (_, more) in self.peers.refusal_lines.take(now_ms) {
-            self.desk.log(LogKind::Notice, || {
-                format!("{more} more refusals were not logged.")
-            });
         }
     }
 }

@@ -8,9 +8,8 @@ use crate::broker::Broker;
 use crate::broker::doors::on_connect::{named, user_name};
 use crate::broker::doors::on_identified::PeerName;
 use crate::broker::effect::CloseHow;
+use crate::broker::lines::{About, Doing};
 use crate::broker::peers::admission::Admission;
-use crate::broker::peers::strangers::{Doing, Whose};
-use crate::broker::said::{Bound, Said};
 use crate::broker::settings::LogKind;
 use crate::escape::Name;
 use crate::ids::{ConnId, Network};
@@ -19,18 +18,6 @@ use crate::mqtt::{
     self, ConnackOut, Connect, DecodeError, FrameStatus, Packet, ReasonCode, Version,
     connect_version_hint,
 };
-
-/// Lines about refusals in the while at hand, by address.
-pub type Refusals = Said<Network>;
-
-/// The lines of a while.
-pub fn refusals() -> Refusals {
-    Said::new(Bound {
-        lines: limits::REFUSAL_LINES_MAX,
-        ms: limits::REFUSALS_MS,
-        apart: limits::REFUSAL_SOURCES_MAX,
-    })
-}
 
 impl Broker {
     /// Refuses a client of which no more is known than its address.
@@ -141,11 +128,16 @@ impl Broker {
         reason: ReasonCode,
     ) {
         self.count_refusal(reason);
-        self.tell_of_unsaid_refusals(now_ms);
+        self.clients.desk.tell_left_out(now_ms);
         let is_login = is_login(reason);
-        let (wanted, kind) = (self.clients.desk.settings.log, self.refusal_kind(is_login));
+        let desk = &self.clients.desk;
+        let (wanted, kind) = match is_login {
+            true => (desk.settings.log, desk.login_kind()),
+            false => (desk.settings.log, LogKind::Notice),
+        };
         let is_told = wanted.has(kind) || (is_login && wanted.has(LogKind::Information));
-        if !is_told || !self.refusals.admit(Network::of(self.address(conn))) {
+        let about = About::Refusal(Network::of(self.address(conn)));
+        if !is_told || !self.clients.desk.lines.admit(about) {
             return;
         }
         let id = connect.map_or("", |connect| connect.client_id);
@@ -197,27 +189,6 @@ impl Broker {
         Some(format!(
             "the topic of its will, '{topic}', has {what}, and {option}"
         ))
-    }
-
-    /// Says how many lines about refusals were left out, when that is due.
-    pub(in crate::broker) fn tell_of_unsaid_refusals(&mut self, now_ms: u64) {
-        let kind = self.refusal_kind(true);
-        for (network, more) in self.refusals.take(now_ms) {
-            let whose = Whose(network);
-            let line = || format!("{more} more refusals of {whose} were not logged.");
-            self.clients.desk.log(kind, line);
-        }
-    }
-
-    /// Failed logins are told whichever of these kinds of line is wanted: whoever leaves out notices does not mean them.
-    fn refusal_kind(&self, is_login: bool) -> LogKind {
-        let wanted = self.clients.desk.settings.log;
-        match is_login {
-            true if wanted.has(LogKind::Notice) => LogKind::Notice,
-            true if wanted.has(LogKind::Warning) => LogKind::Warning,
-            true => LogKind::Information,
-            false => LogKind::Notice,
-        }
     }
 
     /// Why a login is not accepted, as far as the log may know; the client is not told.

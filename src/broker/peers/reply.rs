@@ -6,9 +6,9 @@
 use crate::broker::clients::Clients;
 
 use crate::broker::doors::on_identified::PeerName;
+use crate::broker::lines::Doing;
 use crate::broker::peers::conn::Stage;
 use crate::broker::peers::refusals::ended;
-use crate::broker::peers::strangers::Doing;
 use crate::broker::settings::LogKind;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};

@@ -5,14 +5,11 @@
 //! forgotten in `Broker::forget_conn`, and a test knows all fields of both.
 
 use crate::broker::crowd::Crowd;
-use crate::broker::effect::Peer;
 use crate::broker::peers::conn::{Conn, Stage};
 use crate::broker::peers::partial::Beginners;
 use crate::broker::peers::particulars::Particulars;
-use crate::broker::peers::quotas::refusal_lines;
+use crate::broker::peers::peer::Peer;
 use crate::broker::peers::rates::Rates;
-use crate::broker::peers::strangers::{Strangers, strangers};
-use crate::broker::said::Said;
 use crate::broker::settings::Quotas;
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, NONE, SessionId};
@@ -51,10 +48,6 @@ pub struct Peers {
     pub replies_to: ConnId,
     /// Connections whose answers have grown past every bound; ended with the event.
     pub overflowing: Vec<ConnId>,
-    /// Lines about connections that are not let in yet.
-    pub strangers: Strangers,
-    /// Lines about what is refused to clients.
-    pub refusal_lines: Said<()>,
 }
 
 impl Peers {
@@ -69,8 +62,6 @@ impl Peers {
             replies: Vec::new(),
             replies_to: ConnId(NONE),
             overflowing: Vec::new(),
-            strangers: strangers(),
-            refusal_lines: refusal_lines(),
         }
     }
 
@@ -159,8 +150,6 @@ impl Peers {
             replies: _, // empty between events
             replies_to: _,
             overflowing,
-            strangers: _, // by address
-            refusal_lines: _,
         } = self;
         let entry = self.conns.get(conn.index());
         let rates = rates.as_ref();

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::broker::crowd::Crowd;
 use crate::broker::delivery::outgoing::Outgoing;
-use crate::broker::effect::{MeshMessage, Ordered};
+use crate::broker::mesh_message::{MeshMessage, Ordered};
 use crate::broker::retained::replay::topic_hash;
 use crate::broker::retained::under_way::UnderWay;
 use crate::broker::{Broker, owner_of_topic};

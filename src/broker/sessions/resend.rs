@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::broker::delivery::outgoing::Outgoing;
-use crate::broker::effect::Refusal;
+use crate::broker::groups::message::Refusal;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::{AckKind, AckOut, PacketId};

@@ -19,7 +19,6 @@ impl Broker {
             pressure: _,
             offers: _,   // by group
             promises: _, // by shard
-            refusals: _, // by address
             ordering,
             looks: _, // what is due is asked again
         } = self;

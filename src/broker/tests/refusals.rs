@@ -184,7 +184,7 @@ fn addresses_beyond_those_that_are_told_apart_are_counted_together() {
     world.broker.on_timers(world.now_ms);
     let said = texts(&mut world);
     assert!(said.contains(&"5 more refusals of other addresses were not logged.".into()));
-    assert_eq!(world.broker.refusals.due_ms(), None);
+    assert_eq!(world.broker.clients.desk.lines.due_ms(), None);
 }
 
 #[test]

@@ -98,16 +98,14 @@ fn a_member_that_has_left_returns_what_comes_late() {
         let joins = mesh(&mut world.broker).into_iter();
         let mut joins = joins.filter_map(|message| match message {
             MeshMessage::Shared(message) => match *message {
-                SharedMessage::Join {
-                    session, serial, ..
-                } => Some((filter.clone(), session, serial)),
+                SharedMessage::Join { member, .. } => Some((filter.clone(), member)),
                 _ => None,
             },
             _ => None,
         });
         joins.next()
     });
-    let (filter, session, serial) = joined.unwrap();
+    let (filter, member) = joined.unwrap();
     let deliver = || {
         let message = Message {
             topic: Topic::new("a/b").unwrap(),
@@ -123,9 +121,7 @@ fn a_member_that_has_left_returns_what_comes_late() {
         };
         MeshMessage::Shared(Box::new(SharedMessage::Deliver {
             group: crate::ids::GroupId(0),
-            session,
-            serial,
-            options: Default::default(),
+            member,
             message: Arc::new(message),
             insists: false,
         }))

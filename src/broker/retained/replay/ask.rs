@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::broker::effect::{MeshMessage, RetainQuery, RetainReply};
+use crate::broker::mesh_message::{MeshMessage, RetainQuery, RetainReply};
 use crate::broker::retained::replay::has_wildcard;
 use crate::broker::retained::replay::question::Question;
 use crate::broker::sessions::change::Change;

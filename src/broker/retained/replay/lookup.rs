@@ -2,7 +2,7 @@
 //! this shard's time for it. Nothing is kept of a question that has been answered.
 
 use super::{Broker, Replays, has_wildcard};
-use crate::broker::effect::{MeshMessage, RetainQuery, RetainReply};
+use crate::broker::mesh_message::{MeshMessage, RetainQuery, RetainReply};
 use crate::ids::ShardId;
 use crate::limits;
 

@@ -20,7 +20,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::doors::on_publish::is_broker_topic;
-use crate::broker::effect::RetainQuery;
+use crate::broker::mesh_message::RetainQuery;
 use crate::broker::{Broker, owner_of_topic};
 use crate::budget::{Account, Rung};
 use crate::ids::ShardId;

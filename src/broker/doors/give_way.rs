@@ -6,6 +6,8 @@ use hashbrown::HashMap;
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
+use crate::broker::lines::About;
+use crate::broker::memory::party::party_of_address;
 use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::budget::{Account, Cut, Party};
@@ -25,6 +27,24 @@ fn wanted_by(message: &Message) -> u64 {
 }
 
 impl Clients {
+    /// Who a session is of, and, if nobody knows more of that one than the address, whether it is connected.
+    pub(in crate::broker) fn party_of_session(&self, session: SessionId) -> Party {
+        match self.memory.shares.party(session) {
+            Party::Address(address) if self.sessions.conn_of(session).is_none() => {
+                Party::Away(address)
+            }
+            party => party,
+        }
+    }
+
+    /// Who a connection is of.
+    pub(in crate::broker) fn party_of(&self, conn: ConnId) -> Party {
+        match self.peers.session_of(conn) {
+            Some(session) => self.memory.shares.party(session),
+            None => party_of_address(self.peers.conns[conn.index()].peer().address.ip()),
+        }
+    }
+
     /// Whether one more message may wait for a session, and it gives up none for it.
     pub fn has_backlog_room(&self, session: SessionId, message: &Message) -> bool {
         let wanted = wanted_by(message);
@@ -103,22 +123,11 @@ impl Clients {
                 continue;
             }
             self.desk.counters.shed += 1;
-            if self.memory.shares.lines.admit(()) {
+            if self.desk.lines.admit(About::Shortened) {
                 // What is known of those dropped may take more than they did.
                 let bytes = before.saturating_sub(self.weight(session));
                 self.log_shortened(session, dropped, bytes);
             }
-        }
-    }
-
-    /// Says how often it was not said that sessions lose messages, when that is due.
-    pub(in crate::broker) fn tell_of_shortened(&mut self, now_ms: u64) {
-        for (_, times) in self.memory.shares.lines.take(now_ms) {
-            self.desk.log(LogKind::Warning, || {
-                format!(
-                    "Sessions have lost their oldest messages {times} more times for that reason."
-                )
-            });
         }
     }
 

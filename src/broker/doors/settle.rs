@@ -1,0 +1,69 @@
+//! A turn ends: what is told by its level is brought to its account, and what is short is dealt with.
+
+use crate::broker::Broker;
+use crate::budget::Account;
+
+impl Broker {
+    /// The end of a turn: what is told by its level is brought to its account, and what is short is dealt with. True if
+    /// free memory is to be given back to the system now.
+    pub fn settle(&mut self, now_ms: u64) -> bool {
+        self.charge_levels();
+        self.begin_turn();
+        let rung = self.clients.memory.lease.rung();
+        match rung != self.pressure.rung() || now_ms >= self.pressure.next_look_ms() {
+            true => self.look(now_ms, rung),
+            false => false,
+        }
+    }
+
+    /// Brings levels to their accounts.
+    pub(in crate::broker) fn charge_levels(&mut self) {
+        let dropped = self.clients.out.take_dropped();
+        self.clients.desk.counters.publish_dropped += dropped.messages;
+        let outbound = self.clients.out.memory() as u64;
+        let tables = self.clients.tables()
+            + self.waits.memory()
+            + self.held.memory()
+            + self.interests.memory()
+            + self.looks.memory()
+            + self.ordering.memory();
+        self.clients.memory.lease.set(Account::Outbound, outbound);
+        let before = self.pressure.set_tables(tables);
+        self.clients
+            .memory
+            .lease
+            .change(Account::Connections, before, tables);
+        self.charge_subscriptions();
+        self.charge_retained();
+    }
+
+    /// To be called when they have changed and the answer matters at once.
+    pub(in crate::broker) fn charge_subscriptions(&mut self) {
+        let level = self.routing.subscriptions.memory()
+            + self.routing.groups.memory()
+            + self.routing.guests.memory();
+        self.clients
+            .memory
+            .lease
+            .set(Account::Subscriptions, level as u64);
+    }
+
+    /// To be called when they have changed and the answer matters at once.
+    pub(in crate::broker) fn charge_retained(&mut self) {
+        let level = self.routing.retained.memory() + self.routing.retained.bytes();
+        self.clients
+            .memory
+            .lease
+            .set(Account::Retained, level as u64);
+    }
+
+    /// Somebody beside the brain holds so many bytes of an account now, on this shard.
+    pub fn charge(&mut self, account: Account, level: u64) {
+        // What has come from other shards and waits here is on its way still.
+        let more = match account {
+            Account::Mesh => self.ordering.held_bytes() + self.offers.bytes(),
+            _ => 0,
+        };
+        self.clients.memory.lease.set(account, level + more);
+    }
+}
