@@ -42,6 +42,15 @@ impl SessionId {
     }
 }
 
+/// A session, and which of those that have had its number: its serial, unlike the number, is given once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SessionRef {
+    /// Its number on its shard.
+    pub id: SessionId,
+    /// What no other session of this process has had, on any shard.
+    pub serial: u64,
+}
+
 /// A shared subscription (`$share/GROUP/FILTER`) of the shard that owns it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct GroupId(pub u32);

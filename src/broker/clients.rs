@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::desk::Desk;
+use super::facts::{Answer, Fact};
 use super::memory::allowed::Allowed;
 use super::peers::peer::Peer;
 use super::peers::table::Peers;
@@ -141,6 +142,23 @@ impl Clients {
         {
             entry.set_timer(at);
             self.add_timer(at, Owner::Session(session));
+        }
+    }
+
+    /// The client of a connection is given an answer.
+    #[inline]
+    pub fn tell_answer(&mut self, conn: ConnId, answer: Answer) {
+        if self.sessions.facts().are_kept() {
+            self.tell_answer_of(conn, answer);
+        }
+    }
+
+    #[cold]
+    fn tell_answer_of(&mut self, conn: ConnId, answer: Answer) {
+        let session = self.peers.session_of(conn);
+        if let Some(session) = session.and_then(|session| self.sessions.reference(session)) {
+            let facts = self.sessions.facts();
+            facts.tell(|_| Fact::Answered { session, answer });
         }
     }
 

@@ -19,6 +19,7 @@ mod delivery;
 mod desk;
 mod doors;
 mod effect;
+mod facts;
 mod groups;
 mod held;
 mod interest;
@@ -37,15 +38,20 @@ mod settings;
 mod tests;
 mod timers;
 mod waits;
+mod wall_clock;
 
 pub use counters::Counters;
 pub use delivery::slow::Lag;
 pub use effect::*;
+pub use facts::{Answer, Fact, Keeper, Subscription};
 pub use groups::message::*;
 pub use mesh_message::*;
 pub use peers::peer::*;
 pub use placement::home;
 pub use settings::*;
+#[cfg(test)]
+pub use tests::state::{Options, SessionState, State, place};
+pub use wall_clock::{UnixMs, WallClock};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -154,6 +160,17 @@ impl Broker {
     pub fn with_shared_ids_from(mut self, subscribers: usize) -> Broker {
         self.clients.shared_ids_min = subscribers;
         self
+    }
+
+    /// Somebody keeps facts from here on: to be called before the first event.
+    pub fn listen(&mut self, keeper: Box<dyn Keeper>) {
+        self.clients.sessions.facts().listen(keeper);
+    }
+
+    /// The wall clock stands like this: to be told before the first event, and when it was set, as far as somebody listens.
+    pub fn on_wall_clock(&mut self, now_ms: u64, unix: UnixMs) {
+        let clock = WallClock::new(now_ms, unix);
+        self.clients.sessions.facts().set_clock(clock);
     }
 
     /// A connection has been accepted.

@@ -20,6 +20,7 @@ mod rights;
 mod shards;
 mod shares;
 mod slow;
+pub mod state;
 mod under_way;
 
 use std::sync::Arc;

@@ -29,7 +29,7 @@ use super::retained::asking::RoomAsked;
 use super::retained::replay::question::Question;
 use super::sessions::table::Sessions;
 use crate::budget::{Account, Lease};
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, SessionId, SessionRef};
 use crate::limits;
 
 /// How it goes on.
@@ -85,8 +85,8 @@ pub enum Owner {
     Shard,
     /// A connection's, which stands still meanwhile.
     Conn(ConnId),
-    /// A session's; its number is another's when its serial is.
-    Session { id: SessionId, serial: u64 },
+    /// A session's.
+    Session(SessionRef),
 }
 
 /// A wait that is over.
@@ -242,7 +242,7 @@ impl Waits {
     /// The session that a wait is of, unless that has ended.
     pub fn session_of(&self, sessions: &Sessions, ticket: u32) -> Option<SessionId> {
         match self.table.get(&ticket)?.owner {
-            Owner::Session { id, serial } if sessions.is(id, serial) => Some(id),
+            Owner::Session(session) if sessions.get_by(session).is_some() => Some(session.id),
             _ => None,
         }
     }

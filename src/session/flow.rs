@@ -347,40 +347,26 @@ impl Flow {
         None
     }
 
-    /// Takes out everything that was not yet acknowledged in any way, for other members of a shared subscription: what
-    /// is in flight with QoS 1 (if the session ends: MQTT-4.8.2-4 keeps it for a client that may return), and what
-    /// waits, with any QoS. QoS 2 in flight stays the client's (MQTT-4.8.2-5).
-    pub fn take_shared(&mut self, with_in_flight: bool) -> Vec<(Origin, Arc<Message>)> {
-        let mut taken = Vec::new();
+    /// Takes out what is in flight with QoS 1 and not acknowledged, for other members of a shared subscription, in the order
+    /// in which it was sent: if the session ends, since MQTT-4.8.2-4 keeps it for a client that may return. QoS 2 in flight
+    /// stays the client's (MQTT-4.8.2-5).
+    pub fn take_shared_in_flight(&mut self) -> Vec<InFlight> {
         let is_others = |entry: &&InFlight| {
             entry.progress == Progress::Puback && entry.origin.group().is_some()
         };
-        let ids: Vec<u16> = match with_in_flight {
-            true => {
-                let in_flight = self.windows.iter().filter(is_others);
-                in_flight.map(|entry| entry.id).collect()
-            }
-            false => Vec::new(),
-        };
-        for id in ids {
-            if let Some(InFlight {
-                order,
-                origin,
-                message: Some(message),
-                ..
-            }) = self.complete(id)
-            {
-                taken.push((order, origin, message));
-            }
-        }
-        taken.sort_by_key(|&(order, ..)| order);
-        let mut taken: Vec<_> = taken
-            .into_iter()
-            .map(|(_, origin, message)| (origin, message))
-            .collect();
-        for delivery in (self.waiting).take_all(|delivery| delivery.origin.group().is_some()) {
-            self.note_taken(&delivery);
-            taken.push((delivery.origin, delivery.message));
+        let others = self.windows.iter().filter(is_others);
+        let mut ids: Vec<(u64, u16)> = others.map(|entry| (entry.order, entry.id)).collect();
+        ids.sort_unstable();
+        let taken = ids.into_iter().filter_map(|(_, id)| self.complete(id));
+        taken.collect()
+    }
+
+    /// Takes out what waits, with any QoS, for other members of a shared subscription.
+    pub fn take_shared_waiting(&mut self) -> Vec<Delivery> {
+        let is_others = |delivery: &Delivery| delivery.origin.group().is_some();
+        let taken = self.waiting.take_all(is_others);
+        for delivery in &taken {
+            self.note_taken(delivery);
         }
         taken
     }
@@ -390,6 +376,18 @@ impl Flow {
         let in_flight = self.windows.iter();
         let in_flight = in_flight.filter_map(|entry| entry.message.as_ref());
         in_flight.chain(self.waiting.iter().map(|delivery| &delivery.message))
+    }
+
+    /// What is in flight, for checks.
+    #[cfg(test)]
+    pub fn all_in_flight(&self) -> impl Iterator<Item = &InFlight> {
+        self.windows.iter()
+    }
+
+    /// What waits, in no order, for checks.
+    #[cfg(test)]
+    pub fn all_waiting(&self) -> impl Iterator<Item = &Delivery> {
+        self.waiting.iter()
     }
 
     /// Places that the windows have.

@@ -39,6 +39,12 @@ impl Inbound {
         }
     }
 
+    /// All of them, for checks.
+    #[cfg(test)]
+    pub fn ids(&self) -> &[u16] {
+        &self.ids
+    }
+
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         self.ids.capacity() * size_of::<u16>()

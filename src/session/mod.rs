@@ -143,8 +143,8 @@ impl Session {
     }
 
     /// The will that CONNECT brought, in the place of another.
-    pub fn set_will(&mut self, will: Option<Box<Will>>) {
-        self.will = will;
+    pub fn set_will(&mut self, will: Box<Will>) {
+        self.will = Some(will);
     }
 
     /// Takes the will out.

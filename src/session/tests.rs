@@ -258,12 +258,12 @@ fn what_is_shared_goes_back_and_the_rest_stays() {
             &bounds(10, 0),
         );
     }
-    assert_eq!(flow.take_shared(false).len(), 1, "only what waits");
-    let taken = flow.take_shared(true);
+    assert_eq!(flow.take_shared_waiting().len(), 1, "only what waits");
+    let taken = flow.take_shared_in_flight();
     assert_eq!(
         taken
             .iter()
-            .map(|(_, message)| message.payload.len())
+            .map(|one| one.message.as_ref().unwrap().payload.len())
             .collect::<Vec<_>>(),
         [1]
     );

@@ -13,6 +13,7 @@ mod acts;
 mod client;
 mod exchanges;
 mod link;
+mod mirror;
 mod network;
 mod oracle;
 mod plan;

@@ -21,8 +21,10 @@ fn play(seed: u64, shards: u8, steps: u64) {
     let mut world = World::new(seed, shards);
     world.run(steps);
     heal(&mut world);
+    world.check_mirrors();
     check(&mut world);
     end(&mut world);
+    world.check_mirrors();
 }
 
 /// No more faults: everybody comes back and everything is let run empty.

@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::link::Link;
+use super::mirror::Mirror;
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::rng::Rng;
 use super::rules::WORKER;
 use crate::access::Acl;
-use crate::broker::{Broker, MeshMessage, Settings};
+use crate::broker::{Broker, MeshMessage, Settings, UnixMs};
 use crate::budget::{Account, Pool};
 use crate::mqtt::Version;
 
 /// The filter of the shared group.
 pub(super) const SHARED: &str = "$share/g/s/#";
+
+/// What the wall clock says in the beginning.
+const UNIX: UnixMs = UnixMs(1_800_000_000_000);
 
 /// Messages in front of a shard's mesh that are much.
 const CONGESTED: usize = 8;
@@ -29,6 +33,8 @@ pub(super) struct World {
     pub now_ms: u64,
     pub step: u64,
     pub brokers: Vec<Broker>,
+    /// By shard: what is believed of it who has only heard of its facts.
+    mirrors: Vec<Mirror>,
     pub links: Vec<Link>,
     pub conns: BTreeMap<(u8, u32), usize>,
     pub mesh: Vec<Vec<VecDeque<MeshMessage>>>,
@@ -65,6 +71,7 @@ impl World {
             now_ms: 10_000,
             step: 0,
             brokers: brokers.collect(),
+            mirrors: Vec::new(),
             links: Vec::new(),
             conns: BTreeMap::new(),
             mesh,
@@ -89,6 +96,10 @@ impl World {
         };
         for shard in 0..world.durable.len() {
             world.brokers[shard].hold_each_answer();
+        }
+        for broker in &mut world.brokers {
+            broker.on_wall_clock(world.now_ms, UNIX);
+            world.mirrors.push(Mirror::of(broker));
         }
         world.oracle.may_drop = plan.may_drop();
         world.oracle.may_drop_retained = plan.may_drop_retained();
@@ -176,8 +187,16 @@ impl World {
         self.faults = false;
     }
 
+    /// What was told of each shard is what it holds.
+    pub(super) fn check_mirrors(&self) {
+        for (broker, mirror) in self.brokers.iter().zip(&self.mirrors) {
+            mirror.check(broker);
+        }
+    }
+
     /// The accounts say what is held, and no more is leased than there is.
     pub(super) fn audit(&mut self) {
+        self.check_mirrors();
         let mut held = [0; Account::COUNT];
         let mut charged = [0; Account::COUNT];
         let mut messages = BTreeMap::new();

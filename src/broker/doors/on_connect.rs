@@ -10,6 +10,7 @@ use crate::broker::sessions::hot::HOT_V5;
 
 use crate::broker::doors::on_identified::PeerName;
 use crate::broker::effect::{CloseHow, Effect};
+use crate::broker::facts::Answer;
 use crate::broker::memory::party::{party_of_address, party_of_user};
 use crate::broker::peers::admission::Admission;
 use crate::broker::peers::conn::Stage;
@@ -367,6 +368,8 @@ impl Broker {
             topic_alias_maximum: (listener.max_topic_alias > 0).then_some(listener.max_topic_alias),
             ..ConnackOut::default()
         };
+        self.clients
+            .tell_answer(conn, Answer::Connack { session_present });
         let mut bytes = Vec::new();
         connack.encode(connect.version, &mut bytes);
         self.clients

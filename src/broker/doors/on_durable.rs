@@ -1,6 +1,7 @@
 //! Answers are given, or kept until what they promise is durable (`held`).
 
 use crate::broker::Broker;
+use crate::broker::facts::Answer;
 use crate::ids::ConnId;
 use crate::mqtt::{AckKind, AckOut, PacketId, ReasonCode};
 
@@ -40,6 +41,8 @@ impl Broker {
         if reason.is_error() {
             self.clients.log_acknowledgement(conn, kind, id, reason);
         }
+        self.clients
+            .tell_answer(conn, Answer::Ack(kind, id, reason));
         let version = self.clients.peers.conns[conn.index()].version;
         let ack = AckOut {
             kind,

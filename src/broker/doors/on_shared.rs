@@ -29,7 +29,7 @@ impl Broker {
         let SharedSubscription { group, filter, .. } = subscription.clone();
         let (group, filter) = (&*group, &*filter);
         let join = |entry: &mut Change<'_>| {
-            let is_new = entry.join_shared(subscription);
+            let is_new = entry.join_shared(subscription, options);
             (entry.serial(), is_new)
         };
         let Some((serial, is_new)) = self.clients.change_session(session, join) else {

@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use crate::broker::Broker;
+use crate::broker::facts::Answer;
 use crate::broker::interest::barrier::Waiter;
 use crate::broker::interest::reach::is_plain;
 use crate::broker::interest::requested::RequestedFilter;
@@ -32,20 +33,11 @@ impl Broker {
         let Some(session) = self.clients.peers.session_of(conn) else {
             return Outcome::Done;
         };
-        let Some(serial) = self
-            .clients
-            .sessions
-            .get(session)
-            .map(|entry| entry.serial())
-        else {
+        let Some(reference) = self.clients.sessions.reference(session) else {
             return Outcome::Done;
         };
         let suback = Then::Suback(Suback::new(conn, subscribe.packet_id));
-        let owner = Owner::Session {
-            id: session,
-            serial,
-        };
-        let ticket = self.waits.open(owner, suback);
+        let ticket = self.waits.open(Owner::Session(reference), suback);
         let id = subscribe.subscription_id.unwrap_or(0);
         let mut levels = 0;
         for (index, (filter, options)) in subscribe.filters().enumerate() {
@@ -147,11 +139,11 @@ impl Broker {
             Entry::session(session, entry),
             Waiter::Subscribe(ticket),
         );
-        if is_new {
-            self.clients.desk.counters.subscriptions += 1;
-            self.clients
-                .change_session(session, |entry| entry.subscribe(id));
-        }
+        self.clients.desk.counters.subscriptions += u64::from(is_new);
+        self.clients.change_session(session, |change| match is_new {
+            true => change.subscribe(id, &filter, entry),
+            false => change.resubscribe(&filter, entry),
+        });
         let wants_retained = retain_handling == 0 || (retain_handling == 1 && is_new);
         let replays = wants_retained && self.clients.desk.settings.retain_available;
         self.waits.await_more(ticket, u32::from(waits));
@@ -293,6 +285,8 @@ impl Broker {
             packet_id: pending.packet_id,
             reasons: &pending.reasons,
         };
+        let (conn, id) = (pending.conn, pending.packet_id);
+        self.clients.tell_answer(conn, Answer::Suback(id));
         self.answer_client(pending.conn, |out| suback.encode(version, out));
         if self.clients.peers.replies_to == pending.conn {
             self.clients.flush_replies();
@@ -339,6 +333,8 @@ impl Broker {
             packet_id: unsubscribe.packet_id,
             reasons: &reasons,
         };
+        let id = unsubscribe.packet_id;
+        self.clients.tell_answer(conn, Answer::Unsuback(id));
         self.answer_client(conn, |out| unsuback.encode(version, out));
         Outcome::Done
     }

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
+use crate::broker::facts::Fact;
 use crate::broker::peers::conn::Stage;
 use crate::broker::timers::{Owner, TICK_MS};
 use crate::budget::Account;
@@ -88,7 +89,11 @@ impl Broker {
             let retained = &mut self.routing.retained;
             let minutes = self.clients.desk.settings.retain_expiry_min;
             let places = swept_places(retained.places(), minutes);
-            retained.sweep(now_ms, places);
+            for message in retained.sweep(now_ms, places) {
+                let topic = &message.topic;
+                let facts = self.clients.sessions.facts();
+                facts.tell(|_| Fact::RetainedRemoved { topic });
+            }
         }
         self.looks.put_off(now_ms, has_looked);
         self.end_event(now_ms);

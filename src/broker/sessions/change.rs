@@ -1,11 +1,13 @@
-//! The one way to change a session: by what happens to it.
+//! The one way to change a session: by what happens to it. Each change is a fact.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::broker::facts::{Fact, Facts, Subscription};
 use crate::budget::{Account, Lease};
+use crate::ids::{SessionId, SessionRef};
 use crate::mqtt::message::Message;
-use crate::routing::{FilterId, Grant};
+use crate::routing::{EntryOptions, FilterId, Grant};
 use crate::session::{
     Bounds, Delivery, InFlight, Origin, Progress, Queued, Replay, Session, SharedSubscription,
     SlowPolicy, Will,
@@ -13,7 +15,9 @@ use crate::session::{
 
 /// A session that something happens to. What is there is read as of the session itself.
 pub struct Change<'a> {
+    id: SessionId,
     session: &'a mut Session,
+    facts: &'a mut Facts,
 }
 
 impl Deref for Change<'_> {
@@ -27,8 +31,17 @@ impl Deref for Change<'_> {
 
 impl<'a> Change<'a> {
     #[inline]
-    pub(super) fn of(session: &'a mut Session) -> Self {
-        Change { session }
+    pub(super) fn of(id: SessionId, session: &'a mut Session, facts: &'a mut Facts) -> Self {
+        Change { id, session, facts }
+    }
+
+    /// Which session it is.
+    #[inline]
+    pub fn reference(&self) -> SessionRef {
+        SessionRef {
+            id: self.id,
+            serial: self.session.serial(),
+        }
     }
 
     /// Charges what its windows and queue take now.
@@ -48,26 +61,55 @@ impl Change<'_> {
     /// Its client is there: nothing ends it.
     pub fn resume(&mut self) {
         self.session.begin_presence();
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Resumed { session });
     }
 
     /// Its client is away: when that ends it, and when its will is due, in milliseconds.
     pub fn leave_alone(&mut self, ends_at_ms: u64, will_due_ms: u64) {
         self.session.begin_absence(ends_at_ms, will_due_ms);
+        let session = self.reference();
+        self.facts.tell(|clock| Fact::Away {
+            session,
+            ends_at: clock.unix(ends_at_ms),
+        });
+        if self.session.will().is_some() {
+            self.facts.tell(|clock| Fact::WillDue {
+                session,
+                at: clock.unix(will_due_ms),
+            });
+        }
     }
 
     /// It outlives its connection by so many seconds.
     pub fn set_expiry(&mut self, expiry_s: u32) {
         self.session.set_expiry(expiry_s);
+        let session = self.reference();
+        self.facts.tell(|_| Fact::ExpirySet {
+            session,
+            seconds: expiry_s,
+        });
     }
 
-    /// The will that CONNECT brought.
+    /// The will that CONNECT brought, or that it brought none.
     pub fn set_will(&mut self, will: Option<Box<Will>>) {
-        self.session.set_will(will);
+        self.take_will();
+        let session = self.reference();
+        if let Some(will) = will {
+            self.facts.tell(|_| Fact::WillSet {
+                session,
+                will: &will,
+            });
+            self.session.set_will(will);
+        }
     }
 
     /// Its will is taken out: to be published, or for good.
     pub fn take_will(&mut self) -> Option<Box<Will>> {
-        self.session.take_will()
+        let taken = self.session.take_will()?;
+        let session = self.reference();
+        self.facts.tell(|_| Fact::WillTaken { session });
+        Some(taken)
     }
 
     /// Another deadline in the timer heap is meant; 0 for none.
@@ -79,17 +121,44 @@ impl Change<'_> {
 /// Its subscriptions.
 impl Change<'_> {
     /// It has subscribed to a filter of its own, to which it had not.
-    pub fn subscribe(&mut self, filter: FilterId) {
+    pub fn subscribe(&mut self, filter: FilterId, text: &str, options: EntryOptions) {
         self.session.subscribe(filter);
+        self.resubscribe(text, options);
+    }
+
+    /// It has subscribed to a filter of its own to which it had: with these options from here on.
+    pub fn resubscribe(&mut self, text: &str, options: EntryOptions) {
+        let to = Subscription {
+            share: None,
+            filter: text,
+        };
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Subscribed {
+            session,
+            to,
+            options,
+        });
     }
 
     /// It has unsubscribed from a filter of its own, which is this text.
     pub fn unsubscribe(&mut self, filter: FilterId, text: &str) {
         self.session.unsubscribe(filter, text);
+        let from = Subscription {
+            share: None,
+            filter: text,
+        };
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Unsubscribed { session, from });
     }
 
-    /// It has joined a shared subscription; false if it is a member.
-    pub fn join_shared(&mut self, subscription: SharedSubscription) -> bool {
+    /// It has joined a shared subscription, or has other options; false if it was a member.
+    pub fn join_shared(&mut self, subscription: SharedSubscription, options: EntryOptions) -> bool {
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Subscribed {
+            session,
+            to: told(&subscription),
+            options,
+        });
         self.session.join_shared(subscription)
     }
 
@@ -98,12 +167,26 @@ impl Change<'_> {
         &mut self,
         is_it: impl FnMut(&SharedSubscription) -> bool,
     ) -> Option<SharedSubscription> {
-        self.session.leave_shared(is_it)
+        let left = self.session.leave_shared(is_it)?;
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Unsubscribed {
+            session,
+            from: told(&left),
+        });
+        Some(left)
     }
 
     /// It leaves all its shared subscriptions.
     pub fn leave_all_shared(&mut self) -> Vec<SharedSubscription> {
-        self.session.leave_all_shared()
+        let left = self.session.leave_all_shared();
+        let session = self.reference();
+        for one in &left {
+            self.facts.tell(|_| Fact::Unsubscribed {
+                session,
+                from: told(one),
+            });
+        }
+        left
     }
 
     /// One more subscription waits for its retained messages.
@@ -121,12 +204,19 @@ impl Change<'_> {
 impl Change<'_> {
     /// PUBLISH has come: its identifier is kept until PUBREL. Returns how many bytes of memory that takes.
     pub fn store_inbound(&mut self, id: u16) -> usize {
+        let session = self.reference();
+        self.facts.tell(|_| Fact::InboundStored { session, id });
         self.session.store_inbound(id)
     }
 
     /// PUBREL has come: forgets the identifier; false if it was not there.
     pub fn release_inbound(&mut self, id: u16) -> bool {
-        self.session.release_inbound(id)
+        let was_there = self.session.release_inbound(id);
+        if was_there {
+            let session = self.reference();
+            self.facts.tell(|_| Fact::InboundReleased { session, id });
+        }
+        was_there
     }
 }
 
@@ -160,6 +250,15 @@ impl Change<'_> {
         origin: Origin,
         message: Option<Arc<Message>>,
     ) {
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Sent {
+            session,
+            id,
+            order,
+            grant,
+            origin,
+            message: message.as_ref(),
+        });
         let flow = self.session.flow_made();
         flow.sent(id, order, grant, origin, message);
     }
@@ -173,11 +272,16 @@ impl Change<'_> {
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error), or is taken to be.
     #[inline]
     pub fn acknowledged(&mut self, id: u16) -> Option<InFlight> {
-        self.session.flow_mut()?.complete(id)
+        let done = self.session.flow_mut()?.complete(id)?;
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Acknowledged { session, id });
+        Some(done)
     }
 
-    /// PUBREC has come: the message is the client's. Returns the message, if it was kept.
+    /// PUBREC has come for an identifier in flight: the message is the client's. Returns the message, if it was kept.
     pub fn received(&mut self, id: u16) -> Option<Arc<Message>> {
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Received { session, id });
         self.session.flow_mut()?.received(id)
     }
 
@@ -196,8 +300,13 @@ impl Change<'_> {
     /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes.
     pub fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
         let flow = self.session.flow_mut();
-        flow.map(|flow| flow.give_up_copies(most))
-            .unwrap_or_default()
+        let copies = flow.map(|flow| flow.give_up_copies(most));
+        let session = self.reference();
+        let given_up = copies.unwrap_or_default().into_iter().map(|(id, message)| {
+            self.facts.tell(|_| Fact::CopyGivenUp { session, id });
+            message
+        });
+        given_up.collect()
     }
 
     /// For how many seconds the oldest message in flight has been that, as far as it was looked; 0 if none ever was.
@@ -225,24 +334,67 @@ impl Change<'_> {
 
     /// A message waits behind the others, or in the place of an older one, if the bounds allow it.
     pub fn queue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
-        self.session.flow_made().enqueue(delivery, bounds)
+        let session = self.reference();
+        // The queue takes it.
+        let told = self.facts.are_kept().then(|| delivery.clone());
+        let queued = self.session.flow_made().enqueue(delivery, bounds);
+        if let Queued::Replaced(message) = &queued {
+            self.facts.tell(|_| Fact::Unqueued { session, message });
+        }
+        if let Some(one) = &told
+            && queued != Queued::Full
+        {
+            self.facts.tell(|clock| Fact::Queued {
+                session,
+                message: &one.message,
+                grant: one.grant,
+                origin: one.origin,
+                expires_at: clock.unix(one.message.expires_at_ms),
+            });
+        }
+        queued
     }
 
     /// Takes what is next in the queue.
     pub fn unqueue(&mut self) -> Option<Delivery> {
-        self.session.flow_mut()?.pop()
+        let taken = self.session.flow_mut()?.pop()?;
+        self.tell_unqueued(&taken.message);
+        Some(taken)
+    }
+
+    fn tell_unqueued(&mut self, message: &Arc<Message>) {
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Unqueued { session, message });
     }
 
     /// Takes the oldest message that waits, but for those of a replay.
     pub fn unqueue_oldest(&mut self) -> Option<Delivery> {
-        self.session.flow_mut()?.pop_oldest()
+        let taken = self.session.flow_mut()?.pop_oldest()?;
+        self.tell_unqueued(&taken.message);
+        Some(taken)
     }
 
     /// Takes out what is for other members of its shared subscriptions: what waits, and if the session ends what is in
     /// flight with QoS 1.
     pub fn take_shared(&mut self, ends: bool) -> Vec<(Origin, Arc<Message>)> {
-        let flow = self.session.flow_mut();
-        flow.map(|flow| flow.take_shared(ends)).unwrap_or_default()
+        let mut taken = Vec::new();
+        let session = self.reference();
+        let Some(flow) = self.session.flow_mut() else {
+            return taken;
+        };
+        if ends {
+            for one in flow.take_shared_in_flight() {
+                let id = one.id;
+                self.facts.tell(|_| Fact::Acknowledged { session, id });
+                taken.extend(one.message.map(|message| (one.origin, message)));
+            }
+        }
+        for one in flow.take_shared_waiting() {
+            let message = &one.message;
+            self.facts.tell(|_| Fact::Unqueued { session, message });
+            taken.push((one.origin, one.message));
+        }
+        taken
     }
 
     /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.
@@ -257,5 +409,12 @@ impl Change<'_> {
         if let Some(flow) = self.session.flow_mut() {
             flow.note_dropped(message);
         }
+    }
+}
+
+fn told(subscription: &SharedSubscription) -> Subscription<'_> {
+    Subscription {
+        share: Some(&subscription.group),
+        filter: &subscription.filter,
     }
 }

@@ -6,12 +6,13 @@ use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
 use crate::access::Access;
+use crate::broker::facts::{Fact, Facts};
 use crate::broker::sessions::absent::Absent;
 use crate::broker::sessions::change::Change;
 use crate::broker::sessions::hot::{HOT_GUARDED, HOT_REPLAYING, Hot};
 use crate::broker::sessions::rights::{Joined, Rights};
 use crate::broker::settings::Settings;
-use crate::ids::{ConnId, NONE, SessionId, ShardId};
+use crate::ids::{ConnId, NONE, SessionId, SessionRef, ShardId};
 use crate::index::Index;
 use crate::mqtt::author::ListenerName;
 use crate::session::{Flow, Session};
@@ -28,6 +29,7 @@ pub struct Sessions {
     absent: Absent,
     /// What clients may do; absent without an ACL file.
     rights: Option<Box<Rights>>,
+    facts: Facts,
     shard: ShardId,
     serials: u64,
 }
@@ -42,6 +44,7 @@ impl Sessions {
             hasher: FixedState::with_seed(seed),
             absent: Absent::new(seed),
             rights,
+            facts: Facts::default(),
             shard,
             serials: 0,
         }
@@ -57,7 +60,34 @@ impl Sessions {
     #[inline]
     pub fn change(&mut self, session: SessionId) -> Option<Change<'_>> {
         let entry = self.table.get_mut(session.index())?.as_mut()?;
-        Some(Change::of(entry))
+        Some(Change::of(session, entry, &mut self.facts))
+    }
+
+    /// Which session has this number.
+    pub fn reference(&self, session: SessionId) -> Option<SessionRef> {
+        let entry = self.get(session)?;
+        Some(SessionRef {
+            id: session,
+            serial: entry.serial(),
+        })
+    }
+
+    /// A session that exists, if its number is not another's by now.
+    pub fn get_by(&self, session: SessionRef) -> Option<&Session> {
+        let entry = self.get(session.id)?;
+        (entry.serial() == session.serial).then_some(entry)
+    }
+
+    /// How the wall clock stands.
+    #[cfg(test)]
+    pub fn clock(&self) -> crate::broker::WallClock {
+        self.facts.clock()
+    }
+
+    /// Who keeps what changes here, and what others have to tell them.
+    #[inline]
+    pub fn facts(&mut self) -> &mut Facts {
+        &mut self.facts
     }
 
     /// What waits for a session and is in flight to it, if ever something was.
@@ -85,13 +115,6 @@ impl Sessions {
     /// Bytes of the tables.
     pub fn memory(&self) -> usize {
         self.hot.memory() + self.table.memory() + self.index.memory() + self.absent.memory()
-    }
-
-    /// Whether a number is still that of the session with this serial.
-    #[inline]
-    pub fn is(&self, session: SessionId, serial: u64) -> bool {
-        self.get(session)
-            .is_some_and(|entry| entry.serial() == serial)
     }
 
     fn hash(&self, client_id: &str) -> u64 {
@@ -172,7 +195,16 @@ impl Sessions {
         let (table, hasher) = (&self.table, &self.hasher);
         self.index
             .insert(hash, index, |index| hash_of(table, hasher, index));
-        SessionId(index)
+        let session = SessionId(index);
+        let reference = SessionRef {
+            id: session,
+            serial,
+        };
+        self.facts.tell(|_| Fact::Opened {
+            session: reference,
+            client_id,
+        });
+        session
     }
 
     /// A session has this connection from here on, and these bits.
@@ -300,6 +332,11 @@ impl Sessions {
     /// Takes a session out of the tables.
     pub fn take(&mut self, session: SessionId) -> Option<Session> {
         let taken = self.table.get_mut(session.index())?.take()?;
+        let reference = SessionRef {
+            id: session,
+            serial: taken.serial(),
+        };
+        self.facts.tell(|_| Fact::Ended { session: reference });
         if let Some(rights) = &mut self.rights {
             rights.leave(session);
         }

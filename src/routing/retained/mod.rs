@@ -140,9 +140,9 @@ impl Retained {
         self.message(node)
     }
 
-    /// Removes what has expired among the next `budget` places, going round; returns how many messages went.
-    pub fn sweep(&mut self, now_ms: u64, budget: usize) -> usize {
-        let mut removed = 0;
+    /// Removes what has expired among the next `budget` places, going round; returns the messages that went.
+    pub fn sweep(&mut self, now_ms: u64, budget: usize) -> Vec<Arc<Message>> {
+        let mut removed = Vec::new();
         for _ in 0..budget.min(self.tree.slots() as usize) {
             self.swept = if self.swept + 1 < self.tree.slots() {
                 self.swept + 1
@@ -151,11 +151,16 @@ impl Retained {
             };
             let message = self.message(self.swept);
             if message.is_some_and(|message| message.expires_at_ms <= now_ms) {
-                self.remove_node(self.swept);
-                removed += 1;
+                removed.extend(self.remove_node(self.swept));
             }
         }
         removed
+    }
+
+    /// All messages, for checks.
+    #[cfg(test)]
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.kept.iter().filter_map(|kept| kept.message.as_ref())
     }
 
     /// Places that `sweep` goes through in a round.

@@ -79,15 +79,15 @@ fn what_has_expired_is_not_found_and_is_swept_a_bounded_number_at_a_time() {
     }
     assert_eq!(found(&retained, "t/+", 999).len(), 100);
     assert_eq!(found(&retained, "t/+", 1000).len(), 50);
-    assert_eq!(retained.sweep(999, 1000), 0);
+    assert_eq!(retained.sweep(999, 1000).len(), 0);
     let mut swept = 0;
     for _ in 0..20 {
-        let removed = retained.sweep(1000, 10);
+        let removed = retained.sweep(1000, 10).len();
         assert!(removed <= 10);
         swept += removed;
     }
     assert_eq!((swept, retained.len()), (50, 50));
-    assert_eq!(Retained::new(1).sweep(0, 10), 0);
+    assert_eq!(Retained::new(1).sweep(0, 10).len(), 0);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn check(real: &mut Retained, model: &mut Model, step: Step) {
         Step::Sweep(now) => {
             let before = model.len();
             model.retain(|_, message| message.expires_at_ms > now);
-            assert_eq!(real.sweep(now, 10_000), before - model.len());
+            assert_eq!(real.sweep(now, 10_000).len(), before - model.len());
         }
     }
     assert_eq!(real.len(), model.len());

@@ -16,7 +16,7 @@ impl Flow {
 
     /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes: their identifiers
     /// stay in use, and what is not acknowledged is not sent again.
-    pub fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
+    pub fn give_up_copies(&mut self, most: u64) -> Vec<(u16, Arc<Message>)> {
         let mut orders: Vec<(u64, u16)> = self
             .windows
             .iter()
@@ -32,7 +32,7 @@ impl Flow {
             let entry = self.windows.of(id).get_mut(id);
             if let Some(message) = entry.and_then(|entry| entry.message.take()) {
                 self.note_copy_gone(&message);
-                taken.push(message);
+                taken.push((id, message));
             }
         }
         taken

@@ -150,12 +150,7 @@ impl Broker {
         owners: &[ShardId],
         from: Cursor,
     ) {
-        let Some(serial) = self
-            .clients
-            .sessions
-            .get(session)
-            .map(|entry| entry.serial())
-        else {
+        let Some(reference) = self.clients.sessions.reference(session) else {
             return;
         };
         let Some(rest) = replay.rest else {
@@ -169,10 +164,7 @@ impl Broker {
             from: from.renewed(),
             rest,
         };
-        let owner = Owner::Session {
-            id: session,
-            serial,
-        };
+        let owner = Owner::Session(reference);
         let ticket = self.waits.open(owner, Then::Replay(question));
         self.waits.await_more(ticket, owners.len() as u32 - 1);
         self.replays.open += 1;

@@ -20,6 +20,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::doors::on_publish::is_broker_topic;
+use crate::broker::facts::Fact;
 use crate::broker::mesh_message::RetainQuery;
 use crate::broker::{Broker, owner_of_topic};
 use crate::budget::{Account, Rung};
@@ -182,12 +183,21 @@ impl Broker {
         is_promised: bool,
     ) {
         let topic = message.topic.as_str();
+        let facts = self.clients.sessions.facts();
         if message.payload.is_empty() || message.expires_at_ms <= now_ms {
+            facts.tell(|_| Fact::RetainedRemoved { topic });
             self.routing.retained.remove(topic);
         } else if is_promised || self.retained_room(topic, message.cost()).is_some() {
+            let facts = self.clients.sessions.facts();
+            facts.tell(|clock| Fact::RetainedStored {
+                message: &message,
+                expires_at: clock.unix(message.expires_at_ms),
+            });
             self.routing.retained.set(message, store);
         } else {
             // What was known of the topic is no longer true.
+            let facts = self.clients.sessions.facts();
+            facts.tell(|_| Fact::RetainedRemoved { topic });
             self.routing.retained.remove(topic);
             self.clients.desk.counters.retained_refused += 1;
         }
