@@ -56,20 +56,6 @@ impl Clients {
         conn
     }
 
-    /// Forgets what was received of an incomplete packet.
-    pub fn drop_partial(&mut self, conn: ConnId) {
-        self.take_partial(conn);
-    }
-
-    /// Forgets the topic aliases of a connection.
-    pub fn drop_aliases(&mut self, conn: ConnId) {
-        if let Some(aliases) = self.peers.conns[conn.index()].aliases.take() {
-            self.memory
-                .lease
-                .give(Account::Connections, aliases.memory() as u64);
-        }
-    }
-
     /// The settings of the listener that a connection came in by.
     pub fn listener(&self, conn: ConnId) -> &ListenerSettings {
         &self.desk.settings.listeners[usize::from(self.peers.conns[conn.index()].listener)]

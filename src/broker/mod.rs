@@ -57,7 +57,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::broker::clients::Clients;
-use crate::broker::peers::conn::Stage;
 use crate::budget::Lease;
 use crate::ids::{ConnId, ShardId};
 use crate::mqtt::Version;
@@ -65,13 +64,13 @@ use crate::mqtt::message::Message;
 use crate::outbound::Slice;
 use delivery::outgoing::Outgoing;
 use doors::on_drain::Drain;
-use doors::on_identified::PeerName;
 use groups::offers::Offers;
 use held::Held;
 use interest::barrier::Interests;
 use lines::Doing;
 use looks::Looks;
 use memory::pressure::Pressure;
+use peers::conn::PeerName;
 use placement::owner_of_topic;
 use retained::asking::Promises;
 use retained::ordered::Ordering;
@@ -206,7 +205,7 @@ impl Broker {
     pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) {
         self.clients.desk.counters.bytes_sent += written as u64;
         self.clients.out.sent(conn, written);
-        if self.clients.peers.conns[conn.index()].stage == Stage::Established {
+        if self.clients.peers.is_established(conn) {
             self.pump_after_send(now_ms, conn);
         }
         self.end_event(now_ms);
@@ -232,7 +231,7 @@ impl Broker {
 
     /// Whether CONNECT was accepted on this shard, so that the connection stays here.
     pub fn is_established(&self, conn: ConnId) -> bool {
-        self.clients.peers.conns[conn.index()].stage == Stage::Established
+        self.clients.peers.is_established(conn)
     }
 
     /// The next thing for the world to do.

@@ -83,6 +83,28 @@ impl Default for Quotas {
     }
 }
 
+impl Quotas {
+    /// Whether a topic name or filter is longer or has more levels than allowed. A short one, as nearly all are, is
+    /// not looked at: each level but the last takes a byte.
+    #[inline]
+    pub fn is_too_much(&self, topic: &str) -> bool {
+        topic.len() >= usize::from(self.topic_levels.min(self.topic_bytes)) && self.is_over(topic)
+    }
+
+    #[cold]
+    fn is_over(&self, topic: &str) -> bool {
+        let separators = || topic.bytes().filter(|&byte| byte == b'/').count();
+        topic.len() > usize::from(self.topic_bytes)
+            || separators() >= usize::from(self.topic_levels)
+    }
+
+    /// Whether a filter has a wildcard too close to its start. `$SYS` is small, and for everybody to see.
+    pub fn is_too_wide(&self, filter: &str) -> bool {
+        let levels = || filter.split('/').take(usize::from(self.wildcard_depth));
+        !filter.starts_with("$SYS/") && levels().any(|level| level == "+" || level == "#")
+    }
+}
+
 /// What one listener grants to its clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerSettings {

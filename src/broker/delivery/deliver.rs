@@ -12,7 +12,6 @@ use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::{Frame, Outgoing, expiry_left};
 use crate::broker::memory::accounts;
 use crate::broker::mesh_message::MeshMessage;
-use crate::broker::peers::conn::Stage;
 use crate::broker::sessions::hot::HOT_GUARDED;
 use crate::broker::sessions::hot::HOT_PRIVATE;
 use crate::broker::sessions::hot::HOT_REPLAYING;
@@ -463,9 +462,7 @@ impl Clients {
     /// Queues an answer. A client that asks and asks and takes nothing is to be closed.
     pub fn push_control(&mut self, conn: ConnId, range: Range) {
         let pending = self.out.push(conn, range);
-        if pending > limits::CONTROL_BYTES_MAX
-            && self.peers.conns[conn.index()].stage == Stage::Established
-        {
+        if pending > limits::CONTROL_BYTES_MAX && self.peers.is_established(conn) {
             let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
             self.desk.counters.publish_dropped += dropped.messages;
             if self.out.pending(conn) > limits::CONTROL_BYTES_MAX {

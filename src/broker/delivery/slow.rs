@@ -10,7 +10,6 @@ use hashbrown::HashMap;
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
-use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
@@ -183,7 +182,7 @@ impl Broker {
             let seconds = now_s.saturating_sub(since_s);
             let lags = seconds >= limits::LAG_SECONDS_MIN || bytes >= limits::LAG_BYTES_MIN;
             let is_stuck = stuck.contains_key(&session);
-            if ((bytes == 0 || !lags) && !is_stuck) || entry.stage != Stage::Established {
+            if ((bytes == 0 || !lags) && !is_stuck) || !entry.is_established() {
                 continue;
             }
             found.push((bytes, seconds, session, conn));

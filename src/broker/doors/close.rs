@@ -11,9 +11,9 @@ use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::CloseHow;
 use crate::broker::groups::message::Refusal;
 use crate::broker::outcome::Outcome;
-use crate::broker::peers::conn::Stage;
 use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::refusals::words;
+use crate::broker::peers::state::Stage;
 use crate::broker::timers::tick;
 use crate::budget::Account;
 use crate::ids::NONE;
@@ -27,7 +27,7 @@ use crate::session::{EXPIRY_NEVER, Will};
 impl Broker {
     /// The peer has closed the connection, or it broke.
     pub fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause) {
-        self.finish_cut(now_ms, conn);
+        self.finish_interrupted(now_ms, conn);
         if self.ends_later(now_ms, conn, cause) || self.ends_verified(conn, cause) {
             return;
         }
@@ -35,7 +35,7 @@ impl Broker {
             // A goodbye among what has come counts.
             self.drop_held(now_ms, conn);
         }
-        match self.clients.peers.conns[conn.index()].stage {
+        match self.clients.peers.conns[conn.index()].stage() {
             Stage::Free | Stage::Moved => return,
             Stage::Closing => return self.clients.desk.close(conn, CloseHow::Now),
             Stage::Connecting | Stage::Verifying | Stage::Established => {}
@@ -65,7 +65,7 @@ impl Broker {
     #[inline]
     pub(in crate::broker) fn end_event(&mut self, now_ms: u64) {
         while let Some(conn) = self.clients.peers.overflowing.pop() {
-            if self.clients.peers.conns[conn.index()].stage == Stage::Established {
+            if self.clients.peers.is_established(conn) {
                 self.clients.desk.counters.stalled += 1;
                 self.clients
                     .log_end(now_ms, conn, "it does not take its answers");
@@ -135,7 +135,7 @@ impl Broker {
     /// Ends a connection for this reason: DISCONNECT for MQTT 5, a close for 3.x; the will is published.
     pub(in crate::broker) fn disconnect(&mut self, now_ms: u64, conn: ConnId, reason: ReasonCode) {
         let entry = &self.clients.peers.conns[conn.index()];
-        if !matches!(entry.stage, Stage::Connecting | Stage::Established) {
+        if !matches!(entry.stage(), Stage::Connecting | Stage::Established) {
             return;
         }
         // The end of the broker is no news about each of its clients.
@@ -143,7 +143,7 @@ impl Broker {
             self.clients.log_end(now_ms, conn, &words(reason));
         }
         let entry = &self.clients.peers.conns[conn.index()];
-        if entry.stage == Stage::Established && entry.version == Version::V5 {
+        if entry.is_established() && entry.version == Version::V5 {
             let reason_string = entry.wants_problems.then(|| reason.name());
             let packet = DisconnectOut {
                 reason,
@@ -195,9 +195,9 @@ impl Broker {
     /// Closes a connection that has no session any more.
     pub(in crate::broker) fn shut(&mut self, now_ms: u64, conn: ConnId, how: CloseHow) {
         let entry = &mut self.clients.peers.conns[conn.index()];
-        entry.stage = Stage::Closing;
+        entry.state.give_up();
         entry.active_at = tick(now_ms);
-        self.clients.drop_partial(conn);
+        self.take_partial(conn);
         self.forget_waits(conn);
         if how == CloseHow::Flush {
             self.clients.arm_conn(conn, now_ms + limits::LINGER_MS_MAX);
@@ -213,7 +213,8 @@ impl Broker {
         self.ends_waiting(conn);
         self.clients.peers.conns[conn.index()].session = NONE;
         self.forget_waits(conn);
-        self.clients.drop_aliases(conn);
+        let lease = &mut self.clients.memory.lease;
+        self.clients.peers.drop_aliases(conn, lease);
         self.clients.sessions.part(session);
         self.clients.desk.counters.clients_connected -= 1;
         self.clients.desk.counters.clients_disconnected += 1;

@@ -8,7 +8,6 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::lines::About;
 use crate::broker::memory::party::party_of_address;
-use crate::broker::peers::conn::Stage;
 use crate::broker::settings::LogKind;
 use crate::budget::{Account, Cut, Party};
 use crate::escape::Name;
@@ -98,7 +97,7 @@ impl Clients {
     pub(super) fn packets_held(&self) -> impl Iterator<Item = (ConnId, u64)> + '_ {
         self.peers.conns.indexed().filter_map(|(index, entry)| {
             let partial = entry.partial.as_ref()?;
-            let is_established = entry.stage == Stage::Established;
+            let is_established = entry.is_established();
             is_established.then_some((ConnId(index as u32), partial.memory() as u64))
         })
     }

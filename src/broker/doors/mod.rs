@@ -2,6 +2,9 @@
 
 pub(super) mod close;
 pub(super) mod give_way;
+pub(super) mod hold;
+pub(super) mod in_turn;
+pub(super) mod keep;
 pub(super) mod on_ack;
 pub(super) mod on_bytes;
 pub(super) mod on_connect;
@@ -23,4 +26,7 @@ pub(super) mod on_subscribe;
 pub(super) mod on_timers;
 pub(super) mod on_verified;
 pub(super) mod on_wait;
+pub(super) mod refuse;
+pub(super) mod reply;
 pub(super) mod settle;
+pub(super) mod tell;

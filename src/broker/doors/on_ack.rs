@@ -1,7 +1,7 @@
 //! PUBACK, PUBREC and PUBCOMP from a client: what was in flight to it is done, or half done, and what waits follows.
 
 use crate::broker::Broker;
-use crate::broker::peers::conn::Stage;
+use crate::broker::peers::state::Stage;
 use crate::broker::settings::LogKind;
 use crate::ids::ConnId;
 use crate::limits;
@@ -99,7 +99,7 @@ impl Broker {
     /// A socket has taken output: messages that wait may follow.
     pub(in crate::broker) fn pump_after_send(&mut self, now_ms: u64, conn: ConnId) {
         debug_assert_eq!(
-            self.clients.peers.conns[conn.index()].stage,
+            self.clients.peers.conns[conn.index()].stage(),
             Stage::Established
         );
         let Some(session) = self.clients.peers.session_of(conn) else {

@@ -4,8 +4,7 @@ use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
 use crate::broker::lines::Doing;
 use crate::broker::outcome::{Outcome, Until};
-use crate::broker::peers::conn::Stage;
-use crate::broker::peers::quotas::Reading;
+use crate::broker::peers::state::Stage;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
 use crate::ids::ConnId;
@@ -21,10 +20,10 @@ impl Broker {
     pub fn on_bytes(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
         self.clients.desk.counters.bytes_received += bytes.len() as u64;
         let entry = &mut self.clients.peers.conns[conn.index()];
-        if entry.stage == Stage::Established {
+        if entry.is_established() {
             entry.active_at = tick(now_ms);
         }
-        if entry.stage == Stage::Verifying {
+        if entry.stage() == Stage::Verifying {
             return self.hold(now_ms, conn, bytes);
         }
         if self.is_held(conn) {
@@ -46,7 +45,7 @@ impl Broker {
 
     fn is_reading(&self, conn: ConnId) -> bool {
         matches!(
-            self.clients.peers.conns[conn.index()].stage,
+            self.clients.peers.conns[conn.index()].stage(),
             Stage::Connecting | Stage::Established
         ) && !self.is_held(conn)
     }
@@ -54,7 +53,7 @@ impl Broker {
     /// Bytes of the largest packet that is accepted now: little until the client has been let in.
     fn packet_bytes_max(&self, conn: ConnId) -> u32 {
         let max = self.clients.packet_bytes_max();
-        match self.clients.peers.conns[conn.index()].stage {
+        match self.clients.peers.conns[conn.index()].stage() {
             Stage::Established => max,
             _ => max.min(limits::CONNECT_BYTES_MAX),
         }
@@ -65,9 +64,9 @@ impl Broker {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             let entry = &self.clients.peers.conns[conn.index()];
-            let (stage, reading) = (entry.stage, entry.reading);
-            let max = match stage {
-                Stage::Established if !reading.is_held() => self.clients.packet_bytes_max(),
+            let state = entry.state;
+            let max = match state.stage() {
+                Stage::Established if !state.is_held() => self.clients.packet_bytes_max(),
                 Stage::Connecting if !may_be_connect(rest) => {
                     return self.on_no_connect(now_ms, conn, first);
                 }
@@ -78,7 +77,7 @@ impl Broker {
                 Ok(FrameStatus::Complete(frame)) => {
                     let (packet, after) = rest.split_at(frame.total_len);
                     let mut held = self.must_wait(now_ms, conn, first);
-                    if held.is_none() && (reading != Reading::Dropping || !self.is_dropped(first)) {
+                    if held.is_none() && (!state.is_dropping() || !self.is_dropped(first)) {
                         held = self.packet(now_ms, conn, packet, &frame, after);
                     }
                     if let Some(until) = held {
@@ -131,7 +130,7 @@ impl Broker {
                         self.keep_partial(now_ms, conn, rest);
                         return &[];
                     }
-                    let Some(partial) = self.clients.take_partial(conn) else {
+                    let Some(partial) = self.take_partial(conn) else {
                         return rest;
                     };
                     let Some(until) = self.packet(now_ms, conn, &partial, &frame, rest) else {
@@ -147,7 +146,7 @@ impl Broker {
                 }) => total - len,
                 Ok(FrameStatus::Incomplete { total_len: None }) => 1,
                 Err(error) => {
-                    let Some(partial) = self.clients.take_partial(conn) else {
+                    let Some(partial) = self.take_partial(conn) else {
                         return &[];
                     };
                     self.on_bad_packet(now_ms, conn, &partial, error);
@@ -174,7 +173,7 @@ impl Broker {
         after: &[u8],
     ) -> Option<Until> {
         let entry = &self.clients.peers.conns[conn.index()];
-        if entry.stage == Stage::Connecting {
+        if entry.stage() == Stage::Connecting {
             self.clients.desk.counters.packets_received += 1;
             self.on_first_packet(now_ms, conn, packet, frame, after);
             return None;
@@ -219,7 +218,7 @@ impl Broker {
 
     /// A packet that is malformed or forbidden.
     fn on_bad_packet(&mut self, now_ms: u64, conn: ConnId, packet: &[u8], error: DecodeError) {
-        if self.clients.peers.conns[conn.index()].stage == Stage::Connecting {
+        if self.clients.peers.conns[conn.index()].stage() == Stage::Connecting {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
         self.clients.log_client(LogKind::Information, conn, |id| {

@@ -8,12 +8,11 @@ use crate::broker::sessions::hot::HOT_REPLAYING;
 
 use crate::broker::sessions::hot::HOT_V5;
 
-use crate::broker::doors::on_identified::PeerName;
 use crate::broker::effect::{CloseHow, Effect};
 use crate::broker::facts::Answer;
 use crate::broker::memory::party::{party_of_address, party_of_user};
 use crate::broker::peers::admission::Admission;
-use crate::broker::peers::conn::Stage;
+use crate::broker::peers::conn::PeerName;
 use crate::broker::peers::peer::Handover;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
@@ -73,7 +72,7 @@ impl Broker {
             return self.admit(now_ms, conn, &connect, &client_id, is_assigned);
         }
         let entry = &mut self.clients.peers.conns[conn.index()];
-        entry.stage = Stage::Moved;
+        entry.state.move_away();
         let handover = Box::new(Handover {
             peer: entry.peer(),
             received: [packet, after].concat(),
@@ -243,7 +242,7 @@ impl Broker {
     /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
     fn take_over(&mut self, now_ms: u64, session: SessionId, connect: &Connect<'_>) {
         if let Some(old) = self.clients.sessions.conn_of(session) {
-            self.finish_cut(now_ms, old);
+            self.finish_interrupted(now_ms, old);
             if self.is_held(old) {
                 self.drop_held(now_ms, old);
             }
@@ -270,7 +269,7 @@ impl Broker {
         let keep_alive_s = granted_keep_alive(connect, settings.max_keepalive);
         let is_anonymous = self.is_anonymous(conn, connect);
         let entry = &mut self.clients.peers.conns[conn.index()];
-        entry.stage = Stage::Established;
+        entry.state.establish();
         entry.version = connect.version;
         entry.is_anonymous = is_anonymous;
         entry.session = session.0;

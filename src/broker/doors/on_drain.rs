@@ -8,7 +8,7 @@ use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
 use crate::broker::mesh_message::MeshMessage;
 use crate::broker::peers::conn::Conn;
-use crate::broker::peers::conn::Stage;
+use crate::broker::peers::state::Stage;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
 
@@ -39,7 +39,7 @@ impl Broker {
         self.finish_offers(now_ms);
         self.cut_waiting();
         while let Some(conn) = self.clients.peers.next_turn.front() {
-            self.finish_cut(now_ms, conn);
+            self.finish_interrupted(now_ms, conn);
         }
         self.say_last_words(now_ms);
         let sessions: Vec<SessionId> = self.clients.sessions.ids().collect();
@@ -56,7 +56,7 @@ impl Broker {
     /// A goodbye among what is kept of those who are held counts: no will follows it.
     fn say_last_words(&mut self, now_ms: u64) {
         // A table that has fallen has holes: only numbers that are there are asked about.
-        let is_held = |conn: &Conn| conn.reading.is_held() && conn.stage == Stage::Established;
+        let is_held = |conn: &Conn| conn.state.is_held();
         let conns = self.clients.peers.conns.indexed();
         let held = conns.filter(|(_, conn)| is_held(conn));
         let held: Vec<_> = held.map(|(index, _)| ConnId(index as u32)).collect();
@@ -87,7 +87,7 @@ impl Broker {
                 .peers
                 .conns
                 .iter()
-                .all(|conn| conn.stage == Stage::Free)
+                .all(|conn| conn.stage() == Stage::Free)
     }
 
     fn say_goodbye(&mut self, now_ms: u64) {

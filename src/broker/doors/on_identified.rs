@@ -1,6 +1,5 @@
 //! A transport has found out who a client is: its address behind a proxy, its user name by certificate.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use crate::broker::Broker;
@@ -29,17 +28,5 @@ impl Broker {
         // The reason may have words of the peer.
         self.clients
             .log_end_anyhow(now_ms, conn, &Name(reason).to_string());
-    }
-}
-
-/// A peer's address as the log has it.
-pub struct PeerName(pub SocketAddr);
-
-impl fmt::Display for PeerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.ip().is_unspecified() {
-            true => write!(f, "a local socket"),
-            false => write!(f, "{}:{}", self.0.ip(), self.0.port()),
-        }
     }
 }

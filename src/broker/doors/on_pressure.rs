@@ -6,7 +6,7 @@
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::effect::CloseHow;
-use crate::broker::peers::conn::Stage;
+use crate::broker::peers::state::Stage;
 use crate::broker::settings::LogKind;
 use crate::budget::{Account, Rung};
 use crate::ids::ConnId;
@@ -137,7 +137,7 @@ impl Broker {
             let session = clients.peers.session_of(conn);
             let waiting = session.map_or(0, |session| clients.weight(session));
             let bytes = clients.out.own_bytes(conn) + partial as u64 + waiting;
-            (entry.stage == Stage::Established).then_some((bytes, conn))
+            (entry.is_established()).then_some((bytes, conn))
         };
         let all = clients.peers.conns.indexed().filter_map(weight);
         all.max_by_key(|&(bytes, _)| bytes)
@@ -174,7 +174,7 @@ impl Broker {
 impl Clients {
     /// Places in tables that nobody has.
     fn free_places(&self) -> usize {
-        self.peers.free_places() + self.sessions.free_places()
+        self.peers.free_numbers() + self.sessions.free_places()
     }
 
     /// Gives up what is only kept for reuse.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
-use crate::broker::peers::conn::Stage;
 use crate::broker::peers::rates::Rates;
+use crate::broker::peers::state::Stage;
 use crate::broker::sessions::rights::Rights;
 use crate::broker::settings::Settings;
 use crate::broker::waits::Then;
@@ -116,8 +116,8 @@ impl Broker {
         let Some(Then::Admit(admission)) = self.waits.free(lease, conn) else {
             return;
         };
-        self.clients.peers.beginners.take(admission.place);
-        self.clients.peers.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.peers.beginners.take(admission.rank);
+        self.clients.peers.state(conn).end_verifying();
         self.clients.peers.replies_to = conn;
         let bytes = [&admission.packet[..], &admission.after].concat();
         self.packets(now_ms, conn, &bytes);

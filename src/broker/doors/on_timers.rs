@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
 use crate::broker::facts::Fact;
-use crate::broker::peers::conn::Stage;
+use crate::broker::peers::state::Stage;
 use crate::broker::timers::{Owner, TICK_MS};
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
@@ -119,7 +119,7 @@ impl Broker {
     fn conn_due_ms(&self, conn: ConnId) -> Option<u64> {
         let entry = self.clients.peers.conns.get(conn.index())?;
         let active_ms = u64::from(entry.active_at) * TICK_MS;
-        match entry.stage {
+        match entry.stage() {
             Stage::Free | Stage::Moved => None,
             // What it waits for ends then (`waits`).
             Stage::Verifying => None,

@@ -10,8 +10,8 @@ use crate::broker::Broker;
 use crate::broker::doors::on_connect::user_name;
 use crate::broker::effect::{CloseHow, Effect, Verdict, Verify};
 use crate::broker::peers::admission::Admission;
-use crate::broker::peers::conn::Stage;
 use crate::broker::peers::peer::CloseCause;
+use crate::broker::peers::state::Stage;
 use crate::broker::timers::TICK_MS;
 use crate::broker::waits::{Owner, Then};
 use crate::ids::ConnId;
@@ -35,8 +35,8 @@ impl Broker {
         };
         let bytes = self.waits.charge(&mut self.clients.memory.lease, ticket);
         if let Some(Then::Admit(admission)) = self.waits.then(ticket) {
-            let (place, since) = (&mut admission.place, admission.since);
-            self.clients.peers.beginners.put(conn, place, since, bytes);
+            let (rank, since) = (&mut admission.rank, admission.since);
+            self.clients.peers.beginners.put(conn, rank, since, bytes);
         }
         self.shorten_beginners(now_ms);
     }
@@ -80,7 +80,7 @@ impl Broker {
         self.waits.lend(lease, ticket, verify.memory());
         let came_ms = u64::from(self.clients.peers.conns[conn.index()].active_at) * TICK_MS;
         self.waits.end_at(ticket, came_ms + limits::CONNECT_MS_MAX);
-        self.clients.peers.conns[conn.index()].stage = Stage::Verifying;
+        self.clients.peers.state(conn).verify();
         self.clients
             .desk
             .effects
@@ -90,7 +90,7 @@ impl Broker {
 
     /// Whether a connection should not be read from: it waits for its password to be checked, or publishes too fast.
     pub fn is_waiting(&self, conn: ConnId) -> bool {
-        self.clients.peers.conns[conn.index()].stage == Stage::Verifying || self.is_held(conn)
+        self.clients.peers.conns[conn.index()].stage() == Stage::Verifying || self.is_held(conn)
     }
 
     /// Keeps what a client sends while it waits, within bounds.
@@ -119,8 +119,8 @@ impl Broker {
         let Some(Then::Admit(admission)) = over.map(|over| over.then) else {
             return;
         };
-        self.clients.peers.beginners.take(admission.place);
-        self.clients.peers.conns[conn.index()].stage = Stage::Connecting;
+        self.clients.peers.beginners.take(admission.rank);
+        self.clients.peers.state(conn).end_verifying();
         self.clients.peers.replies_to = conn;
         let refusal = match verdict {
             _ if self.is_draining() => Some(ReasonCode::SERVER_SHUTTING_DOWN),

@@ -3,8 +3,6 @@
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
 use crate::broker::outcome::Until;
-use crate::broker::peers::conn::Stage;
-use crate::broker::peers::quotas::Reading;
 use crate::broker::waits::{Owner, Then};
 use crate::ids::ConnId;
 use crate::limits;
@@ -62,7 +60,7 @@ impl Broker {
     /// What was waited for is not needed any more.
     fn give_back(&mut self, then: Then) {
         match then {
-            Then::Admit(admission) => self.clients.peers.beginners.take(admission.place),
+            Then::Admit(admission) => self.clients.peers.beginners.take(admission.rank),
             Then::Publish(asked) => self.release_room(asked),
             Then::Suback(_) | Then::Replay(_) | Then::Announced(_) | Then::Goodbye => {}
             Then::Nothing => {}
@@ -74,7 +72,7 @@ impl Broker {
     #[cold]
     pub(in crate::broker) fn goodbye_waits(&mut self, now_ms: u64, conn: ConnId) -> Option<Until> {
         let entry = &self.clients.peers.conns[conn.index()];
-        if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
+        if !entry.state.may_be_held() {
             return None;
         }
         if !self.waits.hold_goodbye(conn) {

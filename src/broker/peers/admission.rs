@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use crate::broker::peers::partial::Place;
+use crate::broker::peers::partial::Rank;
 use crate::broker::peers::peer::CloseCause;
 
 /// With what was found out about it.
@@ -20,7 +20,7 @@ pub struct Admission {
     /// Tick at which it began to wait.
     pub since: u32,
     /// Where it stands among those that are not let in yet.
-    pub place: Option<Place>,
+    pub rank: Option<Rank>,
 }
 
 impl Admission {
@@ -35,7 +35,7 @@ impl Admission {
             is_assigned,
             ended: None,
             since,
-            place: None,
+            rank: None,
         }
     }
 

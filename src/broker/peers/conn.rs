@@ -1,35 +1,14 @@
 //! What is known of one connection.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::broker::peers::partial::Partial;
 use crate::broker::peers::peer::Peer;
-use crate::broker::peers::quotas::Reading;
+use crate::broker::peers::state::{Stage, State};
 use crate::ids::NONE;
 use crate::mqtt::Version;
 use crate::session::{Aliases, SlowPolicy};
-
-/// Where a connection stands.
-///
-/// ```text
-///   Free ──accept──▶ Connecting ──CONNECT──▶ (Verifying) ──▶ Established ──┐
-///     ▲                  │  └──not at home──▶ Moved  │                     ├──▶ Closing ──closed──▶ Free
-///     └──────closed──────┴──────────────────────┴────┴─────────────────────┘
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Free,
-    /// Accepted; CONNECT has not been received whole.
-    Connecting,
-    /// CONNECT has come; its password is being checked.
-    Verifying,
-    /// CONNECT was accepted.
-    Established,
-    /// The broker has given it up; its last packets may still be on their way.
-    Closing,
-    /// On its way to another shard.
-    Moved,
-}
 
 /// A connection.
 pub struct Conn {
@@ -53,9 +32,7 @@ pub struct Conn {
     /// Messages with QoS above 0 that may be in flight to it.
     pub in_flight_max: u16,
     pub version: Version,
-    pub stage: Stage,
-    /// Whether its packets are handled as they come.
-    pub reading: Reading,
+    pub state: State,
     /// What happens when it is too slow.
     pub policy: Option<SlowPolicy>,
     /// Whether nobody has vouched for who it is.
@@ -79,12 +56,23 @@ impl Conn {
             keep_alive_s: 0,
             in_flight_max: u16::MAX,
             version: Version::V311,
-            stage: Stage::Free,
-            reading: Reading::On,
+            state: State::FREE,
             policy: None,
             is_anonymous: true,
             wants_problems: true,
         }
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub fn stage(&self) -> Stage {
+        self.state.stage()
+    }
+
+    /// Whether CONNECT was accepted, and nothing has ended it since.
+    #[inline]
+    pub fn is_established(&self) -> bool {
+        self.state.is_established()
     }
 
     /// Who it is.
@@ -103,5 +91,17 @@ impl Conn {
         };
         self.port = peer.address.port();
         self.listener = peer.listener;
+    }
+}
+
+/// A peer's address as the log has it.
+pub struct PeerName(pub SocketAddr);
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.ip().is_unspecified() {
+            true => write!(f, "a local socket"),
+            false => write!(f, "{}:{}", self.0.ip(), self.0.port()),
+        }
     }
 }

@@ -2,13 +2,10 @@
 
 pub(super) mod admission;
 pub(super) mod conn;
-pub(super) mod cut;
 pub(super) mod partial;
 pub(super) mod particulars;
 pub(super) mod peer;
-pub(super) mod quotas;
 pub(super) mod rates;
 pub(super) mod refusals;
-pub(super) mod reply;
-pub(super) mod strangers;
+pub(super) mod state;
 pub(super) mod table;

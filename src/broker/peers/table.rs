@@ -5,11 +5,12 @@
 //! forgotten in `Broker::forget_conn`, and a test knows all fields of both.
 
 use crate::broker::crowd::Crowd;
-use crate::broker::peers::conn::{Conn, Stage};
+use crate::broker::peers::conn::Conn;
 use crate::broker::peers::partial::Beginners;
 use crate::broker::peers::particulars::Particulars;
 use crate::broker::peers::peer::Peer;
 use crate::broker::peers::rates::Rates;
+use crate::broker::peers::state::{Stage, State};
 use crate::broker::settings::Quotas;
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, NONE, SessionId};
@@ -68,7 +69,33 @@ impl Peers {
     /// How far a connection is; also of a number that nobody has.
     pub fn stage(&self, conn: ConnId) -> Stage {
         let entry = self.conns.get(conn.index());
-        entry.map_or(Stage::Free, |entry| entry.stage)
+        entry.map_or(Stage::Free, |entry| entry.stage())
+    }
+
+    /// Whether CONNECT was accepted, and nothing has ended it since.
+    #[inline]
+    pub fn is_established(&self, conn: ConnId) -> bool {
+        self.conns[conn.index()].is_established()
+    }
+
+    /// Where a connection stands, and what holds it: for the next step.
+    #[inline]
+    pub fn state(&mut self, conn: ConnId) -> &mut State {
+        &mut self.conns[conn.index()].state
+    }
+
+    /// Takes what is kept of a packet.
+    pub fn take_partial(&mut self, conn: ConnId, lease: &mut Lease) -> Option<Vec<u8>> {
+        let partial = self.conns[conn.index()].partial.take()?;
+        lease.give(Account::Packets, self.beginners.give_up(&partial) as u64);
+        Some(partial.bytes)
+    }
+
+    /// Forgets the topic aliases of a connection.
+    pub fn drop_aliases(&mut self, conn: ConnId, lease: &mut Lease) {
+        if let Some(aliases) = self.conns[conn.index()].aliases.take() {
+            lease.give(Account::Connections, aliases.memory() as u64);
+        }
     }
 
     /// The session of a connection.
@@ -81,9 +108,9 @@ impl Peers {
     /// A number for a connection that has come.
     pub fn admit(&mut self, tick: u32, peer: Peer) -> ConnId {
         if self.free.is_empty()
-            && let Some(places) = self.conns.refill(Conn::free)
+            && let Some(numbers) = self.conns.refill(Conn::free)
         {
-            self.free.extend(places.rev());
+            self.free.extend(numbers.rev());
         }
         let index = match self.free.pop() {
             Some(index) => index,
@@ -95,7 +122,7 @@ impl Peers {
         let entry = &mut self.conns[index as usize];
         *entry = Conn::free();
         entry.set_peer(peer);
-        entry.stage = Stage::Connecting;
+        entry.state = State::ACCEPTED;
         entry.active_at = tick;
         ConnId(index)
     }
@@ -103,7 +130,7 @@ impl Peers {
     /// The number of a connection is free again, and nothing here is kept by it.
     pub fn release(&mut self, conn: ConnId) -> Released {
         let entry = &mut self.conns[conn.index()];
-        if entry.stage == Stage::Free {
+        if entry.stage() == Stage::Free {
             return Released::default();
         }
         let entry = std::mem::replace(entry, Conn::free());
@@ -123,8 +150,8 @@ impl Peers {
         Released { partial, aliases }
     }
 
-    /// Places that nobody has.
-    pub fn free_places(&self) -> usize {
+    /// Numbers that nobody has.
+    pub fn free_numbers(&self) -> usize {
         self.free.len()
     }
 
@@ -176,7 +203,7 @@ impl Peers {
 
     /// Gives up what is only kept for reuse.
     pub fn trim(&mut self) {
-        self.conns.trim(|_, entry| entry.stage == Stage::Free);
+        self.conns.trim(|_, entry| entry.stage() == Stage::Free);
         let conns = &self.conns;
         self.free
             .retain(|&index| conns.get(index as usize).is_some());

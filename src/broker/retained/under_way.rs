@@ -11,7 +11,6 @@ use hashbrown::HashMap;
 
 use crate::broker::Broker;
 use crate::broker::crowd::Crowd;
-use crate::broker::peers::quotas::Reading;
 use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
@@ -234,7 +233,7 @@ impl Broker {
         if !self.ordering.under_way.waits(conn, serial, by_owner) {
             return false;
         }
-        let is_new = self.clients.peers.conns[conn.index()].reading == Reading::On;
+        let is_new = self.clients.peers.conns[conn.index()].state.is_open();
         self.clients.desk.counters.publish_awaited += u64::from(is_new);
         true
     }

@@ -1,6 +1,7 @@
 //! What the log says of connections: the words, whose they are, and how many lines there are.
 
 use super::*;
+use crate::broker::peers::state::Stage;
 use crate::limits;
 
 /// A broker that knows no user, with these kinds of line wanted.

@@ -1,47 +1,14 @@
-//! Answers to a client: packets that are not messages.
-//!
-//! Answers to the connection whose bytes are being handled are queued together when its bytes are done, so that they
-//! do not lie between the messages of others in the log (which would keep those from merging).
+//! Lines of the log about clients: by their identifiers, or their addresses before they have one.
 
 use crate::broker::clients::Clients;
-
-use crate::broker::doors::on_identified::PeerName;
-use crate::broker::lines::Doing;
-use crate::broker::peers::conn::Stage;
+use crate::broker::lines::{About, Doing};
+use crate::broker::peers::conn::PeerName;
 use crate::broker::peers::refusals::ended;
 use crate::broker::settings::LogKind;
 use crate::escape::Name;
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, Network, SessionId};
 
 impl Clients {
-    /// Queues an answer, written by `encode`.
-    pub fn reply(&mut self, conn: ConnId, encode: impl FnOnce(&mut Vec<u8>)) {
-        if self.peers.conns[conn.index()].stage == Stage::Moved {
-            return;
-        }
-        self.desk.counters.packets_sent += 1;
-        if conn == self.peers.replies_to {
-            encode(&mut self.peers.replies);
-            return;
-        }
-        let mut bytes = Vec::new();
-        encode(&mut bytes);
-        let range = self.out.append_bytes(&bytes);
-        self.push_control(conn, range);
-    }
-
-    /// Queues the answers to the connection whose bytes are being handled.
-    pub fn flush_replies(&mut self) {
-        if self.peers.replies.is_empty() {
-            return;
-        }
-        let replies = std::mem::take(&mut self.peers.replies);
-        let range = self.out.append_bytes(&replies);
-        self.push_control(self.peers.replies_to, range);
-        self.peers.replies = replies;
-        self.peers.replies.clear();
-    }
-
     /// Writes a log line about a client, by its identifier or, before it has one, its address.
     pub fn log_client(&mut self, kind: LogKind, conn: ConnId, text: impl FnOnce(&str) -> String) {
         if !self.desk.settings.log.has(kind) {
@@ -74,5 +41,25 @@ impl Clients {
         let id = session.map_or("", |session| session.client_id());
         let text = ended(id, &PeerName(entry.peer().address), why);
         self.desk.log(LogKind::Notice, || text);
+    }
+
+    /// Whether one more line about what a connection does is written. One that was let in has all of its lines.
+    pub(in crate::broker) fn may_tell(&mut self, now_ms: u64, conn: ConnId, doing: Doing) -> bool {
+        if self.peers.session_of(conn).is_some() {
+            return true;
+        }
+        self.desk.tell_left_out(now_ms);
+        let address = self.peers.conns[conn.index()].peer().address.ip();
+        let about = About::Stranger(doing, Network::of(address));
+        self.desk.lines.admit(about)
+    }
+
+    /// Writes a line about something that a client is refused, unless there are too many such lines already.
+    #[cold]
+    pub fn log_refusal(&mut self, now_ms: u64, conn: ConnId, text: impl FnOnce(&str) -> String) {
+        self.desk.tell_left_out(now_ms);
+        if self.desk.lines.admit(About::Request) {
+            self.log_client(LogKind::Notice, conn, text);
+        }
     }
 }

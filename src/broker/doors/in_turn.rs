@@ -1,6 +1,6 @@
-//! What one turn delivers, and what it subscribes to, is bounded: a client whose messages go to very many is cut off in the
+//! What one turn delivers, and what it subscribes to, is bounded: a client whose messages go to very many is interrupted in the
 //! middle of what was received of it, and goes on in the next turn. Meanwhile it is held, as one that publishes too fast is
-//! (`quotas`).
+//! (`hold`).
 //!
 //! A receive brings some hundred small messages. To twenty thousand subscribers they would be a turn of 200 ms, in which
 //! nobody else is served; to a hundred thousand sessions that are away it would be seconds. A hundred clients that subscribe
@@ -8,8 +8,6 @@
 
 use crate::broker::Broker;
 use crate::broker::outcome::Until;
-use crate::broker::peers::conn::Stage;
-use crate::broker::peers::quotas::Reading;
 use crate::ids::ConnId;
 use crate::mqtt::PacketType;
 
@@ -54,12 +52,12 @@ impl Broker {
 
     /// A connection has to wait for the next turn; what was received of it is kept. `None` if it is not to wait.
     #[cold]
-    pub(in crate::broker) fn cut(&mut self, conn: ConnId) -> Option<Until> {
+    pub(in crate::broker) fn interrupt(&mut self, conn: ConnId) -> Option<Until> {
         let entry = &self.clients.peers.conns[conn.index()];
-        if entry.stage != Stage::Established || entry.reading == Reading::Dropping {
+        if !entry.state.may_be_held() {
             return None;
         }
-        if entry.reading == Reading::On {
+        if entry.state.is_open() {
             match self.is_turn_full() {
                 true => self.clients.desk.counters.publish_cut += 1,
                 false => self.clients.desk.counters.subscribe_cut += 1,
@@ -68,36 +66,29 @@ impl Broker {
         Some(Until::NextTurn)
     }
 
-    /// A connection ends, or the broker does: what was received of one that was cut off is handled now, however much it is.
-    pub(in crate::broker) fn finish_cut(&mut self, now_ms: u64, conn: ConnId) {
-        let was_cut = self.clients.peers.next_turn.remove(conn);
+    /// A connection ends, or the broker does: what was received of one that was interrupted is handled now, however much it is.
+    pub(in crate::broker) fn finish_interrupted(&mut self, now_ms: u64, conn: ConnId) {
+        let was_interrupted = self.clients.peers.next_turn.remove(conn);
         let waited = self.ends_waiting(conn);
-        if (!was_cut && !waited) || !self.is_held(conn) {
+        if (!was_interrupted && !waited) || !self.is_held(conn) {
             return;
         }
         self.lift_under_way(true);
         let turn = &mut self.clients.memory.turn;
         let (full_at, levels) = (turn.full_at, turn.levels);
         (turn.full_at, turn.levels) = (u64::MAX, u64::MAX);
-        let before = std::mem::replace(
-            &mut self.clients.peers.conns[conn.index()].reading,
-            Reading::Catching,
-        );
-        if let Some(held) = self.clients.take_partial(conn) {
+        let catching_up = self.clients.peers.state(conn).catch_up();
+        if let Some(held) = self.take_partial(conn) {
             self.packets(now_ms, conn, &held);
         }
-        let reading = &mut self.clients.peers.conns[conn.index()].reading;
-        *reading = match *reading {
-            // It is too fast as well, or memory is short: as it was.
-            Reading::Held => before,
-            _ => Reading::On,
-        };
+        // Who is too fast as well, or for whom memory is short, is held as before; the others end in any case.
+        let _ = self.clients.peers.state(conn).caught_up(catching_up);
         self.lift_under_way(false);
         let turn = &mut self.clients.memory.turn;
         (turn.full_at, turn.levels) = (full_at, levels);
     }
 
-    /// Those who were cut off go on, one after the other, until the turn is full. However much others have delivered in it,
+    /// Those who were interrupted go on, one after the other, until the turn is full. However much others have delivered in it,
     /// something is left for them.
     pub(in crate::broker) fn go_on(&mut self, now_ms: u64) {
         // One of those that wait for owners in any case; others if there is time.
