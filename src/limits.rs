@@ -333,8 +333,8 @@ pub const LOG_NAME_BYTES_MAX: usize = 256;
 pub const REFUSALS_MS: u64 = 10_000;
 /// Lines about one address in that while: more than any program needs to ban it.
 pub const REFUSAL_LINES_MAX: u32 = 20;
-/// Lines a second about connections of one address before they are let in, on each shard: about those that come, about what
-/// they send, and about those that go.
+/// Lines a second about connections of one address that nobody has vouched for, on each shard: about those that come, about
+/// what they send, and about those that go; before they are let in, and when they were let in without a name.
 pub const STRANGER_LINES_MAX: u32 = 20;
 /// Milliseconds in which they are counted.
 pub const STRANGERS_MS: u64 = 1000;

@@ -7,7 +7,7 @@ use super::settings::LogKind;
 use crate::ids::Network;
 use crate::limits;
 
-/// What a connection does that nobody has vouched for.
+/// What a connection does that nobody has vouched for, before it is let in and when it was let in without a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::broker) enum Doing {
     /// It has come.
@@ -16,6 +16,23 @@ pub(in crate::broker) enum Doing {
     Fault,
     /// It has gone.
     Going,
+    /// It was let in.
+    Entering,
+    /// It was let in, and has broken the protocol.
+    Erring,
+    /// It was let in, and has gone.
+    Leaving,
+}
+
+impl Doing {
+    /// The same of a client that was let in.
+    pub fn when_let_in(self) -> Doing {
+        match self {
+            Doing::Fault => Doing::Erring,
+            Doing::Going => Doing::Leaving,
+            doing => doing,
+        }
+    }
 }
 
 /// What a line is about, and whose lines are told apart.
@@ -116,11 +133,16 @@ impl Lines {
 
 fn of_strangers(about: Option<(Doing, Network)>, more: u64) -> String {
     let whose = Whose(about.map(|(_, network)| network));
-    let what = match about {
-        Some((Doing::Coming, _)) => "have come.",
-        Some((Doing::Fault, _)) => "have sent no CONNECT.",
-        Some((Doing::Going, _)) => "have ended before they were let in.",
-        None => return format!("{more} more lines about connections of {whose} were not logged."),
+    let Some((doing, _)) = about else {
+        return format!("{more} more lines about connections of {whose} were not logged.");
     };
-    format!("{more} more connections of {whose} {what}")
+    let (who, what) = match doing {
+        Doing::Coming => ("connections", "have come"),
+        Doing::Fault => ("connections", "have sent no CONNECT"),
+        Doing::Going => ("connections", "have ended before they were let in"),
+        Doing::Entering => ("clients", "were let in without a name"),
+        Doing::Erring => ("clients", "have broken the protocol"),
+        Doing::Leaving => ("clients", "have gone"),
+    };
+    format!("{more} more {who} of {whose} {what}.")
 }

@@ -13,13 +13,6 @@ pub const ALL: &[Exception] = &[
         61,
         SPLIT,
     ),
-    (Kind::Lines, "broker/doors/on_connect.rs::bind", 83, SPLIT),
-    (
-        Kind::Lines,
-        "broker/doors/on_connect.rs::check_connect",
-        70,
-        SPLIT,
-    ),
     (
         Kind::Parameters,
         "broker/doors/on_subscribe.rs::subscribe_one",
@@ -30,13 +23,13 @@ pub const ALL: &[Exception] = &[
     (
         Kind::Files,
         "broker::Broker",
-        14,
+        10,
         "what belongs to a part of it is to become a method of that part",
     ),
     (
         Kind::Files,
         "broker::Clients",
-        10,
+        6,
         "what belongs to a part of it is to become a method of that part",
     ),
     (

@@ -1,6 +1,7 @@
 //! PUBACK, PUBREC and PUBCOMP from a client: what was in flight to it is done, or half done, and what waits follows.
 
 use crate::broker::Broker;
+use crate::broker::lines::Doing;
 use crate::broker::peers::state::Stage;
 use crate::broker::settings::LogKind;
 use crate::ids::ConnId;
@@ -56,12 +57,14 @@ impl Broker {
     /// An answer is not of the kind that is due for its message.
     #[cold]
     fn on_wrong_kind(&mut self, now_ms: u64, conn: ConnId) {
-        self.clients
-            .log_client(LogKind::Information, conn, |client| {
-                format!(
-                    "Client {client} disconnected: it answered a message as one of another QoS."
-                )
-            });
+        if self.clients.may_tell(now_ms, conn, Doing::Fault) {
+            self.clients
+                .log_client(LogKind::Information, conn, |client| {
+                    format!(
+                        "Client {client} disconnected: it answered a message as one of another QoS."
+                    )
+                });
+        }
         self.protocol_error(now_ms, conn, ReasonCode::PROTOCOL_ERROR);
     }
 

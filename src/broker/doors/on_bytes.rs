@@ -221,9 +221,11 @@ impl Broker {
         if self.clients.peers.conns[conn.index()].stage() == Stage::Connecting {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
-        self.clients.log_client(LogKind::Information, conn, |id| {
-            format!("Protocol error from {id}: {error}.")
-        });
+        if self.clients.may_tell(now_ms, conn, Doing::Fault) {
+            self.clients.log_client(LogKind::Information, conn, |id| {
+                format!("Protocol error from {id}: {error}.")
+            });
+        }
         // A second CONNECT may be bad in ways that DISCONNECT has no word for; it must not come at all (MQTT-3.1.0-2).
         let reason = match error.reason() {
             reason if reason.belongs_to(PacketType::Disconnect) => reason,

@@ -1,27 +1,33 @@
 //! CONNECT (MQTT 5, 3.1): who may come in, at which shard, to which session, and what CONNACK says.
 
-use crate::broker::sessions::hot::HOT_GUARDED;
-
-use crate::broker::sessions::hot::HOT_PRIVATE;
-
-use crate::broker::sessions::hot::HOT_REPLAYING;
-
-use crate::broker::sessions::hot::HOT_V5;
-
 use crate::broker::effect::{CloseHow, Effect};
 use crate::broker::facts::Answer;
+use crate::broker::lines::Doing;
 use crate::broker::memory::party::{party_of_address, party_of_user};
 use crate::broker::peers::admission::Admission;
 use crate::broker::peers::conn::PeerName;
 use crate::broker::peers::peer::Handover;
-use crate::broker::settings::LogKind;
+use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5};
+use crate::broker::settings::{ListenerSettings, LogKind, Settings};
 use crate::broker::timers::tick;
 use crate::broker::{Broker, home};
 use crate::budget::Account;
 use crate::escape::Name;
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, SessionId, ShardId};
 use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version, topic};
 use crate::session::{Aliases, EXPIRY_NEVER, SlowPolicy};
+
+/// What listener and settings grant to a client.
+struct Granted {
+    is_anonymous: bool,
+    keep_alive_s: u16,
+    in_flight_max: u16,
+    /// Topic aliases towards the client.
+    alias_max: u16,
+    policy: Option<SlowPolicy>,
+    /// Whether its topics have a mount point in front.
+    is_mounted: bool,
+}
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -71,18 +77,22 @@ impl Broker {
             }
             return self.admit(now_ms, conn, &connect, &client_id, is_assigned);
         }
+        self.send_home(conn, shard, [packet, after].concat());
+    }
+
+    /// Another shard is the home of a client: the connection goes there, with what has been received of it.
+    fn send_home(&mut self, conn: ConnId, to: ShardId, received: Vec<u8>) {
+        let identity = self.clients.peers.particulars.certified(conn);
+        let identity = identity.map(Into::into);
         let entry = &mut self.clients.peers.conns[conn.index()];
         entry.state.move_away();
         let handover = Box::new(Handover {
             peer: entry.peer(),
-            received: [packet, after].concat(),
-            identity: certified,
+            received,
+            identity,
         });
-        self.clients.desk.effects.push_back(Effect::Handover {
-            conn,
-            to: shard,
-            handover,
-        });
+        let effect = Effect::Handover { conn, to, handover };
+        self.clients.desk.effects.push_back(effect);
     }
 
     /// What speaks against a CONNECT that is in order as a packet.
@@ -102,59 +112,10 @@ impl Broker {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BAD_AUTHENTICATION_METHOD); // MQTT-4.12.0-1
         }
-        if listener.identity_from_certificate
-            && self.clients.peers.particulars.certified(conn).is_none()
-        {
-            return Err(ReasonCode::NOT_AUTHORIZED);
-        }
-        // Without a password file a name alone proves nothing, unless it comes from a certificate.
-        let is_named = listener.identity_from_certificate
-            || user_name(connect).is_some() && listener.passwords.is_some();
-        if !listener.allow_anonymous && !is_named {
-            return Err(ReasonCode::NOT_AUTHORIZED);
-        }
-        if listener.use_username_as_clientid && connect.username.is_none_or(str::is_empty) {
-            return Err(ReasonCode::NOT_AUTHORIZED);
-        }
-        if connect.client_id.is_empty() && !listener.use_username_as_clientid {
-            let may_be_empty =
-                connect.version != Version::V31 && listener.allow_zero_length_clientid;
-            // MQTT-3.1.3-8 [3.1.1]: without a session that could be found again.
-            if !may_be_empty || (connect.version == Version::V311 && !connect.clean_start) {
-                return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
-            }
-        }
-        let client_id = match listener.use_username_as_clientid {
-            true => connect.username.unwrap_or_default(),
-            false => connect.client_id,
-        };
-        if !client_id.starts_with(&*listener.clientid_prefix) {
-            return Err(ReasonCode::NOT_AUTHORIZED); // as Mosquitto
-        }
-        if let Some(will) = &connect.will {
-            if will.qos > listener.maximum_qos() {
-                return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
-            }
-            if will.retain && !self.clients.desk.settings.retain_available {
-                return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
-            }
-            let topic = listener.mounted(will.topic);
-            if !topic::topic_name_valid(&topic) {
-                return Err(ReasonCode::TOPIC_NAME_INVALID); // the mount point makes it too long
-            }
-            let size_limit = self.clients.desk.settings.message_size_limit as usize;
-            if size_limit > 0 && will.payload.len() > size_limit {
-                // Before MQTT 5 as Mosquitto: a code that does not say "try again".
-                return Err(match connect.version {
-                    Version::V5 => ReasonCode::PACKET_TOO_LARGE,
-                    _ => ReasonCode::NOT_AUTHORIZED,
-                });
-            }
-            if self.clients.desk.settings.quotas.is_too_much(&topic) {
-                return Err(ReasonCode::TOPIC_NAME_INVALID);
-            }
-        }
-        Ok(())
+        let is_certified = self.clients.peers.particulars.certified(conn).is_some();
+        check_name(listener, connect, is_certified)?;
+        check_client_id(listener, connect)?;
+        check_will(&self.clients.desk.settings, listener, connect)
     }
 
     /// The client identifier: the client's, its user name, or one that is made up here, so that it is at home here.
@@ -189,32 +150,9 @@ impl Broker {
         client_id: &str,
         is_assigned: bool,
     ) {
-        let mut found = self.clients.sessions.find(client_id);
-        let had_session = found.is_some();
-        if let Some(session) = found {
-            self.take_over(now_ms, session, connect);
-            found = self.clients.sessions.find(client_id);
-        }
-        if let Some(session) = found
-            && connect.clean_start
-        {
-            self.end_session(now_ms, session); // MQTT-3.1.2-4
-            found = None;
-        }
-        // Who takes the place of a session of its own is no client more.
-        let bound = if had_session {
-            0
-        } else {
-            self.clients.desk.settings.quotas.clients
-        };
-        if found.is_none() && !self.clients.memory.lease.enter(bound) {
+        let Some((session, session_present)) = self.session_for(now_ms, connect, client_id) else {
             return self.refuse(now_ms, conn, ReasonCode::SERVER_BUSY);
-        }
-        let session_present = found.is_some();
-        let session = found.unwrap_or_else(|| {
-            self.clients.desk.counters.clients_disconnected += 1;
-            self.clients.new_session(client_id)
-        });
+        };
         let particulars = &mut self.clients.peers.particulars;
         particulars.let_in(conn, user_name(connect), connect.is_bridge);
         self.bind(now_ms, conn, session, connect);
@@ -225,18 +163,50 @@ impl Broker {
             session_present,
             is_assigned.then_some(client_id),
         );
-        self.log_admission(conn, connect);
+        self.log_admission(now_ms, conn, connect);
         // MQTT-3.2.0-1: before anything else, whatever follows CONNECT in the same bytes.
         self.clients.flush_replies();
         if session_present {
-            self.rejoin_shared(now_ms, session);
-            if let Some(mut entry) = self.clients.sessions.change(session) {
-                entry.begin_resending();
-            }
-            self.resend(now_ms, conn, session);
-            self.clients.pump(now_ms, session);
-            self.next_replays(now_ms, session);
+            self.go_on_with_session(now_ms, conn, session);
         }
+    }
+
+    /// The session that a client goes on with, and whether there was one (Session Present): the one that it had, unless it asks
+    /// for a clean start, or a new one. `None` if there are too many.
+    fn session_for(
+        &mut self,
+        now_ms: u64,
+        connect: &Connect<'_>,
+        client_id: &str,
+    ) -> Option<(SessionId, bool)> {
+        let mut bound = self.clients.desk.settings.quotas.clients;
+        if let Some(session) = self.clients.sessions.find(client_id) {
+            // Who takes the place of a session of its own is no client more.
+            bound = 0;
+            self.take_over(now_ms, session, connect);
+            if let Some(session) = self.clients.sessions.find(client_id) {
+                if !connect.clean_start {
+                    return Some((session, true));
+                }
+                self.end_session(now_ms, session); // MQTT-3.1.2-4
+            }
+        }
+        if !self.clients.memory.lease.enter(bound) {
+            return None;
+        }
+        self.clients.desk.counters.clients_disconnected += 1;
+        Some((self.clients.new_session(client_id), false))
+    }
+
+    /// A session has a client again: what waits for it goes out.
+    fn go_on_with_session(&mut self, now_ms: u64, conn: ConnId, session: SessionId) {
+        self.rejoin_shared(now_ms, session);
+        if let Some(mut entry) = self.clients.sessions.change(session) {
+            entry.begin_resending();
+        }
+        self.resend(now_ms, conn, session);
+        self.clients.pump(now_ms, session);
+        self.next_replays(now_ms, session);
     }
 
     /// The session has a connection already: it is told 0x8E and closed (MQTT-3.1.4-3).
@@ -257,89 +227,120 @@ impl Broker {
         }
     }
 
-    /// Joins connection and session.
-    fn bind(&mut self, now_ms: u64, conn: ConnId, session: SessionId, connect: &Connect<'_>) {
-        let listener = self.clients.listener(conn).clone();
-        let settings = self.clients.desk.settings.clone();
-        let properties = &connect.properties;
+    /// What the listener and the settings grant to a client.
+    fn grant_to(&self, conn: ConnId, connect: &Connect<'_>) -> Granted {
+        let (listener, settings) = (self.clients.listener(conn), &self.clients.desk.settings);
         let in_flight_max = match settings.max_inflight_messages {
             0 => u16::MAX,
             max => max,
         };
-        let keep_alive_s = granted_keep_alive(connect, settings.max_keepalive);
-        let is_anonymous = self.is_anonymous(conn, connect);
-        let entry = &mut self.clients.peers.conns[conn.index()];
-        entry.state.establish();
-        entry.version = connect.version;
-        entry.is_anonymous = is_anonymous;
+        let properties = &connect.properties;
+        Granted {
+            is_anonymous: self.is_anonymous(conn, connect),
+            keep_alive_s: granted_keep_alive(connect, settings.max_keepalive),
+            in_flight_max: in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX)),
+            alias_max: (properties.topic_alias_maximum).min(listener.max_topic_alias_broker),
+            policy: listener.slow_policy_for(user_name(connect)),
+            is_mounted: !listener.mount_point.is_empty(),
+        }
+    }
+
+    /// Joins connection and session.
+    fn bind(&mut self, now_ms: u64, conn: ConnId, session: SessionId, connect: &Connect<'_>) {
+        let granted = self.grant_to(conn, connect);
+        self.establish(now_ms, conn, connect, &granted);
+        let clients = &mut self.clients;
+        let entry = &mut clients.peers.conns[conn.index()];
         entry.session = session.0;
-        let party = match user_name(connect).filter(|_| !is_anonymous) {
+        let party = match user_name(connect).filter(|_| !granted.is_anonymous) {
             Some(user) => party_of_user(user),
             None => party_of_address(entry.peer().address.ip()),
         };
-        self.clients.memory.shares.join(session, party);
+        clients.memory.shares.join(session, party);
+        let is_private = entry.packet_bytes_max != u32::MAX
+            || granted.alias_max > 0
+            || granted.policy == Some(SlowPolicy::Latest)
+            || granted.is_mounted;
+        self.take_session(conn, session, connect, is_private);
+        if granted.keep_alive_s > 0 {
+            let at_ms = now_ms + u64::from(granted.keep_alive_s) * 1500;
+            self.clients.arm_conn(conn, at_ms);
+        }
+        self.begin_session(conn, session, connect, granted.policy);
+        let counters = &mut self.clients.desk.counters;
+        counters.clients_disconnected -= 1;
+        counters.clients_connected += 1;
+        counters.connects_accepted += 1;
+        counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
+    }
+
+    /// CONNECT is accepted: what it says of the connection, and what is granted to it, holds.
+    fn establish(&mut self, now_ms: u64, conn: ConnId, connect: &Connect<'_>, granted: &Granted) {
         let entry = &mut self.clients.peers.conns[conn.index()];
-        let policy = listener.slow_policy_for(user_name(connect));
-        entry.policy = policy;
-        entry.keep_alive_s = keep_alive_s;
+        entry.state.establish();
+        entry.version = connect.version;
+        entry.is_anonymous = granted.is_anonymous;
+        entry.policy = granted.policy;
+        entry.keep_alive_s = granted.keep_alive_s;
         entry.active_at = tick(now_ms);
-        entry.packet_bytes_max = properties.maximum_packet_size.unwrap_or(u32::MAX);
-        entry.in_flight_max = in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX));
-        entry.wants_problems = properties.request_problem_information;
-        let alias_max = properties
-            .topic_alias_maximum
-            .min(listener.max_topic_alias_broker);
-        if alias_max > 0 {
-            let aliases = Box::new(Aliases::new(alias_max));
+        entry.packet_bytes_max = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+        entry.in_flight_max = granted.in_flight_max;
+        entry.wants_problems = connect.properties.request_problem_information;
+        if granted.alias_max > 0 {
+            let aliases = Box::new(Aliases::new(granted.alias_max));
             let memory = aliases.memory() as u64;
             entry.aliases = Some(aliases);
-            self.clients
-                .memory
-                .lease
-                .force(Account::Connections, memory);
+            let lease = &mut self.clients.memory.lease;
+            lease.force(Account::Connections, memory);
             self.clients.out.keep_aliases(conn);
         }
-        let is_private = entry.packet_bytes_max != u32::MAX
-            || alias_max > 0
-            || policy == Some(SlowPolicy::Latest)
-            || !listener.mount_point.is_empty();
-        let is_v5 = connect.version == Version::V5;
+    }
+
+    /// The session is this connection's from here on.
+    fn take_session(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        connect: &Connect<'_>,
+        is_private: bool,
+    ) {
         let flow = self.clients.sessions.flow(session);
         let is_replaying = flow.is_some_and(|flow| flow.holds_qos0());
-        let listener_number = Some(self.clients.peers.conns[conn.index()].listener);
+        let listener = Some(self.clients.peers.conns[conn.index()].listener);
         let user = user_name(connect);
-        let joined = self.clients.sessions.guard(session, listener_number, user);
+        let joined = self.clients.sessions.guard(session, listener, user);
         if joined.has_changed {
             self.clients.doubt(session);
         }
-        let flags = (u8::from(is_v5) * HOT_V5)
+        let flags = (u8::from(connect.version == Version::V5) * HOT_V5)
             | (u8::from(joined.is_guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_REPLAYING);
         self.clients.sessions.join(session, conn, flags);
-        if keep_alive_s > 0 {
-            self.clients
-                .arm_conn(conn, now_ms + u64::from(keep_alive_s) * 1500);
-        }
+    }
+
+    /// Expiry and will are those of this CONNECT.
+    fn begin_session(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        connect: &Connect<'_>,
+        policy: Option<SlowPolicy>,
+    ) {
         let expiry_s = match connect.version {
-            Version::V5 => properties.session_expiry.unwrap_or(0),
+            Version::V5 => connect.properties.session_expiry.unwrap_or(0),
             _ if connect.clean_start => 0,
             _ => EXPIRY_NEVER,
         };
         let entry = self.clients.sessions.get(session);
         let serial = entry.map_or(0, |entry| entry.serial());
-        let will = self.will_of(conn, connect, &listener, serial);
+        let will = self.will_of(conn, connect, serial);
         self.clients.change_session(session, |entry| {
             entry.set_expiry(expiry_s);
             entry.set_policy(policy);
             entry.set_will(will);
         });
         self.clients.charge_flow_of(session);
-        let counters = &mut self.clients.desk.counters;
-        counters.clients_disconnected -= 1;
-        counters.clients_connected += 1;
-        counters.connects_accepted += 1;
-        counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
     }
 
     fn connack(
@@ -375,8 +376,10 @@ impl Broker {
             .reply(conn, |out| out.extend_from_slice(&bytes));
     }
 
-    fn log_admission(&mut self, conn: ConnId, connect: &Connect<'_>) {
-        if !self.clients.desk.settings.connection_messages {
+    fn log_admission(&mut self, now_ms: u64, conn: ConnId, connect: &Connect<'_>) {
+        let settings = &self.clients.desk.settings;
+        let is_wanted = settings.connection_messages && settings.log.has(LogKind::Notice);
+        if !is_wanted || !self.clients.may_tell(now_ms, conn, Doing::Entering) {
             return;
         }
         let address = PeerName(self.clients.peers.conns[conn.index()].peer().address);
@@ -393,6 +396,75 @@ impl Broker {
                 "New {what} connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."
             )
         });
+    }
+}
+
+/// Whether a client may come in under the user name that it gives, or without one.
+fn check_name(
+    listener: &ListenerSettings,
+    connect: &Connect<'_>,
+    is_certified: bool,
+) -> Result<(), ReasonCode> {
+    // Without a password file a name alone proves nothing, unless it comes from a certificate.
+    let is_named = listener.identity_from_certificate
+        || user_name(connect).is_some() && listener.passwords.is_some();
+    let lacks_certificate = listener.identity_from_certificate && !is_certified;
+    let lacks_id = listener.use_username_as_clientid && connect.username.is_none_or(str::is_empty);
+    match lacks_certificate || (!listener.allow_anonymous && !is_named) || lacks_id {
+        true => Err(ReasonCode::NOT_AUTHORIZED),
+        false => Ok(()),
+    }
+}
+
+/// Whether a client may have the client identifier that it gives, or leave it to the broker.
+fn check_client_id(listener: &ListenerSettings, connect: &Connect<'_>) -> Result<(), ReasonCode> {
+    if connect.client_id.is_empty() && !listener.use_username_as_clientid {
+        let may_be_empty = connect.version != Version::V31 && listener.allow_zero_length_clientid;
+        // MQTT-3.1.3-8 [3.1.1]: without a session that could be found again.
+        if !may_be_empty || (connect.version == Version::V311 && !connect.clean_start) {
+            return Err(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID);
+        }
+    }
+    let client_id = match listener.use_username_as_clientid {
+        true => connect.username.unwrap_or_default(),
+        false => connect.client_id,
+    };
+    match client_id.starts_with(&*listener.clientid_prefix) {
+        true => Ok(()),
+        false => Err(ReasonCode::NOT_AUTHORIZED), // as Mosquitto
+    }
+}
+
+/// Whether the broker would publish the will.
+fn check_will(
+    settings: &Settings,
+    listener: &ListenerSettings,
+    connect: &Connect<'_>,
+) -> Result<(), ReasonCode> {
+    let Some(will) = &connect.will else {
+        return Ok(());
+    };
+    if will.qos > listener.maximum_qos() {
+        return Err(ReasonCode::QOS_NOT_SUPPORTED); // MQTT-3.2.2-12
+    }
+    if will.retain && !settings.retain_available {
+        return Err(ReasonCode::RETAIN_NOT_SUPPORTED); // MQTT-3.2.2-13
+    }
+    let topic = listener.mounted(will.topic);
+    if !topic::topic_name_valid(&topic) {
+        return Err(ReasonCode::TOPIC_NAME_INVALID); // the mount point makes it too long
+    }
+    let size_limit = settings.message_size_limit as usize;
+    if size_limit > 0 && will.payload.len() > size_limit {
+        // Before MQTT 5 as Mosquitto: a code that does not say "try again".
+        return Err(match connect.version {
+            Version::V5 => ReasonCode::PACKET_TOO_LARGE,
+            _ => ReasonCode::NOT_AUTHORIZED,
+        });
+    }
+    match settings.quotas.is_too_much(&topic) {
+        true => Err(ReasonCode::TOPIC_NAME_INVALID),
+        false => Ok(()),
     }
 }
 

@@ -43,11 +43,16 @@ impl Clients {
         self.desk.log(LogKind::Notice, || text);
     }
 
-    /// Whether one more line about what a connection does is written. One that was let in has all of its lines.
+    /// Whether one more line about what a connection does is written. Who has proved its name has all of its lines.
     pub(in crate::broker) fn may_tell(&mut self, now_ms: u64, conn: ConnId, doing: Doing) -> bool {
-        if self.peers.session_of(conn).is_some() {
+        let is_let_in = self.peers.session_of(conn).is_some();
+        if is_let_in && !self.peers.conns[conn.index()].is_anonymous {
             return true;
         }
+        let doing = match is_let_in {
+            true => doing.when_let_in(),
+            false => doing,
+        };
         self.desk.tell_left_out(now_ms);
         let address = self.peers.conns[conn.index()].peer().address.ip();
         let about = About::Stranger(doing, Network::of(address));

@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 use crate::broker::Broker;
 use crate::broker::clients::Clients;
-use crate::broker::settings::ListenerSettings;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::author::{Author, CameBy};
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
@@ -67,7 +66,6 @@ impl Broker {
         &mut self,
         conn: ConnId,
         connect: &Connect<'_>,
-        listener: &ListenerSettings,
         origin: u64,
     ) -> Option<Box<Will>> {
         let will = connect.will.as_ref()?;
@@ -75,7 +73,7 @@ impl Broker {
         will.forward_into(&mut properties);
         let message = Message {
             // The checks of CONNECT have refused one that the mount point makes too long.
-            topic: Topic::new(listener.mounted(will.topic))?,
+            topic: Topic::new(self.clients.listener(conn).mounted(will.topic))?,
             payload: Bytes::copy_from_slice(will.payload),
             properties: Bytes::from(properties),
             qos: will.qos,

@@ -391,13 +391,86 @@ fn ends_of_strangers_are_bounded_by_address_and_the_rest_is_said() {
     let summary =
         format!("{more} more connections of 192.0.2.7 have ended before they were let in.");
     assert!(texts(&mut world).contains(&summary));
-    // Clients that were let in are told of each.
-    for _ in 0..100 {
-        let conn = come(&mut world, "192.0.2.7:1000", "c", None, Version::V5);
-        world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00");
-        world.broker.on_closed(world.now_ms, conn);
+}
+
+/// Comes as a client, with the user name of a certificate if there is one, and ends in one of three ways.
+fn visit(world: &mut World, address: &str, user: Option<&str>, how: u32) {
+    let peer = Peer {
+        address: address.parse().unwrap(),
+        listener: 0,
+    };
+    let conn = world.broker.on_accept(world.now_ms, peer);
+    (world.broker).on_identified(conn, None, user.map(Into::into));
+    let mut bytes = Vec::new();
+    ConnectOut {
+        client_id: "c",
+        clean_start: true,
+        ..ConnectOut::default()
     }
-    let ends = texts(&mut world);
-    let ends = ends.iter().filter(|line| line.ends_with("disconnected."));
-    assert_eq!(ends.count(), 100);
+    .encode(Version::V5, &mut bytes);
+    world.broker.on_bytes(world.now_ms, conn, &bytes);
+    assert!(world.broker.is_established(conn));
+    match how % 3 {
+        0 => world.broker.on_bytes(world.now_ms, conn, b"\xe0\x00"),
+        1 => world.broker.on_bytes(world.now_ms, conn, b"\xff\x00"),
+        _ => (world.broker).on_eof(world.now_ms, conn, CloseCause::Eof),
+    }
+    world.broker.on_closed(world.now_ms, conn);
+}
+
+/// Where nobody needs a name, whoever comes and goes ten thousand times a second leaves the lines of others in the log.
+#[test]
+fn clients_without_a_name_are_told_of_by_address_and_the_rest_is_said() {
+    let mut world = World::new(Settings {
+        log: notices().with(LogKind::Information),
+        ..Settings::default()
+    });
+    for how in 0..10_000 {
+        visit(&mut world, "192.0.2.7:1000", None, how);
+    }
+    let said = texts(&mut world);
+    let kinds = 4; // it has come, was let in, has broken the protocol, has gone
+    assert!(
+        said.len() <= kinds * limits::STRANGER_LINES_MAX as usize,
+        "{}",
+        said.len()
+    );
+    visit(&mut world, "192.0.2.8:1000", None, 0);
+    assert_eq!(texts(&mut world).len(), 3, "others have theirs");
+    world.now_ms += limits::STRANGERS_MS;
+    world.broker.on_timers(world.now_ms);
+    let (said, most) = (texts(&mut world), limits::STRANGER_LINES_MAX);
+    for line in [
+        format!("{} more connections of 192.0.2.7 have come.", 10_000 - most),
+        format!(
+            "{} more clients of 192.0.2.7 were let in without a name.",
+            10_000 - most
+        ),
+        format!(
+            "{} more clients of 192.0.2.7 have broken the protocol.",
+            3333 - most
+        ),
+        format!("{} more clients of 192.0.2.7 have gone.", 10_000 - most),
+    ] {
+        assert!(said.contains(&line), "{line}: {said:?}");
+    }
+}
+
+/// Who has proved its name has all of its lines, but for those from before it had.
+#[test]
+fn clients_with_a_name_are_told_of_each() {
+    let mut world = World::new(Settings {
+        log: notices(),
+        ..Settings::default()
+    });
+    for _ in 0..100 {
+        visit(&mut world, "192.0.2.7:1000", Some("user"), 0);
+    }
+    let said = texts(&mut world);
+    let of = |what: &str| said.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        (of("New client connected"), of("disconnected.")),
+        (100, 100)
+    );
+    assert_eq!(of("New connection"), limits::STRANGER_LINES_MAX as usize);
 }
