@@ -21,7 +21,7 @@ pub use failure::Failure;
 pub use identity::NamedBy;
 pub use pump::Progress;
 pub use server::{Material, MaterialError, Minimum, Server};
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use verify::any_certificates;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(super) fn is_accepted(anchors: &[&[u8]], leaf: &[u8], others: &[&[u8]]) -> b
 
 /// Certificates, each behind its length in two bytes: a client's, one that is trusted, and what came along. Nothing of it
 /// ends the program, and without somebody who is trusted nobody is let in.
-pub(super) fn any_certificates(bytes: &[u8]) {
+pub fn any_certificates(bytes: &[u8]) {
     let (mut parts, mut rest) = (Vec::new(), bytes);
     while let Some((head, behind)) = rest.split_first_chunk::<2>() {
         let len = usize::from(u16::from_be_bytes(*head)).min(behind.len());

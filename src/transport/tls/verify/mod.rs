@@ -24,7 +24,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use x509_parser::prelude::GeneralName;
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use any::any_certificates;
 pub(super) use certificate::Certificate;
 use path::{Purpose, Trust};
