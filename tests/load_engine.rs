@@ -113,7 +113,7 @@ fn step(seconds: f64, traffic: Traffic) -> StepPlan {
         interval_s: 0.1,
         traffic,
         operation: Some("operations".into()),
-        settles: true,
+        delivers_all: true,
     }
 }
 
@@ -297,7 +297,7 @@ fn what_was_stored_is_replayed() {
             each_max: Some(1),
         },
     );
-    (store.settles, store.warm_up_s) = (false, 0.0);
+    (store.delivers_all, store.warm_up_s) = (false, 0.0);
     let stored = bench.step(&store);
     assert_eq!((stored.published, stored.verification.lost), (100, 0));
     bench

@@ -9,7 +9,7 @@ use super::job::StepPlan;
 use super::ledger::Balance;
 use super::measure::{Counts, Meter, Spread, Window};
 use super::result::{Interval, Latency, Operations, Step, TesterUse, Verification, WorkerUse};
-use super::worker::{Faults, StepPart};
+use super::worker::{Received, StepPart};
 
 /// A step that is over.
 pub struct Ended {
@@ -20,7 +20,7 @@ pub struct Ended {
     /// What should have arrived in this step, and what is missing; `None` when that is not settled yet.
     pub balance: Option<Balance>,
     /// In this step.
-    pub faults: Faults,
+    pub received: Received,
     pub unacknowledged: u64,
 }
 
@@ -91,19 +91,19 @@ fn operations(
 }
 
 fn verification(ended: &Ended) -> Verification {
-    let faults = &ended.faults;
+    let received = &ended.received;
     let balance = ended.balance.unwrap_or_default();
     Verification {
         expected: balance.expected,
-        received: faults.delivered,
+        received: received.delivered,
         lost: balance.lost,
-        duplicated: faults.duplicated,
-        reordered: faults.reordered,
-        unexpected: faults.unexpected,
-        corrupt: faults.corrupt,
+        duplicated: received.duplicated,
+        reordered: received.reordered,
+        unexpected: received.unexpected,
+        corrupt: received.corrupt,
         unacknowledged: ended.unacknowledged,
-        refused: faults.refused,
-        disconnects: faults.disconnects,
+        refused: received.refused,
+        disconnects: received.disconnects,
         violations: Vec::new(),
     }
 }

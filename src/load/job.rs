@@ -210,7 +210,7 @@ pub struct StepPlan {
     /// What a connect, visit or goal is called in the report (`connects`, `cycles`, `replays`), where it counts.
     pub operation: Option<String>,
     /// Whether all that was published must have been delivered when the step is over. Not where subscribers come later.
-    pub settles: bool,
+    pub delivers_all: bool,
 }
 
 /// What is done, one after the other, on the same connections.

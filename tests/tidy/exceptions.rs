@@ -19,7 +19,6 @@ pub const ALL: &[Exception] = &[
         6,
         SPLIT,
     ),
-    (Kind::Fields, "load/worker/core.rs::Core", 25, SPLIT),
     (
         Kind::Files,
         "broker::Broker",

@@ -25,7 +25,7 @@ use super::ledger::Balance;
 use super::measure::Window;
 use super::result::{Setup, Step};
 use super::worker::{
-    Answer, Command, Faults, Place, Progress, QuitPart, Sent, SetupPart, Start, StepPart, Trouble,
+    Command, Place, Progress, QuitPart, Received, Reply, Sent, SetupPart, Start, StepPart, Trouble,
     Worker,
 };
 
@@ -88,10 +88,10 @@ pub struct Engine {
     progress: Arc<Progress>,
     threads: Vec<JoinHandle<Result<(), RingError>>>,
     commands: Vec<Sender<Command>>,
-    answers: Vec<Receiver<Answer>>,
+    replies: Vec<Receiver<Reply>>,
     given: u32,
-    /// What had been settled before the present step.
-    settled: (Balance, Faults),
+    /// What had been compared before the present step.
+    balanced: (Balance, Received),
     unacknowledged: u64,
     setup: Opened,
     ceasing: Ceasing,
@@ -126,9 +126,9 @@ impl Engine {
             progress,
             threads: Vec::new(),
             commands: Vec::new(),
-            answers: Vec::new(),
+            replies: Vec::new(),
             given: 0,
-            settled: (Balance::default(), Faults::default()),
+            balanced: (Balance::default(), Received::default()),
             unacknowledged: 0,
             setup: Opened {
                 connect: new_histogram(),
@@ -149,14 +149,14 @@ impl Engine {
 
     fn start_worker(&mut self, id: u32, cpu: Option<u16>) -> Result<(), EngineError> {
         let (commands, inbox) = unbounded();
-        let (outbox, answers) = unbounded();
+        let (outbox, replies) = unbounded();
         let (created, is_created) = bounded(1);
         let start = Start {
             job: Arc::clone(&self.job),
             place: self.place.clone(),
             id,
             commands: inbox,
-            answers: outbox,
+            replies: outbox,
             progress: Arc::clone(&self.progress),
         };
         let work = move || {
@@ -180,7 +180,7 @@ impl Engine {
             .map_err(|e| EngineError::Machine(format!("a worker's thread: {e}")))?;
         self.threads.push(thread);
         self.commands.push(commands);
-        self.answers.push(answers);
+        self.replies.push(replies);
         match is_created.recv() {
             Ok(()) => Ok(()),
             Err(_) => Err(self.failure()),
@@ -212,14 +212,14 @@ impl Engine {
         self.given += 1;
     }
 
-    fn receive<T>(&mut self, take: impl Fn(Answer) -> Option<T>) -> Result<Vec<T>, EngineError> {
-        let answers: Vec<Option<T>> = self
-            .answers
+    fn receive<T>(&mut self, take: impl Fn(Reply) -> Option<T>) -> Result<Vec<T>, EngineError> {
+        let replies: Vec<Option<T>> = self
+            .replies
             .iter()
             .map(|worker| worker.recv().ok().and_then(&take))
             .collect();
-        match answers.into_iter().collect() {
-            Some(answers) => Ok(answers),
+        match replies.into_iter().collect() {
+            Some(replies) => Ok(replies),
             None => Err(self.failure()),
         }
     }
@@ -245,7 +245,7 @@ impl Engine {
         if !complete {
             // Those that are still missing have failed.
             self.give(|| Command::End);
-            self.receive(|answer| matches!(answer, Answer::Ended(_)).then_some(()))?;
+            self.receive(|reply| matches!(reply, Reply::Ended(_)).then_some(()))?;
         }
         let parts = self.setup_parts()?;
         let wanted = match open.group {
@@ -265,8 +265,8 @@ impl Engine {
 
     fn setup_parts(&mut self) -> Result<Vec<SetupPart>, EngineError> {
         self.give(|| Command::Setup);
-        self.receive(|answer| match answer {
-            Answer::Setup(part) => Some(*part),
+        self.receive(|reply| match reply {
+            Reply::Setup(part) => Some(*part),
             _ => None,
         })
     }
@@ -287,7 +287,7 @@ impl Engine {
         let quiet_ns = (limits::LOAD_OPEN_QUIET_S * 1e9) as u64;
         self.wait_idle("clearing", began_ns, quiet_ns, watch)?;
         self.give(|| Command::End);
-        self.receive(|answer| matches!(answer, Answer::Ended(_)).then_some(()))?;
+        self.receive(|reply| matches!(reply, Reply::Ended(_)).then_some(()))?;
         Ok(())
     }
 
@@ -387,11 +387,11 @@ impl Engine {
             Err(error) => return Err(error),
         };
         self.give(|| Command::End);
-        let parts = self.receive(|answer| match answer {
-            Answer::Ended(part) => Some(*part),
+        let parts = self.receive(|reply| match reply {
+            Reply::Ended(part) => Some(*part),
             _ => None,
         })?;
-        let ended = self.settle(plan, window, parts)?;
+        let ended = self.balance(plan, window, parts)?;
         let step = assemble::step(plan, ended);
         if let Traffic::Open(_) = plan.traffic {
             let parts = self.setup_parts()?;
@@ -432,7 +432,7 @@ impl Engine {
             }
             let progress = &self.progress;
             let is_idle = progress.is_idle(self.given);
-            let arrived = !(plan.settles && publishes)
+            let arrived = !(plan.delivers_all && publishes)
                 || progress.sum(|w| &w.delivered) >= progress.sum(|w| &w.expected);
             let acknowledged = progress.sum(|w| &w.unacknowledged) == 0;
             pulse.feel(now_ns, self.moves(), is_idle && arrived && acknowledged);
@@ -447,7 +447,7 @@ impl Engine {
         Ok(())
     }
 
-    fn settle(
+    fn balance(
         &mut self,
         plan: &StepPlan,
         window: Window,
@@ -464,21 +464,21 @@ impl Engine {
             sent.classes.extend(&part.classes);
         }
         let sent = Arc::new(sent);
-        self.give(|| Command::Settle(Arc::clone(&sent)));
-        let settled = self.receive(|answer| match answer {
-            Answer::Settled(balance, faults) => Some((balance, faults)),
+        self.give(|| Command::Balance(Arc::clone(&sent)));
+        let parts_balanced = self.receive(|reply| match reply {
+            Reply::Balanced(balance, received) => Some((balance, received)),
             _ => None,
         })?;
-        let (mut balance, mut faults) = (Balance::default(), Faults::default());
-        for (b, f) in &settled {
+        let (mut balance, mut received) = (Balance::default(), Received::default());
+        for (b, f) in &parts_balanced {
             balance.expected += b.expected;
             balance.lost += b.lost;
-            faults.add(f, 1);
+            received.add(f, 1);
         }
         let unacknowledged: u64 = parts.iter().map(|part| part.unacknowledged).sum();
-        let before = self.settled;
-        let mut step_faults = faults;
-        step_faults.add(&before.1, -1);
+        let before = self.balanced;
+        let mut step_received = received;
+        step_received.add(&before.1, -1);
         let step_balance = Balance {
             expected: balance.expected.saturating_sub(before.0.expected),
             lost: balance.lost.saturating_sub(before.0.lost),
@@ -486,16 +486,16 @@ impl Engine {
         };
         let step_unacknowledged = unacknowledged.saturating_sub(self.unacknowledged);
         self.unacknowledged = unacknowledged;
-        self.settled.1 = faults;
-        if plan.settles {
-            self.settled.0 = balance;
+        self.balanced.1 = received;
+        if plan.delivers_all {
+            self.balanced.0 = balance;
         }
         Ok(Ended {
             window,
             ended_ns: self.place.now_ns(),
             parts,
-            balance: plan.settles.then_some(step_balance),
-            faults: step_faults,
+            balance: plan.delivers_all.then_some(step_balance),
+            received: step_received,
             unacknowledged: step_unacknowledged,
         })
     }
@@ -508,8 +508,8 @@ impl Engine {
     /// Ends the workers.
     pub fn finish(mut self) -> Result<Finished, EngineError> {
         self.give(|| Command::Quit);
-        let parts = self.receive(|answer| match answer {
-            Answer::Quit(part) => Some(*part),
+        let parts = self.receive(|reply| match reply {
+            Reply::Quit(part) => Some(*part),
             _ => None,
         })?;
         for thread in self.threads.drain(..) {

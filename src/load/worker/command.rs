@@ -49,7 +49,7 @@ pub enum Command {
     /// Ends the step; answered.
     End,
     /// Compares what was seen with what was sent; answered.
-    Settle(Arc<Sent>),
+    Balance(Arc<Sent>),
     /// Tells what the openings so far took, and forgets it; answered.
     Setup,
     /// Ends the worker; answered.
@@ -66,9 +66,9 @@ pub struct Sent {
 
 /// A worker's answer.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Reply {
     Ended(Box<StepPart>),
-    Settled(Balance, Faults),
+    Balanced(Balance, Received),
     Setup(Box<SetupPart>),
     Quit(Box<QuitPart>),
 }
@@ -98,9 +98,9 @@ pub struct StepPart {
     pub unacknowledged: u64,
 }
 
-/// Counts since the run began that nothing excuses.
+/// What has come since the run began, by what was wrong with it; `delivered` is what was right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct Received {
     pub delivered: u64,
     pub duplicated: u64,
     pub reordered: u64,
@@ -110,9 +110,9 @@ pub struct Faults {
     pub disconnects: u64,
 }
 
-impl Faults {
+impl Received {
     /// Adds another worker's, or takes an earlier state away with `sign` -1.
-    pub fn add(&mut self, other: &Faults, sign: i64) {
+    pub fn add(&mut self, other: &Received, sign: i64) {
         for (ours, theirs) in [
             (&mut self.delivered, other.delivered),
             (&mut self.duplicated, other.duplicated),

@@ -5,7 +5,7 @@ use crate::load::model::Event;
 use crate::load::stamp::{self, Stamp};
 use crate::mqtt::{PublishHead, QoS};
 
-use super::core::Core;
+use super::protocol::Protocol;
 
 /// Where a message of the bus model belongs.
 pub(super) struct InStream {
@@ -16,13 +16,13 @@ pub(super) struct InStream {
     pub fanout: u64,
 }
 
-impl Core {
+impl Protocol {
     /// Appends a message of a stream to a publisher's output.
     #[inline]
     pub(super) fn append(&mut self, job: &Job, index: u32, stream: u32, intended_ns: u64) {
         let sequence = self.count_sent(stream);
         let stamp = Stamp {
-            run: self.run,
+            run: self.run(),
             stream,
             sequence,
             intended_ns,
@@ -55,7 +55,7 @@ impl Core {
         } = place;
         let sequence = self.count_sent(stream);
         let stamp = Stamp {
-            run: self.run,
+            run: self.run(),
             stream,
             sequence,
             intended_ns,
@@ -69,15 +69,15 @@ impl Core {
 
     #[inline]
     fn count_sent(&mut self, stream: u32) -> u32 {
-        let sent = &mut self.sent[stream as usize];
+        let sent = &mut self.published.by_stream[stream as usize];
         *sent += 1;
         *sent - 1
     }
 
     #[inline]
     fn meter_published(&mut self, bytes: usize, fanout: u64) {
-        self.published += 1;
-        self.expected += fanout;
+        self.published.messages += 1;
+        self.published.deliveries += fanout;
         self.meter.published(bytes, 0, None);
     }
 
@@ -91,24 +91,24 @@ impl Core {
         at_ns: u64,
     ) -> &mut Vec<u8> {
         let (version, qos, retain) = (job.settings.version, job.qos, job.retain);
-        self.unacknowledged += u64::from(qos != QoS::AtMostOnce);
-        let peer = self.output(index);
+        self.published.unacknowledged += u64::from(qos != QoS::AtMostOnce);
+        let connection = self.output(index);
         let head = PublishHead {
             version,
             dup: false,
             qos,
             retain,
             topic: topic.as_bytes(),
-            packet_id: (qos != QoS::AtMostOnce).then(|| peer.client.begin_publish(at_ns)),
+            packet_id: (qos != QoS::AtMostOnce).then(|| connection.client.begin_publish(at_ns)),
             topic_alias: None,
             message_expiry: None,
             subscription_ids: &[],
             properties: &[],
             payload_len,
         };
-        let start = peer.out.len();
-        peer.out.resize(start + head.head_len(), 0);
-        head.write_head(&mut peer.out[start..]);
-        &mut peer.out
+        let start = connection.out.len();
+        connection.out.resize(start + head.head_len(), 0);
+        head.write_head(&mut connection.out[start..]);
+        &mut connection.out
     }
 }

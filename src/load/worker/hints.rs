@@ -106,9 +106,9 @@ pub(super) fn of_failed_layer(error: &str, wire: &Wire) -> &'static str {
     } else if about(&["CaUsedAsEndEntity", "UnsupportedCertVersion"]) {
         " (--insecure takes any certificate)"
     } else if about(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {
-        " (what answers does not speak TLS: leave out --cafile and --insecure)"
+        " (what replies does not speak TLS: leave out --cafile and --insecure)"
     } else if about(&["is not HTTP"]) {
-        " (a port without WebSocket answers so: leave out --websocket)"
+        " (a port without WebSocket replies so: leave out --websocket)"
     } else {
         ""
     }

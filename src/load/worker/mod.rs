@@ -1,5 +1,5 @@
 //! A worker: a pinned thread with a ring and a share of the clients. It publishes on time, verifies every delivery and
-//! measures; what it does is told by commands, what it finds are its answers.
+//! measures; what it does is told by commands, what it finds are its replies.
 //!
 //! The turn of a worker: take a command, begin the connections and visits that are due, publish what is due, send,
 //! wait until something comes or is due, handle what came. The clock is read with every receive.
@@ -7,7 +7,7 @@
 mod bus_feed;
 mod command;
 mod compose;
-mod core;
+mod credits;
 mod hints;
 mod layer;
 mod link;
@@ -15,10 +15,14 @@ mod measured;
 mod network;
 mod open;
 mod opening;
+mod outbox;
+mod output;
 mod parts;
+mod protocol;
 mod publish;
 mod publishing;
 mod step;
+mod troubles;
 mod visit;
 mod visits;
 
@@ -37,12 +41,12 @@ use super::distribution::new_histogram;
 use super::job::{Group, Job};
 
 pub use command::{
-    Answer, Command, Faults, KeptOut, Place, Progress, QuitPart, Sent, SetupPart, StepPart, Times,
+    Command, KeptOut, Place, Progress, QuitPart, Received, Reply, Sent, SetupPart, StepPart, Times,
     Trouble, WorkerProgress,
 };
 
-use core::{Core, Peer};
 pub use layer::Wire;
+use protocol::{Connection, Protocol};
 
 use layer::Layer;
 use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
@@ -58,7 +62,7 @@ pub struct Worker {
     job: Arc<Job>,
     place: Place,
     id: u32,
-    core: Core,
+    protocol: Protocol,
     /// How many of its connections are subscribers.
     subscribers: u32,
     work: Work,
@@ -73,7 +77,7 @@ pub struct Start {
     /// Which of the workers it is.
     pub id: u32,
     pub commands: Receiver<Command>,
-    pub answers: Sender<Answer>,
+    pub replies: Sender<Reply>,
     pub progress: Arc<Progress>,
 }
 
@@ -90,11 +94,11 @@ impl Worker {
             workers: limits::RING_WORKERS_MAX,
         })?;
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, buffer_plan(&ring))?;
-        let mut core = Core::new(&job, &start.place, Arc::clone(&start.progress));
-        core.peers = subscribers
+        let mut protocol = Protocol::new(&job, &start.place, Arc::clone(&start.progress));
+        protocol.connections = subscribers
             .iter()
             .chain(&publishers)
-            .map(|&number| Peer::new(number))
+            .map(|&number| Connection::new(number))
             .collect();
         // The clock decides when a message is due, not the tick of the timers.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
@@ -109,7 +113,7 @@ impl Worker {
                 completions: Vec::new(),
             },
             id: start.id,
-            core,
+            protocol,
             subscribers: subscribers.len() as u32,
             work: Work::default(),
             tally: Tally {
@@ -121,7 +125,7 @@ impl Worker {
             },
             line: Line {
                 commands: start.commands,
-                answers: start.answers,
+                replies: start.replies,
                 progress: start.progress,
                 seen: 0,
             },
@@ -211,12 +215,12 @@ impl Worker {
             match self.line.commands.try_recv() {
                 Ok(Command::Quit) => {
                     let mut quit = std::mem::take(&mut self.tally.quit);
-                    quit.errors = std::mem::take(&mut self.core.errors);
-                    let times = std::mem::take(&mut self.core.times);
+                    quit.errors = std::mem::take(&mut self.protocol.troubles.by_text);
+                    let times = std::mem::take(&mut self.protocol.times);
                     if quit.subscribers.is_empty() {
                         quit.subscribers = times.into_iter().collect();
                     }
-                    let _ = self.line.answers.send(Answer::Quit(Box::new(quit)));
+                    let _ = self.line.replies.send(Reply::Quit(Box::new(quit)));
                     return Ok(false);
                 }
                 Ok(command) => self.obey(command)?,
@@ -234,16 +238,16 @@ impl Worker {
             Command::Cease(end_ns) => self.cease(end_ns),
             Command::End => {
                 self.give_up_openings()?;
-                let part = Answer::Ended(Box::new(self.end_step()));
-                let _ = self.line.answers.send(part);
+                let part = Reply::Ended(Box::new(self.end_step()));
+                let _ = self.line.replies.send(part);
             }
-            Command::Settle(sent) => {
-                let answer = self.settle(&sent);
-                let _ = self.line.answers.send(answer);
+            Command::Balance(sent) => {
+                let reply = self.balance(&sent);
+                let _ = self.line.replies.send(reply);
             }
             Command::Setup => {
                 let setup = std::mem::replace(&mut self.tally.setup, new_setup());
-                let _ = self.line.answers.send(Answer::Setup(Box::new(setup)));
+                let _ = self.line.replies.send(Reply::Setup(Box::new(setup)));
             }
             Command::Quit => {}
         }
@@ -283,18 +287,18 @@ impl Worker {
     fn tell(&mut self, now_ns: u64) {
         let busy = self.is_busy(now_ns);
         let mine = &self.line.progress.workers[self.id as usize];
-        let core = &self.core;
+        let protocol = &self.protocol;
         for (counter, value) in [
-            (&mine.published, core.published),
-            (&mine.expected, core.expected),
-            (&mine.delivered, core.faults.delivered),
-            (&mine.unacknowledged, core.unacknowledged),
+            (&mine.published, protocol.published.messages),
+            (&mine.expected, protocol.published.deliveries),
+            (&mine.delivered, protocol.received.delivered),
+            (&mine.unacknowledged, protocol.published.unacknowledged),
             (&mine.ready, self.tally.ready),
             (&mine.failed, self.tally.setup.failed),
-            (&mine.unreachable, core.unreachable),
-            (&mine.kept_out, core.kept_out),
-            (&mine.disconnects, core.faults.disconnects),
-            (&mine.p99_ns, core.meter.last_p99_ns),
+            (&mine.unreachable, protocol.troubles.unreachable),
+            (&mine.kept_out, protocol.troubles.kept_out),
+            (&mine.disconnects, protocol.received.disconnects),
+            (&mine.p99_ns, protocol.meter.last_p99_ns),
             (&mine.moves, self.tally.moves),
         ] {
             counter.store(value, Ordering::Relaxed);

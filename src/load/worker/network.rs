@@ -21,14 +21,14 @@ impl Worker {
         due_ns: u64,
         now_ns: u64,
     ) -> Result<(), RingError> {
-        let number = self.core.peers[index as usize].number;
-        let peer = &mut self.core.peers[index as usize];
-        peer.due_ns = due_ns;
-        peer.since_ns = due_ns.min(now_ns);
+        let number = self.protocol.connections[index as usize].number;
+        let connection = &mut self.protocol.connections[index as usize];
+        connection.due_ns = due_ns;
+        connection.since_ns = due_ns.min(now_ns);
         let socket = match self.socket(number) {
             Ok(socket) => socket,
             Err(error) => {
-                self.core.error(format!("socket: {error}"));
+                self.protocol.error(format!("socket: {error}"));
                 return self.open_failed(index);
             }
         };
@@ -67,7 +67,7 @@ impl Worker {
         if completion.result < 0 {
             let error = io::Error::from_raw_os_error(-completion.result);
             let text = format!("connect: {error}");
-            self.core.keeps_out(KeptOut::Unreached, text);
+            self.protocol.keeps_out(KeptOut::Unreached, text);
             return self.open_failed(index);
         }
         self.sockets.links[index as usize].stage = Stage::Handshake;
@@ -75,7 +75,7 @@ impl Worker {
             match Layer::new(&self.place.wire) {
                 Ok(layer) => self.sockets.layers[index as usize] = Some(Box::new(layer)),
                 Err(error) => {
-                    self.core.keeps_out(KeptOut::Wire, error);
+                    self.protocol.keeps_out(KeptOut::Wire, error);
                     return self.open_failed(index);
                 }
             }
@@ -136,7 +136,7 @@ impl Worker {
                     self.on_wrapped(index, filled, now_ns)?;
                 } else {
                     let bytes = self.sockets.buffers.bytes(filled);
-                    self.core.on_bytes(&self.job, index, bytes, now_ns);
+                    self.protocol.on_bytes(&self.job, index, bytes, now_ns);
                 }
                 if !completion.more() {
                     self.sockets.to_arm.push(index);
@@ -161,13 +161,15 @@ impl Worker {
             return Ok(());
         };
         let was_ready = layer.is_ready();
-        let (core, job) = (&mut self.core, &self.job);
+        let (protocol, job) = (&mut self.protocol, &self.job);
         let bytes = self.sockets.buffers.bytes_mut(filled);
         let is_plain = !was_ready && self.place.wire.tls.is_none();
         let record = hints::of_record(bytes).filter(|_| is_plain);
-        let result = layer.receive(bytes, &mut |mqtt| core.on_bytes(job, index, mqtt, now_ns));
+        let result = layer.receive(bytes, &mut |mqtt| {
+            protocol.on_bytes(job, index, mqtt, now_ns)
+        });
         if layer.has_output() || !was_ready {
-            self.core.wake(index);
+            self.protocol.wake(index);
         }
         match result {
             Ok(()) => Ok(()),
@@ -175,9 +177,11 @@ impl Worker {
                 let hint =
                     record.unwrap_or_else(|| hints::of_failed_layer(&error, &self.place.wire));
                 // TLS 1.3: what the broker says of this side's handshake may come when it is over here.
-                match self.core.is_connected(index) {
-                    true => self.core.error(format!("{error}{hint}")),
-                    false => self.core.keeps_out(KeptOut::Wire, format!("{error}{hint}")),
+                match self.protocol.is_connected(index) {
+                    true => self.protocol.error(format!("{error}{hint}")),
+                    false => self
+                        .protocol
+                        .keeps_out(KeptOut::Wire, format!("{error}{hint}")),
                 }
                 self.on_failed_layer(index)
             }
@@ -188,14 +192,14 @@ impl Worker {
     fn wrapped(&mut self, index: u32) -> Vec<u8> {
         let leaves = self.sockets.links[index as usize].stage == Stage::Leaving;
         let Some(layer) = &mut self.sockets.layers[index as usize] else {
-            self.core.not_dirty(index);
+            self.protocol.not_dirty(index);
             return Vec::new();
         };
         if !layer.is_ready() {
-            self.core.not_dirty(index);
+            self.protocol.not_dirty(index);
             return layer.take_output();
         }
-        let mqtt = self.core.take_output(index);
+        let mqtt = self.protocol.take_output(index);
         let packed = match mqtt.is_empty() {
             true => Ok(()),
             false => layer.pack(&mqtt),
@@ -204,9 +208,9 @@ impl Worker {
             layer.close();
         }
         let out = layer.take_output();
-        self.core.recycle(mqtt);
+        self.protocol.recycle(mqtt);
         if let Err(error) = packed {
-            self.core.error(error);
+            self.protocol.error(error);
         }
         out
     }
@@ -254,8 +258,8 @@ impl Worker {
         }
         let text = format!("connection: {what}{hint}");
         match hint.is_empty() {
-            true => self.core.error(text),
-            false => self.core.keeps_out(KeptOut::Wire, text),
+            true => self.protocol.error(text),
+            false => self.protocol.keeps_out(KeptOut::Wire, text),
         }
         if opening {
             self.open_failed(index)
@@ -288,22 +292,22 @@ impl Worker {
 
     /// Sends what there is, connection by connection.
     pub(super) fn start_sends(&mut self) -> Result<(), RingError> {
-        while let Some(index) = self.core.dirty.pop() {
+        while let Some(index) = self.protocol.outbox.dirty.pop() {
             let link = &self.sockets.links[index as usize];
             let barred = matches!(
                 link.stage,
                 Stage::Closed | Stage::Closing | Stage::Connecting
             );
             if link.has(SENDING) || barred {
-                self.core.not_dirty(index);
+                self.protocol.not_dirty(index);
                 continue;
             }
             let out = match self.sockets.layers.is_empty() {
-                true => self.core.take_output(index),
+                true => self.protocol.take_output(index),
                 false => self.wrapped(index),
             };
             if out.is_empty() {
-                self.core.recycle(out);
+                self.protocol.recycle(out);
                 continue;
             }
             let link = &mut self.sockets.links[index as usize];
@@ -348,14 +352,14 @@ impl Worker {
         }
         let sent = std::mem::take(&mut link.sending);
         let leaves = link.stage == Stage::Leaving;
-        self.core.recycle(sent);
-        self.core.mark_dirty(index);
+        self.protocol.recycle(sent);
+        self.protocol.mark_dirty(index);
         if let Some(Some(layer)) = self.sockets.layers.get(index as usize)
             && layer.has_output()
         {
-            self.core.wake(index);
+            self.protocol.wake(index);
         }
-        if leaves && self.core.peers[index as usize].out.is_empty() {
+        if leaves && self.protocol.connections[index as usize].out.is_empty() {
             return self.close(index);
         }
         Ok(())
@@ -369,8 +373,10 @@ impl Worker {
         }
         link.stage = Stage::Leaving;
         self.tally.leaving += 1;
-        let peer = self.core.output(index);
-        peer.client.disconnect(&self.job.settings, &mut peer.out);
+        let connection = self.protocol.output(index);
+        connection
+            .client
+            .disconnect(&self.job.settings, &mut connection.out);
     }
 
     /// Closes without a word.
@@ -424,11 +430,11 @@ impl Worker {
         let sending = std::mem::take(&mut link.sending);
         link.reset();
         self.tally.leaving -= 1;
-        self.core.recycle(sending);
+        self.protocol.recycle(sending);
         if let Some(layer) = self.sockets.layers.get_mut(index as usize) {
             *layer = None;
         }
-        self.core.lost(index);
+        self.protocol.lost(index);
         self.on_closed(index)
     }
 

@@ -8,9 +8,9 @@ use crate::load::job::{Group, Open, Timed};
 use crate::uring::RingError;
 
 use super::Worker;
-use super::core::Note;
 use super::link::Stage;
 use super::opening::Opening;
+use super::protocol::Note;
 
 impl Worker {
     /// Begins to open a group.
@@ -72,11 +72,11 @@ impl Worker {
             if let Some(schedule) = &mut opening.schedule {
                 schedule.advance();
             }
-            let peer = &mut self.core.peers[index as usize];
+            let connection = &mut self.protocol.connections[index as usize];
             let is_subscriber = opening.open.group == Group::Subscribers;
-            peer.timed = Some(opening.open.timed).filter(|&timed| timed != Timed::No);
-            peer.goal_left = if is_subscriber { opening.open.goal } else { 0 };
-            opening.goals_left += u32::from(opening.awaits_goals && peer.goal_left > 0);
+            connection.timed = Some(opening.open.timed).filter(|&timed| timed != Timed::No);
+            connection.goal_left = if is_subscriber { opening.open.goal } else { 0 };
+            opening.goals_left += u32::from(opening.awaits_goals && connection.goal_left > 0);
             self.work.forget = opening.open.forget;
             self.connect(index, due_ns, now_ns)?;
         }
@@ -84,7 +84,7 @@ impl Worker {
 
     /// Queues CONNECT.
     pub(super) fn queue_connect(&mut self, index: u32) {
-        let number = self.core.peers[index as usize].number;
+        let number = self.protocol.connections[index as usize].number;
         let (kind, durable) = if index < self.subscribers {
             ('s', self.job.subscribers[number as usize].durable)
         } else {
@@ -92,14 +92,16 @@ impl Worker {
         };
         let id = format!("{}{kind}{number}", self.job.client_prefix);
         let durable = durable && !self.work.forget;
-        let peer = self.core.output(index);
+        let connection = self.protocol.output(index);
         let settings = &self.job.settings;
-        peer.client.connect(settings, &id, durable, &mut peer.out);
+        connection
+            .client
+            .connect(settings, &id, durable, &mut connection.out);
     }
 
     /// Carries out what followed from the bytes of the last completions.
     pub(super) fn handle_notes(&mut self) -> Result<(), RingError> {
-        let mut notes = std::mem::take(&mut self.core.notes);
+        let mut notes = std::mem::take(&mut self.protocol.notes);
         let now_ns = if notes.is_empty() {
             0
         } else {
@@ -108,25 +110,25 @@ impl Worker {
         for (index, note) in notes.drain(..) {
             self.handle_note(index, note, now_ns)?;
         }
-        if self.core.notes.is_empty() {
-            self.core.notes = notes;
+        if self.protocol.notes.is_empty() {
+            self.protocol.notes = notes;
         }
         Ok(())
     }
 
     fn handle_note(&mut self, index: u32, note: Note, now_ns: u64) -> Result<(), RingError> {
         let stage = self.sockets.links[index as usize].stage;
-        let since_ns = self.core.peers[index as usize].since_ns;
+        let since_ns = self.protocol.connections[index as usize].since_ns;
         match (note, stage) {
             (Note::Connected, Stage::Handshake) => {
                 self.tally
                     .setup
                     .connect
                     .saturating_record(now_ns.saturating_sub(since_ns));
-                self.core.peers[index as usize].since_ns = now_ns;
+                self.protocol.connections[index as usize].since_ns = now_ns;
                 if index < self.subscribers
                     && !self.work.forget
-                    && self.core.subscribe(&self.job, index)
+                    && self.protocol.subscribe(&self.job, index)
                 {
                     self.sockets.links[index as usize].stage = Stage::Subscribing;
                     return Ok(());
@@ -175,18 +177,18 @@ impl Worker {
         if let Some(opening) = &mut self.work.opening {
             opening.under_way = opening.under_way.saturating_sub(1);
         }
-        let peer = &self.core.peers[index as usize];
-        if peer.timed == Some(Timed::Ready) {
-            let due_ns = peer.due_ns;
+        let connection = &self.protocol.connections[index as usize];
+        if connection.timed == Some(Timed::Ready) {
+            let due_ns = connection.due_ns;
             self.operated(due_ns, now_ns);
         }
         Ok(())
     }
 
     fn reached_goal(&mut self, index: u32, now_ns: u64) {
-        let peer = &self.core.peers[index as usize];
-        if peer.timed == Some(Timed::Goal) {
-            let due_ns = peer.due_ns;
+        let connection = &self.protocol.connections[index as usize];
+        if connection.timed == Some(Timed::Goal) {
+            let due_ns = connection.due_ns;
             self.operated(due_ns, now_ns);
             if let Some(opening) = &mut self.work.opening {
                 opening.goals_left = opening.goals_left.saturating_sub(1);
@@ -196,9 +198,9 @@ impl Worker {
 
     /// An operation of the workload's own is done.
     pub(super) fn operated(&mut self, due_ns: u64, now_ns: u64) {
-        self.core.meter.at(now_ns);
-        self.core.meter.operated(due_ns, now_ns);
-        if self.core.meter.window.measures(now_ns) {
+        self.protocol.meter.at(now_ns);
+        self.protocol.meter.operated(due_ns, now_ns);
+        if self.protocol.meter.window.measures(now_ns) {
             self.work.step.operations += 1;
         }
         self.work.step.done_ns = now_ns;
@@ -233,7 +235,7 @@ impl Worker {
                 Stage::Subscribing => "SUBACK",
                 _ => continue,
             };
-            self.core.error(format!("waited in vain for {missing}"));
+            self.protocol.error(format!("waited in vain for {missing}"));
             self.open_failed(index)?;
         }
         Ok(())
@@ -242,7 +244,7 @@ impl Worker {
     /// A connection ended although nobody wanted that.
     #[cold]
     pub(super) fn dropped(&mut self, index: u32) -> Result<(), RingError> {
-        self.core.faults.disconnects += 1;
+        self.protocol.received.disconnects += 1;
         if self.work.visits.is_some() {
             self.on_visit_failed(index);
         }
@@ -251,13 +253,13 @@ impl Worker {
     }
 
     fn give_up_goal(&mut self, index: u32) {
-        let peer = &mut self.core.peers[index as usize];
-        if peer.goal_left > 0
-            && peer.timed == Some(Timed::Goal)
+        let connection = &mut self.protocol.connections[index as usize];
+        if connection.goal_left > 0
+            && connection.timed == Some(Timed::Goal)
             && let Some(opening) = &mut self.work.opening
         {
             opening.goals_left = opening.goals_left.saturating_sub(1);
         }
-        peer.goal_left = 0;
+        connection.goal_left = 0;
     }
 }

@@ -8,7 +8,7 @@ use socket2::SockAddr;
 use crate::uring::{Completion, ReceiveBuffers, Ring};
 
 use super::bus_feed::BusFeed;
-use super::command::{Answer, Command, Progress, QuitPart, SetupPart};
+use super::command::{Command, Progress, QuitPart, Reply, SetupPart};
 use super::layer::Layer;
 use super::link::Link;
 use super::measured::StepState;
@@ -64,7 +64,7 @@ pub(super) struct Tally {
 /// Its line to the coordinator.
 pub(super) struct Line {
     pub commands: Receiver<Command>,
-    pub answers: Sender<Answer>,
+    pub replies: Sender<Reply>,
     pub progress: Arc<Progress>,
     /// Commands that it has taken.
     pub seen: u32,

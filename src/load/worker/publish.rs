@@ -33,9 +33,12 @@ impl Worker {
             Pace::Window(messages) => Source::Window(messages),
             Pace::Bus => Source::Bus(start_ns),
         };
-        self.core.windowed = matches!(pace, Pace::Window(_));
+        self.protocol.credits.are_wanted = matches!(pace, Pace::Window(_));
         let publishers = range.clone().map(|index| State {
-            credit_before: self.core.credits(self.core.peers[index as usize].number),
+            credit_before: self
+                .protocol
+                .credits
+                .of(self.protocol.connections[index as usize].number),
             ..State::default()
         });
         self.work.publishing = Some(Publishing {
@@ -44,7 +47,7 @@ impl Worker {
             end_ns,
             each_max: each_max.unwrap_or(u32::MAX),
             clears: false,
-            turn: 0,
+            next: 0,
             publishers: publishers.collect(),
             held: 0,
             holding: Vec::new(),
@@ -139,8 +142,8 @@ impl Worker {
 
     /// The next publisher in turn publishes a message, or holds it back.
     fn publish_next(&mut self, publishing: &mut Publishing, due_ns: u64) {
-        let at = publishing.turn;
-        publishing.turn = (at + 1) % publishing.publishers.len() as u32;
+        let at = publishing.next;
+        publishing.next = (at + 1) % publishing.publishers.len() as u32;
         let state = &mut publishing.publishers[at as usize];
         if state.count >= publishing.each_max {
             return;
@@ -187,23 +190,24 @@ impl Worker {
     /// Whether a publisher can be given another message.
     #[inline]
     fn takes(&self, index: u32) -> bool {
-        let peer = &self.core.peers[index as usize];
+        let connection = &self.protocol.connections[index as usize];
         self.sockets.links[index as usize].stage == Stage::Ready
-            && peer.out.len() < limits::LOAD_OUT_BYTES_MAX
-            && (self.job.qos == QoS::AtMostOnce || peer.client.may_publish())
+            && connection.out.len() < limits::LOAD_OUT_BYTES_MAX
+            && (self.job.qos == QoS::AtMostOnce || connection.client.may_publish())
     }
 
     /// Publishes the `nth` message of a publisher of this worker.
     #[inline]
     fn publish(&mut self, clears: bool, at: u32, nth: u32, due_ns: u64) -> u32 {
         let index = self.subscribers + at;
-        let publisher = self.job.publishers[self.core.peers[index as usize].number as usize];
+        let publisher =
+            self.job.publishers[self.protocol.connections[index as usize].number as usize];
         let stream = publisher.first_stream + nth % publisher.streams.max(1);
         if clears {
-            self.core.append_empty(&self.job, index, stream, due_ns);
+            self.protocol.append_empty(&self.job, index, stream, due_ns);
             return 0;
         }
-        self.core.append(&self.job, index, stream, due_ns);
+        self.protocol.append(&self.job, index, stream, due_ns);
         self.work.step.done_ns = due_ns;
         self.job.streams[stream as usize].fanout
     }
@@ -215,13 +219,16 @@ impl Worker {
         for at in 0..publishing.publishers.len() as u32 {
             let index = self.subscribers + at;
             let state = &mut publishing.publishers[at as usize];
-            let delivered =
-                self.core.credits(self.core.peers[index as usize].number) - state.credit_before;
+            let delivered = self
+                .protocol
+                .credits
+                .of(self.protocol.connections[index as usize].number)
+                - state.credit_before;
             while budget > 0
                 && state.count < publishing.each_max
                 && state.owed.saturating_sub(delivered) < allowed.max(1)
                 && self.takes(index)
-                && (self.core.peers[index as usize].client.in_flight() as u32) < window
+                && (self.protocol.connections[index as usize].client.in_flight() as u32) < window
             {
                 let nth = state.count;
                 state.count += 1;
@@ -316,17 +323,17 @@ impl Worker {
         let (set, fanout) = feed.matching(&event.topic);
         let Some(class) = feed.class(set) else {
             let text = "the bus model has more classes of messages than fit";
-            self.core.error(text.into());
+            self.protocol.error(text.into());
             return;
         };
-        let number = self.core.peers[index as usize].number;
+        let number = self.protocol.connections[index as usize].number;
         let stream = self.job.publishers[number as usize].first_stream + class;
         let place = InStream {
             stream,
             intended_ns: due_ns,
             fanout,
         };
-        self.core.append_json(&self.job, index, place, event);
+        self.protocol.append_json(&self.job, index, place, event);
         self.work.step.done_ns = due_ns;
     }
 }

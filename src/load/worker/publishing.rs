@@ -13,7 +13,7 @@ pub(super) struct Publishing {
     /// Nothing is published but what empties retained topics.
     pub(super) clears: bool,
     /// The publisher whose turn it is, among this worker's.
-    pub(super) turn: u32,
+    pub(super) next: u32,
     /// By publisher of this worker.
     pub(super) publishers: Vec<State>,
     /// Messages held back in all.

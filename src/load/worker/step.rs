@@ -6,7 +6,7 @@ use crate::load::job::{BUS_STREAMS, Traffic};
 use crate::load::measure::{Meter, Spread, Window};
 
 use super::Worker;
-use super::command::{Answer, Sent, StepPart};
+use super::command::{Reply, Sent, StepPart};
 use super::measured::StepState;
 use super::opening::Opening;
 use super::publishing::Publishing;
@@ -15,8 +15,8 @@ use super::visits::Visits;
 impl Worker {
     pub(super) fn begin_step(&mut self, window: Window, traffic: Traffic) {
         let is_opening = matches!(traffic, Traffic::Open(_));
-        self.core.meter = Meter::new(window, !is_opening);
-        self.core.spread = Spread::new(self.job.spread_every);
+        self.protocol.meter = Meter::new(window, !is_opening);
+        self.protocol.spread = Spread::new(self.job.spread_every);
         self.work.step = StepState::default();
         let times = (window.start_ns, window.end_ns);
         match traffic {
@@ -34,7 +34,7 @@ impl Worker {
 
     /// What is being done ends at a time before its end.
     pub(super) fn cease(&mut self, end_ns: u64) {
-        self.core.meter.cease(end_ns);
+        self.protocol.meter.cease(end_ns);
         self.work.step.receives_until_ns = self.work.step.receives_until_ns.min(end_ns);
         let publishing = self.work.publishing.as_mut().map(Publishing::end_ns);
         let visits = self.work.visits.as_mut().map(Visits::end_ns);
@@ -46,8 +46,8 @@ impl Worker {
 
     /// To be called with every turn's clock.
     pub(super) fn look_at_clock(&mut self, now_ns: u64) {
-        self.core.meter.at(now_ns);
-        let window = &self.core.meter.window;
+        self.protocol.meter.at(now_ns);
+        let window = &self.protocol.meter.window;
         if now_ns < window.measure_ns || self.work.step.ended.is_some() {
             return;
         }
@@ -61,7 +61,7 @@ impl Worker {
     /// The messages of this turn are on their way: how late they are.
     pub(super) fn record_slips(&mut self) {
         let now_ns = self.place.now_ns();
-        let meter = &mut self.core.meter;
+        let meter = &mut self.protocol.meter;
         for due_ns in self.work.slips.drain(..) {
             if meter.window.measures(due_ns) {
                 meter.slip.saturating_record(now_ns.saturating_sub(due_ns));
@@ -73,11 +73,13 @@ impl Worker {
         self.end_visits();
         self.work.opening = None;
         self.end_publishing();
-        self.core.windowed = false;
+        self.protocol.credits.are_wanted = false;
         let now_ns = self.place.now_ns();
         self.look_at_clock(now_ns);
-        let mut meter =
-            std::mem::replace(&mut self.core.meter, Meter::new(Window::endless(0), false));
+        let mut meter = std::mem::replace(
+            &mut self.protocol.meter,
+            Meter::new(Window::endless(0), false),
+        );
         meter.finish();
         let step = std::mem::take(&mut self.work.step);
         let began = step.began.unwrap_or((0, 0));
@@ -88,8 +90,8 @@ impl Worker {
         };
         StepPart {
             meter,
-            spread: std::mem::take(&mut self.core.spread),
-            sent: self.core.sent.clone(),
+            spread: std::mem::take(&mut self.protocol.spread),
+            sent: self.protocol.published.by_stream.clone(),
             classes: self
                 .work
                 .bus
@@ -102,14 +104,15 @@ impl Worker {
             operations_failed: step.operations_failed,
             throttled: step.throttled,
             unsent: step.unsent,
-            done_ns: step.done_ns.max(self.core.heard_ns),
-            unacknowledged: self.core.unacknowledged + self.core.unacknowledged_lost,
+            done_ns: step.done_ns.max(self.protocol.heard_ns),
+            unacknowledged: self.protocol.published.unacknowledged
+                + self.protocol.published.unacknowledged_lost,
         }
     }
 
     /// Compares what its subscribers have seen with what was sent.
-    pub(super) fn settle(&self, sent: &Sent) -> Answer {
-        let ledger = &self.core.ledger;
+    pub(super) fn balance(&self, sent: &Sent) -> Reply {
+        let ledger = &self.protocol.ledger;
         let streams = sent.classes.len() as u32;
         let balance = ledger.balance(&sent.messages, |view, stream| {
             if streams == 0 {
@@ -119,11 +122,11 @@ impl Worker {
             let set = sent.classes.get(class as usize).copied().unwrap_or(0);
             set & 1 << view != 0
         });
-        let mut faults = self.core.faults;
-        faults.duplicated += ledger.duplicated;
-        faults.reordered += ledger.reordered;
-        faults.unexpected += ledger.unexpected + balance.unexpected;
-        Answer::Settled(balance, faults)
+        let mut received = self.protocol.received;
+        received.duplicated += ledger.duplicated;
+        received.reordered += ledger.reordered;
+        received.unexpected += ledger.unexpected + balance.unexpected;
+        Reply::Balanced(balance, received)
     }
 }
 

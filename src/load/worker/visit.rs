@@ -22,7 +22,7 @@ impl Worker {
         let (worker, workers) = (u64::from(self.id), u64::from(self.job.workers));
         if group == Group::Publishers {
             // A publisher's messages come by several connections: nobody promises their order.
-            self.core.ledger.forget_order();
+            self.protocol.ledger.forget_order();
         }
         self.work.visits = Some(Visits {
             group,
@@ -65,7 +65,7 @@ impl Worker {
             if made.times.first_ns == 0 {
                 made.times.first_ns = now_ns;
             }
-            self.core.peers[index as usize].timed = None;
+            self.protocol.connections[index as usize].timed = None;
             self.connect(index, due_ns, now_ns)?;
         }
     }
@@ -76,11 +76,12 @@ impl Worker {
             return Ok(());
         };
         if visits.group == Group::Publishers && index >= self.subscribers {
-            let publisher = self.job.publishers[self.core.peers[index as usize].number as usize];
+            let publisher =
+                self.job.publishers[self.protocol.connections[index as usize].number as usize];
             let made = visits.made.get(&index);
             let nth = made.map_or(0, |made| made.times.messages) as u32;
             let stream = publisher.first_stream + nth % publisher.streams.max(1);
-            self.core.append(&self.job, index, stream, now_ns);
+            self.protocol.append(&self.job, index, stream, now_ns);
             if self.job.qos != QoS::AtMostOnce {
                 return Ok(());
             }
@@ -147,7 +148,7 @@ impl Worker {
         };
         list.clear();
         for (index, made) in visits.made {
-            list.push((self.core.peers[index as usize].number, made.times));
+            list.push((self.protocol.connections[index as usize].number, made.times));
         }
     }
 }

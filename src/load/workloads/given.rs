@@ -90,7 +90,7 @@ impl<'a> Given<'a> {
             interval_s: self.interval_s,
             traffic,
             operation: None,
-            settles: true,
+            delivers_all: true,
         }
     }
 

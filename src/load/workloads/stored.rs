@@ -115,7 +115,7 @@ fn store(given: &Given<'_>, each: u32) -> StepPlan {
         rate: Some(given.rate),
         // As long as it takes at the rate, and some more.
         seconds: (messages / given.rate) * 1.5 + given.seconds,
-        settles: false,
+        delivers_all: false,
         ..given.step("store", traffic)
     }
 }

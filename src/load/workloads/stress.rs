@@ -78,6 +78,6 @@ fn visits(args: &StressArgs) -> StepPlan {
             each_max: Some(args.pub_count),
         },
         operation: Some("publishes".into()),
-        settles: true,
+        delivers_all: true,
     }
 }

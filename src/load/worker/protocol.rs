@@ -1,8 +1,7 @@
 //! The half of a worker that knows no ring: bytes of connections to verified deliveries, and messages to bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::limits;
 use crate::load::client::{Client, Event};
@@ -12,12 +11,15 @@ use crate::load::measure::{Meter, Spread, Window};
 use crate::load::stamp::{self, Read, Stamp};
 use crate::mqtt::{DecodeError, Frame, FrameStatus, Publish, QoS, frame};
 
-use super::command::{Faults, KeptOut, Place, Progress, Times, Trouble};
+use super::command::{KeptOut, Place, Progress, Received, Times};
+use super::credits::{self, Credits};
 use super::hints;
+use super::outbox::Outbox;
+use super::troubles::Troubles;
 
 /// One connection's MQTT side. A tester holds tens of thousands of these.
 #[derive(Debug, Default)]
-pub(super) struct Peer {
+pub(super) struct Connection {
     pub client: Client,
     /// To be sent; owns no memory while it is empty.
     pub out: Vec<u8>,
@@ -35,19 +37,19 @@ pub(super) struct Peer {
     pub since_ns: u64,
     pub timed: Option<Timed>,
     /// In the list of those that have something to send.
-    dirty: bool,
+    pub dirty: bool,
     /// What came is no MQTT: what follows is not looked at.
     broken: bool,
 }
 
 const NO_READER: u32 = u32::MAX;
 
-impl Peer {
+impl Connection {
     pub(super) fn new(number: u32) -> Self {
-        Peer {
+        Connection {
             number,
             reader: NO_READER,
-            ..Peer::default()
+            ..Connection::default()
         }
     }
 }
@@ -79,175 +81,108 @@ struct Head {
     stream: u32,
 }
 
-pub(super) struct Core {
-    pub run: u32,
-    clock: Place,
-    pub peers: Vec<Peer>,
+/// What was published since the run began.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub messages: u64,
+    /// Deliveries that they are to cause.
+    pub deliveries: u64,
+    /// By stream.
+    pub by_stream: Vec<u32>,
+    /// With a QoS above 0, and not acknowledged.
+    pub unacknowledged: u64,
+    /// Those whose connection is gone.
+    pub unacknowledged_lost: u64,
+}
+
+/// The half of a worker that knows no ring.
+pub(super) struct Protocol {
+    place: Place,
+    pub connections: Vec<Connection>,
+    pub outbox: Outbox,
+    pub published: Published,
     pub ledger: Ledger,
     /// The readers of shared subscriptions, by filter.
     shared: HashMap<u32, u32>,
     head: Head,
+    pub received: Received,
     pub meter: Meter,
     pub spread: Spread,
-    pub faults: Faults,
-    pub unacknowledged: u64,
-    /// Those whose connection is gone.
-    pub unacknowledged_lost: u64,
-    /// By stream.
-    pub sent: Vec<u32>,
     /// When bytes came last.
     pub heard_ns: u64,
-    pub published: u64,
-    pub expected: u64,
-    /// Whether publishers wait for their messages' deliveries.
-    pub windowed: bool,
-    credit: (u32, u64),
-    progress: Arc<Progress>,
-    pub dirty: Vec<u32>,
+    pub credits: Credits,
     pub notes: Vec<(u32, Note)>,
-    spare: Vec<Vec<u8>>,
-    pub errors: BTreeMap<String, Trouble>,
-    /// Connections that were not made since nobody listens, or there is no way there.
-    pub unreachable: u64,
-    /// Connections that were not made since the broker takes no such login, or speaks something else.
-    pub kept_out: u64,
+    pub troubles: Troubles,
     /// Of subscribers that have a goal.
     pub times: HashMap<u32, Times>,
 }
 
-impl Core {
+impl Protocol {
     pub(super) fn new(job: &Job, place: &Place, progress: Arc<Progress>) -> Self {
         let views = job.filters.iter().map(|filter| filter.view.clone());
-        Core {
+        Protocol {
+            place: place.clone(),
+            connections: Vec::new(),
+            outbox: Outbox::default(),
+            published: Published {
+                messages: 0,
+                deliveries: 0,
+                by_stream: vec![0; job.streams.len()],
+                unacknowledged: 0,
+                unacknowledged_lost: 0,
+            },
             ledger: Ledger::new(views.collect()),
-            sent: vec![0; job.streams.len()],
-            run: place.run,
-            clock: place.clone(),
-            peers: Vec::new(),
             shared: HashMap::new(),
             head: Head::default(),
+            received: Received::default(),
             meter: Meter::new(Window::endless(0), false),
             spread: Spread::new(0),
-            faults: Faults::default(),
-            unacknowledged: 0,
-            unacknowledged_lost: 0,
             heard_ns: 0,
-            published: 0,
-            expected: 0,
-            windowed: false,
-            credit: (0, 0),
-            progress,
-            dirty: Vec::new(),
+            credits: Credits::new(progress),
             notes: Vec::new(),
-            spare: Vec::new(),
-            errors: BTreeMap::new(),
-            unreachable: 0,
-            kept_out: 0,
+            troubles: Troubles::default(),
             times: HashMap::new(),
         }
+    }
+
+    /// The number by which this run's messages are known.
+    #[inline]
+    pub(super) fn run(&self) -> u32 {
+        self.place.run
     }
 
     /// Counts an error by its text, and notes the time.
     #[cold]
     pub(super) fn error(&mut self, text: String) {
-        if self.errors.len() < limits::LOAD_ERROR_TEXTS_MAX || self.errors.contains_key(&text) {
-            let now_ns = self.clock.now_ns();
-            let trouble = self.errors.entry(text).or_insert(Trouble::at(now_ns));
-            trouble.count += 1;
-            trouble.last_ns = now_ns;
-        }
+        self.troubles.error(text, self.place.now_ns());
     }
 
     /// Counts an error that is why a client did not come in.
     #[cold]
     pub(super) fn keeps_out(&mut self, why: KeptOut, text: String) {
-        self.error(text.clone());
-        if let Some(trouble) = self.errors.get_mut(&text) {
-            trouble.kept_out = Some(why);
-        }
-        match why {
-            KeptOut::Unreached => self.unreachable += 1,
-            KeptOut::Login | KeptOut::Wire => self.kept_out += 1,
-        }
-    }
-
-    /// The output of a connection, to be appended to, with memory behind it.
-    #[inline]
-    pub(super) fn output(&mut self, index: u32) -> &mut Peer {
-        let peer = &mut self.peers[index as usize];
-        if peer.out.capacity() == 0
-            && let Some(spare) = self.spare.pop()
-        {
-            peer.out = spare;
-        }
-        if !peer.dirty {
-            peer.dirty = true;
-            self.dirty.push(index);
-        }
-        peer
-    }
-
-    /// What there is to be sent, to be given back as `recycle`; and the connection is no longer in the list.
-    pub(super) fn take_output(&mut self, index: u32) -> Vec<u8> {
-        let peer = &mut self.peers[index as usize];
-        peer.dirty = false;
-        std::mem::take(&mut peer.out)
-    }
-
-    /// A connection stays in the list no longer, and its output where it is.
-    pub(super) fn not_dirty(&mut self, index: u32) {
-        self.peers[index as usize].dirty = false;
-    }
-
-    /// Puts a connection with output back in the list.
-    pub(super) fn mark_dirty(&mut self, index: u32) {
-        let peer = &mut self.peers[index as usize];
-        if !peer.dirty && !peer.out.is_empty() {
-            peer.dirty = true;
-            self.dirty.push(index);
-        }
-    }
-
-    /// Puts a connection in the list whose output is not MQTT's.
-    pub(super) fn wake(&mut self, index: u32) {
-        let peer = &mut self.peers[index as usize];
-        if !peer.dirty {
-            peer.dirty = true;
-            self.dirty.push(index);
-        }
-    }
-
-    /// Takes a buffer back that is not in use any more.
-    pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
-        let capacity = buffer.capacity();
-        if self.spare.len() < limits::LOAD_BUFFERS_KEPT
-            && (1..=limits::LOAD_BUFFER_KEPT_BYTES).contains(&capacity)
-        {
-            buffer.clear();
-            self.spare.push(buffer);
-        }
+        self.troubles.keeps_out(why, text, self.place.now_ns());
     }
 
     /// Forgets what belonged to a connection that is gone.
     pub(super) fn lost(&mut self, index: u32) {
-        let peer = &mut self.peers[index as usize];
-        let out = std::mem::take(&mut peer.out);
-        let partial = std::mem::take(&mut peer.partial);
-        peer.broken = false;
-        let lost = peer.client.lost() as u64;
-        self.unacknowledged = self.unacknowledged.saturating_sub(lost);
-        self.unacknowledged_lost += lost;
+        let connection = &mut self.connections[index as usize];
+        let out = std::mem::take(&mut connection.out);
+        let partial = std::mem::take(&mut connection.partial);
+        connection.broken = false;
+        let lost = connection.client.lost() as u64;
+        self.published.unacknowledged = self.published.unacknowledged.saturating_sub(lost);
+        self.published.unacknowledged_lost += lost;
         self.recycle(out);
         self.recycle(partial);
     }
 
     /// Queues SUBSCRIBE for a subscriber's filter, which makes it a reader; false if it has none.
     pub(super) fn subscribe(&mut self, job: &Job, index: u32) -> bool {
-        let subscriber = &job.subscribers[self.peers[index as usize].number as usize];
+        let subscriber = &job.subscribers[self.connections[index as usize].number as usize];
         let Some(number) = subscriber.filter else {
             return false;
         };
-        if self.peers[index as usize].reader == NO_READER {
+        if self.connections[index as usize].reader == NO_READER {
             let ledger = &mut self.ledger;
             let reader = match subscriber.shared {
                 true => *self
@@ -256,12 +191,16 @@ impl Core {
                     .or_insert_with(|| ledger.add(number, false)),
                 false => ledger.add(number, true),
             };
-            self.peers[index as usize].reader = reader;
+            self.connections[index as usize].reader = reader;
         }
         let filter = &job.filters[number as usize];
-        let peer = self.output(index);
-        peer.client
-            .subscribe(&job.settings, &filter.text, subscriber.qos, &mut peer.out);
+        let connection = self.output(index);
+        connection.client.subscribe(
+            &job.settings,
+            &filter.text,
+            subscriber.qos,
+            &mut connection.out,
+        );
         true
     }
 
@@ -270,10 +209,10 @@ impl Core {
     pub(super) fn on_bytes(&mut self, job: &Job, index: u32, bytes: &[u8], now_ns: u64) {
         self.meter.at(now_ns);
         self.heard_ns = now_ns;
-        if self.peers[index as usize].broken {
+        if self.connections[index as usize].broken {
             return;
         }
-        let bytes = match self.peers[index as usize].partial.is_empty() {
+        let bytes = match self.connections[index as usize].partial.is_empty() {
             true => bytes,
             false => self.complete(job, index, bytes, now_ns),
         };
@@ -321,20 +260,20 @@ impl Core {
 
     /// Keeps the beginning of a packet.
     fn keep(&mut self, index: u32, rest: &[u8]) {
-        let peer = &mut self.peers[index as usize];
-        if !peer.client.is_connected()
+        let connection = &mut self.connections[index as usize];
+        if !connection.client.is_connected()
             && let Some(hint) = hints::of_answer(rest)
         {
             // It would be waited for what it takes to be the rest of a packet.
-            peer.broken = true;
+            connection.broken = true;
             let text = format!("what the broker sent is no MQTT{hint}");
             self.keeps_out(KeptOut::Wire, text);
             self.notes.push((index, Note::Dropped));
             return;
         }
-        let mut partial = self.spare.pop().unwrap_or_default();
+        let mut partial = self.outbox.spare.pop().unwrap_or_default();
         partial.extend_from_slice(rest);
-        self.peers[index as usize].partial = partial;
+        self.connections[index as usize].partial = partial;
     }
 
     /// Adds to the packet that is not whole as much as it lacks, handles it, and returns what follows.
@@ -345,13 +284,13 @@ impl Core {
         mut bytes: &'a [u8],
         now_ns: u64,
     ) -> &'a [u8] {
-        let mut partial = std::mem::take(&mut self.peers[index as usize].partial);
+        let mut partial = std::mem::take(&mut self.connections[index as usize].partial);
         while let Ok(FrameStatus::Incomplete { total_len }) =
             frame(&partial, limits::LOAD_PACKET_BYTES_MAX)
         {
             let wanted = total_len.map_or(1, |total| total - partial.len());
             if bytes.is_empty() {
-                self.peers[index as usize].partial = partial;
+                self.connections[index as usize].partial = partial;
                 return bytes;
             }
             let (missing, rest) = bytes.split_at(wanted.min(bytes.len()));
@@ -361,7 +300,7 @@ impl Core {
         let rest = self.whole_packets(job, index, &partial, now_ns);
         debug_assert!(rest.is_empty());
         self.recycle(partial);
-        match self.peers[index as usize].broken {
+        match self.connections[index as usize].broken {
             true => &[],
             false => bytes,
         }
@@ -369,7 +308,7 @@ impl Core {
 
     /// Whether CONNACK has let this client in.
     pub(super) fn is_connected(&self, index: u32) -> bool {
-        self.peers[index as usize].client.is_connected()
+        self.connections[index as usize].client.is_connected()
     }
 
     #[cold]
@@ -381,7 +320,7 @@ impl Core {
             (false, Some(hint)) => self.keeps_out(KeptOut::Wire, format!("{no_mqtt}{hint}")),
             (false, None) => self.keeps_out(KeptOut::Wire, format!("{no_mqtt}: {error}")),
         }
-        self.peers[index as usize].broken = true;
+        self.connections[index as usize].broken = true;
         self.notes.push((index, Note::Dropped));
     }
 
@@ -393,17 +332,18 @@ impl Core {
         frame: &Frame,
         now_ns: u64,
     ) -> Result<(), DecodeError> {
-        let peer = &mut self.peers[index as usize];
-        let before = peer.out.len();
-        let event = peer
-            .client
-            .on_packet(&job.settings, packet, frame, &mut peer.out)?;
-        let answers = peer.out.len() > before;
+        let connection = &mut self.connections[index as usize];
+        let before = connection.out.len();
+        let event =
+            connection
+                .client
+                .on_packet(&job.settings, packet, frame, &mut connection.out)?;
+        let replies = connection.out.len() > before;
         match event {
             Event::Delivery(publish) => self.on_publish(job, index, packet, &publish, now_ns),
             event => self.on_event(job, index, &event, now_ns),
         }
-        if answers {
+        if replies {
             self.mark_dirty(index);
         }
         Ok(())
@@ -437,7 +377,7 @@ impl Core {
             Event::Connected { .. } => Note::Connected,
             Event::Refused(reason) => {
                 let text = hints::refusal(*reason, job.settings.version);
-                match hints::of_login(*reason, &job.settings, &self.clock.wire) {
+                match hints::of_login(*reason, &job.settings, &self.place.wire) {
                     Some(hint) => self.keeps_out(KeptOut::Login, text + &hint),
                     None => self.error(text),
                 }
@@ -449,10 +389,10 @@ impl Core {
                 Note::Refused
             }
             Event::Acked { at_ns, reason } => {
-                self.unacknowledged = self.unacknowledged.saturating_sub(1);
+                self.published.unacknowledged = self.published.unacknowledged.saturating_sub(1);
                 self.meter.acked(*at_ns, now_ns);
                 if reason.is_error() {
-                    self.faults.refused += 1;
+                    self.received.refused += 1;
                     self.error(format!("publish refused: {reason}"));
                 }
                 Note::Acked
@@ -464,7 +404,7 @@ impl Core {
             }
             Event::Stray => {
                 self.error("an acknowledgement of nothing".into());
-                self.faults.unexpected += 1;
+                self.received.unexpected += 1;
                 return;
             }
             Event::Delivery(_) | Event::Nothing => return,
@@ -476,34 +416,37 @@ impl Core {
     #[inline]
     fn deliver(&mut self, job: &Job, index: u32, payload: &[u8], now_ns: u64) {
         match stamp::read(payload, &job.filler) {
-            Read::Stamped(stamp) if stamp.run == self.run => {
+            Read::Stamped(stamp) if stamp.run == self.run() => {
                 self.verify(job, index, payload.len(), stamp, now_ns);
             }
-            Read::Corrupt(stamp) if stamp.run == self.run => {
+            Read::Corrupt(stamp) if stamp.run == self.run() => {
                 // It has come, whatever became of it on the way: it is not lost as well.
-                self.faults.corrupt += 1;
+                self.received.corrupt += 1;
                 self.verify(job, index, payload.len(), stamp, now_ns);
             }
-            _ => self.faults.unexpected += 1,
+            _ => self.received.unexpected += 1,
         }
     }
 
     #[inline]
     fn verify(&mut self, job: &Job, index: u32, bytes: usize, stamp: Stamp, now_ns: u64) {
         if stamp.stream != self.head.stream && !self.has_topic(job, stamp.stream) {
-            self.faults.unexpected += 1;
+            self.received.unexpected += 1;
             return;
         }
-        let peer = &mut self.peers[index as usize];
-        match self.ledger.see(peer.reader, stamp.stream, stamp.sequence) {
+        let connection = &mut self.connections[index as usize];
+        match self
+            .ledger
+            .see(connection.reader, stamp.stream, stamp.sequence)
+        {
             Seen::Fresh | Seen::Late => {
-                self.faults.delivered += 1;
+                self.received.delivered += 1;
                 self.meter.delivered(bytes, stamp.intended_ns, now_ns);
                 self.spread.see(stamp.stream, stamp.sequence, now_ns);
-                if peer.goal_left > 0 {
+                if connection.goal_left > 0 {
                     self.nearer(index);
                 }
-                if self.windowed {
+                if self.credits.are_wanted {
                     self.give_credit(job, stamp.stream);
                 }
             }
@@ -529,40 +472,27 @@ impl Core {
     /// One message less to wait for. The time between the first and the last is a result, so the clock is read for each
     /// of them: several come with one receive.
     fn nearer(&mut self, index: u32) {
-        let now_ns = self.clock.now_ns();
-        let peer = &mut self.peers[index as usize];
-        let times = self.times.entry(peer.number).or_default();
+        let now_ns = self.place.now_ns();
+        let connection = &mut self.connections[index as usize];
+        let times = self.times.entry(connection.number).or_default();
         if times.first_ns == 0 {
             times.first_ns = now_ns;
         }
         times.messages += 1;
         times.last_ns = now_ns;
-        peer.goal_left -= 1;
-        if peer.goal_left == 0 {
+        connection.goal_left -= 1;
+        if connection.goal_left == 0 {
             times.complete = true;
             self.notes.push((index, Note::Goal));
         }
     }
 
-    /// Counts a delivery for the publisher of a stream; whatever is counted and not yet told is told when another
-    /// publisher's comes, and with `u32::MAX`.
+    /// Counts a delivery for the publisher of a stream; with a stream that is none, tells what has been counted.
     fn give_credit(&mut self, job: &Job, stream: u32) {
         let publisher = match job.streams.get(stream as usize) {
             Some(stream) => stream.publisher,
-            None => u32::MAX,
+            None => credits::NOBODY,
         };
-        if publisher != self.credit.0 {
-            if self.credit.1 > 0 {
-                let credits = &self.progress.credits[self.credit.0 as usize];
-                credits.fetch_add(self.credit.1, Ordering::Relaxed);
-            }
-            self.credit = (publisher, 0);
-        }
-        self.credit.1 += u64::from(publisher != u32::MAX);
-    }
-
-    /// Deliveries of a publisher's messages so far.
-    pub(super) fn credits(&self, publisher: u32) -> u64 {
-        self.progress.credits[publisher as usize].load(Ordering::Relaxed)
+        self.credits.give(publisher);
     }
 }
