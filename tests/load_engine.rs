@@ -375,6 +375,38 @@ fn a_port_without_a_broker_fails_all_connections() {
     );
 }
 
+/// A visitor whose socket cannot be made (its address is not this machine's) is over at once, and nobody waits for it.
+#[test]
+fn visitors_without_a_socket_are_over() {
+    let _ = program(1);
+    let place = Place {
+        run: 1,
+        target: ([127, 0, 0, 1], support::free_port()).into(),
+        sources: vec![[192, 0, 2, 1].into()],
+        wire: Default::default(),
+        epoch: Instant::now(),
+    };
+    let job = Arc::new(job(1, 10, QoS::AtMostOnce, Version::V5, 1));
+    let mut engine = Engine::start(&job, &place, &[]).unwrap();
+    let mut patience = Patience::new();
+    let mut plan = step(
+        150.0,
+        Traffic::Visits {
+            group: Group::Subscribers,
+            rate: None,
+            each_max: Some(1),
+        },
+    );
+    plan.warm_up_s = 0.0;
+    let (step, _) = engine.step(&plan, &mut patience).unwrap();
+    let operations = step.operations.unwrap();
+    assert_eq!((operations.count, operations.failed), (0, 10));
+    assert!(step.seconds < 100.0, "{}", step.seconds);
+    let finished = engine.finish().unwrap();
+    let errors: Vec<_> = finished.errors().iter().collect();
+    assert!(errors.len() == 1 && errors[0].1.count == 10, "{errors:?}");
+}
+
 /// The watcher ends a run.
 #[test]
 fn a_run_can_be_stopped() {

@@ -33,12 +33,6 @@ pub const ALL: &[Exception] = &[
     ),
     (
         Kind::Files,
-        "load::Worker",
-        6,
-        "what belongs to a part of it is to become a method of that part",
-    ),
-    (
-        Kind::Files,
         "shard::Shard",
         15,
         "a file for each kind of completion; what a part does with its own is in the part's type",

@@ -1,6 +1,6 @@
 //! The bus model as a worker publishes it: its next message, and the classes of messages by the filters that match.
 
-use crate::load::job::BUS_STREAMS;
+use crate::load::job::{BUS_STREAMS, Job};
 use crate::load::matcher;
 use crate::load::model::{Bus, Event};
 
@@ -20,6 +20,28 @@ pub(super) struct BusFeed {
 }
 
 impl BusFeed {
+    /// The model of a job, if it is played; its time begins at `start_ns`.
+    pub(super) fn new(job: &Job, start_ns: u64) -> Option<BusFeed> {
+        let spec = job.bus?;
+        let count = |filter: u32| {
+            let each = job.subscribers.iter();
+            each.filter(|subscriber| subscriber.filter == Some(filter))
+                .count() as u64
+        };
+        let filters = job.filters.iter().zip(0..);
+        Some(BusFeed {
+            bus: Bus::new(spec.seed, spec.scale, job.publishers.len() as u32)
+                .with_time_lapse(spec.time_lapse),
+            event: None,
+            waits: false,
+            start_ns,
+            filters: filters
+                .map(|(filter, at)| (filter.text.clone(), count(at)))
+                .collect(),
+            classes: Vec::new(),
+        })
+    }
+
     /// Takes the next message.
     pub(super) fn next_event(&mut self) -> Event {
         self.event.take().unwrap_or_else(|| {

@@ -8,6 +8,8 @@ pub(super) struct StepState {
     /// CPU and wall nanoseconds when the measured part began and when it ended.
     pub(super) began: Option<(u64, u64)>,
     pub(super) ended: Option<(u64, u64)>,
+    /// When the messages of this turn were to be sent.
+    pub slips: Vec<u64>,
     pub operations: u64,
     pub operations_failed: u64,
     pub throttled: u64,

@@ -13,7 +13,7 @@ mod layer;
 mod link;
 mod measured;
 mod network;
-mod open;
+mod notes;
 mod opening;
 mod outbox;
 mod output;
@@ -22,23 +22,21 @@ mod protocol;
 mod publish;
 mod publishing;
 mod step;
+mod traffic;
 mod troubles;
-mod visit;
 mod visits;
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use socket2::SockAddr;
 
 use crate::limits;
-use crate::uring::{BufferPlan, Completion, Op, ReceiveBuffers, Ring, RingError, Sizes};
+use crate::uring::RingError;
 
 use super::distribution::new_histogram;
-use super::job::{Group, Job};
+use super::job::Job;
 
 pub use command::{
     Command, KeptOut, Place, Progress, QuitPart, Received, Reply, Sent, SetupPart, StepPart, Times,
@@ -46,25 +44,14 @@ pub use command::{
 };
 
 pub use layer::Wire;
-use protocol::{Connection, Protocol};
-
-use layer::Layer;
-use link::{CANCELLING_RECEIVE, CANCELLING_SEND, Link};
+use network::Network;
 use opening::Opening;
-use parts::{Line, Sockets, Tally, Work};
-
-/// The group of a worker's receive buffers.
-const RECEIVE_GROUP: u16 = 1;
+use parts::{Line, Tally, Work};
 
 /// One worker.
 pub struct Worker {
-    sockets: Sockets,
-    job: Arc<Job>,
-    place: Place,
+    network: Network,
     id: u32,
-    protocol: Protocol,
-    /// How many of its connections are subscribers.
-    subscribers: u32,
     work: Work,
     tally: Tally,
     line: Line,
@@ -84,42 +71,16 @@ pub struct Start {
 impl Worker {
     /// Sets up the ring; in the thread that is to run.
     pub fn new(start: Start) -> Result<Self, RingError> {
-        let job = start.job;
-        let (subscribers, publishers) = clients(&job, start.id);
-        let connections = (subscribers.len() + publishers.len()) as u32;
-        let ring = Ring::new(Sizes {
-            submissions: limits::RING_SUBMISSIONS,
-            completions: limits::RING_COMPLETIONS,
-            files: connections.max(1),
-            workers: limits::RING_WORKERS_MAX,
-        })?;
-        let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, buffer_plan(&ring))?;
-        let mut protocol = Protocol::new(&job, &start.place, Arc::clone(&start.progress));
-        protocol.connections = subscribers
-            .iter()
-            .chain(&publishers)
-            .map(|&number| Connection::new(number))
-            .collect();
+        let progress = Arc::clone(&start.progress);
+        let network = Network::new(start.job, start.place, start.id, progress)?;
         // The clock decides when a message is due, not the tick of the timers.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         Ok(Worker {
-            sockets: Sockets {
-                ring,
-                buffers,
-                links: (0..connections).map(|_| Link::default()).collect(),
-                layers: layers(&start.place.wire, connections),
-                address: Box::new(SockAddr::from(start.place.target)),
-                to_arm: Vec::new(),
-                completions: Vec::new(),
-            },
+            network,
             id: start.id,
-            protocol,
-            subscribers: subscribers.len() as u32,
             work: Work::default(),
             tally: Tally {
                 setup: new_setup(),
-                ready: 0,
-                leaving: 0,
                 moves: 0,
                 quit: QuitPart::default(),
             },
@@ -129,8 +90,6 @@ impl Worker {
                 progress: start.progress,
                 seen: 0,
             },
-            place: start.place,
-            job,
         })
     }
 
@@ -145,68 +104,49 @@ impl Worker {
         if !self.take_commands()? {
             return Ok(false);
         }
-        let now_ns = self.place.now_ns();
+        self.handle_notes()?;
+        let now_ns = self.network.place.now_ns();
         self.look_at_clock(now_ns);
-        let mut due_ns = now_ns + limits::LOAD_SLEEP_MS_MAX * 1_000_000;
-        due_ns = due_ns.min(self.open_some(now_ns)?);
-        due_ns = due_ns.min(self.visit_some(now_ns)?);
-        due_ns = due_ns.min(self.publish_some(now_ns));
-        self.start_sends()?;
-        self.arm_receives()?;
-        if !self.work.slips.is_empty() {
-            self.sockets.ring.submit()?;
+        let due_ns = self
+            .do_due(now_ns)?
+            .min(now_ns + limits::LOAD_SLEEP_MS_MAX * 1_000_000);
+        self.handle_notes()?;
+        self.network.start_sends()?;
+        self.network.arm_receives()?;
+        let ring = &mut self.network.sockets.ring;
+        if !self.work.step.slips.is_empty() {
+            ring.submit()?;
             self.record_slips();
         }
         self.tell(now_ns);
-        match due_ns.saturating_sub(self.place.now_ns()) {
-            0 => self.sockets.ring.poll()?,
-            wait_ns => self
-                .sockets
-                .ring
-                .wait(Some(Duration::from_nanos(wait_ns)))?,
+        let ring = &mut self.network.sockets.ring;
+        match due_ns.saturating_sub(self.network.place.now_ns()) {
+            0 => ring.poll()?,
+            wait_ns => ring.wait(Some(Duration::from_nanos(wait_ns)))?,
         }
-        self.collect()?;
+        self.network.collect()?;
+        self.handle_notes()?;
         Ok(true)
     }
 
-    fn collect(&mut self) -> Result<(), RingError> {
-        let mut completions = std::mem::take(&mut self.sockets.completions);
-        self.sockets
-            .ring
-            .collect(&mut completions, limits::LOAD_COMPLETIONS_PER_TURN)?;
-        let result = completions
-            .drain(..)
-            .try_for_each(|completion| self.handle(completion));
-        self.sockets.completions = completions;
-        self.sockets.buffers.publish();
-        result?;
-        self.handle_notes()
-    }
-
-    #[inline]
-    fn handle(&mut self, completion: Completion) -> Result<(), RingError> {
-        match completion.user_data.op() {
-            Some(Op::Receive) => self.on_receive(completion),
-            Some(Op::Send) => self.on_send(completion),
-            Some(Op::Connect) => self.on_connect(completion),
-            Some(Op::CancelReceive) => self.on_ending(completion, CANCELLING_RECEIVE),
-            Some(Op::CancelSend) => self.on_ending(completion, CANCELLING_SEND),
-            Some(Op::Close) => self.on_ending(completion, 0),
-            _ => Ok(()),
+    /// Does what it has been told to do, as far as it is due; when more is.
+    fn do_due(&mut self, now_ns: u64) -> Result<u64, RingError> {
+        let Worker { network, work, .. } = self;
+        let mut due_ns = u64::MAX;
+        if let Some(opening) = &mut work.opening {
+            due_ns = opening.open_due(network, now_ns)?;
+            if !opening.is_busy() {
+                work.opening = None;
+            }
         }
-    }
-
-    /// This worker's clients of a group, by their places.
-    fn own(&self, group: Group) -> Range<u32> {
-        match group {
-            Group::Subscribers => 0..self.subscribers,
-            Group::Publishers => self.subscribers..self.sockets.links.len() as u32,
+        if let Some(visits) = &mut work.visits {
+            due_ns = due_ns.min(visits.visit_due(network, now_ns)?);
         }
-    }
-
-    /// How many publishers it has.
-    fn publishers(&self) -> u32 {
-        self.sockets.links.len() as u32 - self.subscribers
+        if let Some(publishing) = &mut work.publishing {
+            let next_ns = publishing.publish_due(network, &mut work.step, &mut work.bus, now_ns);
+            due_ns = due_ns.min(next_ns);
+        }
+        Ok(due_ns)
     }
 
     /// Takes the commands that are there; false at the end.
@@ -215,8 +155,8 @@ impl Worker {
             match self.line.commands.try_recv() {
                 Ok(Command::Quit) => {
                     let mut quit = std::mem::take(&mut self.tally.quit);
-                    quit.errors = std::mem::take(&mut self.protocol.troubles.by_text);
-                    let times = std::mem::take(&mut self.protocol.times);
+                    quit.errors = std::mem::take(&mut self.network.protocol.troubles.by_text);
+                    let times = std::mem::take(&mut self.network.protocol.times);
                     if quit.subscribers.is_empty() {
                         quit.subscribers = times.into_iter().collect();
                     }
@@ -232,8 +172,8 @@ impl Worker {
 
     fn obey(&mut self, command: Command) -> Result<(), RingError> {
         match command {
-            Command::Open(open, start_ns) => self.begin_opening(open, start_ns, u64::MAX),
-            Command::Close(group) => self.close_group(group)?,
+            Command::Open(open, start_ns) => self.begin_opening(open, (start_ns, u64::MAX)),
+            Command::Close(group) => self.network.close_group(group)?,
             Command::Begin(window, traffic) => self.begin_step(window, traffic),
             Command::Cease(end_ns) => self.cease(end_ns),
             Command::End => {
@@ -252,18 +192,7 @@ impl Worker {
             Command::Quit => {}
         }
         self.line.seen += 1;
-        self.tell(self.place.now_ns());
-        Ok(())
-    }
-
-    fn close_group(&mut self, group: Group) -> Result<(), RingError> {
-        for index in self.own(group) {
-            match self.sockets.links[index as usize].stage {
-                link::Stage::Ready => self.leave(index),
-                link::Stage::Closed | link::Stage::Leaving | link::Stage::Closing => {}
-                _ => self.close(index)?,
-            }
-        }
+        self.tell(self.network.place.now_ns());
         Ok(())
     }
 
@@ -276,7 +205,7 @@ impl Worker {
             .publishing
             .as_ref()
             .is_some_and(|p| p.is_busy(now_ns));
-        self.tally.leaving > 0
+        self.network.leaving > 0
             || opening
             || visits
             || publishing
@@ -287,13 +216,13 @@ impl Worker {
     fn tell(&mut self, now_ns: u64) {
         let busy = self.is_busy(now_ns);
         let mine = &self.line.progress.workers[self.id as usize];
-        let protocol = &self.protocol;
+        let protocol = &self.network.protocol;
         for (counter, value) in [
             (&mine.published, protocol.published.messages),
             (&mine.expected, protocol.published.deliveries),
             (&mine.delivered, protocol.received.delivered),
             (&mine.unacknowledged, protocol.published.unacknowledged),
-            (&mine.ready, self.tally.ready),
+            (&mine.ready, self.network.ready),
             (&mine.failed, self.tally.setup.failed),
             (&mine.unreachable, protocol.troubles.unreachable),
             (&mine.kept_out, protocol.troubles.kept_out),
@@ -308,16 +237,6 @@ impl Worker {
     }
 }
 
-/// The numbers of a worker's subscribers and publishers.
-fn clients(job: &Job, worker: u32) -> (Vec<u32>, Vec<u32>) {
-    let subscribers = (0..job.subscribers.len()).filter(|&at| job.subscriber_is_on(at, worker));
-    let publishers = (0..job.publishers.len()).filter(|&at| job.publisher_is_on(at, worker));
-    (
-        subscribers.map(|at| at as u32).collect(),
-        publishers.map(|at| at as u32).collect(),
-    )
-}
-
 fn new_setup() -> SetupPart {
     SetupPart {
         connect: new_histogram(),
@@ -325,26 +244,5 @@ fn new_setup() -> SetupPart {
         opened: 0,
         refused: 0,
         failed: 0,
-    }
-}
-
-/// Room for what lies between sockets and MQTT, if anything does.
-fn layers(wire: &Wire, connections: u32) -> Vec<Option<Box<Layer>>> {
-    match wire.is_plain() {
-        true => Vec::new(),
-        false => (0..connections).map(|_| None).collect(),
-    }
-}
-
-fn buffer_plan(ring: &Ring) -> BufferPlan {
-    let incremental = ring.has_ordered_buffers();
-    let (count, bytes) = match incremental {
-        true => (limits::LOAD_RECV_BUFFERS, limits::RECV_BUFFER_BYTES),
-        false => (limits::RECV_BUFFERS_WHOLE, limits::RECV_BUFFER_WHOLE_BYTES),
-    };
-    BufferPlan {
-        count,
-        bytes,
-        incremental,
     }
 }

@@ -69,6 +69,10 @@ pub(super) enum Note {
     Refused,
     /// The same once it was connected.
     Dropped,
+    /// It did not come about, or what lies below MQTT has failed; that has been told.
+    Failed,
+    /// The broker has closed it (0), or it is broken: an errno.
+    Broken(i32),
 }
 
 /// What precedes the payload of the last QoS 0 PUBLISH: a fan-out's are all alike, and are not decoded again.

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::load::arrivals::{self, Arrivals};
+use crate::load::job::{Group, Pace};
+
+use super::network::Network;
 
 /// A step's publishing.
 pub(super) struct Publishing {
@@ -48,6 +51,50 @@ pub(super) enum Source {
 }
 
 impl Publishing {
+    /// Publishing from `start_ns` until `end_ns`; a worker's part of it.
+    pub(super) fn new(
+        pace: Pace,
+        each_max: Option<u32>,
+        clears: bool,
+        network: &mut Network,
+        (worker, start_ns, end_ns): (u32, u64, u64),
+    ) -> Self {
+        let range = network.of(Group::Publishers);
+        let worker = u64::from(worker);
+        let workers = u64::from(network.job.publishing_workers());
+        let source = match pace {
+            Pace::Constant(rate) => Source::Schedule(Arrivals::constant(rate, worker, workers)),
+            Pace::Poisson(rate, seed) => {
+                let seed = seed.wrapping_add(worker.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                Source::Schedule(Arrivals::poisson(rate / workers as f64, seed))
+            }
+            Pace::Window(messages) => Source::Window(messages),
+            Pace::Bus => Source::Bus(start_ns),
+        };
+        let protocol = &mut network.protocol;
+        protocol.credits.are_wanted = matches!(pace, Pace::Window(_));
+        let left = range.end - range.start;
+        let publishers = range.map(|index| State {
+            credit_before: protocol
+                .credits
+                .of(protocol.connections[index as usize].number),
+            ..State::default()
+        });
+        Publishing {
+            source,
+            start_ns,
+            end_ns,
+            each_max: each_max.unwrap_or(u32::MAX),
+            clears,
+            next: 0,
+            publishers: publishers.collect(),
+            held: 0,
+            holding: Vec::new(),
+            left,
+            blocked_until_ns: 0,
+        }
+    }
+
     /// From when on nothing is begun.
     pub(super) fn end_ns(&mut self) -> &mut u64 {
         &mut self.end_ns

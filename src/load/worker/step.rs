@@ -2,10 +2,13 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::load::job::{BUS_STREAMS, Traffic};
+use crate::limits;
+use crate::load::arrivals::Arrivals;
+use crate::load::job::{BUS_STREAMS, Group, Open, Pace, Traffic};
 use crate::load::measure::{Meter, Spread, Window};
 
 use super::Worker;
+use super::bus_feed::BusFeed;
 use super::command::{Reply, Sent, StepPart};
 use super::measured::StepState;
 use super::opening::Opening;
@@ -15,15 +18,23 @@ use super::visits::Visits;
 impl Worker {
     pub(super) fn begin_step(&mut self, window: Window, traffic: Traffic) {
         let is_opening = matches!(traffic, Traffic::Open(_));
-        self.protocol.meter = Meter::new(window, !is_opening);
-        self.protocol.spread = Spread::new(self.job.spread_every);
+        self.network.protocol.meter = Meter::new(window, !is_opening);
+        self.network.protocol.spread = Spread::new(self.network.job.spread_every);
         self.work.step = StepState::default();
         let times = (window.start_ns, window.end_ns);
         match traffic {
             Traffic::Receive => self.work.step.receives_until_ns = window.end_ns,
-            Traffic::Publish { pace, each_max } => self.begin_publishing(pace, each_max, times),
-            Traffic::Clear => self.begin_clearing(times),
-            Traffic::Open(open) => self.begin_opening(open, window.start_ns, window.end_ns),
+            Traffic::Publish { pace, each_max } => {
+                self.begin_publishing(pace, each_max, false, times);
+            }
+            Traffic::Clear => {
+                // Each publisher empties its topics. They have as many each, but for the last.
+                let each = self.network.job.publishers.iter();
+                let most = each.map(|publisher| publisher.streams).max();
+                let pace = Pace::Constant(limits::LOAD_CLEAR_RATE);
+                self.begin_publishing(pace, most, true, times);
+            }
+            Traffic::Open(open) => self.begin_opening(open, times),
             Traffic::Visits {
                 group,
                 rate,
@@ -32,9 +43,60 @@ impl Worker {
         }
     }
 
+    pub(super) fn begin_opening(&mut self, open: Open, times: (u64, u64)) {
+        self.work.opening = Some(Opening::new(open, &self.network, self.id, times));
+    }
+
+    fn begin_publishing(
+        &mut self,
+        pace: Pace,
+        each_max: Option<u32>,
+        clears: bool,
+        (start_ns, end_ns): (u64, u64),
+    ) {
+        let times = (self.id, start_ns, end_ns);
+        let publishing = Publishing::new(pace, each_max, clears, &mut self.network, times);
+        self.work.publishing = Some(publishing);
+        if matches!(pace, Pace::Bus) && self.work.bus.is_none() && self.id == 0 {
+            self.work.bus = BusFeed::new(&self.network.job, start_ns);
+        }
+    }
+
+    fn begin_visits(
+        &mut self,
+        group: Group,
+        rate: Option<f64>,
+        each_max: Option<u32>,
+        times: (u64, u64),
+    ) {
+        if group == Group::Publishers {
+            // A publisher's messages come by several connections: nobody promises their order.
+            self.network.protocol.ledger.forget_order();
+        }
+        let (worker, workers) = (u64::from(self.id), u64::from(self.network.job.workers));
+        let schedule = rate.map(|rate| Arrivals::constant(rate, worker, workers));
+        let waiting = self.network.of(group);
+        self.work.visits = Some(Visits::new(group, schedule, each_max, waiting, times));
+    }
+
+    /// Ends the visits; what each client has done is told at the end.
+    fn end_visits(&mut self) {
+        let Some(visits) = self.work.visits.take() else {
+            return;
+        };
+        let list = match visits.group() {
+            Group::Subscribers => &mut self.tally.quit.subscribers,
+            Group::Publishers => &mut self.tally.quit.publishers,
+        };
+        list.clear();
+        let connections = &self.network.protocol.connections;
+        let times = visits.into_times();
+        list.extend(times.map(|(index, times)| (connections[index as usize].number, times)));
+    }
+
     /// What is being done ends at a time before its end.
     pub(super) fn cease(&mut self, end_ns: u64) {
-        self.protocol.meter.cease(end_ns);
+        self.network.protocol.meter.cease(end_ns);
         self.work.step.receives_until_ns = self.work.step.receives_until_ns.min(end_ns);
         let publishing = self.work.publishing.as_mut().map(Publishing::end_ns);
         let visits = self.work.visits.as_mut().map(Visits::end_ns);
@@ -46,8 +108,8 @@ impl Worker {
 
     /// To be called with every turn's clock.
     pub(super) fn look_at_clock(&mut self, now_ns: u64) {
-        self.protocol.meter.at(now_ns);
-        let window = &self.protocol.meter.window;
+        self.network.protocol.meter.at(now_ns);
+        let window = &self.network.protocol.meter.window;
         if now_ns < window.measure_ns || self.work.step.ended.is_some() {
             return;
         }
@@ -60,9 +122,9 @@ impl Worker {
 
     /// The messages of this turn are on their way: how late they are.
     pub(super) fn record_slips(&mut self) {
-        let now_ns = self.place.now_ns();
-        let meter = &mut self.protocol.meter;
-        for due_ns in self.work.slips.drain(..) {
+        let now_ns = self.network.place.now_ns();
+        let meter = &mut self.network.protocol.meter;
+        for due_ns in self.work.step.slips.drain(..) {
             if meter.window.measures(due_ns) {
                 meter.slip.saturating_record(now_ns.saturating_sub(due_ns));
             }
@@ -72,12 +134,14 @@ impl Worker {
     pub(super) fn end_step(&mut self) -> StepPart {
         self.end_visits();
         self.work.opening = None;
-        self.end_publishing();
-        self.protocol.credits.are_wanted = false;
-        let now_ns = self.place.now_ns();
+        if let Some(publishing) = self.work.publishing.take() {
+            publishing.end(&mut self.work.step, self.work.bus.as_mut());
+        }
+        self.network.protocol.credits.are_wanted = false;
+        let now_ns = self.network.place.now_ns();
         self.look_at_clock(now_ns);
         let mut meter = std::mem::replace(
-            &mut self.protocol.meter,
+            &mut self.network.protocol.meter,
             Meter::new(Window::endless(0), false),
         );
         meter.finish();
@@ -90,8 +154,8 @@ impl Worker {
         };
         StepPart {
             meter,
-            spread: std::mem::take(&mut self.protocol.spread),
-            sent: self.protocol.published.by_stream.clone(),
+            spread: std::mem::take(&mut self.network.protocol.spread),
+            sent: self.network.protocol.published.by_stream.clone(),
             classes: self
                 .work
                 .bus
@@ -99,20 +163,20 @@ impl Worker {
                 .map_or_else(Vec::new, |bus| bus.classes.clone()),
             cpu_ns: ended.0.saturating_sub(began.0),
             wall_ns: ended.1.saturating_sub(began.1),
-            connections: self.tally.ready,
+            connections: self.network.ready,
             operations: step.operations,
             operations_failed: step.operations_failed,
             throttled: step.throttled,
             unsent: step.unsent,
-            done_ns: step.done_ns.max(self.protocol.heard_ns),
-            unacknowledged: self.protocol.published.unacknowledged
-                + self.protocol.published.unacknowledged_lost,
+            done_ns: step.done_ns.max(self.network.protocol.heard_ns),
+            unacknowledged: self.network.protocol.published.unacknowledged
+                + self.network.protocol.published.unacknowledged_lost,
         }
     }
 
     /// Compares what its subscribers have seen with what was sent.
     pub(super) fn balance(&self, sent: &Sent) -> Reply {
-        let ledger = &self.protocol.ledger;
+        let ledger = &self.network.protocol.ledger;
         let streams = sent.classes.len() as u32;
         let balance = ledger.balance(&sent.messages, |view, stream| {
             if streams == 0 {
@@ -122,7 +186,7 @@ impl Worker {
             let set = sent.classes.get(class as usize).copied().unwrap_or(0);
             set & 1 << view != 0
         });
-        let mut received = self.protocol.received;
+        let mut received = self.network.protocol.received;
         received.duplicated += ledger.duplicated;
         received.reordered += ledger.reordered;
         received.unexpected += ledger.unexpected + balance.unexpected;
