@@ -42,6 +42,13 @@ impl World {
     }
 
     fn connect(&mut self, id: &str, clean_start: bool, filter: Option<(&str, QoS)>) -> ConnId {
+        let conn = self.open(id, clean_start, filter);
+        self.send_all();
+        conn
+    }
+
+    /// A client that says CONNECT, and SUBSCRIBE, and has not been sent anything.
+    fn open(&mut self, id: &str, clean_start: bool, filter: Option<(&str, QoS)>) -> ConnId {
         let address = "127.0.0.1:40000".parse().unwrap();
         let conn = self.broker.on_accept(
             0,
@@ -69,8 +76,23 @@ impl World {
             .encode(VERSION, &mut bytes);
         }
         self.broker.on_bytes(0, conn, &bytes);
-        self.send_all();
         conn
+    }
+
+    /// A client says goodbye.
+    fn leave(&mut self, conn: ConnId) {
+        self.broker.on_bytes(0, conn, b"\xe0\x00");
+        self.send_all();
+        self.broker.on_closed(0, conn);
+    }
+
+    /// So many sessions whose clients are away.
+    fn put_away(&mut self, sessions: usize) {
+        for index in 0..sessions {
+            let filter = Some(("bench/t", QoS::AtLeastOnce));
+            let conn = self.connect(&format!("a{index}"), false, filter);
+            self.leave(conn);
+        }
     }
 
     /// Sends everything; returns the bytes.
@@ -267,20 +289,41 @@ fn away(sessions: usize, payload: usize) {
         return;
     }
     let mut world = World::new();
-    for index in 0..sessions {
-        let conn = world.connect(
-            &format!("a{index}"),
-            false,
-            Some(("bench/t", QoS::AtLeastOnce)),
-        );
-        world.broker.on_bytes(0, conn, b"\xe0\x00");
-        world.send_all();
-        world.broker.on_closed(0, conn);
-    }
+    world.put_away(sessions);
     let publisher = world.client("p", None);
     let bytes = publishes("bench/t", payload, QoS::AtLeastOnce, 1);
     report(&name, 50, sessions, || {
         world.broker.on_bytes(0, publisher, &bytes);
+        black_box(world.send_all());
+    });
+}
+
+/// Messages wait for sessions whose clients are away, which then come back one after the other and take them.
+fn back(sessions: usize, payload: usize, count: usize) {
+    let name = format!("queue {count} -> {sessions}, which come back, {payload} B");
+    if !is_wanted(&name) {
+        return;
+    }
+    let mut world = World::new();
+    world.put_away(sessions);
+    let publisher = world.client("p", None);
+    let bytes = publishes("bench/t", payload, QoS::AtLeastOnce, count);
+    let mut replies = Vec::new();
+    report(&name, 25, sessions * count, || {
+        world.broker.on_bytes(0, publisher, &bytes);
+        for index in 0..sessions {
+            let conn = world.open(&format!("a{index}"), false, None);
+            loop {
+                replies.clear();
+                let sent = world.sent_to(conn);
+                acks(sent, AckKind::Puback, 0x30, &mut replies);
+                if replies.is_empty() {
+                    break;
+                }
+                world.broker.on_bytes(0, conn, &replies);
+            }
+            world.leave(conn);
+        }
         black_box(world.send_all());
     });
 }
@@ -297,7 +340,8 @@ fn main() {
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
         pairs(256, qos, 64);
     }
-    for sessions in [1000, 50_000] {
+    for sessions in [1000, 50_000, 100_000] {
         away(sessions, 64);
     }
+    back(1000, 64, 200);
 }

@@ -226,7 +226,8 @@ pub const BOARD_MS: u64 = 50;
 /// Messages that a turn delivers before those who publish have to wait for the next one: at some 25 ns each, 25 ms, in which
 /// the sends that follow are still few for what they carry.
 pub const TURN_DELIVERIES_MAX: u64 = 1_000_000;
-/// What it counts for to put a message into a session's queue: 35 to 70 ns (`bench/broker.rs`).
+/// What it counts for to put a message into a session's queue: 20 to 25 ns where many wait for the same (`bench/broker.rs`), more
+/// where each waits for its own or an older message makes room.
 pub const TURN_QUEUED_DELIVERIES: u64 = 3;
 
 /// Deliveries that a node counts as that is visited for a match, of a quarter of a microsecond.
@@ -261,6 +262,9 @@ const _: () = assert!(SHARDS_MAX <= 256);
 
 /// Payload bytes queued for one session above those in flight, when the configuration sets no bound of its own.
 pub const QUEUED_BYTES_MAX: u64 = 64 << 20;
+
+/// Messages that wait in a chunk of a shard's list. One of which a quarter is left, or less, keeps those only.
+pub const BACKLOG_CHUNK: u64 = 64;
 
 /// Entries up to which an emptied queue keeps its memory.
 pub const QUEUE_CAPACITY_KEPT: usize = 64;

@@ -84,7 +84,7 @@ pub const OUTBOUND_SHORTENED_DIVISOR: u32 = 8;
 
 /// Bytes that may wait for a session however little memory there is, as long as the account has any.
 pub const BACKLOG_BYTES_MIN: u64 = 4 << 10;
-/// Bytes that a queue is taken to grow by for one more message: it doubles now and then.
+/// Bytes that one more message that waits is taken to need beside itself: what refers to it grows now and then.
 pub const BACKLOG_ENTRY_BYTES: u64 = 64;
 /// Bytes below which nobody is closed for what it holds.
 pub const SHED_BYTES_MIN: u64 = 16 << 10;

@@ -6,7 +6,7 @@
 //!   subscription identifier | No Local | Retain As Published, RETAIN |   QoS
 //! ```
 //!
-//! Invariants: QoS 3 does not occur; a `Grant` is made by [`EntryOptions::grant`] only, has never more than the subscription
+//! Invariants: QoS 3 does not occur; a `Grant` is made by [`EntryOptions::grant`] only (or is one of those again, from its word), has never more than the subscription
 //! allows, and its bit 3 is clear.
 
 use crate::mqtt::QoS;
@@ -136,6 +136,18 @@ impl Grant {
     #[inline]
     pub const fn as_retained(self) -> Grant {
         Grant(self.0 | RETAIN)
+    }
+
+    /// The word, for who keeps something else beside it.
+    #[inline]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The inverse of `bits`.
+    #[inline]
+    pub const fn from_bits(bits: u32) -> Grant {
+        Grant(bits)
     }
 
     /// What tells one encoding of a message from another: the grant, and whether it is in MQTT 5. Versions 3.1 and 3.1.1

@@ -28,6 +28,32 @@ impl Origin {
     }
 }
 
+/// How a message is delivered, and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// How it is delivered.
+    pub grant: Grant,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Way {
+    /// As bytes.
+    pub(super) fn to_bytes(self) -> [u8; 8] {
+        let word = u64::from(self.grant.bits()) << 32 | u64::from(self.origin.0);
+        word.to_le_bytes()
+    }
+
+    /// The inverse of `to_bytes`.
+    pub(super) fn from_bytes(bytes: [u8; 8]) -> Way {
+        let word = u64::from_le_bytes(bytes);
+        Way {
+            grant: Grant::from_bits((word >> 32) as u32),
+            origin: Origin(word as u32),
+        }
+    }
+}
+
 /// A message for one client: the message and how it is to be delivered.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -37,4 +63,15 @@ pub struct Delivery {
     pub grant: Grant,
     /// Where it came from.
     pub origin: Origin,
+}
+
+impl Delivery {
+    pub(super) fn of(message: Arc<Message>, way: Way) -> Delivery {
+        let Way { grant, origin } = way;
+        Delivery {
+            message,
+            grant,
+            origin,
+        }
+    }
 }

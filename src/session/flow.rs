@@ -1,74 +1,35 @@
-//! Towards the client: what is in flight with QoS 1 and 2, and what waits its turn.
+//! Towards the client: what is in flight with QoS 1 and 2.
 //!
-//! Invariants: messages leave the queue in the order in which they came (MQTT-4.6.0-6); never more are in flight than
-//! the receive maximum allows (MQTT-3.3.4-9); an identifier in use is not given to another message (MQTT-2.2.1-3).
+//! Invariants: never more are in flight than the receive maximum allows (MQTT-3.3.4-9); an identifier in use is not given to another
+//! message (MQTT-2.2.1-3).
 
-mod dropped;
 mod give_way;
-mod replace;
 mod stuck;
-mod waiting;
 mod windows;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use self::dropped::Dropped;
 use self::stuck::Stuck;
-use self::waiting::Waiting;
 use self::windows::Windows;
-use super::delivery::{Delivery, Origin};
-use super::policy::SlowPolicy;
+use super::bounds::Bounds;
+use super::delivery::Origin;
 use super::window::{InFlight, Progress};
-use crate::limits;
 use crate::mqtt::QoS;
 use crate::mqtt::message::Message;
 use crate::routing::Grant;
-
-/// What the configuration and the client allow.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Messages in flight: the smaller of the receive maximum and `max_inflight_messages`.
-    pub in_flight: u16,
-    /// Payload bytes in flight; 0 for no bound.
-    pub in_flight_bytes: u64,
-    /// Messages in the queue; 0 for no bound but the built-in one on bytes.
-    pub queued: u32,
-    /// Payload bytes in the queue; 0 for the built-in bound.
-    pub queued_bytes: u64,
-}
-
-/// Whether a message found a place in the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Queued {
-    /// It did.
-    Yes,
-    /// It took the place of this older one of its topic.
-    Replaced(Arc<Message>),
-    /// A bound was reached.
-    Full,
-}
 
 /// See the module.
 #[derive(Default)]
 pub struct Flow {
     windows: Windows,
     in_flight_bytes: u64,
-    /// What the messages cost that wait or are kept in flight.
+    /// What the messages cost that are kept in flight.
     held_bytes: u64,
-    waiting: Waiting,
-    /// Payload bytes of what waits, retained messages apart: those are references to what is kept anyway.
-    queue_bytes: u64,
     /// In flight, but not yet sent again on this connection: there was no room for it so far.
     later: VecDeque<u16>,
-    /// QoS 0 messages in the queue that are not retained ones: later ones wait behind them.
-    waiting_qos0: u32,
     /// Bytes of memory that have been charged to the account.
     charged: usize,
-    /// What is done when too much waits.
-    policy: Option<SlowPolicy>,
-    /// Messages that were dropped for want of room.
-    dropped: Option<Box<Dropped>>,
     /// Whether the oldest message in flight is never acknowledged.
     stuck: Stuck,
     /// Frames up to this one were offered by other rules than hold now: the right to read is asked when one is sent again.
@@ -82,32 +43,10 @@ impl Flow {
         self.windows.len()
     }
 
-    /// Whether QoS 0 messages have to wait: behind retained ones, or behind other QoS 0 messages that do.
-    #[inline]
-    pub fn holds_qos0(&self) -> bool {
-        self.replaying() > 0 || self.waiting_qos0 > 0
-    }
-
-    /// Retained messages that wait: they do not count towards the bound on messages, because they are fetched a page at a time,
-    /// and keep QoS 0 messages behind them.
-    #[inline]
-    pub fn replaying(&self) -> usize {
-        self.waiting.replaying()
-    }
-
-    /// How many messages wait.
-    pub fn queued(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Bytes of memory, without the messages.
     #[inline]
     pub fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.windows.memory()
-            + self.waiting.memory()
-            + self.later.capacity() * size_of::<u16>()
-            + self.dropped.as_ref().map_or(0, |_| size_of::<Dropped>())
+        size_of::<Self>() + self.windows.memory() + self.later.capacity() * size_of::<u16>()
     }
 
     /// Whether other memory is used than has been charged.
@@ -127,15 +66,10 @@ impl Flow {
         self.charged
     }
 
-    /// Bytes that are held for the session: its messages, whoever else holds them, and what refers to them.
+    /// Bytes that are held for the session here: messages, whoever else holds them, and what refers to them.
     #[inline]
     pub fn weight(&self) -> u64 {
         self.held_bytes + self.charged as u64
-    }
-
-    /// Payload bytes of the messages that wait, those of a replay apart.
-    pub fn queued_bytes(&self) -> u64 {
-        self.queue_bytes
     }
 
     /// Whether one more message with QoS above 0 may be sent.
@@ -232,90 +166,14 @@ impl Flow {
         message
     }
 
-    /// From here on messages that wait are dealt with like this.
-    pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
-        self.policy = policy;
-        self.waiting.set_latest(policy == Some(SlowPolicy::Latest));
-    }
-
-    /// What is done when too much waits.
-    pub fn policy(&self) -> Option<SlowPolicy> {
-        self.policy
-    }
-
-    /// Puts a message behind the others, or in the place of an older one, if the bounds allow it.
-    pub fn enqueue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
-        let bytes = delivery.message.payload.len() as u64;
-        if delivery.origin != Origin::RETAINED {
-            let older = self.waiting.older(&delivery);
-            if let Some(place) = older
-                && self.may_replace(place, bytes, bounds)
-            {
-                return self.replace(place, delivery);
-            }
-            // One that is too large for the place of its older one needs room as any other.
-            if older.is_some() || self.is_full(bytes, bounds) {
-                return Queued::Full;
-            }
-        }
-        self.note_put(&delivery);
-        self.waiting.push(delivery);
-        Queued::Yes
-    }
-
-    /// Whether a message of so many bytes does not find a place.
-    pub fn is_full(&self, bytes: u64, bounds: &Bounds) -> bool {
-        let waiting = self.waiting.kept();
-        let is_full = bounds.queued > 0 && waiting >= bounds.queued as usize;
-        is_full || (self.queue_bytes + bytes > bytes_max(bounds) && waiting > 0)
-    }
-
     /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.
     pub fn doubt(&mut self, order: u64) {
         self.doubted = order;
-        self.waiting.doubt();
-    }
-
-    /// Whether what is next in the queue was offered by other rules.
-    #[inline]
-    pub fn has_doubted(&self) -> bool {
-        self.waiting.is_front_doubted()
     }
 
     /// Whether a message in flight was offered by other rules.
     pub fn is_doubted(&self, order: u64) -> bool {
         order <= self.doubted
-    }
-
-    /// What is next in the queue.
-    #[inline]
-    pub fn front(&self) -> Option<&Delivery> {
-        self.waiting.front()
-    }
-
-    /// Takes what is next in the queue.
-    pub fn pop(&mut self) -> Option<Delivery> {
-        let delivery = self.waiting.pop()?;
-        self.note_taken(&delivery);
-        Some(delivery)
-    }
-
-    /// A message waits.
-    fn note_put(&mut self, delivery: &Delivery) {
-        self.held_bytes += delivery.message.cost() as u64;
-        if delivery.origin != Origin::RETAINED {
-            self.waiting_qos0 += u32::from(delivery.grant.is_qos0());
-            self.queue_bytes += delivery.message.payload.len() as u64;
-        }
-    }
-
-    /// A message no longer waits.
-    fn note_taken(&mut self, delivery: &Delivery) {
-        self.held_bytes -= delivery.message.cost() as u64;
-        if delivery.origin != Origin::RETAINED {
-            self.waiting_qos0 -= u32::from(delivery.grant.is_qos0());
-            self.queue_bytes -= delivery.message.payload.len() as u64;
-        }
     }
 
     /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,
@@ -361,33 +219,16 @@ impl Flow {
         taken.collect()
     }
 
-    /// Takes out what waits, with any QoS, for other members of a shared subscription.
-    pub fn take_shared_waiting(&mut self) -> Vec<Delivery> {
-        let is_others = |delivery: &Delivery| delivery.origin.group().is_some();
-        let taken = self.waiting.take_all(is_others);
-        for delivery in &taken {
-            self.note_taken(delivery);
-        }
-        taken
-    }
-
-    /// Messages that are held here, in flight or waiting.
+    /// Messages that are held here.
     pub fn held(&self) -> impl Iterator<Item = &Arc<Message>> {
         let in_flight = self.windows.iter();
-        let in_flight = in_flight.filter_map(|entry| entry.message.as_ref());
-        in_flight.chain(self.waiting.iter().map(|delivery| &delivery.message))
+        in_flight.filter_map(|entry| entry.message.as_ref())
     }
 
     /// What is in flight, for checks.
     #[cfg(test)]
     pub fn all_in_flight(&self) -> impl Iterator<Item = &InFlight> {
         self.windows.iter()
-    }
-
-    /// What waits, in no order, for checks.
-    #[cfg(test)]
-    pub fn all_waiting(&self) -> impl Iterator<Item = &Delivery> {
-        self.waiting.iter()
     }
 
     /// Places that the windows have.
@@ -409,27 +250,5 @@ impl Flow {
     /// Whether it is to be said now that it is not acknowledged: once for each.
     pub fn says_stuck(&mut self) -> bool {
         self.stuck.says()
-    }
-
-    /// A message has been dropped for want of room.
-    #[cold]
-    pub fn note_dropped(&mut self, message: &Message) {
-        if message.sent.id != 0 {
-            self.dropped.get_or_insert_default().note(message);
-        }
-    }
-
-    /// Whether this message, which is sent again, was dropped.
-    pub fn has_dropped(&self, message: &Message) -> bool {
-        let dropped = self.dropped.as_ref();
-        dropped.is_some_and(|dropped| dropped.has(message))
-    }
-}
-
-/// Payload bytes that may wait.
-fn bytes_max(bounds: &Bounds) -> u64 {
-    match bounds.queued_bytes {
-        0 => limits::QUEUED_BYTES_MAX,
-        max => max,
     }
 }

@@ -5,12 +5,14 @@
 #![warn(unreachable_pub)]
 
 mod alias;
+mod backlog;
+mod bounds;
 mod delivery;
 mod filters;
 mod flow;
 mod inbound;
-mod latest;
 mod policy;
+mod queue;
 mod rare;
 mod replay;
 #[cfg(test)]
@@ -19,11 +21,14 @@ mod will;
 mod window;
 
 pub use alias::{Aliases, InboundAliases, OutboundAliases};
-pub use delivery::{Delivery, Origin};
+pub use backlog::Backlog;
+pub use bounds::Bounds;
+pub use delivery::{Delivery, Origin, Way};
 pub use filters::Filters;
-pub use flow::{Bounds, Flow, Queued};
+pub use flow::Flow;
 pub use inbound::Inbound;
 pub use policy::SlowPolicy;
+pub use queue::{Queue, Queued};
 pub use rare::SharedSubscription;
 pub use replay::{Replay, Replays, Rest};
 pub use will::Will;
@@ -35,7 +40,7 @@ use crate::routing::FilterId;
 /// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
 pub const EXPIRY_NEVER: u32 = u32::MAX;
 
-/// The state of one client.
+/// The state of one client, but for what waits for it, which few have ([`Queue`]).
 pub struct Session {
     client_id: Box<str>,
     serial: u64,
@@ -257,7 +262,7 @@ impl Session {
         self.rare.as_mut()?.replays.pop()
     }
 
-    /// QoS 1 and 2 towards the client, and what waits; `None` while never used.
+    /// QoS 1 and 2 towards the client; `None` while never used.
     #[inline]
     pub fn flow(&self) -> Option<&Flow> {
         self.flow.as_deref()
@@ -273,5 +278,17 @@ impl Session {
     #[inline]
     pub fn flow_made(&mut self) -> &mut Flow {
         self.flow.get_or_insert_default()
+    }
+
+    /// What is done when too much waits.
+    pub fn policy(&self) -> Option<SlowPolicy> {
+        self.rare.as_ref()?.policy
+    }
+
+    /// From here on messages that wait are dealt with like this.
+    pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
+        if policy != self.policy() {
+            self.rare.get_or_insert_default().policy = policy;
+        }
     }
 }

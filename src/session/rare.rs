@@ -3,6 +3,7 @@
 //! Invariant: `text_bytes` is the sum of the lengths of the names and filters of the shared subscriptions.
 
 use super::inbound::Inbound;
+use super::policy::SlowPolicy;
 use super::replay::Replays;
 
 /// A shared subscription of a session.
@@ -31,6 +32,8 @@ pub(super) struct Rare {
     pub inbound: Inbound,
     /// Subscriptions whose retained messages are still to be fetched; those that have been begun are in front.
     pub replays: Replays,
+    /// What is done when too much waits.
+    pub policy: Option<SlowPolicy>,
     text_bytes: usize,
 }
 

@@ -1,5 +1,6 @@
 //! Windows against a naive list, flows against their rules.
 
+mod lockstep;
 mod waiting;
 
 use std::sync::Arc;
@@ -31,6 +32,39 @@ fn message(payload: usize) -> Arc<Message> {
         sent: Sent::default(),
         holders: Holders::default(),
     })
+}
+
+/// What waits for one session, and the list that it is in.
+#[derive(Default)]
+struct Waits {
+    queue: Queue,
+    backlog: Backlog,
+}
+
+impl Waits {
+    fn with(policy: SlowPolicy) -> Waits {
+        let mut waits = Waits::default();
+        waits
+            .queue
+            .set_latest(&waits.backlog, policy == SlowPolicy::Latest);
+        waits
+    }
+
+    fn put(&mut self, one: &Delivery, bounds: &Bounds) -> Queued {
+        let way = Way {
+            grant: one.grant,
+            origin: one.origin,
+        };
+        self.queue.put(&mut self.backlog, &one.message, way, bounds)
+    }
+
+    fn pop(&mut self) -> Option<Delivery> {
+        self.queue.pop(&mut self.backlog)
+    }
+
+    fn pop_oldest(&mut self) -> Option<Delivery> {
+        self.queue.pop_oldest(&mut self.backlog)
+    }
 }
 
 fn bounds(in_flight: u16, queued: u32) -> Bounds {
@@ -154,44 +188,28 @@ fn a_shared_identifier_is_not_used_twice() {
 
 #[test]
 fn the_queue_has_its_bounds() {
-    let mut flow = Flow::default();
+    let mut waits = Waits::default();
     let delivery = |origin| Delivery {
         message: message(10),
         grant: granted(QoS::AtLeastOnce),
         origin,
     };
-    assert_eq!(
-        flow.enqueue(delivery(Origin::ORDINARY), &bounds(1, 2)),
-        Queued::Yes
-    );
-    assert_eq!(
-        flow.enqueue(delivery(Origin::ORDINARY), &bounds(1, 2)),
-        Queued::Yes
-    );
-    assert_eq!(
-        flow.enqueue(delivery(Origin::ORDINARY), &bounds(1, 2)),
-        Queued::Full
-    );
+    let ordinary = delivery(Origin::ORDINARY);
+    assert_eq!(waits.put(&ordinary, &bounds(1, 2)), Queued::Yes);
+    assert_eq!(waits.put(&ordinary, &bounds(1, 2)), Queued::Yes);
+    assert_eq!(waits.put(&ordinary, &bounds(1, 2)), Queued::Full);
     // Retained messages are references to what is kept anyway.
-    assert_eq!(
-        flow.enqueue(delivery(Origin::RETAINED), &bounds(1, 2)),
-        Queued::Yes
-    );
-    assert!(flow.holds_qos0() && flow.queued() == 3);
-    (0..3).for_each(|_| assert!(flow.pop().is_some()));
-    assert!(!flow.holds_qos0() && flow.queued() == 0);
+    let retained = delivery(Origin::RETAINED);
+    assert_eq!(waits.put(&retained, &bounds(1, 2)), Queued::Yes);
+    assert!(waits.queue.holds_qos0() && waits.queue.len() == 3);
+    (0..3).for_each(|_| assert!(waits.pop().is_some()));
+    assert!(!waits.queue.holds_qos0() && waits.queue.is_empty());
     let small = Bounds {
         queued_bytes: 15,
         ..bounds(1, 0)
     };
-    assert_eq!(
-        flow.enqueue(delivery(Origin::ORDINARY), &small),
-        Queued::Yes
-    );
-    assert_eq!(
-        flow.enqueue(delivery(Origin::ORDINARY), &small),
-        Queued::Full
-    );
+    assert_eq!(waits.put(&ordinary, &small), Queued::Yes);
+    assert_eq!(waits.put(&ordinary, &small), Queued::Full);
 }
 
 #[test]
@@ -248,17 +266,16 @@ fn what_is_shared_goes_back_and_the_rest_stays() {
             Some(message(order as usize)),
         );
     }
+    let mut waits = Waits::default();
     for origin in [Origin::ORDINARY, shared] {
-        flow.enqueue(
-            Delivery {
-                message: message(9),
-                grant: granted(QoS::AtLeastOnce),
-                origin,
-            },
-            &bounds(10, 0),
-        );
+        let one = Delivery {
+            message: message(9),
+            grant: granted(QoS::AtLeastOnce),
+            origin,
+        };
+        waits.put(&one, &bounds(10, 0));
     }
-    assert_eq!(flow.take_shared_waiting().len(), 1, "only what waits");
+    assert_eq!(waits.queue.take_shared(&mut waits.backlog).len(), 1);
     let taken = flow.take_shared_in_flight();
     assert_eq!(
         taken
@@ -267,7 +284,7 @@ fn what_is_shared_goes_back_and_the_rest_stays() {
             .collect::<Vec<_>>(),
         [1]
     );
-    assert_eq!((flow.in_flight(), flow.queued()), (2, 1));
+    assert_eq!((flow.in_flight(), waits.queue.len()), (2, 1));
 }
 
 #[test]
@@ -318,8 +335,7 @@ fn one_slow_message_does_not_make_the_window_grow() {
 /// Newer messages take the place of older ones, and are bounded as all that wait.
 #[test]
 fn the_newest_of_a_topic_waits_within_the_bounds() {
-    let mut flow = Flow::default();
-    flow.set_policy(Some(SlowPolicy::Latest));
+    let mut waits = Waits::with(SlowPolicy::Latest);
     let delivery = |payload| Delivery {
         message: message(payload),
         grant: granted(QoS::AtLeastOnce),
@@ -329,15 +345,13 @@ fn the_newest_of_a_topic_waits_within_the_bounds() {
         queued_bytes: 100,
         ..bounds(1, 0)
     };
-    assert_eq!(flow.enqueue(delivery(10), &bounds), Queued::Yes);
-    let replaced = flow.enqueue(delivery(90), &bounds);
+    assert_eq!(waits.put(&delivery(10), &bounds), Queued::Yes);
+    let replaced = waits.put(&delivery(90), &bounds);
     assert!(matches!(replaced, Queued::Replaced(older) if older.payload.len() == 10));
-    assert_eq!((flow.queued(), flow.queued_bytes()), (1, 90));
-    assert_eq!(flow.enqueue(delivery(101), &bounds), Queued::Full);
-    assert_eq!(flow.queued_bytes(), 90);
-    assert_eq!(
-        flow.pop().map(|taken| taken.message.payload.len()),
-        Some(90)
-    );
-    assert_eq!(flow.enqueue(delivery(101), &bounds), Queued::Yes);
+    assert_eq!((waits.queue.len(), waits.queue.bytes()), (1, 90));
+    assert_eq!(waits.put(&delivery(101), &bounds), Queued::Full);
+    assert_eq!(waits.queue.bytes(), 90);
+    let taken = waits.pop();
+    assert_eq!(taken.map(|taken| taken.message.payload.len()), Some(90));
+    assert_eq!(waits.put(&delivery(101), &bounds), Queued::Yes);
 }

@@ -25,7 +25,7 @@ use crate::mqtt::message::Message;
 use crate::mqtt::{PacketId, PublishHead, QoS};
 use crate::outbound::Range;
 use crate::routing::{Entry, EntryOptions, Grant, Store, Target};
-use crate::session::{Delivery, Origin, Queued, SHARED_ID_BIT};
+use crate::session::{Delivery, Origin, Queued, SHARED_ID_BIT, Way};
 
 impl Broker {
     /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
@@ -191,10 +191,10 @@ impl Clients {
         let conn = ConnId(hot.conn);
         let bounds = self.bounds(Some(conn));
         if grant.is_qos0() {
-            let flow = self.sessions.flow(session);
-            let waits = flow.is_some_and(|flow| flow.holds_qos0()) || self.wants_latest(conn);
+            let queue = self.sessions.queue(session);
+            let waits = queue.is_some_and(|queue| queue.holds_qos0()) || self.wants_latest(conn);
             return match waits {
-                true => self.enqueue(session, grant, origin, message.owned()),
+                true => self.enqueue(session, grant, origin, message.kept()),
                 false => self.send_private(conn, grant, None, false, message),
             };
         }
@@ -202,8 +202,8 @@ impl Clients {
             return;
         };
         let has_room = self.out.pending(conn) < self.memory.outbound_max && entry.has_room(&bounds);
-        if !has_room || entry.flow().is_some_and(|flow| flow.queued() > 0) {
-            return self.enqueue(session, grant, origin, message.owned());
+        if !has_room || entry.queued() > 0 {
+            return self.enqueue(session, grant, origin, message.kept());
         }
         let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
         // An identifier that many share may be in use here: by the same message for another subscription, or by one from
@@ -225,7 +225,7 @@ impl Clients {
         {
             return;
         }
-        self.enqueue(session, grant, origin, message.owned());
+        self.enqueue(session, grant, origin, message.kept());
     }
 
     /// Sends with a packet identifier that all who take this encoding share; false if that is not free here.
@@ -272,7 +272,7 @@ impl Clients {
         };
         let keeps = entry.is_durable() || keeps_bytes;
         let Some(id) = entry.next_id() else {
-            return self.enqueue(session, grant, origin, message.owned());
+            return self.enqueue(session, grant, origin, message.kept());
         };
         if !self.fits(conn, grant, message) {
             self.desk.counters.publish_dropped += 1;
@@ -296,26 +296,21 @@ impl Clients {
         session: SessionId,
         grant: Grant,
         origin: Origin,
-        message: Arc<Message>,
+        message: &Arc<Message>,
     ) {
         self.memory.turn.count_queued();
         let bounds = self.bounds(None);
-        if !self.makes_backlog_room(session, &message) {
+        if !self.makes_backlog_room(session, message) {
             self.desk.counters.publish_dropped += 1;
             self.desk.counters.backlog_refused += 1;
-            return self.note_dropped(session, &message);
+            return self.note_dropped(session, message);
         }
         let Some(mut entry) = self.sessions.change(session) else {
             return;
         };
-        let delivery = Delivery {
-            message: message.clone(),
-            grant,
-            origin,
-        };
-        let queued = entry.queue(delivery, &bounds);
+        let queued = entry.put(message, Way { grant, origin }, &bounds);
         entry.charge(&mut self.memory.lease);
-        let holds_qos0 = entry.flow().is_some_and(|flow| flow.holds_qos0());
+        let holds_qos0 = entry.queue().is_some_and(|queue| queue.holds_qos0());
         match queued {
             Queued::Yes => {}
             Queued::Full => return self.on_full_queue(session, grant, origin, message),
@@ -324,10 +319,10 @@ impl Clients {
                 self.desk.counters.publish_dropped += 1;
                 entry.note_dropped(&older);
                 entry.charge(&mut self.memory.lease);
-                self.unstore(&older);
+                self.note_waits_no_longer(&older);
             }
         }
-        accounts::store(&mut self.memory.lease, &mut self.desk.counters, &message);
+        self.note_waits(message);
         if holds_qos0 {
             self.sessions.set_replaying(session, true);
         }
@@ -482,9 +477,9 @@ impl Clients {
             let Some(mut entry) = self.sessions.change(session) else {
                 return;
             };
-            let Some(flow) = entry.flow() else { return };
-            let Some(front) = flow.front() else { break };
-            let (is_qos0, is_doubted) = (front.grant.is_qos0(), flow.has_doubted());
+            let Some(queue) = entry.queue() else { break };
+            let Some(front) = queue.front() else { break };
+            let (is_qos0, is_doubted) = (front.grant.is_qos0(), queue.has_doubted());
             let has_window = is_qos0 || entry.has_room(&bounds);
             if !has_window || self.out.pending(conn) >= pending_max {
                 return entry.charge(&mut self.memory.lease);
@@ -492,7 +487,7 @@ impl Clients {
             let Some(delivery) = entry.unqueue() else {
                 return;
             };
-            self.unstore(&delivery.message);
+            self.note_waits_no_longer(&delivery.message);
             let message = &delivery.message;
             if is_doubted && !self.may_still_be_sent(session, delivery.origin, message) {
                 self.pass_over(session, &delivery);

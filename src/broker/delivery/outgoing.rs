@@ -117,23 +117,26 @@ impl<'a> Outgoing<'a> {
 
     /// The message in a form that can be kept; made once.
     pub fn owned(&mut self) -> Arc<Message> {
-        if let Some(message) = &self.owned {
-            return message.clone();
-        }
-        let message = Arc::new(Message {
-            topic: self.topic.to_topic(),
-            payload: Bytes::copy_from_slice(self.payload),
-            properties: Bytes::copy_from_slice(self.properties),
-            qos: self.qos,
-            retain: self.retain,
-            expires_at_ms: self.expires_at_ms,
-            origin: self.origin,
-            author: self.author.take(),
-            sent: self.sent,
-            holders: Holders::default(),
-        });
-        self.owned = Some(message.clone());
-        message
+        self.kept().clone()
+    }
+
+    /// The same, for who may not want to keep it.
+    #[inline]
+    pub fn kept(&mut self) -> &Arc<Message> {
+        self.owned.get_or_insert_with(|| {
+            Arc::new(Message {
+                topic: self.topic.to_topic(),
+                payload: Bytes::copy_from_slice(self.payload),
+                properties: Bytes::copy_from_slice(self.properties),
+                qos: self.qos,
+                retain: self.retain,
+                expires_at_ms: self.expires_at_ms,
+                origin: self.origin,
+                author: self.author.take(),
+                sent: self.sent,
+                holders: Holders::default(),
+            })
+        })
     }
 
     /// The encoding for a grant, made on its first use. `order` counts the frames with QoS above 0.

@@ -15,7 +15,7 @@ use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::routing::Grant;
-use crate::session::{Delivery, Origin, SlowPolicy};
+use crate::session::{Origin, SlowPolicy, Way};
 
 impl Clients {
     /// Whether a connection lags so far behind that only the newest message of each topic is to wait for it.
@@ -75,15 +75,15 @@ impl Clients {
         session: SessionId,
         grant: Grant,
         origin: Origin,
-        message: Arc<Message>,
+        message: &Arc<Message>,
     ) {
         self.desk.counters.publish_dropped += 1;
-        match self.sessions.flow(session).and_then(|flow| flow.policy()) {
-            None | Some(SlowPolicy::DropNewest) => self.note_dropped(session, &message),
+        match self.sessions.get(session).and_then(|entry| entry.policy()) {
+            None | Some(SlowPolicy::DropNewest) => self.note_dropped(session, message),
             Some(SlowPolicy::DropOldest | SlowPolicy::Latest) => {
                 match self.drop_oldest_waiting(session, message.payload.len() as u64) {
                     true => self.enqueue(session, grant, origin, message),
-                    false => self.note_dropped(session, &message),
+                    false => self.note_dropped(session, message),
                 }
             }
             Some(SlowPolicy::Disconnect) => {
@@ -99,11 +99,11 @@ impl Clients {
     fn drop_oldest_waiting(&mut self, session: SessionId, bytes: u64) -> bool {
         let bounds = self.bounds(None);
         let mut dropped = 0;
-        while let Some(flow) = self.sessions.flow(session)
-            && flow.is_full(bytes, &bounds)
+        while let Some(queue) = self.sessions.queue(session)
+            && queue.is_full(bytes, &bounds)
         {
-            let is_ordinary = |front: &Delivery| front.origin == Origin::ORDINARY;
-            if !flow.front().is_some_and(is_ordinary) {
+            let is_ordinary = |front: Way| front.origin == Origin::ORDINARY;
+            if !queue.front().is_some_and(is_ordinary) {
                 return false;
             }
             let entry = self.sessions.change(session);
@@ -111,7 +111,7 @@ impl Clients {
                 // The first one is counted in the place of the new one.
                 self.desk.counters.publish_dropped += u64::from(dropped > 0);
                 dropped += 1;
-                self.unstore(&oldest.message);
+                self.note_waits_no_longer(&oldest.message);
                 self.note_dropped(session, &oldest.message);
             }
         }
@@ -129,8 +129,8 @@ impl Clients {
     /// Whether a message that its publisher sends again was dropped for this session before: then it is again.
     #[cold]
     pub fn drops_again(&mut self, session: SessionId, message: &Message) -> bool {
-        let flow = self.sessions.flow(session);
-        let drops = flow.is_some_and(|flow| flow.has_dropped(message));
+        let queue = self.sessions.queue(session);
+        let drops = queue.is_some_and(|queue| queue.has_dropped(message));
         if drops && let Some(mut entry) = self.sessions.change(session) {
             entry.note_dropped(message); // so that it is known for as long as it comes again
         }
@@ -193,12 +193,11 @@ impl Broker {
         keep_most(&mut found);
         let lag = |&(bytes, seconds, session, conn): &(u64, u32, SessionId, ConnId)| {
             let entry = clients.sessions.get(session)?;
-            let queued = entry.flow().map_or(0, |flow| flow.queued());
             let policy = clients.peers.conns[conn.index()].policy;
             Some(Lag {
                 client: entry.client_id().into(),
                 bytes,
-                messages: clients.out.packets(conn) + queued as u64,
+                messages: clients.out.packets(conn) + clients.sessions.queued(session) as u64,
                 seconds,
                 unacknowledged: stuck.get(&session).copied().unwrap_or(0),
                 policy: policy.map_or("", SlowPolicy::name),
@@ -257,7 +256,7 @@ fn keep_most(found: &mut Vec<(u64, u32, SessionId, ConnId)>) {
 impl Clients {
     /// Payload bytes that wait with a session.
     fn session_bytes(&self, session: SessionId) -> u64 {
-        let flow = self.sessions.flow(session);
-        flow.map_or(0, |flow| flow.queued_bytes())
+        let queue = self.sessions.queue(session);
+        queue.map_or(0, |queue| queue.bytes())
     }
 }

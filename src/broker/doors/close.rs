@@ -15,7 +15,6 @@ use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::refusals::words;
 use crate::broker::peers::state::Stage;
 use crate::broker::timers::tick;
-use crate::budget::Account;
 use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
@@ -280,19 +279,14 @@ impl Broker {
         if self.clients.sessions.conn_of(session).is_none() {
             self.clients.desk.counters.clients_disconnected -= 1;
         }
+        let queue = self.clients.sessions.take_queue(session);
         let Some(entry) = self.clients.remove_session(session) else {
             return;
         };
         for &filter in entry.subscriptions() {
             self.unsubscribe_filter(filter, Target::Session(session));
         }
-        if let Some(flow) = entry.flow() {
-            for message in flow.held() {
-                self.clients.unstore(message);
-            }
-            let lease = &mut self.clients.memory.lease;
-            lease.give(Account::Backlog, flow.charged() as u64);
-        }
+        self.clients.release(&entry, queue);
     }
 }
 

@@ -89,8 +89,7 @@ impl Clients {
 
     /// Bytes that are held for a session.
     pub fn weight(&self, session: SessionId) -> u64 {
-        let flow = self.sessions.flow(session);
-        flow.map_or(0, |flow| flow.weight())
+        self.sessions.weight(session)
     }
 
     /// Established connections with a packet that is not whole, and the bytes of it.
@@ -153,7 +152,7 @@ impl Clients {
                 break;
             };
             dropped += 1;
-            self.unstore(&oldest.message);
+            self.note_waits_no_longer(&oldest.message);
             self.note_dropped(session, &oldest.message);
             if dropped % 64 == 0 {
                 self.charge_flow_of(session);

@@ -84,7 +84,7 @@ impl Broker {
             None => return,
         }
         let done = entry.acknowledged(id.get());
-        let (waits, is_resending) = waits_or_resends(&entry);
+        let (waits, is_resending) = waits_or_resends(&entry, entry.queued());
         if let Some(message) = done.and_then(|entry| entry.message) {
             self.clients.unstore(&message);
         }
@@ -111,7 +111,8 @@ impl Broker {
         let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
-        let (waits, is_resending) = waits_or_resends(entry);
+        let queued = self.clients.sessions.queued(session);
+        let (waits, is_resending) = waits_or_resends(entry, queued);
         if self.clients.out.pending(conn) >= limits::PUMP_BYTES_MAX {
             return;
         }
@@ -127,8 +128,7 @@ impl Broker {
 
 /// Whether something waits for a session, and whether something is still to be sent again.
 #[inline]
-fn waits_or_resends(entry: &Session) -> (bool, bool) {
-    let flow = entry.flow();
-    let waits = flow.is_some_and(|flow| flow.queued() > 0) || entry.has_replays();
-    (waits, flow.is_some_and(|flow| flow.is_resending()))
+fn waits_or_resends(entry: &Session, queued: usize) -> (bool, bool) {
+    let waits = queued > 0 || entry.has_replays();
+    (waits, entry.flow().is_some_and(|flow| flow.is_resending()))
 }

@@ -304,8 +304,8 @@ impl Broker {
         connect: &Connect<'_>,
         is_private: bool,
     ) {
-        let flow = self.clients.sessions.flow(session);
-        let is_replaying = flow.is_some_and(|flow| flow.holds_qos0());
+        let queue = self.clients.sessions.queue(session);
+        let is_replaying = queue.is_some_and(|queue| queue.holds_qos0());
         let listener = Some(self.clients.peers.conns[conn.index()].listener);
         let user = user_name(connect);
         let joined = self.clients.sessions.guard(session, listener, user);

@@ -293,8 +293,8 @@ impl Clients {
         message: &Message,
     ) -> bool {
         let conn = self.sessions.hot(session).conn;
-        let flow = self.sessions.flow(session);
-        let is_direct = conn != NONE && flow.is_none_or(|flow| flow.queued() == 0);
+        let (flow, queue) = (self.sessions.flow(session), self.sessions.queue(session));
+        let is_direct = conn != NONE && queue.is_none_or(|queue| queue.is_empty());
         let pending = match conn {
             NONE => 0,
             conn => self.out.pending(ConnId(conn)),
@@ -314,7 +314,7 @@ impl Clients {
         }
         let bytes = message.payload.len() as u64;
         let bounds = self.bounds(None);
-        let is_full = flow.is_some_and(|flow| flow.is_full(bytes, &bounds));
+        let is_full = queue.is_some_and(|queue| queue.is_full(bytes, &bounds));
         !is_full && self.has_backlog_room(session, message)
     }
 }

@@ -83,9 +83,7 @@ impl Broker {
         let Some(subscriptions) = self.clients.change_session(session, leave) else {
             return;
         };
-        let entry = self.clients.sessions.change(session);
-        let taken = entry.map(|mut entry| entry.take_shared(ends));
-        self.clients.charge_flow_of(session);
+        let taken = self.clients.take_shared(session, ends);
         for subscription in subscriptions {
             if ends {
                 self.leave_group(now_ms, session, subscription);
@@ -93,8 +91,7 @@ impl Broker {
                 self.tell_online(now_ms, session, &subscription, false);
             }
         }
-        for (origin, message) in taken.unwrap_or_default() {
-            self.clients.unstore(&message);
+        for (origin, message) in taken {
             self.return_shared(now_ms, origin, session, message, Refusal::Gone);
         }
     }

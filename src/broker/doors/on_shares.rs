@@ -55,10 +55,8 @@ impl Clients {
                 }
             }
             _ => {
-                let sessions = self.sessions.iter();
-                let sessions =
-                    sessions.filter_map(|(session, entry)| Some((session, entry.flow()?.weight())));
-                for (session, weight) in sessions {
+                for session in self.sessions.ids() {
+                    let weight = self.sessions.weight(session);
                     holdings.add(self.party_of_session(session), weight);
                 }
             }

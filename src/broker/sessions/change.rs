@@ -9,14 +9,17 @@ use crate::ids::{SessionId, SessionRef};
 use crate::mqtt::message::Message;
 use crate::routing::{EntryOptions, FilterId, Grant};
 use crate::session::{
-    Bounds, Delivery, InFlight, Origin, Progress, Queued, Replay, Session, SharedSubscription,
-    SlowPolicy, Will,
+    Backlog, Bounds, Delivery, InFlight, Origin, Progress, Queue, Queued, Replay, Session,
+    SharedSubscription, SlowPolicy, Way, Will,
 };
+use crate::table::Table;
 
 /// A session that something happens to. What is there is read as of the session itself.
 pub struct Change<'a> {
     id: SessionId,
     session: &'a mut Session,
+    queues: &'a mut Table<Option<Box<Queue>>>,
+    backlog: &'a mut Backlog,
     facts: &'a mut Facts,
 }
 
@@ -31,8 +34,20 @@ impl Deref for Change<'_> {
 
 impl<'a> Change<'a> {
     #[inline]
-    pub(super) fn of(id: SessionId, session: &'a mut Session, facts: &'a mut Facts) -> Self {
-        Change { id, session, facts }
+    pub(super) fn of(
+        id: SessionId,
+        session: &'a mut Session,
+        queues: &'a mut Table<Option<Box<Queue>>>,
+        backlog: &'a mut Backlog,
+        facts: &'a mut Facts,
+    ) -> Self {
+        Change {
+            id,
+            session,
+            queues,
+            backlog,
+            facts,
+        }
     }
 
     /// Which session it is.
@@ -52,6 +67,12 @@ impl<'a> Change<'a> {
         {
             let before = flow.charge();
             lease.change(Account::Backlog, before, flow.charged());
+        }
+        if let Some((queue, _)) = self.queue_mut()
+            && queue.is_uncharged()
+        {
+            let before = queue.charge();
+            lease.change(Account::Backlog, before, queue.charged());
         }
     }
 }
@@ -299,14 +320,29 @@ impl Change<'_> {
 
     /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes.
     pub fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
+        let waiting = self.queue().map_or(0, Queue::weight);
         let flow = self.session.flow_mut();
-        let copies = flow.map(|flow| flow.give_up_copies(most));
+        let copies = flow.map(|flow| flow.give_up_copies(most.saturating_sub(waiting)));
         let session = self.reference();
         let given_up = copies.unwrap_or_default().into_iter().map(|(id, message)| {
             self.facts.tell(|_| Fact::CopyGivenUp { session, id });
             message
         });
         given_up.collect()
+    }
+
+    /// The session ends: takes out what is in flight with QoS 1 and not acknowledged, for other members of its shared
+    /// subscriptions.
+    pub fn take_shared_in_flight(&mut self) -> Vec<InFlight> {
+        let session = self.reference();
+        let flow = self.session.flow_mut();
+        let taken = flow.map(|flow| flow.take_shared_in_flight());
+        let taken = taken.unwrap_or_default();
+        for one in &taken {
+            let id = one.id;
+            self.facts.tell(|_| Fact::Acknowledged { session, id });
+        }
+        taken
     }
 
     /// For how many seconds the oldest message in flight has been that, as far as it was looked; 0 if none ever was.
@@ -325,31 +361,63 @@ impl Change<'_> {
 
 /// What waits for its client.
 impl Change<'_> {
+    /// What waits; `None` while nothing ever has.
+    #[inline]
+    pub fn queue(&self) -> Option<&Queue> {
+        self.queues.get(self.id.index())?.as_deref()
+    }
+
+    /// How many messages wait.
+    #[inline]
+    pub fn queued(&self) -> usize {
+        self.queue().map_or(0, Queue::len)
+    }
+
+    /// The queue, and the list that it refers to.
+    #[inline]
+    fn queue_mut(&mut self) -> Option<(&mut Queue, &mut Backlog)> {
+        let queue = self.queues.get_mut(self.id.index())?.as_deref_mut()?;
+        Some((queue, self.backlog))
+    }
+
+    /// The same, made on its first use.
+    #[inline]
+    fn queue_made(&mut self) -> (&mut Queue, &mut Backlog) {
+        let index = self.id.index();
+        if self.queue().is_none() {
+            let is_latest = self.session.policy() == Some(SlowPolicy::Latest);
+            let mut queue = Box::<Queue>::default();
+            queue.set_latest(self.backlog, is_latest);
+            self.queues.ensure(index, || None);
+            self.queues[index] = Some(queue);
+        }
+        (self.queues[index].get_or_insert_default(), self.backlog)
+    }
+
     /// What becomes of messages for which there is no room.
     pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
-        if policy.is_some() || self.session.flow().is_some() {
-            self.session.flow_made().set_policy(policy);
+        self.session.set_policy(policy);
+        if let Some((queue, backlog)) = self.queue_mut() {
+            queue.set_latest(backlog, policy == Some(SlowPolicy::Latest));
         }
     }
 
     /// A message waits behind the others, or in the place of an older one, if the bounds allow it.
-    pub fn queue(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
+    #[inline]
+    pub fn put(&mut self, message: &Arc<Message>, way: Way, bounds: &Bounds) -> Queued {
         let session = self.reference();
-        // The queue takes it.
-        let told = self.facts.are_kept().then(|| delivery.clone());
-        let queued = self.session.flow_made().enqueue(delivery, bounds);
+        let (queue, backlog) = self.queue_made();
+        let queued = queue.put(backlog, message, way, bounds);
         if let Queued::Replaced(message) = &queued {
             self.facts.tell(|_| Fact::Unqueued { session, message });
         }
-        if let Some(one) = &told
-            && queued != Queued::Full
-        {
+        if !matches!(queued, Queued::Full) {
             self.facts.tell(|clock| Fact::Queued {
                 session,
-                message: &one.message,
-                grant: one.grant,
-                origin: one.origin,
-                expires_at: clock.unix(one.message.expires_at_ms),
+                message,
+                grant: way.grant,
+                origin: way.origin,
+                expires_at: clock.unix(message.expires_at_ms),
             });
         }
         queued
@@ -357,7 +425,8 @@ impl Change<'_> {
 
     /// Takes what is next in the queue.
     pub fn unqueue(&mut self) -> Option<Delivery> {
-        let taken = self.session.flow_mut()?.pop()?;
+        let (queue, backlog) = self.queue_mut()?;
+        let taken = queue.pop(backlog)?;
         self.tell_unqueued(&taken.message);
         Some(taken)
     }
@@ -369,30 +438,21 @@ impl Change<'_> {
 
     /// Takes the oldest message that waits, but for those of a replay.
     pub fn unqueue_oldest(&mut self) -> Option<Delivery> {
-        let taken = self.session.flow_mut()?.pop_oldest()?;
+        let (queue, backlog) = self.queue_mut()?;
+        let taken = queue.pop_oldest(backlog)?;
         self.tell_unqueued(&taken.message);
         Some(taken)
     }
 
-    /// Takes out what is for other members of its shared subscriptions: what waits, and if the session ends what is in
-    /// flight with QoS 1.
-    pub fn take_shared(&mut self, ends: bool) -> Vec<(Origin, Arc<Message>)> {
-        let mut taken = Vec::new();
+    /// Takes out what waits for other members of its shared subscriptions.
+    pub fn take_shared_waiting(&mut self) -> Vec<Delivery> {
         let session = self.reference();
-        let Some(flow) = self.session.flow_mut() else {
-            return taken;
-        };
-        if ends {
-            for one in flow.take_shared_in_flight() {
-                let id = one.id;
-                self.facts.tell(|_| Fact::Acknowledged { session, id });
-                taken.extend(one.message.map(|message| (one.origin, message)));
-            }
-        }
-        for one in flow.take_shared_waiting() {
+        let queue = self.queue_mut();
+        let taken = queue.map(|(queue, backlog)| queue.take_shared(backlog));
+        let taken = taken.unwrap_or_default();
+        for one in &taken {
             let message = &one.message;
             self.facts.tell(|_| Fact::Unqueued { session, message });
-            taken.push((one.origin, one.message));
         }
         taken
     }
@@ -402,12 +462,15 @@ impl Change<'_> {
         if let Some(flow) = self.session.flow_mut() {
             flow.doubt(order);
         }
+        if let Some((queue, _)) = self.queue_mut() {
+            queue.doubt();
+        }
     }
 
     /// A message has been dropped for want of room.
     pub fn note_dropped(&mut self, message: &Message) {
-        if let Some(flow) = self.session.flow_mut() {
-            flow.note_dropped(message);
+        if self.queue().is_some() || self.session.flow().is_some() {
+            self.queue_made().0.note_dropped(message);
         }
     }
 }

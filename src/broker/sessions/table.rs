@@ -15,7 +15,7 @@ use crate::broker::settings::Settings;
 use crate::ids::{ConnId, NONE, SessionId, SessionRef, ShardId};
 use crate::index::Index;
 use crate::mqtt::author::ListenerName;
-use crate::session::{Flow, Session};
+use crate::session::{Backlog, Flow, Queue, Session};
 use crate::table::Table;
 
 /// See the module.
@@ -29,6 +29,10 @@ pub struct Sessions {
     absent: Absent,
     /// What clients may do; absent without an ACL file.
     rights: Option<Box<Rights>>,
+    /// What waits for each, for those for whom something has.
+    queues: Table<Option<Box<Queue>>>,
+    /// The messages that wait for sessions.
+    backlog: Backlog,
     facts: Facts,
     shard: ShardId,
     serials: u64,
@@ -44,6 +48,8 @@ impl Sessions {
             hasher: FixedState::with_seed(seed),
             absent: Absent::new(seed),
             rights,
+            queues: Table::new(),
+            backlog: Backlog::default(),
             facts: Facts::default(),
             shard,
             serials: 0,
@@ -60,7 +66,13 @@ impl Sessions {
     #[inline]
     pub fn change(&mut self, session: SessionId) -> Option<Change<'_>> {
         let entry = self.table.get_mut(session.index())?.as_mut()?;
-        Some(Change::of(session, entry, &mut self.facts))
+        Some(Change::of(
+            session,
+            entry,
+            &mut self.queues,
+            &mut self.backlog,
+            &mut self.facts,
+        ))
     }
 
     /// Which session has this number.
@@ -90,7 +102,42 @@ impl Sessions {
         &mut self.facts
     }
 
-    /// What waits for a session and is in flight to it, if ever something was.
+    /// The messages that wait for sessions: for one that is no more, and for the account.
+    #[inline]
+    pub fn backlog_mut(&mut self) -> &mut Backlog {
+        &mut self.backlog
+    }
+
+    /// The same, for checks.
+    #[cfg(test)]
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// What waits for a session, if ever something has.
+    #[inline]
+    pub fn queue(&self, session: SessionId) -> Option<&Queue> {
+        self.queues.get(session.index())?.as_deref()
+    }
+
+    /// How many messages wait for a session.
+    #[inline]
+    pub fn queued(&self, session: SessionId) -> usize {
+        self.queue(session).map_or(0, Queue::len)
+    }
+
+    /// Takes out what waits for a session, which is to be no more.
+    pub fn take_queue(&mut self, session: SessionId) -> Option<Box<Queue>> {
+        self.queues.get_mut(session.index())?.take()
+    }
+
+    /// Bytes that are held for a session: its messages, whoever else holds them, and what refers to them.
+    pub fn weight(&self, session: SessionId) -> u64 {
+        let in_flight = self.flow(session).map_or(0, Flow::weight);
+        in_flight + self.queue(session).map_or(0, Queue::weight)
+    }
+
+    /// What is in flight to a session, if ever something was.
     #[inline]
     pub fn flow(&self, session: SessionId) -> Option<&Flow> {
         self.get(session)?.flow()
@@ -114,7 +161,11 @@ impl Sessions {
 
     /// Bytes of the tables.
     pub fn memory(&self) -> usize {
-        self.hot.memory() + self.table.memory() + self.index.memory() + self.absent.memory()
+        self.hot.memory()
+            + self.table.memory()
+            + self.queues.memory()
+            + self.index.memory()
+            + self.absent.memory()
     }
 
     fn hash(&self, client_id: &str) -> u64 {
@@ -359,6 +410,7 @@ impl Sessions {
         self.table.trim(|_, entry| entry.is_none());
         let sessions = &self.table;
         self.hot.trim(|index, _| sessions.get(index).is_none());
+        self.queues.trim(|_, queue| queue.is_none());
         self.free
             .retain(|&index| sessions.get(index as usize).is_some());
         self.free.shrink_to_fit();

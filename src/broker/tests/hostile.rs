@@ -12,8 +12,7 @@ fn subscribe(filters: &[&str], version: Version) -> Vec<u8> {
 impl World {
     fn flow_queued(&mut self, client_id: &str) -> usize {
         let session = self.broker.clients.sessions.find(client_id).unwrap();
-        let entry = self.broker.clients.sessions.get(session).unwrap();
-        entry.flow().map_or(0, |flow| flow.queued())
+        self.broker.clients.sessions.queued(session)
     }
 }
 

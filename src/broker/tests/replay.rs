@@ -21,8 +21,7 @@ impl World {
 
     fn waiting(&mut self, id: &str) -> usize {
         let session = self.session_of(id);
-        let entry = self.broker.clients.sessions.get(session).unwrap();
-        entry.flow().map_or(0, |flow| flow.queued())
+        self.broker.clients.sessions.queued(session)
     }
 
     /// Replays that wait with a session, and questions that are open.

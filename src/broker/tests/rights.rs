@@ -163,8 +163,9 @@ fn who_comes_back_as_before_gets_everything_unasked() {
     world.broker.on_reload(world.now_ms, Arc::new(settings));
     let subscriber = world.connect_as(&infra(), Version::V5);
     let session = world.broker.clients.peers.session_of(subscriber).unwrap();
-    let flow = world.broker.clients.sessions.get(session).unwrap().flow();
-    assert!(!flow.unwrap().has_doubted() && !flow.unwrap().is_doubted(1));
+    let sessions = &world.broker.clients.sessions;
+    assert!(!sessions.queue(session).unwrap().has_doubted());
+    assert!(!sessions.flow(session).unwrap().is_doubted(1));
     assert_eq!(world.arrivals(subscriber).len(), 12);
 }
 

@@ -97,15 +97,17 @@ impl Broker {
             state.subscriptions.insert(key, None);
         }
         if let Some(flow) = entry.flow() {
-            for waiting in flow.all_waiting() {
-                *state.waiting.entry(place(&waiting.message)).or_default() += 1;
-            }
             let known = |one: &InFlight| {
                 let is_received = one.progress == Progress::Pubcomp;
                 let copy = one.message.as_ref().map(place);
                 (one.id, (one.order, is_received, copy))
             };
             state.in_flight = flow.all_in_flight().map(known).collect();
+        }
+        if let Some(queue) = self.clients.sessions.queue(session) {
+            for message in queue.iter(self.clients.sessions.backlog()) {
+                *state.waiting.entry(place(message)).or_default() += 1;
+            }
         }
         let inbound = entry.inbound().map(|inbound| inbound.ids());
         state.inbound = inbound.into_iter().flatten().copied().collect();

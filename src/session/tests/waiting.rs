@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{bounds, granted, message};
+use super::{Waits, bounds, granted, message};
 use crate::ids::{GroupId, ShardId};
 use crate::mqtt::message::Message;
 use crate::mqtt::{QoS, Topic};
-use crate::session::{Delivery, Flow, Origin, Queued, SlowPolicy};
+use crate::session::{Backlog, Bounds, Delivery, Origin, Queue, Queued, SlowPolicy, Way};
 
 fn delivery(topic: u32, qos: u8, origin: Origin) -> Delivery {
     let message = Message {
@@ -28,38 +28,39 @@ const MANY: u32 = 200_000;
 /// A session that holds more than its share drops message by message, with retained ones in front of them.
 #[test]
 fn the_oldest_are_dropped_at_the_same_cost_however_many_wait() {
-    let mut flow = Flow::default();
-    flow.set_policy(Some(SlowPolicy::Latest));
+    let mut waits = Waits::with(SlowPolicy::Latest);
     let bounds = bounds(1, 0);
-    flow.enqueue(delivery(0, 1, Origin::RETAINED), &bounds);
+    waits.put(&delivery(0, 1, Origin::RETAINED), &bounds);
     for topic in 0..MANY {
-        flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds);
+        waits.put(&delivery(topic, 1, Origin::ORDINARY), &bounds);
     }
     for topic in 0..MANY {
-        let oldest = flow.pop_oldest().unwrap();
+        let oldest = waits.pop_oldest().unwrap();
         assert_eq!(&*oldest.message.topic, topic.to_string());
     }
-    assert!(flow.pop_oldest().is_none());
-    assert_eq!((flow.queued(), flow.replaying()), (1, 1));
-    assert!(flow.memory() < 10_000, "what was known of them is gone");
+    assert!(waits.pop_oldest().is_none());
+    assert_eq!((waits.queue.len(), waits.queue.replaying()), (1, 1));
+    assert!(
+        waits.queue.memory() < 10_000,
+        "what was known of them is gone"
+    );
 }
 
 /// Whoever comes down to a small part of what it holds keeps that part.
 #[test]
 fn the_room_of_what_was_dropped_is_given_back() {
-    for policy in [None, Some(SlowPolicy::Latest)] {
-        let mut flow = Flow::default();
-        flow.set_policy(policy);
+    for policy in [SlowPolicy::DropOldest, SlowPolicy::Latest] {
+        let mut waits = Waits::with(policy);
         for topic in 0..MANY / 4 {
-            flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds(1, 0));
+            waits.put(&delivery(topic, 1, Origin::ORDINARY), &bounds(1, 0));
         }
-        flow.charge();
-        let most = flow.weight() / 50;
-        while flow.weight() > most {
-            assert!(flow.pop_oldest().is_some());
-            flow.charge();
+        waits.queue.charge();
+        let most = waits.queue.weight() / 50;
+        while waits.queue.weight() > most {
+            assert!(waits.pop_oldest().is_some());
+            waits.queue.charge();
         }
-        let (left, all) = (flow.queued(), MANY as usize / 4);
+        let (left, all) = (waits.queue.len(), MANY as usize / 4);
         assert!(left > all / 100, "{policy:?}: {left} of {all}");
     }
 }
@@ -67,21 +68,20 @@ fn the_room_of_what_was_dropped_is_given_back() {
 /// Newer messages of topics whose retained message waits at the end: each has to come behind it.
 #[test]
 fn a_newer_message_takes_the_place_of_an_older_one_at_the_same_cost_however_many_wait() {
-    let mut flow = Flow::default();
-    flow.set_policy(Some(SlowPolicy::Latest));
+    let mut waits = Waits::with(SlowPolicy::Latest);
     let bounds = bounds(1, 0);
     for topic in 0..MANY {
-        flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds);
+        waits.put(&delivery(topic, 1, Origin::ORDINARY), &bounds);
     }
-    flow.enqueue(delivery(0, 1, Origin::RETAINED), &bounds);
+    waits.put(&delivery(0, 1, Origin::RETAINED), &bounds);
     for topic in 0..MANY {
-        let newer = flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds);
+        let newer = waits.put(&delivery(topic, 1, Origin::ORDINARY), &bounds);
         assert!(matches!(newer, Queued::Replaced(_)));
     }
     for topic in 1..MANY {
-        assert_eq!(&*flow.pop().unwrap().message.topic, topic.to_string());
+        assert_eq!(&*waits.pop().unwrap().message.topic, topic.to_string());
     }
-    let last = [flow.pop().unwrap(), flow.pop().unwrap()];
+    let last = [waits.pop().unwrap(), waits.pop().unwrap()];
     assert_eq!(
         last.map(|one| one.origin),
         [Origin::RETAINED, Origin::ORDINARY]
@@ -91,57 +91,70 @@ fn a_newer_message_takes_the_place_of_an_older_one_at_the_same_cost_however_many
 /// The same message over and over, behind its retained one: the gaps that it leaves are no memory for good.
 #[test]
 fn gaps_are_closed() {
-    let mut flow = Flow::default();
-    flow.set_policy(Some(SlowPolicy::Latest));
+    let mut waits = Waits::with(SlowPolicy::Latest);
     let bounds = bounds(1, 0);
     for topic in 0..100 {
-        flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds);
+        waits.put(&delivery(topic, 1, Origin::ORDINARY), &bounds);
     }
-    let memory = flow.memory();
+    let memory = waits.queue.memory();
     for round in 0..10_000 {
         let topic = 1 + round % 99;
-        flow.enqueue(delivery(topic, 1, Origin::RETAINED), &bounds);
-        let newer = flow.enqueue(delivery(topic, 1, Origin::ORDINARY), &bounds);
+        waits.put(&delivery(topic, 1, Origin::RETAINED), &bounds);
+        let newer = waits.put(&delivery(topic, 1, Origin::ORDINARY), &bounds);
         assert!(matches!(newer, Queued::Replaced(_)));
     }
-    let references = flow.replaying() * (size_of::<Delivery>() + 24) * 2;
+    let references = waits.queue.replaying() * (size_of::<Delivery>() + 24) * 2;
     assert!(
-        flow.memory() < 4 * memory + 2 * references,
+        waits.queue.memory() < 4 * memory + 2 * references,
         "{}",
-        flow.memory()
+        waits.queue.memory()
     );
-    assert_eq!(flow.queued(), 10_100);
+    assert_eq!(waits.queue.len(), 10_100);
 }
 
+/// What happens to some sessions, whose messages are in one list.
 #[derive(Clone, Debug)]
 enum Step {
-    Put(u32, u8, Origin),
-    Pop,
-    PopOldest,
-    Doubt,
-    TakeShared,
-    Policy(SlowPolicy),
+    /// A message is offered to those in the mask, with a QoS each.
+    Put(u8, u32, u8, Origin),
+    Pop(usize),
+    PopOldest(usize),
+    Doubt(usize),
+    TakeShared(usize),
+    Policy(usize, SlowPolicy),
+    /// A session ends, and another one takes its place.
+    End(usize),
 }
+
+const SESSIONS: usize = 4;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let origin = prop_oneof![
-        4 => Just(Origin::ORDINARY),
+        5 => Just(Origin::ORDINARY),
         2 => Just(Origin::RETAINED),
         1 => Just(Origin::shared(ShardId(0), GroupId(1))),
+        1 => Just(Origin::shared(ShardId(0), GroupId(2))),
     ];
     let policy = prop_oneof![
         3 => Just(SlowPolicy::Latest),
-        1 => Just(SlowPolicy::DropOldest)
+        2 => Just(SlowPolicy::DropOldest)
+    ];
+    let which = || 0..SESSIONS;
+    let mask = prop_oneof![
+        Just(0xff),
+        any::<u8>(),
+        (0..SESSIONS).prop_map(|one| 1 << one)
     ];
     let step = prop_oneof![
-        12 => (0..6u32, 0..2u8, origin).prop_map(|(topic, qos, origin)| Step::Put(topic, qos, origin)),
-        4 => Just(Step::Pop),
-        3 => Just(Step::PopOldest),
-        1 => Just(Step::Doubt),
-        1 => Just(Step::TakeShared),
-        1 => policy.prop_map(Step::Policy),
+        16 => (mask, 0..6u32, any::<u8>(), origin).prop_map(|(mask, topic, qos, origin)| Step::Put(mask, topic, qos, origin)),
+        9 => which().prop_map(Step::Pop),
+        5 => which().prop_map(Step::PopOldest),
+        1 => which().prop_map(Step::Doubt),
+        2 => which().prop_map(Step::TakeShared),
+        2 => (which(), policy).prop_map(|(one, policy)| Step::Policy(one, policy)),
+        1 => which().prop_map(Step::End),
     ];
-    proptest::collection::vec(step, 1..300)
+    proptest::collection::vec(step, 1..400)
 }
 
 /// One that waits: its message, which tells it from all others, where it came from, and whether other rules held then.
@@ -150,7 +163,7 @@ struct Known {
     is_doubted: bool,
 }
 
-/// What the queue is to be like, step by step, as slow as it may be.
+/// What a queue is to be like, step by step, as slow as it may be.
 #[derive(Default)]
 struct Naive {
     list: Vec<Known>,
@@ -158,7 +171,12 @@ struct Naive {
 }
 
 impl Naive {
-    fn put(&mut self, delivery: Delivery) -> Option<Arc<Message>> {
+    fn kept(&self) -> impl Iterator<Item = &Known> {
+        let kept = self.list.iter();
+        kept.filter(|known| known.delivery.origin != Origin::RETAINED)
+    }
+
+    fn put(&mut self, delivery: Delivery, bounds: &Bounds) -> Queued {
         let topic = delivery.message.topic.clone();
         let is_same = |known: &Known, origin: Origin| {
             known.delivery.origin == origin && known.delivery.message.topic == topic
@@ -172,91 +190,183 @@ impl Naive {
         let may_replace = self.is_latest && newer.origin == Origin::ORDINARY;
         let index = self.list.iter().position(is_older);
         let Some(index) = index.filter(|_| may_replace) else {
+            let is_full = bounds.queued > 0 && self.kept().count() >= bounds.queued as usize;
+            if is_full && newer.origin != Origin::RETAINED {
+                return Queued::Full;
+            }
             self.list.push(known);
-            return None;
+            return Queued::Yes;
         };
         let mut behind = self.list[index..].iter();
         if behind.any(|known| is_same(known, Origin::RETAINED)) {
             self.list.push(known);
-            return Some(self.list.remove(index).delivery.message);
+            return Queued::Replaced(self.list.remove(index).delivery.message);
         }
         let older = std::mem::replace(&mut self.list[index].delivery, newer);
-        Some(older.message)
+        Queued::Replaced(older.message)
+    }
+
+    /// Whether two ordinary messages of one topic wait.
+    fn has_twice(&self) -> bool {
+        let kept = self
+            .kept()
+            .filter(|known| known.delivery.origin == Origin::ORDINARY);
+        let mut topics: Vec<&Topic> = kept.map(|known| &known.delivery.message.topic).collect();
+        let all = topics.len();
+        topics.sort_by_key(|topic| topic.as_str().to_owned());
+        topics.dedup();
+        topics.len() < all
     }
 }
 
-fn is_one(taken: Option<Delivery>, wanted: Option<Known>) -> bool {
+fn is_one(taken: Option<&Delivery>, wanted: Option<&Known>) -> bool {
     match (taken, wanted) {
-        (Some(taken), Some(wanted)) => Arc::ptr_eq(&taken.message, &wanted.delivery.message),
+        (Some(taken), Some(wanted)) => is_same(taken, &wanted.delivery),
         (None, None) => true,
         _ => false,
     }
 }
 
-proptest! {
-    #[test]
-    fn what_waits_is_a_list(steps in steps()) {
-        let mut flow = Flow::default();
-        let mut naive = Naive::default();
-        let bounds = bounds(1, 0);
-        for step in steps {
-            match step {
-                Step::Put(topic, qos, origin) => {
-                    let one = delivery(topic, qos, origin);
-                    let wanted = naive.put(one.clone());
-                    let queued = flow.enqueue(one, &bounds);
-                    match (queued, wanted) {
-                        (Queued::Yes, None) => {}
-                        (Queued::Replaced(older), Some(wanted)) => prop_assert!(Arc::ptr_eq(&older, &wanted)),
-                        (other, wanted) => prop_assert!(false, "{other:?} for {wanted:?}"),
+fn is_same(one: &Delivery, other: &Delivery) -> bool {
+    Arc::ptr_eq(&one.message, &other.message)
+        && (one.grant, one.origin) == (other.grant, other.origin)
+}
+
+/// The sessions, what they are to be like, and what their account has been charged.
+#[derive(Default)]
+struct World {
+    backlog: Backlog,
+    queues: [Queue; SESSIONS],
+    naive: [Naive; SESSIONS],
+    charged: i64,
+}
+
+impl World {
+    fn step(&mut self, step: Step, bounds: &Bounds) {
+        match step {
+            Step::Put(mask, topic, qos, origin) => {
+                let one = delivery(topic, 1, origin);
+                for index in (0..SESSIONS).filter(|index| mask & 1 << index != 0) {
+                    let qos = QoS::from_bits(qos >> index & 1).unwrap();
+                    let grant = granted(qos);
+                    let one = Delivery {
+                        grant,
+                        ..one.clone()
+                    };
+                    let way = Way { grant, origin };
+                    let queue = &mut self.queues[index];
+                    let queued = queue.put(&mut self.backlog, &one.message, way, bounds);
+                    let wanted = self.naive[index].put(one, bounds);
+                    assert_eq!(queued, wanted);
+                    if let (Queued::Replaced(one), Queued::Replaced(other)) = (&queued, &wanted) {
+                        assert!(Arc::ptr_eq(one, other));
                     }
-                }
-                Step::Pop => {
-                    let wanted = (!naive.list.is_empty()).then(|| naive.list.remove(0));
-                    prop_assert!(is_one(flow.pop(), wanted));
-                }
-                Step::PopOldest => {
-                    let index = naive.list.iter().position(|known| known.delivery.origin != Origin::RETAINED);
-                    let wanted = index.map(|index| naive.list.remove(index));
-                    prop_assert!(is_one(flow.pop_oldest(), wanted));
-                }
-                Step::Doubt => {
-                    naive.list.iter_mut().for_each(|known| known.is_doubted = true);
-                    flow.doubt(0);
-                }
-                Step::TakeShared => {
-                    let taken = flow.take_shared_waiting();
-                    let (wanted, rest) = std::mem::take(&mut naive.list)
-                        .into_iter()
-                        .partition(|known| known.delivery.origin.group().is_some());
-                    naive.list = rest;
-                    let wanted: Vec<Known> = wanted;
-                    prop_assert_eq!(taken.len(), wanted.len());
-                    for (taken, wanted) in taken.iter().zip(&wanted) {
-                        prop_assert!(Arc::ptr_eq(&taken.message, &wanted.delivery.message));
-                    }
-                }
-                Step::Policy(policy) => {
-                    // With several of one topic it is not said whose place is taken.
-                    if policy == SlowPolicy::Latest && !naive.is_latest {
-                        while flow.pop().is_some() {}
-                        naive.list.clear();
-                    }
-                    naive.is_latest = policy == SlowPolicy::Latest;
-                    flow.set_policy(Some(policy));
                 }
             }
-            let (replayed, kept): (Vec<&Known>, Vec<&Known>) =
-                naive.list.iter().partition(|known| known.delivery.origin == Origin::RETAINED);
-            prop_assert_eq!((flow.queued(), flow.replaying()), (naive.list.len(), replayed.len()));
-            prop_assert_eq!(flow.queued_bytes(), 10 * kept.len() as u64);
-            let holds = !replayed.is_empty() || kept.iter().any(|known| known.delivery.grant.is_qos0());
-            prop_assert_eq!(flow.holds_qos0(), holds);
-            let front = naive.list.first();
-            prop_assert_eq!(flow.has_doubted(), front.is_some_and(|known| known.is_doubted));
-            let front = front.map(|known| Arc::as_ptr(&known.delivery.message));
-            prop_assert_eq!(flow.front().map(|one| Arc::as_ptr(&one.message)), front);
-            prop_assert_eq!(flow.held().count(), naive.list.len());
+            Step::Pop(index) => {
+                let naive = &mut self.naive[index];
+                let wanted = (!naive.list.is_empty()).then(|| naive.list.remove(0));
+                let taken = self.queues[index].pop(&mut self.backlog);
+                assert!(is_one(taken.as_ref(), wanted.as_ref()));
+            }
+            Step::PopOldest(index) => {
+                let naive = &mut self.naive[index];
+                let is_kept = |known: &Known| known.delivery.origin != Origin::RETAINED;
+                let at = naive.list.iter().position(is_kept);
+                let wanted = at.map(|at| naive.list.remove(at));
+                let taken = self.queues[index].pop_oldest(&mut self.backlog);
+                assert!(is_one(taken.as_ref(), wanted.as_ref()));
+            }
+            Step::Doubt(index) => {
+                let naive = &mut self.naive[index];
+                let all = naive.list.iter_mut();
+                all.for_each(|known| known.is_doubted = true);
+                self.queues[index].doubt();
+            }
+            Step::TakeShared(index) => {
+                let taken = self.queues[index].take_shared(&mut self.backlog);
+                let naive = &mut self.naive[index];
+                let (wanted, rest): (Vec<Known>, _) = std::mem::take(&mut naive.list)
+                    .into_iter()
+                    .partition(|known| known.delivery.origin.group().is_some());
+                naive.list = rest;
+                assert_eq!(taken.len(), wanted.len());
+                let mut both = taken.iter().zip(&wanted);
+                assert!(both.all(|(taken, wanted)| is_same(taken, &wanted.delivery)));
+            }
+            Step::Policy(index, policy) => {
+                let is_latest = policy == SlowPolicy::Latest;
+                // With several of one topic it is not said whose place is taken.
+                if is_latest && self.naive[index].has_twice() {
+                    self.end(index);
+                }
+                self.naive[index].is_latest = is_latest;
+                self.queues[index].set_latest(&self.backlog, is_latest);
+            }
+            Step::End(index) => self.end(index),
         }
+    }
+
+    fn end(&mut self, index: usize) {
+        let is_latest = self.naive[index].is_latest;
+        while self.queues[index].pop(&mut self.backlog).is_some() {}
+        self.naive[index] = Naive::default();
+        self.queues[index] = Queue::default();
+        self.naive[index].is_latest = is_latest;
+        self.queues[index].set_latest(&self.backlog, is_latest);
+    }
+
+    fn check(&mut self) {
+        let mut messages = std::collections::BTreeMap::new();
+        let mut references = std::collections::BTreeMap::new();
+        for (queue, naive) in self.queues.iter().zip(&self.naive) {
+            let kept: Vec<&Known> = naive.kept().collect();
+            let replaying = naive.list.len() - kept.len();
+            assert_eq!(
+                (queue.len(), queue.replaying()),
+                (naive.list.len(), replaying)
+            );
+            let bytes = kept.iter().map(|one| one.delivery.message.payload.len());
+            assert_eq!(queue.bytes(), bytes.sum::<usize>() as u64);
+            let costs = naive.list.iter().map(|one| one.delivery.message.cost());
+            let held = costs.sum::<usize>() as u64;
+            assert_eq!(queue.weight(), held + queue.charged() as u64);
+            let has_qos0 = kept.iter().any(|known| known.delivery.grant.is_qos0());
+            assert_eq!(queue.holds_qos0(), replaying > 0 || has_qos0);
+            let front = naive.list.first();
+            let is_doubted = front.is_some_and(|known| known.is_doubted);
+            assert_eq!(queue.has_doubted(), is_doubted);
+            let way = queue.front().map(|way| (way.grant, way.origin));
+            let wanted = front.map(|known| (known.delivery.grant, known.delivery.origin));
+            assert_eq!(way, wanted);
+            assert_eq!(queue.iter(&self.backlog).count(), naive.list.len());
+            for position in queue.positions() {
+                *references.entry(position).or_default() += 1;
+            }
+            for known in &naive.list {
+                let message = &known.delivery.message;
+                messages.insert(Arc::as_ptr(message), message.cost() as i64);
+            }
+        }
+        assert!(self.backlog.references().eq(references));
+        assert_eq!(self.backlog.memory(), self.backlog.counted());
+        self.charged += self.backlog.take_owed();
+        let held = messages.values().sum::<i64>();
+        assert_eq!(self.charged, held + self.backlog.memory() as i64);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_waits_is_a_list(steps in steps(), queued in prop_oneof![Just(0u32), 1..12u32]) {
+        let mut world = World::default();
+        let bounds = bounds(1, queued);
+        for step in steps {
+            world.step(step, &bounds);
+            world.check();
+        }
+        (0..SESSIONS).for_each(|index| world.end(index));
+        world.check();
+        prop_assert_eq!(world.backlog.references().count(), 0);
     }
 }

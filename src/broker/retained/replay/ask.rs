@@ -82,8 +82,8 @@ impl Broker {
     /// Whether there is room for a page.
     fn may_replay(&mut self, session: SessionId) -> bool {
         let hot = self.clients.sessions.hot(session);
-        let flow = self.clients.sessions.flow(session);
-        let waiting = flow.map_or(0, |flow| flow.replaying());
+        let queue = self.clients.sessions.queue(session);
+        let waiting = queue.map_or(0, |queue| queue.replaying());
         let page = self.replays.page.messages * usize::from(self.replays.shards);
         hot.conn != NONE && hot.asking < limits::REPLAY_QUESTIONS_MAX && waiting < page.div_ceil(2)
     }
@@ -291,12 +291,8 @@ impl Broker {
                 continue;
             }
             let grant = self.clients.grant(options, message.qos, true);
-            self.clients.enqueue(
-                session,
-                grant.as_retained(),
-                Origin::RETAINED,
-                message.clone(),
-            );
+            self.clients
+                .enqueue(session, grant.as_retained(), Origin::RETAINED, message);
         }
         self.clients.pump(now_ms, session);
     }
