@@ -34,6 +34,29 @@ impl AckKind {
     }
 }
 
+/// The acknowledgement in its shortest form with which bytes begin: four bytes, the same in all versions, that say nothing but
+/// success. What is anything else has to be decoded.
+#[inline]
+pub const fn short_ack(bytes: &[u8]) -> Option<(AckKind, PacketId)> {
+    let &[first, 2, high, low, ..] = bytes else {
+        return None;
+    };
+    let kind = match first {
+        0x40 => AckKind::Puback,
+        0x50 => AckKind::Pubrec,
+        0x62 => AckKind::Pubrel,
+        0x70 => AckKind::Pubcomp,
+        _ => return None,
+    };
+    match PacketId::new(u16::from_be_bytes([high, low])) {
+        Some(id) => Some((kind, id)),
+        None => None,
+    }
+}
+
+/// Bytes of such an acknowledgement.
+pub const SHORT_ACK_BYTES: usize = 4;
+
 /// A decoded acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack<'a> {

@@ -40,7 +40,7 @@ mod unsuback;
 mod unsubscribe;
 mod write;
 
-pub use ack::{Ack, AckKind, AckOut};
+pub use ack::{Ack, AckKind, AckOut, SHORT_ACK_BYTES, short_ack};
 pub use auth::{Auth, AuthOut};
 pub use connack::{Connack, ConnackOut};
 pub use connect::{Connect, ConnectOut, ConnectProperties, Will, WillOut, connect_version_hint};

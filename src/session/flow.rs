@@ -97,7 +97,8 @@ impl Flow {
         self.windows.next_id()
     }
 
-    /// A message has been sent with this identifier. `message` is kept where it may have to be sent again.
+    /// A message has been sent with this identifier. `message` is kept where it may have to be sent again. Returns whether other
+    /// memory is used than has been charged.
     #[inline]
     pub fn sent(
         &mut self,
@@ -106,7 +107,7 @@ impl Flow {
         grant: Grant,
         origin: Origin,
         message: Option<Arc<Message>>,
-    ) {
+    ) -> bool {
         if let Some(message) = &message {
             self.note_copy(message);
         }
@@ -115,7 +116,9 @@ impl Flow {
         } else {
             Progress::Pubrec
         };
-        self.windows.of(id).push(InFlight {
+        let window = self.windows.of(id);
+        let before = window.memory();
+        window.push(InFlight {
             order,
             message,
             origin,
@@ -123,6 +126,26 @@ impl Flow {
             id,
             progress,
         });
+        // What else there is was charged by whoever changed it: of a flow that is new nothing has been.
+        window.memory() != before || self.charged == 0
+    }
+
+    /// An identifier is acknowledged in this way (PUBACK, PUBCOMP, PUBREC with an error). Returns the message, if it was kept, and
+    /// whether other memory is used than before. The error is what the identifier waits for instead, if it is in flight.
+    #[inline]
+    pub fn acknowledge(
+        &mut self,
+        id: u16,
+        due: Progress,
+    ) -> Result<(Option<Arc<Message>>, bool), Option<Progress>> {
+        let window = self.windows.of(id);
+        let before = window.memory();
+        let message = window.take(id, due)?.message;
+        let is_other = window.memory() != before;
+        if let Some(message) = &message {
+            self.note_copy_gone(message);
+        }
+        Ok((message, is_other))
     }
 
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error).

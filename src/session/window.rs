@@ -260,6 +260,25 @@ impl Window {
         Some(taken)
     }
 
+    /// Takes out the message with this identifier, if it waits for that; else tells what it waits for, if it is there.
+    #[inline]
+    pub fn take(&mut self, id: u16, due: Progress) -> Result<InFlight, Option<Progress>> {
+        let is_first = self.aside.is_empty()
+            && self.first_id == id
+            && self
+                .entries
+                .front()
+                .is_some_and(|front| front.progress == due);
+        if is_first {
+            self.live -= 1;
+            return self.pop_front().ok_or(None);
+        }
+        match self.get_mut(id).map(|entry| entry.progress) {
+            Some(progress) if progress == due => self.remove(id).ok_or(None),
+            other => Err(other),
+        }
+    }
+
     /// All that are in flight, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &InFlight> {
         let others = self.entries.iter();

@@ -121,6 +121,16 @@ pub(in crate::broker) fn note_target(
     }
 }
 
+/// Whether a message could be sent in the encoding that many share.
+enum AtOnce {
+    /// It has been.
+    Sent,
+    /// Others wait before it, or no more may be in flight.
+    Full,
+    /// It needs an identifier of the session's own.
+    Alone,
+}
+
 impl Clients {
     /// A message for a session that has subscribed with these options.
     #[inline]
@@ -189,7 +199,6 @@ impl Clients {
             return self.offer_away(session, grant, origin, message);
         }
         let conn = ConnId(hot.conn);
-        let bounds = self.bounds(Some(conn));
         if grant.is_qos0() {
             let queue = self.sessions.queue(session);
             let waits = queue.is_some_and(|queue| queue.holds_qos0()) || self.wants_latest(conn);
@@ -198,18 +207,10 @@ impl Clients {
                 false => self.send_private(conn, grant, None, false, message),
             };
         }
-        let Some(mut entry) = self.sessions.change(session) else {
-            return;
-        };
-        let has_room = self.out.pending(conn) < self.memory.outbound_max && entry.has_room(&bounds);
-        if !has_room || entry.queued() > 0 {
-            return self.enqueue(session, grant, origin, message.kept());
-        }
-        let common = message.shares_ids && hot.flags & HOT_PRIVATE == 0;
-        // An identifier that many share may be in use here: by the same message for another subscription, or by one from
-        // 32,768 messages ago.
-        if !(common && self.send_shared(session, hot, grant, origin, message)) {
-            self.send_numbered(session, conn, grant, origin, message);
+        match self.send_shared(session, hot, grant, origin, message) {
+            AtOnce::Sent => {}
+            AtOnce::Full => self.enqueue(session, grant, origin, message.kept()),
+            AtOnce::Alone => self.send_numbered(session, conn, grant, origin, message),
         }
     }
 
@@ -228,7 +229,8 @@ impl Clients {
         self.enqueue(session, grant, origin, message.kept());
     }
 
-    /// Sends with a packet identifier that all who take this encoding share; false if that is not free here.
+    /// Sends with a packet identifier that all who take this encoding share, if nothing has to wait. An identifier that many share may
+    /// be in use here: by the same message for another subscription, or by one from 32,768 messages ago.
     fn send_shared(
         &mut self,
         session: SessionId,
@@ -236,25 +238,33 @@ impl Clients {
         grant: Grant,
         origin: Origin,
         message: &mut Outgoing<'_>,
-    ) -> bool {
+    ) -> AtOnce {
+        let conn = ConnId(hot.conn);
+        let bounds = self.bounds(Some(conn));
+        let Some(mut entry) = self.sessions.change(session) else {
+            return AtOnce::Sent;
+        };
+        if self.out.pending(conn) >= self.memory.outbound_max || !entry.is_open(&bounds) {
+            return AtOnce::Full;
+        }
+        if !message.shares_ids || hot.flags & HOT_PRIVATE != 0 {
+            return AtOnce::Alone;
+        }
         let is_v5 = hot.flags & HOT_V5 != 0;
         let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
-        let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
-        let keeps_bytes = self.desk.settings.max_inflight_bytes > 0 || origin.group().is_some();
-        let Some(mut entry) = self.sessions.change(session) else {
-            return true;
-        };
         if !entry.admits_shared(frame.order) {
-            return false;
+            return AtOnce::Alone;
         }
+        let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
+        let keeps_bytes = bounds.in_flight_bytes > 0 || origin.group().is_some();
         let kept = (entry.is_durable() || keeps_bytes).then(|| message.owned());
+        let lease = &mut self.memory.lease;
         if let Some(message) = &kept {
-            accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
+            accounts::store(lease, &mut self.desk.counters, message);
         }
-        entry.sent((id, frame.order), grant, origin, kept);
-        entry.charge(&mut self.memory.lease);
-        self.push_frame(ConnId(hot.conn), frame, message.payload.len());
-        true
+        entry.sent((id, frame.order), grant, origin, kept, lease);
+        self.push_frame(conn, frame, message.payload.len());
+        AtOnce::Sent
     }
 
     /// Sends with a packet identifier of the session's own. There is room for one more in flight.
@@ -284,8 +294,8 @@ impl Clients {
             accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
         }
         if let Some(mut entry) = self.sessions.change(session) {
-            entry.sent((id, self.order), grant, origin, kept);
-            entry.charge(&mut self.memory.lease);
+            let lease = &mut self.memory.lease;
+            entry.sent((id, self.order), grant, origin, kept, lease);
         }
         self.send_private(conn, grant, PacketId::new(id), false, message);
     }

@@ -75,21 +75,18 @@ impl Broker {
         let Some(mut entry) = self.clients.sessions.change(session) else {
             return;
         };
-        match entry.progress(id.get()) {
-            Some(due) if due == expected => {}
+        let lease = &mut self.clients.memory.lease;
+        let message = match entry.acknowledge(id.get(), expected, lease) {
+            Ok(message) => message,
             // It was received, and the client has said so before: PUBREL is on its way.
-            Some(Progress::Pubcomp) if expected == Progress::Pubrec => return,
-            Some(Progress::Done) => return,
-            Some(_) => return self.on_wrong_kind(now_ms, conn),
-            None => return,
-        }
-        let done = entry.acknowledged(id.get());
+            Err(Some(Progress::Pubcomp)) if expected == Progress::Pubrec => return,
+            Err(Some(Progress::Done) | None) => return,
+            Err(Some(_)) => return self.on_wrong_kind(now_ms, conn),
+        };
         let (waits, is_resending) = waits_or_resends(&entry, entry.queued());
-        if let Some(message) = done.and_then(|entry| entry.message) {
+        if let Some(message) = message {
             self.clients.unstore(&message);
         }
-        // A window whose oldest message is slow gives memory back.
-        self.clients.charge_flow_of(session);
         if is_resending {
             self.resend(now_ms, conn, session);
         }

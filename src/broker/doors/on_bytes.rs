@@ -10,7 +10,10 @@ use crate::broker::timers::tick;
 use crate::ids::ConnId;
 use crate::ids::NONE;
 use crate::limits;
-use crate::mqtt::{self, DecodeError, Frame, FrameStatus, Packet, PacketType, ReasonCode};
+use crate::mqtt::{
+    self, AckKind, DecodeError, Frame, FrameStatus, Packet, PacketId, PacketType, ReasonCode,
+    SHORT_ACK_BYTES,
+};
 
 /// How a TLS record of a handshake begins.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
@@ -66,7 +69,15 @@ impl Broker {
             let entry = &self.clients.peers.conns[conn.index()];
             let state = entry.state;
             let max = match state.stage() {
-                Stage::Established if !state.is_held() => self.clients.packet_bytes_max(),
+                Stage::Established if !state.is_held() => {
+                    // Who has many subscribers reads little else than these.
+                    if let Some((kind, id)) = mqtt::short_ack(rest) {
+                        self.on_short_ack(now_ms, conn, kind, id);
+                        rest = &rest[SHORT_ACK_BYTES..];
+                        continue;
+                    }
+                    self.clients.packet_bytes_max()
+                }
                 Stage::Connecting if !may_be_connect(rest) => {
                     return self.on_no_connect(now_ms, conn, first);
                 }
@@ -196,6 +207,18 @@ impl Broker {
             self.protocol_error(now_ms, conn, reason);
         }
         None
+    }
+
+    /// Handles an acknowledgement that says nothing but success.
+    #[inline]
+    fn on_short_ack(&mut self, now_ms: u64, conn: ConnId, kind: AckKind, id: PacketId) {
+        self.clients.desk.counters.packets_received += 1;
+        match kind {
+            AckKind::Puback => self.on_puback(now_ms, conn, id),
+            AckKind::Pubrec => self.on_pubrec(now_ms, conn, id, ReasonCode::SUCCESS),
+            AckKind::Pubrel => self.on_pubrel(now_ms, conn, id),
+            AckKind::Pubcomp => self.on_pubcomp(now_ms, conn, id),
+        }
     }
 
     /// Hands a packet that is no PUBLISH to its handler.

@@ -243,11 +243,18 @@ impl Change<'_> {
 
 /// What is in flight to its client.
 impl Change<'_> {
-    /// Whether one more message may be sent at once, with an identifier of its own or a shared one.
+    /// Whether one more message may be sent at once with an identifier of its own.
     #[inline]
     pub fn has_room(&mut self, bounds: &Bounds) -> bool {
         let flow = self.session.flow_made();
         flow.has_room(bounds) && flow.has_id()
+    }
+
+    /// Whether nothing waits, and one more message may be in flight.
+    #[inline]
+    pub fn is_open(&self, bounds: &Bounds) -> bool {
+        let flow = self.session.flow();
+        flow.is_none_or(|flow| flow.has_room(bounds)) && self.queued() == 0
     }
 
     /// Whether the shared identifier of this frame is free here.
@@ -262,7 +269,8 @@ impl Change<'_> {
         self.session.flow_made().next_id()
     }
 
-    /// A message has been sent with this identifier. `message` is kept where it may have to be sent again.
+    /// A message has been sent with this identifier. `message` is kept where it may have to be sent again. What the window takes
+    /// is charged.
     #[inline]
     pub fn sent(
         &mut self,
@@ -270,6 +278,7 @@ impl Change<'_> {
         grant: Grant,
         origin: Origin,
         message: Option<Arc<Message>>,
+        lease: &mut Lease,
     ) {
         let session = self.reference();
         self.facts.tell(|_| Fact::Sent {
@@ -281,7 +290,29 @@ impl Change<'_> {
             message: message.as_ref(),
         });
         let flow = self.session.flow_made();
-        flow.sent(id, order, grant, origin, message);
+        if flow.sent(id, order, grant, origin, message) {
+            self.charge(lease);
+        }
+    }
+
+    /// The client acknowledges an identifier in this way (PUBACK, PUBCOMP, PUBREC with an error): it is done. Returns the message, if
+    /// it was kept. The error is what the identifier waits for instead, if it is in flight.
+    #[inline]
+    pub fn acknowledge(
+        &mut self,
+        id: u16,
+        due: Progress,
+        lease: &mut Lease,
+    ) -> Result<Option<Arc<Message>>, Option<Progress>> {
+        let flow = self.session.flow_mut().ok_or(None)?;
+        let (message, is_other) = flow.acknowledge(id, due)?;
+        if is_other {
+            // A window whose oldest message is slow gives memory back.
+            self.charge(lease);
+        }
+        let session = self.reference();
+        self.facts.tell(|_| Fact::Acknowledged { session, id });
+        Ok(message)
     }
 
     /// What an identifier in flight waits for.

@@ -286,3 +286,37 @@ fn strings_end_at_their_longest_in_release_builds() {
     };
     assert_eq!(disconnect.reason_string.map(str::len), Some(65_534));
 }
+
+/// What is read without decoding says the same as what is decoded, in all versions; and all four have a shortest form.
+#[test]
+fn short_acknowledgements_are_what_decoding_makes_of_them() {
+    let mut short = 0;
+    for version in Version::ALL {
+        for first in 0..=u8::MAX {
+            for len in 0..4 {
+                for body in [[0, 0], [0, 1], [0x12, 0x34], [0xff, 0xff]] {
+                    let bytes = [first, len, body[0], body[1], 0x40];
+                    let Some((kind, packet_id)) = short_ack(&bytes) else {
+                        continue;
+                    };
+                    short += 1;
+                    let decoded = decode_one(version, &bytes[..SHORT_ACK_BYTES]).unwrap();
+                    let ack = match (kind, decoded) {
+                        (AckKind::Puback, Packet::Puback(ack))
+                        | (AckKind::Pubrec, Packet::Pubrec(ack))
+                        | (AckKind::Pubrel, Packet::Pubrel(ack))
+                        | (AckKind::Pubcomp, Packet::Pubcomp(ack)) => ack,
+                        (_, other) => panic!("{bytes:?} is {other:?}"),
+                    };
+                    assert_eq!(ack.packet_id, packet_id);
+                    assert_eq!(ack.reason, ReasonCode::SUCCESS);
+                    assert_eq!(ack.reason_string(), None);
+                }
+            }
+        }
+    }
+    assert_eq!(short, 3 * 4 * 3);
+    for len in 0..SHORT_ACK_BYTES {
+        assert_eq!(short_ack(&[0x40, 2, 0, 1][..len]), None);
+    }
+}
