@@ -168,10 +168,11 @@ impl Holdings {
     }
 
     /// So many bytes of an account that holds `held` in all, in what is counted here: what many hold is there once, and is
-    /// counted for each.
-    pub fn for_bytes(&self, bytes: u64, held: u64) -> u64 {
+    /// counted for each. And what was counted may have been less than is held by now: then whoever comes down to a level gives what
+    /// has come since as well.
+    fn for_bytes(&self, bytes: u64, held: u64) -> u64 {
         let held = held.max(1);
-        let counted = u128::from(self.bytes().max(held)) * u128::from(bytes) / u128::from(held);
+        let counted = u128::from(self.bytes()) * u128::from(bytes) / u128::from(held);
         u64::try_from(counted).unwrap_or(u64::MAX)
     }
 
@@ -211,9 +212,15 @@ impl Holdings {
         }
     }
 
-    /// Who gives way so that so many bytes less are held. Of strangers those who are connected give nothing as long as they
-    /// have no more than `connected` bytes and the others have enough: whoever is there reads on, and has room for that.
-    pub fn cut(&self, bytes: u64, connected: u64) -> Cut {
+    /// Who gives way so that of the `held` bytes of an account so many that are `missing` are held no longer. What is left, divided by
+    /// the users and once more for all strangers, is a share below which none of them comes, however old the count is: what has
+    /// come since is counted by the next round. Of strangers those who are connected give nothing as long as they have no more
+    /// than `connected` bytes and the others have enough: whoever is there reads on, and has room for that.
+    pub fn cut(&self, missing: u64, held: u64, connected: u64) -> Cut {
+        let (bytes, connected) = (
+            self.for_bytes(missing, held),
+            self.for_bytes(connected, held),
+        );
         let mut cut = Cut::default();
         let (there, away) = (self.classes(ADDRESS), self.classes(AWAY));
         let sum = |classes: &[Class]| classes.iter().map(|class| class.bytes).sum::<u64>();
@@ -223,7 +230,9 @@ impl Holdings {
         };
         let mut all = self.classes(USER);
         all.push(strangers);
-        let fair = level(all, bytes);
+        let sides = all.iter().map(|class| class.holders).sum::<u64>().max(1);
+        let share = held.saturating_sub(missing) / sides;
+        let fair = level(all, bytes).max(share);
         self.cut_kind(USER, fair, &mut cut);
         let give = strangers.bytes.saturating_sub(fair);
         if give == 0 {
@@ -355,6 +364,11 @@ mod tests {
         holdings
     }
 
+    /// Who gives so many bytes of what is held.
+    fn cut(holdings: &Holdings, bytes: u64, connected: u64) -> Cut {
+        holdings.cut(bytes, holdings.bytes(), connected)
+    }
+
     /// What is left of each, and all together.
     fn after(parties: &[(Party, &[u64])], cut: &Cut) -> (Vec<u64>, u64) {
         let left = |&(party, sizes): &(Party, &[u64])| {
@@ -370,7 +384,7 @@ mod tests {
     fn the_greatest_holder_of_a_party_gives_way_and_the_small_ones_give_nothing() {
         let sizes = [60 * MIB, 60 * MIB, 20 * MIB, 1000];
         let parties: [(Party, &[u64]); 1] = [(address(1), &sizes)];
-        let cut = held(&parties).cut(10 * MIB, 0);
+        let cut = cut(&held(&parties), 10 * MIB, 0);
         assert_eq!(cut.level(address(1)), Some(55 * MIB));
         assert_eq!(after(&parties, &cut).1, 130 * MIB + 1000);
     }
@@ -391,7 +405,7 @@ mod tests {
             if is_shortened {
                 holdings.shorten();
             }
-            let cut = holdings.cut(50 * MIB, 0);
+            let cut = cut(&holdings, 50 * MIB, 0);
             assert_eq!(cut.level(Party::User(7)), None);
             let (_, sum) = after(&parties, &cut);
             let wanted = 59 * MIB;
@@ -401,12 +415,12 @@ mod tests {
 
     #[test]
     fn a_user_with_more_than_a_share_gives_way_to_strangers_who_have_less() {
-        let cut = held(&[
+        let holdings = held(&[
             (Party::User(1), &[90 * MIB]),
             (Party::User(2), &[3 * MIB]),
             (address(1), &[2 * MIB, 4 * MIB]),
-        ])
-        .cut(20 * MIB, 0);
+        ]);
+        let cut = cut(&holdings, 20 * MIB, 0);
         assert_eq!(cut.level(Party::User(1)), Some(70 * MIB));
         assert_eq!(cut.level(Party::User(2)), None);
         assert_eq!(cut.level(address(1)), None);
@@ -420,7 +434,7 @@ mod tests {
         parties.push((address(u32::MAX), &[60 * MIB]));
         let mut holdings = held(&parties);
         holdings.shorten();
-        let cut = holdings.cut(10 * MIB, 0);
+        let cut = cut(&holdings, 10 * MIB, 0);
         assert_eq!(cut.level(address(u32::MAX)), Some(50 * MIB));
         assert_eq!(cut.level(address(3)), None);
     }
@@ -431,17 +445,35 @@ mod tests {
         let other = held(&[(address(1), &[30 * MIB, 10])]);
         one.merge(&other);
         assert_eq!(one.bytes(), 100 * MIB + 10);
-        let cut = one.cut(10 * MIB, 0);
+        let cut = cut(&one, 10 * MIB, 0);
         assert_eq!(cut.level(address(2)), None);
         assert_eq!(cut.level(address(1)), Some(25 * MIB));
     }
 
     #[test]
     fn nobody_gives_more_than_there_is() {
-        let cut = held(&[(address(1), &[10, 20])]).cut(1000, 0);
-        assert_eq!(cut.level(address(1)), Some(0));
-        assert!(Holdings::default().cut(1000, 0).is_empty());
-        assert!(held(&[(Party::User(1), &[10])]).cut(0, 0).is_empty());
+        let all = cut(&held(&[(address(1), &[10, 20])]), 1000, 0);
+        assert_eq!(all.level(address(1)), Some(0));
+        assert!(cut(&Holdings::default(), 1000, 0).is_empty());
+        assert!(cut(&held(&[(Party::User(1), &[10])]), 0, 0).is_empty());
+    }
+
+    /// Shards are counted one after the other, and those that were counted first have filled the account since.
+    #[test]
+    fn who_is_within_a_share_gives_nothing_however_old_the_count_is() {
+        let parties: [(Party, &[u64]); 2] = [
+            (Party::User(1), &[3000, 5000]),
+            (away(1), &[8 * MIB, 2 * MIB]),
+        ];
+        for (missing, strangers) in [(20 * MIB, 10 * MIB), (60 * MIB - 40_000, 20_000)] {
+            let cut = held(&parties).cut(missing, 60 * MIB, 0);
+            assert_eq!(cut.level(Party::User(1)), None, "{missing}");
+            let (left, _) = after(&parties, &cut);
+            assert!(left[1] >= strangers && left[1] <= 10 * MIB, "{left:?}");
+        }
+        // More is missing than there is: there are no shares.
+        let cut = held(&parties).cut(60 * MIB, 60 * MIB, 0);
+        assert_eq!(cut.level(Party::User(1)), Some(0));
     }
 
     #[test]
@@ -453,15 +485,15 @@ mod tests {
             (away(3), &[4 * MIB]),
         ]);
         let level = |cut: &Cut, party| cut.level(party).map(|bytes| bytes / MIB);
-        let cut = holdings.cut(2 * MIB, 5 * MIB);
-        assert_eq!(level(&cut, address(1)), None);
-        assert_eq!(level(&cut, away(1)), None);
-        assert_eq!(level(&cut, away(2)), Some(3));
+        let few = cut(&holdings, 2 * MIB, 5 * MIB);
+        assert_eq!(level(&few, address(1)), None);
+        assert_eq!(level(&few, away(1)), None);
+        assert_eq!(level(&few, away(2)), Some(3));
         // They have more than is theirs, or it would not be enough: all are looked at alike.
         for (bytes, connected) in [(2 * MIB, 5 * MIB - 1), (10 * MIB, 5 * MIB)] {
-            let cut = holdings.cut(bytes, connected);
-            assert!(cut.level(address(1)).is_some());
-            assert_eq!(cut.level(address(1)), cut.level(away(1)));
+            let alike = cut(&holdings, bytes, connected);
+            assert!(alike.level(address(1)).is_some());
+            assert_eq!(alike.level(address(1)), alike.level(away(1)));
         }
     }
 }

@@ -205,6 +205,8 @@ pub const SHARES_RESERVE_DIVISOR: u64 = 8;
 /// Who holds less than its share overdraws an account by this part of it at most, until the others have given way.
 pub const SHARES_BEYOND_DIVISOR: u64 = 2;
 const _: () = assert!(SHARES_BEYOND_DIVISOR < SHARES_RESERVE_DIVISOR);
+/// However much is wanted, this part of an account stays with those who hold something, by their shares.
+pub const SHARES_LEFT_DIVISOR: u64 = 4;
 /// Those who hold most give way until this part more is free than that, so that it is not done for each message anew.
 pub const SHARES_MARGIN_DIVISOR: u64 = 32;
 /// While it stays short it is looked who holds how much when so many messages or packets have found no room, or one for each so

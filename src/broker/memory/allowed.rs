@@ -1,7 +1,7 @@
 //! What of the memory and of a turn this shard may use.
 
 use crate::broker::interest::reach::is_plain;
-use crate::broker::memory::shares::Shares;
+use crate::broker::memory::shares::{Shares, counted_of};
 use crate::broker::memory::turn::Turn;
 use crate::budget::{Account, Cut, Holdings, Lease, Party, Rung};
 use crate::ids::SessionId;
@@ -77,6 +77,8 @@ impl Allowed {
         let held = pool.leased(account).max(1);
         let wanted = self.shares.wanted(account);
         let goal = self.reserve(account) + limit / limits::SHARES_MARGIN_DIVISOR + wanted;
+        // One that is as large as the account does not take what is left to the others by their shares.
+        let goal = goal.min(limit - limit / limits::SHARES_LEFT_DIVISOR);
         let missing = goal as i64 - self.lease.balance(account);
         self.shares.end(account, limit, held, missing)
     }
@@ -90,10 +92,8 @@ impl Allowed {
             return Cut::default();
         }
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
-        holdings.cut(
-            holdings.for_bytes(held - most, held),
-            holdings.for_bytes(connected, held),
-        )
+        let counted = counted_of(account, held, holdings);
+        holdings.cut(held - most, counted, connected)
     }
 
     /// It has been looked who holds how much, here or by another shard, of so many who may.

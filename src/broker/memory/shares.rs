@@ -61,6 +61,14 @@ impl Round {
     }
 }
 
+/// Of what is held of an account, what those hold who are counted: the packets of those who were not let in yet are not.
+pub(super) fn counted_of(account: Account, held: u64, holdings: &Holdings) -> u64 {
+    match account {
+        Account::Packets => holdings.bytes(),
+        _ => held,
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Shares {
@@ -159,10 +167,8 @@ impl Shares {
         let missing = missing.max(std::mem::take(&mut round.least) as i64);
         let sum = std::mem::take(&mut round.sum);
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
-        let cut = sum.cut(
-            sum.for_bytes(missing.max(0) as u64, held),
-            sum.for_bytes(connected, held),
-        );
+        let held = counted_of(account, held, &sum);
+        let cut = sum.cut(missing.max(0) as u64, held, connected);
         round.cut = cut.clone();
         round.wanted = 0;
         cut

@@ -241,6 +241,82 @@ fn a_session_within_its_share_loses_nothing_while_shards_do_not_answer() {
     }
 }
 
+/// Many sessions that hold a few messages each overdraw the account while the others do not answer. What the one that asks had
+/// counted is less by then than what is missing: who is within a share gives nothing all the same.
+#[test]
+fn a_session_within_its_share_loses_nothing_when_shards_answer_late() {
+    for shards in [2, 3] {
+        let mut cluster = Cluster::new(shards, 8 * MIB);
+        let names: Vec<String> = (0..4000).map(|index| format!("stranger{index}")).collect();
+        for name in &names {
+            cluster.away(name, "10.0.0.9");
+        }
+        let victims: Vec<String> = (0..8).map(|index| format!("victim{index}")).collect();
+        let publisher = cluster.connect("publisher", "10.0.0.1");
+        for victim in &victims {
+            cluster.away(victim, "10.0.0.1");
+            for number in 0..8 {
+                cluster.send(publisher, &publish(victim, 1, false, &[number; 3000]));
+            }
+        }
+        cluster.is_busy = true;
+        for _ in 0..4 {
+            for name in &names {
+                cluster.send(publisher, &publish(name, 1, false, &[9; 700]));
+            }
+            cluster.output(publisher);
+        }
+        assert!(cluster.pool.leased(Account::Backlog) > 9 * MIB);
+        cluster.is_busy = false;
+        cluster.settle();
+        for _ in 0..3 {
+            cluster.now_ms += limits::PRESSURE_LOOK_MS;
+            for shard in 0..usize::from(shards) {
+                cluster.brokers[shard].settle(cluster.now_ms);
+                cluster.settle();
+            }
+        }
+        assert!(cluster.pool.leased(Account::Backlog) <= 8 * MIB);
+        for victim in &victims {
+            let came = cluster.fetch(victim, "10.0.0.1");
+            assert!(
+                came.iter().copied().eq(0..8),
+                "{shards} shards, {victim}: {came:?}"
+            );
+        }
+    }
+}
+
+/// A message that is as large as all that may wait is not a reason for all others to give what they have.
+#[test]
+fn a_message_larger_than_the_account_takes_nothing_from_those_within_their_share() {
+    for shards in [1, 2] {
+        let mut cluster = Cluster::new(shards, 8 * MIB);
+        cluster.away("victim", "10.0.0.1");
+        cluster.away("large", "10.0.0.9");
+        let publisher = cluster.connect("publisher", "10.0.0.1");
+        for number in 0..200 {
+            cluster.send(publisher, &publish("victim", 1, false, &[number; 1000]));
+        }
+        cluster.output(publisher);
+        for _ in 0..4 {
+            cluster.send(publisher, &publish("large", 1, false, &vec![9; 12 << 20]));
+            cluster.output(publisher);
+            cluster.now_ms += limits::PRESSURE_LOOK_MS;
+            for shard in 0..usize::from(shards) {
+                cluster.brokers[shard].settle(cluster.now_ms);
+                cluster.settle();
+            }
+        }
+        let came = cluster.fetch("victim", "10.0.0.1");
+        assert!(
+            came.iter().copied().eq(0..200),
+            "{shards} shards: {came:?} {:?}",
+            cluster.log
+        );
+    }
+}
+
 /// They are many times more than are named.
 #[test]
 fn lines_about_those_who_give_way_are_bounded_by_the_second() {
