@@ -15,6 +15,7 @@ use super::cgroup::MemoryCgroup;
 use super::folder::Folder;
 use super::launch::Watchdog;
 use super::proc;
+use crate::escape::one_line;
 use crate::limits;
 use crate::load::report::units;
 use crate::load::result::BrokerEvent;
@@ -307,12 +308,13 @@ fn log_end(log: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last lines of a log that are not empty, without what would move a terminal's cursor.
+/// The last lines of a log that are not empty. Whatever of them does not show is escaped: a broker writes what its clients call
+/// themselves, and so does one that is not ours.
 fn last_lines(log: &Path) -> Vec<String> {
     let text = log_end(log);
     let clean = |line: &str| -> String {
         let line = line.trim_end().replace('\t', " ");
-        line.chars().filter(|c| !c.is_control()).collect()
+        one_line(&line).into_owned()
     };
     let lines: Vec<String> = text
         .lines()
@@ -331,8 +333,15 @@ mod tests {
         let folder = Folder::create().unwrap();
         let log = folder.path().join("log");
         assert!(last_lines(&log).is_empty());
-        std::fs::write(&log, b"one\r\n\n\x1b[31mtwo\xff\n").unwrap();
-        assert_eq!(last_lines(&log), ["one", "[31mtwo\u{fffd}"]);
+        std::fs::write(&log, "one\r\n\n\x1b[31mtwo \u{202e}owt\n").unwrap();
+        let lines = last_lines(&log);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0], "one");
+        // Neither a terminal's colours nor the order of letters are changed by it.
+        assert_eq!(lines[1], one_line("\x1b[31mtwo \u{202e}owt"));
+        assert!(lines[1].is_ascii() && !lines[1].contains('\x1b'));
+        std::fs::write(&log, b"two\xff\n").unwrap();
+        assert_eq!(last_lines(&log), ["two\u{fffd}"]);
         let long: String = (0..100_000).map(|n| format!("line {n}\n")).collect();
         std::fs::write(&log, long).unwrap();
         let lines = last_lines(&log);
