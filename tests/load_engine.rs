@@ -398,10 +398,10 @@ fn visitors_without_a_socket_are_over() {
         },
     );
     plan.warm_up_s = 0.0;
-    let (step, _) = engine.step(&plan, &mut patience).unwrap();
+    let (step, stopped) = engine.step(&plan, &mut patience).unwrap();
+    assert!(!stopped, "it was waited for them until patience was at its end");
     let operations = step.operations.unwrap();
     assert_eq!((operations.count, operations.failed), (0, 10));
-    assert!(step.seconds < 100.0, "{}", step.seconds);
     let finished = engine.finish().unwrap();
     let errors: Vec<_> = finished.errors().iter().collect();
     assert!(errors.len() == 1 && errors[0].1.count == 10, "{errors:?}");
