@@ -399,7 +399,10 @@ fn visitors_without_a_socket_are_over() {
     );
     plan.warm_up_s = 0.0;
     let (step, stopped) = engine.step(&plan, &mut patience).unwrap();
-    assert!(!stopped, "it was waited for them until patience was at its end");
+    assert!(
+        !stopped,
+        "it was waited for them until patience was at its end"
+    );
     let operations = step.operations.unwrap();
     assert_eq!((operations.count, operations.failed), (0, 10));
     let finished = engine.finish().unwrap();

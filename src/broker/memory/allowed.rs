@@ -92,7 +92,7 @@ impl Allowed {
             return Cut::default();
         }
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
-        let counted = counted_of(account, held, holdings);
+        let counted = counted_of(account, limit, held, holdings);
         holdings.cut(held - most, counted, connected)
     }
 

@@ -61,10 +61,14 @@ impl Round {
     }
 }
 
-/// Of what is held of an account, what those hold who are counted: the packets of those who were not let in yet are not.
-pub(super) fn counted_of(account: Account, held: u64, holdings: &Holdings) -> u64 {
+/// Of what is held of an account of so many bytes, what those hold who are counted. The packets of those who were not let in yet are
+/// not counted; they have a part of their own, so all the rest has come since where less was counted than that leaves.
+pub(super) fn counted_of(account: Account, limit: u64, held: u64, holdings: &Holdings) -> u64 {
     match account {
-        Account::Packets => holdings.bytes(),
+        Account::Packets => {
+            let beginners = limit / limits::PACKETS_BEGINNERS_DIVISOR;
+            holdings.bytes().max(held.saturating_sub(beginners))
+        }
         _ => held,
     }
 }
@@ -167,7 +171,7 @@ impl Shares {
         let missing = missing.max(std::mem::take(&mut round.least) as i64);
         let sum = std::mem::take(&mut round.sum);
         let connected = limit / limits::SHARES_RESERVE_DIVISOR;
-        let held = counted_of(account, held, &sum);
+        let held = counted_of(account, limit, held, &sum);
         let cut = sum.cut(missing.max(0) as u64, held, connected);
         round.cut = cut.clone();
         round.wanted = 0;
@@ -214,5 +218,38 @@ impl Shares {
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         self.parties.memory() + self.reached.memory()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// What is missing is known when all have answered; what is held, by when each has.
+    #[test]
+    fn a_count_that_is_old_takes_nothing_from_those_within_a_share() {
+        for account in [Account::Backlog, Account::Packets] {
+            let mut sum = Holdings::default();
+            sum.add(Party::User(1), 20_000);
+            sum.add(NOBODY, 2 * MIB);
+            let mut shares = Shares::default();
+            shares.begin(account, sum, 1);
+            // Eight of twelve are to go, and two were counted.
+            let cut = shares.end(account, 8 * MIB, 12 * MIB, 8 * MIB as i64);
+            assert_eq!(cut.level(Party::User(1)), None, "{account:?}");
+        }
+    }
+
+    /// Those who were not let in yet hold an eighth of an account at most, and what is counted gives all that is missing.
+    #[test]
+    fn packets_that_are_not_counted_do_not_make_the_others_give_less() {
+        let mut sum = Holdings::default();
+        sum.add(NOBODY, 7 * MIB);
+        let mut shares = Shares::default();
+        shares.begin(Account::Packets, sum, 1);
+        let cut = shares.end(Account::Packets, 8 * MIB, 8 * MIB, 2 * MIB as i64);
+        assert_eq!(cut.level(NOBODY), Some(5 * MIB));
     }
 }

@@ -382,6 +382,10 @@ impl Sessions {
 
     /// Takes a session out of the tables.
     pub fn take(&mut self, session: SessionId) -> Option<Session> {
+        debug_assert!(
+            self.queue(session).is_none(),
+            "what waits is taken out before"
+        );
         let taken = self.table.get_mut(session.index())?.take()?;
         let reference = SessionRef {
             id: session,
