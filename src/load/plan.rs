@@ -14,7 +14,7 @@ use super::report::Files;
 use super::search::Slo;
 use super::secrets;
 use super::stamp;
-use super::worker::Wire;
+use super::worker::{OptionsOf, Wire};
 use super::workloads::{self, Shape, Workload, qos};
 
 mod wire;
@@ -122,7 +122,11 @@ pub fn plan(workload: Workload, given: &Options) -> Result<Plan, String> {
         allow_loss: options.judgement.allow_loss.unwrap_or(false),
         cpus: options.time.cpus.clone().map(|cpus| cpus.0),
         sources: options.client.source.clone().unwrap_or_default(),
-        wire: wire(options.broker.host.as_deref(), &options.client)?,
+        wire: wire(
+            options.broker.host.as_deref(),
+            &options.client,
+            OptionsOf::Workload,
+        )?,
         job,
         phases,
     })

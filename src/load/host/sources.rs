@@ -16,7 +16,7 @@ const PORTS_USABLE_PERCENT: u64 = 80;
 const PORT_RANGE: (u16, u16) = (32_768, 60_999);
 
 /// The addresses that so many connections to a target have to come from, by turns; none where the kernel's choice is
-/// enough. Configured ones are checked and used as they are.
+/// enough. Configured ones are checked and used as they are; `None`: the command has no option for them.
 ///
 /// # Errors
 /// `Usage` for a configured address that is not of this machine or of the other family; `Cannot` where there are too
@@ -24,9 +24,9 @@ const PORT_RANGE: (u16, u16) = (32_768, 60_999);
 pub fn sources(
     target: SocketAddr,
     connections: u64,
-    configured: &[IpAddr],
+    configured: Option<&[IpAddr]>,
 ) -> Result<Vec<IpAddr>, HostError> {
-    for &address in configured {
+    for &address in configured.unwrap_or_default() {
         check_configured(target, address)?;
     }
     let ports = usable_ports(port_range());
@@ -37,16 +37,17 @@ pub fn sources(
 fn spread(
     target: SocketAddr,
     connections: u64,
-    configured: &[IpAddr],
+    configured: Option<&[IpAddr]>,
     ports: u64,
 ) -> Result<Vec<IpAddr>, HostError> {
+    let given = configured.unwrap_or_default();
     let wanted = connections.div_ceil(ports.max(1)).max(1);
-    if wanted <= configured.len().max(1) as u64 {
-        return Ok(configured.to_vec());
+    if wanted <= given.len().max(1) as u64 {
+        return Ok(given.to_vec());
     }
     match target.ip() {
         // All of 127.0.0.0/8 is this machine; its first and last address are kept out.
-        IpAddr::V4(ip) if ip.is_loopback() && configured.is_empty() && wanted < (1 << 24) - 1 => {
+        IpAddr::V4(ip) if ip.is_loopback() && given.is_empty() && wanted < (1 << 24) - 1 => {
             let first = u32::from(Ipv4Addr::LOCALHOST);
             let all = (0..wanted as u32).map(|number| Ipv4Addr::from(first + number).into());
             Ok(all.collect())
@@ -54,7 +55,7 @@ fn spread(
         ip => Err(too_few_ports(
             ip,
             connections,
-            configured.len(),
+            configured.map(<[IpAddr]>::len),
             wanted,
             ports,
         )),
@@ -64,19 +65,21 @@ fn spread(
 fn too_few_ports(
     target: IpAddr,
     connections: u64,
-    configured: usize,
+    configured: Option<usize>,
     wanted: u64,
     ports: u64,
 ) -> HostError {
-    let have = match configured {
+    let have = match configured.unwrap_or_default() {
         0 => "one source address".to_owned(),
         1 => "1 source address".to_owned(),
         n => format!("{n} source addresses"),
     };
     let hint = if target.is_loopback() && target.is_ipv6() {
         "connect to 127.0.0.1 instead, which has as many source addresses as it takes"
-    } else {
+    } else if configured.is_some() {
         "give this machine more addresses (`ip addr add`) and name them with --source, or widen net.ipv4.ip_local_port_range"
+    } else {
+        "widen net.ipv4.ip_local_port_range, or ask for fewer"
     };
     HostError::Cannot(format!(
         "{connections} connections to {target} need {wanted} source addresses: one has some {ports} free ports, and there is {have}; {hint}"
@@ -232,19 +235,19 @@ mod tests {
     #[test]
     fn loopback_has_as_many_sources_as_it_takes() {
         let target = address("127.0.0.1:1883");
-        let of = |connections| spread(target, connections, &[], 1000).unwrap();
+        let of = |connections| spread(target, connections, Some(&[]), 1000).unwrap();
         assert_eq!(of(0), ips(&[]));
         assert_eq!(of(1000), ips(&[]));
         assert_eq!(of(1001), ips(&["127.0.0.1", "127.0.0.2"]));
         assert_eq!(of(256_000)[255], ips(&["127.0.1.0"])[0]);
-        assert!(spread(target, 1 << 40, &[], 1000).is_err());
+        assert!(spread(target, 1 << 40, Some(&[]), 1000).is_err());
     }
 
     #[test]
     fn elsewhere_they_must_be_configured() {
         let target = address("192.0.2.1:1883");
-        assert_eq!(spread(target, 1000, &[], 1000), Ok(vec![]));
-        let error = spread(target, 3000, &ips(&["192.0.2.7"]), 1000).unwrap_err();
+        assert_eq!(spread(target, 1000, Some(&[]), 1000), Ok(vec![]));
+        let error = spread(target, 3000, Some(&ips(&["192.0.2.7"])), 1000).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         let text = error.to_string();
         for part in [
@@ -255,9 +258,16 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
+        // A command without the option is told of another way.
+        let error = spread(target, 3000, None, 1000).unwrap_err().to_string();
+        assert!(!error.contains("--"), "{error}");
+        assert!(error.contains("ip_local_port_range"), "{error}");
         let enough = ips(&["192.0.2.7", "192.0.2.8", "192.0.2.9"]);
-        assert_eq!(spread(target, 3000, &enough, 1000), Ok(enough.clone()));
-        let error = spread(address("[::1]:1883"), 1001, &[], 1000).unwrap_err();
+        assert_eq!(
+            spread(target, 3000, Some(&enough), 1000),
+            Ok(enough.clone())
+        );
+        let error = spread(address("[::1]:1883"), 1001, Some(&[]), 1000).unwrap_err();
         assert!(error.to_string().contains("127.0.0.1"), "{error}");
     }
 
@@ -265,20 +275,20 @@ mod tests {
     fn configured_addresses_are_checked() {
         let target = address("127.0.0.1:1883");
         let own = ips(&["127.0.0.9"]);
-        assert_eq!(sources(target, 10, &own), Ok(own));
-        assert_eq!(sources(target, 10, &[]), Ok(vec![]));
+        assert_eq!(sources(target, 10, Some(&own)), Ok(own));
+        assert_eq!(sources(target, 10, Some(&[])), Ok(vec![]));
         for (wrong, says) in [
             ("::1", "IPv6"),
             ("192.0.2.77", "ip addr"),
             ("0.0.0.0", "any"),
         ] {
-            let error = sources(target, 10, &ips(&[wrong])).unwrap_err();
+            let error = sources(target, 10, Some(&ips(&[wrong]))).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(says), "{error}");
         }
         let (first, last) = port_range();
         let many = u64::from(last - first) + 1;
-        assert_eq!(sources(target, many, &[]).unwrap().len(), 2);
+        assert_eq!(sources(target, many, Some(&[])).unwrap().len(), 2);
     }
 
     #[test]
@@ -288,7 +298,12 @@ mod tests {
         assert_eq!(parse_range(""), None);
         assert_eq!(usable_ports((32_768, 60_999)), 22_585);
         assert_eq!(usable_ports((7, 7)), 0);
-        assert_eq!(spread(address("127.0.0.1:1"), 2, &[], 0).unwrap().len(), 2);
+        assert_eq!(
+            spread(address("127.0.0.1:1"), 2, Some(&[]), 0)
+                .unwrap()
+                .len(),
+            2
+        );
     }
 
     #[test]

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use crate::load::options::ClientOptions;
 use crate::load::secrets;
-use crate::load::worker::Wire;
+use crate::load::worker::{OptionsOf, Wire};
 use crate::transport::tls::{CertifiedFiles, ClientPlan, Minimum, Unfit, Verify};
 
-/// What clients speak below MQTT, to a host, or to a broker that is started here. Reads the files of CAs, certificate and key.
+/// What clients speak below MQTT, to a host, or to a broker that is started here; by the options of which command. Reads the files of CAs, certificate and key.
 ///
 /// # Errors
 /// In words, with the option or the file: what cannot be read or used, or belongs to TLS where there is none.
-pub fn wire(host: Option<&str>, client: &ClientOptions) -> Result<Wire, String> {
+pub fn wire(
+    host: Option<&str>,
+    client: &ClientOptions,
+    options: OptionsOf,
+) -> Result<Wire, String> {
     let host = host.unwrap_or("127.0.0.1");
     let is_tls = client.cafile.is_some() || is_insecure(client);
     let of_tls = [
@@ -28,6 +32,7 @@ pub fn wire(host: Option<&str>, client: &ClientOptions) -> Result<Wire, String> 
     Ok(Wire {
         tls: is_tls.then(|| tls(host, client)).transpose()?.map(Arc::new),
         websocket: websocket.then(|| host.into()),
+        options,
     })
 }
 

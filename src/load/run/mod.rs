@@ -157,7 +157,7 @@ pub fn run(
         place: Place {
             run: 0,
             target: broker.address(),
-            sources: host::sources(broker.address(), connections, &plan.sources)?,
+            sources: host::sources(broker.address(), connections, Some(&plan.sources))?,
             wire: plan.wire,
             epoch: Instant::now(),
         },

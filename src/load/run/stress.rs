@@ -211,7 +211,7 @@ impl Stress<'_> {
         let place = Place {
             run: run_number(self.runs),
             target: self.broker.address(),
-            sources: host::sources(self.broker.address(), connections, &[])?,
+            sources: host::sources(self.broker.address(), connections, None)?,
             wire: self.wire.clone(),
             epoch,
         };

@@ -10,7 +10,7 @@ use crate::load::plan;
 use crate::load::quantity::{Bytes, Cpus};
 use crate::load::secrets::{self, Secret};
 use crate::load::stamp;
-use crate::load::worker::Wire;
+use crate::load::worker::{OptionsOf, Wire};
 use crate::mqtt::topic::{too_deep, topic_name_valid};
 
 /// Where the publishers publish unless `--topic` says otherwise; subscribers take it and all below.
@@ -256,7 +256,7 @@ impl StressArgs {
             key: client.key.clone(),
             ..ClientOptions::default()
         };
-        plan::wire(host, &options)
+        plan::wire(host, &options, OptionsOf::Stress)
     }
 
     /// What no parser of a single option finds; an error here is one of usage.

@@ -30,20 +30,31 @@ fn nothing_arrived(report: &Report) -> Option<String> {
         true => "this user",
         false => "a client without a user name",
     };
-    let says = match (qos(report), report.settings.get("mqtt").map(String::as_str)) {
-        (0, _) => "at QoS 0 a broker does not say so; --qos 1 --mqtt 5 shows it",
-        (_, Some("5")) => "its log may tell",
-        _ => "before MQTT 5 a broker does not say so; --mqtt 5 shows it",
-    };
+    let version = report.settings.get("mqtt").map(String::as_str);
+    let says = shown_by(qos(report), version);
     Some(format!(
         "hint: nothing arrived at all: may {user} publish and read below bench/? {says}"
     ))
 }
 
+/// What shows that a right is missing.
+fn shown_by(qos: u8, version: Option<&str>) -> &'static str {
+    match (qos, version) {
+        (0, _) => "at QoS 0 a broker does not say so; --qos 1 --mqtt 5 shows it",
+        (_, Some("5")) => "its log may tell",
+        _ => "before MQTT 5 a broker does not say so; --mqtt 5 shows it",
+    }
+}
+
 /// A broker of our own has no such limits.
 fn not_all_arrived(report: &Report) -> Option<String> {
     let is_own = report.broker.what.ends_with("(own process)");
-    let hint = match qos(report) {
+    (!is_own).then(|| dropped_by(qos(report)).to_owned())
+}
+
+/// Why messages of somebody who takes them are missing.
+fn dropped_by(qos: u8) -> &'static str {
+    match qos {
         0 => {
             "hint: at QoS 0 a broker drops for clients that take less than comes; a lower rate, or --qos 1, tells whether \
              that is it"
@@ -53,6 +64,17 @@ fn not_all_arrived(report: &Report) -> Option<String> {
              max_queued_messages (1000) behind max_inflight_messages (20) for each; 0 lifts them, or a lower rate stays \
              below"
         }
-    };
-    (!is_own).then(|| hint.to_owned())
+    }
+}
+
+/// All that may be said to whose workload publishes.
+#[cfg(test)]
+pub fn all() -> impl Iterator<Item = &'static str> {
+    (0..=2).flat_map(|qos| {
+        [
+            shown_by(qos, None),
+            shown_by(qos, Some("5")),
+            dropped_by(qos),
+        ]
+    })
 }

@@ -11,6 +11,8 @@ mod objective;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub use hints::all as all_hints;
 pub use limits_of_tester::{falls_short, is_saturated, tester_limits};
 pub use objective::{Judgement, judge, judge_twice};
 

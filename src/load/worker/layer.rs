@@ -5,6 +5,26 @@ use std::sync::Arc;
 use crate::transport::tls::{self, ClientPlan};
 use crate::transport::websocket;
 
+/// Whose options there are for it: what a hint may name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OptionsOf {
+    /// A workload's: all that there are for clients.
+    #[default]
+    Workload,
+    /// The stress test's, which speaks MQTT 3.1.1 on the socket or over TLS, and believes authorities only.
+    Stress,
+}
+
+impl OptionsOf {
+    /// The text for this command.
+    pub(super) fn say(self, workload: &'static str, stress: &'static str) -> &'static str {
+        match self {
+            OptionsOf::Workload => workload,
+            OptionsOf::Stress => stress,
+        }
+    }
+}
+
 /// What all clients of a run speak below MQTT. The default: nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Wire {
@@ -12,6 +32,8 @@ pub struct Wire {
     pub tls: Option<Arc<ClientPlan>>,
     /// WebSocket, with the host that the upgrade names.
     pub websocket: Option<Arc<str>>,
+    /// Which command's user chooses that, and by which options.
+    pub options: OptionsOf,
 }
 
 impl Wire {

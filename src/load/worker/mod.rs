@@ -43,7 +43,9 @@ pub use command::{
     Trouble, WorkerProgress,
 };
 
-pub use layer::Wire;
+#[cfg(test)]
+pub use hints::all as all_hints;
+pub use layer::{OptionsOf, Wire};
 use network::Network;
 use opening::Opening;
 use parts::{Line, Tally, Work};

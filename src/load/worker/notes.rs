@@ -101,7 +101,9 @@ impl Worker {
             (0 | libc::ECONNRESET | libc::EPIPE, Some(layer)) => {
                 hints::of_layer(layer, &network.place.wire)
             }
-            (0 | libc::ECONNRESET | libc::EPIPE, None) => hints::BEFORE_CONNACK,
+            (0 | libc::ECONNRESET | libc::EPIPE, None) => {
+                hints::before_connack(network.place.wire.options)
+            }
             _ => "",
         };
         let text = format!("connection: {what}{hint}");

@@ -266,7 +266,7 @@ impl Protocol {
     fn keep(&mut self, index: u32, rest: &[u8]) {
         let connection = &mut self.connections[index as usize];
         if !connection.client.is_connected()
-            && let Some(hint) = hints::of_answer(rest)
+            && let Some(hint) = hints::of_answer(rest, self.place.wire.options)
         {
             // It would be waited for what it takes to be the rest of a packet.
             connection.broken = true;
@@ -318,7 +318,8 @@ impl Protocol {
     #[cold]
     fn malformed(&mut self, index: u32, error: &DecodeError, bytes: &[u8]) {
         let no_mqtt = "what the broker sent is no MQTT";
-        match (self.is_connected(index), hints::of_answer(bytes)) {
+        let hint = hints::of_answer(bytes, self.place.wire.options);
+        match (self.is_connected(index), hint) {
             (true, _) => self.error(format!("{no_mqtt}: {error}")),
             // What its bytes would be, were they MQTT, says nothing.
             (false, Some(hint)) => self.keeps_out(KeptOut::Wire, format!("{no_mqtt}{hint}")),
@@ -381,7 +382,7 @@ impl Protocol {
             Event::Connected { .. } => Note::Connected,
             Event::Refused(reason) => {
                 let text = hints::refusal(*reason, job.settings.version);
-                match hints::of_login(*reason, &job.settings, &self.place.wire) {
+                match hints::of_login(*reason, &job.settings, self.place.wire.has_certificate()) {
                     Some(hint) => self.keeps_out(KeptOut::Login, text + &hint),
                     None => self.error(text),
                 }

@@ -173,7 +173,7 @@ impl Network {
         let (protocol, job) = (&mut self.protocol, &self.job);
         let bytes = self.sockets.buffers.bytes_mut(filled);
         let is_plain = !was_ready && self.place.wire.tls.is_none();
-        let record = hints::of_record(bytes).filter(|_| is_plain);
+        let record = hints::of_record(bytes, self.place.wire.options).filter(|_| is_plain);
         let result = layer.receive(bytes, &mut |mqtt| {
             protocol.on_bytes(job, index, mqtt, now_ns)
         });

@@ -4,6 +4,8 @@ use clap::Parser;
 
 use super::*;
 use crate::load::quantity::Rate;
+use crate::load::verdict;
+use crate::load::worker::{OptionsOf, all_hints};
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -158,4 +160,42 @@ fn the_defaults_of_a_workload_are_the_ones_shown() {
             assert!(!is_other, "{line}: {presets}");
         }
     }
+}
+
+/// Options in a text, without their dashes.
+fn options_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.filter_map(|word| word.strip_prefix("--"))
+}
+
+/// A hint that names an option which is refused is worse than none.
+#[test]
+fn a_hint_names_only_options_that_the_command_has() {
+    let mut command = Bench::augment_args(Command::new("bench"));
+    command.build();
+    let mut seen = 0;
+    for command in command.get_subcommands() {
+        let workload = Workload::by_name(command.get_name());
+        let options = match command.get_name() {
+            "stress" => OptionsOf::Stress,
+            // Nothing is connected.
+            "compare" | "help" => continue,
+            _ => OptionsOf::Workload,
+        };
+        let of_workers = all_hints(options).into_iter();
+        let publishes = workload.filter(|workload| workload.uses("publishers"));
+        let of_figures = publishes.into_iter().flat_map(|_| verdict::all_hints());
+        for hint in of_workers.chain(of_figures.map(str::to_owned)) {
+            for name in options_in(&hint) {
+                let is_there = command.get_arguments().any(|arg| {
+                    arg.get_long_and_visible_aliases()
+                        .is_some_and(|names| names.contains(&name))
+                });
+                let is_used = workload.is_none_or(|workload| workload.uses(name));
+                assert!(is_there && is_used, "{}: {hint}", command.get_name());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 12 * 20, "{seen}");
 }
