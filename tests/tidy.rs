@@ -57,6 +57,7 @@ const UNSAFE_FOLDERS: [(&str, &str); 6] = [
 
 /// Folders between whose files imports go in no circle.
 const WITHOUT_CIRCLES: &[&str] = &[
+    "broker",
     "access",
     "budget",
     "cli",

@@ -8,6 +8,7 @@ use super::facts::{Answer, Fact};
 use super::memory::allowed::Allowed;
 use super::peers::peer::Peer;
 use super::peers::table::Peers;
+use super::sessions::change::Change;
 use super::sessions::rights::Rights;
 use super::sessions::table::Sessions;
 use super::settings::{ListenerSettings, Settings};
@@ -58,7 +59,7 @@ impl Clients {
 
     /// The settings of the listener that a connection came in by.
     pub fn listener(&self, conn: ConnId) -> &ListenerSettings {
-        &self.desk.settings.listeners[usize::from(self.peers.conns[conn.index()].listener)]
+        &self.desk.settings.listeners[usize::from(self.peers.conns[conn.index()].listener())]
     }
 
     /// A new session for a client identifier that has none, and that the lease has counted.
@@ -81,6 +82,24 @@ impl Clients {
             .lease
             .give(Account::Connections, taken.memory() as u64);
         Some(taken)
+    }
+
+    /// Changes what a session holds besides messages, and charges the difference.
+    pub fn change_session<R>(
+        &mut self,
+        session: SessionId,
+        change: impl FnOnce(&mut Change<'_>) -> R,
+    ) -> Option<R> {
+        let lease = &mut self.memory.lease;
+        self.sessions.change_charged(session, lease, change)
+    }
+
+    /// Bytes of the tables of connections and sessions.
+    pub fn tables(&self) -> usize {
+        self.peers.memory()
+            + self.sessions.memory()
+            + self.desk.timers.memory()
+            + self.memory.shares.memory()
     }
 
     /// Makes sure that the connection's deadline comes up at this moment or before.
@@ -152,7 +171,7 @@ impl Clients {
     #[inline]
     pub fn bounds(&self, conn: Option<ConnId>) -> Bounds {
         Bounds {
-            in_flight: conn.map_or(0, |conn| self.peers.conns[conn.index()].in_flight_max),
+            in_flight: conn.map_or(0, |conn| self.peers.conns[conn.index()].in_flight_max()),
             in_flight_bytes: self.desk.settings.max_inflight_bytes,
             queued: self.desk.settings.max_queued_messages,
             queued_bytes: self.desk.settings.max_queued_bytes,

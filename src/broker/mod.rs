@@ -18,6 +18,7 @@ mod crowd;
 mod delivery;
 mod desk;
 mod doors;
+mod drain;
 mod effect;
 mod facts;
 mod groups;
@@ -41,7 +42,7 @@ mod waits;
 mod wall_clock;
 
 pub use counters::Counters;
-pub use delivery::slow::Lag;
+pub use doors::on_slowest::Lag;
 pub use effect::*;
 pub use facts::{Answer, Fact, Keeper, Subscription};
 pub use groups::message::*;
@@ -63,7 +64,7 @@ use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
 use delivery::outgoing::Outgoing;
-use doors::on_drain::Drain;
+use drain::Drain;
 use groups::offers::Offers;
 use held::Held;
 use interest::barrier::Interests;
@@ -71,11 +72,13 @@ use lines::Doing;
 use looks::Looks;
 use memory::pressure::Pressure;
 use peers::conn::PeerName;
-use placement::owner_of_topic;
 use retained::asking::Promises;
+use retained::live::Live;
+use retained::lookups::Lookups;
 use retained::ordered::Ordering;
-use retained::replay::Replays;
+use retained::stores::Stores;
 use smallvec::SmallVec;
+use timers::Sweeps;
 use waits::Waits;
 
 use crate::routing::{FilterId, Groups, Retained, Subscriptions};
@@ -101,8 +104,11 @@ pub struct Broker {
     clients: Clients,
     routing: Routing,
     interests: Interests,
-    replays: Replays,
+    stores: Stores,
+    lookups: Lookups,
+    live: Live,
     drain: Drain,
+    sweeps: Sweeps,
     waits: Waits,
     held: Held,
     pressure: Pressure,
@@ -129,8 +135,11 @@ impl Broker {
                 tightened_ms: 0,
             },
             interests: Interests::default(),
-            replays: Replays::new(shards),
+            stores: Stores::new(shards),
+            lookups: Lookups::new(shards),
+            live: Live::default(),
             drain: Drain::default(),
+            sweeps: Sweeps::default(),
             waits: Waits::default(),
             held: Held::default(),
             pressure: Pressure::default(),
@@ -150,7 +159,7 @@ impl Broker {
     /// The same, with other pages of retained messages.
     #[cfg(test)]
     pub fn with_pages(mut self, page: crate::routing::PageBounds) -> Broker {
-        self.replays.set_page(page);
+        self.lookups.set_page(page);
         self
     }
 
@@ -158,6 +167,13 @@ impl Broker {
     #[cfg(test)]
     pub fn with_shared_ids_from(mut self, subscribers: usize) -> Broker {
         self.clients.shared_ids_min = subscribers;
+        self
+    }
+
+    /// The same, with other bounds on the messages that one publisher and all of them may have under way by owners.
+    #[cfg(test)]
+    pub fn with_under_way(mut self, one: u64, all: u64) -> Broker {
+        self.ordering.under_way.set_most(one, all);
         self
     }
 
@@ -281,7 +297,7 @@ impl Broker {
     pub fn splits(&self, conn: ConnId) -> bool {
         match self.clients.listener(conn).records {
             Records::Full => false,
-            Records::ByVersion => self.clients.peers.conns[conn.index()].version != Version::V5,
+            Records::ByVersion => self.clients.peers.conns[conn.index()].version() != Version::V5,
             Records::Packet => true,
         }
     }
@@ -302,6 +318,8 @@ impl Broker {
         let counters = &mut self.clients.desk.counters;
         counters.retained_messages = self.routing.retained.len() as u64;
         counters.retained_bytes = self.routing.retained.bytes() as u64;
+        counters.stored_messages = self.clients.memory.stored.messages();
+        counters.stored_bytes = self.clients.memory.stored.bytes();
         counters.outbound_bytes = self.clients.out.pending_total();
         counters
     }

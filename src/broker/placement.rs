@@ -1,10 +1,12 @@
-//! Which shard is at home for a client, a topic or a shared subscription: a hash of its name that all shards agree on.
+//! Which shard is at home for a client, a topic or a shared subscription: a hash of its name that all shards agree on. And which
+//! topics are the broker's own.
 
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
 
 use crate::ids::ShardId;
+use crate::mqtt::topic;
 
 const PLACEMENT_SEED: u64 = 0x6669_7265_686f_7365;
 
@@ -33,4 +35,21 @@ pub fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
 /// The shard that chooses a member for the messages of a shared subscription (docs/decisions/0407).
 pub fn owner_of_group(group: &str, filter: &str, shards: u8) -> ShardId {
     place((group, filter), shards)
+}
+
+/// The number of a topic among those of which something is under way, or asked for: two that have the same one wait for each other.
+pub fn topic_number(topic: &str) -> u64 {
+    FixedState::with_seed(1).hash_one(topic)
+}
+
+/// Whether no client publishes to this topic, whatever the rules say: only the broker itself does, or nobody could
+/// subscribe to it. As in Mosquitto, by the first characters, and but for where bridges say whether they are there.
+#[inline]
+pub fn is_broker_topic(topic: &str) -> bool {
+    topic.starts_with('$') && is_reserved(topic)
+}
+
+fn is_reserved(topic: &str) -> bool {
+    let is_state = |topic| topic::matches("$SYS/broker/connection/+/state", topic);
+    (topic.starts_with("$SYS") && !is_state(topic)) || topic.starts_with("$share")
 }

@@ -1,6 +1,7 @@
 //! A shard's brain by itself: the smallest conversations, and by theme in the files beside.
 
 mod asking;
+mod audit;
 mod authors;
 mod cut;
 mod durable;
@@ -25,6 +26,7 @@ mod under_way;
 
 use std::sync::Arc;
 
+use super::placement::owner_of_topic;
 use super::*;
 use crate::mqtt::{ConnectOut, QoS, SubscribeOptions, SubscribeOut, Version};
 

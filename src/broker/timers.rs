@@ -99,3 +99,12 @@ impl Timers {
             .map(|&Reverse((at, _))| u64::from(at) * TICK_MS)
     }
 }
+
+/// When the things of a shard are looked through next, in milliseconds.
+#[derive(Default)]
+pub struct Sweeps {
+    /// Sockets that take nothing, and packets that come too slowly.
+    pub sockets_ms: u64,
+    /// Retained messages that have expired.
+    pub retained_ms: u64,
+}

@@ -26,7 +26,7 @@ use super::interest::barrier::Announcement;
 use super::interest::suback::Suback;
 use super::peers::admission::Admission;
 use super::retained::asking::RoomAsked;
-use super::retained::replay::question::Question;
+use super::retained::question::Question;
 use super::sessions::table::Sessions;
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, SessionRef};

@@ -5,121 +5,17 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::{Frame, Outgoing, expiry_left};
-use crate::broker::memory::accounts;
-use crate::broker::mesh_message::MeshMessage;
-use crate::broker::sessions::hot::HOT_GUARDED;
-use crate::broker::sessions::hot::HOT_PRIVATE;
-use crate::broker::sessions::hot::HOT_REPLAYING;
-use crate::broker::sessions::hot::HOT_V5;
-use crate::broker::sessions::hot::Hot;
-use crate::budget::Account;
-use crate::ids::NONE;
-use crate::ids::{ConnId, GroupId, SessionId, ShardId};
+use crate::broker::delivery::overlap::Overlap;
+use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot};
+use crate::ids::{ConnId, NONE, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
-use crate::mqtt::{PacketId, PublishHead, QoS};
+use crate::mqtt::{PacketId, Property, PublishHead, QoS};
 use crate::outbound::Range;
-use crate::routing::{Entry, EntryOptions, Grant, Store, Target};
+use crate::routing::{EntryOptions, Grant};
 use crate::session::{Delivery, Origin, Queued, SHARED_ID_BIT, Way};
-
-impl Broker {
-    /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
-    /// stores it if it is to be retained. Returns whether anybody wanted it.
-    pub(in crate::broker) fn route(
-        &mut self,
-        now_ms: u64,
-        message: &mut Outgoing<'_>,
-        from: Option<ShardId>,
-    ) -> bool {
-        if from.is_none()
-            && let Some(owner) = self.way_by(message)
-        {
-            return self.route_by(message, owner);
-        }
-        let mut matched = std::mem::take(&mut self.routing.matched);
-        matched.clear();
-        let visited = self
-            .routing
-            .subscriptions
-            .matching(message.topic.as_str(), &mut matched);
-        let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
-        let subscriptions = &self.routing.subscriptions;
-        let entries: usize = matched
-            .iter()
-            .map(|&filter| subscriptions.entries(filter).len())
-            .sum();
-        message.shares_ids = entries >= self.clients.shared_ids_min;
-        self.clients.memory.turn.count_match(visited);
-        if matched.len() > 1 && !self.clients.desk.settings.allow_duplicate_messages {
-            self.clients.memory.turn.count_overlap(entries);
-            self.clients
-                .deliver_once(subscriptions, &matched, message, &mut shards, &mut groups);
-        } else {
-            for &filter in &matched {
-                for entry in subscriptions.entries(filter) {
-                    match entry.as_session() {
-                        Some(session) => self.clients.deliver(session, entry.options(), message),
-                        None => note_target(entry, &mut shards, &mut groups),
-                    }
-                }
-            }
-        }
-        self.routing.matched = matched;
-        for group in groups {
-            self.deliver_shared(now_ms, group, &message.owned());
-        }
-        if from.is_none() {
-            self.route_onwards(now_ms, message, shards);
-        }
-        entries > 0
-    }
-
-    /// To other shards, and into the store if the message is to be retained: this shard owns its topic.
-    fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, mut shards: u64) {
-        let mut retain_seq = 0;
-        if message.retain && self.clients.desk.settings.retain_available {
-            retain_seq = self.retain(now_ms, message);
-        }
-        while shards != 0 {
-            let to = ShardId(shards.trailing_zeros() as u8);
-            shards &= shards - 1;
-            self.clients.desk.mesh(
-                to,
-                MeshMessage::Publish {
-                    message: message.owned(),
-                    retain_seq,
-                },
-            );
-        }
-    }
-
-    /// Stores a retained message that this shard owns. Returns the number of the store.
-    fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
-        let own = self.clients.desk.shard;
-        self.note_live(message.topic.as_str());
-        let seq = self.replays.next_store(own);
-        self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
-        seq
-    }
-}
-
-/// Notes a match that is not a session.
-pub(in crate::broker) fn note_target(
-    entry: &Entry,
-    shards: &mut u64,
-    groups: &mut SmallVec<[GroupId; 4]>,
-) {
-    match entry.target() {
-        Target::Shard(shard) => *shards |= 1 << shard.0,
-        Target::Group(group) => groups.push(group),
-        Target::Session(_) => {}
-    }
-}
 
 /// Whether a message could be sent in the encoding that many share.
 enum AtOnce {
@@ -160,6 +56,28 @@ impl Clients {
             return;
         }
         self.offer(session, hot, grant, Origin::ORDINARY, message);
+    }
+
+    /// Delivers to every session of those that overlap, once.
+    pub fn deliver_once(&mut self, overlap: Overlap, message: &mut Outgoing<'_>) {
+        let origin = message.origin;
+        let counts = |session, options: EntryOptions| {
+            !(options.no_local() && self.is_origin(session, origin))
+        };
+        for merged in overlap.merged(counts) {
+            if merged.ids.is_empty() {
+                self.deliver(merged.session, merged.options, message);
+                continue;
+            }
+            // Several identifiers make a message of its own, with them among its properties.
+            let mut properties = Vec::new();
+            for id in merged.ids {
+                Property::SubscriptionIdentifier(id).encode(&mut properties);
+            }
+            properties.extend_from_slice(message.properties);
+            let mut own = message.with_properties(&properties);
+            self.deliver(merged.session, merged.options, &mut own);
+        }
     }
 
     /// What a delivery is granted of a message that was published with this QoS and RETAIN flag: all deliveries are decided
@@ -258,10 +176,10 @@ impl Clients {
         let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
         let keeps_bytes = bounds.in_flight_bytes > 0 || origin.group().is_some();
         let kept = (entry.is_durable() || keeps_bytes).then(|| message.owned());
-        let lease = &mut self.memory.lease;
         if let Some(message) = &kept {
-            accounts::store(lease, &mut self.desk.counters, message);
+            self.memory.store(message);
         }
+        let lease = &mut self.memory.lease;
         entry.sent((id, frame.order), grant, origin, kept, lease);
         self.push_frame(conn, frame, message.payload.len());
         AtOnce::Sent
@@ -291,7 +209,7 @@ impl Clients {
         self.order += 1;
         let kept = keeps.then(|| message.owned());
         if let Some(message) = &kept {
-            accounts::store(&mut self.memory.lease, &mut self.desk.counters, message);
+            self.memory.store(message);
         }
         if let Some(mut entry) = self.sessions.change(session) {
             let lease = &mut self.memory.lease;
@@ -329,10 +247,11 @@ impl Clients {
                 self.desk.counters.publish_dropped += 1;
                 entry.note_dropped(&older);
                 entry.charge(&mut self.memory.lease);
-                self.note_waits_no_longer(&older);
+                self.memory
+                    .note_waits_no_longer(self.sessions.backlog_mut(), &older);
             }
         }
-        self.note_waits(message);
+        self.memory.note_waits(self.sessions.backlog_mut(), message);
         if holds_qos0 {
             self.sessions.set_replaying(session, true);
         }
@@ -340,11 +259,11 @@ impl Clients {
 
     /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
     pub fn fits(&self, conn: ConnId, grant: Grant, message: &Outgoing<'_>) -> bool {
-        let max = self.peers.conns[conn.index()].packet_bytes_max;
+        let max = self.peers.conns[conn.index()].packet_bytes_max();
         if max == u32::MAX {
             return true;
         }
-        let version = self.peers.conns[conn.index()].version;
+        let version = self.peers.conns[conn.index()].version();
         let topic = self.unmounted(conn, message.topic.as_str());
         let id = grant.id();
         let head = PublishHead {
@@ -380,53 +299,35 @@ impl Clients {
             self.desk.counters.publish_dropped += 1;
             return;
         }
-        let mut topic = self.unmounted(conn, message.topic.as_str());
-        let entry = &mut self.peers.conns[conn.index()];
-        let (mut topic_alias, mut sets_alias) = (None, None);
-        if let Some(aliases) = &mut entry.aliases {
-            let before = aliases.memory();
-            if let Some((alias, known)) = aliases.outbound.of(topic) {
-                topic_alias = Some(alias);
-                match known {
-                    true => topic = "",
-                    false => sets_alias = Some(topic),
-                }
-            }
-            let after = aliases.memory();
-            self.memory
-                .lease
-                .change(Account::Connections, before, after);
-        }
+        let topic = self.unmounted(conn, message.topic.as_str());
+        let lease = &mut self.memory.lease;
+        let (topic_alias, is_known) = self.peers.alias_of(conn, topic, lease).unzip();
+        let (is_known, mut tells) = (is_known == Some(true), is_known == Some(false));
+        let entry = &self.peers.conns[conn.index()];
+        let told = if is_known { "" } else { topic };
         let id = grant.id();
         let mut head = PublishHead {
             dup,
             packet_id,
             topic_alias,
-            ..message.head(entry.version, topic, grant, &id)
+            ..message.head(entry.version(), told, grant, &id)
         };
-        if let Some(topic) = sets_alias
-            && head.packet_len() > entry.packet_bytes_max as usize
-            && let Some(aliases) = &mut entry.aliases
-        {
+        if tells && head.packet_len() > entry.packet_bytes_max() as usize {
             // The message is within the limit, but not with the alias beside the topic.
-            self.memory
-                .lease
-                .give(Account::Connections, aliases.forget(topic) as u64);
-            (head.topic_alias, sets_alias) = (None, None);
+            self.peers.forget_alias(conn, topic, lease);
+            (head.topic_alias, tells) = (None, false);
         }
         let frame = message.write(&mut self.out, &head, 0);
-        match packet_id {
-            None => {
-                let is_sent = self.push_droppable(conn, frame, message.payload.len());
-                if let (false, Some(topic)) = (is_sent, sets_alias)
-                    && let Some(aliases) = &mut self.peers.conns[conn.index()].aliases
-                {
-                    self.memory
-                        .lease
-                        .give(Account::Connections, aliases.forget(topic) as u64);
-                }
+        let is_sent = match packet_id {
+            None => self.push_droppable(conn, frame, message.payload.len()),
+            Some(_) => {
+                self.push_frame(conn, frame, message.payload.len());
+                true
             }
-            Some(_) => self.push_frame(conn, frame, message.payload.len()),
+        };
+        if tells && !is_sent {
+            let lease = &mut self.memory.lease;
+            self.peers.forget_alias(conn, topic, lease);
         }
     }
 
@@ -497,9 +398,13 @@ impl Clients {
             let Some(delivery) = entry.unqueue() else {
                 return;
             };
-            self.note_waits_no_longer(&delivery.message);
+            self.memory
+                .note_waits_no_longer(self.sessions.backlog_mut(), &delivery.message);
             let message = &delivery.message;
-            if is_doubted && !self.may_still_be_sent(session, delivery.origin, message) {
+            let (sessions, settings) = (&mut self.sessions, &self.desk.settings);
+            if is_doubted
+                && !sessions.may_still_be_sent(settings, session, delivery.origin, message)
+            {
                 self.pass_over(session, &delivery);
                 continue;
             }
@@ -522,7 +427,7 @@ impl Clients {
             }
         }
         self.sessions.set_replaying(session, false);
-        self.charge_flow_of(session);
+        self.sessions.charge(session, &mut self.memory.lease);
     }
 }
 

@@ -115,6 +115,21 @@ impl<'a> Outgoing<'a> {
         outgoing
     }
 
+    /// The same message with other properties to be passed on.
+    pub fn with_properties<'b>(&self, properties: &'b [u8]) -> Outgoing<'b>
+    where
+        'a: 'b,
+    {
+        let mut own =
+            Outgoing::borrowed(self.topic, self.payload, properties, self.qos, self.retain);
+        own.expires_at_ms = self.expires_at_ms;
+        own.expiry_s = self.expiry_s;
+        own.origin = self.origin;
+        own.sent = self.sent;
+        own.stamp = self.stamp;
+        own
+    }
+
     /// The message in a form that can be kept; made once.
     pub fn owned(&mut self) -> Arc<Message> {
         self.kept().clone()

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::broker::Broker;
+use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::CloseHow;
 use crate::broker::groups::message::Refusal;
@@ -14,14 +15,15 @@ use crate::broker::outcome::Outcome;
 use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::refusals::words;
 use crate::broker::peers::state::Stage;
+use crate::broker::placement::is_broker_topic;
 use crate::broker::timers::tick;
-use crate::ids::NONE;
+use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
 use crate::mqtt::{Disconnect, DisconnectOut, ReasonCode, Version};
 use crate::routing::Target;
-use crate::session::{EXPIRY_NEVER, Will};
+use crate::session::{EXPIRY_NEVER, Queue, Session, Will};
 
 impl Broker {
     /// The peer has closed the connection, or it broke.
@@ -142,14 +144,14 @@ impl Broker {
             self.clients.log_end(now_ms, conn, &words(reason));
         }
         let entry = &self.clients.peers.conns[conn.index()];
-        if entry.is_established() && entry.version == Version::V5 {
-            let reason_string = entry.wants_problems.then(|| reason.name());
+        if entry.is_established() && entry.version() == Version::V5 {
+            let reason_string = entry.wants_problems().then(|| reason.name());
             let packet = DisconnectOut {
                 reason,
                 reason_string,
                 ..DisconnectOut::default()
             };
-            let max = entry.packet_bytes_max as usize;
+            let max = entry.packet_bytes_max() as usize;
             self.clients.reply(conn, |out| {
                 let start = out.len();
                 packet.encode(Version::V5, out);
@@ -210,7 +212,7 @@ impl Broker {
             return;
         };
         self.ends_waiting(conn);
-        self.clients.peers.conns[conn.index()].session = NONE;
+        self.clients.peers.conns[conn.index()].part();
         self.forget_waits(conn);
         let lease = &mut self.clients.memory.lease;
         self.clients.peers.drop_aliases(conn, lease);
@@ -258,9 +260,7 @@ impl Broker {
         } = *will;
         // Not when CONNECT brings it: as Mosquitto does.
         let topic = message.topic.as_str();
-        if crate::broker::doors::on_publish::is_broker_topic(topic)
-            || !self.clients.sessions.may_write(session, topic)
-        {
+        if is_broker_topic(topic) || !self.clients.sessions.may_write(session, topic) {
             self.clients.desk.counters.publish_denied += 1;
             return;
         }
@@ -287,6 +287,27 @@ impl Broker {
             self.unsubscribe_filter(filter, Target::Session(session));
         }
         self.clients.release(&entry, queue);
+    }
+}
+
+impl Clients {
+    /// A session is no more: what it held is held for it no longer.
+    fn release(&mut self, session: &Session, queue: Option<Box<Queue>>) {
+        let mut charged = 0;
+        if let Some(flow) = session.flow() {
+            for message in flow.held() {
+                self.memory.unstore(message);
+            }
+            charged += flow.charged();
+        }
+        if let Some(mut queue) = queue {
+            let backlog = self.sessions.backlog_mut();
+            while let Some(one) = queue.pop(backlog) {
+                self.memory.note_waits_no_longer(backlog, &one.message);
+            }
+            charged += queue.charged();
+        }
+        self.memory.lease.give(Account::Backlog, charged as u64);
     }
 }
 

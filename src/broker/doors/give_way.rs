@@ -152,20 +152,21 @@ impl Clients {
                 break;
             };
             dropped += 1;
-            self.note_waits_no_longer(&oldest.message);
+            self.memory
+                .note_waits_no_longer(self.sessions.backlog_mut(), &oldest.message);
             self.note_dropped(session, &oldest.message);
             if dropped % 64 == 0 {
-                self.charge_flow_of(session);
+                self.sessions.charge(session, &mut self.memory.lease);
             }
         }
-        self.charge_flow_of(session);
+        self.sessions.charge(session, &mut self.memory.lease);
         if self.weight(session) > most {
             let entry = self.sessions.change(session);
             let copies = entry.map(|mut entry| entry.give_up_copies(most));
             for message in copies.unwrap_or_default() {
                 dropped += u64::from(self.sessions.conn_of(session).is_none());
                 self.note_dropped(session, &message);
-                self.unstore(&message);
+                self.memory.unstore(&message);
             }
         }
         self.desk.counters.publish_dropped += dropped;

@@ -157,7 +157,7 @@ impl Broker {
             CaughtUp::HeldAnew | CaughtUp::Gone => {}
             CaughtUp::Ends { goodbye } => self.end_held(now_ms, conn, goodbye),
             CaughtUp::GoesOn => {
-                let keep_alive_s = self.clients.peers.conns[conn.index()].keep_alive_s;
+                let keep_alive_s = self.clients.peers.conns[conn.index()].keep_alive_s();
                 if keep_alive_s > 0 {
                     let at_ms = now_ms + u64::from(keep_alive_s) * 1500;
                     self.clients.arm_conn(conn, at_ms);

@@ -73,7 +73,7 @@ impl Broker {
         if (!was_interrupted && !waited) || !self.is_held(conn) {
             return;
         }
-        self.lift_under_way(true);
+        self.ordering.under_way.lift(true);
         let turn = &mut self.clients.memory.turn;
         let (full_at, levels) = (turn.full_at, turn.levels);
         (turn.full_at, turn.levels) = (u64::MAX, u64::MAX);
@@ -83,7 +83,7 @@ impl Broker {
         }
         // Who is too fast as well, or for whom memory is short, is held as before; the others end in any case.
         let _ = self.clients.peers.state(conn).caught_up(catching_up);
-        self.lift_under_way(false);
+        self.ordering.under_way.lift(false);
         let turn = &mut self.clients.memory.turn;
         (turn.full_at, turn.levels) = (full_at, levels);
     }

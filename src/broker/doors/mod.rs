@@ -1,5 +1,7 @@
-//! What happens to a shard, one event a file.
+//! What happens to a shard, one event a file, and the steps that events share.
 
+pub(super) mod authors;
+pub(super) mod by_owner;
 pub(super) mod close;
 pub(super) mod give_way;
 pub(super) mod hold;
@@ -19,14 +21,22 @@ pub(super) mod on_pressure;
 pub(super) mod on_publish;
 pub(super) mod on_reload;
 pub(super) mod on_retain_ask;
+pub(super) mod on_retain_query;
+pub(super) mod on_retain_reply;
 pub(super) mod on_shared;
 pub(super) mod on_shares;
+pub(super) mod on_slowest;
 pub(super) mod on_standstill;
 pub(super) mod on_subscribe;
 pub(super) mod on_timers;
 pub(super) mod on_verified;
 pub(super) mod on_wait;
 pub(super) mod refuse;
+pub(super) mod replay;
 pub(super) mod reply;
+pub(super) mod resend;
+pub(super) mod retain;
+pub(super) mod route;
 pub(super) mod settle;
 pub(super) mod tell;
+pub(super) mod wait_for_owners;

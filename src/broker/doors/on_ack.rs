@@ -39,7 +39,7 @@ impl Broker {
             None => (false, None),
         };
         if let Some(message) = message {
-            self.clients.unstore(&message);
+            self.clients.memory.unstore(&message);
         }
         let reason = if known {
             ReasonCode::SUCCESS
@@ -85,7 +85,7 @@ impl Broker {
         };
         let (waits, is_resending) = waits_or_resends(&entry, entry.queued());
         if let Some(message) = message {
-            self.clients.unstore(&message);
+            self.clients.memory.unstore(&message);
         }
         if is_resending {
             self.resend(now_ms, conn, session);

@@ -190,7 +190,7 @@ impl Broker {
             return None;
         }
         // Looked at where it was decoded: a copy would be of fields that have just been written, which takes longer.
-        let decoded = mqtt::decode(entry.version, packet, frame);
+        let decoded = mqtt::decode(entry.version(), packet, frame);
         let outcome = match &decoded {
             Ok(Packet::Publish(publish)) => self.on_client_publish(now_ms, conn, publish),
             Ok(packet) => self.on_packet(now_ms, conn, packet),

@@ -5,8 +5,9 @@ use crate::broker::facts::Answer;
 use crate::broker::lines::Doing;
 use crate::broker::memory::party::{party_of_address, party_of_user};
 use crate::broker::peers::admission::Admission;
-use crate::broker::peers::conn::PeerName;
+use crate::broker::peers::conn::{PeerName, Terms};
 use crate::broker::peers::peer::Handover;
+use crate::broker::peers::role::Role;
 use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5};
 use crate::broker::settings::{ListenerSettings, LogKind, Settings};
 use crate::broker::timers::tick;
@@ -15,19 +16,7 @@ use crate::budget::Account;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version, topic};
-use crate::session::{Aliases, EXPIRY_NEVER, SlowPolicy};
-
-/// What listener and settings grant to a client.
-struct Granted {
-    is_anonymous: bool,
-    keep_alive_s: u16,
-    in_flight_max: u16,
-    /// Topic aliases towards the client.
-    alias_max: u16,
-    policy: Option<SlowPolicy>,
-    /// Whether its topics have a mount point in front.
-    is_mounted: bool,
-}
+use crate::session::{EXPIRY_NEVER, SlowPolicy};
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -53,7 +42,7 @@ impl Broker {
             }
             Err(error) => return self.refuse_bad_connect(now_ms, conn, packet, error),
         };
-        self.clients.peers.conns[conn.index()].version = connect.version;
+        self.clients.peers.conns[conn.index()].speaks(connect.version);
         if self.is_draining() {
             let reason = ReasonCode::SERVER_SHUTTING_DOWN;
             return self.refuse_connect(now_ms, conn, &connect, reason);
@@ -154,7 +143,7 @@ impl Broker {
             return self.refuse(now_ms, conn, ReasonCode::SERVER_BUSY);
         };
         let particulars = &mut self.clients.peers.particulars;
-        particulars.let_in(conn, user_name(connect), connect.is_bridge);
+        particulars.let_in(conn, user_name(connect));
         self.bind(now_ms, conn, session, connect);
         self.ordering.mark_newcomer(session);
         self.connack(
@@ -227,73 +216,59 @@ impl Broker {
         }
     }
 
-    /// What the listener and the settings grant to a client.
-    fn grant_to(&self, conn: ConnId, connect: &Connect<'_>) -> Granted {
+    /// What holds for a client that comes in with this CONNECT.
+    fn terms_for(&self, conn: ConnId, connect: &Connect<'_>) -> Terms {
         let (listener, settings) = (self.clients.listener(conn), &self.clients.desk.settings);
         let in_flight_max = match settings.max_inflight_messages {
             0 => u16::MAX,
             max => max,
         };
         let properties = &connect.properties;
-        Granted {
+        Terms {
+            version: connect.version,
+            role: Role::of(connect),
             is_anonymous: self.is_anonymous(conn, connect),
-            keep_alive_s: granted_keep_alive(connect, settings.max_keepalive),
-            in_flight_max: in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX)),
-            alias_max: (properties.topic_alias_maximum).min(listener.max_topic_alias_broker),
             policy: listener.slow_policy_for(user_name(connect)),
-            is_mounted: !listener.mount_point.is_empty(),
+            keep_alive_s: granted_keep_alive(connect, settings.max_keepalive),
+            packet_bytes_max: properties.maximum_packet_size.unwrap_or(u32::MAX),
+            in_flight_max: in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX)),
+            wants_problems: properties.request_problem_information,
+            alias_max: (properties.topic_alias_maximum).min(listener.max_topic_alias_broker),
         }
     }
 
     /// Joins connection and session.
     fn bind(&mut self, now_ms: u64, conn: ConnId, session: SessionId, connect: &Connect<'_>) {
-        let granted = self.grant_to(conn, connect);
-        self.establish(now_ms, conn, connect, &granted);
+        let terms = self.terms_for(conn, connect);
+        let is_mounted = !self.clients.listener(conn).mount_point.is_empty();
         let clients = &mut self.clients;
         let entry = &mut clients.peers.conns[conn.index()];
-        entry.session = session.0;
-        let party = match user_name(connect).filter(|_| !granted.is_anonymous) {
+        entry.establish(tick(now_ms), session, &terms);
+        let party = match user_name(connect).filter(|_| !terms.is_anonymous) {
             Some(user) => party_of_user(user),
             None => party_of_address(entry.peer().address.ip()),
         };
+        if let Some(aliases) = &entry.aliases {
+            let lease = &mut clients.memory.lease;
+            lease.force(Account::Connections, aliases.memory() as u64);
+            clients.out.keep_aliases(conn);
+        }
         clients.memory.shares.join(session, party);
-        let is_private = entry.packet_bytes_max != u32::MAX
-            || granted.alias_max > 0
-            || granted.policy == Some(SlowPolicy::Latest)
-            || granted.is_mounted;
+        let is_private = terms.packet_bytes_max != u32::MAX
+            || terms.alias_max > 0
+            || terms.policy == Some(SlowPolicy::Latest)
+            || is_mounted;
         self.take_session(conn, session, connect, is_private);
-        if granted.keep_alive_s > 0 {
-            let at_ms = now_ms + u64::from(granted.keep_alive_s) * 1500;
+        if terms.keep_alive_s > 0 {
+            let at_ms = now_ms + u64::from(terms.keep_alive_s) * 1500;
             self.clients.arm_conn(conn, at_ms);
         }
-        self.begin_session(conn, session, connect, granted.policy);
+        self.begin_session(conn, session, connect, terms.policy);
         let counters = &mut self.clients.desk.counters;
         counters.clients_disconnected -= 1;
         counters.clients_connected += 1;
         counters.connects_accepted += 1;
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
-    }
-
-    /// CONNECT is accepted: what it says of the connection, and what is granted to it, holds.
-    fn establish(&mut self, now_ms: u64, conn: ConnId, connect: &Connect<'_>, granted: &Granted) {
-        let entry = &mut self.clients.peers.conns[conn.index()];
-        entry.state.establish();
-        entry.version = connect.version;
-        entry.is_anonymous = granted.is_anonymous;
-        entry.policy = granted.policy;
-        entry.keep_alive_s = granted.keep_alive_s;
-        entry.active_at = tick(now_ms);
-        entry.packet_bytes_max = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
-        entry.in_flight_max = granted.in_flight_max;
-        entry.wants_problems = connect.properties.request_problem_information;
-        if granted.alias_max > 0 {
-            let aliases = Box::new(Aliases::new(granted.alias_max));
-            let memory = aliases.memory() as u64;
-            entry.aliases = Some(aliases);
-            let lease = &mut self.clients.memory.lease;
-            lease.force(Account::Connections, memory);
-            self.clients.out.keep_aliases(conn);
-        }
     }
 
     /// The session is this connection's from here on.
@@ -306,7 +281,7 @@ impl Broker {
     ) {
         let queue = self.clients.sessions.queue(session);
         let is_replaying = queue.is_some_and(|queue| queue.holds_qos0());
-        let listener = Some(self.clients.peers.conns[conn.index()].listener);
+        let listener = Some(self.clients.peers.conns[conn.index()].listener());
         let user = user_name(connect);
         let joined = self.clients.sessions.guard(session, listener, user);
         if joined.has_changed {
@@ -340,7 +315,9 @@ impl Broker {
             entry.set_policy(policy);
             entry.set_will(will);
         });
-        self.clients.charge_flow_of(session);
+        self.clients
+            .sessions
+            .charge(session, &mut self.clients.memory.lease);
     }
 
     fn connack(
@@ -352,7 +329,7 @@ impl Broker {
     ) {
         let listener = self.clients.listener(conn);
         let settings = &self.clients.desk.settings;
-        let keep_alive = self.clients.peers.conns[conn.index()].keep_alive_s;
+        let keep_alive = self.clients.peers.conns[conn.index()].keep_alive_s();
         let receive_maximum = self.clients.inbound_max();
         let max_packet_size = self.clients.packet_bytes_max();
         let connack = ConnackOut {
@@ -387,10 +364,7 @@ impl Broker {
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
         let user = user_name(connect).map(|user| format!(", u'{}'", Name(user)));
         let user = user.unwrap_or_default();
-        let what = match connect.is_bridge {
-            true => "bridge",
-            false => "client",
-        };
+        let what = self.clients.peers.conns[conn.index()].role().name();
         self.clients.log_client(LogKind::Notice, conn, |client| {
             format!(
                 "New {what} connected from {address} as {client} (p{version}, c{clean}, k{keep_alive}{user})."

@@ -1,8 +1,4 @@
-//! The end of the broker: wills first, on all shards, then goodbyes.
-//!
-//! A shard says goodbye to its clients only when every other shard has said that its wills are out (`Draining`, which
-//! follows them in order), and then that those are out which it has passed on for others (`ordered`), so that a will
-//! reaches subscribers on all shards.
+//! The end of the broker: wills first, on all shards, then goodbyes (`drain`).
 
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
@@ -12,32 +8,16 @@ use crate::broker::peers::state::Stage;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
 
-/// Where the drain stands, and when sockets are next looked at.
-#[derive(Default)]
-pub struct Drain {
-    /// This shard has published its wills.
-    draining: bool,
-    /// How many other shards have.
-    others: u8,
-    /// This shard has passed on all that others had published by then.
-    has_relayed: bool,
-    /// How many other shards have.
-    others_relayed: u8,
-    /// Goodbyes have been said.
-    said_goodbye: bool,
-    /// When stalled sockets are looked for next.
-    pub next_stall_sweep_ms: u64,
-}
-
 impl Broker {
     /// Ends everything in order: wills, DISCONNECT 0x8B, flush, close.
     pub fn on_drain(&mut self, now_ms: u64) {
-        if self.drain.draining {
+        if !self.drain.begin() {
             return;
         }
-        self.drain.draining = true;
         self.finish_offers(now_ms);
-        self.cut_waiting();
+        // All who wait for owners go on with those who were cut off.
+        let waiting = self.ordering.under_way.take_all();
+        self.clients.peers.next_turn.extend(waiting);
         while let Some(conn) = self.clients.peers.next_turn.front() {
             self.finish_interrupted(now_ms, conn);
         }
@@ -67,44 +47,25 @@ impl Broker {
 
     /// Another shard has published its wills, or passed on those of all others.
     pub(in crate::broker) fn on_draining(&mut self, now_ms: u64, relayed: bool) {
-        match relayed {
-            false => self.drain.others += 1,
-            true => self.drain.others_relayed += 1,
-        }
+        self.drain.note(relayed);
         self.say_goodbye(now_ms);
     }
 
     /// Whether a drain has begun: nobody is let in any more.
     pub(in crate::broker) fn is_draining(&self) -> bool {
-        self.drain.draining
+        self.drain.has_begun()
     }
 
     /// Whether a drain has begun and every connection is gone.
     pub fn is_drained(&self) -> bool {
-        self.drain.said_goodbye
-            && self
-                .clients
-                .peers
-                .conns
-                .iter()
-                .all(|conn| conn.stage() == Stage::Free)
+        let mut conns = self.clients.peers.conns.iter();
+        self.drain.is_over() && conns.all(|conn| conn.stage() == Stage::Free)
     }
 
     fn say_goodbye(&mut self, now_ms: u64) {
-        let others = self.clients.desk.shards - 1;
-        if !self.drain.draining || self.drain.others < others || self.drain.said_goodbye {
+        if !self.drain.go_on(&mut self.clients.desk) {
             return;
         }
-        if !self.drain.has_relayed {
-            self.drain.has_relayed = true;
-            self.clients
-                .desk
-                .mesh_all(|| MeshMessage::Draining { relayed: true });
-        }
-        if self.drain.others_relayed < others {
-            return;
-        }
-        self.drain.said_goodbye = true;
         for index in 0..self.clients.peers.conns.len() {
             let conn = ConnId(index as u32);
             match self.clients.peers.stage(conn) {

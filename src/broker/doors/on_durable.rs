@@ -43,7 +43,7 @@ impl Broker {
         }
         self.clients
             .tell_answer(conn, Answer::Ack(kind, id, reason));
-        let version = self.clients.peers.conns[conn.index()].version;
+        let version = self.clients.peers.conns[conn.index()].version();
         let ack = AckOut {
             kind,
             packet_id: id,

@@ -17,7 +17,7 @@ impl Broker {
     ) {
         if let Some(address) = source {
             let entry = &mut self.clients.peers.conns[conn.index()];
-            let listener = entry.listener;
+            let listener = entry.listener();
             entry.set_peer(Peer { address, listener });
         }
         self.clients.peers.particulars.certify(conn, user);

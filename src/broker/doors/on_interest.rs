@@ -96,7 +96,7 @@ impl Broker {
             self.routing
                 .subscriptions
                 .insert(filter, Entry::shard(from));
-            let stored = self.replays.stored();
+            let stored = self.stores.made();
             self.clients
                 .desk
                 .mesh(from, MeshMessage::InterestAck { ticket, stored });
@@ -113,7 +113,7 @@ impl Broker {
         ticket: u32,
         stored: &[u64],
     ) {
-        self.replays.note_stored(from, stored);
+        self.stores.note_made(from, stored);
         let (lease, sessions) = (&mut self.clients.memory.lease, &self.clients.sessions);
         let over = self.waits.answer(lease, sessions, ticket);
         let Some(Then::Announced(announcement)) = over.map(|over| over.then) else {

@@ -6,13 +6,50 @@ use crate::broker::mesh_message::MeshMessage;
 use crate::ids::ShardId;
 
 impl Broker {
-    /// A message from another shard is to be handled.
-    pub(in crate::broker) fn on_mesh_message(
-        &mut self,
-        now_ms: u64,
-        from: ShardId,
-        message: MeshMessage,
-    ) {
+    /// Whether a message of another shard is to be taken now. Else it stays where it is, and so do all behind it: the one
+    /// before it has to wait for those of others, or the turn is full.
+    #[inline]
+    pub fn takes_from(&self, from: ShardId) -> bool {
+        !self.is_turn_full() && self.ordering.is_open_to(from)
+    }
+
+    /// Whether much waits in front of the mesh on this shard.
+    #[inline]
+    pub fn on_congestion(&mut self, is_congested: bool) {
+        self.ordering.set_congested(is_congested);
+    }
+
+    /// A message from another shard has come: handled when its turn is.
+    pub fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
+        let own = self.clients.desk.shard;
+        if let Some(message) = self.ordering.admit(from, own, message) {
+            self.on_mesh_message(now_ms, from, message);
+            self.ordering.note_handled(from);
+        }
+        if self.ordering.holds() {
+            self.release_held(now_ms);
+        }
+        self.end_event(now_ms);
+    }
+
+    /// What need not wait any more is handled, until the turn is full.
+    fn release_held(&mut self, now_ms: u64) {
+        let own = self.clients.desk.shard;
+        while let Some((from, message)) = self.ordering.release(own, self.is_turn_full()) {
+            self.on_mesh_message(now_ms, from, message);
+            self.ordering.note_handled(from);
+        }
+    }
+
+    /// Messages that the last turn was too full for.
+    pub(in crate::broker) fn release_in_turn(&mut self, now_ms: u64) {
+        if self.ordering.is_cut() {
+            self.begin_mesh();
+            self.release_held(now_ms);
+        }
+    }
+
+    fn on_mesh_message(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
         match message {
             MeshMessage::Publish {
                 message,
@@ -38,7 +75,11 @@ impl Broker {
             } => self.on_retain_store(now_ms, from, message, seq, promised),
             MeshMessage::Ordered(ordered) => self.on_ordered(now_ms, from, ordered),
             MeshMessage::Relayed(ordered) => self.on_relayed(now_ms, from, &ordered),
-            MeshMessage::PassedOn { count, sent } => self.on_passed_on(from, count, &sent),
+            MeshMessage::PassedOn { count, sent } => {
+                let (desk, peers) = (&mut self.clients.desk, &mut self.clients.peers);
+                let passed_on = (count, &*sent);
+                (self.ordering).on_passed_on(desk, &mut peers.next_turn, from, passed_on);
+            }
             MeshMessage::After { .. } => {}
             MeshMessage::RetainAsk(ask) => self.on_retain_ask(from, *ask),
             MeshMessage::RetainAnswer { ticket, promised } => {

@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::outcome::Outcome;
-use crate::broker::placement::owner_of_topic;
+use crate::broker::placement::{is_broker_topic, owner_of_topic};
 use crate::broker::retained::asking::can_be_told;
 use crate::broker::settings::LogKind;
 use crate::budget::Account;
@@ -12,7 +12,7 @@ use crate::escape::Name;
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::message::{NEVER, Sent};
-use crate::mqtt::{AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version, topic};
+use crate::mqtt::{AckKind, PacketId, Publish, QoS, ReasonCode, TopicName, Version};
 use crate::session::Aliases;
 
 impl Broker {
@@ -157,7 +157,7 @@ impl Broker {
         id: PacketId,
     ) -> Outcome {
         let max = self.clients.inbound_max();
-        let is_v5 = self.clients.peers.conns[conn.index()].version == Version::V5;
+        let is_v5 = self.clients.peers.conns[conn.index()].version() == Version::V5;
         let Some(session) = self
             .clients
             .peers
@@ -303,22 +303,10 @@ impl Broker {
         topic: &str,
     ) -> bool {
         let cost = self.retained_cost(conn, topic, publish);
-        can_be_told(self.clients.peers.conns[conn.index()].version, publish)
+        can_be_told(self.clients.peers.conns[conn.index()].version(), publish)
             && owner_of_topic(topic, self.clients.desk.shards) == self.clients.desk.shard
             && self.retained_room(topic, cost).is_none()
     }
-}
-
-/// Whether no client publishes to this topic, whatever the rules say: only the broker itself does, or nobody could
-/// subscribe to it. As in Mosquitto, by the first characters, and but for where bridges say whether they are there.
-#[inline]
-pub(in crate::broker) fn is_broker_topic(topic: &str) -> bool {
-    topic.starts_with('$') && is_reserved(topic)
-}
-
-fn is_reserved(topic: &str) -> bool {
-    let is_state = |topic| topic::matches("$SYS/broker/connection/+/state", topic);
-    (topic.starts_with("$SYS") && !is_state(topic)) || topic.starts_with("$share")
 }
 
 fn routed(somebody_wanted_it: bool) -> ReasonCode {

@@ -56,7 +56,7 @@ impl Broker {
         }
         let joined = match clients.sessions.conn_of(session) {
             Some(conn) => {
-                let listener = clients.peers.conns[conn.index()].listener;
+                let listener = clients.peers.conns[conn.index()].listener();
                 let user = clients.peers.particulars.user_name(conn);
                 clients.sessions.guard(session, Some(listener), user)
             }
@@ -80,9 +80,9 @@ impl Broker {
         if listener.is_closed {
             return Some(ReasonCode::ADMINISTRATIVE_ACTION);
         }
-        let before = old
-            .listeners
-            .get(usize::from(self.clients.peers.conns[conn.index()].listener));
+        let before = old.listeners.get(usize::from(
+            self.clients.peers.conns[conn.index()].listener(),
+        ));
         let passwords_before = before.and_then(|listener| listener.passwords.as_ref());
         let has_name_proved = match (
             self.clients.peers.particulars.user_name(conn),

@@ -1,12 +1,11 @@
 //! Room for a retained message on another shard: asked for, promised there, taken or given back (`retained::asking`).
 
-use crate::broker::doors::on_publish::is_broker_topic;
+use crate::broker::Broker;
 use crate::broker::mesh_message::{MeshMessage, RetainAsk};
 use crate::broker::outcome::Outcome;
+use crate::broker::placement::{is_broker_topic, owner_of_topic, topic_number};
 use crate::broker::retained::asking::{RoomAsked, can_be_told};
-use crate::broker::retained::replay::topic_hash;
 use crate::broker::waits::{Owner, Then};
-use crate::broker::{Broker, owner_of_topic};
 use crate::budget::{Account, Rung};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
@@ -22,12 +21,12 @@ impl Broker {
         topic: &str,
     ) -> Option<Outcome> {
         let owner = owner_of_topic(topic, self.clients.desk.shards);
-        let version = self.clients.peers.conns[conn.index()].version;
+        let version = self.clients.peers.conns[conn.index()].version();
         if owner == self.clients.desk.shard || !can_be_told(version, publish) {
             return None;
         }
         if let Some((ticket, Then::Publish(asked))) = self.waits.of_conn(conn) {
-            if asked.topic == topic_hash(topic) {
+            if asked.topic == topic_number(topic) {
                 return match asked.promised {
                     Some(_) => None,
                     None => Some(Outcome::Wait(ticket)),
@@ -75,7 +74,7 @@ impl Broker {
         cost: usize,
     ) -> u32 {
         let asked = RoomAsked {
-            topic: topic_hash(topic),
+            topic: topic_number(topic),
             owner,
             promised: None,
         };
@@ -109,7 +108,7 @@ impl Broker {
         topic: &str,
     ) -> Option<bool> {
         match self.waits.of_conn(conn)? {
-            (_, Then::Publish(asked)) if asked.topic == topic_hash(topic) => {}
+            (_, Then::Publish(asked)) if asked.topic == topic_number(topic) => {}
             _ => return None,
         }
         let asked = self.waits.free(&mut self.clients.memory.lease, conn);

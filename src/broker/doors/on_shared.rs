@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::broker::Broker;
+use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::groups::message::{Refusal, SharedMessage};
 use crate::broker::interest::barrier::Waiter;
@@ -348,5 +349,30 @@ impl Broker {
             None if wants => self.offer_to_barred(now_ms, group, message),
             None => self.clients.desk.counters.publish_dropped += 1,
         }
+    }
+}
+
+impl Clients {
+    /// Takes out what a session has for other members of its shared subscriptions: what waits, and if it `ends` what is in flight
+    /// with QoS 1.
+    fn take_shared(&mut self, session: SessionId, ends: bool) -> Vec<(Origin, Arc<Message>)> {
+        let mut taken = Vec::new();
+        let entry = self.sessions.change(session).filter(|_| ends);
+        let in_flight = entry.map(|mut entry| entry.take_shared_in_flight());
+        for one in in_flight.unwrap_or_default() {
+            if let Some(message) = one.message {
+                self.memory.unstore(&message);
+                taken.push((one.origin, message));
+            }
+        }
+        let entry = self.sessions.change(session);
+        let waiting = entry.map(|mut entry| entry.take_shared_waiting());
+        for one in waiting.unwrap_or_default() {
+            let backlog = self.sessions.backlog_mut();
+            self.memory.note_waits_no_longer(backlog, &one.message);
+            taken.push((one.origin, one.message));
+        }
+        self.sessions.charge(session, &mut self.memory.lease);
+        taken
     }
 }

@@ -22,6 +22,16 @@ use crate::mqtt::{
 use crate::routing::{Entry, EntryOptions, Target};
 use crate::session::SharedSubscription;
 
+/// A SUBSCRIBE that is being handled.
+struct Asked {
+    session: SessionId,
+    conn: ConnId,
+    /// Of the wait for its SUBACK.
+    ticket: u32,
+    /// The subscription identifier; 0 for none.
+    id: u32,
+}
+
 impl Broker {
     /// SUBSCRIBE has come from a client.
     pub(in crate::broker) fn on_subscribe(
@@ -38,7 +48,12 @@ impl Broker {
         };
         let suback = Then::Suback(Suback::new(conn, subscribe.packet_id));
         let ticket = self.waits.open(Owner::Session(reference), suback);
-        let id = subscribe.subscription_id.unwrap_or(0);
+        let asked = Asked {
+            session,
+            conn,
+            ticket,
+            id: subscribe.subscription_id.unwrap_or(0),
+        };
         let mut levels = 0;
         for (index, (filter, options)) in subscribe.filters().enumerate() {
             levels += self.count_levels(filter);
@@ -47,13 +62,9 @@ impl Broker {
                 return Outcome::End(ReasonCode::QUOTA_EXCEEDED);
             }
             let filter = RequestedFilter::new(filter, self.clients.listener(conn));
-            let options = match self.clients.peers.particulars.is_bridge(conn) {
-                true => as_bridge(options, &filter),
-                false => options,
-            };
-            if let Err(reason) =
-                self.subscribe_one(now_ms, (session, conn), &filter, options, id, ticket)
-            {
+            let role = self.clients.peers.conns[conn.index()].role();
+            let options = role.options(options, filter.share_name().is_some());
+            if let Err(reason) = self.subscribe_one(now_ms, &asked, &filter, options) {
                 self.waits.end(&mut self.clients.memory.lease, ticket);
                 return Outcome::End(reason);
             }
@@ -81,19 +92,23 @@ impl Broker {
     fn subscribe_one(
         &mut self,
         now_ms: u64,
-        (session, conn): (SessionId, ConnId),
+        asked: &Asked,
         requested: &RequestedFilter<'_>,
         options: SubscribeOptions,
-        subscription_id: u32,
-        ticket: u32,
     ) -> Result<(), ReasonCode> {
+        let &Asked {
+            session,
+            conn,
+            ticket,
+            id,
+        } = asked;
         let entry =
             EntryOptions::with_qos(options.qos.min(self.clients.listener(conn).maximum_qos()))
                 .with_no_local(options.no_local)
                 .with_retain_as_published(options.retain_as_published)
-                .with_id(subscription_id);
+                .with_id(id);
         if let Some(reason) = self.refuses_subscription(now_ms, session, conn, requested) {
-            if self.clients.peers.conns[conn.index()].version == Version::V31 {
+            if self.clients.peers.conns[conn.index()].version() == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
             }
             self.suback(ticket, |suback| suback.reasons.push(reason));
@@ -280,7 +295,7 @@ impl Broker {
     }
 
     fn answer_subscribe(&mut self, pending: &Suback) {
-        let version = self.clients.peers.conns[pending.conn.index()].version;
+        let version = self.clients.peers.conns[pending.conn.index()].version();
         let suback = SubackOut {
             packet_id: pending.packet_id,
             reasons: &pending.reasons,
@@ -328,7 +343,7 @@ impl Broker {
                     format!("{client} {}", Name(filter.text()))
                 });
         }
-        let version: Version = self.clients.peers.conns[conn.index()].version;
+        let version: Version = self.clients.peers.conns[conn.index()].version();
         let unsuback = UnsubackOut {
             packet_id: unsubscribe.packet_id,
             reasons: &reasons,
@@ -367,16 +382,5 @@ impl Broker {
         self.give_reach_back(session, subscription.reach);
         self.leave_group(now_ms, session, subscription);
         true
-    }
-}
-
-/// What a bridge subscribes to goes on to where it comes from: it is not sent what it has published itself, so that no
-/// message goes around, and is told whether messages are retained, as Mosquitto does for its own. A member of a shared
-/// subscription may not leave out its own (MQTT-3.8.3-4).
-fn as_bridge(options: SubscribeOptions, requested: &RequestedFilter<'_>) -> SubscribeOptions {
-    SubscribeOptions {
-        no_local: requested.share_name().is_none(),
-        retain_as_published: true,
-        ..options
     }
 }

@@ -2,23 +2,12 @@
 
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
-use crate::broker::facts::Fact;
 use crate::broker::peers::state::Stage;
 use crate::broker::timers::{Owner, TICK_MS};
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
-
-/// Places that are looked through at a time, so that one comes round within the minutes of `retain_expiry_interval`.
-fn swept_places(all: usize, minutes: u32) -> usize {
-    let times = u64::from(minutes) * 60_000 / limits::RETAINED_SWEEP_MS;
-    let asked = match usize::try_from(times) {
-        Ok(times) if times > 0 => all.div_ceil(times),
-        _ => 0,
-    };
-    asked.max(limits::RETAINED_SWEEP_COUNT)
-}
 
 impl Broker {
     /// When `on_timers` is to be called next, in milliseconds; `None` while nothing can be due.
@@ -31,10 +20,10 @@ impl Broker {
         }
         let is_swept = self.clients.out.in_flight() > 0
             || self.clients.memory.lease.held(Account::Packets) > 0;
-        let sweep_ms = (self.drain.next_stall_sweep_ms).max(self.looks.again_ms());
+        let sweep_ms = self.sweeps.sockets_ms.max(self.looks.again_ms());
         let sweep = is_swept.then_some(sweep_ms);
-        let retained = (!self.routing.retained.is_empty()).then_some(self.replays.next_sweep_ms);
-        let lookup = self.replays.next_lookup_ms();
+        let retained = (!self.routing.retained.is_empty()).then_some(self.sweeps.retained_ms);
+        let lookup = self.lookups.next_ms();
         let look = self.next_pressure_look_ms();
         let lines = self.clients.desk.lines.due_ms();
         let timers = self.clients.desk.timers.next_ms();
@@ -72,28 +61,21 @@ impl Broker {
         self.release_in_turn(now_ms);
         self.go_on_offering(now_ms);
         self.go_on(now_ms);
-        self.tell_passed_on();
+        self.ordering.tell_passed_on(&mut self.clients.desk);
         self.run_lookups(now_ms);
         self.clients.desk.tell_left_out(now_ms);
         let sweep_ms = match has_looked {
-            true => self.drain.next_stall_sweep_ms,
-            false => self.drain.next_stall_sweep_ms + limits::LOOK_MS_MAX,
+            true => self.sweeps.sockets_ms,
+            false => self.sweeps.sockets_ms + limits::LOOK_MS_MAX,
         };
         if now_ms >= sweep_ms {
-            self.drain.next_stall_sweep_ms = now_ms + limits::STALL_SWEEP_MS;
+            self.sweeps.sockets_ms = now_ms + limits::STALL_SWEEP_MS;
             self.close_stalled(now_ms);
             self.close_slow_packets(now_ms);
         }
-        if now_ms >= self.replays.next_sweep_ms {
-            self.replays.next_sweep_ms = now_ms + limits::RETAINED_SWEEP_MS;
-            let retained = &mut self.routing.retained;
-            let minutes = self.clients.desk.settings.retain_expiry_min;
-            let places = swept_places(retained.places(), minutes);
-            for message in retained.sweep(now_ms, places) {
-                let topic = &message.topic;
-                let facts = self.clients.sessions.facts();
-                facts.tell(|_| Fact::RetainedRemoved { topic });
-            }
+        if now_ms >= self.sweeps.retained_ms {
+            self.sweeps.retained_ms = now_ms + limits::RETAINED_SWEEP_MS;
+            self.sweep_retained(now_ms);
         }
         self.looks.put_off(now_ms, has_looked);
         self.end_event(now_ms);
@@ -125,10 +107,12 @@ impl Broker {
             Stage::Verifying => None,
             Stage::Connecting => Some(active_ms + limits::CONNECT_MS_MAX),
             Stage::Closing => Some(active_ms + limits::LINGER_MS_MAX),
-            Stage::Established if entry.keep_alive_s == 0 => None,
+            Stage::Established if entry.keep_alive_s() == 0 => None,
             // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
             // of the tick.
-            Stage::Established => Some(active_ms + TICK_MS + u64::from(entry.keep_alive_s) * 1500),
+            Stage::Established => {
+                Some(active_ms + TICK_MS + u64::from(entry.keep_alive_s()) * 1500)
+            }
         }
     }
 
@@ -193,26 +177,6 @@ impl Broker {
             self.clients.log_end(now_ms, conn, &why);
             self.detach(now_ms, conn, true);
             self.shut(now_ms, conn, CloseHow::Now);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_places_are_looked_through_within_the_interval() {
-        let usual = limits::RETAINED_SWEEP_COUNT;
-        let each_second = 60_000 / limits::RETAINED_SWEEP_MS as usize;
-        for (all, minutes, places) in [
-            (0, 0, usual),
-            (5_000_000, 0, usual),
-            (600, 1, usual),
-            (5_000_000, 1, 5_000_000usize.div_ceil(each_second)),
-            (5_000_000, u32::MAX, usual),
-        ] {
-            assert_eq!(swept_places(all, minutes), places, "{all} {minutes}");
         }
     }
 }

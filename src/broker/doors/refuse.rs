@@ -85,7 +85,7 @@ impl Broker {
         let unsupported = error.reason() == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
         match connect_version_hint(packet) {
             Some(version) if is_connect && (version == Version::V5 || unsupported) => {
-                self.clients.peers.conns[conn.index()].version = version;
+                self.clients.peers.conns[conn.index()].speaks(version);
                 self.refuse(now_ms, conn, error.reason());
             }
             // MQTT-3.1.2-1 [3.1.1]: anything else is just closed.
@@ -105,7 +105,7 @@ impl Broker {
         reason: ReasonCode,
     ) {
         self.tell_of_refusal(now_ms, conn, connect, reason);
-        let version = self.clients.peers.conns[conn.index()].version;
+        let version = self.clients.peers.conns[conn.index()].version();
         self.clients.reply(conn, |out| {
             ConnackOut {
                 reason,
@@ -257,7 +257,7 @@ impl Broker {
         self.clients.log_refusal(now_ms, conn, |client| {
             format!("{client} may not publish to a topic of that length or depth.")
         });
-        let is_v5 = self.clients.peers.conns[conn.index()].version == Version::V5;
+        let is_v5 = self.clients.peers.conns[conn.index()].version() == Version::V5;
         let reason = ReasonCode::TOPIC_NAME_INVALID;
         match publish.packet_id.filter(|_| is_v5) {
             None => return Outcome::End(reason),
@@ -280,7 +280,8 @@ impl Broker {
         let inner = requested.inner();
         let reason = if quotas.is_too_much(inner) {
             ReasonCode::TOPIC_FILTER_INVALID
-        } else if self.clients.peers.conns[conn.index()].is_anonymous && quotas.is_too_wide(inner) {
+        } else if self.clients.peers.conns[conn.index()].is_anonymous() && quotas.is_too_wide(inner)
+        {
             ReasonCode::NOT_AUTHORIZED
         } else {
             return None;

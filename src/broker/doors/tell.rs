@@ -6,7 +6,7 @@ use crate::broker::peers::conn::PeerName;
 use crate::broker::peers::refusals::ended;
 use crate::broker::settings::LogKind;
 use crate::escape::Name;
-use crate::ids::{ConnId, Network, SessionId};
+use crate::ids::{ConnId, Network};
 
 impl Clients {
     /// Writes a log line about a client, by its identifier or, before it has one, its address.
@@ -15,7 +15,10 @@ impl Clients {
             return;
         }
         let entry = &self.peers.conns[conn.index()];
-        let name = match self.sessions.get(SessionId(entry.session)) {
+        let name = match entry
+            .session()
+            .and_then(|session| self.sessions.get(session))
+        {
             Some(session) => Name(session.client_id()).to_string(),
             None => PeerName(entry.peer().address).to_string(),
         };
@@ -37,7 +40,9 @@ impl Clients {
             return;
         }
         let entry = &self.peers.conns[conn.index()];
-        let session = self.sessions.get(SessionId(entry.session));
+        let session = entry
+            .session()
+            .and_then(|session| self.sessions.get(session));
         let id = session.map_or("", |session| session.client_id());
         let text = ended(id, &PeerName(entry.peer().address), why);
         self.desk.log(LogKind::Notice, || text);
@@ -46,7 +51,7 @@ impl Clients {
     /// Whether one more line about what a connection does is written. Who has proved its name has all of its lines.
     pub(in crate::broker) fn may_tell(&mut self, now_ms: u64, conn: ConnId, doing: Doing) -> bool {
         let is_let_in = self.peers.session_of(conn).is_some();
-        if is_let_in && !self.peers.conns[conn.index()].is_anonymous {
+        if is_let_in && !self.peers.conns[conn.index()].is_anonymous() {
             return true;
         }
         let doing = match is_let_in {

@@ -2,12 +2,15 @@
 
 use crate::broker::interest::reach::is_plain;
 use crate::broker::memory::shares::{Shares, counted_of};
+use crate::broker::memory::stored::Stored;
 use crate::broker::memory::turn::Turn;
 use crate::budget::{Account, Cut, Holdings, Lease, Party, Rung};
 use crate::ids::SessionId;
 use crate::limits;
 use crate::mqtt::Connect;
+use crate::mqtt::message::Message;
 use crate::outbound::Outbound;
+use crate::session::Backlog;
 
 /// See the module.
 pub struct Allowed {
@@ -25,6 +28,8 @@ pub struct Allowed {
     pub turn: Turn,
     /// Whether publishers have to wait, because memory is short.
     pub slows: bool,
+    /// The messages that sessions hold.
+    pub stored: Stored,
 }
 
 impl Default for Allowed {
@@ -37,11 +42,35 @@ impl Default for Allowed {
             shares: Shares::default(),
             turn: Turn::default(),
             slows: false,
+            stored: Stored::default(),
         }
     }
 }
 
 impl Allowed {
+    /// A session keeps a message in flight from here on.
+    #[inline]
+    pub fn store(&mut self, message: &Message) {
+        self.stored.keep(&mut self.lease, message);
+    }
+
+    /// A session no longer keeps a message in flight.
+    pub fn unstore(&mut self, message: &Message) {
+        self.stored.keep_no_longer(&mut self.lease, message);
+    }
+
+    /// One more message of this list waits for a session.
+    #[inline]
+    pub fn note_waits(&mut self, backlog: &mut Backlog, message: &Message) {
+        self.stored.wait(&mut self.lease, backlog, message);
+    }
+
+    /// A message no longer waits for a session.
+    pub fn note_waits_no_longer(&mut self, backlog: &mut Backlog, message: &Message) {
+        let lease = &mut self.lease;
+        self.stored.wait_no_longer(lease, backlog, message);
+    }
+
     /// Bytes of an account that are left to those who hold less than a share; ever more as memory becomes short.
     pub fn reserve(&self, account: Account) -> u64 {
         let limit = self.lease.pool().limit(account);

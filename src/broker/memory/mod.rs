@@ -1,8 +1,8 @@
 //! Who holds what of an account, and what is done when it is short.
 
-pub(super) mod accounts;
 pub(super) mod allowed;
 pub(super) mod party;
 pub(super) mod pressure;
 pub(super) mod shares;
+pub(super) mod stored;
 pub(super) mod turn;

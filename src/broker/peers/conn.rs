@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::broker::peers::partial::Partial;
 use crate::broker::peers::peer::Peer;
+use crate::broker::peers::role::Role;
 use crate::broker::peers::state::{Stage, State};
-use crate::ids::NONE;
+use crate::ids::{NONE, SessionId};
 use crate::mqtt::Version;
 use crate::session::{Aliases, SlowPolicy};
 
@@ -17,8 +18,9 @@ pub struct Conn {
     /// Topic aliases of both directions; absent while there are none.
     pub aliases: Option<Box<Aliases>>,
     /// Bytes of the largest packet that the client takes.
-    pub packet_bytes_max: u32,
-    pub session: u32,
+    packet_bytes_max: u32,
+    /// `NONE` for none.
+    session: u32,
     /// Tick of the last packet, or of the accept while connecting, or of the close.
     pub active_at: u32,
     /// The live deadline in the heap, in ticks; 0 for none.
@@ -26,22 +28,122 @@ pub struct Conn {
     /// An IPv4 address as IPv6 maps it; real ones of that form are told as IPv4 when they are accepted.
     address: [u8; 16],
     port: u16,
-    pub listener: u16,
-    /// Seconds; 0 for none.
-    pub keep_alive_s: u16,
-    /// Messages with QoS above 0 that may be in flight to it.
-    pub in_flight_max: u16,
-    pub version: Version,
+    listener: u16,
+    keep_alive_s: u16,
+    in_flight_max: u16,
+    version: Version,
     pub state: State,
-    /// What happens when it is too slow.
-    pub policy: Option<SlowPolicy>,
+    policy: Option<SlowPolicy>,
+    role: Role,
+    is_anonymous: bool,
+    wants_problems: bool,
+}
+
+/// What holds between a client and the broker from CONNECT on: what it has said of itself, and what it is granted.
+pub struct Terms {
+    pub version: Version,
+    /// What it is to the broker.
+    pub role: Role,
     /// Whether nobody has vouched for who it is.
     pub is_anonymous: bool,
+    /// What happens when it is too slow.
+    pub policy: Option<SlowPolicy>,
+    /// Seconds; 0 for none.
+    pub keep_alive_s: u16,
+    /// Bytes of the largest packet that it takes.
+    pub packet_bytes_max: u32,
+    /// Messages with QoS above 0 that may be in flight to it.
+    pub in_flight_max: u16,
     /// Whether it wants reason strings and user properties with its answers (MQTT 5, 3.1.2.11.7).
     pub wants_problems: bool,
+    /// Topic aliases towards it.
+    pub alias_max: u16,
 }
 
 impl Conn {
+    /// CONNECT is accepted at this tick, for this session: what it says, and what is granted, holds.
+    pub fn establish(&mut self, tick: u32, session: SessionId, terms: &Terms) {
+        self.state.establish();
+        self.session = session.0;
+        self.active_at = tick;
+        self.version = terms.version;
+        self.role = terms.role;
+        self.is_anonymous = terms.is_anonymous;
+        self.policy = terms.policy;
+        self.keep_alive_s = terms.keep_alive_s;
+        self.packet_bytes_max = terms.packet_bytes_max;
+        self.in_flight_max = terms.in_flight_max;
+        self.wants_problems = terms.wants_problems;
+        if terms.alias_max > 0 {
+            self.aliases = Some(Box::new(Aliases::new(terms.alias_max)));
+        }
+    }
+
+    /// Its first packet says which version it speaks; what it is answered is in that.
+    pub fn speaks(&mut self, version: Version) {
+        self.version = version;
+    }
+
+    /// It has no session any more.
+    pub fn part(&mut self) {
+        self.session = NONE;
+    }
+
+    /// The session, if it has one.
+    #[inline]
+    pub fn session(&self) -> Option<SessionId> {
+        (self.session != NONE).then_some(SessionId(self.session))
+    }
+
+    /// The version that it speaks.
+    #[inline]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What it is to the broker.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether nobody has vouched for who it is.
+    pub fn is_anonymous(&self) -> bool {
+        self.is_anonymous
+    }
+
+    /// What happens when it is too slow.
+    pub fn policy(&self) -> Option<SlowPolicy> {
+        self.policy
+    }
+
+    /// Seconds; 0 for none.
+    pub fn keep_alive_s(&self) -> u16 {
+        self.keep_alive_s
+    }
+
+    /// Bytes of the largest packet that it takes.
+    #[inline]
+    pub fn packet_bytes_max(&self) -> u32 {
+        self.packet_bytes_max
+    }
+
+    /// Messages with QoS above 0 that may be in flight to it.
+    #[inline]
+    pub fn in_flight_max(&self) -> u16 {
+        self.in_flight_max
+    }
+
+    /// Whether it wants reason strings and user properties with its answers.
+    pub fn wants_problems(&self) -> bool {
+        self.wants_problems
+    }
+
+    /// The listener that it came in by.
+    #[inline]
+    pub fn listener(&self) -> u16 {
+        self.listener
+    }
+
     pub fn free() -> Self {
         Conn {
             partial: None,
@@ -58,6 +160,7 @@ impl Conn {
             version: Version::V311,
             state: State::FREE,
             policy: None,
+            role: Role::CLIENT,
             is_anonymous: true,
             wants_problems: true,
         }

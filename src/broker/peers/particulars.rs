@@ -20,8 +20,6 @@ struct User {
 #[derive(Default)]
 struct Particular {
     user: Option<User>,
-    /// It has said that it is a bridge.
-    is_bridge: bool,
     /// It has come too fast: what it is told when it says CONNECT.
     turned_away: Option<ReasonCode>,
     /// Who it is to those that are sent what it stored (`check_retain_source`).
@@ -72,13 +70,12 @@ impl Particulars {
     }
 
     /// A client is let in under this name.
-    pub fn let_in(&mut self, conn: ConnId, name: Option<&str>, is_bridge: bool) {
-        if name.is_none() && !is_bridge {
+    pub fn let_in(&mut self, conn: ConnId, name: Option<&str>) {
+        let Some(name) = name else {
             return;
-        }
+        };
         self.change(conn, |particular| {
-            particular.is_bridge = is_bridge;
-            if let (Some(name), None) = (name, &particular.user) {
+            if particular.user.is_none() {
                 particular.user = Some(User {
                     name: name.into(),
                     by_certificate: false,
@@ -96,12 +93,6 @@ impl Particulars {
     /// The user name of a connection, wherever it comes from.
     pub fn user_name(&self, conn: ConnId) -> Option<&str> {
         self.user(conn).map(|user| &*user.name)
-    }
-
-    /// Whether a client that was let in is a bridge.
-    pub fn is_bridge(&self, conn: ConnId) -> bool {
-        let particular = self.by_conn.get(&conn.0);
-        particular.is_some_and(|particular| particular.is_bridge)
     }
 
     /// A connection that has just been accepted is to be refused for this reason when its CONNECT comes.
@@ -184,14 +175,13 @@ mod tests {
         let (one, other) = (ConnId(1), ConnId(2));
         all.certify(other, Some("other".into()));
         all.certify(one, Some("one".into()));
-        all.let_in(one, Some("another name"), true);
+        all.let_in(one, Some("another name"));
         all.turn_away(one, ReasonCode::CONNECTION_RATE_EXCEEDED);
         all.turn_away(one, ReasonCode::CONNECTION_RATE_EXCEEDED);
         assert_eq!(
             (all.user_name(one), all.certified(one)),
             (Some("one"), Some("one"))
         );
-        assert!(all.is_bridge(one) && !all.is_bridge(other));
         assert_eq!((all.turned_away(), all.heap), (1, 8));
         all.forget(one);
         assert!(!all.knows(one) && all.knows(other));
@@ -217,8 +207,8 @@ mod tests {
     #[test]
     fn a_name_that_is_given_proves_nothing() {
         let mut all = Particulars::default();
-        all.let_in(ConnId(1), Some("user"), false);
-        all.let_in(ConnId(2), None, false);
+        all.let_in(ConnId(1), Some("user"));
+        all.let_in(ConnId(2), None);
         assert_eq!(
             (all.user_name(ConnId(1)), all.certified(ConnId(1))),
             (Some("user"), None)

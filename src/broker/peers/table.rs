@@ -98,11 +98,31 @@ impl Peers {
         }
     }
 
+    /// The alias by which a client is told a topic, and whether it knows it already; none if none is free, or it wants none.
+    pub fn alias_of(
+        &mut self,
+        conn: ConnId,
+        topic: &str,
+        lease: &mut Lease,
+    ) -> Option<(u16, bool)> {
+        let aliases = self.conns[conn.index()].aliases.as_mut()?;
+        let before = aliases.memory();
+        let alias = aliases.outbound.of(topic);
+        lease.change(Account::Connections, before, aliases.memory());
+        alias
+    }
+
+    /// A client has not been told the alias of a topic after all.
+    pub fn forget_alias(&mut self, conn: ConnId, topic: &str, lease: &mut Lease) {
+        if let Some(aliases) = &mut self.conns[conn.index()].aliases {
+            lease.give(Account::Connections, aliases.forget(topic) as u64);
+        }
+    }
+
     /// The session of a connection.
     #[inline]
     pub fn session_of(&self, conn: ConnId) -> Option<SessionId> {
-        let session = self.conns[conn.index()].session;
-        (session != NONE).then_some(SessionId(session))
+        self.conns[conn.index()].session()
     }
 
     /// A number for a connection that has come.

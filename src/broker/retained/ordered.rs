@@ -24,13 +24,11 @@ use std::sync::Arc;
 
 use crate::broker::crowd::Crowd;
 use crate::broker::delivery::outgoing::Outgoing;
+use crate::broker::desk::Desk;
 use crate::broker::mesh_message::{MeshMessage, Ordered};
-use crate::broker::retained::replay::topic_hash;
+use crate::broker::placement::{owner_of_topic, topic_number};
 use crate::broker::retained::under_way::UnderWay;
-use crate::broker::{Broker, owner_of_topic};
-use crate::ids::{SessionId, ShardId};
-use crate::mqtt::message::Message;
-use crate::routing::{Store, Target};
+use crate::ids::{ConnId, SessionId, ShardId};
 use crate::table::Table;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -155,11 +153,34 @@ impl Ordering {
         }
     }
 
-    /// A message is given to an owner; with `follows` what comes behind it has to go the same way.
-    fn give(&mut self, owner: ShardId, message: &Message, topic: u64, follows: bool) {
+    /// The owner of a message's topic, if the message goes by it.
+    #[inline]
+    pub fn way_by(&self, desk: &Desk, message: &Outgoing<'_>) -> Option<ShardId> {
+        match message.retain || message.may_follow {
+            true => self.way_by_owner(desk, message),
+            false => None,
+        }
+    }
+
+    fn way_by_owner(&self, desk: &Desk, message: &Outgoing<'_>) -> Option<ShardId> {
+        let topic = message.topic.as_str();
+        let retains = message.retain && desk.settings.retain_available;
+        let last = &self.last;
+        if !retains && (last.is_empty() || !last.contains_key(&topic_number(topic))) {
+            return None;
+        }
+        let owner = owner_of_topic(topic, desk.shards);
+        (owner != desk.shard).then_some(owner)
+    }
+
+    /// A message is given to the owner of its topic, to be passed on.
+    pub fn give(&mut self, desk: &mut Desk, owner: ShardId, ordered: Ordered) {
         let number = &mut self.given[owner.index()];
         *number += 1;
-        if follows {
+        // If another shard gets it, what comes behind it has to go the same way.
+        if ordered.targets & !bit(owner) != 0 {
+            let message = &ordered.message;
+            let topic = topic_number(&message.topic);
             let (number, serial) = (*number, message.origin);
             let bytes = u32::try_from(message.cost()).unwrap_or(u32::MAX);
             self.queues[owner.index()].push_back(Given {
@@ -171,10 +192,31 @@ impl Ordering {
             self.last.insert(topic, number);
             self.under_way.give(serial, bytes);
         }
+        desk.mesh(owner, MeshMessage::Ordered(Arc::new(ordered)));
     }
 
-    /// An owner has passed on so many. Returns whether that ended the way by it for some topic; who waited for it goes to
-    /// `go_on`.
+    /// An owner has passed on messages of this shard: what is sent straight from here on comes behind them. Who waited for that
+    /// goes to `go_on`.
+    pub fn on_passed_on(
+        &mut self,
+        desk: &mut Desk,
+        go_on: &mut Crowd,
+        owner: ShardId,
+        (count, sent): (u64, &[u64]),
+    ) {
+        if !self.take_back(owner, count, go_on) {
+            return;
+        }
+        for (index, &count) in sent.iter().enumerate() {
+            let to = ShardId(index as u8);
+            if to != owner && to != desk.shard {
+                let shard = owner;
+                desk.mesh(to, MeshMessage::After { shard, count });
+            }
+        }
+    }
+
+    /// An owner has passed on so many. Returns whether that ended the way by it for some topic.
     fn take_back(&mut self, owner: ShardId, count: u64, go_on: &mut Crowd) -> bool {
         let mut has_ended = false;
         while let Some(front) = self.queues[owner.index()].front()
@@ -193,6 +235,53 @@ impl Ordering {
         has_ended
     }
 
+    /// Whether a message of a connection has to wait until owners have passed on what its session has sent before; if so, it is
+    /// noted. `retains`: it is one that is to be retained.
+    pub fn waits(&mut self, conn: ConnId, session: SessionId, serial: u64, retains: bool) -> bool {
+        let by_owner = retains || self.may_follow(session);
+        self.under_way.waits(conn, serial, by_owner)
+    }
+
+    /// This shard passes on a message of another one, as the owner of its topic.
+    pub fn pass_on(&mut self, desk: &mut Desk, from: ShardId, ordered: &Arc<Ordered>) {
+        let mut others = ordered.targets & !bit(desk.shard);
+        if others != 0 {
+            self.untold |= bit(from);
+        }
+        self.passed_on[from.index()] += 1;
+        while others != 0 {
+            let to = ShardId(others.trailing_zeros() as u8);
+            others &= others - 1;
+            desk.mesh(to, MeshMessage::Relayed(ordered.clone()));
+        }
+    }
+
+    /// Tells shards what was passed on for them, once for all that came together.
+    ///
+    /// Not while much waits here: they would send more, and it is not known whose messages those are that wait.
+    pub fn tell_passed_on(&mut self, desk: &mut Desk) {
+        if self.is_congested {
+            return;
+        }
+        let mut untold = std::mem::take(&mut self.untold);
+        while untold != 0 {
+            let to = ShardId(untold.trailing_zeros() as u8);
+            untold &= untold - 1;
+            let sent = match desk.shards {
+                2 => Box::default(),
+                _ => desk.mesh_sent.clone(),
+            };
+            let count = self.passed_on[to.index()];
+            desk.mesh(to, MeshMessage::PassedOn { count, sent });
+        }
+    }
+
+    /// Whether much waits in front of the mesh on this shard.
+    #[inline]
+    pub fn set_congested(&mut self, is_congested: bool) {
+        self.is_congested = is_congested;
+    }
+
     /// Whether what has to come before a message has been handled.
     fn is_due(&self, message: &MeshMessage, own: ShardId) -> bool {
         match message {
@@ -205,9 +294,20 @@ impl Ordering {
         }
     }
 
-    /// Takes a message that has come, unless it has to wait.
+    /// Whether no message of another shard waits here.
     #[inline]
-    fn admit(&mut self, from: ShardId, own: ShardId, message: MeshMessage) -> Option<MeshMessage> {
+    pub fn is_open_to(&self, from: ShardId) -> bool {
+        self.held[from.index()].is_empty()
+    }
+
+    /// Takes a message that has come, unless it has to wait. What is taken is to be handled, and noted then.
+    #[inline]
+    pub fn admit(
+        &mut self,
+        from: ShardId,
+        own: ShardId,
+        message: MeshMessage,
+    ) -> Option<MeshMessage> {
         let is_first = self.held_count == 0 || self.held[from.index()].is_empty();
         if is_first && self.is_due(&message, own) {
             return Some(message);
@@ -216,6 +316,32 @@ impl Ordering {
         self.held_count += 1;
         self.held[from.index()].push_back(message);
         None
+    }
+
+    /// A message of another shard has been handled.
+    #[inline]
+    pub fn note_handled(&mut self, from: ShardId) {
+        self.handled[from.index()] += 1;
+    }
+
+    /// Whether messages wait here for those of other shards.
+    #[inline]
+    pub fn holds(&self) -> bool {
+        self.held_count > 0
+    }
+
+    /// Whether some of them wait for the next turn only.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Takes the next message that has waited and need not any more, and whose it is. When the turn is full it waits for the next
+    /// one.
+    pub fn release(&mut self, own: ShardId, is_full: bool) -> Option<(ShardId, MeshMessage)> {
+        let from = self.next_due(own);
+        self.is_cut = is_full && from.is_some();
+        let from = from.filter(|_| !is_full)?;
+        Some((from, self.take_held(from)?))
     }
 
     /// Whose next message need not wait any more.
@@ -235,229 +361,7 @@ impl Ordering {
     }
 }
 
-fn bit(shard: ShardId) -> u64 {
+/// A shard among others.
+pub fn bit(shard: ShardId) -> u64 {
     1 << shard.0
-}
-
-impl Broker {
-    /// The owner of a message's topic, if the message goes by it.
-    #[inline]
-    pub(in crate::broker) fn way_by(&self, message: &Outgoing<'_>) -> Option<ShardId> {
-        if !message.retain && !message.may_follow {
-            return None;
-        }
-        self.way_by_owner(message)
-    }
-
-    fn way_by_owner(&self, message: &Outgoing<'_>) -> Option<ShardId> {
-        let retains = message.retain && self.clients.desk.settings.retain_available;
-        let last = &self.ordering.last;
-        if !retains && (last.is_empty() || !last.contains_key(&topic_hash(message.topic.as_str())))
-        {
-            return None;
-        }
-        let owner = owner_of_topic(message.topic.as_str(), self.clients.desk.shards);
-        (owner != self.clients.desk.shard).then_some(owner)
-    }
-
-    /// Gives a message to the owner of its topic. Returns whether anybody wants it.
-    pub(in crate::broker) fn route_by(
-        &mut self,
-        message: &mut Outgoing<'_>,
-        owner: ShardId,
-    ) -> bool {
-        let (targets, is_wanted) = self.targets(message.topic.as_str());
-        let owned = message.owned();
-        let (mut seq, mut promised) = (0, 0);
-        if message.retain {
-            (seq, promised) = (self.replays.next_store(owner), self.promises.take_granted());
-            if targets == 0 {
-                self.clients.desk.mesh(
-                    owner,
-                    MeshMessage::RetainStore {
-                        message: owned,
-                        seq,
-                        promised,
-                    },
-                );
-                return is_wanted;
-            }
-        } else if targets == 0 {
-            return is_wanted;
-        }
-        let own = self.clients.desk.shard;
-        let has_third = targets & !(bit(owner) | bit(own)) != 0;
-        let ordered = Ordered {
-            message: owned,
-            from: own,
-            targets,
-            seq,
-            promised,
-            after: match has_third {
-                true => self.clients.desk.mesh_sent.clone(),
-                false => Box::default(),
-            },
-        };
-        let follows = targets & !bit(owner) != 0;
-        let topic = topic_hash(message.topic.as_str());
-        self.ordering.give(owner, &ordered.message, topic, follows);
-        self.clients
-            .desk
-            .mesh(owner, MeshMessage::Ordered(Arc::new(ordered)));
-        is_wanted
-    }
-
-    /// The shards that have subscribers for a topic, this one among them.
-    fn targets(&mut self, topic: &str) -> (u64, bool) {
-        let mut matched = std::mem::take(&mut self.routing.matched);
-        matched.clear();
-        let subscriptions = &mut self.routing.subscriptions;
-        let visited = subscriptions.matching(topic, &mut matched);
-        self.clients.memory.turn.count_match(visited);
-        let own = bit(self.clients.desk.shard);
-        let entries = matched
-            .iter()
-            .flat_map(|&filter| subscriptions.entries(filter));
-        let targets = entries.fold(0, |targets, entry| match entry.target() {
-            Target::Shard(shard) => targets | bit(shard),
-            Target::Session(_) | Target::Group(_) => targets | own,
-        });
-        self.routing.matched = matched;
-        (targets, targets != 0)
-    }
-
-    /// A message has come that this shard, as the owner of its topic, passes on.
-    pub(in crate::broker) fn on_ordered(
-        &mut self,
-        now_ms: u64,
-        from: ShardId,
-        ordered: Arc<Ordered>,
-    ) {
-        if ordered.seq > 0 {
-            let message = ordered.message.clone();
-            self.promises.settle(ordered.promised);
-            let is_promised = ordered.promised > 0;
-            self.store_retained(now_ms, message, Store::new(from, ordered.seq), is_promised);
-            self.note_applied(from, ordered.seq);
-        }
-        let own = bit(self.clients.desk.shard);
-        let mut others = ordered.targets & !own;
-        if others != 0 {
-            self.ordering.untold |= bit(from);
-        }
-        self.ordering.passed_on[from.index()] += 1;
-        while others != 0 {
-            let to = ShardId(others.trailing_zeros() as u8);
-            others &= others - 1;
-            self.clients
-                .desk
-                .mesh(to, MeshMessage::Relayed(ordered.clone()));
-        }
-        if ordered.targets & own != 0 {
-            self.on_relayed(now_ms, self.clients.desk.shard, &ordered);
-        }
-        if ordered.seq > 0 {
-            self.look_up_held(now_ms);
-        }
-    }
-
-    /// A message has come by the owner of its topic.
-    pub(in crate::broker) fn on_relayed(&mut self, now_ms: u64, owner: ShardId, ordered: &Ordered) {
-        let message = &ordered.message;
-        if ordered.seq > 0 {
-            self.note_remote_retained(ordered.from, &message.topic, ordered.seq);
-        }
-        self.route(now_ms, &mut Outgoing::shared(message, now_ms), Some(owner));
-    }
-
-    /// Tells shards what was passed on for them, once for all that came together.
-    ///
-    /// Not while much waits here: they would send more, and it is not known whose messages those are that wait.
-    pub(in crate::broker) fn tell_passed_on(&mut self) {
-        if self.ordering.is_congested {
-            return;
-        }
-        let mut untold = std::mem::take(&mut self.ordering.untold);
-        while untold != 0 {
-            let to = ShardId(untold.trailing_zeros() as u8);
-            untold &= untold - 1;
-            let sent = match self.clients.desk.shards {
-                2 => Box::default(),
-                _ => self.clients.desk.mesh_sent.clone(),
-            };
-            let count = self.ordering.passed_on[to.index()];
-            self.clients
-                .desk
-                .mesh(to, MeshMessage::PassedOn { count, sent });
-        }
-    }
-
-    /// An owner has passed on messages of this shard: what is sent straight from here on comes behind them.
-    pub(in crate::broker) fn on_passed_on(&mut self, owner: ShardId, count: u64, sent: &[u64]) {
-        if !self
-            .ordering
-            .take_back(owner, count, &mut self.clients.peers.next_turn)
-        {
-            return;
-        }
-        for (index, &count) in sent.iter().enumerate() {
-            let to = ShardId(index as u8);
-            if to != owner && to != self.clients.desk.shard {
-                let shard = owner;
-                self.clients
-                    .desk
-                    .mesh(to, MeshMessage::After { shard, count });
-            }
-        }
-    }
-
-    /// Whether a message of another shard is to be taken now. Else it stays where it is, and so do all behind it: the one
-    /// before it has to wait for those of others, or the turn is full.
-    #[inline]
-    pub fn takes_from(&self, from: ShardId) -> bool {
-        !self.is_turn_full() && self.ordering.held[from.index()].is_empty()
-    }
-
-    /// Whether much waits in front of the mesh on this shard.
-    #[inline]
-    pub fn on_congestion(&mut self, is_congested: bool) {
-        self.ordering.is_congested = is_congested;
-    }
-
-    /// A message from another shard has come: handled when its turn is.
-    pub fn on_mesh(&mut self, now_ms: u64, from: ShardId, message: MeshMessage) {
-        let own = self.clients.desk.shard;
-        if let Some(message) = self.ordering.admit(from, own, message) {
-            self.on_mesh_message(now_ms, from, message);
-            self.ordering.handled[from.index()] += 1;
-        }
-        if self.ordering.held_count > 0 {
-            self.release_held(now_ms);
-        }
-        self.end_event(now_ms);
-    }
-
-    /// What need not wait any more is handled, until the turn is full.
-    fn release_held(&mut self, now_ms: u64) {
-        let own = self.clients.desk.shard;
-        while let Some(from) = self.ordering.next_due(own) {
-            self.ordering.is_cut = self.is_turn_full();
-            if self.ordering.is_cut {
-                return;
-            }
-            if let Some(message) = self.ordering.take_held(from) {
-                self.on_mesh_message(now_ms, from, message);
-                self.ordering.handled[from.index()] += 1;
-            }
-        }
-        self.ordering.is_cut = false;
-    }
-
-    /// Messages that the last turn was too full for.
-    pub(in crate::broker) fn release_in_turn(&mut self, now_ms: u64) {
-        if self.ordering.is_cut {
-            self.begin_mesh();
-            self.release_held(now_ms);
-        }
-    }
 }

@@ -9,10 +9,8 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::broker::Broker;
 use crate::broker::crowd::Crowd;
-use crate::ids::NONE;
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, NONE};
 use crate::limits;
 
 /// So many messages, with so many bytes.
@@ -133,7 +131,7 @@ impl UnderWay {
     }
 
     /// Whether a message of a publisher has to wait, and if so notes its connection; `by_owner`: it may go by an owner.
-    fn waits(&mut self, conn: ConnId, serial: u64, by_owner: bool) -> bool {
+    pub fn waits(&mut self, conn: ConnId, serial: u64, by_owner: bool) -> bool {
         if !self.presses() {
             return false;
         }
@@ -165,7 +163,7 @@ impl UnderWay {
     }
 
     /// All that wait, which is nobody then.
-    fn take_all(&mut self) -> Vec<ConnId> {
+    pub fn take_all(&mut self) -> Vec<ConnId> {
         let windows = self.windows.values_mut();
         let waits = windows.map(|window| std::mem::replace(&mut window.waits, NONE));
         let waits = waits.filter(|&waits| waits != NONE).map(ConnId);
@@ -175,12 +173,17 @@ impl UnderWay {
     }
 
     /// A connection does not wait any more. Returns whether it did.
-    fn forget(&mut self, conn: ConnId, serial: u64) -> bool {
+    pub fn forget(&mut self, conn: ConnId, serial: u64) -> bool {
         let left = self.crowd.remove(conn);
         let window = self.windows.get_mut(&serial);
         let window = window.filter(|window| window.waits == conn.0);
         let waited = window.map(|window| window.waits = NONE).is_some();
         waited || left
+    }
+
+    /// Nobody has to wait, for as long as this `is_lifted`.
+    pub fn lift(&mut self, is_lifted: bool) {
+        self.is_lifted = is_lifted;
     }
 
     /// Bytes of memory.
@@ -194,6 +197,13 @@ impl UnderWay {
         self.crowd.shrink_to_fit();
     }
 
+    /// Other bounds on the messages that one publisher and all of them may have.
+    #[cfg(test)]
+    pub fn set_most(&mut self, one: u64, all: u64) {
+        self.most.messages = one;
+        self.most_of_all.messages = all;
+    }
+
     /// Whether a connection waits.
     #[cfg(test)]
     pub fn knows(&self, conn: ConnId) -> bool {
@@ -205,56 +215,5 @@ impl UnderWay {
     #[cfg(test)]
     pub fn all(&self) -> Size {
         self.all
-    }
-}
-
-impl Broker {
-    /// The same, with other bounds on the messages that one publisher and all of them may have under way by owners.
-    #[cfg(test)]
-    pub fn with_under_way(mut self, one: u64, all: u64) -> Broker {
-        self.ordering.under_way.most.messages = one;
-        self.ordering.under_way.most_of_all.messages = all;
-        self
-    }
-
-    fn serial_of(&self, session: SessionId) -> u64 {
-        let entry = self.clients.sessions.get(session);
-        entry.map_or(0, |entry| entry.serial())
-    }
-
-    /// Whether a PUBLISH has to wait until owners have passed on what was sent before.
-    #[cold]
-    pub(in crate::broker) fn waits_for_owners(&mut self, conn: ConnId, retains: bool) -> bool {
-        let Some(session) = self.clients.peers.session_of(conn) else {
-            return false;
-        };
-        let serial = self.serial_of(session);
-        let by_owner = retains || self.ordering.may_follow(session);
-        if !self.ordering.under_way.waits(conn, serial, by_owner) {
-            return false;
-        }
-        let is_new = self.clients.peers.conns[conn.index()].state.is_open();
-        self.clients.desk.counters.publish_awaited += u64::from(is_new);
-        true
-    }
-
-    /// A connection that may wait for owners leaves its session, or is to go on: it waits no more. Returns whether it did.
-    pub(in crate::broker) fn ends_waiting(&mut self, conn: ConnId) -> bool {
-        let Some(session) = self.clients.peers.session_of(conn) else {
-            return false;
-        };
-        let serial = self.serial_of(session);
-        self.ordering.under_way.forget(conn, serial)
-    }
-
-    /// All who wait for owners go on with those who were cut off.
-    pub(in crate::broker) fn cut_waiting(&mut self) {
-        let waiting = self.ordering.under_way.take_all();
-        self.clients.peers.next_turn.extend(waiting);
-    }
-
-    /// What was received of a connection is handled however much is under way, while it `is_lifted`.
-    pub(in crate::broker) fn lift_under_way(&mut self, is_lifted: bool) {
-        self.ordering.under_way.is_lifted = is_lifted;
     }
 }

@@ -1,8 +1,7 @@
-//! Sessions: whose they are, what they may, what is sent again.
+//! Sessions: whose they are, what they may, how they change.
 
 mod absent;
 pub(super) mod change;
 pub(super) mod hot;
-pub(super) mod resend;
 pub(super) mod rights;
 pub(super) mod table;

@@ -12,10 +12,12 @@ use crate::broker::sessions::change::Change;
 use crate::broker::sessions::hot::{HOT_GUARDED, HOT_REPLAYING, Hot};
 use crate::broker::sessions::rights::{Joined, Rights};
 use crate::broker::settings::Settings;
+use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, NONE, SessionId, SessionRef, ShardId};
 use crate::index::Index;
 use crate::mqtt::author::ListenerName;
-use crate::session::{Backlog, Flow, Queue, Session};
+use crate::mqtt::message::Message;
+use crate::session::{Backlog, Flow, Origin, Queue, Session};
 use crate::table::Table;
 
 /// See the module.
@@ -73,6 +75,27 @@ impl Sessions {
             &mut self.backlog,
             &mut self.facts,
         ))
+    }
+
+    /// Changes what a session holds besides messages, and charges the difference.
+    pub fn change_charged<R>(
+        &mut self,
+        session: SessionId,
+        lease: &mut Lease,
+        change: impl FnOnce(&mut Change<'_>) -> R,
+    ) -> Option<R> {
+        let mut entry = self.change(session)?;
+        let before = entry.memory();
+        let result = change(&mut entry);
+        lease.change(Account::Connections, before, entry.memory());
+        Some(result)
+    }
+
+    /// Charges what a session's windows and queue take now.
+    pub fn charge(&mut self, session: SessionId, lease: &mut Lease) {
+        if let Some(mut entry) = self.change(session) {
+            entry.charge(lease);
+        }
     }
 
     /// Which session has this number.
@@ -378,6 +401,46 @@ impl Sessions {
         rights.may(session, access, topic, *stamp, || {
             entry.map(|entry| (entry.serial(), entry.client_id()))
         })
+    }
+
+    /// The client identifier of a session, if the rules of this listener for this user name ask for it.
+    pub fn id_for_rules(
+        &self,
+        session: SessionId,
+        listener: u16,
+        user: Option<&str>,
+    ) -> Option<&str> {
+        let client_id = self.get(session)?.client_id();
+        let rights = self.rights()?;
+        let asks = rights.asks_for_id(listener, user, client_id);
+        asks.then_some(client_id)
+    }
+
+    /// Whether who stored a retained message may write there by the rules of now (`check_retain_source`).
+    #[inline]
+    pub fn is_from_writer(&self, settings: &Settings, message: &Message) -> bool {
+        let Some(author) = &message.author else {
+            return true;
+        };
+        if !settings.check_retain_source {
+            return true;
+        }
+        let listener = settings.listener_named(author.came_by.name());
+        let rights = self.rights();
+        rights.is_none_or(|rights| rights.may_have_written(author, listener, &message.topic))
+    }
+
+    /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
+    #[cold]
+    pub fn may_still_be_sent(
+        &mut self,
+        settings: &Settings,
+        session: SessionId,
+        origin: Origin,
+        message: &Message,
+    ) -> bool {
+        (origin != Origin::RETAINED || self.is_from_writer(settings, message))
+            && self.may_read(session, &message.topic, &mut 0)
     }
 
     /// Takes a session out of the tables.

@@ -12,8 +12,11 @@ impl Broker {
             clients,
             routing: _,   // by session
             interests: _, // by filter
-            replays: _,   // by session
+            stores: _,    // by shard
+            lookups: _,   // by shard
+            live: _,      // by topic
             drain: _,
+            sweeps: _,
             waits,
             held: _, // by line
             pressure: _,

@@ -141,7 +141,7 @@ fn many_filters_that_wait_are_looked_up_one_after_the_other() {
     let session = world.broker.clients.sessions.find("greedy").unwrap();
     loop {
         world.output(greedy);
-        let next_ms = world.broker.replays.next_lookup_ms();
+        let next_ms = world.broker.lookups.next_ms();
         let entry = world.broker.clients.sessions.get(session).unwrap();
         if next_ms.is_none() && !entry.has_replays() {
             break;
@@ -169,7 +169,7 @@ fn world_with_a_lookup_that_waits() -> (World, ConnId, ConnId) {
     world.broker.on_bytes(world.now_ms, greedy, &bytes);
     let client = world.connect("c", Version::V311);
     world.subscribe(client, Version::V311, "x/+", QoS::AtMostOnce);
-    assert!(world.broker.replays.next_lookup_ms().is_some());
+    assert!(world.broker.lookups.next_ms().is_some());
     (world, client, publisher)
 }
 
@@ -182,7 +182,7 @@ fn looked_up(world: &mut World, conn: ConnId) -> Vec<(String, bool)> {
                 messages.push((publish.topic.to_string(), publish.retain));
             }
         });
-        let Some(next_ms) = world.broker.replays.next_lookup_ms() else {
+        let Some(next_ms) = world.broker.lookups.next_ms() else {
             return messages;
         };
         world.now_ms = world.now_ms.max(next_ms);
@@ -197,7 +197,7 @@ fn a_live_message_is_left_out_of_a_lookup_that_waits() {
     world.publish(publisher, "x/1", 0, true, b"new");
     let messages = looked_up(&mut world, client);
     assert_eq!(messages, [("x/1".into(), false), ("x/2".into(), true)]);
-    assert_eq!(world.broker.replays.live_topics(), 0);
+    assert_eq!(world.broker.live.topics(), 0);
 }
 
 /// MQTT-3.10.4-2: nothing is added for a subscription that has been taken back.

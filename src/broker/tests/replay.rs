@@ -52,7 +52,7 @@ impl World {
         let mut bytes = Vec::new();
         loop {
             let more = self.take(conn);
-            if more.is_empty() && self.broker.replays.next_lookup_ms().is_none() {
+            if more.is_empty() && self.broker.lookups.next_ms().is_none() {
                 return messages(&bytes);
             }
             bytes.extend(more);
@@ -155,7 +155,7 @@ fn what_changes_between_pages_comes_live_once_and_never_late() {
     ] {
         world.publish(publisher, topic, 0, true, payload);
     }
-    assert_eq!(world.broker.replays.live_topics(), 0, "nothing is noted");
+    assert_eq!(world.broker.live.topics(), 0, "nothing is noted");
     let all = world.drain(conn);
     let of = |topic: &str| -> Vec<(Option<u8>, bool)> {
         let same = all.iter().filter(|message| message.0 == topic);
@@ -245,7 +245,7 @@ fn several_large_replays_of_one_client_follow_one_after_the_other() {
 #[test]
 fn a_reader_with_a_small_window_gets_every_message_once() {
     let (mut world, _) = stored();
-    world.broker.replays.set_page(PageBounds {
+    world.broker.lookups.set_page(PageBounds {
         messages: 16,
         nodes: 100,
         slots: 50,
@@ -294,7 +294,7 @@ impl Two {
     fn new(messages: usize) -> Two {
         let world = |shard| {
             let mut broker = Broker::new(Arc::new(Settings::default()), ShardId(shard), 2, 7);
-            broker.replays.set_page(PageBounds {
+            broker.lookups.set_page(PageBounds {
                 messages,
                 nodes: 200,
                 slots: 100,
@@ -374,7 +374,7 @@ fn pages_of_two_shards_come_once_and_no_older_one_follows_a_live_message() {
         }
         check_two(&messages(&all), page);
         assert_eq!(two.worlds[0].replays(&id), (0, 0));
-        assert_eq!(two.worlds[0].broker.replays.live_topics(), 0);
+        assert_eq!(two.worlds[0].broker.live.topics(), 0);
     }
 }
 

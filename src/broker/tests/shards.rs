@@ -68,7 +68,7 @@ fn topics_noted_for_questions_are_forgotten_with_them() {
         }
         mesh(&mut world.broker);
     }
-    let noted = world.broker.replays.live_topics();
+    let noted = world.broker.live.topics();
     assert!(noted <= 4 * limits::LIVE_TOPICS_KEPT, "{noted}");
 }
 

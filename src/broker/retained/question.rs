@@ -14,3 +14,8 @@ pub struct Question {
     /// What is left for later.
     pub rest: Box<Rest>,
 }
+
+/// Whether more than one topic may match a filter.
+pub fn has_wildcard(filter: &str) -> bool {
+    filter.contains(['+', '#'])
+}

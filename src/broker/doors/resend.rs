@@ -56,8 +56,10 @@ impl Broker {
         let flow = self.clients.sessions.flow(session);
         let is_doubted = flow.is_some_and(is_doubted);
         let message = entry.message.as_ref().filter(|_| is_doubted);
-        message
-            .is_none_or(|message| (self.clients).may_still_be_sent(session, entry.origin, message))
+        let (sessions, settings) = (&mut self.clients.sessions, &self.clients.desk.settings);
+        message.is_none_or(|message| {
+            sessions.may_still_be_sent(settings, session, entry.origin, message)
+        })
     }
 
     /// A message is not sent again, as if it had been completed (MQTT-3.1.2-25). With QoS 2 the client may have it, and
@@ -65,7 +67,7 @@ impl Broker {
     /// (MQTT-4.3.3-10). Who does not have it says so.
     fn give_up(&mut self, conn: ConnId, session: SessionId, id: PacketId, entry: &InFlight) {
         if let Some(message) = &entry.message {
-            self.clients.unstore(message);
+            self.clients.memory.unstore(message);
         }
         let Some(mut known) = self.clients.sessions.change(session) else {
             return;
@@ -78,7 +80,7 @@ impl Broker {
     }
 
     fn send_release(&mut self, conn: ConnId, id: PacketId) {
-        let version = self.clients.peers.conns[conn.index()].version;
+        let version = self.clients.peers.conns[conn.index()].version();
         let release = AckOut::success(AckKind::Pubrel, id);
         self.clients.reply(conn, |out| release.encode(version, out));
         self.clients.flush_replies();

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::broker::Broker;
-use crate::broker::clients::Clients;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::author::{Author, CameBy};
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{Connect, Publish, Topic};
-use crate::session::{Origin, Will};
+use crate::session::Will;
 
 impl Broker {
     /// Who publishes by a connection, if that is to be known.
@@ -27,10 +26,7 @@ impl Broker {
         let session = self.clients.peers.session_of(conn)?;
         let user = self.clients.peers.particulars.user_name(conn);
         let author = Author {
-            client_id: self
-                .clients
-                .id_for_rules(conn, session, user)
-                .map(Box::from),
+            client_id: self.id_for_rules(conn, session, user).map(Box::from),
             user: user.map(Box::from),
             came_by: CameBy::new(&self.clients.listener(conn).name),
         };
@@ -56,9 +52,15 @@ impl Broker {
         }
         let user = self.clients.peers.particulars.user_name(conn);
         let session = self.clients.peers.session_of(conn);
-        let id = session.and_then(|session| self.clients.id_for_rules(conn, session, user));
+        let id = session.and_then(|session| self.id_for_rules(conn, session, user));
         let names = user.map_or(0, str::len) + id.map_or(0, str::len);
         own + size_of::<Author>() + names
+    }
+
+    /// The client id of a session, if rules of its listener ask for it.
+    fn id_for_rules(&self, conn: ConnId, session: SessionId, user: Option<&str>) -> Option<&str> {
+        let listener = self.clients.peers.conns[conn.index()].listener();
+        self.clients.sessions.id_for_rules(session, listener, user)
     }
 
     /// The will that CONNECT brings.
@@ -93,43 +95,5 @@ impl Broker {
             due_ms: u64::MAX,
             expiry_s: will.message_expiry,
         }))
-    }
-}
-
-impl Clients {
-    /// The client id of a session, if rules of its listener ask for it.
-    fn id_for_rules(&self, conn: ConnId, session: SessionId, user: Option<&str>) -> Option<&str> {
-        let client_id = self.sessions.get(session)?.client_id();
-        let rights = self.sessions.rights()?;
-        let listener = self.peers.conns[conn.index()].listener;
-        rights
-            .asks_for_id(listener, user, client_id)
-            .then_some(client_id)
-    }
-
-    /// Whether who stored a retained message may write there by the rules of now.
-    #[inline]
-    pub fn is_from_writer(&self, message: &Message) -> bool {
-        let Some(author) = &message.author else {
-            return true;
-        };
-        if !self.desk.settings.check_retain_source {
-            return true;
-        }
-        let listener = self.desk.settings.listener_named(author.came_by.name());
-        let rights = self.sessions.rights();
-        rights.is_none_or(|rights| rights.may_have_written(author, listener, &message.topic))
-    }
-
-    /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
-    #[cold]
-    pub fn may_still_be_sent(
-        &mut self,
-        session: SessionId,
-        origin: Origin,
-        message: &Message,
-    ) -> bool {
-        (origin != Origin::RETAINED || self.is_from_writer(message))
-            && self.sessions.may_read(session, &message.topic, &mut 0)
     }
 }

@@ -8,19 +8,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::broker::mesh_message::{MeshMessage, RetainQuery, RetainReply};
-use crate::broker::retained::replay::has_wildcard;
-use crate::broker::retained::replay::question::Question;
+use crate::broker::Broker;
+use crate::broker::mesh_message::{MeshMessage, RetainQuery};
+use crate::broker::placement::owner_of_topic;
+use crate::broker::retained::question::{Question, has_wildcard};
 use crate::broker::sessions::change::Change;
 use crate::broker::waits::{Owner, Then};
-use crate::broker::{Broker, owner_of_topic};
 use crate::budget::Account;
-use crate::ids::NONE;
-use crate::ids::{SessionId, ShardId};
+use crate::ids::{NONE, SessionId, ShardId};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
-use crate::routing::{Cursor, EntryOptions, Target};
+use crate::routing::{Cursor, EntryOptions};
 use crate::session::{Origin, Replay, Rest};
 
 impl Broker {
@@ -84,7 +83,7 @@ impl Broker {
         let hot = self.clients.sessions.hot(session);
         let queue = self.clients.sessions.queue(session);
         let waiting = queue.map_or(0, |queue| queue.replaying());
-        let page = self.replays.page.messages * usize::from(self.replays.shards);
+        let page = self.lookups.page().messages * usize::from(self.clients.desk.shards);
         hot.conn != NONE && hot.asking < limits::REPLAY_QUESTIONS_MAX && waiting < page.div_ceil(2)
     }
 
@@ -100,7 +99,7 @@ impl Broker {
             if only == Some(own) {
                 return self.replay_one(now_ms, session, &replay.filter, replay.options);
             }
-            let owners = (0..self.replays.shards).map(ShardId);
+            let owners = (0..self.clients.desk.shards).map(ShardId);
             let rest = Rest {
                 epoch,
                 owners: VecDeque::new(),
@@ -160,14 +159,13 @@ impl Broker {
         let question = Question {
             filter: replay.filter.clone(),
             options: replay.options,
-            asked_at: self.replays.live_count,
+            asked_at: self.live.open(),
             from: from.renewed(),
             rest,
         };
         let owner = Owner::Session(reference);
         let ticket = self.waits.open(owner, Then::Replay(question));
         self.waits.await_more(ticket, owners.len() as u32 - 1);
-        self.replays.open += 1;
         self.clients.sessions.note_asked(session);
         // The filter, here and on its way to the owners.
         let bytes = replay.filter.len() * (1 + owners.len());
@@ -177,7 +175,7 @@ impl Broker {
             let query = RetainQuery {
                 ticket,
                 filter: replay.filter.clone(),
-                seen: self.replays.known_at(owner, own),
+                seen: self.stores.known_at(owner, own),
                 from: from.clone(),
             };
             if owner == own {
@@ -190,83 +188,8 @@ impl Broker {
         }
     }
 
-    /// The session that the answer to a question would be taken by.
-    fn asker_of(&mut self, ticket: u32) -> Option<SessionId> {
-        let session = self.waits.session_of(&self.clients.sessions, ticket)?;
-        match self.waits.then(ticket)? {
-            Then::Replay(question) => {
-                let subscriptions = &self.routing.subscriptions;
-                let filter = subscriptions.find(&question.filter)?;
-                let entry = subscriptions.entry(filter, Target::Session(session));
-                entry.map(|_| session)
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the answer to a question would be taken.
-    pub(in crate::broker) fn is_still_asked(&mut self, ticket: u32) -> bool {
-        self.asker_of(ticket).is_some()
-    }
-
-    /// An owner has answered.
-    pub(in crate::broker) fn on_retain_reply(
-        &mut self,
-        now_ms: u64,
-        owner: ShardId,
-        reply: RetainReply,
-    ) {
-        let RetainReply {
-            ticket,
-            mut messages,
-            mut next,
-        } = reply;
-        let asker = self.asker_of(ticket);
-        let known = self.waits.session_of(&self.clients.sessions, ticket);
-        let Some(Then::Replay(question)) = self.waits.then(ticket) else {
-            return;
-        };
-        let (options, asked_at) = (question.options, question.asked_at);
-        let hot = known.map(|session| self.clients.sessions.hot(session));
-        if hot.is_none_or(|hot| hot.conn == NONE || hot.epoch != question.rest.epoch) {
-            // What the client has missed in between may be newer: asked for again when it is there.
-            next = Some(question.from.clone());
-            messages.clear();
-        }
-        let rest = next.map(|cursor| (owner, cursor));
-        question.rest.owners.extend(rest);
-        self.replays.leave_out_older(&mut messages, asked_at);
-        let (lease, sessions) = (&mut self.clients.memory.lease, &self.clients.sessions);
-        let over = self.waits.answer(lease, sessions, ticket);
-        self.replays.note_answered(u32::from(over.is_some()));
-        let Some(session) = known else {
-            return;
-        };
-        if let Some(Then::Replay(question)) = over.map(|over| over.then) {
-            self.clients.sessions.note_answered(session);
-            if asker.is_some() && !question.rest.owners.is_empty() {
-                self.goes_on_later(session, question);
-            }
-        }
-        if asker.is_some() {
-            self.replay_messages(now_ms, session, options, &messages);
-        }
-        self.next_replays(now_ms, session);
-    }
-
-    /// There is more to be asked for when the client has taken what there was.
-    fn goes_on_later(&mut self, session: SessionId, question: Question) {
-        let replay = Replay {
-            filter: question.filter,
-            options: question.options,
-            rest: Some(question.rest),
-        };
-        self.clients
-            .change_session(session, |entry| entry.await_replay(replay));
-    }
-
     /// Puts retained messages behind what waits for a session; they follow as fast as the client takes them.
-    fn replay_messages(
+    pub(in crate::broker) fn replay_messages(
         &mut self,
         now_ms: u64,
         session: SessionId,
@@ -286,7 +209,7 @@ impl Broker {
                 .clients
                 .sessions
                 .may_read(session, &message.topic, &mut 0)
-                || !self.clients.is_from_writer(message)
+                || !(self.clients.sessions).is_from_writer(&self.clients.desk.settings, message)
             {
                 continue;
             }

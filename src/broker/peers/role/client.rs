@@ -1,0 +1,17 @@
+//! A client like others.
+
+use super::rules::Rules;
+use crate::mqtt::Connect;
+
+/// See the module.
+pub struct Client;
+
+impl Rules for Client {
+    fn name(&self) -> &'static str {
+        "client"
+    }
+
+    fn claims(&self, _connect: &Connect<'_>) -> bool {
+        true
+    }
+}
