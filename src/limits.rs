@@ -217,6 +217,10 @@ pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 1 << 40;
 /// Messages that wait for room in the mesh, over all targets, before a shard takes no more input.
 pub const MESH_WAITING_MAX: usize = 16 * MESH_SLOTS;
 
+/// Times that the kernel is asked, in a row, for what its flag says that it has put off, while no completion comes: each time it
+/// works off 20 events or more, and an event without a completion is rare.
+pub const RING_ASKS_MAX: u32 = 16;
+
 /// Milliseconds between two looks of a draining shard at whether the others have finished.
 pub const DRAIN_POLL_MS: u64 = 5;
 

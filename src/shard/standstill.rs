@@ -6,27 +6,28 @@
 
 use crate::broker::LogKind;
 
-use super::{Brain, Shard};
+use super::{Brain, Shard, ShardError};
 
 impl<B: Brain> Shard<B> {
     /// Has the brain do what is due.
-    pub(super) fn run_timers(&mut self) {
-        match self.has_looked() {
+    pub(super) fn run_timers(&mut self) -> Result<(), ShardError> {
+        match self.has_looked()? {
             true => self.brain.on_timers(self.now_ms),
             false => self.brain.on_timers_behind(self.now_ms),
         }
+        Ok(())
     }
 
     /// Whether everything has been handled that had come when this turn began: the turn has found nothing, nothing waits for a
     /// buffer, for threads that work on handshakes or for the other half of a connection, and accepts are in flight.
-    fn has_looked(&mut self) -> bool {
-        self.batch.is_empty()
+    fn has_looked(&mut self) -> Result<bool, ShardError> {
+        let is_done = self.batch.is_empty()
             && !self.overload.leaves_work()
             && self.receiving.is_settled()
             && self.moves.are_none()
             && !self.transports.are_away()
-            && self.acceptor.paused_until_ms().is_none()
-            && !self.ring.has_put_off()
+            && self.acceptor.paused_until_ms().is_none();
+        Ok(is_done && !self.ring.has_put_off()?)
     }
 
     /// The shard has stood still.

@@ -31,7 +31,7 @@ impl<B: Brain> Shard<B> {
         self.drain_mesh()?;
         let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
         if is_due(self.brain.next_deadline()) {
-            self.run_timers();
+            self.run_timers()?;
         }
         self.run_effects()?;
         let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);

@@ -8,6 +8,8 @@ use io_uring::squeue::Entry;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, cqueue};
 
+use crate::limits;
+
 use super::{RingError, UserData, ops};
 
 /// How large a ring is to be.
@@ -249,10 +251,7 @@ impl Ring {
                     }),
             );
             // The kernel works off only some 20 of the events that it has put off in each call.
-            let submission = self.uring.submission();
-            let pending = submission.taskrun() || submission.cq_overflow();
-            drop(submission);
-            if !pending || out.len() >= max {
+            if !self.says_put_off() || out.len() >= max {
                 return Ok(());
             }
             self.poll()?;
@@ -262,8 +261,24 @@ impl Ring {
         }
     }
 
-    /// Whether the kernel has put off something that it is asked for by the next `collect`.
-    pub fn has_put_off(&mut self) -> bool {
+    /// Whether the kernel has put off something of which nobody knows yet. What comes while it works such things off is done with
+    /// them, and its flag for that is set behind: the flag alone says so until the next event, however long that is. So the kernel
+    /// is asked for as long as the flag is set and nothing comes.
+    pub fn has_put_off(&mut self) -> Result<bool, RingError> {
+        for _ in 0..limits::RING_ASKS_MAX {
+            if !self.says_put_off() {
+                return Ok(false);
+            }
+            self.poll()?;
+            if !self.uring.completion().is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the kernel's flags say that it has put something off. They may say so when there is nothing.
+    fn says_put_off(&mut self) -> bool {
         let submission = self.uring.submission();
         submission.taskrun() || submission.cq_overflow()
     }

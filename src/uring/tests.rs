@@ -1,5 +1,6 @@
 //! The ring against the running kernel.
 
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -143,7 +144,7 @@ fn completions_beyond_the_queue_are_kept_by_the_kernel() {
 
 /// Receives over a socket pair into buffers of 64 bytes; returns the pieces that the completions reported.
 fn pieces(incremental: bool, writes: &[&[u8]]) -> Vec<Vec<u8>> {
-    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
     let mut ring = Ring::new(sizes()).unwrap();
     let plan = BufferPlan {
         count: 4,
@@ -229,7 +230,7 @@ fn receives_of_worker_threads_do_not_mix_streams_up() {
     let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
     let mut ends = Vec::new();
     for slot in 0..4 {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
         ring.put_file(slot, std::os::fd::AsRawFd::as_raw_fd(&theirs))
             .unwrap();
         ends.push((ours, theirs));
@@ -298,7 +299,7 @@ fn a_cancelled_receive_of_a_worker_thread_gives_its_buffer_back() {
         incremental: true,
     };
     let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
-    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
     ring.put_file(0, std::os::fd::AsRawFd::as_raw_fd(&theirs))
         .unwrap();
     let receive = UserData::new(Op::Receive, 0, 0);
@@ -354,5 +355,75 @@ fn a_cancelled_receive_of_a_worker_thread_gives_its_buffer_back() {
             .map(|completion| completion.result.max(0))
             .sum::<i32>();
     }
+    drop(ring);
+}
+
+/// What comes while the kernel works off what it had put off leaves the flag for that set: nothing may wait for it to go. It takes
+/// chance: in a few of these rounds, where there are several CPUs.
+#[test]
+fn when_all_has_come_nothing_is_put_off() {
+    const ROUNDS: usize = 5_000;
+    const WRITES: usize = 5;
+    let mut ring = Ring::new(sizes()).unwrap();
+    let plan = BufferPlan {
+        count: 8,
+        bytes: 64,
+        incremental: false,
+    };
+    let mut buffers = ReceiveBuffers::register(&ring, 3, plan).unwrap();
+    let receive = |ring: &mut Ring, slot| {
+        let user_data = UserData::new(Op::Receive, 0, slot);
+        // SAFETY: names no memory; the buffers are dropped after the ring.
+        unsafe { ring.push(&ops::receive_multishot(slot, 3, user_data)) }.unwrap();
+    };
+    let mut ends = Vec::new();
+    for slot in 0..8 {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ring.put_file(slot, std::os::fd::AsRawFd::as_raw_fd(&theirs))
+            .unwrap();
+        receive(&mut ring, slot);
+        ends.push((ours, theirs));
+    }
+    let barrier = std::sync::Barrier::new(3);
+    type Ends = (UnixStream, UnixStream);
+    let write = |ends: &[Ends]| {
+        for _ in 0..ROUNDS {
+            barrier.wait();
+            for (mut ours, _) in (0..WRITES).flat_map(|_| ends.iter().map(|(a, b)| (a, b))) {
+                std::io::Write::write_all(&mut ours, b"x").unwrap();
+            }
+            barrier.wait();
+        }
+    };
+    let mut put_off = 0;
+    std::thread::scope(|scope| {
+        for ends in ends.chunks(4) {
+            scope.spawn(|| write(ends));
+        }
+        for _ in 0..ROUNDS {
+            let (mut left, mut completions) = (WRITES * ends.len(), Vec::new());
+            barrier.wait();
+            while left > 0 {
+                ring.wait(Some(Duration::from_secs(10))).unwrap();
+                ring.collect(&mut completions, 1000).unwrap();
+                for completion in completions.drain(..) {
+                    if let Some(filled) = buffers.take(&completion) {
+                        buffers.give_back(filled.finished.unwrap());
+                        left -= completion.result as usize;
+                    }
+                    if !completion.more() {
+                        receive(&mut ring, completion.user_data.index());
+                    }
+                }
+                buffers.publish();
+            }
+            barrier.wait();
+            ring.poll().unwrap();
+            ring.collect(&mut completions, 1000).unwrap();
+            let has_more = !completions.is_empty() || ring.has_put_off().unwrap();
+            put_off += u32::from(has_more);
+        }
+    });
+    assert_eq!(put_off, 0);
     drop(ring);
 }
