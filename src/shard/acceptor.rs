@@ -46,8 +46,6 @@ pub(super) struct Acceptor {
     /// Until when those that failed for want of resources, or that were one too many for the shard's turns, rest.
     paused_until_ms: Option<u64>,
     in_flight: usize,
-    /// Slots without a connection that are being closed.
-    closing_slots: u32,
 }
 
 /// What an accept was for.
@@ -64,7 +62,6 @@ impl Acceptor {
             operations: Vec::new(),
             paused_until_ms: None,
             in_flight: 0,
-            closing_slots: 0,
         };
         acceptor.follow(shared);
         acceptor
@@ -186,28 +183,14 @@ impl Acceptor {
         is_first
     }
 
-    /// When `Shard::arm_accepts` is to be called again.
+    /// When `resume` is to be called again.
     pub(super) fn paused_until_ms(&self) -> Option<u64> {
         self.paused_until_ms
     }
 
-    /// Closes a slot that has no connection.
-    pub(super) fn close_slot(&mut self, slot: u32, ring: &mut Ring) -> Result<(), RingError> {
-        let entry = ops::close(slot, UserData::new(Op::CloseSlot, 0, slot));
-        // SAFETY: names no memory.
-        unsafe { ring.push(&entry)? };
-        self.closing_slots += 1;
-        Ok(())
-    }
-
-    /// Such a slot is closed.
-    pub(super) fn slot_closed(&mut self) {
-        self.closing_slots -= 1;
-    }
-
-    /// Whether no accept is in flight, and no slot is being closed.
+    /// Whether no accept is in flight.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.closing_slots == 0
+        self.in_flight == 0
     }
 }
 

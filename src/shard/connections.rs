@@ -44,7 +44,7 @@ impl Flags {
     pub(super) const COUNTED: Flags = Flags(1 << 16);
     /// Received so much in a row that no buffer was left.
     pub(super) const TOOK_BUFFERS: Flags = Flags(1 << 17);
-    /// The brain has lent bytes and waits to hear what became of them (`loans.rs`).
+    /// The brain has lent bytes and waits to hear what became of them (`Sockets::repay`).
     pub(super) const LENT: Flags = Flags(1 << 18);
 
     /// On its way out, one way or another.

@@ -1,22 +1,10 @@
-//! Memory goes back to the system when a peak is over: the shard's own buffers, and what the allocator keeps for the
-//! thread.
+//! Memory goes back to the system when a peak is over: what the allocator keeps for the thread.
 
 use std::ffi::c_void;
 
 use libmimalloc_sys::{mi_block_visit_fun, mi_heap_area_t, mi_heap_t, mi_theap_t};
 
-use super::{Brain, Metric, Shard};
 use crate::limits;
-
-impl<B: Brain> Shard<B> {
-    /// Gives back what is free: not for every turn.
-    #[cold]
-    pub(super) fn give_memory_back(&mut self) {
-        self.mesh.shrink();
-        self.metrics.add(Metric::MemoryGivenBack, 1);
-        give_free_memory_back();
-    }
-}
 
 /// Has the allocator give back what holds nothing: the pages of this thread, large blocks that are free in the others, and all
 /// that is free in its arenas. Takes about a millisecond for each 32 MB that go.

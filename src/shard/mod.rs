@@ -21,19 +21,15 @@ mod arena;
 mod batch;
 mod board;
 mod brain;
-mod close;
 mod command;
 mod connections;
-mod delegate;
+mod desk;
 mod drain;
-mod effects;
 mod error;
 mod fair;
-mod handover;
 mod handshake;
 mod helpers;
 mod inherited;
-mod loans;
 mod log;
 mod memory;
 mod mesh_side;
@@ -41,18 +37,18 @@ mod message;
 mod metrics;
 mod moves;
 mod orders;
-mod others;
 mod overload;
 mod receive;
 mod receiving;
+mod roads;
 mod send;
 mod shared;
+mod sockets;
 mod sources;
-mod standstill;
+mod traffic;
 mod transports;
 mod turn;
 mod unready;
-mod wrapped;
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +62,7 @@ use crate::budget::Account;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::mesh::Port;
-use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Ring, Sizes};
+use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Sizes};
 
 pub use board::Board;
 pub use brain::Brain;
@@ -87,13 +83,14 @@ use acceptor::Acceptor;
 use arena::SendArena;
 use batch::Batch;
 use command::CommandReader;
-use connections::Connections;
-use drain::Drain;
+use desk::Desk;
 use helpers::Helpers;
 use mesh_side::MeshSide;
-use moves::Moves;
 use overload::Overload;
 use receiving::Receiving;
+use roads::Roads;
+use sockets::Sockets;
+use traffic::Traffic;
 use transports::Transports;
 
 /// What a shard is made of, besides its brain.
@@ -133,32 +130,15 @@ pub fn idle_ring(descriptors: u32) -> Result<IdleRing, ShardError> {
 
 /// A shard. To be created in the thread that runs it.
 pub struct Shard<B: Brain> {
-    // Dropped first: the memory below is the kernel's to read and write until then.
-    ring: Ring,
-    receiving: Receiving,
+    // Dropped first: it has the ring, to which the memory below belongs until then.
+    traffic: Traffic<B>,
     acceptor: Acceptor,
     commands: CommandReader,
-    arena: SendArena,
-
-    id: ShardId,
-    shared: Arc<Shared>,
-    brain: B,
-    connections: Connections,
-    moves: Moves,
-    mesh: MeshSide,
-    log: Sender<LogLine>,
-    helpers: Helpers,
-    transports: Transports,
-    metrics: Metrics,
-
-    /// The clock as of the last wake-up.
-    now_ms: u64,
-    /// When the counters were last published.
-    published_ms: u64,
-    drain: Drain,
     batch: Batch,
     /// How long the turns take.
     overload: Overload,
+    /// When the counters were last published.
+    published_ms: u64,
 }
 
 /// The group number of the receive buffers.
@@ -187,41 +167,39 @@ impl<B: Brain> Shard<B> {
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, plan)?;
         let overload = Overload::new(Instant::now()).map_err(|_| ShardError::Histogram)?;
         shared.set_ring(id, ring.fd());
-        Ok(Shard {
+        let mesh = MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared));
+        let acceptor = Acceptor::new(&shared);
+        let traffic = Traffic {
+            sockets: Sockets::new(ring),
             receiving: Receiving::new(buffers),
-            acceptor: Acceptor::new(&shared),
-            commands: CommandReader::new(inbox),
-            arena: SendArena::new(),
-            connections: Connections::new(),
-            moves: Moves::default(),
-            mesh: MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared)),
-            helpers: Helpers::new(checks, handshakes),
             transports: Transports::new(),
-            metrics: Metrics::default(),
-            now_ms: shared.now_ms(),
-            published_ms: 0,
-            drain: Drain::default(),
+            roads: Roads::new(mesh),
+            helpers: Helpers::new(checks, handshakes),
+            brain,
+            desk: Desk::new(id, shared, log),
+        };
+        Ok(Shard {
+            traffic,
+            acceptor,
+            commands: CommandReader::new(inbox),
             batch: Batch::new(),
             overload,
-            ring,
-            id,
-            shared,
-            brain,
-            log,
+            published_ms: 0,
         })
     }
 
     /// Runs until a drain has finished on all shards, or until the ring fails.
     pub fn run(mut self) -> Result<(), ShardError> {
-        self.commands.arm(&mut self.ring)?;
-        self.arm_accepts()?;
+        self.commands.arm(self.traffic.sockets.ring())?;
+        self.acceptor.resume(&mut self.traffic)?;
         let mut since = Instant::now();
         while !self.finished() {
             since = self.turn(since)?;
         }
         self.publish();
         // Nobody is to wake what has ended.
-        self.shared.set_ring(self.id, -1);
+        let desk = &self.traffic.desk;
+        desk.shared().set_ring(desk.id(), -1);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::{Brain, Shard, ShardCommand, ShardError, ShardReport};
 impl<B: Brain> Shard<B> {
     /// The eventfd was written to.
     pub(super) fn on_commands(&mut self) -> Result<(), ShardError> {
-        self.commands.arm(&mut self.ring)?;
+        self.commands.arm(self.traffic.sockets.ring())?;
         if self.commands.is_to_drain() {
             self.begin_drain()?;
         }
@@ -16,42 +16,44 @@ impl<B: Brain> Shard<B> {
     }
 
     fn obey(&mut self, command: ShardCommand) -> Result<(), ShardError> {
+        let traffic = &mut self.traffic;
+        let now_ms = traffic.desk.now_ms();
         match command {
-            ShardCommand::Publish(message) => self.brain.on_publish(self.now_ms, *message),
+            ShardCommand::Publish(message) => traffic.brain.on_publish(now_ms, *message),
             ShardCommand::Verified {
                 conn,
                 ticket,
                 verdict,
             } => {
-                self.brain.on_verified(self.now_ms, conn, ticket, verdict);
+                traffic.brain.on_verified(now_ms, conn, ticket, verdict);
                 // Nothing was received from it meanwhile.
-                self.receiving.want(conn);
+                traffic.receiving.want(conn);
             }
             ShardCommand::Reload(settings, done) => {
-                self.brain.on_reload(self.now_ms, settings);
+                traffic.brain.on_reload(now_ms, settings);
                 // Whoever waited for its password may not wait any more.
-                self.arm_all();
-                let _ = done.try_send(self.id);
+                traffic.want_all();
+                let _ = done.try_send(traffic.desk.id());
             }
             ShardCommand::Listen(done) => {
-                self.listen()?;
-                let _ = done.try_send(self.id);
+                self.acceptor.listen(traffic)?;
+                let _ = done.try_send(traffic.desk.id());
             }
-            ShardCommand::Shaken(shaken) => self.on_shaken(*shaken)?,
+            ShardCommand::Shaken(shaken) => traffic.on_shaken(*shaken)?,
             ShardCommand::Pressure => {}
             ShardCommand::GiveBack => {
-                self.brain.trim();
-                self.give_memory_back();
+                traffic.brain.trim();
+                traffic.give_memory_back();
             }
             ShardCommand::Drain => self.begin_drain()?,
             ShardCommand::Slowest(to) => {
-                let _ = to.try_send(self.brain.slowest(self.now_ms));
+                let _ = to.try_send(traffic.brain.slowest(now_ms));
             }
             ShardCommand::Report(to) => {
                 let _ = to.try_send(ShardReport {
-                    shard: self.id,
-                    counters: self.brain.counters().clone(),
-                    metrics: self.metrics.clone(),
+                    shard: traffic.desk.id(),
+                    counters: traffic.brain.counters().clone(),
+                    metrics: traffic.desk.metrics().clone(),
                     turn_ns: self.overload.turn_ns().clone(),
                 });
             }

@@ -1,103 +1,40 @@
 //! Receiving: into provided buffers, single until the client is let in, multishot from then on.
+//!
+//! Bytes of a plain connection go to the brain as they are, others through the connection's transport. While a thread works on a
+//! TLS handshake nothing is received.
+
+use std::net::IpAddr;
 
 use crate::broker::CloseCause;
-use crate::ids::ConnId;
-use crate::uring::{Completion, Filled, Op, ReceiveFailure, ops};
+use crate::ids::{ConnId, Network};
+use crate::limits;
+use crate::transport::{Failure, Plan, Progress, Transport};
+use crate::uring::{Completion, Filled, ReceiveFailure};
 
-use super::connections::Flags;
-use super::receiving::Feed;
-use super::{Brain, Metric, Shard, ShardError};
+use super::brain::Brain;
+use super::connections::{Connection, Flags};
+use super::error::ShardError;
+use super::handshake::{Shaken, Step};
+use super::metrics::Metric;
+use super::traffic::Traffic;
+use super::transports::Unwrapped;
 
-impl<B: Brain> Shard<B> {
-    /// Arms receives for the connections that want one. To be called when the effects of the events that led here
-    /// have been carried out: a connection that moves away must not receive any more.
-    pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
-        if self.receiving.can_feed() {
-            self.feed_starved()?;
-        }
-        let mut place = 0;
-        while let Some((conn, once)) = self.receiving.wanting(place) {
-            self.arm_receive(conn, once)?;
-            place += 1;
-        }
-        self.receiving.forget_wanting();
-        Ok(())
-    }
+/// Why a connection ends that wants memory where there is none.
+const NO_MEMORY: &str = "no memory is left for TLS and WebSocket (budget account transports)";
 
-    /// A receive is over that brought bytes.
-    #[inline]
-    fn receive_again(&mut self, conn: ConnId, leaves_bytes: bool, deliveries: u64) {
-        if leaves_bytes {
-            return self.receiving.want_again(conn, deliveries);
-        }
-        if let Some(entry) = self.connections.get(conn) {
-            entry.flags.clear(Flags::TOOK_BUFFERS);
-        }
-        self.receiving.want(conn);
-    }
+/// The same for one that has to give way to another address.
+const GIVEN_UP: &str = "its address has begun most of what has not come to an end, and no memory is left for others \
+    (budget account transports)";
 
-    /// Receives from connections that found no buffer, before others do. Who has taken so many buffers that the others found none is
-    /// received from once, or they would never have any.
-    #[cold]
-    fn feed_starved(&mut self) -> Result<(), ShardError> {
-        let Feed { most, once } = self.receiving.feed();
-        for _ in 0..most {
-            let Some(conn) = self.receiving.next_starved() else {
-                break;
-            };
-            let entry = self.connections.get(conn);
-            let took = entry.is_some_and(|entry| entry.flags.has(Flags::TOOK_BUFFERS));
-            self.arm_receive(conn, took || once)?;
-        }
-        Ok(())
-    }
-
-    /// A receive found no buffer.
-    #[cold]
-    fn on_starved(&mut self, conn: ConnId) {
-        self.metrics.add(Metric::Starved, 1);
-        if self.receiving.starve(conn)
-            && let Some(entry) = self.connections.get(conn)
-        {
-            entry.flags.set(Flags::TOOK_BUFFERS);
-        }
-    }
-
+impl<B: Brain> Traffic<B> {
     /// Looks at every connection for whether it is to be received from.
-    pub(super) fn arm_all(&mut self) {
-        self.receiving.want_all(self.connections.numbers());
+    pub(super) fn want_all(&mut self) {
+        self.receiving.want_all(self.sockets.numbers());
     }
 
-    fn arm_receive(&mut self, conn: ConnId, once: bool) -> Result<(), ShardError> {
-        let idle = Flags::RECEIVING
-            .or(Flags::EOF)
-            .or(Flags::CLOSING)
-            .or(Flags::GIVING)
-            .or(Flags::AWAY);
-        let Some(entry) = self
-            .connections
-            .get(conn)
-            .filter(|entry| !entry.flags.has(idle))
-        else {
-            return Ok(());
-        };
-        if self.brain.is_waiting(conn) {
-            return Ok(());
-        }
-        let user_data = entry.user_data(Op::Receive, conn);
-        // What a connection that is being flushed still receives is thrown away: it does not move any more.
-        let stays = entry.flags.has(Flags::FLUSHING) || self.brain.is_established(conn);
-        let receive = if stays && !once {
-            ops::receive_multishot
-        } else {
-            ops::receive_once
-        };
-        let submission = receive(entry.slot, self.receiving.group(), user_data);
-        entry.flags.set(Flags::RECEIVING);
-        entry.in_flight += 1;
-        // SAFETY: names no memory; the provided buffers are `self.receiving`'s affair.
-        unsafe { self.ring.push(&submission)? };
-        Ok(())
+    /// Arms receives for the connections that want one.
+    pub(super) fn arm_receives(&mut self) -> Result<(), ShardError> {
+        Ok(self.receiving.arm(&mut self.sockets, &self.brain)?)
     }
 
     /// A receive brought bytes, or ended.
@@ -106,7 +43,8 @@ impl<B: Brain> Shard<B> {
         let filled = self.receiving.take(&completion);
         let result = self.on_received(completion, filled);
         if let Some(id) = filled.and_then(|filled| filled.finished) {
-            self.receiving.release(id, self.mesh.congested());
+            let is_congested = self.roads.mesh().congested();
+            self.receiving.release(id, is_congested);
         }
         result
     }
@@ -117,8 +55,8 @@ impl<B: Brain> Shard<B> {
         completion: Completion,
         filled: Option<Filled>,
     ) -> Result<(), ShardError> {
-        let Some((conn, entry)) = self.connections.of(completion.user_data) else {
-            self.metrics.add(Metric::Stray, 1);
+        let Some((conn, entry)) = self.sockets.of(&completion) else {
+            self.desk.count_stray();
             return Ok(());
         };
         if !completion.more() {
@@ -130,14 +68,14 @@ impl<B: Brain> Shard<B> {
         if completion.result > 0
             && let Some(filled) = filled
         {
-            self.metrics.add(Metric::Receives, 1);
+            self.desk.count(Metric::Receives, 1);
             let before = self.brain.delivered();
             if has_transport {
                 self.on_transport_bytes(conn, filled)?;
             } else if !leaving {
                 let bytes = self.receiving.bytes(filled);
-                self.brain.on_bytes(self.now_ms, conn, bytes);
-            } else if let Some(received) = self.moves.received(conn) {
+                self.brain.on_bytes(self.desk.now_ms(), conn, bytes);
+            } else if let Some(received) = self.roads.received(conn) {
                 received.extend_from_slice(self.receiving.bytes(filled));
             }
             self.receiving.note(conn, completion.result as usize);
@@ -151,13 +89,23 @@ impl<B: Brain> Shard<B> {
         if leaving { self.advance(conn) } else { Ok(()) }
     }
 
+    /// A receive is over that brought bytes.
+    #[inline]
+    fn receive_again(&mut self, conn: ConnId, leaves_bytes: bool, deliveries: u64) {
+        if leaves_bytes {
+            return self.receiving.want_again(conn, deliveries);
+        }
+        if let Some(entry) = self.sockets.get(conn) {
+            entry.flags.clear(Flags::TOOK_BUFFERS);
+        }
+        self.receiving.want(conn);
+    }
+
     /// A receive without bytes: the end of the stream, or an error.
     #[cold]
     fn on_receive_ended(&mut self, conn: ConnId, completion: Completion) -> Result<(), ShardError> {
         if completion.result == 0 {
-            if let Some(entry) = self.connections.get(conn) {
-                entry.flags.set(Flags::EOF);
-            }
+            self.sockets.set(conn, Flags::EOF);
             return self.tell_end(conn, CloseCause::Eof);
         }
         match ReceiveFailure::of(-completion.result) {
@@ -169,40 +117,256 @@ impl<B: Brain> Shard<B> {
         Ok(())
     }
 
-    /// The connection is broken: nothing more can be sent or received.
+    /// A receive found no buffer.
     #[cold]
-    pub(super) fn on_broken(&mut self, conn: ConnId, errno: i32) -> Result<(), ShardError> {
-        let Some(entry) = self.connections.get(conn) else {
-            return Ok(());
-        };
-        entry.flags.set(Flags::EOF);
-        if entry.flags.has(Flags::FLUSHING) {
-            return self.close_now(conn);
+    fn on_starved(&mut self, conn: ConnId) {
+        self.desk.count(Metric::Starved, 1);
+        if self.receiving.starve(conn) {
+            self.sockets.set(conn, Flags::TOOK_BUFFERS);
         }
-        self.tell_end(conn, CloseCause::Error(errno))
     }
 
-    /// Tells the brain once that a connection has ended; it answers with a close. What it wanted before it knew comes
-    /// first: a last answer may still reach a peer that has closed its own side only.
-    pub(super) fn tell_end(&mut self, conn: ConnId, cause: CloseCause) -> Result<(), ShardError> {
-        self.run_effects()?;
-        // A brain that puts an orderly end off hears of an error too.
-        let told = match cause {
-            CloseCause::Error(_) => Flags::default(),
-            _ => Flags::END_TOLD,
-        };
-        let leaving = told
-            .or(Flags::CLOSING)
-            .or(Flags::FLUSHING)
-            .or(Flags::GIVING);
-        if let Some(entry) = self
-            .connections
-            .get(conn)
-            .filter(|entry| !entry.flags.has(leaving))
-        {
-            entry.flags.set(Flags::END_TOLD);
-            self.brain.on_eof(self.now_ms, conn, cause);
+    /// A new connection speaks more than MQTT.
+    pub(super) fn begin_transport(
+        &mut self,
+        conn: ConnId,
+        plan: &Plan,
+        source: IpAddr,
+    ) -> Result<(), ShardError> {
+        match Transport::new(plan) {
+            Ok(transport) => {
+                self.lay_transport(conn, Box::new(transport));
+                self.transports.begin(conn, Network::of(source));
+                // Counts what it has from the start.
+                self.transports.change(conn, |_| ());
+                Ok(())
+            }
+            Err(failure) => {
+                self.sockets.set(conn, Flags::TRANSPORT);
+                if plan.tls.is_some() {
+                    self.sockets.set(conn, Flags::TLS);
+                }
+                self.on_transport_failed(conn, &failure)
+            }
         }
-        Ok(())
+    }
+
+    /// A transport, new or from another shard, is this connection's.
+    pub(super) fn lay_transport(&mut self, conn: ConnId, transport: Box<Transport>) {
+        let Some(entry) = self.sockets.get(conn) else {
+            return;
+        };
+        entry.flags.set(Flags::TRANSPORT);
+        if transport.is_tls() {
+            entry.flags.set(Flags::TLS);
+        }
+        self.transports.put(conn, transport);
+        self.transports.wait(conn);
+    }
+
+    /// Bytes of the socket.
+    fn on_transport_bytes(&mut self, conn: ConnId, filled: Filled) -> Result<(), ShardError> {
+        let thrown_away = Flags::CLOSING.or(Flags::FLUSHING);
+        if self.sockets.has(conn, thrown_away) {
+            return Ok(());
+        }
+        let Some(transport) = self.transports.get(conn) else {
+            return Ok(());
+        };
+        if transport.is_handshaking() && self.helpers.do_handshakes() {
+            let bytes = self.receiving.bytes(filled).to_vec();
+            return self.shake(conn, bytes);
+        }
+        let bytes = self.receiving.bytes_mut(filled);
+        let (brain, now_ms) = (&mut self.brain, self.desk.now_ms());
+        let Some(Unwrapped {
+            result,
+            plain,
+            has_grown,
+        }) = self.transports.receive(conn, bytes, brain, now_ms)
+        else {
+            return Ok(());
+        };
+        let result = match has_grown && !self.makes_room_for(conn)? {
+            true => self.run_short_of_memory(conn),
+            false => self.on_transport_received(conn, result, &plain),
+        };
+        self.transports.keep(plain);
+        result
+    }
+
+    /// What a transport has made of received bytes.
+    fn on_transport_received(
+        &mut self,
+        conn: ConnId,
+        result: Result<Progress, Failure>,
+        plain: &[u8],
+    ) -> Result<(), ShardError> {
+        let look = |transport: &mut Transport| (transport.identity(), transport.tls());
+        let Some((identity, tls)) = self.transports.change(conn, look) else {
+            return Ok(());
+        };
+        if let Some(identity) = identity {
+            if let Some(tls) = tls {
+                self.desk.count(Metric::TlsHandshakes, 1);
+                self.desk.count(Metric::TlsResumed, tls.resumed.into());
+            }
+            let is_proxied = identity.source.is_some();
+            if !identity.is_empty() {
+                self.brain
+                    .on_identified(conn, identity.source, identity.user);
+            }
+            if is_proxied && !self.admit_source_late(conn) {
+                return self.tell_end(conn, CloseCause::Transport);
+            }
+        }
+        if !plain.is_empty() {
+            match self.roads.received(conn) {
+                Some(received) => received.extend_from_slice(plain),
+                None => self.brain.on_bytes(self.desk.now_ms(), conn, plain),
+            }
+        }
+        let look = |transport: &mut Transport| (transport.waiting_bytes(), transport.has_output());
+        let Some((waiting, has_output)) = self.transports.change(conn, look) else {
+            return Ok(());
+        };
+        let flooded = waiting > limits::TRANSPORT_ANSWER_BYTES_MAX;
+        if has_output {
+            self.transports.wait(conn);
+        }
+        match result {
+            Ok(_) if flooded => self.on_broken(conn, libc::ENOBUFS),
+            Ok(Progress::Open) => Ok(()),
+            Ok(Progress::Closed) => self.tell_end(conn, CloseCause::Goodbye),
+            Err(failure) => self.on_transport_failed(conn, &failure),
+        }
+    }
+
+    /// The peer has broken the rules, or the transport cannot go on.
+    #[cold]
+    pub(super) fn on_transport_failed(
+        &mut self,
+        conn: ConnId,
+        failure: &Failure,
+    ) -> Result<(), ShardError> {
+        self.desk.count(Metric::TransportFailed, 1);
+        self.end_transport(conn, &failure.to_string())
+    }
+
+    fn end_transport(&mut self, conn: ConnId, reason: &str) -> Result<(), ShardError> {
+        let now_ms = self.desk.now_ms();
+        self.brain.on_transport_failed(now_ms, conn, reason);
+        self.tell_end(conn, CloseCause::Transport)
+    }
+
+    /// Whether there is memory for more of a connection's handshake, or of its record.
+    fn makes_room_for(&mut self, conn: ConnId) -> Result<bool, ShardError> {
+        match self.source(conn) {
+            Some(source) => self.makes_room(source, 0),
+            None => Ok(self.transports.have_room(self.desk.pool())),
+        }
+    }
+
+    /// Whether there is memory for more of this address, of which so many bytes are not held yet: where there is not, others
+    /// that have begun more and not come to an end give way.
+    pub(super) fn makes_room(&mut self, source: Network, wanted: u64) -> Result<bool, ShardError> {
+        for _ in 0..limits::HANDSHAKES_GIVEN_UP_MAX {
+            if self.transports.have_room(self.desk.pool()) {
+                return Ok(true);
+            }
+            let Some(conn) = self.transports.give_up_one(source, wanted) else {
+                return Ok(false);
+            };
+            self.run_short(conn, GIVEN_UP)?;
+        }
+        Ok(self.transports.have_room(self.desk.pool()))
+    }
+
+    /// Where a connection that has a transport counts.
+    fn source(&self, conn: ConnId) -> Option<Network> {
+        let known = || self.brain.address(conn).map(Network::of);
+        self.transports.source(conn).or_else(known)
+    }
+
+    /// The transport wants memory, and there is none.
+    #[cold]
+    pub(super) fn run_short_of_memory(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        self.run_short(conn, NO_MEMORY)
+    }
+
+    #[cold]
+    fn run_short(&mut self, conn: ConnId, reason: &str) -> Result<(), ShardError> {
+        self.desk.count(Metric::TransportsRefused, 1);
+        self.end_transport(conn, reason)?;
+        // Without a goodbye: that would want memory too. What it has is free now, unless a send reads it.
+        let is_sending = |entry: &mut Connection| entry.flags.has(Flags::SENDING);
+        if !self.sockets.get(conn).is_some_and(is_sending) {
+            drop(self.transports.take(conn));
+        }
+        self.close_now(conn)
+    }
+
+    /// Gives bytes of a handshake to those who work on it.
+    fn shake(&mut self, conn: ConnId, bytes: Vec<u8>) -> Result<(), ShardError> {
+        let source = self.source(conn).unwrap_or(Network::UNSPECIFIED);
+        let (Some(entry), Some(transport)) = (self.sockets.get(conn), self.transports.take(conn))
+        else {
+            return Ok(());
+        };
+        let cost = transport.counted + bytes.len() as u64;
+        let step = Step {
+            conn,
+            generation: entry.generation,
+            transport,
+            bytes,
+            cost,
+        };
+        match self.helpers.shake(source, step) {
+            Ok(()) => {
+                entry.flags.set(Flags::AWAY);
+                self.transports.lend(cost);
+                Ok(())
+            }
+            Err(transport) => {
+                self.transports.put(conn, transport);
+                self.refuse_handshake(conn)
+            }
+        }
+    }
+
+    fn refuse_handshake(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        self.desk.count(Metric::HandshakesRefused, 1);
+        self.end_transport(conn, "too many TLS handshakes are waiting")
+    }
+
+    /// Somebody has worked on a handshake.
+    pub(super) fn on_shaken(&mut self, shaken: Shaken) -> Result<(), ShardError> {
+        let Shaken {
+            conn,
+            generation,
+            transport,
+            cost,
+            plain,
+            result,
+        } = shaken;
+        self.transports.lent_back(cost);
+        let is_its = |entry: &&mut Connection| {
+            entry.generation == generation && entry.flags.has(Flags::AWAY)
+        };
+        let Some(entry) = self.sockets.get(conn).filter(is_its) else {
+            return Ok(());
+        };
+        entry.flags.clear(Flags::AWAY);
+        let is_leaving = entry.flags.has(Flags::LEAVING);
+        self.transports.put(conn, transport);
+        // Also one that is leaving: the end of its peer's side is waited for.
+        self.receiving.want(conn);
+        if is_leaving {
+            return Ok(());
+        }
+        match result {
+            Some(result) => self.on_transport_received(conn, result, &plain),
+            None => self.refuse_handshake(conn),
+        }
     }
 }

@@ -4,7 +4,11 @@ use std::collections::VecDeque;
 
 use crate::ids::ConnId;
 use crate::limits;
-use crate::uring::{Completion, Filled, ReceiveBuffers};
+use crate::uring::{Completion, Filled, ReceiveBuffers, RingError};
+
+use super::brain::Brain;
+use super::connections::Flags;
+use super::sockets::Sockets;
 
 /// The last receives in a row of one connection.
 #[derive(Default)]
@@ -54,11 +58,11 @@ pub(super) struct Receiving {
 }
 
 /// How starved connections are received from.
-pub(super) struct Feed {
+struct Feed {
     /// How many.
-    pub most: usize,
+    most: usize,
     /// Whether each gets a single receive.
-    pub once: bool,
+    once: bool,
 }
 
 impl Receiving {
@@ -86,20 +90,68 @@ impl Receiving {
         self.wanting.extend(all);
     }
 
-    /// The one at this place of those who are to be received from, and whether it gets a single receive.
-    #[inline]
-    pub(super) fn wanting(&self, place: usize) -> Option<(ConnId, bool)> {
-        let wanting = self.wanting.get(place).map(|&conn| (conn, false));
-        wanting.or_else(|| {
-            let flooding = self.flooding.get(place - self.wanting.len());
-            flooding.map(|&conn| (conn, true))
-        })
-    }
-
-    /// All of them are received from now.
-    pub(super) fn forget_wanting(&mut self) {
+    /// Arms receives for the connections that want one. To be called when the effects of the events that led here
+    /// have been carried out: a connection that moves away must not receive any more.
+    pub(super) fn arm<B: Brain>(
+        &mut self,
+        sockets: &mut Sockets,
+        brain: &B,
+    ) -> Result<(), RingError> {
+        if self.can_feed() {
+            self.feed_starved(sockets, brain)?;
+        }
+        for &conn in &self.wanting {
+            self.arm_one(conn, false, sockets, brain)?;
+        }
+        for &conn in &self.flooding {
+            self.arm_one(conn, true, sockets, brain)?;
+        }
         self.wanting.clear();
         self.flooding.clear();
+        Ok(())
+    }
+
+    /// Receives from connections that found no buffer, before others do. Who has taken so many buffers that the others found none is
+    /// received from once, or they would never have any.
+    #[cold]
+    fn feed_starved<B: Brain>(
+        &mut self,
+        sockets: &mut Sockets,
+        brain: &B,
+    ) -> Result<(), RingError> {
+        let Feed { most, once } = self.feed();
+        for _ in 0..most {
+            let Some(conn) = self.starved.pop_front() else {
+                break;
+            };
+            let took = sockets.has(conn, Flags::TOOK_BUFFERS);
+            self.arm_one(conn, took || once, sockets, brain)?;
+        }
+        Ok(())
+    }
+
+    fn arm_one<B: Brain>(
+        &self,
+        conn: ConnId,
+        once: bool,
+        sockets: &mut Sockets,
+        brain: &B,
+    ) -> Result<(), RingError> {
+        let idle = Flags::RECEIVING
+            .or(Flags::EOF)
+            .or(Flags::CLOSING)
+            .or(Flags::GIVING)
+            .or(Flags::AWAY);
+        let entry = sockets.get(conn).filter(|entry| !entry.flags.has(idle));
+        let Some(is_flushing) = entry.map(|entry| entry.flags.has(Flags::FLUSHING)) else {
+            return Ok(());
+        };
+        if brain.is_waiting(conn) {
+            return Ok(());
+        }
+        // What a connection that is being flushed still receives is thrown away: it does not move any more.
+        let stays = is_flushing || brain.is_established(conn);
+        sockets.receive(conn, self.buffers.group(), stays && !once)
     }
 
     /// A receive of a connection is over, and it has sent more. While others have found no buffer, it is behind them. Whose messages
@@ -131,7 +183,7 @@ impl Receiving {
     /// Says how starved connections are received from now. Few of them get as much as there is. Of many, more each time for as long
     /// as the buffers suffice, each is received from once.
     #[cold]
-    pub(super) fn feed(&mut self) -> Feed {
+    fn feed(&mut self) -> Feed {
         let lent = usize::from(self.buffers.lent());
         let few = self.starved.len() <= lent * limits::STARVED_FEW_PER_BUFFER;
         self.feed = match std::mem::take(&mut self.was_starved) {
@@ -146,19 +198,9 @@ impl Receiving {
         Feed { most, once: !few }
     }
 
-    /// The next starved connection.
-    pub(super) fn next_starved(&mut self) -> Option<ConnId> {
-        self.starved.pop_front()
-    }
-
     /// Whether nobody waits for a buffer.
     pub(super) fn is_settled(&self) -> bool {
         self.starved.is_empty() && self.withheld.is_empty()
-    }
-
-    /// The number of the group of buffers.
-    pub(super) fn group(&self) -> u16 {
-        self.buffers.group()
     }
 
     /// What a receive has filled.

@@ -1,19 +1,21 @@
 //! Sending: one send per connection with output at the end of a turn, all of them in one submission.
 
 use crate::ids::ConnId;
-use crate::limits::SEND_BYTES_MAX;
-use crate::uring::{Completion, Op, SendFailure, ops};
+use crate::transport::Transport;
+use crate::uring::{Completion, SendFailure};
 
-use super::arena::Gathered;
+use super::brain::Brain;
 use super::connections::Flags;
-use super::{Brain, Metric, Shard, ShardError};
+use super::error::ShardError;
+use super::metrics::Metric;
+use super::sockets::Sent;
+use super::traffic::Traffic;
+use super::transports::Unpacked;
 
-impl<B: Brain> Shard<B> {
+impl<B: Brain> Traffic<B> {
     /// Starts a send for every connection that has output and none in flight.
     pub(super) fn start_sends(&mut self) -> Result<(), ShardError> {
-        if !self.ring.has_queued() {
-            self.arena.reset();
-        }
+        self.sockets.begin_sends();
         while let Some(conn) = self.transports.next_waiting() {
             self.start_send(conn)?;
         }
@@ -25,50 +27,39 @@ impl<B: Brain> Shard<B> {
 
     #[inline]
     fn start_send(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let barred = Flags::SENDING
-            .or(Flags::CLOSING)
-            .or(Flags::GIVING)
-            .or(Flags::SHUT);
-        let Some(entry) = self
-            .connections
-            .get(conn)
-            .filter(|entry| !entry.flags.has(barred))
-        else {
-            return Ok(());
-        };
-        if entry.flags.has(Flags::TRANSPORT) {
-            return self.start_transport_send(conn);
+        let now_ms = self.desk.now_ms();
+        match self.sockets.send(conn, &mut self.brain, now_ms)? {
+            Sent::Begun => self.desk.count(Metric::Sends, 1),
+            Sent::Nothing => {}
+            Sent::Wrapped => self.start_transport_send(conn)?,
         }
-        self.arena.make_room(&mut self.ring)?;
-        let (first, slices) = self.arena.slices();
-        let bytes = self.brain.gather(self.now_ms, conn, SEND_BYTES_MAX, slices);
-        if bytes == 0 {
-            slices.truncate(first);
-            return Ok(());
+        Ok(())
+    }
+
+    /// Sends the transport's output; when there is none, packs what the brain has.
+    fn start_transport_send(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        let (sockets, brain) = (&mut self.sockets, &mut self.brain);
+        match self.transports.pack(conn, sockets, brain, &self.desk) {
+            Ok(()) => {}
+            Err(Unpacked::NoMemory) => self.run_short_of_memory(conn)?,
+            Err(Unpacked::Failed(failure)) => {
+                self.return_memory(conn)?;
+                self.on_transport_failed(conn, &failure)?;
+            }
         }
-        let user_data = entry.user_data(Op::Send, conn);
-        let submission = match self.arena.add(first) {
-            Gathered::One(base, len) => ops::send(entry.slot, base, len, user_data),
-            Gathered::Many(header) => ops::send_vectored(entry.slot, header, user_data),
-        };
-        entry.flags.set(Flags::SENDING.or(Flags::LENT));
-        entry.in_flight += 1;
-        self.metrics.add(Metric::Sends, 1);
-        // SAFETY: the bytes belong to the brain, which leaves them untouched until `on_sent`, called by this send's
-        // completion only; header and slices lie in the arena, which neither moves nor is reset before a submission.
-        unsafe { self.ring.push(&submission)? };
+        if self.transports.send(conn, &mut self.sockets)? {
+            self.desk.count(Metric::Sends, 1);
+        }
         Ok(())
     }
 
     /// A send is over.
     #[inline]
     pub(super) fn on_send(&mut self, completion: Completion) -> Result<(), ShardError> {
-        let Some((conn, entry)) = self.connections.of(completion.user_data) else {
-            self.metrics.add(Metric::Stray, 1);
+        let Some((conn, entry)) = self.sockets.over(&completion, Flags::SENDING) else {
+            self.desk.count_stray();
             return Ok(());
         };
-        entry.flags.clear(Flags::SENDING);
-        entry.in_flight -= 1;
         let leaving = entry.flags.has(Flags::LEAVING);
         let written = completion.result.max(0) as usize;
         if entry.flags.has(Flags::TRANSPORT) {
@@ -90,39 +81,71 @@ impl<B: Brain> Shard<B> {
         }
     }
 
-    /// The brain wants the memory of a send back.
-    #[cold]
-    pub(super) fn cancel_send(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let Some(entry) = self.connections.get(conn) else {
-            return Ok(());
+    /// A send of a transport's output is over, and the socket took so much of it. What it did not take is sent again, and
+    /// lent until then, or until the connection ends.
+    fn on_transport_sent(&mut self, conn: ConnId, written: usize) {
+        let sent = self.transports.change(conn, |transport| {
+            (transport.took(written), transport.has_output())
+        });
+        let Some((is_over, rest)) = sent else {
+            return self.transports.took_meanwhile(conn, written);
         };
-        if !entry.flags.has(Flags::SENDING) || entry.flags.has(Flags::CANCELLING_SEND) {
-            return Ok(());
+        let mut was_lent = false;
+        if is_over {
+            let packed = self.transports.take_packed(conn);
+            was_lent = self.repay(conn, packed);
+        } else if written > 0 {
+            self.brain.on_progress(self.desk.now_ms(), conn);
         }
-        entry.flags.set(Flags::CANCELLING_SEND);
-        entry.in_flight += 1;
-        let submission = ops::cancel(
-            entry.user_data(Op::Send, conn),
-            entry.user_data(Op::CancelSend, conn),
-        );
-        self.metrics.add(Metric::SendsCancelled, 1);
-        // SAFETY: names no memory.
-        unsafe { self.ring.push(&submission)? };
-        Ok(())
+        // The brain may have asked to send while an answer of the transport's own was under way, and is not told of the
+        // end of that: it is asked again.
+        let was_answer = is_over && !was_lent;
+        if rest || was_answer {
+            self.transports.wait(conn);
+        }
     }
 
     /// A cancellation of a send is over. The send may have been between two attempts, where it cannot be found: then
     /// it is cancelled again.
     pub(super) fn on_send_cancelled(&mut self, completion: Completion) -> Result<(), ShardError> {
-        let Some((conn, entry)) = self.connections.of(completion.user_data) else {
-            self.metrics.add(Metric::Stray, 1);
+        let Some((conn, _)) = self.sockets.over(&completion, Flags::CANCELLING_SEND) else {
+            self.desk.count_stray();
             return Ok(());
         };
-        entry.flags.clear(Flags::CANCELLING_SEND);
-        entry.in_flight -= 1;
-        if completion.result < 0 && entry.flags.has(Flags::SENDING) {
-            self.cancel_send(conn)?;
+        if completion.result < 0 {
+            self.sockets.cancel_send(conn, &mut self.desk)?;
         }
         self.advance(conn)
+    }
+
+    /// What the brain has lent goes back to it: so many bytes of it have been taken. Returns whether anything was lent.
+    #[inline]
+    pub(super) fn repay(&mut self, conn: ConnId, taken: usize) -> bool {
+        let now_ms = self.desk.now_ms();
+        self.sockets.repay(conn, taken, &mut self.brain, now_ms)
+    }
+
+    /// The brain wants memory back that a send in flight holds. A transport's send holds a copy.
+    pub(super) fn return_memory(&mut self, conn: ConnId) -> Result<(), ShardError> {
+        if !self.sockets.has(conn, Flags::TRANSPORT) {
+            return Ok(self.sockets.cancel_send(conn, &mut self.desk)?);
+        }
+        let packed = self.transports.take_packed(conn);
+        self.repay(conn, packed);
+        Ok(())
+    }
+
+    /// The end of a connection that has nothing else left to send is announced to the peer, once; true while that is
+    /// under way.
+    pub(super) fn says_goodbye(&mut self, conn: ConnId) -> Result<bool, ShardError> {
+        let close = |transport: &mut Transport| {
+            transport.close();
+            transport.has_output()
+        };
+        if self.transports.change(conn, close) != Some(true) {
+            return Ok(false);
+        }
+        self.start_transport_send(conn)?;
+        Ok(true)
     }
 }

@@ -5,8 +5,13 @@ use crate::ids::{ConnId, Network};
 use crate::limits;
 use crate::outbound::Slice;
 use crate::table::Table;
-use crate::transport::Transport;
+use crate::transport::{Failure, Progress, Transport};
+use crate::uring::RingError;
 
+use super::brain::Brain;
+use super::connections::Flags;
+use super::desk::Desk;
+use super::sockets::Sockets;
 use super::unready::{Standing, Unready};
 
 /// What is kept for one connection.
@@ -29,17 +34,34 @@ pub(super) struct Transports {
     /// Connections whose transport has output; some of them have none any more, or are there twice.
     waiting: Vec<ConnId>,
     /// MQTT bytes of one receive.
-    pub plain: Vec<u8>,
+    plain: Vec<u8>,
     /// Where the brain has what is packed.
-    pub slices: Vec<Slice>,
+    slices: Vec<Slice>,
     /// Lengths of packets, where they do not share a record.
-    pub parts: Vec<u32>,
+    parts: Vec<u32>,
     /// What all of them cost: the sum of their `counted`, and what is lent.
     cost: u64,
     /// Of that, what is with threads that work on handshakes.
     lent: u64,
     /// What was last charged to the account.
     charged: u64,
+}
+
+/// What a transport has made of received bytes.
+pub(super) struct Unwrapped {
+    pub result: Result<Progress, Failure>,
+    /// MQTT bytes that the brain has not had yet; the list goes back by `keep`.
+    pub plain: Vec<u8>,
+    /// Whether it holds more than before.
+    pub has_grown: bool,
+}
+
+/// Why nothing was packed.
+pub(super) enum Unpacked {
+    /// There is no memory for it.
+    NoMemory,
+    /// The transport cannot go on.
+    Failed(Failure),
 }
 
 impl Transports {
@@ -132,8 +154,100 @@ impl Transports {
         }
     }
 
+    /// Bytes of a connection's socket: what is MQTT goes to the brain, if the connection is to stay on this shard.
+    pub(super) fn receive<B: Brain>(
+        &mut self,
+        conn: ConnId,
+        bytes: &mut [u8],
+        brain: &mut B,
+        now_ms: u64,
+    ) -> Option<Unwrapped> {
+        let mut plain = std::mem::take(&mut self.plain);
+        let before = self.cost;
+        let received = self.change(conn, |transport| match brain.is_established(conn) {
+            true => transport.receive(bytes, &mut |mqtt| brain.on_bytes(now_ms, conn, mqtt)),
+            false => transport.receive(bytes, &mut |mqtt| plain.extend_from_slice(mqtt)),
+        });
+        let Some(result) = received else {
+            self.keep(plain);
+            return None;
+        };
+        Some(Unwrapped {
+            result,
+            plain,
+            has_grown: self.cost > before,
+        })
+    }
+
+    /// Gives the list of `receive` back.
+    pub(super) fn keep(&mut self, mut plain: Vec<u8>) {
+        plain.clear();
+        plain.shrink_to(limits::TRANSPORT_SEND_BYTES_MAX);
+        self.plain = plain;
+    }
+
+    /// Packs what the brain has for a connection whose transport has nothing to send.
+    ///
+    /// # Errors
+    /// The connection has to end. After a failure something may be packed nevertheless, for the peer to hear of it.
+    pub(super) fn pack<B: Brain>(
+        &mut self,
+        conn: ConnId,
+        sockets: &mut Sockets,
+        brain: &mut B,
+        desk: &Desk,
+    ) -> Result<(), Unpacked> {
+        let is_free = |transport: &Transport| !transport.has_output() && transport.is_ready();
+        if !self.get(conn).is_some_and(is_free) {
+            return Ok(());
+        }
+        let Some(mut max) = self.pack_bytes(desk.pool()) else {
+            return Err(Unpacked::NoMemory);
+        };
+        let splits = brain.splits(conn);
+        if splits {
+            max = max.min(limits::TRANSPORT_SEND_BYTES_SPLIT);
+        }
+        let mut slices = std::mem::take(&mut self.slices);
+        slices.clear();
+        let bytes = brain.gather(desk.now_ms(), conn, max, &mut slices);
+        let mut lengths = std::mem::take(&mut self.parts);
+        lengths.clear();
+        if splits {
+            brain.parts(conn, &mut lengths);
+        }
+        let parts: smallvec::SmallVec<[&[u8]; 16]> = slices
+            .iter()
+            // SAFETY: the brain leaves the bytes untouched until `on_sent`, which comes after this function.
+            .map(|slice| unsafe { std::slice::from_raw_parts(slice.base, slice.len) })
+            .collect();
+        if bytes > 0 {
+            sockets.set(conn, Flags::LENT);
+            self.set_packed(conn, bytes);
+        }
+        let packed = match bytes {
+            0 => None,
+            _ => self.change(conn, |transport| transport.pack(&parts, &lengths)),
+        };
+        self.slices = slices;
+        self.parts = lengths;
+        packed.unwrap_or(Ok(())).map_err(Unpacked::Failed)
+    }
+
+    /// Sends a connection's output; false if there is none.
+    pub(super) fn send(&mut self, conn: ConnId, sockets: &mut Sockets) -> Result<bool, RingError> {
+        let lend =
+            |transport: &mut Transport| (transport.output().as_ptr(), transport.output().len());
+        let Some((output, len @ 1..)) = self.change(conn, lend) else {
+            return Ok(false);
+        };
+        // SAFETY: the output stays where it is until `took` is told of all of it, which is done by completions of its
+        // sends only; the transport is boxed, and dropped or moved only when nothing of the connection is in flight.
+        unsafe { sockets.send_output(conn, output, len) }
+    }
+
     /// So many bytes of the brain's are in the output now.
-    pub(super) fn set_packed(&mut self, conn: ConnId, bytes: usize) {
+    fn set_packed(&mut self, conn: ConnId, bytes: usize) {
         if let Some(place) = self.places.get_mut(conn.index()) {
             place.packed = bytes;
         }
@@ -192,17 +306,12 @@ impl Transports {
     }
 
     /// Bytes of MQTT that may be packed at once; `None` when there is no memory for any.
-    pub(super) fn pack_bytes(&self, pool: &Pool) -> Option<usize> {
+    fn pack_bytes(&self, pool: &Pool) -> Option<usize> {
         match self.room(pool) {
             ..=0 => None,
             room if room < reserve(pool) / 2 => Some(limits::TRANSPORT_SEND_BYTES_SHORT),
             _ => Some(limits::TRANSPORT_SEND_BYTES_MAX),
         }
-    }
-
-    /// What all of them cost, in bytes.
-    pub(super) fn cost(&self) -> u64 {
-        self.cost
     }
 
     /// Who is to give way to a connection of this address that wants so many bytes; it counts no longer as unready.

@@ -1,130 +1,172 @@
 //! One turn: collect completions, handle them, hear the other shards, do what the brain wants, send.
+//!
+//! Being late: what is due is done when everything that had come before has been handled, and clients are not at fault for the
+//! time in which the shard stood still (SIGSTOP, a virtual machine that was suspended, no CPU). The kernel takes in connections
+//! and bytes meanwhile. One look does not show them all: an accept is followed by a receive, that by a hand-over to another
+//! shard; buffers are few, and a turn handles no more than it may.
 
 use std::time::{Duration, Instant};
 
-use crate::budget::Account;
+use crate::broker::LogKind;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::uring::{Completion, Op};
 
-use super::{Brain, Metric, Shard, ShardError};
+use super::{Brain, Metric, Shard, ShardError, Traffic};
 
 impl<B: Brain> Shard<B> {
     /// One turn. `since` is when the one before ended; returns when this one did. Sleeps only when there is nothing
     /// to do; handles completions and mesh messages for a bounded time, so that no one waits for long.
     pub(super) fn turn(&mut self, since: Instant) -> Result<Instant, ShardError> {
         self.batch.begin();
-        self.batch.collect(&mut self.ring)?;
-        let has_nothing =
-            self.batch.is_empty() && !self.receiving.can_feed() && !self.can_return_buffers();
+        self.batch.collect(self.traffic.sockets.ring())?;
+        let has_nothing = self.batch.is_empty()
+            && !self.traffic.receiving.can_feed()
+            && !self.can_return_buffers();
         let started = if has_nothing {
             self.sleep(since)?
         } else {
             since
         };
-        self.now_ms = self.shared.ms_at(started);
+        let now_ms = self.traffic.desk.shared().ms_at(started);
+        self.traffic.desk.set_now_ms(now_ms);
         if self.overload.has_stood_still() {
             self.tell_standstill();
         }
 
         self.handle_completions(started)?;
-        self.drain_mesh()?;
-        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
-        if is_due(self.brain.next_deadline()) {
+        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+        self.traffic.hear_others(&mut self.overload)?;
+        if is_due(self.traffic.brain.next_deadline()) {
             self.run_timers()?;
         }
-        self.run_effects()?;
-        let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= self.now_ms);
+        let traffic = &mut self.traffic;
+        traffic.run_effects()?;
         if is_due(self.acceptor.paused_until_ms()) {
-            self.arm_accepts()?;
+            self.acceptor.resume(traffic)?;
         }
         // Other shards are told before the sends, which take most of the turn.
-        self.flush_mesh()?;
-        self.return_buffers();
-        self.arm_receives()?;
-        self.start_sends()?;
+        traffic.flush_roads()?;
+        traffic.return_buffers();
+        traffic.arm_receives()?;
+        traffic.start_sends()?;
         // Gathering may have made the brain change its mind about a connection.
-        self.run_effects()?;
-        self.check_flushing()?;
-        self.charge();
-        if self.brain.settle(self.now_ms) {
-            self.give_memory_back();
+        traffic.run_effects()?;
+        traffic.check_flushing()?;
+        traffic.charge();
+        if traffic.brain.settle(now_ms) {
+            traffic.give_memory_back();
         }
-        self.flush_mesh()?;
-        if self.ring.has_queued() {
-            self.ring.poll()?;
+        traffic.flush_roads()?;
+        let ring = traffic.sockets.ring();
+        if ring.has_queued() {
+            ring.poll()?;
         }
 
-        if self.now_ms >= self.published_ms + limits::BOARD_MS {
+        if now_ms >= self.published_ms + limits::BOARD_MS {
             self.publish();
         }
         let ended = Instant::now();
-        self.metrics.add(Metric::Turns, 1);
         let left_work = self.overload.end(ended - started);
-        self.metrics.add(Metric::OverloadedTurns, left_work.into());
+        let desk = &mut self.traffic.desk;
+        desk.count(Metric::Turns, 1);
+        desk.count(Metric::OverloadedTurns, left_work.into());
         Ok(ended)
     }
 
-    /// Tells what the thread holds beside the brain, and whether that is much.
-    #[inline]
-    fn charge(&mut self) {
-        let sockets = self.connections.open() as u64 * limits::SOCKET_BYTES;
-        self.brain.charge(Account::Sockets, sockets);
-        self.brain
-            .charge(Account::Transports, self.transports.charge());
-        self.brain.charge(Account::Mesh, self.mesh.bytes());
-        self.brain.on_congestion(self.mesh.congested());
+    /// Has the brain do what is due.
+    fn run_timers(&mut self) -> Result<(), ShardError> {
+        let has_looked = self.has_looked()?;
+        let now_ms = self.traffic.desk.now_ms();
+        match has_looked {
+            true => self.traffic.brain.on_timers(now_ms),
+            false => self.traffic.brain.on_timers_behind(now_ms),
+        }
+        Ok(())
+    }
+
+    /// Whether everything has been handled that had come when this turn began: the turn has found nothing, nothing waits for a
+    /// buffer, for threads that work on handshakes or for the other half of a connection, and accepts are in flight.
+    fn has_looked(&mut self) -> Result<bool, ShardError> {
+        let traffic = &mut self.traffic;
+        let is_done = self.batch.is_empty()
+            && !self.overload.leaves_work()
+            && traffic.receiving.is_settled()
+            && traffic.roads.are_empty()
+            && !traffic.transports.are_away()
+            && self.acceptor.paused_until_ms().is_none();
+        Ok(is_done && !traffic.sockets.ring().has_put_off()?)
+    }
+
+    /// The shard has stood still.
+    #[cold]
+    fn tell_standstill(&mut self) {
+        let lost_ms = self.overload.take_stood_ms();
+        let Traffic { desk, brain, .. } = &mut self.traffic;
+        desk.drain().put_off(lost_ms);
+        brain.on_standstill(desk.now_ms(), lost_ms);
+        let text = format!("Shard {} stood still for {lost_ms} ms.", desk.id().0);
+        desk.log(LogKind::Notice, text);
     }
 
     /// Waits for a completion, a wake-up or the next deadline; returns when it woke.
     fn sleep(&mut self, since: Instant) -> Result<Instant, ShardError> {
-        let brain = &self.brain;
-        if !self.mesh.prepare_sleep(|from| brain.takes_from(from)) {
+        let Traffic { roads, brain, .. } = &mut self.traffic;
+        let mesh = roads.mesh_mut();
+        if !mesh.prepare_sleep(|from| brain.takes_from(from)) {
             return Ok(since);
         }
         debug_assert!(
-            !self.receiving.withholds() || self.mesh.congested(),
+            !self.traffic.receiving.withholds() || self.traffic.roads.mesh().congested(),
             "nobody would wake it to lend the buffers that it has"
         );
         self.publish();
         let wake_ms = self.next_wake_ms();
-        let timeout = wake_ms.map(|at_ms| self.shared.until(at_ms));
+        let Traffic {
+            sockets,
+            roads,
+            desk,
+            ..
+        } = &mut self.traffic;
+        let shared = desk.shared();
+        let timeout = wake_ms.map(|at_ms| shared.until(at_ms));
         if timeout != Some(Duration::ZERO) {
-            self.ring.wait(timeout)?;
+            sockets.ring().wait(timeout)?;
         }
-        self.mesh.awake();
+        roads.mesh_mut().awake();
         let woke = Instant::now();
         if let Some(wake_ms) = wake_ms {
-            self.overload.woke(
-                self.shared.ms_at(woke),
-                wake_ms.max(self.shared.ms_at(since)),
-            );
+            let due_ms = wake_ms.max(shared.ms_at(since));
+            self.overload.woke(shared.ms_at(woke), due_ms);
         }
-        self.batch.collect(&mut self.ring)?;
+        self.batch.collect(sockets.ring())?;
         Ok(woke)
     }
 
     /// When there will be something to do even if nothing happens.
     fn next_wake_ms(&self) -> Option<u64> {
-        let draining = self.drain.until_ms();
-        let draining = draining.map(|_| self.now_ms + limits::DRAIN_POLL_MS);
+        let Traffic {
+            roads, brain, desk, ..
+        } = &self.traffic;
+        let (mesh, now_ms) = (roads.mesh(), desk.now_ms());
+        let draining = desk.ends_at_ms().map(|_| now_ms + limits::DRAIN_POLL_MS);
         // Who takes something out of a ring that is not full wakes nobody for it.
-        let mesh = match (self.mesh.congested(), self.mesh.bytes()) {
-            (true, _) => Some(self.now_ms + limits::MESH_POLL_MS),
+        let looked = match (mesh.congested(), mesh.bytes()) {
+            (true, _) => Some(now_ms + limits::MESH_POLL_MS),
             (false, 0) => None,
-            (false, _) => Some(self.now_ms + limits::MESH_LOOK_MS),
+            (false, _) => Some(now_ms + limits::MESH_LOOK_MS),
         };
         [
-            self.brain.next_deadline(),
+            brain.next_deadline(),
             self.acceptor.paused_until_ms(),
             draining,
-            mesh,
-            self.mesh.owed_at_ms(),
+            looked,
+            mesh.owed_at_ms(),
         ]
         .into_iter()
         .flatten()
         .min()
-        .map(|at_ms| at_ms.min(self.now_ms + limits::WATCH_MS))
+        .map(|at_ms| at_ms.min(now_ms + limits::WATCH_MS))
     }
 
     /// Handles completions in their order, until all are handled or the turn has worked enough: then the others are
@@ -141,8 +183,8 @@ impl<B: Brain> Shard<B> {
                     _ => self.overload.look(),
                 };
         }
-        self.metrics
-            .add(Metric::Completions, self.batch.handled() as u64);
+        let handled = self.batch.handled() as u64;
+        self.traffic.desk.count(Metric::Completions, handled);
         if self.batch.leaves_some() {
             self.overload.leave();
         }
@@ -151,74 +193,80 @@ impl<B: Brain> Shard<B> {
 
     #[inline]
     fn handle(&mut self, completion: Completion) -> Result<(), ShardError> {
+        let traffic = &mut self.traffic;
         match completion.user_data.op() {
-            Some(Op::Receive) => self.on_receive(completion)?,
-            Some(Op::Send) => self.on_send(completion)?,
-            Some(Op::Accept) => self.on_accept(completion)?,
-            Some(Op::CancelReceive) => self.on_receive_cancelled(completion)?,
-            Some(Op::CancelSend) => self.on_send_cancelled(completion)?,
-            Some(Op::Shutdown) => self.on_shut(completion)?,
-            Some(Op::Close) => self.on_slot_closed(completion),
-            Some(Op::CloseSlot) => self.acceptor.slot_closed(),
-            Some(Op::Give) => self.on_given_away(completion)?,
-            Some(Op::Given) => self.on_given(completion)?,
+            Some(Op::Receive) => traffic.on_receive(completion)?,
+            Some(Op::Send) => traffic.on_send(completion)?,
+            Some(Op::Accept) => {
+                let is_too_much = self.overload.is_too_much();
+                self.acceptor.on_accept(completion, is_too_much, traffic)?;
+            }
+            Some(Op::CancelReceive) => traffic.on_receive_cancelled(completion)?,
+            Some(Op::CancelSend) => traffic.on_send_cancelled(completion)?,
+            Some(Op::Shutdown) => traffic.on_shut(completion)?,
+            Some(Op::Close) => traffic.on_slot_closed(completion),
+            Some(Op::CloseSlot) => traffic.sockets.slot_closed(),
+            Some(Op::Give) => traffic.on_given_away(completion)?,
+            Some(Op::Given) => traffic.on_given(completion)?,
             Some(Op::Commands) => self.on_commands()?,
             Some(Op::WakeFailed) => {
-                self.on_wake_failed(ShardId(completion.user_data.index() as u8))
+                let to = ShardId(completion.user_data.index() as u8);
+                traffic.roads.on_wake_failed(to, &mut traffic.desk);
             }
             // A wake-up has done what it is for.
             Some(Op::Wake | Op::CancelAccept | Op::Connect) => {}
-            None => self.metrics.add(Metric::Stray, 1),
+            None => traffic.desk.count_stray(),
         }
         Ok(())
     }
 
     /// Whether buffers are kept for a congestion that is over: the others took what was sent to them after this turn had looked.
     fn can_return_buffers(&self) -> bool {
-        self.receiving.withholds() && !self.mesh.congested()
-    }
-
-    /// Lends the kernel the buffers that were read, unless the mesh is congested: without buffers the kernel
-    /// receives nothing, and TCP holds the publishers up.
-    fn return_buffers(&mut self) {
-        if self.mesh.congested() {
-            self.metrics.add(Metric::MeshCongested, 1);
-        } else {
-            self.receiving.give_back_withheld();
-        }
-        self.receiving.publish();
+        self.traffic.receiving.withholds() && !self.traffic.roads.mesh().congested()
     }
 
     /// Leaves copies of the counters for others to read.
     pub(super) fn publish(&mut self) {
-        self.published_ms = self.now_ms;
-        self.metrics.set_connections(self.connections.open() as u64);
-        self.metrics.set_mesh_waiting(self.mesh.waiting() as u64);
-        self.shared
-            .board(self.id)
-            .publish(self.brain.counters(), &self.metrics);
+        let Traffic {
+            sockets,
+            roads,
+            brain,
+            desk,
+            ..
+        } = &mut self.traffic;
+        self.published_ms = desk.now_ms();
+        desk.set_levels(sockets.open(), roads.mesh().waiting());
+        let board = desk.shared().board(desk.id());
+        board.publish(brain.counters(), desk.metrics());
     }
 
     /// Begins the end: no more accepts, and the brain closes what is open. Once only.
     pub(super) fn begin_drain(&mut self) -> Result<(), ShardError> {
-        if self.drain.begin(self.now_ms + limits::DRAIN_MS_MAX) {
-            self.acceptor.cancel_all(&mut self.ring)?;
-            self.brain.on_drain(self.now_ms);
+        let traffic = &mut self.traffic;
+        let now_ms = traffic.desk.now_ms();
+        if traffic.desk.drain().begin(now_ms + limits::DRAIN_MS_MAX) {
+            self.acceptor.cancel_all(traffic.sockets.ring())?;
+            traffic.brain.on_drain(now_ms);
         }
         Ok(())
     }
 
     /// Whether the drain is over: on this shard and on all others, whose messages are answered until then.
     pub(super) fn finished(&mut self) -> bool {
-        let Some(until_ms) = self.drain.until_ms() else {
+        let Traffic {
+            sockets,
+            roads,
+            desk,
+            ..
+        } = &mut self.traffic;
+        let Some(until_ms) = desk.ends_at_ms() else {
             return false;
         };
-        let late = self.now_ms >= until_ms;
-        let idle =
-            self.connections.open() == 0 && self.acceptor.is_idle() && !self.moves.awaits_halves();
-        if (idle || late) && self.drain.tells() {
-            self.shared.note_drained();
+        let late = desk.now_ms() >= until_ms;
+        let idle = sockets.are_gone() && self.acceptor.is_idle() && !roads.await_halves();
+        if (idle || late) && desk.drain().tells() {
+            desk.shared().note_drained();
         }
-        late || (self.drain.is_told() && self.shared.all_drained())
+        late || (desk.drain().is_told() && desk.shared().all_drained())
     }
 }
