@@ -30,6 +30,8 @@ pub mod config;
 pub mod mesh;
 pub mod uring;
 
+pub mod storage;
+
 pub mod shard;
 
 pub mod control;

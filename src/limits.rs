@@ -2,14 +2,17 @@
 //!
 //! Bounds that an operator may set are in the configuration; what stands here are the defaults behind it and the
 //! bounds that nobody should need to set. Relations that the code relies on are asserted at compile time. Those of the
-//! load tester are in `limits/load.rs`, those of a shard's thread in `limits/thread.rs`, those of the budget in `limits/memory.rs`.
+//! load tester are in `limits/load.rs`, those of a shard's thread in `limits/thread.rs`, those of the budget in `limits/memory.rs`, those
+//! of the disk in `limits/persistence.rs`.
 
 mod load;
 mod memory;
+mod persistence;
 mod thread;
 
 pub use load::*;
 pub use memory::*;
+pub use persistence::*;
 pub use thread::*;
 
 /// Shards in one process. A shard is named by one byte, and `routing::Entry` keeps room for 256 of them.

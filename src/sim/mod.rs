@@ -11,6 +11,7 @@
 
 mod acts;
 mod client;
+mod disk;
 mod exchanges;
 mod link;
 mod mirror;
@@ -19,6 +20,7 @@ mod oracle;
 mod plan;
 mod rng;
 mod rules;
+mod store;
 #[cfg(test)]
 mod tests;
 mod world;
