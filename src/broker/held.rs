@@ -2,7 +2,8 @@
 //!
 //! Who writes a record says with its number that the next answer waits for it (`Broker::hold_answer_after`), and later up to which
 //! number all is durable (`Broker::on_durable`). An answer that waits for nothing still follows those of its connection that do
-//! (MQTT-4.6.0-2 to MQTT-4.6.0-4). As long as nobody writes records nothing is ever held, and an answer costs a look at one flag.
+//! (MQTT-4.6.0-2 to MQTT-4.6.0-4). CONNACK, which nothing may pass (MQTT-3.2.0-1), is queued at once: what is kept is all output
+//! of its connection, so that whatever follows it lies behind it. As long as nobody writes records nothing is ever held, and an answer costs a look at one flag.
 //!
 //! Invariant: numbers never become less along the queue.
 
@@ -13,21 +14,28 @@ use smallvec::SmallVec;
 use crate::ids::ConnId;
 use crate::limits;
 
+/// What is kept.
+pub enum Kept {
+    /// The packet.
+    Packet(SmallVec<[u8; 8]>),
+    /// CONNACK, and everything behind it: it lies in the output of its connection, which is kept in.
+    Output,
+}
+
 /// An answer that is kept.
 pub struct HeldAnswer {
     after: u64,
     pub conn: ConnId,
     /// The line by which the connection is owed it (`waits`).
     pub line: u32,
-    /// The packet.
-    pub bytes: SmallVec<[u8; 8]>,
+    pub what: Kept,
 }
 
 impl HeldAnswer {
     fn spilled(&self) -> usize {
-        match self.bytes.spilled() {
-            true => self.bytes.capacity(),
-            false => 0,
+        match &self.what {
+            Kept::Packet(bytes) if bytes.spilled() => bytes.capacity(),
+            _ => 0,
         }
     }
 }
@@ -83,12 +91,12 @@ impl Held {
     }
 
     /// Keeps an answer.
-    pub fn push(&mut self, after: u64, conn: ConnId, line: u32, bytes: &[u8]) {
+    pub fn push(&mut self, after: u64, conn: ConnId, line: u32, what: Kept) {
         let answer = HeldAnswer {
             after,
             conn,
             line,
-            bytes: SmallVec::from_slice(bytes),
+            what,
         };
         self.spilled += answer.spilled();
         self.queue.push_back(answer);

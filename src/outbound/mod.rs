@@ -228,9 +228,28 @@ impl Outbound {
         self.cancel.pop()
     }
 
+    /// What is queued for a connection, of which nothing is in flight, is not sent before `let_out`.
+    pub fn keep_in(&mut self, conn: ConnId) {
+        debug_assert!(!self.is_in_flight(conn));
+        self.queues[conn.index()].set_shut(true);
+    }
+
+    /// What is queued for a connection is sent from here on.
+    pub fn let_out(&mut self, conn: ConnId) {
+        self.queues[conn.index()].set_shut(false);
+        if !self.queues[conn.index()].is_empty() {
+            self.mark_dirty(conn);
+        }
+    }
+
+    /// Whether what is queued for a connection is not sent yet.
+    pub fn is_kept_in(&self, conn: ConnId) -> bool {
+        self.queues[conn.index()].is_shut()
+    }
+
     /// Marks what is queued for a connection as in flight and adds where it is to `slices`: at most
     /// `limits::SEND_RANGES_MAX` of them, and at most `max` bytes. Returns the bytes; 0 when there is nothing, or a send is
-    /// in flight already.
+    /// in flight already, or it is kept in.
     pub fn gather(
         &mut self,
         conn: ConnId,
@@ -239,7 +258,8 @@ impl Outbound {
         slices: &mut Vec<Slice>,
     ) -> usize {
         let index = conn.index();
-        if self.queues[index].is_empty() || self.queues[index].in_flight() > 0 {
+        let queue = &self.queues[index];
+        if queue.is_empty() || queue.in_flight() > 0 || queue.is_shut() {
             return 0;
         }
         if self.queues[index].is_fragmented() {

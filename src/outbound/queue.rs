@@ -15,6 +15,8 @@ const WHOLE: u8 = 4;
 const STUCK: u8 = 8;
 /// The client knows topics by aliases that the broker sets: what sets one must not be dropped.
 const ALIASES: u8 = 16;
+/// Nothing is sent yet: what is queued waits for something that is not the socket.
+const SHUT: u8 = 32;
 
 /// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
 pub(super) type List = Box<VecDeque<Range>>;
@@ -184,7 +186,7 @@ impl Queue {
     /// Sets the mark that says the queue is in the list of dirty ones; true if it has to be added there.
     #[inline]
     pub(super) fn becomes_dirty(&mut self) -> bool {
-        let becomes = self.flags & DIRTY == 0 && self.in_flight == 0;
+        let becomes = self.flags & (DIRTY | SHUT) == 0 && self.in_flight == 0;
         if becomes {
             self.flags |= DIRTY;
         }
@@ -200,7 +202,20 @@ impl Queue {
     pub(super) fn take_dirty(&mut self) -> bool {
         let was = self.flags & DIRTY != 0;
         self.flags &= !DIRTY;
-        was && self.pending > 0 && self.in_flight == 0
+        was && self.pending > 0 && self.in_flight == 0 && !self.is_shut()
+    }
+
+    /// Nothing is sent from here on, or is again.
+    pub(super) fn set_shut(&mut self, is_shut: bool) {
+        match is_shut {
+            true => self.flags |= SHUT,
+            false => self.flags &= !SHUT,
+        }
+    }
+
+    /// Whether nothing is sent.
+    pub(super) fn is_shut(&self) -> bool {
+        self.flags & SHUT != 0
     }
 
     /// A send of the first `bytes` starts.

@@ -219,6 +219,8 @@ impl Client {
             let packet: Vec<u8> = self.buffer.drain(..header.total_len).collect();
             let packet = decode(self.version, &packet, &header)
                 .expect("the broker sends well-formed packets");
+            let is_in_order = self.connected || matches!(packet, Packet::Connack(_));
+            assert!(is_in_order, "{}: {packet:?} before CONNACK", self.id); // MQTT-3.2.0-1
             let mut answer = Vec::new();
             self.packet(&packet, &mut answer, events);
             // What follows CONNACK is what was open: it comes before anything new.

@@ -193,8 +193,13 @@ impl Broker {
         self.clients.peers.particulars.turn_away(conn, reason);
     }
 
-    /// Closes a connection that has no session any more.
+    /// Closes a connection that has no session any more. One that has not been given its CONNACK yet is given nothing else
+    /// either (MQTT-3.14.0-1).
     pub(in crate::broker) fn shut(&mut self, now_ms: u64, conn: ConnId, how: CloseHow) {
+        let how = match self.clients.out.is_kept_in(conn) {
+            true => CloseHow::Now,
+            false => how,
+        };
         let entry = &mut self.clients.peers.conns[conn.index()];
         entry.state.give_up();
         entry.active_at = tick(now_ms);

@@ -345,10 +345,11 @@ impl Broker {
             topic_alias_maximum: (listener.max_topic_alias > 0).then_some(listener.max_topic_alias),
             ..ConnackOut::default()
         };
-        self.clients
-            .tell_answer(conn, Answer::Connack { session_present });
         let mut bytes = Vec::new();
         connack.encode(connect.version, &mut bytes);
+        self.clients
+            .tell_answer(conn, Answer::Connack { session_present });
+        self.hold_connack(conn);
         self.clients
             .reply(conn, |out| out.extend_from_slice(&bytes));
     }

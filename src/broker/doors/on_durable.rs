@@ -1,7 +1,10 @@
 //! Answers are given, or kept until what they promise is durable (`held`).
 
+use smallvec::SmallVec;
+
 use crate::broker::Broker;
 use crate::broker::facts::Answer;
+use crate::broker::held::Kept;
 use crate::ids::ConnId;
 use crate::mqtt::{AckKind, AckOut, PacketId, ReasonCode};
 
@@ -19,8 +22,12 @@ impl Broker {
             if !self.waits.is_owed(conn, line) {
                 continue; // it is gone, and its number may be another's
             }
-            self.clients
-                .reply(conn, |out| out.extend_from_slice(&answer.bytes));
+            match answer.what {
+                Kept::Packet(bytes) => self
+                    .clients
+                    .reply(conn, |out| out.extend_from_slice(&bytes)),
+                Kept::Output => self.clients.out.let_out(conn),
+            }
             self.waits.release(conn);
             if self.waits.pay(&mut self.clients.memory.lease, conn, line) {
                 self.go_on_waiting(now_ms, conn);
@@ -74,8 +81,21 @@ impl Broker {
             None => self.clients.reply(conn, |out| out.extend_from_slice(bytes)),
             Some(after) => {
                 let line = self.waits.hold(conn);
-                self.held.push(after, conn, line, bytes);
+                let packet = Kept::Packet(SmallVec::from_slice(bytes));
+                self.held.push(after, conn, line, packet);
             }
+        }
+    }
+
+    /// CONNACK follows. If it promises what is not durable yet, nothing goes out to the client until it is.
+    pub(in crate::broker) fn hold_connack(&mut self, conn: ConnId) {
+        if !self.held.is_on() {
+            return;
+        }
+        if let Some(after) = self.held.take_after(false) {
+            let line = self.waits.hold(conn);
+            self.held.push(after, conn, line, Kept::Output);
+            self.clients.out.keep_in(conn);
         }
     }
 

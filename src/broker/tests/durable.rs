@@ -2,8 +2,9 @@
 
 use super::slow::packets;
 use super::*;
+use crate::budget::Account;
 use crate::limits;
-use crate::mqtt::{AckKind, AckOut, Packet, PublishHead};
+use crate::mqtt::{AckKind, AckOut, Packet, PublishHead, WillOut};
 
 /// A publish of one byte.
 fn publish(qos: QoS, id: u16) -> Vec<u8> {
@@ -38,15 +39,49 @@ fn answers(world: &mut World, conn: ConnId) -> Vec<(u8, u16)> {
     let out = world.output(conn);
     packets(Version::V5, &out, |packet| {
         answers.push(match packet {
+            Packet::Connack(connack) => (2, u16::from(connack.session_present)),
+            Packet::Publish(_) => (3, 0),
             Packet::Puback(ack) => (4, ack.packet_id.get()),
             Packet::Pubrec(ack) => (5, ack.packet_id.get()),
             Packet::Pubcomp(ack) => (7, ack.packet_id.get()),
             Packet::Suback(suback) => (9, suback.packet_id.get()),
             Packet::Pingresp => (13, 0),
+            Packet::Disconnect(_) => (14, 0),
             other => panic!("{other:?}"),
         });
     });
     answers
+}
+
+/// A client whose CONNECT has come, and this behind it. Its session is to outlive the connection, and its will is retained.
+fn connecting(world: &mut World, id: &str, clean_start: bool, behind: &[u8]) -> ConnId {
+    let conn = world.broker.on_accept(1000, peer());
+    let mut bytes = Vec::new();
+    ConnectOut {
+        client_id: id,
+        clean_start,
+        session_expiry: Some(100),
+        will: Some(WillOut {
+            topic: "t",
+            payload: b"gone",
+            ..WillOut::default()
+        }),
+        ..ConnectOut::default()
+    }
+    .encode(Version::V5, &mut bytes);
+    bytes.extend(behind);
+    world.broker.on_bytes(1000, conn, &bytes);
+    conn
+}
+
+/// How connections are closed.
+fn ends(world: &mut World) -> Vec<(ConnId, CloseHow)> {
+    let effects = std::iter::from_fn(|| world.broker.next_effect());
+    let ends = effects.filter_map(|effect| match effect {
+        Effect::Close { conn, how } => Some((conn, how)),
+        _ => None,
+    });
+    ends.collect()
 }
 
 fn closes(world: &mut World) -> usize {
@@ -61,8 +96,8 @@ fn closes(world: &mut World) -> usize {
 fn answers_come_once_and_in_order_when_they_are_durable() {
     for step in 1..=7 {
         let mut world = World::new(Settings::default());
-        world.broker.hold_each_answer();
         let clients = ["a", "b"].map(|id| world.connect(id, Version::V5));
+        world.broker.hold_each_answer();
         let mut expected = [Vec::new(), Vec::new()];
         let mut given = [Vec::new(), Vec::new()];
         for id in 1..=60u16 {
@@ -96,8 +131,8 @@ fn answers_come_once_and_in_order_when_they_are_durable() {
 fn a_goodbye_waits_for_what_is_held_and_a_ping_does_not() {
     for by_eof in [false, true] {
         let mut world = World::new(Settings::default());
-        world.broker.hold_each_answer();
         let conn = world.connect("a", Version::V5);
+        world.broker.hold_each_answer();
         let mut bytes = publish(QoS::AtLeastOnce, 1);
         bytes.extend(b"\xc0\x00");
         bytes.extend(publish(QoS::AtLeastOnce, 2));
@@ -119,8 +154,8 @@ fn a_goodbye_waits_for_what_is_held_and_a_ping_does_not() {
 #[test]
 fn a_disk_that_never_answers_does_not_hold_a_goodbye_for_ever() {
     let mut world = World::new(Settings::default());
-    world.broker.hold_each_answer();
     let conn = world.connect("a", Version::V5);
+    world.broker.hold_each_answer();
     world
         .broker
         .on_bytes(1000, conn, &publish(QoS::AtLeastOnce, 1));
@@ -134,21 +169,20 @@ fn a_disk_that_never_answers_does_not_hold_a_goodbye_for_ever() {
 #[test]
 fn who_is_gone_is_answered_no_more_and_nobody_in_its_place() {
     let mut world = World::new(Settings::default());
-    world.broker.hold_each_answer();
     let gone = world.connect("a", Version::V5);
+    world.broker.hold_each_answer();
     world
         .broker
         .on_bytes(1000, gone, &publish(QoS::AtLeastOnce, 1));
     world.broker.on_eof(1000, gone, CloseCause::Error(104));
     world.broker.on_closed(1000, gone);
-    let next = world.connect("b", Version::V5);
+    let next = connecting(&mut world, "b", true, &publish(QoS::AtLeastOnce, 9));
     assert_eq!(next, gone);
-    world
-        .broker
-        .on_bytes(1000, next, &publish(QoS::AtLeastOnce, 9));
     world.broker.on_durable(1000, 1);
     assert_eq!(answers(&mut world, next), []);
     world.broker.on_durable(1000, 2);
+    assert_eq!(answers(&mut world, next), [(2, 0)]);
+    world.broker.on_durable(1000, 3);
     assert_eq!(answers(&mut world, next), [(4, 9)]);
     world.broker.settle(1000);
     let audit = world.broker.audit();
@@ -179,4 +213,117 @@ fn only_what_waits_is_held_and_what_is_behind_it() {
         .broker
         .on_bytes(1000, waits, &publish(QoS::AtLeastOnce, 4));
     assert_eq!(answers(&mut world, waits), [(4, 4)]);
+}
+
+/// Neither answers nor messages: not those that waited for the session, nor those that come.
+#[test]
+fn nothing_passes_a_connack_that_is_held() {
+    let mut world = World::new(Settings::default());
+    let before = connecting(
+        &mut world,
+        "a",
+        true,
+        &subscribe_packet(&["t"], Version::V5, QoS::AtLeastOnce),
+    );
+    assert_eq!(answers(&mut world, before), [(2, 0), (9, 1)]);
+    world.broker.on_bytes(1000, before, b"\xe0\x00");
+    let publisher = world.connect("p", Version::V5);
+    let message = publish(QoS::AtLeastOnce, 1);
+    world.broker.on_bytes(1000, publisher, &message);
+    assert_eq!(answers(&mut world, publisher), [(4, 1)]);
+    while world.broker.next_dirty().is_some() {}
+
+    world.broker.hold_answer_after(5);
+    let conn = connecting(&mut world, "a", false, b"\xc0\x00");
+    world.broker.on_bytes(
+        1000,
+        conn,
+        &subscribe_packet(&["u"], Version::V5, QoS::AtMostOnce),
+    );
+    world.broker.on_bytes(1000, publisher, &message);
+    assert_eq!(
+        answers(&mut world, publisher),
+        [(4, 1)],
+        "others are not held"
+    );
+    assert_eq!(world.broker.slowest(1000), [], "it is not slow");
+    world.broker.on_durable(1000, 4);
+    while let Some(dirty) = world.broker.next_dirty() {
+        assert_eq!(dirty, publisher);
+    }
+    assert_eq!(answers(&mut world, conn), []);
+    world.broker.on_durable(1000, 5);
+    assert_eq!(world.broker.next_dirty(), Some(conn));
+    let given = answers(&mut world, conn);
+    assert_eq!(given, [(2, 1), (3, 0), (13, 0), (3, 0), (9, 1)]);
+    world.broker.on_bytes(1000, publisher, &message);
+    assert_eq!(
+        answers(&mut world, conn),
+        [(3, 0)],
+        "as any other from here on"
+    );
+    world.broker.settle(1000);
+    let mut audit = world.broker.audit();
+    audit.held[Account::Backlog as usize] +=
+        audit.messages.iter().map(|(_, cost)| cost).sum::<i64>();
+    assert_eq!(audit.held, audit.charged);
+}
+
+/// A second connection of the client, a fault of its own, the end of the broker: DISCONNECT would be the first that it is sent
+/// (MQTT-3.14.0-1).
+#[test]
+fn who_ends_before_its_connack_is_closed_without_a_word() {
+    let ends_by: [fn(&mut World, ConnId); 3] = [
+        |world, _| {
+            connecting(world, "a", false, b"");
+        },
+        |world, conn| world.broker.on_bytes(1000, conn, b"\xf0\x00"),
+        |world, _| world.broker.on_drain(1000),
+    ];
+    for end in ends_by {
+        let mut world = World::new(Settings::default());
+        let witness = world.connect("w", Version::V5);
+        world.subscribe(witness, Version::V5, "t", QoS::AtMostOnce);
+        world.broker.hold_answer_after(1);
+        let conn = connecting(&mut world, "a", true, b"");
+        end(&mut world, conn);
+        assert!(ends(&mut world).contains(&(conn, CloseHow::Now)));
+        world.broker.on_durable(1000, 1);
+        assert_eq!(answers(&mut world, conn), []);
+        assert_eq!(
+            answers(&mut world, witness).first(),
+            Some(&(3, 0)),
+            "its will"
+        );
+        world.broker.on_closed(1000, conn);
+        // The number's next owner is not kept in.
+        let next = world.broker.on_accept(1000, peer());
+        assert_eq!(next, conn);
+        assert!(!world.broker.clients.out.is_kept_in(next));
+    }
+}
+
+/// DISCONNECT, or an end of what it sends, directly behind CONNECT: it sees CONNACK all the same, unless that takes for ever.
+#[test]
+fn a_goodbye_behind_connect_waits_for_connack() {
+    for (by_eof, is_durable) in [(false, true), (true, true), (false, false)] {
+        let mut world = World::new(Settings::default());
+        world.broker.hold_answer_after(1);
+        let conn = match by_eof {
+            false => connecting(&mut world, "a", true, b"\xe0\x00"),
+            true => connecting(&mut world, "a", true, b""),
+        };
+        if by_eof {
+            world.broker.on_eof(1000, conn, CloseCause::Eof);
+        }
+        assert_eq!(ends(&mut world), []);
+        if !is_durable {
+            world.broker.on_timers(1000 + limits::ANSWERS_MS_MAX);
+            assert_eq!(ends(&mut world), [(conn, CloseHow::Now)]);
+            continue;
+        }
+        world.broker.on_durable(1000, 1);
+        assert_eq!(ends(&mut world), [(conn, CloseHow::Flush)]);
+        assert_eq!(answers(&mut world, conn), [(2, 0)]);
+    }
 }
