@@ -23,6 +23,8 @@ pub mod outbound;
 pub mod session;
 pub mod transport;
 
+pub mod journal;
+
 pub mod broker;
 
 pub mod config;

@@ -5,11 +5,13 @@
 //! load tester are in `limits/load.rs`, those of a shard's thread in `limits/thread.rs`, those of the budget in `limits/memory.rs`, those
 //! of the disk in `limits/persistence.rs`.
 
+mod journal;
 mod load;
 mod memory;
 mod persistence;
 mod thread;
 
+pub use journal::*;
 pub use load::*;
 pub use memory::*;
 pub use persistence::*;

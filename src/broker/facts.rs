@@ -3,7 +3,7 @@
 //! Facts are told in the order in which they happen, each when it is true, and before the acknowledgement that the client
 //! gets for it. Together they are all that there is to know of sessions, subscriptions, messages in flight or waiting, wills
 //! and retained messages; what only this process needs (timers, accounts, policies, what is still to be fetched) is not told.
-//! While nobody listens a fact is not even made: that costs one test of a length.
+//! While nobody listens (`keepers`) a fact is not even made.
 //!
 //! To listen, implement `Keeper` and hand it to `Broker::listen`. A keeper must not block: it is called in the middle of an
 //! event.
@@ -59,45 +59,67 @@ pub enum Fact<'a> {
     /// A message waits for its client.
     Queued {
         session: SessionRef,
-        message: &'a Arc<Message>,
+        message: Numbered<'a>,
         grant: Grant,
         origin: Origin,
-        expires_at: Option<UnixMs>,
     },
     /// A message waits no longer: it is sent next, given to another session, or dropped.
     Unqueued {
         session: SessionRef,
+        /// That with which it was queued.
+        number: u64,
         message: &'a Arc<Message>,
     },
     /// A message with QoS 1 or 2 has been sent; there where it is kept to be sent again.
     Sent {
         session: SessionRef,
         id: u16,
-        /// Counts such frames of the shard.
+        /// Counts such frames of the shard; no other one that is in flight to this session has it.
         order: u64,
         grant: Grant,
         origin: Origin,
-        message: Option<&'a Arc<Message>>,
+        /// The message, with its number and its expiry, if it is kept.
+        message: Option<Numbered<'a>>,
     },
     /// The copy of a message in flight is given up: it will not be sent again.
-    CopyGivenUp { session: SessionRef, id: u16 },
+    CopyGivenUp {
+        session: SessionRef,
+        id: u16,
+        order: u64,
+    },
     /// PUBREC has come: the message is the client's.
-    Received { session: SessionRef, id: u16 },
+    Received {
+        session: SessionRef,
+        id: u16,
+        order: u64,
+    },
     /// An identifier is not in use any more: PUBACK or PUBCOMP has come, or the message is given up.
-    Acknowledged { session: SessionRef, id: u16 },
+    Acknowledged {
+        session: SessionRef,
+        id: u16,
+        order: u64,
+    },
     /// A QoS 2 message has come from the client: its identifier is kept until PUBREL.
     InboundStored { session: SessionRef, id: u16 },
     /// PUBREL has come for it.
     InboundReleased { session: SessionRef, id: u16 },
     /// A message is retained, in the place of another of its topic.
-    RetainedStored {
-        message: &'a Arc<Message>,
-        expires_at: Option<UnixMs>,
-    },
+    RetainedStored { message: Numbered<'a> },
     /// A topic has no retained message any more.
     RetainedRemoved { topic: &'a str },
     /// An answer to the client has been decided; it goes out at once, or when what it promises is durable.
     Answered { session: SessionRef, answer: Answer },
+}
+
+/// A message, with what the shard knows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbered<'a> {
+    /// The message.
+    pub message: &'a Arc<Message>,
+    /// Its number on this shard: the message at hand has one, whoever it is for, and one that comes again later has another.
+    pub number: u64,
+    /// When it expires.
+    pub expires_at: Option<UnixMs>,
 }
 
 /// What a session subscribes to.
@@ -107,6 +129,21 @@ pub struct Subscription<'a> {
     pub share: Option<&'a str>,
     /// The filter, with the mount point.
     pub filter: &'a str,
+}
+
+impl WallClock {
+    /// A message, with its number.
+    pub(in crate::broker) fn numbered<'a>(
+        self,
+        message: &'a Arc<Message>,
+        number: u64,
+    ) -> Numbered<'a> {
+        Numbered {
+            message,
+            number,
+            expires_at: self.unix(message.expires_at_ms),
+        }
+    }
 }
 
 /// An answer to a client, before which all that it says must be kept.
@@ -126,50 +163,4 @@ pub enum Answer {
 pub trait Keeper {
     /// Something has changed.
     fn keep(&mut self, fact: &Fact<'_>);
-}
-
-/// Those who keep facts.
-#[derive(Default)]
-pub struct Facts {
-    keepers: Vec<Box<dyn Keeper>>,
-    clock: WallClock,
-}
-
-impl Facts {
-    /// One more who keeps them from here on.
-    pub fn listen(&mut self, keeper: Box<dyn Keeper>) {
-        self.keepers.push(keeper);
-    }
-
-    /// How the wall clock stands.
-    #[cfg(test)]
-    pub fn clock(&self) -> WallClock {
-        self.clock
-    }
-
-    /// The wall clock stands otherwise than was known.
-    pub fn set_clock(&mut self, clock: WallClock) {
-        self.clock = clock;
-    }
-
-    /// Whether anybody keeps them.
-    #[inline]
-    pub fn are_kept(&self) -> bool {
-        !self.keepers.is_empty()
-    }
-
-    /// Tells a fact, if anybody keeps it.
-    #[inline]
-    pub fn tell<'a>(&mut self, fact: impl FnOnce(WallClock) -> Fact<'a>) {
-        if self.are_kept() {
-            self.tell_all(&fact(self.clock));
-        }
-    }
-
-    #[cold]
-    fn tell_all(&mut self, fact: &Fact<'_>) {
-        for keeper in &mut self.keepers {
-            keeper.keep(fact);
-        }
-    }
 }

@@ -24,10 +24,12 @@ mod facts;
 mod groups;
 mod held;
 mod interest;
+mod keepers;
 mod lines;
 mod looks;
 mod memory;
 mod mesh_message;
+mod noted;
 mod outcome;
 mod peers;
 mod placement;
@@ -44,7 +46,7 @@ mod wall_clock;
 pub use counters::Counters;
 pub use doors::on_slowest::Lag;
 pub use effect::*;
-pub use facts::{Answer, Fact, Keeper, Subscription};
+pub use facts::{Answer, Fact, Keeper, Numbered, Subscription};
 pub use groups::message::*;
 pub use mesh_message::*;
 pub use peers::peer::*;
@@ -60,6 +62,7 @@ use std::sync::Arc;
 use crate::broker::clients::Clients;
 use crate::budget::Lease;
 use crate::ids::{ConnId, ShardId};
+use crate::journal::Scribe;
 use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::Slice;
@@ -180,6 +183,16 @@ impl Broker {
     /// Somebody keeps facts from here on: to be called before the first event.
     pub fn listen(&mut self, keeper: Box<dyn Keeper>) {
         self.clients.sessions.facts().listen(keeper);
+    }
+
+    /// All that happens from here on is written down: to be called before the first event.
+    pub fn write_down(&mut self, journal: Scribe) {
+        self.clients.sessions.facts().write_down(journal);
+    }
+
+    /// Where it is written down, if it is.
+    pub fn journal(&mut self) -> Option<&mut Scribe> {
+        self.clients.sessions.facts().journal()
     }
 
     /// The wall clock stands like this: to be told before the first event, and when it was set, as far as somebody listens.

@@ -96,7 +96,7 @@ impl EntryOptions {
 
     /// The word, for who keeps something else in its place as well.
     #[inline]
-    pub(super) const fn bits(self) -> u32 {
+    pub const fn bits(self) -> u32 {
         self.0
     }
 
@@ -104,6 +104,14 @@ impl EntryOptions {
     #[inline]
     pub(super) const fn from_bits(bits: u32) -> EntryOptions {
         EntryOptions(bits)
+    }
+
+    /// The inverse of `bits`, of a word that was read; `None` if no subscription has it.
+    pub const fn checked(bits: u32) -> Option<EntryOptions> {
+        match bits & QOS_MASK {
+            QOS_MASK => None,
+            _ => Some(EntryOptions(bits)),
+        }
     }
 }
 
@@ -148,6 +156,14 @@ impl Grant {
     #[inline]
     pub const fn from_bits(bits: u32) -> Grant {
         Grant(bits)
+    }
+
+    /// The inverse of `bits`, of a word that was read; `None` if nothing is granted so.
+    pub const fn checked(bits: u32) -> Option<Grant> {
+        match bits & QOS_MASK == QOS_MASK || bits & NO_LOCAL != 0 {
+            true => None,
+            false => Some(Grant(bits)),
+        }
     }
 
     /// What tells one encoding of a message from another: the grant, and whether it is in MQTT 5. Versions 3.1 and 3.1.1

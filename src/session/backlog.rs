@@ -11,7 +11,7 @@
 //! the chunks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::limits::BACKLOG_CHUNK;
 use crate::mqtt::message::Message;
@@ -49,6 +49,8 @@ pub struct Backlog {
     full: BTreeMap<u64, Chunk>,
     heap: usize,
     owed: i64,
+    /// The message that was given a number last without waiting, and its number.
+    at_hand: (Weak<Message>, u64),
 }
 
 impl Chunk {
@@ -105,24 +107,74 @@ impl Backlog {
             last.references += 1;
             return self.number * BACKLOG_CHUNK + u64::from(last.offset);
         }
-        self.append(message)
+        self.refer_at_hand(message)
+            .unwrap_or_else(|| self.append(message))
+    }
+
+    /// The same for a message that has a number and did not wait so far.
+    fn refer_at_hand(&mut self, message: &Arc<Message>) -> Option<u64> {
+        if !self.is_at_hand(message) {
+            return None;
+        }
+        let position = self.at_hand.1;
+        let last = self.open.slots.last_mut()?;
+        if last.message.is_some() {
+            return None;
+        }
+        (last.message, last.references) = (Some(message.clone()), 1);
+        self.open.live += 1;
+        self.note_waits(message);
+        Some(position)
     }
 
     fn append(&mut self, message: &Arc<Message>) -> u64 {
+        self.note_waits(message);
+        let position = self.push(Some(message.clone()), 1);
+        self.open.live += 1;
+        position
+    }
+
+    fn push(&mut self, message: Option<Arc<Message>>, references: u32) -> u64 {
         if self.open.slots.len() as u64 == BACKLOG_CHUNK {
             self.close();
         }
-        self.note_waits(message);
         let offset = self.open.slots.len() as u32;
         let before = self.open.memory();
         self.open.slots.push(Slot {
-            message: Some(message.clone()),
-            references: 1,
+            message,
+            references,
             offset,
         });
-        self.open.live += 1;
         self.note_memory(before, self.open.memory());
         self.number * BACKLOG_CHUNK + u64::from(offset)
+    }
+
+    /// The number of a message, for who writes it down: its position, if it was the last to be given one; else it takes the next,
+    /// whether it waits or not. So the message at hand has one number, and one that comes back later has another.
+    pub fn number(&mut self, message: &Arc<Message>) -> u64 {
+        if let Some(last) = self.open.slots.last()
+            && let Some(known) = &last.message
+            && Arc::ptr_eq(known, message)
+        {
+            return self.number * BACKLOG_CHUNK + u64::from(last.offset);
+        }
+        if !self.is_at_hand(message) {
+            let position = self.push(None, 0);
+            self.at_hand = (Arc::downgrade(message), position);
+        }
+        self.at_hand.1
+    }
+
+    /// Whether this message was given the last number, without waiting.
+    fn is_at_hand(&self, message: &Arc<Message>) -> bool {
+        let (known, position) = &self.at_hand;
+        let last = self.open.slots.last();
+        known.as_ptr() == Arc::as_ptr(message)
+            && last.is_some_and(|last| self.position(last) == *position)
+    }
+
+    fn position(&self, slot: &Slot) -> u64 {
+        self.number * BACKLOG_CHUNK + u64::from(slot.offset)
     }
 
     /// The chunk at hand is full: another one begins.

@@ -38,6 +38,18 @@ pub struct Way {
 }
 
 impl Way {
+    /// As two words, for who writes it down: the grant's, and where the message came from.
+    pub fn to_words(self) -> (u32, u32) {
+        (self.grant.bits(), self.origin.0)
+    }
+
+    /// The inverse of `to_words`; `None` of words that no delivery has.
+    pub fn from_words(grant: u32, origin: u32) -> Option<Way> {
+        let grant = Grant::checked(grant)?;
+        let origin = Origin(origin);
+        Some(Way { grant, origin })
+    }
+
     /// As bytes.
     pub(super) fn to_bytes(self) -> [u8; 8] {
         let word = u64::from(self.grant.bits()) << 32 | u64::from(self.origin.0);
@@ -55,7 +67,7 @@ impl Way {
 }
 
 /// A message for one client: the message and how it is to be delivered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The message.
     pub message: Arc<Message>,
@@ -63,15 +75,26 @@ pub struct Delivery {
     pub grant: Grant,
     /// Where it came from.
     pub origin: Origin,
+    /// The number of the message on this shard.
+    pub number: u64,
 }
 
 impl Delivery {
-    pub(super) fn of(message: Arc<Message>, way: Way) -> Delivery {
+    /// How it is delivered, and where it came from.
+    pub fn way(&self) -> Way {
+        Way {
+            grant: self.grant,
+            origin: self.origin,
+        }
+    }
+
+    pub(super) fn of(message: Arc<Message>, way: Way, number: u64) -> Delivery {
         let Way { grant, origin } = way;
         Delivery {
             message,
             grant,
             origin,
+            number,
         }
     }
 }

@@ -130,22 +130,22 @@ impl Flow {
         window.memory() != before || self.charged == 0
     }
 
-    /// An identifier is acknowledged in this way (PUBACK, PUBCOMP, PUBREC with an error). Returns the message, if it was kept, and
+    /// An identifier is acknowledged in this way (PUBACK, PUBCOMP, PUBREC with an error). Returns what was in flight, and
     /// whether other memory is used than before. The error is what the identifier waits for instead, if it is in flight.
     #[inline]
     pub fn acknowledge(
         &mut self,
         id: u16,
         due: Progress,
-    ) -> Result<(Option<Arc<Message>>, bool), Option<Progress>> {
+    ) -> Result<(InFlight, bool), Option<Progress>> {
         let window = self.windows.of(id);
         let before = window.memory();
-        let message = window.take(id, due)?.message;
+        let entry = window.take(id, due)?;
         let is_other = window.memory() != before;
-        if let Some(message) = &message {
+        if let Some(message) = &entry.message {
             self.note_copy_gone(message);
         }
-        Ok((message, is_other))
+        Ok((entry, is_other))
     }
 
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error).
@@ -178,15 +178,17 @@ impl Flow {
         self.windows.of(id).get_mut(id).map(|entry| entry.progress)
     }
 
-    /// PUBREC has come: the message is the client's, PUBREL follows. Returns the message, if it was kept.
-    pub fn received(&mut self, id: u16) -> Option<Arc<Message>> {
+    /// PUBREC has come: the message is the client's, PUBREL follows. Returns the order of its frame, and the message, if it was
+    /// kept.
+    pub fn received(&mut self, id: u16) -> Option<(u64, Option<Arc<Message>>)> {
         let entry = self.windows.of(id).get_mut(id)?;
         entry.progress = Progress::Pubcomp;
+        let order = entry.order;
         let message = entry.message.take();
         if let Some(message) = &message {
             self.note_copy_gone(message);
         }
-        message
+        Some((order, message))
     }
 
     /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.

@@ -32,7 +32,7 @@ pub use queue::{Queue, Queued};
 pub use rare::SharedSubscription;
 pub use replay::{Replay, Replays, Rest};
 pub use will::Will;
-pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window};
+pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window, shared_id};
 
 use self::rare::Rare;
 use crate::routing::FilterId;

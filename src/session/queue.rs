@@ -31,7 +31,7 @@ pub enum Queued {
     /// It did.
     Yes,
     /// It took the place of this older one of its topic.
-    Replaced(Arc<Message>),
+    Replaced(Delivery),
     /// A bound was reached.
     Full,
 }
@@ -207,13 +207,14 @@ impl Queue {
             Some(slots) => slots.end(),
             None => rare.first + kept,
         };
-        let number = rare.replayed.push(Retained {
+        let place = rare.replayed.push(Retained {
             before,
             way,
             message: message.clone(),
+            number: backlog.number(message),
         });
         if let Some(slots) = &mut rare.slots {
-            slots.put_retained(&message.topic, number);
+            slots.put_retained(&message.topic, place);
         }
     }
 
@@ -287,7 +288,7 @@ impl Queue {
 
     /// Takes the oldest message that waits, but for those of a replay, which are retained whoever waits for them.
     pub fn pop_oldest(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
-        let (message, way) = match self.slots() {
+        let taken = match self.slots() {
             Some(_) => self.pop_slot(backlog)?,
             None => {
                 let (position, way) = self.runs.pop()?;
@@ -295,32 +296,37 @@ impl Queue {
                 if let Some(rare) = &mut self.rare {
                     rare.first += 1;
                 }
-                (backlog.release(position)?, way)
+                Delivery::of(backlog.release(position)?, way, position)
             }
         };
-        self.note_taken(&message, way);
-        Some(Delivery::of(message, way))
+        self.note_taken(&taken.message, taken.way());
+        Some(taken)
     }
 
-    fn pop_slot(&mut self, backlog: &mut Backlog) -> Option<(Arc<Message>, Way)> {
+    fn pop_slot(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
         let slots = self.rare.as_mut()?.slots.as_mut()?;
         let slot = slots.front()?;
         let message = backlog.release(slot.position())?;
         slots.pop(&message.topic);
-        Some((message, slot.way))
+        Some(Delivery::of(message, slot.way, slot.position()))
     }
 
     fn pop_retained(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
         let rare = self.rare.as_mut()?;
-        let (number, retained) = rare.replayed.pop()?;
-        let Retained { way, message, .. } = retained;
+        let (place, retained) = rare.replayed.pop()?;
+        let Retained {
+            way,
+            message,
+            number,
+            ..
+        } = retained;
         if let Some(slots) = &mut rare.slots {
-            slots.leave_retained(&message.topic, number);
+            slots.leave_retained(&message.topic, place);
         }
         backlog.note_waits_no_longer(&message);
         self.held_bytes -= message.cost() as u64;
         self.forget_rare();
-        Some(Delivery::of(message, way))
+        Some(Delivery::of(message, way, number))
     }
 
     /// Gives up what only few queues have, if this is none of them any more.
@@ -368,7 +374,7 @@ impl Queue {
         for slot in taken {
             if let Some(message) = backlog.release(slot.position()) {
                 self.note_taken(&message, slot.way);
-                deliveries.push(Delivery::of(message, slot.way));
+                deliveries.push(Delivery::of(message, slot.way, slot.position()));
             }
         }
         deliveries

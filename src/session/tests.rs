@@ -193,6 +193,7 @@ fn the_queue_has_its_bounds() {
         message: message(10),
         grant: granted(QoS::AtLeastOnce),
         origin,
+        number: 0,
     };
     let ordinary = delivery(Origin::ORDINARY);
     assert_eq!(waits.put(&ordinary, &bounds(1, 2)), Queued::Yes);
@@ -272,6 +273,7 @@ fn what_is_shared_goes_back_and_the_rest_stays() {
             message: message(9),
             grant: granted(QoS::AtLeastOnce),
             origin,
+            number: 0,
         };
         waits.put(&one, &bounds(10, 0));
     }
@@ -340,6 +342,7 @@ fn the_newest_of_a_topic_waits_within_the_bounds() {
         message: message(payload),
         grant: granted(QoS::AtLeastOnce),
         origin: Origin::ORDINARY,
+        number: 0,
     };
     let bounds = Bounds {
         queued_bytes: 100,
@@ -347,7 +350,7 @@ fn the_newest_of_a_topic_waits_within_the_bounds() {
     };
     assert_eq!(waits.put(&delivery(10), &bounds), Queued::Yes);
     let replaced = waits.put(&delivery(90), &bounds);
-    assert!(matches!(replaced, Queued::Replaced(older) if older.payload.len() == 10));
+    assert!(matches!(replaced, Queued::Replaced(older) if older.message.payload.len() == 10));
     assert_eq!((waits.queue.len(), waits.queue.bytes()), (1, 90));
     assert_eq!(waits.put(&delivery(101), &bounds), Queued::Full);
     assert_eq!(waits.queue.bytes(), 90);

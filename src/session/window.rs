@@ -24,6 +24,12 @@ pub const SHARED_ID_BIT: u16 = 0x8000;
 /// How many shared identifiers there are, and how many private ones may be out at once plus one.
 pub const SHARED_IDS: u64 = 0x8000;
 
+/// The identifier that all share who are sent the frame of this order.
+#[inline]
+pub const fn shared_id(order: u64) -> u16 {
+    SHARED_ID_BIT | (order % SHARED_IDS) as u16
+}
+
 /// What an identifier waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

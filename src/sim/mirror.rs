@@ -52,7 +52,8 @@ impl Keeper for Mirror {
             Fact::Ended { session } => {
                 state.sessions.remove(&session.serial).unwrap();
             }
-            Fact::RetainedStored { message, .. } => {
+            Fact::RetainedStored { message } => {
+                let message = message.message;
                 let topic = message.topic.as_str().into();
                 state.retained.insert(topic, place(message));
             }
@@ -128,7 +129,7 @@ fn come_and_go(session: &mut SessionState, fact: &Fact<'_>) {
 fn deliver(session: &mut SessionState, fact: &Fact<'_>) {
     match *fact {
         Fact::Queued { message, .. } => {
-            *session.waiting.entry(place(message)).or_default() += 1;
+            *session.waiting.entry(place(message.message)).or_default() += 1;
         }
         Fact::Unqueued { message, .. } => {
             let place = place(message);
@@ -141,7 +142,7 @@ fn deliver(session: &mut SessionState, fact: &Fact<'_>) {
         Fact::Sent {
             id, order, message, ..
         } => {
-            let new = (order, false, message.map(place));
+            let new = (order, false, message.map(|one| place(one.message)));
             let before = session.in_flight.insert(id, new);
             assert_eq!(before, None, "an identifier in use is not given again");
         }

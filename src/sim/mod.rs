@@ -13,6 +13,7 @@ mod acts;
 mod client;
 mod disk;
 mod exchanges;
+mod journals;
 mod link;
 mod mirror;
 mod network;

@@ -300,6 +300,10 @@ impl World {
 
     /// After something was said to a brain: what it wants done.
     pub(super) fn after(&mut self, shard: usize) {
+        // Several events make a turn, now and then.
+        if self.now_ms % 5 < 2 {
+            self.read_journal(shard);
+        }
         loop {
             while let Some(effect) = self.brokers[shard].next_effect() {
                 self.on_effect(shard, effect);

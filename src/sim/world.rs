@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::client::Client;
+use super::journals::Journal;
 use super::link::Link;
 use super::mirror::Mirror;
 use super::oracle::Oracle;
@@ -35,6 +36,8 @@ pub(super) struct World {
     pub brokers: Vec<Broker>,
     /// By shard: what is believed of it who has only heard of its facts.
     mirrors: Vec<Mirror>,
+    /// By shard: what has been read of what it wrote down.
+    journals: Vec<Journal>,
     pub links: Vec<Link>,
     pub conns: BTreeMap<(u8, u32), usize>,
     pub mesh: Vec<Vec<VecDeque<MeshMessage>>>,
@@ -72,6 +75,7 @@ impl World {
             step: 0,
             brokers: brokers.collect(),
             mirrors: Vec::new(),
+            journals: Vec::new(),
             links: Vec::new(),
             conns: BTreeMap::new(),
             mesh,
@@ -100,6 +104,7 @@ impl World {
         for broker in &mut world.brokers {
             broker.on_wall_clock(world.now_ms, UNIX);
             world.mirrors.push(Mirror::of(broker));
+            world.journals.push(Journal::of(broker, seed));
         }
         world.oracle.may_drop = plan.may_drop();
         world.oracle.may_drop_retained = plan.may_drop_retained();
@@ -188,10 +193,18 @@ impl World {
     }
 
     /// What was told of each shard is what it holds.
-    pub(super) fn check_mirrors(&self) {
-        for (broker, mirror) in self.brokers.iter().zip(&self.mirrors) {
+    pub(super) fn check_mirrors(&mut self) {
+        let all = self.brokers.iter_mut().zip(&self.mirrors);
+        for ((broker, mirror), journal) in all.zip(&mut self.journals) {
             mirror.check(broker);
+            journal.check(broker, self.now_ms);
         }
+    }
+
+    /// A turn of a shard ends: what it has written down is read.
+    pub(super) fn read_journal(&mut self, shard: usize) {
+        let broker = &mut self.brokers[shard];
+        self.journals[shard].read(broker, self.now_ms);
     }
 
     /// The accounts say what is held, and no more is leased than there is.

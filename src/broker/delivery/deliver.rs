@@ -15,7 +15,7 @@ use crate::mqtt::message::Message;
 use crate::mqtt::{PacketId, Property, PublishHead, QoS};
 use crate::outbound::Range;
 use crate::routing::{EntryOptions, Grant};
-use crate::session::{Delivery, Origin, Queued, SHARED_ID_BIT, Way};
+use crate::session::{Delivery, Origin, Queued, Way, shared_id};
 
 /// Whether a message could be sent in the encoding that many share.
 enum AtOnce {
@@ -173,7 +173,7 @@ impl Clients {
         if !entry.admits_shared(frame.order) {
             return AtOnce::Alone;
         }
-        let id = SHARED_ID_BIT | (frame.order & 0x7fff) as u16;
+        let id = shared_id(frame.order);
         let keeps_bytes = bounds.in_flight_bytes > 0 || origin.group().is_some();
         let kept = (entry.is_durable() || keeps_bytes).then(|| message.owned());
         if let Some(message) = &kept {
@@ -245,10 +245,10 @@ impl Clients {
             Queued::Replaced(older) => {
                 self.desk.counters.publish_replaced += 1;
                 self.desk.counters.publish_dropped += 1;
-                entry.note_dropped(&older);
+                entry.note_dropped(&older.message);
                 entry.charge(&mut self.memory.lease);
                 self.memory
-                    .note_waits_no_longer(self.sessions.backlog_mut(), &older);
+                    .note_waits_no_longer(self.sessions.backlog_mut(), &older.message);
             }
         }
         self.memory.note_waits(self.sessions.backlog_mut(), message);

@@ -12,7 +12,7 @@ use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{PacketId, PublishHead, QoS, TopicName, Version};
 use crate::outbound::{Outbound, Range};
 use crate::routing::Grant;
-use crate::session::SHARED_ID_BIT;
+use crate::session::shared_id;
 
 /// A message on its way to the subscribers of this shard.
 pub struct Outgoing<'a> {
@@ -178,7 +178,7 @@ impl<'a> Outgoing<'a> {
         if !grant.is_qos0() {
             *order += 1;
             count = *order;
-            packet_id = PacketId::new(SHARED_ID_BIT | (count & 0x7fff) as u16);
+            packet_id = PacketId::new(shared_id(count));
         }
         let version = match is_v5 {
             true => Version::V5,

@@ -38,11 +38,7 @@ impl Broker {
             facts.tell(|_| Fact::RetainedRemoved { topic });
             self.routing.retained.remove(topic);
         } else if is_promised || self.retained_room(topic, message.cost()).is_some() {
-            let facts = self.clients.sessions.facts();
-            facts.tell(|clock| Fact::RetainedStored {
-                message: &message,
-                expires_at: clock.unix(message.expires_at_ms),
-            });
+            self.clients.sessions.tell_retained(&message);
             self.routing.retained.set(message, store);
         } else {
             // What was known of the topic is no longer true.

@@ -18,6 +18,11 @@ impl Broker {
 
     /// Brings levels to their accounts.
     pub(in crate::broker) fn charge_levels(&mut self) {
+        // A message that is written down has a place in the list even if it does not wait.
+        let clients = &mut self.clients;
+        clients
+            .memory
+            .settle_backlog(clients.sessions.backlog_mut());
         let dropped = self.clients.out.take_dropped();
         self.clients.desk.counters.publish_dropped += dropped.messages;
         let outbound = self.clients.out.memory() as u64;

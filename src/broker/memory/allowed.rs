@@ -2,7 +2,7 @@
 
 use crate::broker::interest::reach::is_plain;
 use crate::broker::memory::shares::{Shares, counted_of};
-use crate::broker::memory::stored::Stored;
+use crate::broker::memory::stored::{self, Stored};
 use crate::broker::memory::turn::Turn;
 use crate::budget::{Account, Cut, Holdings, Lease, Party, Rung};
 use crate::ids::SessionId;
@@ -63,6 +63,11 @@ impl Allowed {
     #[inline]
     pub fn note_waits(&mut self, backlog: &mut Backlog, message: &Message) {
         self.stored.wait(&mut self.lease, backlog, message);
+    }
+
+    /// Charges what the list of messages that wait has come to.
+    pub fn settle_backlog(&mut self, backlog: &mut Backlog) {
+        stored::settle(&mut self.lease, backlog);
     }
 
     /// A message no longer waits for a session.

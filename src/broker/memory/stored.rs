@@ -71,7 +71,7 @@ impl Stored {
 
 /// Charges what the list of messages that wait has come to since the last time.
 #[inline]
-fn settle(lease: &mut Lease, backlog: &mut Backlog) {
+pub(super) fn settle(lease: &mut Lease, backlog: &mut Backlog) {
     match backlog.take_owed() {
         0 => {}
         more @ 1.. => lease.force(Account::Backlog, more as u64),

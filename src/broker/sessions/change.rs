@@ -3,7 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::broker::facts::{Fact, Facts, Subscription};
+use crate::broker::facts::{Fact, Subscription};
+use crate::broker::keepers::Facts;
 use crate::budget::{Account, Lease};
 use crate::ids::{SessionId, SessionRef};
 use crate::mqtt::message::Message;
@@ -280,19 +281,30 @@ impl Change<'_> {
         message: Option<Arc<Message>>,
         lease: &mut Lease,
     ) {
-        let session = self.reference();
-        self.facts.tell(|_| Fact::Sent {
-            session,
-            id,
-            order,
-            grant,
-            origin,
-            message: message.as_ref(),
-        });
+        if self.facts.are_kept() {
+            self.tell_sent((id, order), Way { grant, origin }, message.as_ref());
+        }
         let flow = self.session.flow_made();
         if flow.sent(id, order, grant, origin, message) {
             self.charge(lease);
         }
+    }
+
+    #[cold]
+    fn tell_sent(&mut self, (id, order): (u16, u64), way: Way, message: Option<&Arc<Message>>) {
+        let session = self.reference();
+        let number = message.map_or(0, |message| {
+            let waited = self.facts.number_of_unqueued(session, message);
+            waited.unwrap_or_else(|| self.backlog.number(message))
+        });
+        self.facts.tell(|clock| Fact::Sent {
+            session,
+            id,
+            order,
+            grant: way.grant,
+            origin: way.origin,
+            message: message.map(|message| clock.numbered(message, number)),
+        });
     }
 
     /// The client acknowledges an identifier in this way (PUBACK, PUBCOMP, PUBREC with an error): it is done. Returns the message, if
@@ -305,13 +317,14 @@ impl Change<'_> {
         lease: &mut Lease,
     ) -> Result<Option<Arc<Message>>, Option<Progress>> {
         let flow = self.session.flow_mut().ok_or(None)?;
-        let (message, is_other) = flow.acknowledge(id, due)?;
+        let (InFlight { order, message, .. }, is_other) = flow.acknowledge(id, due)?;
         if is_other {
             // A window whose oldest message is slow gives memory back.
             self.charge(lease);
         }
         let session = self.reference();
-        self.facts.tell(|_| Fact::Acknowledged { session, id });
+        self.facts
+            .tell(|_| Fact::Acknowledged { session, id, order });
         Ok(message)
     }
 
@@ -326,15 +339,18 @@ impl Change<'_> {
     pub fn acknowledged(&mut self, id: u16) -> Option<InFlight> {
         let done = self.session.flow_mut()?.complete(id)?;
         let session = self.reference();
-        self.facts.tell(|_| Fact::Acknowledged { session, id });
+        let order = done.order;
+        self.facts
+            .tell(|_| Fact::Acknowledged { session, id, order });
         Some(done)
     }
 
     /// PUBREC has come for an identifier in flight: the message is the client's. Returns the message, if it was kept.
     pub fn received(&mut self, id: u16) -> Option<Arc<Message>> {
+        let (order, message) = self.session.flow_mut()?.received(id)?;
         let session = self.reference();
-        self.facts.tell(|_| Fact::Received { session, id });
-        self.session.flow_mut()?.received(id)
+        self.facts.tell(|_| Fact::Received { session, id, order });
+        message
     }
 
     /// A new connection: what is in flight is to be sent again.
@@ -355,8 +371,10 @@ impl Change<'_> {
         let flow = self.session.flow_mut();
         let copies = flow.map(|flow| flow.give_up_copies(most.saturating_sub(waiting)));
         let session = self.reference();
-        let given_up = copies.unwrap_or_default().into_iter().map(|(id, message)| {
-            self.facts.tell(|_| Fact::CopyGivenUp { session, id });
+        let copies = copies.unwrap_or_default().into_iter();
+        let given_up = copies.map(|(InFlight { id, order, .. }, message)| {
+            self.facts
+                .tell(|_| Fact::CopyGivenUp { session, id, order });
             message
         });
         given_up.collect()
@@ -370,8 +388,9 @@ impl Change<'_> {
         let taken = flow.map(|flow| flow.take_shared_in_flight());
         let taken = taken.unwrap_or_default();
         for one in &taken {
-            let id = one.id;
-            self.facts.tell(|_| Fact::Acknowledged { session, id });
+            let (id, order) = (one.id, one.order);
+            self.facts
+                .tell(|_| Fact::Acknowledged { session, id, order });
         }
         taken
     }
@@ -439,16 +458,16 @@ impl Change<'_> {
         let session = self.reference();
         let (queue, backlog) = self.queue_made();
         let queued = queue.put(backlog, message, way, bounds);
-        if let Queued::Replaced(message) = &queued {
-            self.facts.tell(|_| Fact::Unqueued { session, message });
+        if let Queued::Replaced(older) = &queued {
+            self.tell_unqueued(older);
         }
-        if !matches!(queued, Queued::Full) {
+        if self.facts.are_kept() && !matches!(queued, Queued::Full) {
+            let number = self.backlog.number(message);
             self.facts.tell(|clock| Fact::Queued {
                 session,
-                message,
+                message: clock.numbered(message, number),
                 grant: way.grant,
                 origin: way.origin,
-                expires_at: clock.unix(message.expires_at_ms),
             });
         }
         queued
@@ -458,32 +477,30 @@ impl Change<'_> {
     pub fn unqueue(&mut self) -> Option<Delivery> {
         let (queue, backlog) = self.queue_mut()?;
         let taken = queue.pop(backlog)?;
-        self.tell_unqueued(&taken.message);
+        self.tell_unqueued(&taken);
         Some(taken)
     }
 
-    fn tell_unqueued(&mut self, message: &Arc<Message>) {
+    fn tell_unqueued(&mut self, taken: &Delivery) {
         let session = self.reference();
-        self.facts.tell(|_| Fact::Unqueued { session, message });
+        self.facts.tell_unqueued(session, taken);
     }
 
     /// Takes the oldest message that waits, but for those of a replay.
     pub fn unqueue_oldest(&mut self) -> Option<Delivery> {
         let (queue, backlog) = self.queue_mut()?;
         let taken = queue.pop_oldest(backlog)?;
-        self.tell_unqueued(&taken.message);
+        self.tell_unqueued(&taken);
         Some(taken)
     }
 
     /// Takes out what waits for other members of its shared subscriptions.
     pub fn take_shared_waiting(&mut self) -> Vec<Delivery> {
-        let session = self.reference();
         let queue = self.queue_mut();
         let taken = queue.map(|(queue, backlog)| queue.take_shared(backlog));
         let taken = taken.unwrap_or_default();
         for one in &taken {
-            let message = &one.message;
-            self.facts.tell(|_| Fact::Unqueued { session, message });
+            self.tell_unqueued(one);
         }
         taken
     }

@@ -6,7 +6,8 @@ use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
 use crate::access::Access;
-use crate::broker::facts::{Fact, Facts};
+use crate::broker::facts::Fact;
+use crate::broker::keepers::Facts;
 use crate::broker::sessions::absent::Absent;
 use crate::broker::sessions::change::Change;
 use crate::broker::sessions::hot::{HOT_GUARDED, HOT_REPLAYING, Hot};
@@ -117,6 +118,16 @@ impl Sessions {
     #[cfg(test)]
     pub fn clock(&self) -> crate::broker::WallClock {
         self.facts.clock()
+    }
+
+    /// Tells that a message is retained.
+    pub fn tell_retained(&mut self, message: &Arc<Message>) {
+        if self.facts.are_kept() {
+            let number = self.backlog.number(message);
+            self.facts.tell(|clock| Fact::RetainedStored {
+                message: clock.numbered(message, number),
+            });
+        }
     }
 
     /// Who keeps what changes here, and what others have to tell them.

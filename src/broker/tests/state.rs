@@ -1,7 +1,9 @@
 //! What a shard holds for its sessions and topics, read from the brain itself: for comparison with what was told of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
 
 use crate::broker::{Broker, UnixMs};
 use crate::ids::SessionId;
@@ -9,8 +11,8 @@ use crate::mqtt::message::Message;
 use crate::routing::{EntryOptions, Target};
 use crate::session::{InFlight, Progress, Session};
 
-/// Where a message lies: which of those that are held it is.
-pub type Place = usize;
+/// Which message it is, by what it says.
+pub type Place = u64;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,9 +52,11 @@ impl std::fmt::Debug for Options {
     }
 }
 
-/// Where a message lies.
-pub fn place(message: &Arc<Message>) -> Place {
-    Arc::as_ptr(message) as Place
+/// Which message it is.
+pub fn place(message: &Message) -> Place {
+    let text = (&*message.topic, &message.payload, &message.properties);
+    let flags = (message.qos as u8, message.retain, message.origin);
+    FixedState::with_seed(0).hash_one((text, flags))
 }
 
 impl Broker {
@@ -99,7 +103,7 @@ impl Broker {
         if let Some(flow) = entry.flow() {
             let known = |one: &InFlight| {
                 let is_received = one.progress == Progress::Pubcomp;
-                let copy = one.message.as_ref().map(place);
+                let copy = one.message.as_deref().map(place);
                 (one.id, (one.order, is_received, copy))
             };
             state.in_flight = flow.all_in_flight().map(known).collect();

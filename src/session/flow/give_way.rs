@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Flow;
+use super::InFlight;
 use crate::mqtt::message::Message;
 
 impl Flow {
     /// Gives up the copies of messages in flight, the oldest first, until no more is held here than `most` bytes: their identifiers
     /// stay in use, and what is not acknowledged is not sent again.
-    pub fn give_up_copies(&mut self, most: u64) -> Vec<(u16, Arc<Message>)> {
+    pub fn give_up_copies(&mut self, most: u64) -> Vec<(InFlight, Arc<Message>)> {
         let mut orders: Vec<(u64, u16)> = self
             .windows
             .iter()
@@ -21,10 +22,13 @@ impl Flow {
             if self.weight() <= most {
                 break;
             }
-            let entry = self.windows.of(id).get_mut(id);
-            if let Some(message) = entry.and_then(|entry| entry.message.take()) {
+            let Some(entry) = self.windows.of(id).get_mut(id) else {
+                continue;
+            };
+            if let Some(message) = entry.message.take() {
+                let entry = entry.clone();
                 self.note_copy_gone(&message);
-                taken.push((id, message));
+                taken.push((entry, message));
             }
         }
         taken

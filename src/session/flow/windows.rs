@@ -2,7 +2,7 @@
 //! else from having one.
 
 use crate::limits;
-use crate::session::window::{InFlight, SHARED_ID_BIT, Window, next_private};
+use crate::session::window::{InFlight, SHARED_ID_BIT, Window, next_private, shared_id};
 
 /// See the module.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Windows {
     /// Whether the shared identifier of this frame is free here.
     #[inline]
     pub(super) fn admits_shared(&mut self, order: u64) -> bool {
-        let id = SHARED_ID_BIT | (order & 0x7fff) as u16;
+        let id = shared_id(order);
         self.shared.admits(id, order) || self.admits_beyond(id, order)
     }
 

@@ -7,7 +7,7 @@ use super::{Queue, Queued};
 use crate::mqtt::message::Message;
 use crate::session::backlog::Backlog;
 use crate::session::bounds::Bounds;
-use crate::session::delivery::Way;
+use crate::session::delivery::{Delivery, Way};
 
 impl Queue {
     /// Puts a message of a session with that policy behind the others, or in the place of an older one, if the bounds allow it.
@@ -77,10 +77,13 @@ impl Queue {
             }
             false => slots.replace(place, slot),
         };
-        let older = older.and_then(|older| Some((backlog.release(older.position())?, older.way)));
+        let older = older.and_then(|older| {
+            let message = backlog.release(older.position())?;
+            Some(Delivery::of(message, older.way, older.position()))
+        });
         match older {
-            Some((older, way)) => {
-                self.note_taken(&older, way);
+            Some(older) => {
+                self.note_taken(&older.message, older.way());
                 Queued::Replaced(older)
             }
             None => Queued::Yes,

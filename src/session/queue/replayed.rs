@@ -13,6 +13,8 @@ pub(super) struct Retained {
     pub(super) before: u64,
     pub(super) way: Way,
     pub(super) message: Arc<Message>,
+    /// Its number on this shard.
+    pub(super) number: u64,
 }
 
 /// See the module.

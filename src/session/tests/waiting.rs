@@ -19,6 +19,7 @@ fn delivery(topic: u32, qos: u8, origin: Origin) -> Delivery {
         message: Arc::new(message),
         grant: granted(QoS::from_bits(qos).unwrap()),
         origin,
+        number: 0,
     }
 }
 
@@ -200,10 +201,10 @@ impl Naive {
         let mut behind = self.list[index..].iter();
         if behind.any(|known| is_same(known, Origin::RETAINED)) {
             self.list.push(known);
-            return Queued::Replaced(self.list.remove(index).delivery.message);
+            return Queued::Replaced(self.list.remove(index).delivery);
         }
         let older = std::mem::replace(&mut self.list[index].delivery, newer);
-        Queued::Replaced(older.message)
+        Queued::Replaced(older)
     }
 
     /// Whether two ordinary messages of one topic wait.
@@ -229,7 +230,7 @@ fn is_one(taken: Option<&Delivery>, wanted: Option<&Known>) -> bool {
 
 fn is_same(one: &Delivery, other: &Delivery) -> bool {
     Arc::ptr_eq(&one.message, &other.message)
-        && (one.grant, one.origin) == (other.grant, other.origin)
+        && (one.grant, one.origin, one.number) == (other.grant, other.origin, other.number)
 }
 
 /// The sessions, what they are to be like, and what their account has been charged.
@@ -256,10 +257,12 @@ impl World {
                     let way = Way { grant, origin };
                     let queue = &mut self.queues[index];
                     let queued = queue.put(&mut self.backlog, &one.message, way, bounds);
-                    let wanted = self.naive[index].put(one, bounds);
+                    // What is at hand has one number, with which it is told later that it has been taken.
+                    let number = self.backlog.number(&one.message);
+                    let wanted = self.naive[index].put(Delivery { number, ..one }, bounds);
                     assert_eq!(queued, wanted);
                     if let (Queued::Replaced(one), Queued::Replaced(other)) = (&queued, &wanted) {
-                        assert!(Arc::ptr_eq(one, other));
+                        assert!(is_same(one, other));
                     }
                 }
             }

@@ -1,0 +1,108 @@
+//! Who keeps facts: the journal, and others.
+//!
+//! While nobody does, a fact is not even made: that costs a look at whether there is one.
+
+use std::sync::{Arc, Weak};
+
+use crate::broker::facts::{Fact, Keeper};
+use crate::broker::noted::note;
+use crate::broker::wall_clock::WallClock;
+use crate::ids::SessionRef;
+use crate::journal::Scribe;
+use crate::mqtt::message::Message;
+use crate::session::Delivery;
+
+/// Those who keep facts.
+#[derive(Default)]
+pub struct Facts {
+    keepers: Vec<Box<dyn Keeper>>,
+    journal: Option<Box<Scribe>>,
+    clock: WallClock,
+    /// What was told last, if it was that a message waits no longer: it may be sent next, and has its number already.
+    unqueued: Option<Unqueued>,
+}
+
+struct Unqueued {
+    session: SessionRef,
+    message: Weak<Message>,
+    number: u64,
+}
+
+impl Facts {
+    /// One more who keeps them from here on.
+    pub fn listen(&mut self, keeper: Box<dyn Keeper>) {
+        self.keepers.push(keeper);
+    }
+
+    /// All that happens from here on is written down.
+    pub fn write_down(&mut self, journal: Scribe) {
+        self.journal = Some(Box::new(journal));
+    }
+
+    /// Where it is written down, if it is.
+    #[inline]
+    pub fn journal(&mut self) -> Option<&mut Scribe> {
+        self.journal.as_deref_mut()
+    }
+
+    /// How the wall clock stands.
+    #[cfg(test)]
+    pub fn clock(&self) -> WallClock {
+        self.clock
+    }
+
+    /// The wall clock stands otherwise than was known.
+    pub fn set_clock(&mut self, clock: WallClock) {
+        self.clock = clock;
+    }
+
+    /// Tells that a message waits no longer, if anybody keeps that.
+    #[inline]
+    pub fn tell_unqueued(&mut self, session: SessionRef, taken: &Delivery) {
+        if self.are_kept() {
+            let (number, message) = (taken.number, &taken.message);
+            self.tell_all(&Fact::Unqueued {
+                session,
+                number,
+                message,
+            });
+            self.unqueued = Some(Unqueued {
+                session,
+                message: Arc::downgrade(message),
+                number,
+            });
+        }
+    }
+
+    /// The number of a message that was the last to be told to wait no longer for this session.
+    pub fn number_of_unqueued(&self, session: SessionRef, message: &Arc<Message>) -> Option<u64> {
+        let last = self.unqueued.as_ref()?;
+        let is_it = last.session == session && last.message.as_ptr() == Arc::as_ptr(message);
+        is_it.then_some(last.number)
+    }
+
+    /// Whether anybody keeps them.
+    #[inline]
+    pub fn are_kept(&self) -> bool {
+        self.journal.is_some() || !self.keepers.is_empty()
+    }
+
+    /// Tells a fact, if anybody keeps it.
+    #[inline]
+    pub fn tell<'a>(&mut self, fact: impl FnOnce(WallClock) -> Fact<'a>) {
+        if self.are_kept() {
+            self.tell_all(&fact(self.clock));
+        }
+    }
+
+    #[cold]
+    fn tell_all(&mut self, fact: &Fact<'_>) {
+        self.unqueued = None;
+        if let Some(journal) = &mut self.journal {
+            note(journal, fact);
+        }
+        for keeper in &mut self.keepers {
+            keeper.keep(fact);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! From facts to what the journal is told.
+
+use crate::broker::facts::{Fact, Numbered, Subscription};
+use crate::broker::wall_clock::UnixMs;
+use crate::journal::{Frame, MessageText, Scribe, SubscriptionText, WillText};
+use crate::session::{Way, Will};
+
+/// Tells the journal what has changed.
+pub(super) fn note(journal: &mut Scribe, fact: &Fact<'_>) {
+    match *fact {
+        Fact::Queued {
+            session,
+            ref message,
+            grant,
+            origin,
+        } => {
+            let way = Way { grant, origin };
+            journal.queued(session.id.0, message.number, way, || text(message));
+        }
+        Fact::Unqueued {
+            session, number, ..
+        } => journal.unqueued(session.id.0, number),
+        Fact::Sent {
+            session,
+            id,
+            order,
+            grant,
+            origin,
+            message: Some(ref message),
+        } => {
+            let (frame, way) = (Frame { order, id }, Way { grant, origin });
+            journal.sent(session.id.0, message.number, frame, way, || text(message));
+        }
+        // What is not kept is not sent again either.
+        Fact::Sent { message: None, .. } => {}
+        Fact::CopyGivenUp { session, order, .. } => journal.copy_given_up(session.id.0, order),
+        Fact::Received { session, order, .. } => journal.received(session.id.0, order),
+        Fact::Acknowledged { session, order, .. } => journal.acknowledged(session.id.0, order),
+        Fact::InboundStored { session, id } => journal.inbound_stored(session.id.0, id),
+        Fact::InboundReleased { session, id } => journal.inbound_released(session.id.0, id),
+        Fact::RetainedStored { ref message } => {
+            journal.retained_stored(message.number, || text(message));
+        }
+        Fact::RetainedRemoved { topic } => journal.retained_removed(topic),
+        _ => note_session(journal, fact),
+    }
+}
+
+/// The session, its will, its subscriptions.
+fn note_session(journal: &mut Scribe, fact: &Fact<'_>) {
+    match *fact {
+        Fact::Opened { session, client_id } => {
+            journal.opened(session.id.0, session.serial, client_id);
+        }
+        Fact::Resumed { session } => journal.resumed(session.id.0),
+        Fact::ExpirySet { session, seconds } => journal.expiry_set(session.id.0, seconds),
+        Fact::Away { session, ends_at } => journal.away(session.id.0, ends_at.map(ms)),
+        Fact::Ended { session } => journal.ended(session.id.0),
+        Fact::WillSet { session, will } => journal.will_set(session.id.0, will_text(will)),
+        Fact::WillDue { session, at } => journal.will_due(session.id.0, at.map(ms)),
+        Fact::WillTaken { session } => journal.will_taken(session.id.0),
+        Fact::Subscribed {
+            session,
+            to,
+            options,
+        } => journal.subscribed(session.id.0, subscription(to), options),
+        Fact::Unsubscribed { session, from } => {
+            journal.unsubscribed(session.id.0, subscription(from));
+        }
+        _ => {}
+    }
+}
+
+fn ms(at: UnixMs) -> u64 {
+    at.0
+}
+
+fn text<'a>(numbered: &Numbered<'a>) -> MessageText<'a> {
+    MessageText::of(numbered.message, numbered.expires_at.map(ms))
+}
+
+fn subscription(subscription: Subscription<'_>) -> SubscriptionText<'_> {
+    SubscriptionText {
+        share: subscription.share,
+        filter: subscription.filter,
+    }
+}
+
+fn will_text(will: &Will) -> WillText<'_> {
+    WillText {
+        // Its expiry counts from when it is published.
+        message: MessageText::of(&will.message, None),
+        delay_s: will.delay_s,
+        expiry_s: will.expiry_s,
+    }
+}

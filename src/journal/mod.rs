@@ -1,0 +1,30 @@
+//! What a shard writes down so that nothing acknowledged is lost, and what is made of it after a start.
+//!
+//! A journal is the facts of the brain in a short form: a message is written once for all its sessions, sets of sessions once for all
+//! messages, acknowledgements many at a time. Sans-io: bytes go out in chunks (`Stream`) and come in as chunks (`Joiner`); who writes
+//! them to a disk, and what is durable, is not known here.
+//!
+//! Invariant: what records say up to any place is what the shard held then. One shard's thread writes a stream.
+
+mod bytes;
+mod decode;
+mod encode;
+mod error;
+mod ledger;
+mod members;
+mod message;
+mod record;
+mod scribe;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use decode::Decoder;
+pub use encode::Encoder;
+pub use error::Broken;
+pub use ledger::{InFlightRead, KeptMessage, Ledger, SessionRead, WillRead};
+pub use members::{Members, Sets, SetsRead, Sum};
+pub use message::{AuthorText, MessageText};
+pub use record::{Record, SubscriptionText, WillText};
+pub use scribe::{Frame, Scribe};
+pub use stream::{Joiner, Stream};

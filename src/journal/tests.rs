@@ -1,0 +1,338 @@
+//! Each kind of record, its bytes as they stand on the disk, and how few they are.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::{GroupId, ShardId};
+use crate::mqtt::QoS;
+use crate::routing::EntryOptions;
+use crate::session::{Origin, Way};
+
+/// The bytes of `samples`, a record a line. They are on disks: a line is never changed, only added.
+const GOLDEN: &str = include_str!("golden.txt");
+
+const MESSAGE: MessageText<'static> = MessageText {
+    topic: "gerrit/openstack/nova",
+    payload: b"{\"change\": 1}",
+    properties: &[],
+    qos: QoS::AtLeastOnce,
+    retain: false,
+    expires_at: None,
+    origin: 7,
+    author: None,
+};
+
+fn way(qos: QoS, origin: Origin) -> Way {
+    let options = EntryOptions::with_qos(qos).with_id(9);
+    Way {
+        grant: options.grant(qos, false),
+        origin,
+    }
+}
+
+fn options() -> EntryOptions {
+    EntryOptions::with_qos(QoS::ExactlyOnce)
+        .with_no_local(true)
+        .with_id(300)
+}
+
+const WHOLE: MessageText<'static> = MessageText {
+    properties: &[1, 0],
+    retain: true,
+    qos: QoS::ExactlyOnce,
+    expires_at: Some(1_800_000_000_000),
+    origin: 5,
+    author: Some(AuthorText {
+        user: Some("infra"),
+        listener: "127.0.0.1:1883",
+        client_id: None,
+    }),
+    ..MESSAGE
+};
+
+fn sessions() -> Vec<Record<'static>> {
+    let session = 3;
+    let own = SubscriptionText {
+        share: None,
+        filter: "gerrit/#",
+    };
+    let shared = SubscriptionText {
+        share: Some("g"),
+        ..own
+    };
+    vec![
+        Record::Opened {
+            session,
+            serial: 77,
+            client_id: "germqtt",
+        },
+        Record::Resumed { session },
+        Record::ExpirySet {
+            session,
+            seconds: u32::MAX,
+        },
+        Record::Away {
+            session,
+            ends_at: Some(1_800_000_000_000),
+        },
+        Record::Away {
+            session,
+            ends_at: None,
+        },
+        Record::WillSet {
+            session,
+            will: WillText {
+                message: MESSAGE,
+                delay_s: 30,
+                expiry_s: Some(60),
+            },
+        },
+        Record::WillDue {
+            session,
+            at: Some(1_800_000_030_000),
+        },
+        Record::WillTaken { session },
+        Record::Subscribed {
+            session,
+            to: own,
+            options: options(),
+        },
+        Record::Subscribed {
+            session,
+            to: shared,
+            options: options(),
+        },
+        Record::Unsubscribed { session, from: own },
+        Record::InboundStored {
+            session,
+            id: 65_535,
+        },
+        Record::InboundReleased { session, id: 1 },
+        Record::Ended { session },
+    ]
+}
+
+fn deliveries() -> Vec<Record<'static>> {
+    let session = 3;
+    let ordinary = way(QoS::AtLeastOnce, Origin::ORDINARY);
+    let of_group = Origin::shared(ShardId(1), GroupId(5));
+    vec![
+        Record::Message {
+            number: 1000,
+            message: MESSAGE,
+        },
+        Record::Message {
+            number: 1001,
+            message: WHOLE,
+        },
+        Record::Queued {
+            number: 1001,
+            way: ordinary,
+            members: Members::New((&[3, 4, 5, 9, 8, 7, 1, 0]).into()),
+        },
+        Record::Queued {
+            number: 1000,
+            way: way(QoS::ExactlyOnce, of_group),
+            members: Members::Once((&[1, 2]).into()),
+        },
+        Record::Unqueued {
+            number: 1001,
+            members: Members::One(3),
+        },
+        Record::Sent {
+            number: 1001,
+            order: 1 << 20,
+            way: way(QoS::AtMostOnce, Origin::RETAINED),
+            members: Members::Known(0),
+        },
+        Record::SentAlone {
+            session,
+            number: 1001,
+            order: (1 << 20) + 1,
+            id: 12,
+            way: ordinary,
+        },
+        Record::Moved {
+            session,
+            number: 1000,
+            order: (1 << 20) + 2,
+            id: 13,
+        },
+        Record::Received {
+            session,
+            order: 1 << 20,
+        },
+        Record::CopyGivenUp {
+            session,
+            order: (1 << 20) + 1,
+        },
+        Record::Acknowledged {
+            order: 1 << 20,
+            members: Members::Known(0),
+        },
+        Record::RetainedStored { number: 1001 },
+        Record::RetainedRemoved { topic: "gerrit" },
+        Record::SetsForgotten,
+    ]
+}
+
+fn samples() -> Vec<Record<'static>> {
+    [sessions(), deliveries()].concat()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn records_have_the_bytes_that_are_on_disks() {
+    let mut encoder = Encoder::default();
+    let lines: Vec<String> = samples()
+        .iter()
+        .map(|record| {
+            let mut bytes = Vec::new();
+            encoder.encode(record, &mut bytes);
+            hex(&bytes)
+        })
+        .collect();
+    let golden: Vec<&str> = GOLDEN.lines().collect();
+    assert_eq!(lines, golden, "\n{}\n", lines.join("\n"));
+}
+
+#[test]
+fn records_come_back() {
+    let (mut stream, mut joiner, mut decoder) =
+        (Stream::default(), Joiner::default(), Decoder::default());
+    let samples = samples();
+    samples.iter().for_each(|record| stream.append(record));
+    let chunk = stream.next_chunk().unwrap();
+    let mut all = samples.iter();
+    let fed = joiner.feed(&chunk, |bytes| {
+        let record = decoder.decode(bytes)?.unwrap();
+        assert_eq!(Some(&record), all.next());
+        Ok::<_, Broken>(())
+    });
+    assert_eq!((fed, all.next()), (Ok(()), None));
+}
+
+#[test]
+fn a_record_of_another_version_is_left_out_or_refused() {
+    let mut decoder = Decoder::default();
+    assert_eq!(decoder.decode(&[128, 1, 2, 3]), Ok(None));
+    assert_eq!(decoder.decode(&[127]), Err(Broken::Kind(127)));
+    assert_eq!(decoder.decode(&[0]), Err(Broken::Kind(0)));
+    assert_eq!(decoder.decode(&[2, 3, 3]), Err(Broken::Long));
+    assert_eq!(decoder.decode(&[]), Err(Broken::Short));
+}
+
+proptest! {
+    #[test]
+    fn anything_is_read_without_harm(records: Vec<Vec<u8>>) {
+        read_anything(&records);
+    }
+
+    #[test]
+    fn records_with_a_wrong_byte_are_read_without_harm(at: prop::sample::Index, byte: u8) {
+        let mut encoder = Encoder::default();
+        let mut all: Vec<Vec<u8>> = samples()
+            .iter()
+            .map(|record| {
+                let mut bytes = Vec::new();
+                encoder.encode(record, &mut bytes);
+                bytes[1..].to_vec()
+            })
+            .collect();
+        let which = at.index(all.len());
+        let within = at.index(all[which].len());
+        all[which][within] = byte;
+        read_anything(&all);
+    }
+}
+
+fn read_anything(records: &[Vec<u8>]) {
+    let (mut decoder, mut ledger) = (Decoder::default(), Ledger::default());
+    for bytes in records {
+        if let Ok(Some(record)) = decoder.decode(bytes) {
+            let _ = ledger.apply(&record);
+        }
+    }
+}
+
+/// So many sessions.
+const MANY: u32 = 100_000;
+
+fn bytes_of(scribe: &mut Scribe, now_ms: u64) -> usize {
+    scribe.end_turn(now_ms);
+    let mut bytes = 0;
+    while let Some(chunk) = scribe.next_chunk() {
+        bytes += chunk.len();
+        scribe.give_back(chunk);
+    }
+    bytes
+}
+
+fn with_sessions() -> Scribe {
+    let mut scribe = Scribe::new(1);
+    for session in 0..MANY {
+        scribe.opened(session, u64::from(session), "c");
+        scribe.expiry_set(session, u32::MAX);
+    }
+    bytes_of(&mut scribe, 0);
+    scribe
+}
+
+/// In an order that has nothing to do with their numbers.
+fn shuffled() -> impl Iterator<Item = u32> {
+    (0..MANY).map(|index| ((u64::from(index) * 61_403) % u64::from(MANY)) as u32)
+}
+
+/// What a message to 100,000 sessions that are away takes: topic, payload and at most 64 bytes, whatever the order in which they
+/// subscribed.
+#[test]
+fn a_message_to_many_is_written_once() {
+    let mut scribe = with_sessions();
+    for number in 1..4 {
+        for session in shuffled() {
+            let ordinary = way(QoS::AtLeastOnce, Origin::ORDINARY);
+            scribe.queued(session, number, ordinary, || MESSAGE);
+        }
+        let bytes = bytes_of(&mut scribe, number);
+        let text = MESSAGE.topic.len() + MESSAGE.payload.len();
+        // The first time its sessions are written, too.
+        let most = if number == 1 {
+            5 * MANY as usize
+        } else {
+            text + 64
+        };
+        assert!(bytes <= most, "{bytes} bytes for {MANY} sessions");
+    }
+}
+
+/// Acknowledgements of all sessions take a tenth of a byte each, and two bytes where some of them come at random.
+#[test]
+fn acknowledgements_take_little() {
+    let mut scribe = with_sessions();
+    let frames = |number| Frame {
+        order: number,
+        id: crate::session::shared_id(number),
+    };
+    let mut bytes = 0;
+    for number in 1..4 {
+        for session in shuffled() {
+            let ordinary = way(QoS::AtLeastOnce, Origin::ORDINARY);
+            scribe.sent(session, number, frames(number), ordinary, || MESSAGE);
+        }
+        bytes_of(&mut scribe, 1000 * number);
+        shuffled().for_each(|session| scribe.acknowledged(session, number));
+        bytes = bytes_of(&mut scribe, 1000 * number + 500);
+    }
+    assert!(bytes <= MANY as usize / 10, "{bytes} bytes in lock step");
+
+    let random = shuffled().take(MANY as usize / 100);
+    random.for_each(|session| scribe.acknowledged(session, 4));
+    let bytes = bytes_of(&mut scribe, 9000) + bytes_of(&mut scribe, 10_000);
+    assert!(
+        bytes <= 2 * MANY as usize / 100 + 64,
+        "{bytes} bytes at random"
+    );
+}

@@ -1,0 +1,142 @@
+//! What a shard writes down is read again, at any moment, and must say what the shard holds: of sessions that outlive their
+//! connection all, of others the will.
+
+use std::collections::BTreeMap;
+
+use crate::broker::{Broker, Options, SessionState, State, UnixMs, place};
+use crate::journal::{Broken, Decoder, Joiner, Ledger, Scribe, SessionRead};
+use crate::limits;
+
+/// What has been read of one shard's journal so far.
+#[derive(Default)]
+pub(super) struct Journal {
+    joiner: Joiner,
+    decoder: Decoder,
+    ledger: Ledger,
+    /// Bytes and chunks that were read.
+    bytes: usize,
+    chunks: u64,
+}
+
+impl Journal {
+    /// One for a shard, which writes down from here on.
+    pub(super) fn of(broker: &mut Broker, seed: u64) -> Journal {
+        broker.write_down(Scribe::new(seed));
+        Journal::default()
+    }
+
+    /// The end of a turn: what was written is read.
+    pub(super) fn read(&mut self, broker: &mut Broker, now_ms: u64) {
+        let Some(journal) = broker.journal() else {
+            return;
+        };
+        journal.end_turn(now_ms);
+        let last = journal.position();
+        while let Some(chunk) = journal.next_chunk() {
+            assert!(!chunk.is_empty() && chunk.len() <= limits::JOURNAL_CHUNK_BYTES);
+            self.feed(&chunk).unwrap_or_else(|error| panic!("{error}"));
+            (self.bytes, self.chunks) = (self.bytes + chunk.len(), self.chunks + 1);
+            journal.give_back(chunk);
+        }
+        assert_eq!(last, self.chunks, "the chunk that was named is there");
+        assert!(!self.joiner.has_begun(), "a turn ends with a whole record");
+    }
+
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Broken> {
+        let (decoder, ledger) = (&mut self.decoder, &mut self.ledger);
+        self.joiner.feed(chunk, |bytes| {
+            let record = decoder.decode(bytes)?;
+            record.map_or(Ok(()), |record| ledger.apply(&record))
+        })
+    }
+
+    /// Compares what was read with what there is.
+    pub(super) fn check(&mut self, broker: &mut Broker, now_ms: u64) {
+        // Acknowledgements that were kept back are due by then.
+        self.read(broker, now_ms);
+        self.read(broker, now_ms + limits::JOURNAL_ACKS_MS);
+        let held = broker.state();
+        let told = self.state();
+        for (serial, held) in &held.sessions {
+            let told = told.sessions.get(serial);
+            if held.expiry_s > 0 {
+                assert_eq!(told, Some(held), "what was written, and what is held");
+            } else if held.will.is_some() {
+                let of = |one: &SessionState| (one.client_id.clone(), one.will.clone());
+                assert_eq!(told.map(of), Some(of(held)), "what was written of a will");
+            }
+        }
+        for serial in told.sessions.keys() {
+            assert!(
+                held.sessions.contains_key(serial),
+                "one that is gone was written to be there"
+            );
+        }
+        assert_eq!(told.retained, held.retained, "what was written as retained");
+        assert!(
+            self.ledger.messages() <= 1 + self.referred(),
+            "messages that nothing refers to are gone"
+        );
+    }
+
+    fn referred(&self) -> usize {
+        let sessions = self.ledger.sessions();
+        let of = |(_, session): (u32, &SessionRead)| {
+            session.waiting().count() + session.in_flight().count()
+        };
+        sessions.map(of).sum::<usize>() + self.ledger.retained().count()
+    }
+
+    fn state(&self) -> State {
+        let sessions = self.ledger.sessions();
+        let retained = self.ledger.retained().map(|kept| &kept.message);
+        State {
+            sessions: sessions
+                .map(|(id, session)| (session.serial, self.session(id, session)))
+                .collect(),
+            retained: retained
+                .map(|message| (message.topic.as_str().into(), place(message)))
+                .collect(),
+        }
+    }
+
+    fn session(&self, id: u32, session: &SessionRead) -> SessionState {
+        let place_of = |number: u64| place(&self.ledger.message(number).unwrap().message);
+        let mut waiting = BTreeMap::new();
+        for (number, _) in session.waiting() {
+            *waiting.entry(place_of(number)).or_default() += 1;
+        }
+        let subscriptions = session.subscriptions.iter();
+        let will = session.will.as_ref();
+        let in_flight = session.in_flight();
+        SessionState {
+            id,
+            client_id: session.client_id.to_string(),
+            is_there: session.is_there,
+            expiry_s: session.expiry_s,
+            ends_at: session.ends_at.map(UnixMs),
+            will: will.map(|will| {
+                let topic = will.message.topic.as_str().to_string();
+                (topic, will.due_at.map(UnixMs))
+            }),
+            subscriptions: subscriptions
+                .map(|((share, filter), &options)| {
+                    let is_own = share.is_none();
+                    let share = share.as_ref().map(|share| share.to_string());
+                    let options = is_own.then_some(Options(options));
+                    ((share, filter.to_string()), options)
+                })
+                .collect(),
+            waiting,
+            in_flight: in_flight
+                .map(|one| {
+                    (
+                        one.id,
+                        (one.order, one.is_received, one.number.map(place_of)),
+                    )
+                })
+                .collect(),
+            inbound: session.inbound.clone(),
+        }
+    }
+}
