@@ -12,7 +12,11 @@ import plot
 from healthy import quantile
 
 BACK_FACTOR = 1.10  # memory after an attack, times that before
-BACK_FLOOR = 4 << 20  # what the kernel's slabs and the allocator's caches come and go by
+BACK_FLOOR = 4 << 20  # what the kernel's slabs, and the allocator's caches of threads other than shards, come and go by
+# A shard's heap keeps a page of 64 KiB for each size of blocks up to 10 KiB as long as one of that size lives (37 sizes: 2.3 MiB), and
+# the first 4 KiB of each free block in the pages of larger sizes (24 sizes, one page each: 2.2 MiB). See perf/2026-11-29-heap.
+BACK_SHARD = 4 << 20
+CHARGED_SHARD = 1 << 20  # what a shard leases of the accounts, in pieces of 256 KiB, comes and goes by; and once more for all
 LEVEL_S = 5  # seconds at the end of a phase that its level is taken from
 MEMORY = "firehose/memory/"
 LINES_MAX = 9
@@ -78,13 +82,25 @@ def common_checks(context, facts):
         out.append(("healthy p99 (no bound asked)", None, shown))
     if facts["rungs"]:
         out.append(("rungs of the ladder taken (how often)", None, ", ".join(f"{name} {n}" for name, n in facts["rungs"].items())))
+    return out + (comes_back(context, facts) if alive else [("memory comes back", False, "the broker is gone")])
+
+
+def comes_back(context, facts):
+    """Whether memory after the attack is that of before: what is resident, by what the allocator keeps for each shard, and what the
+    broker holds by its own account, of which no allocator keeps anything."""
+    out = []
+    shards = context.broker.shards if context.kind == "firehose" else 0
     before, after = facts["memory"]["before"], facts["memory"]["after"]
-    if before and after and alive:
-        held = after <= max(before * BACK_FACTOR, before + BACK_FLOOR)
+    if before and after:
+        held = after <= max(before * BACK_FACTOR, before + BACK_FLOOR + shards * BACK_SHARD)
         out.append(("memory comes back", held, f"{mib(before)} MiB before, {mib(after)} after (resident "
                     f"{mib(facts['rss']['before'])}, {mib(facts['rss']['after'])})"))
     else:
-        out.append(("memory comes back", False, "the broker is gone"))
+        out.append(("memory comes back", False, "it is not known"))
+    before, after = facts["charged"]["before"], facts["charged"]["after"]
+    if before and after:
+        held = after <= before + (shards + 1) * CHARGED_SHARD
+        out.append(("what is held comes back", held, f"{before / 2**20:,.1f} MiB charged before, {after / 2**20:,.1f} after"))
     return out
 
 
@@ -98,6 +114,7 @@ def gather(context):
         "peak": max(column("usage"), column("peak")), "rss_peak": column("rss"), "kernel_peak": column("kernel"), "tcp_peak": column("tcp"),
         "limit_hits": column("limit_hits"), "tcp_limit_hits": column("tcp_limit_hits"), "oom_kills": column("oom_kills"),
         "memory": {"before": level(before, "level"), "after": level(after, "level")},
+        "charged": {"before": charged(recorder, "quiet"), "after": charged(recorder, "after")},
         "rss": {"before": level(before, "rss"), "after": level(after, "rss")},
         "tcp": {"before": level(before, "tcp"), "after": level(after, "tcp")},
         "kernel": {"before": level(before, "kernel"), "after": level(after, "kernel")},
@@ -107,6 +124,12 @@ def gather(context):
         "cpu_wait_s": {phase: waited(recorder.within(phase)) for phase in ("quiet", "attack", "after")},
         "died_after_s": recorder.died and round(recorder.died - (recorder.span("attack") or [recorder.died])[0], 1),
     }
+
+
+def charged(recorder, phase):
+    """What the broker says that it holds, at the end of a phase; None of one that says nothing."""
+    span = recorder.span(phase)
+    return recorder.sys.at(span[1]).get(MEMORY + "used") if span else None
 
 
 def waited(rows):

@@ -157,6 +157,13 @@ pub const FALL_DIVISOR: u64 = 8;
 pub const FALL_BYTES_MIN: u64 = 1 << 20;
 /// How often all threads give free memory back after a fall: once more for what was still under way between them.
 pub const GIVE_BACK_TIMES: u32 = 2;
+/// More is resident than is held by what comes and goes with leases when it is more than it was at the least by this part of what
+/// is held, and by so many bytes.
+pub const BEYOND_DIVISOR: u64 = 16;
+/// See `BEYOND_DIVISOR`.
+pub const BEYOND_BYTES_MIN: u64 = 2 << 20;
+/// Milliseconds between two times that what stays resident is asked for, at most: it may be where it cannot go back.
+pub const GIVE_BACK_MS_MAX: u64 = 320_000;
 /// Milliseconds from a fall to the first time.
 pub const GIVE_BACK_SOON_MS: u64 = 2000;
 /// Milliseconds between two times.

@@ -148,7 +148,12 @@ impl Monitor {
 
     /// Whether everybody is to give free memory back, as of the last look.
     fn gives_back(&mut self, now_ms: u64) -> bool {
-        self.falls.look(now_ms, self.level.leased)
+        // What waits in sockets is the kernel's, and not resident.
+        let held = self
+            .level
+            .leased
+            .saturating_sub(self.pool.leased(Account::Sockets));
+        self.falls.look(now_ms, held, self.level.resident)
     }
 
     /// The step that the system asks for, whatever the level.
