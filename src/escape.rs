@@ -13,7 +13,7 @@ use crate::limits::LOG_NAME_BYTES_MAX;
 /// A name as lines have it: escaped, and cut at `LOG_NAME_BYTES_MAX` with the number of bytes that are left out behind it in
 /// brackets.
 #[derive(Clone, Copy, Debug)]
-pub struct Name<'a>(pub &'a str);
+pub(crate) struct Name<'a>(pub &'a str);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl fmt::Display for Name<'_> {
 }
 
 /// A whole text on one line, with nothing in it that does not show or moves other characters.
-pub fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     let is_odd = |letter: char| letter != '\t' && !shows(letter);
     if !text.contains(is_odd) {
         return text.into();
@@ -59,7 +59,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 
 /// The same for a JSON text: what does not show is written as JSON's own escapes, so that whoever reads it gets what
 /// was there.
-pub fn json(text: &str) -> Cow<'_, str> {
+pub(crate) fn json(text: &str) -> Cow<'_, str> {
     if text.chars().all(shows) {
         return text.into();
     }
@@ -114,7 +114,7 @@ impl fmt::Display for Escaped {
 /// Whether a character takes its place in a line and leaves the others in theirs. Not controls, what Unicode calls format
 /// characters (marks of direction, zero width), separators of lines and paragraphs, blanks other than the common one,
 /// code points that have no character, and letters that show nothing.
-pub fn shows(letter: char) -> bool {
+pub(crate) fn shows(letter: char) -> bool {
     match letter {
         ' '..='~' => true,
         '\0'..='\u{9F}' => false,

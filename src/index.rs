@@ -40,7 +40,7 @@ const PART_OF: [u8; SLOTS] = {
 
 /// See the module.
 #[derive(Default)]
-pub struct Index {
+pub(crate) struct Index {
     /// One, or `PARTS`; none before the first entry.
     parts: Vec<HashTable<u32>>,
     len: usize,
@@ -50,17 +50,17 @@ pub struct Index {
 
 impl Index {
     /// An empty table, without memory.
-    pub fn new() -> Index {
+    pub(crate) fn new() -> Index {
         Index::default()
     }
 
     /// Numbers in it.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
@@ -74,14 +74,14 @@ impl Index {
 
     /// The number with this hash that `is_it`.
     #[inline]
-    pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let part = self.parts.get(self.part(hash))?;
         part.find(hash, |&number| is_it(number)).copied()
     }
 
     /// Adds a number that is not there. `hash_of` gives the hashes of those that are.
     #[inline]
-    pub fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+    pub(crate) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
         if self.parts.len() <= 1 {
             self.prepare(&hash_of);
         }
@@ -97,7 +97,7 @@ impl Index {
 
     /// Removes a number; its table is made smaller when most of it is gone. Whether it was there.
     #[inline]
-    pub fn remove(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) -> bool {
+    pub(crate) fn remove(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) -> bool {
         let part = self.part(hash);
         let Some(part) = self.parts.get_mut(part) else {
             return false;
@@ -115,7 +115,7 @@ impl Index {
     }
 
     /// Gives memory back after many numbers have gone.
-    pub fn shrink(&mut self, hash_of: impl Fn(u32) -> u64) {
+    pub(crate) fn shrink(&mut self, hash_of: impl Fn(u32) -> u64) {
         if self.parts.len() > 1 && self.len < JOIN_BELOW {
             self.spread(1, &hash_of);
         }
@@ -128,7 +128,7 @@ impl Index {
 
     /// Bytes of heap.
     #[inline]
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.bytes
     }
 

@@ -3,15 +3,18 @@
 //! The map of the code, a turn and the paths of events are in `src/ARCHITECTURE.md`, decisions in `docs/decisions`.
 //! Modules import downwards only, in the order below: everything up to `broker` is sans-io (no syscall, clock,
 //! thread, lock or random number), `uring` and `mesh` know no MQTT, and `shard` is where the two meet.
+//! Public is what the program, the tests, the benchmarks and the fuzz targets name.
+
+#![warn(unreachable_pub)]
 
 pub mod limits;
 
-pub mod escape;
-pub mod figure;
+mod escape;
+mod figure;
 pub mod ids;
-pub mod index;
-pub mod prefetch;
-pub mod table;
+mod index;
+mod prefetch;
+mod table;
 
 pub mod budget;
 
@@ -20,7 +23,7 @@ pub mod routing;
 
 pub mod access;
 pub mod outbound;
-pub mod session;
+mod session;
 pub mod transport;
 
 pub mod journal;
@@ -30,13 +33,13 @@ pub mod broker;
 pub mod config;
 
 pub mod mesh;
-pub mod uring;
+mod uring;
 
 pub mod storage;
 
-pub mod shard;
+mod shard;
 
-pub mod control;
+mod control;
 
 pub mod server;
 

@@ -3,7 +3,7 @@
 /// What lies there will be written soon: it comes into the cache meanwhile. A hint, which may be given for any address; on
 /// other processors than x86-64 it does nothing.
 #[inline(always)]
-pub fn prefetch_for_write<T>(at: *const T) {
+pub(crate) fn prefetch_for_write<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};

@@ -13,7 +13,7 @@ const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
 ///
 /// A chunk that was given back is a *hole*: its numbers have no element until `refill` or `ensure` makes them anew.
 #[derive(Debug)]
-pub struct Table<T> {
+pub(crate) struct Table<T> {
     /// A hole is empty.
     chunks: Vec<Vec<T>>,
     /// Numbers, those of holes included.
@@ -33,23 +33,23 @@ impl<T> Default for Table<T> {
 
 impl<T> Table<T> {
     /// An empty table.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The number after the last one.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there are no elements, and no holes.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Adds an element, whose number is the length before.
-    pub fn push(&mut self, element: T) {
+    pub(crate) fn push(&mut self, element: T) {
         if self.len == self.chunks.len() * CHUNK {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
@@ -60,7 +60,7 @@ impl<T> Table<T> {
     }
 
     /// Fills a hole, if there is one, with new elements; returns their numbers.
-    pub fn refill(&mut self, make: impl FnMut() -> T) -> Option<Range<u32>> {
+    pub(crate) fn refill(&mut self, make: impl FnMut() -> T) -> Option<Range<u32>> {
         let hole = self.holes.pop()?;
         let chunk = &mut self.chunks[hole as usize];
         chunk.reserve_exact(CHUNK);
@@ -70,7 +70,7 @@ impl<T> Table<T> {
     }
 
     /// Makes sure that there is an element with this number.
-    pub fn ensure(&mut self, index: usize, mut make: impl FnMut() -> T) {
+    pub(crate) fn ensure(&mut self, index: usize, mut make: impl FnMut() -> T) {
         while self.len <= index {
             self.push(make());
         }
@@ -84,18 +84,18 @@ impl<T> Table<T> {
 
     /// The element with this number, if there is one.
     #[inline]
-    pub fn get(&self, index: usize) -> Option<&T> {
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
     /// The element with this number, if there is one.
     #[inline]
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
     }
 
     /// Gives the chunks back in which `is_free` holds for every element: those at the end, and as holes the others.
-    pub fn trim(&mut self, is_free: impl Fn(usize, &T) -> bool) {
+    pub(crate) fn trim(&mut self, is_free: impl Fn(usize, &T) -> bool) {
         let all_free = |number: usize, chunk: &Vec<T>| {
             let mut elements = chunk.iter().enumerate();
             elements.all(|(index, element)| is_free(number * CHUNK + index, element))
@@ -120,17 +120,17 @@ impl<T> Table<T> {
     }
 
     /// All elements, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
 
     /// All elements, in the order of their numbers.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.chunks.iter_mut().flatten()
     }
 
     /// All elements with their numbers, in their order.
-    pub fn indexed(&self) -> impl Iterator<Item = (usize, &T)> {
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, &T)> {
         self.chunks.iter().enumerate().flat_map(|(number, chunk)| {
             let first = number * CHUNK;
             let with_number = move |(index, element)| (first + index, element);
@@ -139,7 +139,7 @@ impl<T> Table<T> {
     }
 
     /// Bytes of memory held.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         (self.chunks.len() - self.holes.len()) * CHUNK * size_of::<T>()
             + self.chunks.capacity() * size_of::<Vec<T>>()
             + self.holes.capacity() * size_of::<u32>()

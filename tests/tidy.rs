@@ -122,8 +122,11 @@ fn main_folder() -> PathBuf {
 
 /// The layers, lowest first: the order of the modules in `src/lib.rs`.
 fn layers(lib: &str) -> Vec<String> {
-    let modules = lib.lines().filter_map(|line| line.strip_prefix("pub mod "));
-    modules
+    let lines = lib.lines().filter_map(|line| {
+        let private = line.strip_prefix("mod ").filter(|rest| *rest != "sim;");
+        line.strip_prefix("pub mod ").or(private)
+    });
+    lines
         .filter_map(|rest| rest.strip_suffix(';'))
         .map(String::from)
         .collect()

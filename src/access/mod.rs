@@ -3,8 +3,6 @@
 //! Text in, decisions out: files are read by `config`, and whoever asks keeps the answers. Every shard's thread runs
 //! it, on rules that none of them changes.
 
-#![warn(unreachable_pub)]
-
 mod cache;
 mod error;
 mod parse;

@@ -21,7 +21,7 @@ use crate::outbound::Outbound;
 use crate::session::{Bounds, Origin, Session};
 
 /// See the module.
-pub struct Clients {
+pub(super) struct Clients {
     pub desk: Desk,
     pub peers: Peers,
     pub sessions: Sessions,
@@ -36,7 +36,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Self {
         Clients {
             sessions: Sessions::new(shard, seed, Rights::new(&settings, seed, None)),
             peers: Peers::new(&settings.quotas),
@@ -50,7 +50,7 @@ impl Clients {
     }
 
     /// A new connection.
-    pub fn open(&mut self, now_ms: u64, peer: Peer) -> ConnId {
+    pub(super) fn open(&mut self, now_ms: u64, peer: Peer) -> ConnId {
         let conn = self.peers.admit(tick(now_ms), peer);
         self.out.open(conn);
         self.arm_conn(conn, now_ms + limits::CONNECT_MS_MAX);
@@ -58,12 +58,12 @@ impl Clients {
     }
 
     /// The settings of the listener that a connection came in by.
-    pub fn listener(&self, conn: ConnId) -> &ListenerSettings {
+    pub(super) fn listener(&self, conn: ConnId) -> &ListenerSettings {
         &self.desk.settings.listeners[usize::from(self.peers.conns[conn.index()].listener())]
     }
 
     /// A new session for a client identifier that has none, and that the lease has counted.
-    pub fn new_session(&mut self, client_id: &str) -> SessionId {
+    pub(super) fn new_session(&mut self, client_id: &str) -> SessionId {
         let session = self.sessions.open(client_id);
         let memory = self
             .sessions
@@ -74,7 +74,7 @@ impl Clients {
     }
 
     /// Takes a session out of the tables.
-    pub fn remove_session(&mut self, session: SessionId) -> Option<Session> {
+    pub(super) fn remove_session(&mut self, session: SessionId) -> Option<Session> {
         let taken = self.sessions.take(session)?;
         self.memory.lease.leave();
         self.memory.shares.forget_reach(session);
@@ -85,7 +85,7 @@ impl Clients {
     }
 
     /// Changes what a session holds besides messages, and charges the difference.
-    pub fn change_session<R>(
+    pub(super) fn change_session<R>(
         &mut self,
         session: SessionId,
         change: impl FnOnce(&mut Change<'_>) -> R,
@@ -95,7 +95,7 @@ impl Clients {
     }
 
     /// Bytes of the tables of connections and sessions.
-    pub fn tables(&self) -> usize {
+    pub(super) fn tables(&self) -> usize {
         self.peers.memory()
             + self.sessions.memory()
             + self.desk.timers.memory()
@@ -103,7 +103,7 @@ impl Clients {
     }
 
     /// Makes sure that the connection's deadline comes up at this moment or before.
-    pub fn arm_conn(&mut self, conn: ConnId, at_ms: u64) {
+    pub(super) fn arm_conn(&mut self, conn: ConnId, at_ms: u64) {
         let at = tick_after(at_ms);
         let timer_at = &mut self.peers.conns[conn.index()].timer_at;
         if *timer_at == 0 || at < *timer_at {
@@ -122,7 +122,7 @@ impl Clients {
     }
 
     /// Forgets deadlines that mean nothing any more.
-    pub fn forget_stale_timers(&mut self) {
+    pub(super) fn forget_stale_timers(&mut self) {
         let (conns, sessions) = (&self.peers.conns, &self.sessions);
         self.desk.timers.retain(|at, owner| match owner {
             Owner::Conn(conn) => {
@@ -137,7 +137,7 @@ impl Clients {
     }
 
     /// Makes sure that the session's deadline comes up at this moment or before.
-    pub fn arm_session(&mut self, session: SessionId, at_ms: u64) {
+    pub(super) fn arm_session(&mut self, session: SessionId, at_ms: u64) {
         if at_ms == u64::MAX {
             return;
         }
@@ -152,7 +152,7 @@ impl Clients {
 
     /// The client of a connection is given an answer.
     #[inline]
-    pub fn tell_answer(&mut self, conn: ConnId, answer: Answer) {
+    pub(super) fn tell_answer(&mut self, conn: ConnId, answer: Answer) {
         if self.sessions.facts().are_kept() {
             self.tell_answer_of(conn, answer);
         }
@@ -169,7 +169,7 @@ impl Clients {
 
     /// What may be in flight and wait for the client of a connection; without one, for a session that is away.
     #[inline]
-    pub fn bounds(&self, conn: Option<ConnId>) -> Bounds {
+    pub(super) fn bounds(&self, conn: Option<ConnId>) -> Bounds {
         Bounds {
             in_flight: conn.map_or(0, |conn| self.peers.conns[conn.index()].in_flight_max()),
             in_flight_bytes: self.desk.settings.max_inflight_bytes,

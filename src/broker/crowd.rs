@@ -16,7 +16,7 @@ const LEFT_MIN: usize = 64;
 
 /// See the module.
 #[derive(Default)]
-pub struct Crowd {
+pub(super) struct Crowd {
     /// With the number of each place; those that were left are still there.
     order: VecDeque<(ConnId, u64)>,
     /// By connection, the number of its place.
@@ -26,7 +26,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// A connection comes to stand at the end, if it does not stand there already.
-    pub fn push_back(&mut self, conn: ConnId) {
+    pub(super) fn push_back(&mut self, conn: ConnId) {
         if let Entry::Vacant(place) = self.places.entry(conn.0) {
             self.numbers += 1;
             place.insert(self.numbers);
@@ -35,7 +35,7 @@ impl Crowd {
     }
 
     /// Who is first.
-    pub fn front(&mut self) -> Option<ConnId> {
+    pub(super) fn front(&mut self) -> Option<ConnId> {
         while let Some(&(conn, number)) = self.order.front() {
             if self.places.get(&conn.0) == Some(&number) {
                 return Some(conn);
@@ -46,7 +46,7 @@ impl Crowd {
     }
 
     /// Who is first, and stands there no longer.
-    pub fn pop_front(&mut self) -> Option<ConnId> {
+    pub(super) fn pop_front(&mut self) -> Option<ConnId> {
         let conn = self.front()?;
         self.order.pop_front();
         self.places.remove(&conn.0);
@@ -54,7 +54,7 @@ impl Crowd {
     }
 
     /// A connection leaves. Returns whether it stood there.
-    pub fn remove(&mut self, conn: ConnId) -> bool {
+    pub(super) fn remove(&mut self, conn: ConnId) -> bool {
         if self.places.is_empty() || self.places.remove(&conn.0).is_none() {
             return false;
         }
@@ -67,30 +67,30 @@ impl Crowd {
     }
 
     /// How many stand there.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// Whether nobody does.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.order.capacity() * size_of::<(ConnId, u64)>() + self.places.allocation_size()
     }
 
     /// Gives memory back.
-    pub fn shrink_to_fit(&mut self) {
+    pub(super) fn shrink_to_fit(&mut self) {
         self.order.shrink_to_fit();
         self.places.shrink_to_fit();
     }
 
     /// Whether a connection stands there.
     #[cfg(test)]
-    pub fn contains(&self, conn: ConnId) -> bool {
+    pub(super) fn contains(&self, conn: ConnId) -> bool {
         self.places.contains_key(&conn.0)
     }
 }

@@ -12,7 +12,7 @@ use super::timers::Timers;
 use crate::ids::{ConnId, ShardId};
 
 /// See the module.
-pub struct Desk {
+pub(super) struct Desk {
     pub settings: Arc<Settings>,
     /// Which shard this is.
     pub shard: ShardId,
@@ -29,7 +29,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, shard: ShardId, shards: u8) -> Self {
         Desk {
             settings,
             shard,
@@ -43,19 +43,19 @@ impl Desk {
     }
 
     /// Asks for a connection to be closed.
-    pub fn close(&mut self, conn: ConnId, how: CloseHow) {
+    pub(super) fn close(&mut self, conn: ConnId, how: CloseHow) {
         self.effects.push_back(Effect::Close { conn, how });
     }
 
     /// Sends to another shard.
-    pub fn mesh(&mut self, to: ShardId, message: MeshMessage) {
+    pub(super) fn mesh(&mut self, to: ShardId, message: MeshMessage) {
         debug_assert_ne!(to, self.shard);
         self.mesh_sent[to.index()] += 1;
         self.effects.push_back(Effect::Mesh { to, message });
     }
 
     /// Sends to all other shards.
-    pub fn mesh_all(&mut self, message: impl Fn() -> MeshMessage) {
+    pub(super) fn mesh_all(&mut self, message: impl Fn() -> MeshMessage) {
         for index in 0..self.shards {
             if index != self.shard.0 {
                 self.mesh(ShardId(index), message());
@@ -64,7 +64,7 @@ impl Desk {
     }
 
     /// Says how many lines were left out, where that is due.
-    pub fn tell_left_out(&mut self, now_ms: u64) {
+    pub(super) fn tell_left_out(&mut self, now_ms: u64) {
         let refusals = self.login_kind();
         for (kind, line) in self.lines.take(now_ms, refusals) {
             self.log(kind, || line);
@@ -72,7 +72,7 @@ impl Desk {
     }
 
     /// Failed logins are told whichever of these kinds of line is wanted: whoever leaves out notices does not mean them.
-    pub fn login_kind(&self) -> LogKind {
+    pub(super) fn login_kind(&self) -> LogKind {
         let wanted = self.settings.log;
         match () {
             () if wanted.has(LogKind::Notice) => LogKind::Notice,
@@ -82,7 +82,7 @@ impl Desk {
     }
 
     /// Writes a log line, if such lines are wanted.
-    pub fn log(&mut self, kind: LogKind, text: impl FnOnce() -> String) {
+    pub(super) fn log(&mut self, kind: LogKind, text: impl FnOnce() -> String) {
         if self.settings.log.has(kind) {
             let text = text();
             self.effects.push_back(Effect::Log { kind, text });

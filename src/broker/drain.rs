@@ -9,7 +9,7 @@ use super::mesh_message::MeshMessage;
 
 /// See the module.
 #[derive(Default)]
-pub struct Drain {
+pub(super) struct Drain {
     /// This shard publishes its wills, or has.
     has_begun: bool,
     /// How many other shards have.
@@ -24,17 +24,17 @@ pub struct Drain {
 
 impl Drain {
     /// It begins; false if it had before.
-    pub fn begin(&mut self) -> bool {
+    pub(super) fn begin(&mut self) -> bool {
         !std::mem::replace(&mut self.has_begun, true)
     }
 
     /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.has_begun
     }
 
     /// Another shard has published its wills, or `relayed` those of all others.
-    pub fn note(&mut self, relayed: bool) {
+    pub(super) fn note(&mut self, relayed: bool) {
         match relayed {
             false => self.others += 1,
             true => self.others_relayed += 1,
@@ -42,7 +42,7 @@ impl Drain {
     }
 
     /// Tells the others what this shard has done, as far as it has. Returns whether goodbyes are to be said now, once.
-    pub fn go_on(&mut self, desk: &mut Desk) -> bool {
+    pub(super) fn go_on(&mut self, desk: &mut Desk) -> bool {
         let others = desk.shards - 1;
         if !self.has_begun || self.others < others || self.is_over {
             return false;
@@ -55,7 +55,7 @@ impl Drain {
     }
 
     /// Whether goodbyes have been said.
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
 }

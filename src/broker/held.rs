@@ -15,7 +15,7 @@ use crate::ids::ConnId;
 use crate::limits;
 
 /// What is kept.
-pub enum Kept {
+pub(super) enum Kept {
     /// The packet.
     Packet(SmallVec<[u8; 8]>),
     /// CONNACK, and everything behind it: it lies in the output of its connection, which is kept in.
@@ -23,7 +23,7 @@ pub enum Kept {
 }
 
 /// An answer that is kept.
-pub struct HeldAnswer {
+pub(super) struct HeldAnswer {
     after: u64,
     pub conn: ConnId,
     /// The line by which the connection is owed it (`waits`).
@@ -42,7 +42,7 @@ impl HeldAnswer {
 
 /// See the module.
 #[derive(Default)]
-pub struct Held {
+pub(super) struct Held {
     /// Whether an answer may have to be kept.
     is_on: bool,
     /// The record that the next answer waits for; 0 for none.
@@ -59,18 +59,18 @@ pub struct Held {
 impl Held {
     /// Whether an answer may have to be kept.
     #[inline]
-    pub fn is_on(&self) -> bool {
+    pub(super) fn is_on(&self) -> bool {
         self.is_on
     }
 
     /// The next answer waits for a record.
-    pub fn hold_after(&mut self, number: u64) {
+    pub(super) fn hold_after(&mut self, number: u64) {
         self.next_after = number;
         self.is_on = true;
     }
 
     /// What the next answer waits for; with `follows` it waits for those before it, too. `None` if it need not wait.
-    pub fn take_after(&mut self, follows: bool) -> Option<u64> {
+    pub(super) fn take_after(&mut self, follows: bool) -> Option<u64> {
         #[cfg(test)]
         if let Some(records) = &mut self.records {
             *records += 1;
@@ -91,7 +91,7 @@ impl Held {
     }
 
     /// Keeps an answer.
-    pub fn push(&mut self, after: u64, conn: ConnId, line: u32, what: Kept) {
+    pub(super) fn push(&mut self, after: u64, conn: ConnId, line: u32, what: Kept) {
         let answer = HeldAnswer {
             after,
             conn,
@@ -104,12 +104,12 @@ impl Held {
     }
 
     /// All records up to this one are durable.
-    pub fn note_durable(&mut self, number: u64) {
+    pub(super) fn note_durable(&mut self, number: u64) {
         self.durable = self.durable.max(number);
     }
 
     /// The next answer that is kept no longer.
-    pub fn pop(&mut self) -> Option<HeldAnswer> {
+    pub(super) fn pop(&mut self) -> Option<HeldAnswer> {
         self.queue
             .front()
             .filter(|front| front.after <= self.durable)?;
@@ -121,23 +121,23 @@ impl Held {
 
     /// Whether so much is kept that publishers have to wait.
     #[inline]
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.queue.len() >= limits::HELD_ANSWERS_MAX
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.queue.capacity() * size_of::<HeldAnswer>() + self.spilled
     }
 
     /// Gives memory back.
-    pub fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.queue.shrink_to_fit();
     }
 
     /// From here on each answer waits for a record of its own; the number of the last one.
     #[cfg(test)]
-    pub fn each(&mut self) -> u64 {
+    pub(super) fn each(&mut self) -> u64 {
         let records = *self.records.get_or_insert(0);
         self.refresh();
         records

@@ -14,7 +14,7 @@ use crate::session::Delivery;
 
 /// Those who keep facts.
 #[derive(Default)]
-pub struct Facts {
+pub(super) struct Facts {
     keepers: Vec<Box<dyn Keeper>>,
     journal: Option<Box<Scribe>>,
     clock: WallClock,
@@ -30,35 +30,35 @@ struct Unqueued {
 
 impl Facts {
     /// One more who keeps them from here on.
-    pub fn listen(&mut self, keeper: Box<dyn Keeper>) {
+    pub(super) fn listen(&mut self, keeper: Box<dyn Keeper>) {
         self.keepers.push(keeper);
     }
 
     /// All that happens from here on is written down.
-    pub fn write_down(&mut self, journal: Scribe) {
+    pub(super) fn write_down(&mut self, journal: Scribe) {
         self.journal = Some(Box::new(journal));
     }
 
     /// Where it is written down, if it is.
     #[inline]
-    pub fn journal(&mut self) -> Option<&mut Scribe> {
+    pub(super) fn journal(&mut self) -> Option<&mut Scribe> {
         self.journal.as_deref_mut()
     }
 
     /// How the wall clock stands.
     #[cfg(test)]
-    pub fn clock(&self) -> WallClock {
+    pub(super) fn clock(&self) -> WallClock {
         self.clock
     }
 
     /// The wall clock stands otherwise than was known.
-    pub fn set_clock(&mut self, clock: WallClock) {
+    pub(super) fn set_clock(&mut self, clock: WallClock) {
         self.clock = clock;
     }
 
     /// Tells that a message waits no longer, if anybody keeps that.
     #[inline]
-    pub fn tell_unqueued(&mut self, session: SessionRef, taken: &Delivery) {
+    pub(super) fn tell_unqueued(&mut self, session: SessionRef, taken: &Delivery) {
         if self.are_kept() {
             let (number, message) = (taken.number, &taken.message);
             self.tell_all(&Fact::Unqueued {
@@ -75,7 +75,11 @@ impl Facts {
     }
 
     /// The number of a message that was the last to be told to wait no longer for this session.
-    pub fn number_of_unqueued(&self, session: SessionRef, message: &Arc<Message>) -> Option<u64> {
+    pub(super) fn number_of_unqueued(
+        &self,
+        session: SessionRef,
+        message: &Arc<Message>,
+    ) -> Option<u64> {
         let last = self.unqueued.as_ref()?;
         let is_it = last.session == session && last.message.as_ptr() == Arc::as_ptr(message);
         is_it.then_some(last.number)
@@ -83,13 +87,13 @@ impl Facts {
 
     /// Whether anybody keeps them.
     #[inline]
-    pub fn are_kept(&self) -> bool {
+    pub(super) fn are_kept(&self) -> bool {
         self.journal.is_some() || !self.keepers.is_empty()
     }
 
     /// Tells a fact, if anybody keeps it.
     #[inline]
-    pub fn tell<'a>(&mut self, fact: impl FnOnce(WallClock) -> Fact<'a>) {
+    pub(super) fn tell<'a>(&mut self, fact: impl FnOnce(WallClock) -> Fact<'a>) {
         if self.are_kept() {
             self.tell_all(&fact(self.clock));
         }

@@ -26,7 +26,7 @@ pub(in crate::broker) enum Doing {
 
 impl Doing {
     /// The same of a client that was let in.
-    pub fn when_let_in(self) -> Doing {
+    pub(super) fn when_let_in(self) -> Doing {
         match self {
             Doing::Fault => Doing::Erring,
             Doing::Going => Doing::Leaving,
@@ -62,7 +62,7 @@ impl fmt::Display for Whose {
 }
 
 /// See the module. It is told the time by `take`, which comes before `admit`.
-pub struct Lines {
+pub(super) struct Lines {
     refusals: Said<Network>,
     requests: Said<()>,
     strangers: Said<(Doing, Network)>,
@@ -86,7 +86,7 @@ impl Default for Lines {
 
 impl Lines {
     /// Whether one more line about this is written; it is counted if not.
-    pub fn admit(&mut self, about: About) -> bool {
+    pub(super) fn admit(&mut self, about: About) -> bool {
         match about {
             About::Refusal(network) => self.refusals.admit(network),
             About::Request => self.requests.admit(()),
@@ -96,7 +96,7 @@ impl Lines {
     }
 
     /// When `take` is to be called: a while ends.
-    pub fn due_ms(&self) -> Option<u64> {
+    pub(super) fn due_ms(&self) -> Option<u64> {
         let due = [
             self.refusals.due_ms(),
             self.requests.due_ms(),
@@ -107,7 +107,7 @@ impl Lines {
     }
 
     /// It is so late. What is to be said of lines that were left out; those about refusals are of this kind.
-    pub fn take(&mut self, now_ms: u64, refusals: LogKind) -> Vec<(LogKind, String)> {
+    pub(super) fn take(&mut self, now_ms: u64, refusals: LogKind) -> Vec<(LogKind, String)> {
         let mut all = Vec::new();
         for (network, more) in self.refusals.take(now_ms) {
             let whose = Whose(network);

@@ -49,7 +49,7 @@ impl Round {
 
 /// What is due and waits for a look.
 #[derive(Default)]
-pub struct Looks {
+pub(super) struct Looks {
     /// Connections, and when they were found to be due.
     conns: VecDeque<(ConnId, u64)>,
     /// Sessions.
@@ -68,12 +68,12 @@ pub struct Looks {
 
 impl Looks {
     /// The deadline of a connection has come.
-    pub fn note_conn(&mut self, now_ms: u64, conn: ConnId) {
+    pub(super) fn note_conn(&mut self, now_ms: u64, conn: ConnId) {
         self.conns.push_back((conn, now_ms));
     }
 
     /// The next connection for which there has been a look.
-    pub fn next_conn(&mut self, now_ms: u64, has_looked: bool) -> Option<ConnId> {
+    pub(super) fn next_conn(&mut self, now_ms: u64, has_looked: bool) -> Option<ConnId> {
         let is_over =
             |&(_, since_ms): &(ConnId, u64)| has_looked || now_ms >= since_ms + limits::LOOK_MS_MAX;
         self.conns.front().filter(|front| is_over(front))?;
@@ -81,18 +81,18 @@ impl Looks {
     }
 
     /// A will of a session is due, or its end.
-    pub fn note_session(&mut self, session: SessionId) {
+    pub(super) fn note_session(&mut self, session: SessionId) {
         self.sessions.push_back(session);
     }
 
     /// The next session for which all shards have looked, and up to when.
-    pub fn next_session(&mut self) -> Option<(SessionId, u64)> {
+    pub(super) fn next_session(&mut self) -> Option<(SessionId, u64)> {
         let session = self.looked_for.pop_front()?;
         Some((session, self.looked_ms))
     }
 
     /// Asks all other shards to look, if sessions wait for that; and goes on when they have.
-    pub fn go_on(&mut self, now_ms: u64, has_looked: bool, desk: &mut Desk) {
+    pub(super) fn go_on(&mut self, now_ms: u64, has_looked: bool, desk: &mut Desk) {
         if !self.looked_for.is_empty() {
             return;
         }
@@ -121,7 +121,7 @@ impl Looks {
     }
 
     /// Another shard wants to know when this one has looked at what has come to it by now.
-    pub fn note_asker(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
+    pub(super) fn note_asker(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
         self.askers.push(Asker {
             shard,
             ticket,
@@ -131,7 +131,7 @@ impl Looks {
     }
 
     /// Another shard has looked.
-    pub fn note_answer(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
+    pub(super) fn note_answer(&mut self, now_ms: u64, shard: ShardId, ticket: u32) {
         if let Some(round) = &mut self.round
             && round.ticket == ticket
         {
@@ -141,7 +141,7 @@ impl Looks {
     }
 
     /// Answers those who asked before this turn.
-    pub fn answer(&mut self, now_ms: u64, has_looked: bool, desk: &mut Desk) {
+    pub(super) fn answer(&mut self, now_ms: u64, has_looked: bool, desk: &mut Desk) {
         self.askers.retain_mut(|asker| {
             let is_late = now_ms >= asker.asked_ms + limits::LOOK_MS_MAX;
             // The turn in which it came may have begun, and looked, before it was asked.
@@ -156,7 +156,7 @@ impl Looks {
     }
 
     /// The shard has stood still for so long. The others may have too.
-    pub fn begin_anew(&mut self, now_ms: u64, lost_ms: u64) {
+    pub(super) fn begin_anew(&mut self, now_ms: u64, lost_ms: u64) {
         self.round = None;
         for asker in &mut self.askers {
             asker.asked_ms = now_ms;
@@ -165,7 +165,7 @@ impl Looks {
     }
 
     /// When this shard is to look, or not to wait for others any more.
-    pub fn next_ms(&self) -> Option<u64> {
+    pub(super) fn next_ms(&self) -> Option<u64> {
         let is_answered = (self.round.as_ref()).is_some_and(|round| round.missing == 0);
         let waits_here = !self.conns.is_empty() || !self.askers.is_empty();
         if waits_here || is_answered || !self.looked_for.is_empty() {
@@ -178,12 +178,12 @@ impl Looks {
     }
 
     /// When it makes sense to ask again whether this shard has looked.
-    pub fn again_ms(&self) -> u64 {
+    pub(super) fn again_ms(&self) -> u64 {
         self.again_ms
     }
 
     /// A turn has ended that looked, or that was behind.
-    pub fn put_off(&mut self, now_ms: u64, has_looked: bool) {
+    pub(super) fn put_off(&mut self, now_ms: u64, has_looked: bool) {
         self.again_ms = match has_looked {
             true => now_ms,
             false => now_ms + limits::LOOK_PAUSE_MS,
@@ -192,7 +192,7 @@ impl Looks {
 
     /// Whether something waits for this shard to look.
     #[cfg(test)]
-    pub fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         let is_answered = (self.round.as_ref()).is_some_and(|round| round.missing == 0);
         let begins = self.round.is_none() && !self.sessions.is_empty();
         is_answered || begins || !self.conns.is_empty() || !self.askers.is_empty()
@@ -200,7 +200,7 @@ impl Looks {
 
     /// Whether something has waited for half of what it may.
     #[cfg(test)]
-    pub fn are_late(&self, now_ms: u64) -> bool {
+    pub(super) fn are_late(&self, now_ms: u64) -> bool {
         let is_late = |since_ms: u64| now_ms >= since_ms + limits::LOOK_MS_MAX / 2;
         let round = self.round.as_ref().map(|round| round.began_ms);
         self.conns.iter().any(|&(_, since_ms)| is_late(since_ms))
@@ -209,14 +209,14 @@ impl Looks {
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.conns.capacity() * size_of::<(ConnId, u64)>()
             + (self.sessions.capacity() + self.looked_for.capacity()) * size_of::<SessionId>()
             + self.askers.capacity() * size_of::<Asker>()
     }
 
     /// Gives memory back after much was due at once.
-    pub fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.conns.shrink_to_fit();
         self.sessions.shrink_to_fit();
         self.looked_for.shrink_to_fit();

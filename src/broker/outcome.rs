@@ -5,7 +5,7 @@ use crate::mqtt::ReasonCode;
 /// What has become of a packet.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// It is handled.
     Done,
     /// It is handled when the wait with this ticket is over (`waits`), as if it had not come yet, and all that is behind it.
@@ -16,7 +16,7 @@ pub enum Outcome {
 
 /// Until when a connection is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub(super) enum Until {
     /// A time, in milliseconds; earlier if what it waits for has come.
     Ms(u64),
     /// The turn at hand has ended.

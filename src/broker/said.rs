@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 /// How much is written in a while.
 #[derive(Clone, Copy, Debug)]
-pub struct Bound {
+pub(super) struct Bound {
     /// Lines about one and the same.
     pub lines: u32,
     /// Milliseconds that the while takes, from the first line on.
@@ -18,7 +18,7 @@ pub struct Bound {
 }
 
 /// See the module. It is told the time by `take`, which comes before `admit`.
-pub struct Said<K> {
+pub(super) struct Said<K> {
     bound: Bound,
     told: HashMap<K, Told, FixedState>,
     others: u64,
@@ -35,7 +35,7 @@ struct Told {
 }
 
 impl<K: Hash + Eq + Ord> Said<K> {
-    pub fn new(bound: Bound) -> Self {
+    pub(super) fn new(bound: Bound) -> Self {
         Said {
             bound,
             told: HashMap::with_hasher(FixedState::with_seed(0)),
@@ -46,7 +46,7 @@ impl<K: Hash + Eq + Ord> Said<K> {
     }
 
     /// Whether one more line about this is written; it is counted if not.
-    pub fn admit(&mut self, about: K) -> bool {
+    pub(super) fn admit(&mut self, about: K) -> bool {
         if self.told.is_empty() {
             self.ends_ms = self.now_ms + self.bound.ms;
         }
@@ -62,13 +62,13 @@ impl<K: Hash + Eq + Ord> Said<K> {
     }
 
     /// When `take` is to be called: a while ends.
-    pub fn due_ms(&self) -> Option<u64> {
+    pub(super) fn due_ms(&self) -> Option<u64> {
         (!self.told.is_empty()).then_some(self.ends_ms)
     }
 
     /// It is so late. Once a while is over: what was left out in it, in order; those that were not told apart come last, without
     /// a name.
-    pub fn take(&mut self, now_ms: u64) -> Vec<(Option<K>, u64)> {
+    pub(super) fn take(&mut self, now_ms: u64) -> Vec<(Option<K>, u64)> {
         self.now_ms = now_ms;
         if self.due_ms().is_none_or(|due_ms| now_ms < due_ms) {
             return Vec::new();

@@ -21,7 +21,7 @@ mod rights;
 mod shards;
 mod shares;
 mod slow;
-pub mod state;
+pub(super) mod state;
 mod under_way;
 
 use std::sync::Arc;

@@ -10,22 +10,22 @@ use crate::ids::{ConnId, SessionId};
 use crate::limits;
 
 /// Milliseconds in a tick.
-pub const TICK_MS: u64 = 100;
+pub(super) const TICK_MS: u64 = 100;
 
 /// The tick that this moment lies in.
 #[inline]
-pub fn tick(now_ms: u64) -> u32 {
+pub(super) fn tick(now_ms: u64) -> u32 {
     (now_ms / TICK_MS) as u32
 }
 
 /// The first tick that is not before this moment, so that a deadline is never early.
-pub fn tick_after(ms: u64) -> u32 {
+pub(super) fn tick_after(ms: u64) -> u32 {
     u32::try_from(ms.div_ceil(TICK_MS)).unwrap_or(u32::MAX)
 }
 
 /// Whose deadline came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub(super) enum Owner {
     Conn(ConnId),
     Session(SessionId),
 }
@@ -42,13 +42,13 @@ fn owner(key: u32) -> Owner {
 
 /// See the module.
 #[derive(Default)]
-pub struct Timers {
+pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(u32, u32)>>,
 }
 
 impl Timers {
     /// Adds a deadline; the caller remembers `at` as the owner's live one.
-    pub fn add(&mut self, at: u32, owner: Owner) {
+    pub(super) fn add(&mut self, at: u32, owner: Owner) {
         let key = match owner {
             Owner::Conn(conn) => conn.0,
             Owner::Session(session) => session.0 | SESSION,
@@ -57,12 +57,12 @@ impl Timers {
     }
 
     /// Whether there are so many deadlines that most must be stale: those of owners that have gone, or moved to earlier.
-    pub fn is_bloated(&self, owners: usize) -> bool {
+    pub(super) fn is_bloated(&self, owners: usize) -> bool {
         self.heap.len() > 2 * owners + limits::TIMERS_STALE_MIN
     }
 
     /// Forgets the deadlines that are stale, or there twice.
-    pub fn retain(&mut self, is_live: impl Fn(u32, Owner) -> bool) {
+    pub(super) fn retain(&mut self, is_live: impl Fn(u32, Owner) -> bool) {
         let mut deadlines = std::mem::take(&mut self.heap).into_vec();
         deadlines.retain(|&Reverse((at, key))| is_live(at, owner(key)));
         deadlines.sort_unstable();
@@ -72,18 +72,18 @@ impl Timers {
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.heap.capacity() * size_of::<Reverse<(u32, u32)>>()
     }
 
     /// How many deadlines there are, stale ones too.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// The next deadline that has come, with its tick.
-    pub fn pop(&mut self, now_ms: u64) -> Option<(u32, Owner)> {
+    pub(super) fn pop(&mut self, now_ms: u64) -> Option<(u32, Owner)> {
         let &Reverse((at, key)) = self.heap.peek()?;
         if at > tick(now_ms) {
             return None;
@@ -93,7 +93,7 @@ impl Timers {
     }
 
     /// When the next deadline comes up, in milliseconds.
-    pub fn next_ms(&self) -> Option<u64> {
+    pub(super) fn next_ms(&self) -> Option<u64> {
         self.heap
             .peek()
             .map(|&Reverse((at, _))| u64::from(at) * TICK_MS)
@@ -102,7 +102,7 @@ impl Timers {
 
 /// When the things of a shard are looked through next, in milliseconds.
 #[derive(Default)]
-pub struct Sweeps {
+pub(super) struct Sweeps {
     /// Sockets that take nothing, and packets that come too slowly.
     pub sockets_ms: u64,
     /// Retained messages that have expired.

@@ -33,7 +33,7 @@ use crate::ids::{ConnId, SessionId, SessionRef};
 use crate::limits;
 
 /// How it goes on.
-pub enum Then {
+pub(super) enum Then {
     /// SUBACK is sent.
     Suback(Suback),
     /// CONNECT is let in, or refused.
@@ -80,7 +80,7 @@ impl Then {
 
 /// Whose a wait is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub(super) enum Owner {
     /// The shard's own.
     Shard,
     /// A connection's, which stands still meanwhile.
@@ -90,7 +90,7 @@ pub enum Owner {
 }
 
 /// A wait that is over.
-pub struct Over {
+pub(super) struct Over {
     pub then: Then,
     /// The session that it was of, unless that has ended.
     pub session: Option<SessionId>,
@@ -125,7 +125,7 @@ struct Line {
 }
 
 /// See the module.
-pub struct Waits {
+pub(super) struct Waits {
     last_ticket: u32,
     last_line: u32,
     table: HashMap<u32, Wait, FixedState>,
@@ -154,7 +154,7 @@ impl Default for Waits {
 impl Waits {
     /// Begins to wait, for one answer. Returns the ticket, which is never 0. A connection that waits for something already is to be
     /// freed from that first (`free`).
-    pub fn open(&mut self, owner: Owner, then: Then) -> u32 {
+    pub(super) fn open(&mut self, owner: Owner, then: Then) -> u32 {
         if let Some(key) = then.key() {
             *self.keys.entry(key).or_default() += 1;
         }
@@ -185,14 +185,14 @@ impl Waits {
     }
 
     /// So many answers more have to come.
-    pub fn await_more(&mut self, ticket: u32, answers: u32) {
+    pub(super) fn await_more(&mut self, ticket: u32, answers: u32) {
         if let Some(wait) = self.table.get_mut(&ticket) {
             wait.missing += answers;
         }
     }
 
     /// It ends without an answer then, if it is not over before.
-    pub fn end_at(&mut self, ticket: u32, due_ms: u64) {
+    pub(super) fn end_at(&mut self, ticket: u32, due_ms: u64) {
         let Some(wait) = self.table.get_mut(&ticket) else {
             return;
         };
@@ -204,12 +204,12 @@ impl Waits {
     }
 
     /// How it is to go on.
-    pub fn then(&mut self, ticket: u32) -> Option<&mut Then> {
+    pub(super) fn then(&mut self, ticket: u32) -> Option<&mut Then> {
         Some(&mut self.table.get_mut(&ticket)?.then)
     }
 
     /// Charges what is kept of it now. Returns all that is charged for it, in bytes.
-    pub fn charge(&mut self, lease: &mut Lease, ticket: u32) -> usize {
+    pub(super) fn charge(&mut self, lease: &mut Lease, ticket: u32) -> usize {
         let Some(wait) = self.table.get_mut(&ticket) else {
             return 0;
         };
@@ -220,7 +220,7 @@ impl Waits {
     }
 
     /// So many bytes are held by who answers, until all answers have come.
-    pub fn lend(&mut self, lease: &mut Lease, ticket: u32, bytes: usize) {
+    pub(super) fn lend(&mut self, lease: &mut Lease, ticket: u32, bytes: usize) {
         if let Some(wait) = self.table.get_mut(&ticket) {
             wait.lent += bytes;
             lease.force(wait.account, bytes as u64);
@@ -228,7 +228,12 @@ impl Waits {
     }
 
     /// An answer has come; with the last one the wait is over.
-    pub fn answer(&mut self, lease: &mut Lease, sessions: &Sessions, ticket: u32) -> Option<Over> {
+    pub(super) fn answer(
+        &mut self,
+        lease: &mut Lease,
+        sessions: &Sessions,
+        ticket: u32,
+    ) -> Option<Over> {
         let wait = self.table.get_mut(&ticket)?;
         wait.missing -= 1;
         if wait.missing > 0 {
@@ -240,7 +245,7 @@ impl Waits {
     }
 
     /// The session that a wait is of, unless that has ended.
-    pub fn session_of(&self, sessions: &Sessions, ticket: u32) -> Option<SessionId> {
+    pub(super) fn session_of(&self, sessions: &Sessions, ticket: u32) -> Option<SessionId> {
         match self.table.get(&ticket)?.owner {
             Owner::Session(session) if sessions.get_by(session).is_some() => Some(session.id),
             _ => None,
@@ -248,7 +253,7 @@ impl Waits {
     }
 
     /// It is over, whatever has come: nothing is charged for it any more.
-    pub fn end(&mut self, lease: &mut Lease, ticket: u32) -> Option<Then> {
+    pub(super) fn end(&mut self, lease: &mut Lease, ticket: u32) -> Option<Then> {
         if let Some(wait) = self.table.get_mut(&ticket) {
             lease.give(wait.account, std::mem::take(&mut wait.lent) as u64);
         }
@@ -306,7 +311,7 @@ impl Waits {
     }
 
     /// What a connection waits for, and its ticket.
-    pub fn of_conn(&mut self, conn: ConnId) -> Option<(u32, &mut Then)> {
+    pub(super) fn of_conn(&mut self, conn: ConnId) -> Option<(u32, &mut Then)> {
         if self.lines.is_empty() {
             return None;
         }
@@ -316,7 +321,7 @@ impl Waits {
     }
 
     /// Whose connection waits.
-    pub fn conn_of(&self, ticket: u32) -> Option<ConnId> {
+    pub(super) fn conn_of(&self, ticket: u32) -> Option<ConnId> {
         match self.table.get(&ticket)?.owner {
             Owner::Conn(conn) => Some(conn),
             _ => None,
@@ -324,7 +329,7 @@ impl Waits {
     }
 
     /// A connection does not wait any more for what it waits for.
-    pub fn free(&mut self, lease: &mut Lease, conn: ConnId) -> Option<Then> {
+    pub(super) fn free(&mut self, lease: &mut Lease, conn: ConnId) -> Option<Then> {
         let ticket = self.lines.get(&conn.0)?.waits;
         let then = self.abandon(lease, ticket);
         self.strike(conn, |line| line.waits = 0);
@@ -334,7 +339,7 @@ impl Waits {
     /// A connection is no more, or parted from its session: it waits for nothing and is owed nothing. Returns what it had waited
     /// for, of which something may have to be given back.
     #[inline]
-    pub fn forget(&mut self, lease: &mut Lease, conn: ConnId) -> Option<Then> {
+    pub(super) fn forget(&mut self, lease: &mut Lease, conn: ConnId) -> Option<Then> {
         if self.lines.is_empty() {
             return None;
         }
@@ -343,38 +348,38 @@ impl Waits {
     }
 
     /// A connection will be given one answer more. Returns the number of its line.
-    pub fn owe(&mut self, conn: ConnId) -> u32 {
+    pub(super) fn owe(&mut self, conn: ConnId) -> u32 {
         let line = self.line(conn);
         line.owed += 1;
         line.number
     }
 
     /// An answer to a connection is kept. Returns the number of its line.
-    pub fn hold(&mut self, conn: ConnId) -> u32 {
+    pub(super) fn hold(&mut self, conn: ConnId) -> u32 {
         let number = self.owe(conn);
         self.line(conn).held += 1;
         number
     }
 
     /// Whether answers to a connection are kept.
-    pub fn has_held(&self, conn: ConnId) -> bool {
+    pub(super) fn has_held(&self, conn: ConnId) -> bool {
         let line = self.lines.get(&conn.0);
         line.is_some_and(|line| line.held > 0)
     }
 
     /// An answer to a connection is kept no longer; it is still owed.
-    pub fn release(&mut self, conn: ConnId) {
+    pub(super) fn release(&mut self, conn: ConnId) {
         self.strike(conn, |line| line.held -= 1);
     }
 
     /// Whether a connection with this line is still there, and owed something.
-    pub fn is_owed(&self, conn: ConnId, number: u32) -> bool {
+    pub(super) fn is_owed(&self, conn: ConnId, number: u32) -> bool {
         let line = self.lines.get(&conn.0);
         line.is_some_and(|line| line.number == number && line.owed > 0)
     }
 
     /// It has been given one of these answers. Returns whether its goodbye has waited for that, and goes on.
-    pub fn pay(&mut self, lease: &mut Lease, conn: ConnId, number: u32) -> bool {
+    pub(super) fn pay(&mut self, lease: &mut Lease, conn: ConnId, number: u32) -> bool {
         if !self.is_owed(conn, number) {
             return false;
         }
@@ -391,24 +396,24 @@ impl Waits {
     }
 
     /// Whether the goodbye of a connection has to wait for what that is owed.
-    pub fn hold_goodbye(&self, conn: ConnId) -> bool {
+    pub(super) fn hold_goodbye(&self, conn: ConnId) -> bool {
         let line = self.lines.get(&conn.0);
         line.is_some_and(|line| line.owed > 0 && !line.gives_up)
     }
 
     /// A goodbye has waited for long enough.
-    pub fn give_up(&mut self, lease: &mut Lease, conn: ConnId) {
+    pub(super) fn give_up(&mut self, lease: &mut Lease, conn: ConnId) {
         self.free(lease, conn);
         self.strike(conn, |line| line.gives_up = true);
     }
 
     /// Whether something waits that has this key; rarely it is another's.
-    pub fn have_key(&self, key: u64) -> bool {
+    pub(super) fn have_key(&self, key: u64) -> bool {
         self.keys.contains_key(&key)
     }
 
     /// Questions that are open.
-    pub fn questions(&self) -> impl Iterator<Item = &Question> {
+    pub(super) fn questions(&self) -> impl Iterator<Item = &Question> {
         self.table.values().filter_map(|wait| match &wait.then {
             Then::Replay(question) => Some(question),
             _ => None,
@@ -416,12 +421,12 @@ impl Waits {
     }
 
     /// When the next wait ends without an answer, or one would have that is over.
-    pub fn next_ms(&self) -> Option<u64> {
+    pub(super) fn next_ms(&self) -> Option<u64> {
         self.deadlines.peek().map(|&Reverse((due_ms, _))| due_ms)
     }
 
     /// The next wait that lasts no longer; what had come before is handled first.
-    pub fn next_due(&mut self, now_ms: u64, has_looked: bool) -> Option<u32> {
+    pub(super) fn next_due(&mut self, now_ms: u64, has_looked: bool) -> Option<u32> {
         while let Some(&Reverse((due_ms, ticket))) = self.deadlines.peek() {
             let acts_ms = match has_looked {
                 true => due_ms,
@@ -442,7 +447,7 @@ impl Waits {
     }
 
     /// Deadlines come so much later.
-    pub fn put_off(&mut self, ms: u64) {
+    pub(super) fn put_off(&mut self, ms: u64) {
         self.forget_stale_deadlines(ms);
     }
 
@@ -457,7 +462,7 @@ impl Waits {
     }
 
     /// Bytes of memory, but for what is charged with each wait.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.table.allocation_size()
             + self.lines.allocation_size()
             + self.keys.allocation_size()
@@ -465,7 +470,7 @@ impl Waits {
     }
 
     /// Gives memory back after many waits at once.
-    pub fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.table.shrink_to_fit();
         self.lines.shrink_to_fit();
         self.keys.shrink_to_fit();
@@ -475,14 +480,14 @@ impl Waits {
 
     /// Whether a connection waits for something, or is owed something.
     #[cfg(test)]
-    pub fn knows(&self, conn: ConnId) -> bool {
+    pub(super) fn knows(&self, conn: ConnId) -> bool {
         let mut waits = self.table.values();
         self.lines.contains_key(&conn.0) || waits.any(|wait| wait.owner == Owner::Conn(conn))
     }
 
     /// Bytes that are to be charged to an account for what waits, counted anew.
     #[cfg(test)]
-    pub fn held(&self, account: Account) -> usize {
+    pub(super) fn held(&self, account: Account) -> usize {
         let waits = self.table.values().filter(|wait| wait.account == account);
         waits.map(|wait| wait.then.memory() + wait.lent).sum()
     }

@@ -9,8 +9,6 @@
 //! - `take` never passes an account's bound; `force`, for what cannot be refused, may, and then nothing is taken from that
 //!   account until it has come down.
 
-#![warn(unreachable_pub)]
-
 mod ladder;
 mod lease;
 mod plan;

@@ -39,7 +39,10 @@ impl Start {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn described(&self, before: Option<&Config>) -> Result<Described, config::ConfigError> {
+    pub(super) fn described(
+        &self,
+        before: Option<&Config>,
+    ) -> Result<Described, config::ConfigError> {
         let (mut config, warnings, mut effective) = match &self.config {
             Some(path) => config::load_described(path, before)?,
             None => (Config::default(), Vec::new(), Effective::default()),

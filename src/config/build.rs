@@ -478,7 +478,7 @@ impl Said {
 }
 
 /// What holds where no line says it. Libraries for WebSocket read a record whole, so that nothing waits in it.
-pub fn records_by_default(has_tls: bool, has_websocket: bool) -> Records {
+pub(super) fn records_by_default(has_tls: bool, has_websocket: bool) -> Records {
     match has_tls && !has_websocket {
         true => Records::ByVersion,
         false => Records::Full,

@@ -33,7 +33,11 @@ pub(super) enum Known {
 
 impl Known {
     /// The text of the warning, or the error.
-    pub fn verdict(self, name: &'static str, line: &Line<'_>) -> Result<&'static str, Misdeed> {
+    pub(super) fn verdict(
+        self,
+        name: &'static str,
+        line: &Line<'_>,
+    ) -> Result<&'static str, Misdeed> {
         match self {
             Known::Persistence => Ok("nothing is kept on disk yet, has no effect"),
             Known::Bridge => Ok("bridges are not supported yet, has no effect"),

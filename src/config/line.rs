@@ -19,7 +19,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// `None` for an empty line and a comment.
-    pub fn parse(text: &'a str) -> Option<Line<'a>> {
+    pub(super) fn parse(text: &'a str) -> Option<Line<'a>> {
         let text = text.trim_end_matches(['\r', '\n']).trim_matches(BLANKS);
         if text.is_empty() || text.starts_with('#') {
             return None;
@@ -32,7 +32,7 @@ impl<'a> Line<'a> {
     }
 
     /// The words of the value, up to a comment.
-    pub fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(super) fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.value
             .split(BLANKS)
             .filter(|word| !word.is_empty())
@@ -40,12 +40,12 @@ impl<'a> Line<'a> {
     }
 
     /// The value that is one word.
-    pub fn word(&self, name: &'static str) -> Result<&'a str, Misdeed> {
+    pub(super) fn word(&self, name: &'static str) -> Result<&'a str, Misdeed> {
         self.words().next().ok_or(Misdeed::Empty { name })
     }
 
     /// The value that is all of the rest.
-    pub fn text(&self, name: &'static str) -> Result<&'a str, Misdeed> {
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Misdeed> {
         if self.value.is_empty() {
             Err(Misdeed::Empty { name })
         } else {

@@ -64,7 +64,7 @@ pub(super) enum Value<T> {
 
 impl<T> Value<T> {
     /// Reads the value of `line` and puts it where it belongs.
-    pub fn apply(
+    pub(super) fn apply(
         &self,
         target: &mut T,
         name: &'static str,
@@ -105,7 +105,7 @@ impl<T> Value<T> {
     }
 
     /// Whether a second line with this option is an error, as in Mosquitto.
-    pub fn once(&self) -> bool {
+    pub(super) fn once(&self) -> bool {
         matches!(self, Value::Text(_))
     }
 }

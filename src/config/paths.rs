@@ -13,7 +13,7 @@ pub fn absolute(path: &Path) -> PathBuf {
 }
 
 /// The contents of a file that an option names, within bounds.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(ACCESS_FILE_BYTES_MAX + 1)

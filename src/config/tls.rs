@@ -48,7 +48,7 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Says something about the first line of an option.
-    pub fn remark(&mut self, option: &'static str, text: impl Into<String>) {
+    pub(super) fn remark(&mut self, option: &'static str, text: impl Into<String>) {
         self.remarks.push(Remark {
             option,
             nth: 0,

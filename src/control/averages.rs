@@ -1,11 +1,11 @@
 //! Moving averages over 1, 5 and 15 minutes, as `$SYS/broker/load/+` gives them: per minute, updated by the interval.
 
 /// Minutes of the three averages.
-pub const MINUTES: [u32; 3] = [1, 5, 15];
+pub(super) const MINUTES: [u32; 3] = [1, 5, 15];
 
 /// The averages of one counter.
 #[derive(Clone, Debug, Default)]
-pub struct Average {
+pub(super) struct Average {
     last: u64,
     averages: [f64; 3],
 }
@@ -13,7 +13,7 @@ pub struct Average {
 impl Average {
     /// The counter shows `value`, `interval_s` seconds (above 0) after the last call. An exponential average, as
     /// Mosquitto's.
-    pub fn update(&mut self, value: u64, interval_s: f64) {
+    pub(super) fn update(&mut self, value: u64, interval_s: f64) {
         let per_minute = (value - self.last.min(value)) as f64 * 60.0 / interval_s;
         self.last = value;
         for (average, minutes) in self.averages.iter_mut().zip(MINUTES) {
@@ -23,7 +23,7 @@ impl Average {
     }
 
     /// The averages over 1, 5 and 15 minutes, per minute.
-    pub fn averages(&self) -> [f64; 3] {
+    pub(super) fn averages(&self) -> [f64; 3] {
         self.averages
     }
 }

@@ -5,17 +5,17 @@ use std::time::Instant;
 
 /// Nothing until the end has begun.
 #[derive(Default)]
-pub struct Ending(RefCell<Option<(String, Instant)>>);
+pub(super) struct Ending(RefCell<Option<(String, Instant)>>);
 
 impl Ending {
     /// The end begins, for this reason; of several the first is told.
-    pub fn begin(&self, reason: impl Into<String>) {
+    pub(super) fn begin(&self, reason: impl Into<String>) {
         let mut begun = self.0.borrow_mut();
         begun.get_or_insert_with(|| (reason.into(), Instant::now()));
     }
 
     /// The last line of the log.
-    pub fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
         match &*self.0.borrow() {
             Some((reason, since)) => {

@@ -7,10 +7,10 @@
 mod averages;
 mod ending;
 mod log;
-pub mod memory;
-pub mod notify;
+pub(crate) mod memory;
+pub(crate) mod notify;
 mod pid_file;
-pub mod place;
+pub(crate) mod place;
 mod reports;
 mod sample;
 mod signals;
@@ -20,9 +20,9 @@ mod sys;
 #[cfg(test)]
 mod tests;
 
-pub use log::LogWriter;
-pub use pid_file::PidFile;
-pub use signals::Signals;
+pub(crate) use log::LogWriter;
+pub(crate) use pid_file::PidFile;
+pub(crate) use signals::Signals;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -46,7 +46,7 @@ use signals::Wanted;
 use sys::Sys;
 
 /// What the control thread works with.
-pub struct Parts {
+pub(crate) struct Parts {
     /// Printed when everything runs.
     pub ready: String,
     /// Where signals arrive.
@@ -72,11 +72,11 @@ pub struct Parts {
 }
 
 /// Reads the configuration again and goes by it; the error is why nothing has changed.
-pub type Reload = Box<dyn FnMut() -> Result<Reloaded, String> + Send>;
+pub(crate) type Reload = Box<dyn FnMut() -> Result<Reloaded, String> + Send>;
 
 /// What has come of reading the configuration again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
+pub(crate) struct Reloaded {
     /// Lines about what has changed.
     pub lines: Vec<String>,
     /// What of it does not hold, and why.
@@ -85,7 +85,7 @@ pub struct Reloaded {
 
 /// The end of a shard's thread.
 #[derive(Debug)]
-pub struct ShardEnd {
+pub(crate) struct ShardEnd {
     /// Which one it was.
     pub shard: ShardId,
     /// Why, if nobody asked for it.
@@ -93,7 +93,7 @@ pub struct ShardEnd {
 }
 
 /// The control thread's work, ready to run.
-pub struct Control {
+pub(crate) struct Control {
     executor: LocalExecutor,
     log: Log,
     ready: String,
@@ -107,7 +107,7 @@ pub struct Control {
 
 impl Control {
     /// Starts the log writer.
-    pub fn new(mut parts: Parts) -> io::Result<Self> {
+    pub(crate) fn new(mut parts: Parts) -> io::Result<Self> {
         if let Some(shard) = parts.shards.first() {
             parts.writer.publish_by(shard, &parts.shared);
         }
@@ -125,7 +125,7 @@ impl Control {
     }
 
     /// Says that the broker is ready, and runs until every shard has ended.
-    pub fn run(self) {
+    pub(crate) fn run(self) {
         // Whoever started the broker may have closed the other end.
         let _ = writeln!(io::stdout(), "{}", one_line(&self.ready));
         notify::ready(&self.ready);
@@ -174,14 +174,14 @@ impl Control {
 }
 
 /// The executor of the thread that made it, for [`Control`].
-pub struct Executor(LocalExecutor);
+pub(crate) struct Executor(LocalExecutor);
 
 impl Executor {
     /// Sets it up.
     ///
     /// # Errors
     /// The host does not give it.
-    pub fn new() -> io::Result<Executor> {
+    pub(crate) fn new() -> io::Result<Executor> {
         LocalExecutorBuilder::new(Placement::Unbound)
             .name("control")
             .io_memory(limits::CONTROL_IO_BYTES)

@@ -6,29 +6,29 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 /// Everything listens and runs: after the start, and after each reload.
-pub fn ready(status: &str) {
+pub(crate) fn ready(status: &str) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// A reload begins; `ready` ends it. The clock is what `Type=notify-reload` asks for.
-pub fn reloading() {
+pub(crate) fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
     }
 }
 
 /// The end begins.
-pub fn stopping() {
+pub(crate) fn stopping() {
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
 }
 
 /// The broker does what it is for.
-pub fn watchdog() {
+pub(crate) fn watchdog() {
     let _ = sd_notify::notify(&[NotifyState::Watchdog]);
 }
 
 /// How often `watchdog` is to be called: half of what the manager waits for (`WatchdogSec=`); `None` if it does not.
-pub fn watchdog_interval() -> Option<Duration> {
+pub(crate) fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled()
         .map(|most| most / 2)
         .filter(|interval| !interval.is_zero())

@@ -8,7 +8,7 @@ use super::place;
 use crate::config::absolute;
 
 /// A pid file, or none. Removed when dropped, if it was written or is new.
-pub struct PidFile(Option<Open>);
+pub(crate) struct PidFile(Option<Open>);
 
 struct Open {
     file: File,
@@ -21,7 +21,7 @@ impl PidFile {
     ///
     /// # Errors
     /// It can be neither opened nor created; the error names it.
-    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
         let Some(path) = path else {
             return Ok(PidFile(None));
         };
@@ -35,12 +35,12 @@ impl PidFile {
     }
 
     /// No file.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         PidFile(None)
     }
 
     /// The path of one that has just been made.
-    pub fn made(&self) -> Option<&Path> {
+    pub(crate) fn made(&self) -> Option<&Path> {
         let open = self.0.as_ref().filter(|open| open.is_ours)?;
         Some(&open.path)
     }
@@ -49,7 +49,7 @@ impl PidFile {
     ///
     /// # Errors
     /// It cannot be written; the error names the file.
-    pub fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.0 else {
             return Ok(());
         };

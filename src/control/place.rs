@@ -13,7 +13,7 @@ use crate::config::absolute;
 ///
 /// # Errors
 /// The file can be neither opened nor made; the error names it, and says what to do where its folder is missing.
-pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let named = |error: io::Error| {
         let cure = missing_folder(path, &error).unwrap_or_default();
         let text = format!("{}: {error}{cure}", absolute(path).display());
@@ -52,7 +52,7 @@ const MADE_FOLDERS: [(&str, &str); 3] = [
 
 /// What to do where a file cannot be made because its folder is missing, to be put behind the error; `None` where that is
 /// not the matter.
-pub fn missing_folder(path: &Path, error: &io::Error) -> Option<String> {
+pub(crate) fn missing_folder(path: &Path, error: &io::Error) -> Option<String> {
     let path = absolute(path);
     let folder = path.parent()?;
     if error.kind() != ErrorKind::NotFound || folder.exists() {
@@ -73,7 +73,7 @@ pub fn missing_folder(path: &Path, error: &io::Error) -> Option<String> {
 }
 
 /// Whether there is something at a path, be it a link that leads nowhere.
-pub fn is_taken(path: &Path) -> bool {
+pub(crate) fn is_taken(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 

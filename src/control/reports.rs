@@ -9,7 +9,7 @@ use crate::shard::{ShardCommand, ShardHandle, ShardReport};
 
 /// Turns of one shard between two of its reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Turns {
+pub(super) struct Turns {
     /// Nanoseconds: half of the turns took no longer.
     pub p50_ns: u64,
     /// Nanoseconds: 99 of 100.
@@ -30,7 +30,7 @@ struct Last {
 }
 
 /// Asks and remembers. The copy of a histogram is all that it costs a shard.
-pub struct Reports {
+pub(super) struct Reports {
     answers: Receiver<ShardReport>,
     to: Sender<ShardReport>,
     last: Vec<Last>,
@@ -38,7 +38,7 @@ pub struct Reports {
 
 impl Reports {
     /// For so many shards.
-    pub fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize) -> Self {
         let (to, answers) = bounded(shards.max(1));
         Reports {
             answers,
@@ -48,7 +48,7 @@ impl Reports {
     }
 
     /// Asks every shard that has answered the last time.
-    pub fn ask(&mut self, shards: &[ShardHandle]) {
+    pub(super) fn ask(&mut self, shards: &[ShardHandle]) {
         for (last, shard) in self.last.iter_mut().zip(shards) {
             let command = ShardCommand::Report(self.to.clone());
             last.asked = last.asked || shard.send(command).is_ok();
@@ -56,12 +56,12 @@ impl Reports {
     }
 
     /// Whether every shard that was asked has answered; to be called after `collect`.
-    pub fn all_answered(&self) -> bool {
+    pub(super) fn all_answered(&self) -> bool {
         self.last.iter().all(|last| !last.asked)
     }
 
     /// Takes the answers that have come: by shard, its turns since the answer before.
-    pub fn collect(&mut self) -> Vec<(u8, Turns)> {
+    pub(super) fn collect(&mut self) -> Vec<(u8, Turns)> {
         let mut turns = Vec::new();
         while let Ok(report) = self.answers.try_recv() {
             let Some(last) = self.last.get_mut(report.shard.index()) else {

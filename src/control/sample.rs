@@ -5,7 +5,7 @@ use crate::figure::Figure;
 
 /// What a figure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+pub(crate) enum Of {
     /// All shards together.
     Broker,
     /// One shard.
@@ -20,7 +20,7 @@ pub enum Of {
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub(crate) struct Sample {
     pub of: Of,
     pub figure: Figure,
     pub value: u64,

@@ -8,7 +8,7 @@ use signal_hook::iterator::{Handle, Signals as Registered};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// End in order, for the signal of this name.
     End(&'static str),
     /// Reopen log files.
@@ -18,14 +18,14 @@ pub enum Wanted {
 }
 
 /// The signals that the broker handles, caught from here on.
-pub struct Signals {
+pub(crate) struct Signals {
     registered: Registered,
     ending: bool,
 }
 
 impl Signals {
     /// Catches them. SIGUSR1, which Mosquitto uses, is caught so that it ends nothing.
-    pub fn register() -> io::Result<Self> {
+    pub(crate) fn register() -> io::Result<Self> {
         let registered = Registered::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
         Ok(Signals {
             registered,
@@ -34,13 +34,13 @@ impl Signals {
     }
 
     /// Ends a wait from another thread.
-    pub fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> Handle {
         self.registered.handle()
     }
 
     /// Waits for a signal that asks for something; `None` when the handle was closed. A second request to end is not
     /// discussed: the program exits.
-    pub fn wait(mut self) -> (Self, Option<Wanted>) {
+    pub(crate) fn wait(mut self) -> (Self, Option<Wanted>) {
         while let Some(signal) = self.registered.forever().next() {
             match signal {
                 SIGTERM | SIGINT if self.ending => std::process::exit(128 + signal),

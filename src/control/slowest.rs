@@ -12,7 +12,7 @@ use crate::limits;
 use crate::shard::{ShardCommand, ShardHandle};
 
 /// Asks all shards; those that do not answer in `limits::REPORT_MS` are left out.
-pub async fn slowest(shards: &[ShardHandle]) -> Vec<Lag> {
+pub(super) async fn slowest(shards: &[ShardHandle]) -> Vec<Lag> {
     let (to, answers) = bounded(shards.len().max(1));
     for shard in shards {
         // One with too many commands waiting does not answer.
@@ -26,7 +26,7 @@ pub async fn slowest(shards: &[ShardHandle]) -> Vec<Lag> {
 }
 
 /// Writes them to the log.
-pub fn tell(log: &Log, slowest: &[Lag]) {
+pub(super) fn tell(log: &Log, slowest: &[Lag]) {
     if slowest.is_empty() {
         log.write(LogKind::Notice, "SIGUSR2: no client lags.".into());
     }
@@ -52,7 +52,7 @@ pub fn tell(log: &Log, slowest: &[Lag]) {
 }
 
 /// Names and values for `$SYS`, by rank; empty values for ranks that nobody has.
-pub fn values(slowest: &[Lag]) -> Vec<(String, String)> {
+pub(super) fn values(slowest: &[Lag]) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for rank in 0..limits::SLOWEST_SHOWN {
         let lag = slowest.get(rank);

@@ -50,14 +50,14 @@ const TURNS: [OfTurns; 4] = [
 ];
 
 /// See the module.
-pub struct Snapshot {
+pub(super) struct Snapshot {
     samples: Vec<Sample>,
     counters: Counters,
 }
 
 impl Snapshot {
     /// As the shards have published it, with what was reported of their turns.
-    pub fn of_shards(shared: &Shared, turns: &[(u8, Turns)], lost: &LostLines) -> Snapshot {
+    pub(super) fn of_shards(shared: &Shared, turns: &[(u8, Turns)], lost: &LostLines) -> Snapshot {
         let mut samples = Vec::new();
         let mut counters = [0; Counters::COUNT];
         let mut metrics = [0; Metrics::COUNT];
@@ -100,18 +100,18 @@ impl Snapshot {
     }
 
     /// With these figures too.
-    pub fn with(mut self, samples: impl IntoIterator<Item = Sample>) -> Snapshot {
+    pub(super) fn with(mut self, samples: impl IntoIterator<Item = Sample>) -> Snapshot {
         self.samples.extend(samples);
         self
     }
 
     /// All of them.
-    pub fn samples(&self) -> &[Sample] {
+    pub(super) fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
     /// What the brains of all shards have counted together.
-    pub fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
 }

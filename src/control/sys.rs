@@ -98,7 +98,7 @@ const TOTALS: [Reading; 21] = [
 const HEAP: [(&str, &str); 2] = [("heap/current", "VmRSS"), ("heap/maximum", "VmHWM")];
 
 /// The publisher of `$SYS`.
-pub struct Sys {
+pub(super) struct Sys {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     memory: Rc<RefCell<Monitor>>,
@@ -115,7 +115,7 @@ pub struct Sys {
 
 impl Sys {
     /// For these shards, their memory, and the lines of the log that are not where they should be.
-    pub fn new(
+    pub(super) fn new(
         shared: Arc<Shared>,
         shards: Vec<ShardHandle>,
         memory: Rc<RefCell<Monitor>>,
@@ -135,7 +135,7 @@ impl Sys {
     }
 
     /// What never changes.
-    pub fn set_constants(&mut self) {
+    pub(super) fn set_constants(&mut self) {
         self.set(
             "version",
             format!("firehose version {}", env!("CARGO_PKG_VERSION")),
@@ -144,7 +144,7 @@ impl Sys {
 
     /// Looks at how many clients are connected: the maximum is that of these looks, or that of a single shard, which
     /// counts its own exactly.
-    pub fn sample(&mut self) {
+    pub(super) fn sample(&mut self) {
         let mut connected = 0;
         for shard in 0..self.shared.shards() {
             let counters = self.shared.board(ShardId(shard)).counters();
@@ -155,7 +155,7 @@ impl Sys {
     }
 
     /// What changes, as it is now; `interval` after the last call.
-    pub fn set_values(&mut self, interval: Duration, turns: &[(u8, Turns)]) {
+    pub(super) fn set_values(&mut self, interval: Duration, turns: &[(u8, Turns)]) {
         self.sample();
         let snapshot = Snapshot::of_shards(&self.shared, turns, &self.lost);
         let snapshot = snapshot.with(self.memory.borrow().samples());
@@ -191,7 +191,7 @@ impl Sys {
     }
 
     /// The clients that lag most.
-    pub fn set_slowest(&mut self, lags: &[Lag]) {
+    pub(super) fn set_slowest(&mut self, lags: &[Lag]) {
         for (name, value) in slowest::values(lags) {
             // Nothing is published about ranks that nobody has had.
             if !value.is_empty() || self.last.contains_key(&name) {
@@ -209,7 +209,7 @@ impl Sys {
 
     /// Publishes what is lined up, a few at a time: there are some for each shard, and one shard publishes all of
     /// them, so that they keep their order.
-    pub async fn publish(&mut self) {
+    pub(super) async fn publish(&mut self) {
         let mut batch = 0;
         while let Some((name, value)) = self.queue.pop_front() {
             if batch == limits::SYS_BATCH {

@@ -12,7 +12,7 @@ use super::result::{Interval, Latency, Operations, Step, TesterUse, Verification
 use super::worker::{Received, StepPart};
 
 /// A step that is over.
-pub struct Ended {
+pub(super) struct Ended {
     pub window: Window,
     /// When all of it was over, deliveries included.
     pub ended_ns: u64,
@@ -25,7 +25,7 @@ pub struct Ended {
 }
 
 /// Puts a step together. The broker's use, the machine's figures and the violations are the caller's to add.
-pub fn step(plan: &StepPlan, mut ended: Ended) -> Step {
+pub(super) fn step(plan: &StepPlan, mut ended: Ended) -> Step {
     let seconds = measured_seconds(&ended);
     let mut measured = Counts::default();
     for part in &ended.parts {

@@ -15,8 +15,6 @@
 //! and reads the rings, the sender stores to the ring and reads "asleep"; between the two sequentially consistent
 //! fences at least one sees the other. `loom_tests` explores it.
 
-#![warn(unreachable_pub)]
-
 mod ring;
 mod sync;
 

@@ -10,8 +10,6 @@
 //! control characters, no topic or filter that is invalid and no property that is out of place. What depends on the state of a connection (the first
 //! packet is CONNECT, a client does not send CONNACK, an alias is within its maximum, ...) is not decided here.
 
-#![warn(unreachable_pub)]
-
 pub mod author;
 pub mod message;
 pub mod topic;

@@ -9,8 +9,6 @@
 //! - what `gather` returned stays where it is until `sent` is called for that connection;
 //! - `pending` of a queue is the sum of its ranges' lengths, and `in_flight <= pending`.
 
-#![warn(unreachable_pub)]
-
 mod blob;
 mod overflow;
 mod queue;

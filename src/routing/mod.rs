@@ -7,8 +7,6 @@
 //!
 //! `tree` holds paths of interned level names and is what `Subscriptions` and `Retained` are built on.
 
-#![warn(unreachable_pub)]
-
 mod cache;
 mod entry;
 mod filter_id;

@@ -28,12 +28,12 @@ enum Place {
 
 /// The sockets that nobody has taken yet.
 #[derive(Default)]
-pub struct Activated {
+pub(super) struct Activated {
     sockets: Vec<(Place, Socket)>,
 }
 
 /// What there is for an address.
-pub enum Found {
+pub(super) enum Found {
     /// Nothing: it is to be bound.
     Nothing,
     /// This socket.
@@ -44,7 +44,7 @@ pub enum Found {
 
 impl Activated {
     /// What was passed to this process.
-    pub fn inherited() -> Result<Self, ServeError> {
+    pub(super) fn inherited() -> Result<Self, ServeError> {
         let sockets = shard::inherited().and_then(Self::from_descriptors);
         sockets.map_err(ServeError::Activation)
     }
@@ -65,7 +65,7 @@ impl Activated {
     }
 
     /// Takes the socket for an address, with `TCP_NODELAY` as configured.
-    pub fn take(&mut self, wanted: SocketAddr, nodelay: bool) -> io::Result<Found> {
+    pub(super) fn take(&mut self, wanted: SocketAddr, nodelay: bool) -> io::Result<Found> {
         let is_it =
             |place: &Place| matches!(place, Place::Address { address, .. } if *address == wanted);
         if let Some(index) = self.sockets.iter().position(|(place, _)| is_it(place)) {
@@ -87,14 +87,14 @@ impl Activated {
     }
 
     /// Takes the socket for a path.
-    pub fn take_path(&mut self, wanted: &Path) -> Option<Socket> {
+    pub(super) fn take_path(&mut self, wanted: &Path) -> Option<Socket> {
         let is_it = |place: &Place| matches!(place, Place::Path(path) if path == wanted);
         let index = self.sockets.iter().position(|(place, _)| is_it(place))?;
         Some(self.sockets.swap_remove(index).1)
     }
 
     /// To be called when every listener has what it asks for.
-    pub fn finish(self) -> Result<(), ServeError> {
+    pub(super) fn finish(self) -> Result<(), ServeError> {
         match self.sockets.into_iter().next() {
             None => Ok(()),
             Some((Place::Address { address, .. }, _)) => {

@@ -14,7 +14,7 @@ use crate::uring::{Ring, Sizes};
 
 /// How the memory is split.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// What each account may hold.
     pub plan: Plan,
     /// Slots in the file table of each shard's ring.
@@ -32,7 +32,7 @@ pub struct Budget {
 
 /// What the split depends on besides the configuration: it stays as it is while the broker runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Shards of the process.
     pub shards: u8,
     /// Whether receives share buffers (Linux 6.15): then there are few.
@@ -43,7 +43,7 @@ pub struct Layout {
 
 impl Layout {
     /// Before the shards are created.
-    pub fn new(shards: u8) -> Layout {
+    pub(crate) fn new(shards: u8) -> Layout {
         let probe = Ring::new(Sizes {
             submissions: 1,
             completions: 2,
@@ -64,7 +64,7 @@ impl Budget {
     /// # Errors
     /// What the host gives does not suffice for so many shards and the accounts that somebody has given a size. A
     /// memory_limit below that is raised: in Mosquitto it bounds the heap only, and no broker is below any limit there.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         layout: Layout,
         given: Option<&Gift>,
@@ -110,14 +110,14 @@ impl Budget {
     }
 
     /// TLS connections at once.
-    pub fn tls_connections(&self) -> u32 {
+    pub(crate) fn tls_connections(&self) -> u32 {
         u32::try_from(self.tls_bytes / limits::TLS_CONNECTION_BYTES).unwrap_or(u32::MAX)
     }
 
     /// Charges what is there before the first client: the program, by what it has in memory, the buffers and the rings.
     /// What is returned holds it.
     #[must_use = "what is not held is not charged"]
-    pub fn charge(&self, pool: &Arc<Pool>) -> Lease {
+    pub(crate) fn charge(&self, pool: &Arc<Pool>) -> Lease {
         let program = memory::resident().saturating_sub(self.buffers + self.mesh);
         let mut lease = Lease::new(pool.clone());
         lease.force(Account::Program, program.max(limits::PROGRAM_BYTES_MIN));
@@ -127,7 +127,7 @@ impl Budget {
     }
 
     /// The limit and where it comes from, in a line.
-    pub fn headline(&self) -> String {
+    pub(crate) fn headline(&self) -> String {
         let total = size_text(self.plan.total);
         match self.raised_from {
             Some(asked) => format!(
@@ -139,7 +139,7 @@ impl Budget {
     }
 
     /// A line for each account.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let width = Account::NAMES.iter().map(|name| name.len()).max();
         let line = |account: Account| {
             let (name, bytes) = (account.name(), self.plan.limit(account));
@@ -171,18 +171,18 @@ fn limit(config: &Config, given: Option<&Gift>) -> (u64, String) {
 }
 
 /// The most that the limit should be where so much is given.
-pub fn most(given: u64) -> u64 {
+pub(crate) fn most(given: u64) -> u64 {
     given - memory::reserve(given)
 }
 
 impl Budget {
     /// The limit that was asked for, where it was too low and the least was taken.
-    pub fn raised_from(&self) -> Option<u64> {
+    pub(crate) fn raised_from(&self) -> Option<u64> {
         self.raised_from
     }
 
     /// What to warn of when a limit is configured.
-    pub fn warnings(&self, config: &Config, given: Option<&Gift>) -> Vec<String> {
+    pub(crate) fn warnings(&self, config: &Config, given: Option<&Gift>) -> Vec<String> {
         let raised = self.raised_from.map(|asked| {
             format!(
                 "memory_limit is {}, which is less than the accounts need; {} holds.",

@@ -6,7 +6,7 @@ use crate::config::{Config, Socket};
 use crate::ids::ListenerId;
 
 /// Lines about what is different in a new configuration; its listeners have these numbers.
-pub fn lines(
+pub(super) fn lines(
     (old, before): (&Config, &Listeners),
     (new, after): (&Config, &Listeners),
     ids: &[ListenerId],
@@ -59,7 +59,7 @@ fn without_files(listener: &ListenerSettings) -> ListenerSettings {
 }
 
 /// What is otherwise than the broker has started with, and is looked at when it starts only.
-pub fn needs_restart(old: &Config, new: &Config) -> Option<String> {
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let options = [
         ("shards", old.shards != new.shards),
         ("cpu_list", old.cpu_list != new.cpu_list),
@@ -84,7 +84,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Option<String> {
 }
 
 /// A listener, as a person calls it.
-pub fn name(socket: &Socket) -> String {
+pub(super) fn name(socket: &Socket) -> String {
     match (&socket.path, &socket.address) {
         (Some(path), _) => path.display().to_string(),
         (None, Some(address)) => format!("{address}:{}", socket.port),

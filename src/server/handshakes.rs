@@ -9,7 +9,7 @@ use crate::limits::{HANDSHAKE_NICENESS, HANDSHAKE_THREADS_MAX, HANDSHAKES_WAITIN
 use crate::shard::{Entrance, Exit, Handshake, Taken, fair};
 
 /// Starts the threads. They sleep while there is nothing to do, and end when every entrance is gone.
-pub fn start(shards: u8) -> io::Result<Entrance<Handshake>> {
+pub(super) fn start(shards: u8) -> io::Result<Entrance<Handshake>> {
     let (sender, handshakes) = fair(HANDSHAKES_WAITING_MAX);
     for index in 0..usize::from(shards).clamp(1, HANDSHAKE_THREADS_MAX) {
         let handshakes = handshakes.clone();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Who listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub(crate) enum Holder {
     /// The broker of this configuration, by its process.
     Ours(u32),
     /// Another program, by its process and its command line.
@@ -20,7 +20,11 @@ pub enum Holder {
 const LISTENS: &str = "0A";
 
 /// Who listens at an address. `config` is the file of our configuration, `pid_file` where its broker writes its number.
-pub fn holder(address: SocketAddr, config: Option<&Path>, pid_file: Option<&Path>) -> Holder {
+pub(crate) fn holder(
+    address: SocketAddr,
+    config: Option<&Path>,
+    pid_file: Option<&Path>,
+) -> Holder {
     let ours = Ours {
         config: config.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into())),
         pid: pid_file

@@ -18,7 +18,7 @@ use crate::config::{Files, absolute};
 const USERS: [&str; 2] = ["mosquitto", "nobody"];
 
 /// Who the broker is to be.
-pub enum Identity {
+pub(super) enum Identity {
     /// It was not started as root, and stays who it is.
     Ordinary,
     /// It stays root, because that is asked for.
@@ -32,7 +32,7 @@ impl Identity {
     ///
     /// # Errors
     /// There is no such user.
-    pub fn find(asked: Option<&str>) -> Result<Identity, ServeError> {
+    pub(super) fn find(asked: Option<&str>) -> Result<Identity, ServeError> {
         if !geteuid().is_root() {
             return Ok(Identity::Ordinary);
         }
@@ -53,12 +53,12 @@ impl Identity {
     }
 
     /// Whether root is to be given up.
-    pub fn is_becoming(&self) -> bool {
+    pub(super) fn is_becoming(&self) -> bool {
         matches!(self, Identity::Becoming(_))
     }
 
     /// Gives a file that was made as root to whom the broker becomes, so that it can be opened anew and removed.
-    pub fn give(&self, path: &Path) {
+    pub(super) fn give(&self, path: &Path) {
         if let Identity::Becoming(user) = self {
             // Where it cannot be given, it stays root's, and what needs it later says so. A link is given itself, not what it
             // leads to.
@@ -70,7 +70,7 @@ impl Identity {
     ///
     /// # Errors
     /// The system does not let it, or lets it take root back.
-    pub fn assume(&self) -> Result<(), ServeError> {
+    pub(super) fn assume(&self) -> Result<(), ServeError> {
         let Identity::Becoming(user) = self else {
             return Ok(());
         };
@@ -93,7 +93,7 @@ impl Identity {
     }
 
     /// Files of a configuration that root has read, and that whom the broker has become may not read at a reload.
-    pub fn closed(&self, files: &Files) -> Vec<String> {
+    pub(super) fn closed(&self, files: &Files) -> Vec<String> {
         let Identity::Becoming(user) = self else {
             return Vec::new();
         };
@@ -116,7 +116,7 @@ impl Identity {
     }
 
     /// What an operator should know.
-    pub fn warning(&self) -> Option<&'static str> {
+    pub(super) fn warning(&self) -> Option<&'static str> {
         match self {
             Identity::Root => Some(
                 "the broker stays root, which it does not need once it listens; see user in the configuration",
@@ -127,7 +127,7 @@ impl Identity {
 }
 
 /// The name of who the process is now.
-pub fn name() -> String {
+pub(super) fn name() -> String {
     let uid = geteuid();
     match User::from_uid(uid) {
         Ok(Some(user)) => user.name,

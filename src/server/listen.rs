@@ -21,7 +21,7 @@ use crate::transport;
 
 /// What a start is for.
 #[derive(Clone, Copy)]
-pub enum Purpose<'a> {
+pub(super) enum Purpose<'a> {
     /// To serve.
     Serve,
     /// To see whether one could: files are as they were afterwards, and a place where the broker of the same
@@ -31,7 +31,7 @@ pub enum Purpose<'a> {
 
 /// What was bound.
 #[derive(Default)]
-pub struct Bound {
+pub(super) struct Bound {
     /// By configured listener.
     listeners: Vec<Listener>,
     /// What is spoken where.
@@ -44,17 +44,17 @@ pub struct Bound {
 
 impl Bound {
     /// Takes the listeners out.
-    pub fn take_listeners(&mut self) -> Vec<Listener> {
+    pub(super) fn take_listeners(&mut self) -> Vec<Listener> {
         std::mem::take(&mut self.listeners)
     }
 
     /// Takes over the paths of others, to remove them when the broker ends.
-    pub fn keep_paths(&mut self, mut other: Bound) {
+    pub(super) fn keep_paths(&mut self, mut other: Bound) {
         self.paths.append(&mut other.paths);
     }
 
     /// The addresses, each group of them behind the protocol that is spoken there.
-    pub fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         let mut text = String::new();
         let mut last = "";
         for (protocol, place) in &self.places {
@@ -69,12 +69,12 @@ impl Bound {
     }
 
     /// What was not tried, and why.
-    pub fn notes(&self) -> &[String] {
+    pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// The paths of Unix domain sockets that were made.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.paths.iter().map(PathBuf::as_path)
     }
 }
@@ -116,7 +116,7 @@ fn local(configured: &Configured, path: &Path, buffers: &Buffers) -> Result<List
 
 /// What all listening sockets are set to, and their connections inherit.
 #[derive(Clone, Copy)]
-pub struct Inherited {
+pub(super) struct Inherited {
     /// TCP_NODELAY.
     pub nodelay: bool,
     /// Bounds of buffers.
@@ -127,7 +127,11 @@ pub struct Inherited {
 ///
 /// # Errors
 /// One cannot be bound. Where the broker of the same configuration listens, and this is no more than a trial, that is none.
-pub fn bind(config: &Config, buffers: Buffers, purpose: Purpose<'_>) -> Result<Bound, ServeError> {
+pub(super) fn bind(
+    config: &Config,
+    buffers: Buffers,
+    purpose: Purpose<'_>,
+) -> Result<Bound, ServeError> {
     places::check(&config.listeners, std::iter::empty()).map_err(ServeError::Clash)?;
     let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
@@ -186,7 +190,7 @@ fn protocol(transport: &transport::Plan) -> &'static str {
 
 impl Bound {
     /// Binds one more listener, while the broker runs.
-    pub fn add_late(
+    pub(super) fn add_late(
         &mut self,
         configured: &Configured,
         inherited: Inherited,

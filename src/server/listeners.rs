@@ -13,7 +13,7 @@ use crate::shard;
 
 /// One listener, with all that its number stands for.
 #[derive(Clone)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Where it listens, or listened.
     pub socket: Socket,
     /// What the shards know of it.
@@ -24,18 +24,21 @@ pub struct Entry {
 
 impl Entry {
     /// Whether it has not been taken away.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !self.settings.is_closed
     }
 }
 
 /// All of them.
 #[derive(Clone, Default)]
-pub struct Listeners(ByListener<Entry>);
+pub(super) struct Listeners(ByListener<Entry>);
 
 impl Listeners {
     /// Those that a broker starts with; `accepting` are theirs.
-    pub fn new(configured: &[config::Listener], accepting: Vec<shard::Listener>) -> Listeners {
+    pub(super) fn new(
+        configured: &[config::Listener],
+        accepting: Vec<shard::Listener>,
+    ) -> Listeners {
         let entry = |(listener, accepting): (&config::Listener, shard::Listener)| Entry {
             socket: listener.socket.clone(),
             settings: listener.settings.clone(),
@@ -45,7 +48,7 @@ impl Listeners {
     }
 
     /// The settings of a configuration with these listeners.
-    pub fn settings(&self, config: &Config) -> Settings {
+    pub(super) fn settings(&self, config: &Config) -> Settings {
         let mut settings = config.settings.clone();
         if config.log.destinations.is_empty() {
             // Lines that nobody reads are not even formatted.
@@ -57,30 +60,33 @@ impl Listeners {
     }
 
     /// What shards accept from, by number.
-    pub fn accepting(&self) -> Vec<Arc<shard::Listener>> {
+    pub(super) fn accepting(&self) -> Vec<Arc<shard::Listener>> {
         let each = self.0.iter();
         each.map(|(_, entry)| entry.accepting.clone()).collect()
     }
 
     /// One of them.
-    pub fn get(&self, id: ListenerId) -> Option<&Entry> {
+    pub(super) fn get(&self, id: ListenerId) -> Option<&Entry> {
         self.0.get(id)
     }
 
     /// One of them, if it has not been taken away.
-    pub fn open(&self, id: ListenerId) -> Option<&Entry> {
+    pub(super) fn open(&self, id: ListenerId) -> Option<&Entry> {
         self.0.get(id).filter(|entry| entry.is_open())
     }
 
     /// Those that are open and not among these.
-    pub fn open_beside(&self, ids: &[ListenerId]) -> impl Iterator<Item = (ListenerId, &Entry)> {
+    pub(super) fn open_beside(
+        &self,
+        ids: &[ListenerId],
+    ) -> impl Iterator<Item = (ListenerId, &Entry)> {
         let each = self.0.iter();
         each.filter(|(id, entry)| entry.is_open() && !ids.contains(id))
     }
 
     /// The number of each configured listener: its own if it is there already, or was, else that of one that is gone and
     /// that neither connections nor sessions whose clients are away refer to, else a new one.
-    pub fn numbers(&self, configured: &[config::Listener]) -> Vec<ListenerId> {
+    pub(super) fn numbers(&self, configured: &[config::Listener]) -> Vec<ListenerId> {
         let mut used: Vec<ListenerId> = self.open_beside(&[]).map(|(id, _)| id).collect();
         let mut next = self.0.next_id();
         let number = |listener: &config::Listener| {
@@ -115,7 +121,7 @@ impl Listeners {
 
     /// The table by which a configuration holds, with its listeners at their numbers: those that stay accept as they do,
     /// the others from what is `fresh`. Who is not among them is closed.
-    pub fn arranged(
+    pub(super) fn arranged(
         &self,
         configured: &[config::Listener],
         ids: &[ListenerId],
@@ -154,7 +160,7 @@ impl Listeners {
     }
 
     /// Takes a listener back that was to be opened: its socket is closed, and the next reload opens it.
-    pub fn give_up(&mut self, id: ListenerId) {
+    pub(super) fn give_up(&mut self, id: ListenerId) {
         if let Some(entry) = self.0.get(id) {
             let mut entry = entry.clone();
             entry.accepting.close();

@@ -13,7 +13,7 @@ use crate::shard::Check;
 const NICEST: i32 = 19;
 
 /// Starts the threads. They sleep while there is nothing to check, and end when every sender is gone.
-pub fn start() -> io::Result<Sender<Check>> {
+pub(super) fn start() -> io::Result<Sender<Check>> {
     let (sender, checks) = bounded(PASSWORDS_WAITING_MAX);
     for index in 0..PASSWORD_THREADS {
         let checks = checks.clone();

@@ -10,7 +10,7 @@ use crate::config::{Listener, Socket, SocketDomain};
 ///
 /// # Errors
 /// Its name stands for no address of the wanted family.
-pub fn addresses(configured: &Socket) -> Result<Vec<SocketAddr>, ServeError> {
+pub(crate) fn addresses(configured: &Socket) -> Result<Vec<SocketAddr>, ServeError> {
     if configured.path.is_some() {
         return Ok(Vec::new());
     }
@@ -46,7 +46,7 @@ pub fn addresses(configured: &Socket) -> Result<Vec<SocketAddr>, ServeError> {
 
 /// Whether the host simply lacks the address or its family, and the listener does not insist: one that is marked so,
 /// and the second family of one that names no address.
-pub fn may_lack(configured: &Socket, error: &io::Error) -> bool {
+pub(crate) fn may_lack(configured: &Socket, error: &io::Error) -> bool {
     let lacks = matches!(
         error.raw_os_error(),
         Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
@@ -100,7 +100,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 ///
 /// # Errors
 /// The first one that is in another's way.
-pub fn check<'a>(
+pub(crate) fn check<'a>(
     configured: &'a [Listener],
     leaving: impl Iterator<Item = &'a Socket>,
 ) -> Result<(), Clash> {

@@ -28,7 +28,7 @@ use crate::shard::{ShardCommand, ShardHandle, ShardReport, Shared};
 mod tests;
 
 /// What reads the configuration again, and what it changes.
-pub struct Reloader {
+pub(super) struct Reloader {
     read: ReadAgain,
     layout: Layout,
     /// What holds now.
@@ -46,7 +46,7 @@ pub struct Reloader {
 }
 
 /// What a broker runs by when it starts.
-pub struct Running {
+pub(super) struct Running {
     pub config: Config,
     pub budget: Budget,
     pub listeners: Listeners,
@@ -68,7 +68,7 @@ struct Prepared {
 
 impl Reloader {
     /// `running` is what the shards were made from.
-    pub fn new(
+    pub(super) fn new(
         read: ReadAgain,
         running: Running,
         layout: Layout,
@@ -95,7 +95,7 @@ impl Reloader {
     ///
     /// # Errors
     /// Why nothing has changed.
-    pub fn reload(&mut self) -> Result<Reloaded, String> {
+    pub(super) fn reload(&mut self) -> Result<Reloaded, String> {
         let prepared = self.prepare()?;
         Ok(self.commit(prepared))
     }

@@ -7,7 +7,7 @@ use crate::config::{Config, CpuList};
 use crate::limits;
 
 /// Raises the soft limit on open files to the hard one: tables of direct descriptors are bounded by it.
-pub fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     // `None` is no limit.
     if limit.current.unwrap_or(u64::MAX) < limit.maximum.unwrap_or(u64::MAX) {
@@ -18,7 +18,7 @@ pub fn raise_open_files() {
 }
 
 /// The most connections that the configuration allows, if it sets a bound.
-pub fn connections_max(config: &Config) -> Option<u64> {
+pub(crate) fn connections_max(config: &Config) -> Option<u64> {
     let listeners: Option<u64> = config
         .listeners
         .iter()
@@ -29,12 +29,12 @@ pub fn connections_max(config: &Config) -> Option<u64> {
 }
 
 /// The most connections that there can be: what the configuration allows, or what the limit on open files does.
-pub fn connections_possible(config: &Config, shards: u8) -> u64 {
+pub(crate) fn connections_possible(config: &Config, shards: u8) -> u64 {
     connections_with(config, shards, open_files())
 }
 
 /// The same with this limit on open files; `None` for none.
-pub fn connections_with(config: &Config, shards: u8, open_files: Option<u64>) -> u64 {
+pub(crate) fn connections_with(config: &Config, shards: u8, open_files: Option<u64>) -> u64 {
     let table = open_files.map_or(u64::from(limits::DIRECT_DESCRIPTORS_MAX), |limit| {
         limit.min(limits::DIRECT_DESCRIPTORS_MAX.into())
     });
@@ -43,7 +43,7 @@ pub fn connections_with(config: &Config, shards: u8, open_files: Option<u64>) ->
 }
 
 /// Whether the connections that the configuration asks for can be had.
-pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
+pub(crate) fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
     let Some(wanted) = connections_max(config) else {
         return Ok(());
     };
@@ -59,7 +59,7 @@ pub fn check_open_files(config: &Config, shards: u8) -> Result<(), ServeError> {
 
 /// Room for connections that each shard asks for: any of them may come to hold all. The kernel pays for the table by
 /// its size, so it is no larger than the configuration can use.
-pub fn descriptors(config: &Config) -> u32 {
+pub(crate) fn descriptors(config: &Config) -> u32 {
     let limit = open_files().unwrap_or(u64::MAX);
     let wanted =
         connections_max(config).map_or(limit, |most| most + u64::from(limits::DESCRIPTORS_SPARE));
@@ -69,7 +69,7 @@ pub fn descriptors(config: &Config) -> u32 {
 }
 
 /// Slots of each ring of the mesh: fewer where there are many rings.
-pub fn mesh_slots(shards: u8) -> usize {
+pub(crate) fn mesh_slots(shards: u8) -> usize {
     let shards = usize::from(shards);
     let rings = (shards * shards.saturating_sub(1)).max(1);
     // The largest power of two that fits: the rings' index masks need one.
@@ -78,7 +78,7 @@ pub fn mesh_slots(shards: u8) -> usize {
 }
 
 /// The CPUs for shards: those of the list, or all that are allowed.
-pub fn cpus(list: Option<&CpuList>) -> Result<Vec<u16>, ServeError> {
+pub(crate) fn cpus(list: Option<&CpuList>) -> Result<Vec<u16>, ServeError> {
     let allowed: Vec<u16> = core_affinity::get_core_ids()
         .unwrap_or_default()
         .iter()
@@ -95,7 +95,7 @@ pub fn cpus(list: Option<&CpuList>) -> Result<Vec<u16>, ServeError> {
 }
 
 /// How many shards: as asked, or one per CPU.
-pub fn shards(asked: Option<u8>, cpus: usize) -> u8 {
+pub(crate) fn shards(asked: Option<u8>, cpus: usize) -> u8 {
     asked.unwrap_or(cpus.min(limits::SHARDS_MAX) as u8).max(1)
 }
 

@@ -18,7 +18,7 @@ use crate::shard::{self, LogLine, Shared};
 use crate::uring::IdleRing;
 
 /// All that root may be needed for.
-pub struct Opened {
+pub(super) struct Opened {
     pub cpus: Vec<u16>,
     pub layout: Layout,
     pub given: Option<memory::Gift>,
@@ -53,7 +53,7 @@ impl Opened {
     ///
     /// # Errors
     /// Why the broker cannot start.
-    pub fn open(config: &Config, purpose: Purpose<'_>) -> Result<Opened, ServeError> {
+    pub(super) fn open(config: &Config, purpose: Purpose<'_>) -> Result<Opened, ServeError> {
         resources::raise_open_files();
         let identity = Identity::find(config.user.as_deref())?;
         let cpus = resources::cpus(config.cpu_list.as_ref())?;
@@ -111,7 +111,7 @@ impl Opened {
     }
 
     /// What there is to warn of, with what the configuration makes of memory.
-    pub fn warnings(&mut self, config: &Config) -> Warnings {
+    pub(super) fn warnings(&mut self, config: &Config) -> Warnings {
         let memory = self.budget.warnings(config, self.given.as_ref());
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.resources.extend(memory);
@@ -119,7 +119,7 @@ impl Opened {
     }
 
     /// Shards, as many as there are to be.
-    pub fn shards(&self) -> u8 {
+    pub(super) fn shards(&self) -> u8 {
         self.layout.shards
     }
 }
@@ -134,7 +134,7 @@ fn take_back(writer: &LogWriter, pid_file: PidFile) -> PidFile {
 }
 
 /// Every thread that serves, waiting to be let go.
-pub struct Created {
+pub(super) struct Created {
     pub threads: threads::Threads,
     pub shared: Arc<Shared>,
     /// What the shards were made with, and accept from.
@@ -148,7 +148,7 @@ impl Created {
     ///
     /// # Errors
     /// Why the broker cannot start.
-    pub fn create(
+    pub(super) fn create(
         config: &Config,
         opened: &mut Opened,
         log: &Sender<LogLine>,

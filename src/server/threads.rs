@@ -21,7 +21,7 @@ use crate::shard::{
 use crate::uring::IdleRing;
 
 /// What all shards are made from.
-pub struct Plan<'a> {
+pub(super) struct Plan<'a> {
     pub settings: &'a Arc<Settings>,
     pub shared: &'a Arc<Shared>,
     /// At least one; shard `i` runs on `cpus[i % cpus.len()]`.
@@ -36,7 +36,7 @@ pub struct Plan<'a> {
 }
 
 /// The shards' threads.
-pub struct Threads {
+pub(super) struct Threads {
     /// For commands, by shard.
     pub handles: Vec<ShardHandle>,
     /// Each shard's end; disconnected when every shard has ended.
@@ -49,7 +49,7 @@ pub struct Threads {
 type Report = Result<(), (ShardId, ShardError)>;
 
 /// Creates all shards. They wait until `Threads::go`, and end when that never comes.
-pub fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeError> {
+pub(super) fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeError> {
     let mut rings = rings.into_iter();
     let shards = plan.shared.shards();
     let slots = resources::mesh_slots(shards);
@@ -208,7 +208,7 @@ impl Drop for Alive {
 
 impl Threads {
     /// Lets the shards accept connections.
-    pub fn go(&mut self) {
+    pub(super) fn go(&mut self) {
         for gate in self.gates.drain(..) {
             // Fails only if the shard's thread is gone, and then its end is reported.
             let _ = gate.send(());
@@ -216,7 +216,7 @@ impl Threads {
     }
 
     /// Waits for the end of all shards; the first failure is the answer.
-    pub fn join(self) -> Result<(), ServeError> {
+    pub(super) fn join(self) -> Result<(), ServeError> {
         drop(self.gates);
         let mut result = Ok(());
         for (index, thread) in self.threads.into_iter().enumerate() {

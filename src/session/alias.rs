@@ -9,7 +9,7 @@ use crate::mqtt::{Topic, TopicName};
 
 /// The aliases of a connection.
 #[derive(Debug)]
-pub struct Aliases {
+pub(crate) struct Aliases {
     /// Set by the client.
     pub inbound: InboundAliases,
     /// Set by the broker.
@@ -18,7 +18,7 @@ pub struct Aliases {
 
 impl Aliases {
     /// None yet, and at most `outbound_max` towards the client.
-    pub fn new(outbound_max: u16) -> Self {
+    pub(crate) fn new(outbound_max: u16) -> Self {
         Aliases {
             inbound: InboundAliases::default(),
             outbound: OutboundAliases::new(outbound_max),
@@ -26,14 +26,14 @@ impl Aliases {
     }
 
     /// The message that would have told the client the latest alias was not sent. Returns the bytes that are free then.
-    pub fn forget(&mut self, topic: &str) -> usize {
+    pub(crate) fn forget(&mut self, topic: &str) -> usize {
         let before = self.memory();
         self.outbound.forget(topic);
         before - self.memory()
     }
 
     /// Bytes of memory, its own included.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let inbound = &self.inbound;
         let outbound = &self.outbound;
         size_of::<Self>()
@@ -46,7 +46,7 @@ impl Aliases {
 
 /// Aliases that the client has set.
 #[derive(Debug, Default)]
-pub struct InboundAliases {
+pub(crate) struct InboundAliases {
     topics: Vec<Option<Topic>>,
     /// Bytes of the topics.
     text_bytes: usize,
@@ -54,7 +54,7 @@ pub struct InboundAliases {
 
 impl InboundAliases {
     /// Sets what an alias stands for. The caller has checked it against the maximum.
-    pub fn set(&mut self, alias: NonZeroU16, topic: TopicName<'_>) {
+    pub(crate) fn set(&mut self, alias: NonZeroU16, topic: TopicName<'_>) {
         let index = usize::from(alias.get()) - 1;
         if self.topics.len() <= index {
             self.topics.resize(index + 1, None);
@@ -67,14 +67,14 @@ impl InboundAliases {
     }
 
     /// What an alias stands for.
-    pub fn get(&self, alias: NonZeroU16) -> Option<&Topic> {
+    pub(crate) fn get(&self, alias: NonZeroU16) -> Option<&Topic> {
         self.topics.get(usize::from(alias.get()) - 1)?.as_ref()
     }
 }
 
 /// Aliases that the broker has set: the first topics that are sent get one each and keep it.
 #[derive(Debug)]
-pub struct OutboundAliases {
+pub(crate) struct OutboundAliases {
     aliases: HashMap<Box<str>, u16, FixedState>,
     max: u16,
     /// Bytes of the topics.
@@ -83,7 +83,7 @@ pub struct OutboundAliases {
 
 impl OutboundAliases {
     /// A table of at most `max` aliases.
-    pub fn new(max: u16) -> Self {
+    pub(crate) fn new(max: u16) -> Self {
         OutboundAliases {
             aliases: HashMap::with_hasher(FixedState::with_seed(0)),
             max,
@@ -92,7 +92,7 @@ impl OutboundAliases {
     }
 
     /// The alias of a topic and whether the client knows it already; `None` when the table is full.
-    pub fn of(&mut self, topic: &str) -> Option<(u16, bool)> {
+    pub(crate) fn of(&mut self, topic: &str) -> Option<(u16, bool)> {
         if let Some(&alias) = self.aliases.get(topic) {
             return Some((alias, true));
         }
@@ -106,7 +106,7 @@ impl OutboundAliases {
     }
 
     /// The message that would have told the client the latest alias was not sent.
-    pub fn forget(&mut self, topic: &str) {
+    pub(crate) fn forget(&mut self, topic: &str) {
         if self.aliases.remove(topic).is_some() {
             self.text_bytes -= topic.len();
         }

@@ -40,7 +40,7 @@ const CHUNK_PLACE: usize = 2 * size_of::<(u64, Chunk)>();
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     /// The chunk that is being filled: its slots are all there.
     open: Chunk,
     /// The number of that chunk.
@@ -151,7 +151,7 @@ impl Backlog {
 
     /// The number of a message, for who writes it down: its position, if it was the last to be given one; else it takes the next,
     /// whether it waits or not. So the message at hand has one number, and one that comes back later has another.
-    pub fn number(&mut self, message: &Arc<Message>) -> u64 {
+    pub(crate) fn number(&mut self, message: &Arc<Message>) -> u64 {
         if let Some(last) = self.open.slots.last()
             && let Some(known) = &last.message
             && Arc::ptr_eq(known, message)
@@ -255,18 +255,19 @@ impl Backlog {
 
     /// Bytes by which what waits, and the list itself, have become more since this was asked last; below zero by which less.
     #[inline]
-    pub fn take_owed(&mut self) -> i64 {
+    pub(crate) fn take_owed(&mut self) -> i64 {
         std::mem::take(&mut self.owed)
     }
 
     /// Bytes of memory beside itself, without the messages.
-    pub fn memory(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
         self.heap
     }
 
     /// What is referred to, and how often.
     #[cfg(test)]
-    pub fn references(&self) -> impl Iterator<Item = (u64, u32)> {
+    pub(crate) fn references(&self) -> impl Iterator<Item = (u64, u32)> {
         let chunks = self.full.iter().chain([(&self.number, &self.open)]);
         chunks.flat_map(|(&number, chunk)| {
             let live = chunk.slots.iter().filter(|slot| slot.message.is_some());
@@ -279,7 +280,7 @@ impl Backlog {
 
     /// The same as `memory`, counted anew.
     #[cfg(test)]
-    pub fn counted(&self) -> usize {
+    pub(crate) fn counted(&self) -> usize {
         let full = self.full.values();
         let full = full.map(|chunk| chunk.memory() + CHUNK_PLACE);
         self.open.memory() + full.sum::<usize>()

@@ -4,7 +4,7 @@ use crate::limits;
 
 /// What the configuration and the client allow.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Messages in flight: the smaller of the receive maximum and `max_inflight_messages`.
     pub in_flight: u16,
     /// Payload bytes in flight; 0 for no bound.

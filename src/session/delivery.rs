@@ -39,12 +39,12 @@ pub struct Way {
 
 impl Way {
     /// As two words, for who writes it down: the grant's, and where the message came from.
-    pub fn to_words(self) -> (u32, u32) {
+    pub(crate) fn to_words(self) -> (u32, u32) {
         (self.grant.bits(), self.origin.0)
     }
 
     /// The inverse of `to_words`; `None` of words that no delivery has.
-    pub fn from_words(grant: u32, origin: u32) -> Option<Way> {
+    pub(crate) fn from_words(grant: u32, origin: u32) -> Option<Way> {
         let grant = Grant::checked(grant)?;
         let origin = Origin(origin);
         Some(Way { grant, origin })
@@ -68,7 +68,7 @@ impl Way {
 
 /// A message for one client: the message and how it is to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// The message.
     pub message: Arc<Message>,
     /// How it is delivered.
@@ -81,7 +81,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// How it is delivered, and where it came from.
-    pub fn way(&self) -> Way {
+    pub(crate) fn way(&self) -> Way {
         Way {
             grant: self.grant,
             origin: self.origin,

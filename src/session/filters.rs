@@ -4,7 +4,7 @@ use crate::routing::FilterId;
 
 /// A set of filters.
 #[derive(Debug, Default)]
-pub enum Filters {
+pub(crate) enum Filters {
     /// None.
     #[default]
     None,
@@ -17,7 +17,7 @@ pub enum Filters {
 
 impl Filters {
     /// Adds one that is not there.
-    pub fn push(&mut self, filter: FilterId) {
+    pub(crate) fn push(&mut self, filter: FilterId) {
         match self {
             Filters::None => *self = Filters::One(filter),
             Filters::One(first) => *self = Filters::Many(Box::new(vec![*first, filter])),
@@ -26,7 +26,7 @@ impl Filters {
     }
 
     /// Removes one.
-    pub fn remove(&mut self, filter: FilterId) {
+    pub(crate) fn remove(&mut self, filter: FilterId) {
         match self {
             Filters::One(only) if *only == filter => *self = Filters::None,
             Filters::Many(filters) => {
@@ -39,7 +39,7 @@ impl Filters {
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         match self {
             Filters::None | Filters::One(_) => 0,
             Filters::Many(filters) => {
@@ -49,7 +49,7 @@ impl Filters {
     }
 
     /// All of them.
-    pub fn as_slice(&self) -> &[FilterId] {
+    pub(crate) fn as_slice(&self) -> &[FilterId] {
         match self {
             Filters::None => &[],
             Filters::One(only) => std::slice::from_ref(only),

@@ -21,7 +21,7 @@ use crate::routing::Grant;
 
 /// See the module.
 #[derive(Default)]
-pub struct Flow {
+pub(crate) struct Flow {
     windows: Windows,
     in_flight_bytes: u64,
     /// What the messages cost that are kept in flight.
@@ -39,42 +39,42 @@ pub struct Flow {
 impl Flow {
     /// How many messages are in flight.
     #[inline]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.windows.len()
     }
 
     /// Bytes of memory, without the messages.
     #[inline]
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         size_of::<Self>() + self.windows.memory() + self.later.capacity() * size_of::<u16>()
     }
 
     /// Whether other memory is used than has been charged.
     #[inline]
-    pub fn is_uncharged(&self) -> bool {
+    pub(crate) fn is_uncharged(&self) -> bool {
         self.memory() != self.charged
     }
 
     /// Notes that what is used now has been charged; returns what was before.
-    pub fn charge(&mut self) -> usize {
+    pub(crate) fn charge(&mut self) -> usize {
         let memory = self.memory();
         std::mem::replace(&mut self.charged, memory)
     }
 
     /// What has been charged.
-    pub fn charged(&self) -> usize {
+    pub(crate) fn charged(&self) -> usize {
         self.charged
     }
 
     /// Bytes that are held for the session here: messages, whoever else holds them, and what refers to them.
     #[inline]
-    pub fn weight(&self) -> u64 {
+    pub(crate) fn weight(&self) -> u64 {
         self.held_bytes + self.charged as u64
     }
 
     /// Whether one more message with QoS above 0 may be sent.
     #[inline]
-    pub fn has_room(&self, bounds: &Bounds) -> bool {
+    pub(crate) fn has_room(&self, bounds: &Bounds) -> bool {
         self.later.is_empty()
             && self.in_flight() < usize::from(bounds.in_flight)
             && (bounds.in_flight_bytes == 0 || self.in_flight_bytes < bounds.in_flight_bytes)
@@ -82,25 +82,25 @@ impl Flow {
 
     /// Whether the shared identifier of this frame is free here.
     #[inline]
-    pub fn admits_shared(&mut self, order: u64) -> bool {
+    pub(crate) fn admits_shared(&mut self, order: u64) -> bool {
         self.windows.admits_shared(order)
     }
 
     /// Whether a private identifier is free; those in use are left out.
     #[inline]
-    pub fn has_id(&mut self) -> bool {
+    pub(crate) fn has_id(&mut self) -> bool {
         self.windows.has_id()
     }
 
     /// The next private identifier, if one is free.
-    pub fn next_id(&mut self) -> Option<u16> {
+    pub(crate) fn next_id(&mut self) -> Option<u16> {
         self.windows.next_id()
     }
 
     /// A message has been sent with this identifier. `message` is kept where it may have to be sent again. Returns whether other
     /// memory is used than has been charged.
     #[inline]
-    pub fn sent(
+    pub(crate) fn sent(
         &mut self,
         id: u16,
         order: u64,
@@ -133,7 +133,7 @@ impl Flow {
     /// An identifier is acknowledged in this way (PUBACK, PUBCOMP, PUBREC with an error). Returns what was in flight, and
     /// whether other memory is used than before. The error is what the identifier waits for instead, if it is in flight.
     #[inline]
-    pub fn acknowledge(
+    pub(crate) fn acknowledge(
         &mut self,
         id: u16,
         due: Progress,
@@ -150,7 +150,7 @@ impl Flow {
 
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error).
     #[inline]
-    pub fn complete(&mut self, id: u16) -> Option<InFlight> {
+    pub(crate) fn complete(&mut self, id: u16) -> Option<InFlight> {
         let entry = self.windows.of(id).remove(id)?;
         if let Some(message) = &entry.message {
             self.note_copy_gone(message);
@@ -174,13 +174,13 @@ impl Flow {
 
     /// What this identifier waits for.
     #[inline]
-    pub fn progress(&mut self, id: u16) -> Option<Progress> {
+    pub(crate) fn progress(&mut self, id: u16) -> Option<Progress> {
         self.windows.of(id).get_mut(id).map(|entry| entry.progress)
     }
 
     /// PUBREC has come: the message is the client's, PUBREL follows. Returns the order of its frame, and the message, if it was
     /// kept.
-    pub fn received(&mut self, id: u16) -> Option<(u64, Option<Arc<Message>>)> {
+    pub(crate) fn received(&mut self, id: u16) -> Option<(u64, Option<Arc<Message>>)> {
         let entry = self.windows.of(id).get_mut(id)?;
         entry.progress = Progress::Pubcomp;
         let order = entry.order;
@@ -192,18 +192,18 @@ impl Flow {
     }
 
     /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.
-    pub fn doubt(&mut self, order: u64) {
+    pub(crate) fn doubt(&mut self, order: u64) {
         self.doubted = order;
     }
 
     /// Whether a message in flight was offered by other rules.
-    pub fn is_doubted(&self, order: u64) -> bool {
+    pub(crate) fn is_doubted(&self, order: u64) -> bool {
         order <= self.doubted
     }
 
     /// A new connection: what is in flight is to be sent again, in the order in which it was first sent (MQTT-4.4.0-1,
     /// MQTT-4.6.0-1), by `next_later`. Nothing else with QoS above 0 may be sent before.
-    pub fn resend(&mut self) {
+    pub(crate) fn resend(&mut self) {
         let in_flight = self.windows.iter();
         let mut all: Vec<(u64, u16)> = in_flight.map(|entry| (entry.order, entry.id)).collect();
         all.sort_unstable();
@@ -213,13 +213,13 @@ impl Flow {
 
     /// Whether something is still to be sent again.
     #[inline]
-    pub fn is_resending(&self) -> bool {
+    pub(crate) fn is_resending(&self) -> bool {
         !self.later.is_empty()
     }
 
     /// The next message to be sent again, as far as the receive maximum of the new connection allows; to be asked for
     /// until there is none, and again whenever one in flight is done.
-    pub fn next_later(&mut self, bounds: &Bounds) -> Option<InFlight> {
+    pub(crate) fn next_later(&mut self, bounds: &Bounds) -> Option<InFlight> {
         while self.in_flight().saturating_sub(self.later.len()) < usize::from(bounds.in_flight) {
             let id = self.later.pop_front()?;
             // It is gone if the client knew it from the last connection and has acknowledged it already.
@@ -233,7 +233,7 @@ impl Flow {
     /// Takes out what is in flight with QoS 1 and not acknowledged, for other members of a shared subscription, in the order
     /// in which it was sent: if the session ends, since MQTT-4.8.2-4 keeps it for a client that may return. QoS 2 in flight
     /// stays the client's (MQTT-4.8.2-5).
-    pub fn take_shared_in_flight(&mut self) -> Vec<InFlight> {
+    pub(crate) fn take_shared_in_flight(&mut self) -> Vec<InFlight> {
         let is_others = |entry: &&InFlight| {
             entry.progress == Progress::Puback && entry.origin.group().is_some()
         };
@@ -245,35 +245,36 @@ impl Flow {
     }
 
     /// Messages that are held here.
-    pub fn held(&self) -> impl Iterator<Item = &Arc<Message>> {
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Arc<Message>> {
         let in_flight = self.windows.iter();
         in_flight.filter_map(|entry| entry.message.as_ref())
     }
 
     /// What is in flight, for checks.
     #[cfg(test)]
-    pub fn all_in_flight(&self) -> impl Iterator<Item = &InFlight> {
+    pub(crate) fn all_in_flight(&self) -> impl Iterator<Item = &InFlight> {
         self.windows.iter()
     }
 
     /// Places that the windows have.
     #[cfg(test)]
-    pub fn places(&self) -> usize {
+    pub(crate) fn places(&self) -> usize {
         self.windows.places()
     }
 
     /// Identifiers in flight, for checks.
-    pub fn ids(&self) -> impl Iterator<Item = u16> + '_ {
+    #[cfg(test)]
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u16> + '_ {
         self.windows.iter().map(|entry| entry.id)
     }
 
     /// For how many seconds the oldest message in flight is known to have been the oldest: since it was first looked.
-    pub fn stuck_for(&mut self, now_s: u32) -> u32 {
+    pub(crate) fn stuck_for(&mut self, now_s: u32) -> u32 {
         self.stuck.seconds(self.windows.first_order(), now_s)
     }
 
     /// Whether it is to be said now that it is not acknowledged: once for each.
-    pub fn says_stuck(&mut self) -> bool {
+    pub(crate) fn says_stuck(&mut self) -> bool {
         self.stuck.says()
     }
 }

@@ -3,13 +3,13 @@
 
 /// The set of those identifiers, sorted: clients count upwards, so a new one is nearly always the last.
 #[derive(Debug, Default)]
-pub struct Inbound {
+pub(crate) struct Inbound {
     ids: Vec<u16>,
 }
 
 impl Inbound {
     /// Notes an identifier; false if it was there already (MQTT-4.3.3-10).
-    pub fn insert(&mut self, id: u16) -> bool {
+    pub(crate) fn insert(&mut self, id: u16) -> bool {
         if self.ids.last().is_none_or(|&last| last < id) {
             self.ids.push(id);
             return true;
@@ -24,12 +24,12 @@ impl Inbound {
     }
 
     /// Whether the identifier is there.
-    pub fn contains(&self, id: u16) -> bool {
+    pub(crate) fn contains(&self, id: u16) -> bool {
         self.ids.binary_search(&id).is_ok()
     }
 
     /// Forgets an identifier; false if it was not there.
-    pub fn remove(&mut self, id: u16) -> bool {
+    pub(crate) fn remove(&mut self, id: u16) -> bool {
         match self.ids.binary_search(&id) {
             Ok(index) => {
                 self.ids.remove(index);
@@ -41,22 +41,17 @@ impl Inbound {
 
     /// All of them, for checks.
     #[cfg(test)]
-    pub fn ids(&self) -> &[u16] {
+    pub(crate) fn ids(&self) -> &[u16] {
         &self.ids
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.ids.capacity() * size_of::<u16>()
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ids.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! Knows neither sockets nor other clients; never sends anything itself. One shard's thread runs it.
 
-#![warn(unreachable_pub)]
-
 mod alias;
 mod backlog;
 mod bounds;
@@ -20,28 +18,28 @@ mod tests;
 mod will;
 mod window;
 
-pub use alias::{Aliases, InboundAliases, OutboundAliases};
-pub use backlog::Backlog;
-pub use bounds::Bounds;
-pub use delivery::{Delivery, Origin, Way};
-pub use filters::Filters;
-pub use flow::Flow;
-pub use inbound::Inbound;
-pub use policy::SlowPolicy;
-pub use queue::{Queue, Queued};
-pub use rare::SharedSubscription;
-pub use replay::{Replay, Replays, Rest};
-pub use will::Will;
-pub use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, Window, shared_id};
+pub(crate) use alias::Aliases;
+pub(crate) use backlog::Backlog;
+pub(crate) use bounds::Bounds;
+pub(crate) use delivery::{Delivery, Origin, Way};
+pub(crate) use filters::Filters;
+pub(crate) use flow::Flow;
+pub(crate) use inbound::Inbound;
+pub(crate) use policy::SlowPolicy;
+pub(crate) use queue::{Queue, Queued};
+pub(crate) use rare::SharedSubscription;
+pub(crate) use replay::{Replay, Rest};
+pub(crate) use will::Will;
+pub(crate) use window::{InFlight, Progress, SHARED_ID_BIT, shared_id};
 
 use self::rare::Rare;
 use crate::routing::FilterId;
 
 /// An expiry interval that never ends (MQTT 5, 3.1.2.11.2).
-pub const EXPIRY_NEVER: u32 = u32::MAX;
+pub(crate) const EXPIRY_NEVER: u32 = u32::MAX;
 
 /// The state of one client, but for what waits for it, which few have ([`Queue`]).
-pub struct Session {
+pub(crate) struct Session {
     client_id: Box<str>,
     serial: u64,
     expiry_s: u32,
@@ -58,7 +56,7 @@ pub struct Session {
 impl Session {
     /// A session without any state. The serial is unique over all shards and sessions of this process: who published, for
     /// No Local, and which incarnation of a session number is meant.
-    pub fn new(client_id: Box<str>, serial: u64) -> Self {
+    pub(crate) fn new(client_id: Box<str>, serial: u64) -> Self {
         Session {
             client_id,
             serial,
@@ -73,18 +71,18 @@ impl Session {
     }
 
     /// The client identifier.
-    pub fn client_id(&self) -> &str {
+    pub(crate) fn client_id(&self) -> &str {
         &self.client_id
     }
 
     /// What no other session of this process has had.
     #[inline]
-    pub fn serial(&self) -> u64 {
+    pub(crate) fn serial(&self) -> u64 {
         self.serial
     }
 
     /// Bytes of memory beside itself, but for what waits and is in flight.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let will = self.will.as_ref();
         self.client_id.len()
             + self.subscriptions.memory()
@@ -93,33 +91,33 @@ impl Session {
     }
 
     /// Seconds that the session outlives its connection; `EXPIRY_NEVER` without end.
-    pub fn expiry_s(&self) -> u32 {
+    pub(crate) fn expiry_s(&self) -> u32 {
         self.expiry_s
     }
 
     /// Whether it outlives its connection, so that what is in flight has to be kept for another one.
     #[inline]
-    pub fn is_durable(&self) -> bool {
+    pub(crate) fn is_durable(&self) -> bool {
         self.expiry_s > 0
     }
 
     /// From here on the session outlives its connection by so many seconds.
-    pub fn set_expiry(&mut self, expiry_s: u32) {
+    pub(crate) fn set_expiry(&mut self, expiry_s: u32) {
         self.expiry_s = expiry_s;
     }
 
     /// When the client's absence ends the session, in milliseconds; `u64::MAX` for never, and while the client is there.
-    pub fn ends_at_ms(&self) -> u64 {
+    pub(crate) fn ends_at_ms(&self) -> u64 {
         self.ends_at_ms
     }
 
     /// The client is there: nothing ends the session.
-    pub fn begin_presence(&mut self) {
+    pub(crate) fn begin_presence(&mut self) {
         self.ends_at_ms = u64::MAX;
     }
 
     /// The client is away: when that ends the session, and when its will is due, in milliseconds.
-    pub fn begin_absence(&mut self, ends_at_ms: u64, will_due_ms: u64) {
+    pub(crate) fn begin_absence(&mut self, ends_at_ms: u64, will_due_ms: u64) {
         self.ends_at_ms = ends_at_ms;
         if let Some(will) = &mut self.will {
             will.due_ms = will_due_ms;
@@ -127,48 +125,48 @@ impl Session {
     }
 
     /// When something is due while the client is away: its will, or the end of the session.
-    pub fn next_deadline_ms(&self) -> u64 {
+    pub(crate) fn next_deadline_ms(&self) -> u64 {
         let will_ms = self.will.as_ref().map_or(u64::MAX, |will| will.due_ms);
         self.ends_at_ms.min(will_ms)
     }
 
     /// The deadline in the timer heap that is meant for this session, in ticks; 0 for none.
-    pub fn timer_at(&self) -> u32 {
+    pub(crate) fn timer_at(&self) -> u32 {
         self.timer_at
     }
 
     /// Another deadline in the timer heap is meant.
-    pub fn set_timer(&mut self, at: u32) {
+    pub(crate) fn set_timer(&mut self, at: u32) {
         self.timer_at = at;
     }
 
     /// Published unless the client says goodbye.
-    pub fn will(&self) -> Option<&Will> {
+    pub(crate) fn will(&self) -> Option<&Will> {
         self.will.as_deref()
     }
 
     /// The will that CONNECT brought, in the place of another.
-    pub fn set_will(&mut self, will: Box<Will>) {
+    pub(crate) fn set_will(&mut self, will: Box<Will>) {
         self.will = Some(will);
     }
 
     /// Takes the will out.
-    pub fn take_will(&mut self) -> Option<Box<Will>> {
+    pub(crate) fn take_will(&mut self) -> Option<Box<Will>> {
         self.will.take()
     }
 
     /// What it is subscribed to, but for shared subscriptions.
-    pub fn subscriptions(&self) -> &[FilterId] {
+    pub(crate) fn subscriptions(&self) -> &[FilterId] {
         self.subscriptions.as_slice()
     }
 
     /// It has subscribed to one more filter.
-    pub fn subscribe(&mut self, filter: FilterId) {
+    pub(crate) fn subscribe(&mut self, filter: FilterId) {
         self.subscriptions.push(filter);
     }
 
     /// It has unsubscribed from a filter, which is this text: what has been begun of its replay ends (MQTT-3.10.4-2).
-    pub fn unsubscribe(&mut self, filter: FilterId, text: &str) {
+    pub(crate) fn unsubscribe(&mut self, filter: FilterId, text: &str) {
         self.subscriptions.remove(filter);
         if let Some(rare) = &mut self.rare {
             rare.replays.end(text);
@@ -176,22 +174,22 @@ impl Session {
     }
 
     /// Its shared subscriptions.
-    pub fn shared(&self) -> &[SharedSubscription] {
+    pub(crate) fn shared(&self) -> &[SharedSubscription] {
         self.rare.as_ref().map_or(&[], |rare| rare.shared())
     }
 
     /// Whether it has ever left a shared subscription: then a message may be under way to it that it no longer wants.
-    pub fn has_left_shared(&self) -> bool {
+    pub(crate) fn has_left_shared(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.has_left())
     }
 
     /// It has joined a shared subscription; false if it is a member.
-    pub fn join_shared(&mut self, subscription: SharedSubscription) -> bool {
+    pub(crate) fn join_shared(&mut self, subscription: SharedSubscription) -> bool {
         self.rare.get_or_insert_default().join(subscription)
     }
 
     /// It leaves the shared subscription of which this holds.
-    pub fn leave_shared(
+    pub(crate) fn leave_shared(
         &mut self,
         is_it: impl FnMut(&SharedSubscription) -> bool,
     ) -> Option<SharedSubscription> {
@@ -199,18 +197,18 @@ impl Session {
     }
 
     /// It leaves all its shared subscriptions.
-    pub fn leave_all_shared(&mut self) -> Vec<SharedSubscription> {
+    pub(crate) fn leave_all_shared(&mut self) -> Vec<SharedSubscription> {
         let rare = self.rare.as_mut();
         rare.map(|rare| rare.leave_all()).unwrap_or_default()
     }
 
     /// QoS 2 from the client; `None` while never used.
-    pub fn inbound(&self) -> Option<&Inbound> {
+    pub(crate) fn inbound(&self) -> Option<&Inbound> {
         self.rare.as_ref().map(|rare| &rare.inbound)
     }
 
     /// The identifier of a QoS 2 message is kept until PUBREL; returns how many bytes of memory that takes.
-    pub fn store_inbound(&mut self, id: u16) -> usize {
+    pub(crate) fn store_inbound(&mut self, id: u16) -> usize {
         let before = match &self.rare {
             Some(rare) => rare.inbound.memory(),
             None => 0,
@@ -225,31 +223,31 @@ impl Session {
     }
 
     /// PUBREL has come: forgets the identifier; false if it was not there.
-    pub fn release_inbound(&mut self, id: u16) -> bool {
+    pub(crate) fn release_inbound(&mut self, id: u16) -> bool {
         let rare = self.rare.as_mut();
         rare.is_some_and(|rare| rare.inbound.remove(id))
     }
 
     /// How many subscriptions wait for their retained messages.
     #[inline]
-    pub fn replays(&self) -> usize {
+    pub(crate) fn replays(&self) -> usize {
         self.rare.as_ref().map_or(0, |rare| rare.replays.len())
     }
 
     /// Whether retained messages are still to be fetched for it.
     #[inline]
-    pub fn has_replays(&self) -> bool {
+    pub(crate) fn has_replays(&self) -> bool {
         self.replays() > 0
     }
 
     /// Whether the next replay has been begun.
-    pub fn has_begun_replay(&self) -> bool {
+    pub(crate) fn has_begun_replay(&self) -> bool {
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| rare.replays.is_begun())
     }
 
     /// One more subscription waits for its retained messages: behind the others, or, if it has been begun, before them.
-    pub fn await_replay(&mut self, replay: Replay) {
+    pub(crate) fn await_replay(&mut self, replay: Replay) {
         let replays = &mut self.rare.get_or_insert_default().replays;
         match replay.rest {
             None => replays.push(replay),
@@ -258,35 +256,35 @@ impl Session {
     }
 
     /// Takes the next subscription that waits for its retained messages.
-    pub fn next_replay(&mut self) -> Option<Replay> {
+    pub(crate) fn next_replay(&mut self) -> Option<Replay> {
         self.rare.as_mut()?.replays.pop()
     }
 
     /// QoS 1 and 2 towards the client; `None` while never used.
     #[inline]
-    pub fn flow(&self) -> Option<&Flow> {
+    pub(crate) fn flow(&self) -> Option<&Flow> {
         self.flow.as_deref()
     }
 
     /// The same, to be changed.
     #[inline]
-    pub fn flow_mut(&mut self) -> Option<&mut Flow> {
+    pub(crate) fn flow_mut(&mut self) -> Option<&mut Flow> {
         self.flow.as_deref_mut()
     }
 
     /// The same, made on its first use.
     #[inline]
-    pub fn flow_made(&mut self) -> &mut Flow {
+    pub(crate) fn flow_made(&mut self) -> &mut Flow {
         self.flow.get_or_insert_default()
     }
 
     /// What is done when too much waits.
-    pub fn policy(&self) -> Option<SlowPolicy> {
+    pub(crate) fn policy(&self) -> Option<SlowPolicy> {
         self.rare.as_ref()?.policy
     }
 
     /// From here on messages that wait are dealt with like this.
-    pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
+    pub(crate) fn set_policy(&mut self, policy: Option<SlowPolicy>) {
         if policy != self.policy() {
             self.rare.get_or_insert_default().policy = policy;
         }

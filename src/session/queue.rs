@@ -27,7 +27,7 @@ use crate::mqtt::message::Message;
 
 /// Whether a message found a place in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Queued {
+pub(crate) enum Queued {
     /// It did.
     Yes,
     /// It took the place of this older one of its topic.
@@ -38,7 +38,7 @@ pub enum Queued {
 
 /// See the module. As small as can be: a hundred thousand sessions that are away have one.
 #[derive(Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     runs: Runs,
     /// What the messages cost that wait.
     held_bytes: u64,
@@ -84,75 +84,75 @@ impl Rare {
 impl Queue {
     /// How many messages wait.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.kept as usize + self.replaying()
     }
 
     /// Whether none waits.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Retained messages that wait: they do not count towards the bound on messages, because they are fetched a page at a time,
     /// and keep QoS 0 messages behind them.
     #[inline]
-    pub fn replaying(&self) -> usize {
+    pub(crate) fn replaying(&self) -> usize {
         self.rare.as_ref().map_or(0, |rare| rare.replayed.len())
     }
 
     /// Whether QoS 0 messages have to wait: behind retained ones, or behind other QoS 0 messages that do.
     #[inline]
-    pub fn holds_qos0(&self) -> bool {
+    pub(crate) fn holds_qos0(&self) -> bool {
         self.replaying() > 0 || self.qos0 > 0
     }
 
     /// Payload bytes of the messages that wait, those of a replay apart.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Bytes of memory, its own included, without the messages and the shard's list of them.
     #[inline]
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let rare = self.rare.as_ref().map_or(0, |rare| rare.memory());
         size_of::<Self>() + self.runs.memory() + rare
     }
 
     /// Whether other memory is used than has been charged.
     #[inline]
-    pub fn is_uncharged(&self) -> bool {
+    pub(crate) fn is_uncharged(&self) -> bool {
         self.memory() != self.charged()
     }
 
     /// Notes that what is used now has been charged; returns what was before.
-    pub fn charge(&mut self) -> usize {
+    pub(crate) fn charge(&mut self) -> usize {
         let memory = u32::try_from(self.memory()).unwrap_or(u32::MAX);
         std::mem::replace(&mut self.charged, memory) as usize
     }
 
     /// What has been charged.
     #[inline]
-    pub fn charged(&self) -> usize {
+    pub(crate) fn charged(&self) -> usize {
         self.charged as usize
     }
 
     /// Bytes that are held for the session here: messages, whoever else holds them, and what refers to them.
     #[inline]
-    pub fn weight(&self) -> u64 {
+    pub(crate) fn weight(&self) -> u64 {
         self.held_bytes + u64::from(self.charged)
     }
 
     /// Whether a message of so many bytes does not find a place.
     #[inline]
-    pub fn is_full(&self, bytes: u64, bounds: &Bounds) -> bool {
+    pub(crate) fn is_full(&self, bytes: u64, bounds: &Bounds) -> bool {
         let is_full = bounds.queued > 0 && self.kept >= bounds.queued;
         is_full || (self.bytes + bytes > bounds.queued_bytes_max() && self.kept > 0)
     }
 
     /// Puts a message behind the others, or in the place of an older one, if the bounds allow it.
     #[inline]
-    pub fn put(
+    pub(crate) fn put(
         &mut self,
         backlog: &mut Backlog,
         message: &Arc<Message>,
@@ -244,7 +244,7 @@ impl Queue {
 
     /// How what is next in the queue is delivered.
     #[inline]
-    pub fn front(&self) -> Option<Way> {
+    pub(crate) fn front(&self) -> Option<Way> {
         if let Some(retained) = self.retained_front() {
             return Some(retained.way);
         }
@@ -256,7 +256,7 @@ impl Queue {
 
     /// Whether what is next was offered by other rules than hold now.
     #[inline]
-    pub fn has_doubted(&self) -> bool {
+    pub(crate) fn has_doubted(&self) -> bool {
         match &self.rare {
             None => self.doubted > 0,
             Some(rare) if self.retained_front().is_some() => rare.replayed.is_front_doubted(),
@@ -268,7 +268,7 @@ impl Queue {
     }
 
     /// Other rules hold from here on than those by which all of this was offered.
-    pub fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         self.doubted = self.kept;
         if let Some(rare) = &mut self.rare {
             rare.replayed.doubt();
@@ -279,7 +279,7 @@ impl Queue {
     }
 
     /// Takes what is next.
-    pub fn pop(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
+    pub(crate) fn pop(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
         match self.retained_front() {
             Some(_) => self.pop_retained(backlog),
             None => self.pop_oldest(backlog),
@@ -287,7 +287,7 @@ impl Queue {
     }
 
     /// Takes the oldest message that waits, but for those of a replay, which are retained whoever waits for them.
-    pub fn pop_oldest(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
+    pub(crate) fn pop_oldest(&mut self, backlog: &mut Backlog) -> Option<Delivery> {
         let taken = match self.slots() {
             Some(_) => self.pop_slot(backlog)?,
             None => {
@@ -337,7 +337,7 @@ impl Queue {
     }
 
     /// From here on newer messages replace older ones, or no longer.
-    pub fn set_latest(&mut self, backlog: &Backlog, is_latest: bool) {
+    pub(crate) fn set_latest(&mut self, backlog: &Backlog, is_latest: bool) {
         if is_latest == self.slots().is_some() {
             return;
         }
@@ -364,7 +364,7 @@ impl Queue {
     }
 
     /// Takes out what waits, with any QoS, for other members of a shared subscription.
-    pub fn take_shared(&mut self, backlog: &mut Backlog) -> Vec<Delivery> {
+    pub(crate) fn take_shared(&mut self, backlog: &mut Backlog) -> Vec<Delivery> {
         let is_others = |way: Way| way.origin.group().is_some();
         let taken = match &mut self.rare {
             Some(rare) if rare.slots.is_some() => rare.take_slots(backlog, is_others),
@@ -404,7 +404,10 @@ impl Queue {
 
     /// The messages that wait here, in no order.
     #[cfg(test)]
-    pub fn iter<'a>(&'a self, backlog: &'a Backlog) -> impl Iterator<Item = &'a Arc<Message>> {
+    pub(crate) fn iter<'a>(
+        &'a self,
+        backlog: &'a Backlog,
+    ) -> impl Iterator<Item = &'a Arc<Message>> {
         let positions = self.positions().into_iter();
         let kept = positions.filter_map(|position| backlog.get(position));
         kept.chain(self.retained())
@@ -412,7 +415,7 @@ impl Queue {
 
     /// The positions that are referred to here.
     #[cfg(test)]
-    pub fn positions(&self) -> Vec<u64> {
+    pub(crate) fn positions(&self) -> Vec<u64> {
         let runs = self.runs.iter().flat_map(|run| run.positions());
         let slots = self.slots().into_iter().flat_map(|slots| slots.iter());
         let runs = runs.map(|(position, _)| position);
@@ -421,14 +424,14 @@ impl Queue {
 
     /// The retained messages that wait.
     #[cfg(test)]
-    pub fn retained(&self) -> impl Iterator<Item = &Arc<Message>> {
+    pub(crate) fn retained(&self) -> impl Iterator<Item = &Arc<Message>> {
         let replayed = self.rare.iter().flat_map(|rare| rare.replayed.iter());
         replayed.map(|(_, retained)| &retained.message)
     }
 
     /// A message has been dropped for want of room.
     #[cold]
-    pub fn note_dropped(&mut self, message: &Message) {
+    pub(crate) fn note_dropped(&mut self, message: &Message) {
         if message.sent.id != 0 {
             let rare = self.rare.get_or_insert_default();
             rare.dropped.get_or_insert_default().note(message);
@@ -436,7 +439,7 @@ impl Queue {
     }
 
     /// Whether this message, which is sent again, was dropped.
-    pub fn has_dropped(&self, message: &Message) -> bool {
+    pub(crate) fn has_dropped(&self, message: &Message) -> bool {
         let dropped = self.rare.as_ref().and_then(|rare| rare.dropped.as_ref());
         dropped.is_some_and(|dropped| dropped.has(message))
     }

@@ -8,7 +8,7 @@ use super::replay::Replays;
 
 /// A shared subscription of a session.
 #[derive(Clone, Debug)]
-pub struct SharedSubscription {
+pub(crate) struct SharedSubscription {
     /// The share name.
     pub group: Box<str>,
     /// The filter behind it, with the mount point.

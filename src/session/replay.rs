@@ -10,7 +10,7 @@ use crate::limits;
 use crate::routing::{Cursor, EntryOptions};
 
 /// A subscription whose retained messages are still to be fetched.
-pub struct Replay {
+pub(crate) struct Replay {
     /// Its filter, with the mount point.
     pub filter: Box<str>,
     /// Its options.
@@ -20,7 +20,7 @@ pub struct Replay {
 }
 
 /// What is left of a replay.
-pub struct Rest {
+pub(crate) struct Rest {
     /// The connection that it was asked for: what has passed while the client was away is fetched as well.
     pub epoch: u16,
     /// Owners that have more, and where each goes on.
@@ -42,43 +42,38 @@ impl Replay {
 
 /// See the module.
 #[derive(Default)]
-pub struct Replays {
+pub(crate) struct Replays {
     waiting: VecDeque<Replay>,
     heap: usize,
 }
 
 impl Replays {
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Whether the next one has been begun.
-    pub fn is_begun(&self) -> bool {
+    pub(crate) fn is_begun(&self) -> bool {
         self.waiting
             .front()
             .is_some_and(|replay| replay.rest.is_some())
     }
 
     /// One more, behind the others.
-    pub fn push(&mut self, replay: Replay) {
+    pub(crate) fn push(&mut self, replay: Replay) {
         self.heap += replay.memory();
         self.waiting.push_back(replay);
     }
 
     /// One that has been begun goes on before the others.
-    pub fn push_begun(&mut self, replay: Replay) {
+    pub(crate) fn push_begun(&mut self, replay: Replay) {
         self.heap += replay.memory();
         self.waiting.push_front(replay);
     }
 
     /// The next one.
-    pub fn pop(&mut self) -> Option<Replay> {
+    pub(crate) fn pop(&mut self) -> Option<Replay> {
         let replay = self.waiting.pop_front()?;
         self.heap -= replay.memory();
         if self.waiting.is_empty() {
@@ -89,7 +84,7 @@ impl Replays {
 
     /// Ends what has been begun for a filter that is no longer subscribed to (MQTT-3.10.4-2). What has not is left out
     /// in its turn.
-    pub fn end(&mut self, filter: &str) {
+    pub(crate) fn end(&mut self, filter: &str) {
         let mut begun = self
             .waiting
             .iter()
@@ -104,7 +99,7 @@ impl Replays {
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.waiting.capacity() * size_of::<Replay>() + self.heap
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::window::{Progress, Window, next_private};
+use super::alias::{InboundAliases, OutboundAliases};
+use super::window::{Progress, SHARED_IDS, Window, next_private};
 use super::*;
 use crate::ids::{GroupId, ShardId};
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};

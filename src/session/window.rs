@@ -19,21 +19,21 @@ use crate::prefetch::prefetch_for_write;
 use crate::routing::Grant;
 
 /// Set in the packet identifiers that sessions share.
-pub const SHARED_ID_BIT: u16 = 0x8000;
+pub(crate) const SHARED_ID_BIT: u16 = 0x8000;
 
 /// How many shared identifiers there are, and how many private ones may be out at once plus one.
-pub const SHARED_IDS: u64 = 0x8000;
+pub(crate) const SHARED_IDS: u64 = 0x8000;
 
 /// The identifier that all share who are sent the frame of this order.
 #[inline]
-pub const fn shared_id(order: u64) -> u16 {
+pub(crate) const fn shared_id(order: u64) -> u16 {
     SHARED_ID_BIT | (order % SHARED_IDS) as u16
 }
 
 /// What an identifier waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// Nothing: it is done, and stays only until those before it are.
     Done = 0,
     /// PUBACK (QoS 1).
@@ -46,7 +46,7 @@ pub enum Progress {
 
 /// One message in flight.
 #[derive(Clone, Debug)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     /// When it was first sent, by the shard's count of such frames.
     pub order: u64,
     /// The message, where it may have to be sent again; gone after PUBREC.
@@ -63,7 +63,7 @@ pub struct InFlight {
 
 /// See the module.
 #[derive(Default)]
-pub struct Window {
+pub(crate) struct Window {
     entries: VecDeque<InFlight>,
     /// The oldest, of which all identifiers behind them have been used meanwhile: what others have is found without them, and
     /// theirs are left out when they come round.
@@ -98,30 +98,25 @@ pub(super) fn next_private(id: u16) -> u16 {
 
 impl Window {
     /// How many are in flight.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.live as usize
     }
 
     /// Places, of messages that are done too.
     #[cfg(test)]
-    pub fn places(&self) -> usize {
+    pub(super) fn places(&self) -> usize {
         self.entries.len()
     }
 
     /// Bytes of memory, without the messages.
     #[inline]
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         (self.entries.capacity() + self.aside.capacity()) * size_of::<InFlight>()
-    }
-
-    /// Whether none is in flight.
-    pub fn is_empty(&self) -> bool {
-        self.live == 0
     }
 
     /// Whether this identifier can be added: it is further from the oldest than every other.
     #[inline]
-    pub fn admits(&self, id: u16, order: u64) -> bool {
+    pub(crate) fn admits(&self, id: u16, order: u64) -> bool {
         debug_assert!(self.knows_its_ends());
         if !self.aside.is_empty() && self.is_aside(id) {
             return false;
@@ -137,23 +132,23 @@ impl Window {
 
     /// Whether this identifier belongs to one that has been put aside.
     #[cold]
-    pub fn is_aside(&self, id: u16) -> bool {
+    pub(crate) fn is_aside(&self, id: u16) -> bool {
         self.aside.iter().any(|entry| entry.id == id)
     }
 
     /// The oldest.
-    pub fn first(&self) -> Option<&InFlight> {
+    pub(crate) fn first(&self) -> Option<&InFlight> {
         self.aside.first().or(self.entries.front())
     }
 
     /// Whether a shared identifier is so far from the oldest one that it may be that one's.
-    pub fn is_out_of_reach(&self, order: u64) -> bool {
+    pub(crate) fn is_out_of_reach(&self, order: u64) -> bool {
         !self.entries.is_empty() && order.saturating_sub(self.first_order) >= SHARED_IDS
     }
 
     /// Puts the oldest aside, so that it no longer keeps others from being added. False if it cannot be.
     #[cold]
-    pub fn put_aside(&mut self) -> bool {
+    pub(crate) fn put_aside(&mut self) -> bool {
         if self.aside.len() >= limits::WINDOW_ASIDE_MAX {
             return false;
         }
@@ -186,7 +181,7 @@ impl Window {
 
     /// Adds one that has just been sent; `admits` must hold.
     #[inline]
-    pub fn push(&mut self, entry: InFlight) {
+    pub(crate) fn push(&mut self, entry: InFlight) {
         debug_assert!(self.admits(entry.id, entry.order));
         if self.entries.is_empty() {
             (self.first_order, self.first_id) = (entry.order, entry.id);
@@ -222,7 +217,7 @@ impl Window {
     }
 
     /// The message in flight with this identifier.
-    pub fn get_mut(&mut self, id: u16) -> Option<&mut InFlight> {
+    pub(crate) fn get_mut(&mut self, id: u16) -> Option<&mut InFlight> {
         if !self.aside.is_empty() && self.is_aside(id) {
             return self.aside.iter_mut().find(|entry| entry.id == id);
         }
@@ -234,7 +229,7 @@ impl Window {
 
     /// Takes out the message with this identifier.
     #[inline]
-    pub fn remove(&mut self, id: u16) -> Option<InFlight> {
+    pub(crate) fn remove(&mut self, id: u16) -> Option<InFlight> {
         if let Some(index) = self.aside.iter().position(|entry| entry.id == id) {
             self.live -= 1;
             return Some(self.aside.remove(index));
@@ -268,7 +263,7 @@ impl Window {
 
     /// Takes out the message with this identifier, if it waits for that; else tells what it waits for, if it is there.
     #[inline]
-    pub fn take(&mut self, id: u16, due: Progress) -> Result<InFlight, Option<Progress>> {
+    pub(crate) fn take(&mut self, id: u16, due: Progress) -> Result<InFlight, Option<Progress>> {
         let is_first = self.aside.is_empty()
             && self.first_id == id
             && self
@@ -286,7 +281,7 @@ impl Window {
     }
 
     /// All that are in flight, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &InFlight> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &InFlight> {
         let others = self.entries.iter();
         let others = others.filter(|entry| entry.progress != Progress::Done);
         self.aside.iter().chain(others)

@@ -8,7 +8,7 @@ use super::metrics::Metrics;
 
 /// One shard's figures: written by that shard, read by anyone, each figure for itself (no snapshot of all).
 #[repr(align(128))]
-pub struct Board {
+pub(crate) struct Board {
     counters: [AtomicU64; Counters::COUNT],
     metrics: [AtomicU64; Metrics::COUNT],
 }
@@ -22,7 +22,7 @@ impl Board {
     }
 
     /// The brain's counters, as last published.
-    pub fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         Counters::from_values(
             self.counters
                 .each_ref()
@@ -31,7 +31,7 @@ impl Board {
     }
 
     /// The thread's figures, as last published.
-    pub fn metrics(&self) -> Metrics {
+    pub(crate) fn metrics(&self) -> Metrics {
         Metrics::from_values(
             self.metrics
                 .each_ref()

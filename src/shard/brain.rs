@@ -15,7 +15,7 @@ use crate::mqtt::message::Message;
 use crate::outbound::Slice;
 
 /// Events in, effects out; see `Broker`, whose methods these are.
-pub trait Brain {
+pub(crate) trait Brain {
     /// A connection was accepted here.
     fn on_accept(&mut self, now_ms: u64, peer: Peer) -> ConnId;
     /// A connection came from another shard.

@@ -11,18 +11,19 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
-use crate::broker::{Counters, Lag, Settings, Verdict};
+use crate::broker::{Lag, Settings, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::uring::{Op, Ring, RingError, UserData, ops};
 
 use super::handshake::Shaken;
+#[cfg(test)]
 use super::metrics::Metrics;
 
 /// What the control thread may ask of a shard.
 #[derive(Debug)]
-pub enum ShardCommand {
+pub(crate) enum ShardCommand {
     /// Publish this as the broker itself.
     Publish(Box<Message>),
     /// A password has been checked.
@@ -51,12 +52,11 @@ pub enum ShardCommand {
 
 /// A shard's figures, with the distribution of its turns.
 #[derive(Clone, Debug)]
-pub struct ShardReport {
+pub(crate) struct ShardReport {
     /// Whose they are.
     pub shard: ShardId,
-    /// The brain's counters.
-    pub counters: Counters,
-    /// The thread's figures.
+    /// The thread's figures as they are now; others read them from the board.
+    #[cfg(test)]
     pub metrics: Metrics,
     /// Nanoseconds that turns took, from wake-up to the end of submission.
     pub turn_ns: Histogram<u64>,
@@ -64,7 +64,7 @@ pub struct ShardReport {
 
 /// The sender's end of a shard's commands.
 #[derive(Clone)]
-pub struct ShardHandle {
+pub(crate) struct ShardHandle {
     commands: Sender<ShardCommand>,
     late: Arc<Mutex<Vec<ShardCommand>>>,
     drain: Arc<AtomicBool>,
@@ -72,7 +72,7 @@ pub struct ShardHandle {
 }
 
 /// The shard's end of its commands.
-pub struct ShardInbox {
+pub(crate) struct ShardInbox {
     commands: Receiver<ShardCommand>,
     /// Answers for which there was no room among the commands.
     late: Arc<Mutex<Vec<ShardCommand>>>,
@@ -81,7 +81,7 @@ pub struct ShardInbox {
 }
 
 /// A pair of ends for one shard.
-pub fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
+pub(crate) fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
     // SAFETY: eventfd takes no pointer.
     let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     if fd < 0 {
@@ -112,7 +112,7 @@ pub fn commands() -> io::Result<(ShardHandle, ShardInbox)> {
 impl ShardHandle {
     /// Sends a command and wakes the shard; never waits. Gives the command back when too many are queued, or when
     /// the shard is no more.
-    pub fn send(&self, command: ShardCommand) -> Result<(), ShardCommand> {
+    pub(crate) fn send(&self, command: ShardCommand) -> Result<(), ShardCommand> {
         match command {
             ShardCommand::Drain => self.drain.store(true, Ordering::Release),
             other => self
@@ -155,7 +155,7 @@ impl ShardInbox {
 }
 
 /// The answer to what a shard has asked others to do: what they had is charged until it comes, so that it is never lost.
-pub struct Answer {
+pub(crate) struct Answer {
     command: ShardCommand,
     reply: ShardHandle,
 }
@@ -167,7 +167,7 @@ impl Answer {
 
     /// Tells the shard. Waits some time while it takes no more commands; then the answer is laid where the shard finds it when
     /// it goes on. A shard has no more of them there than it has asked for, and asks for nothing meanwhile.
-    pub fn deliver(self) {
+    pub(crate) fn deliver(self) {
         self.deliver_within(limits::ANSWER_ATTEMPTS);
     }
 

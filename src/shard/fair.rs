@@ -46,7 +46,7 @@ impl<T> Drop for Closer<T> {
 }
 
 /// Where something is put in.
-pub struct Entrance<T>(Arc<Closer<T>>);
+pub(crate) struct Entrance<T>(Arc<Closer<T>>);
 
 impl<T> Clone for Entrance<T> {
     fn clone(&self) -> Self {
@@ -55,7 +55,7 @@ impl<T> Clone for Entrance<T> {
 }
 
 /// Where it is taken out.
-pub struct Exit<T>(Arc<Queue<T>>);
+pub(crate) struct Exit<T>(Arc<Queue<T>>);
 
 impl<T> Clone for Exit<T> {
     fn clone(&self) -> Self {
@@ -65,7 +65,7 @@ impl<T> Clone for Exit<T> {
 
 /// What is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Taken<T> {
+pub(crate) enum Taken<T> {
     /// It is its turn.
     Due(T),
     /// It has given way to another one.
@@ -73,7 +73,7 @@ pub enum Taken<T> {
 }
 
 /// A queue in which at most so many wait.
-pub fn fair<T>(most: usize) -> (Entrance<T>, Exit<T>) {
+pub(crate) fn fair<T>(most: usize) -> (Entrance<T>, Exit<T>) {
     let queue = Arc::new(Queue {
         waiting: Mutex::new(Waiting {
             by_source: HashMap::new(),
@@ -93,7 +93,7 @@ impl<T> Entrance<T> {
     ///
     /// # Errors
     /// It is one too many, and comes back.
-    pub fn put(&self, source: Network, item: T) -> Result<(), T> {
+    pub(crate) fn put(&self, source: Network, item: T) -> Result<(), T> {
         let queue = &self.0.0;
         let mut waiting = queue.lock();
         let own = waiting.by_source.get(&source).map_or(0, VecDeque::len);
@@ -116,7 +116,7 @@ impl<T> Entrance<T> {
 
 impl<T> Exit<T> {
     /// Waits for one; `None` when all that was put in has been taken, and nothing more can come.
-    pub fn take(&self) -> Option<Taken<T>> {
+    pub(crate) fn take(&self) -> Option<Taken<T>> {
         let mut waiting = self.0.lock();
         loop {
             let taken = waiting.take();
@@ -135,7 +135,7 @@ impl<T> Exit<T> {
 #[cfg(test)]
 impl<T> Exit<T> {
     /// Waits for one so long.
-    pub fn take_within(&self, time: std::time::Duration) -> Option<Taken<T>> {
+    pub(crate) fn take_within(&self, time: std::time::Duration) -> Option<Taken<T>> {
         let waiting = self.0.lock();
         let is_empty = |waiting: &mut Waiting<T>| {
             waiting.count == 0 && waiting.given_up.is_empty() && !waiting.is_closed

@@ -14,7 +14,7 @@ pub(super) struct Step {
 }
 
 /// What became of it.
-pub struct Shaken {
+pub(crate) struct Shaken {
     pub(super) conn: ConnId,
     /// The connection's number may be another's by now.
     pub(super) generation: u32,

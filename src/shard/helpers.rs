@@ -66,7 +66,7 @@ impl Helpers {
 }
 
 /// Where a shard's passwords go to be checked.
-pub struct Checks {
+pub(crate) struct Checks {
     /// The queue; where it is full, the client is refused.
     pub queue: Sender<Check>,
     /// The shard's own handle, for the answers.
@@ -74,7 +74,7 @@ pub struct Checks {
 }
 
 /// One of them.
-pub struct Check {
+pub(crate) struct Check {
     verify: Box<Verify>,
     reply: ShardHandle,
     /// Counts it for its source address until it is dropped.
@@ -92,12 +92,12 @@ impl Drop for Check {
 
 impl Check {
     /// Checks the password. Slow by design.
-    pub fn run(&self) -> Verdict {
+    pub(crate) fn run(&self) -> Verdict {
         self.verify.check()
     }
 
     /// Turns it into its answer: the name and the password are not held any more.
-    pub fn answer(self, verdict: Verdict) -> Answer {
+    pub(crate) fn answer(self, verdict: Verdict) -> Answer {
         let command = ShardCommand::Verified {
             conn: self.verify.conn,
             ticket: self.verify.ticket,
@@ -108,7 +108,7 @@ impl Check {
 }
 
 /// Where a shard's handshakes go.
-pub struct Handshakes {
+pub(crate) struct Handshakes {
     /// The queue; where it has no place for one more of its address, the connection is closed.
     pub queue: Entrance<Handshake>,
     /// The shard's own handle, for the answers.
@@ -116,20 +116,20 @@ pub struct Handshakes {
 }
 
 /// One step of a handshake.
-pub struct Handshake {
+pub(crate) struct Handshake {
     step: Step,
     reply: ShardHandle,
 }
 
 impl Handshake {
     /// Does the work.
-    pub fn run(self) -> Answer {
+    pub(crate) fn run(self) -> Answer {
         let shaken = Box::new(self.step.run());
         Answer::new(ShardCommand::Shaken(shaken), self.reply)
     }
 
     /// Gives it up: the queue had no place for it any more.
-    pub fn give_up(self) -> Answer {
+    pub(crate) fn give_up(self) -> Answer {
         let shaken = Box::new(self.step.give_up());
         Answer::new(ShardCommand::Shaken(shaken), self.reply)
     }

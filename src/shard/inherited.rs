@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Takes them, in their order, closed on exec; none the second time. To be called at the start.
-pub fn inherited() -> io::Result<Vec<OwnedFd>> {
+pub(crate) fn inherited() -> io::Result<Vec<OwnedFd>> {
     if TAKEN.swap(true, Ordering::AcqRel) {
         return Ok(Vec::new());
     }

@@ -10,7 +10,7 @@ use crate::limits;
 
 /// A log line on its way to the log writer, which puts the time in front.
 #[derive(Debug)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Its kind.
     pub kind: LogKind,
     /// The text, without a newline.
@@ -21,7 +21,7 @@ pub struct LogLine {
 
 impl LogLine {
     /// A line that nobody waits with: those of the start.
-    pub fn free(kind: LogKind, text: String) -> LogLine {
+    pub(crate) fn free(kind: LogKind, text: String) -> LogLine {
         LogLine {
             kind,
             text,
@@ -32,7 +32,7 @@ impl LogLine {
 
 /// Room for the lines that wait, of all threads together.
 #[derive(Debug)]
-pub struct LogRoom(Arc<Waiting>);
+pub(crate) struct LogRoom(Arc<Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -56,13 +56,13 @@ impl Drop for Charge {
 
 impl LogRoom {
     /// Of this pool's account.
-    pub fn new(pool: Arc<Pool>) -> LogRoom {
+    pub(crate) fn new(pool: Arc<Pool>) -> LogRoom {
         let bytes = AtomicU64::new(0);
         LogRoom(Arc::new(Waiting { bytes, pool }))
     }
 
     /// A line, cut at `limits::LOG_LINE_BYTES_MAX`; `None` if so much waits that there is no room for it.
-    pub fn line(&self, kind: LogKind, mut text: String) -> Option<LogLine> {
+    pub(crate) fn line(&self, kind: LogKind, mut text: String) -> Option<LogLine> {
         if text.len() > limits::LOG_LINE_BYTES_MAX {
             text.truncate(text.floor_char_boundary(limits::LOG_LINE_BYTES_MAX));
         }

@@ -8,7 +8,7 @@ use crate::limits;
 
 /// Has the allocator give back what holds nothing: the pages of this thread, large blocks that are free in the others, and all
 /// that is free in its arenas. Takes about a millisecond for each 32 MB that go.
-pub fn give_free_memory_back() {
+pub(crate) fn give_free_memory_back() {
     // SAFETY: looks at the heap of the calling thread, and takes nothing that is in use.
     unsafe { libmimalloc_sys::mi_collect(true) }
     if give_free_blocks_back() > 0 {

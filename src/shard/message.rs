@@ -5,7 +5,7 @@ use crate::transport::Transport;
 
 /// What goes through the mesh.
 #[derive(Debug)]
-pub enum ShardMessage {
+pub(crate) enum ShardMessage {
     /// From brain to brain.
     Mesh(MeshMessage),
     /// A connection comes; its socket follows or was before.

@@ -7,13 +7,13 @@ macro_rules! metrics {
         /// One figure of a shard's thread.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
-        pub enum Metric { $(#[doc = $help] $variant),* }
+        pub(crate) enum Metric { $(#[doc = $help] $variant),* }
 
         impl Metrics {
             /// How many there are.
-            pub const COUNT: usize = [$($name),*].len();
+            pub(crate) const COUNT: usize = [$($name),*].len();
             /// What they are, in the order of `values`.
-            pub const FIGURES: [Figure; Self::COUNT] = [$(Figure::$kind($name, $help)),*];
+            pub(crate) const FIGURES: [Figure; Self::COUNT] = [$(Figure::$kind($name, $help)),*];
         }
     };
 }
@@ -85,7 +85,7 @@ metrics! {
 
 /// All figures of a shard's thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     values: [u64; Self::COUNT],
 }
 
@@ -100,17 +100,17 @@ impl Default for Metrics {
 impl Metrics {
     /// One figure.
     #[inline]
-    pub fn get(&self, metric: Metric) -> u64 {
+    pub(crate) fn get(&self, metric: Metric) -> u64 {
         self.values[metric as usize]
     }
 
     /// All figures, in the order of `FIGURES`.
-    pub fn values(&self) -> &[u64; Self::COUNT] {
+    pub(crate) fn values(&self) -> &[u64; Self::COUNT] {
         &self.values
     }
 
     /// From values in the order of `FIGURES`.
-    pub fn from_values(values: [u64; Self::COUNT]) -> Self {
+    pub(crate) fn from_values(values: [u64; Self::COUNT]) -> Self {
         Metrics { values }
     }
 

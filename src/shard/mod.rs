@@ -13,8 +13,6 @@
 //!   a byte being left behind;
 //! - between two shards messages keep their order and none is lost: what finds the mesh full waits here.
 
-#![warn(unreachable_pub)]
-
 mod accept;
 mod acceptor;
 mod arena;
@@ -64,20 +62,17 @@ use crate::limits;
 use crate::mesh::Port;
 use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Sizes};
 
-pub use board::Board;
-pub use brain::Brain;
-pub use command::{Answer, ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
-pub use error::ShardError;
-pub use fair::{Entrance, Exit, Taken, fair};
-pub use handshake::Shaken;
-pub use helpers::{Check, Checks, Handshake, Handshakes};
-pub use inherited::inherited;
-pub use log::{LogLine, LogRoom};
-pub use memory::give_free_memory_back;
-pub use message::ShardMessage;
-pub use metrics::{Metric, Metrics};
-pub use shared::{Listener, Shared};
-pub use sources::{Refused, Sources};
+pub(crate) use brain::Brain;
+pub(crate) use command::{ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
+pub(crate) use error::ShardError;
+pub(crate) use fair::{Entrance, Exit, Taken, fair};
+pub(crate) use helpers::{Check, Checks, Handshake, Handshakes};
+pub(crate) use inherited::inherited;
+pub(crate) use log::LogLine;
+pub(crate) use memory::give_free_memory_back;
+pub(crate) use message::ShardMessage;
+pub(crate) use metrics::{Metric, Metrics};
+pub(crate) use shared::{Listener, Shared};
 
 use acceptor::Acceptor;
 use arena::SendArena;
@@ -94,7 +89,7 @@ use traffic::Traffic;
 use transports::Transports;
 
 /// What a shard is made of, besides its brain.
-pub struct ShardConfig {
+pub(crate) struct ShardConfig {
     /// Which one it is.
     pub id: ShardId,
     /// What it shares with the others.
@@ -119,7 +114,7 @@ pub struct ShardConfig {
 ///
 /// # Errors
 /// The kernel does not give it.
-pub fn idle_ring(descriptors: u32) -> Result<IdleRing, ShardError> {
+pub(crate) fn idle_ring(descriptors: u32) -> Result<IdleRing, ShardError> {
     Ok(IdleRing::new(Sizes {
         submissions: limits::RING_SUBMISSIONS,
         completions: limits::RING_COMPLETIONS,
@@ -129,7 +124,7 @@ pub fn idle_ring(descriptors: u32) -> Result<IdleRing, ShardError> {
 }
 
 /// A shard. To be created in the thread that runs it.
-pub struct Shard<B: Brain> {
+pub(crate) struct Shard<B: Brain> {
     // Dropped first: it has the ring, to which the memory below belongs until then.
     traffic: Traffic<B>,
     acceptor: Acceptor,
@@ -146,7 +141,7 @@ const RECEIVE_GROUP: u16 = 0;
 
 impl<B: Brain> Shard<B> {
     /// Sets up the ring, its buffers and its file table. Nothing is accepted before `run`.
-    pub fn new(config: ShardConfig, brain: B) -> Result<Self, ShardError> {
+    pub(crate) fn new(config: ShardConfig, brain: B) -> Result<Self, ShardError> {
         let ShardConfig {
             id,
             shared,
@@ -189,7 +184,7 @@ impl<B: Brain> Shard<B> {
     }
 
     /// Runs until a drain has finished on all shards, or until the ring fails.
-    pub fn run(mut self) -> Result<(), ShardError> {
+    pub(crate) fn run(mut self) -> Result<(), ShardError> {
         self.commands.arm(self.traffic.sockets.ring())?;
         self.acceptor.resume(&mut self.traffic)?;
         let mut since = Instant::now();
@@ -228,7 +223,7 @@ fn mesh_bytes_max(shared: &Shared) -> u64 {
 
 /// Bytes of what a shard has from the start, its own and the kernel's: ring and file table, receive buffers (few where
 /// receives share them), places of sends and completions.
-pub fn fixed_bytes(descriptors: u32, few_buffers: bool) -> u64 {
+pub(crate) fn fixed_bytes(descriptors: u32, few_buffers: bool) -> u64 {
     // io_uring_sqe with its index, io_uring_cqe, a pointer in the file table (linux/io_uring.h, io_uring/rsrc.c).
     let ring = 68 * u64::from(limits::RING_SUBMISSIONS)
         + 16 * u64::from(limits::RING_COMPLETIONS)

@@ -52,7 +52,7 @@ impl<B: Brain> Shard<B> {
             ShardCommand::Report(to) => {
                 let _ = to.try_send(ShardReport {
                     shard: traffic.desk.id(),
-                    counters: traffic.brain.counters().clone(),
+                    #[cfg(test)]
                     metrics: traffic.desk.metrics().clone(),
                     turn_ns: self.overload.turn_ns().clone(),
                 });

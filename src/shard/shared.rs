@@ -14,7 +14,7 @@ use super::log::LogRoom;
 use super::sources::Sources;
 
 /// A configured listener: its listening sockets (one per address), from which all shards accept.
-pub struct Listener {
+pub(crate) struct Listener {
     /// Each shard that accepts from them holds them too; closed when the last of them lets go.
     sockets: RwLock<Arc<[OwnedFd]>>,
     open: Bounded,
@@ -23,7 +23,7 @@ pub struct Listener {
 
 impl Listener {
     /// The sockets are bound and listen; what they are set to (TCP_NODELAY, buffer sizes), their connections inherit.
-    pub fn new(
+    pub(crate) fn new(
         sockets: impl IntoIterator<Item = impl Into<OwnedFd>>,
         max_connections: Option<u32>,
     ) -> Self {
@@ -35,7 +35,7 @@ impl Listener {
     }
 
     /// Sets what connections that come from here on speak below MQTT.
-    pub fn set_transport(&self, plan: transport::Plan) {
+    pub(crate) fn set_transport(&self, plan: transport::Plan) {
         *self
             .transport
             .write()
@@ -51,7 +51,7 @@ impl Listener {
     }
 
     /// Connections open that came in by this listener.
-    pub fn connections(&self) -> u32 {
+    pub(crate) fn connections(&self) -> u32 {
         self.open.count.load(Ordering::Relaxed)
     }
 
@@ -63,12 +63,12 @@ impl Listener {
     }
 
     /// Lets go of the sockets; what came in by them stays.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         *self.sockets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new([]);
     }
 
     /// Changes the bound on connections; those that are open stay.
-    pub fn set_max(&self, connections: Option<u32>) {
+    pub(crate) fn set_max(&self, connections: Option<u32>) {
         self.open.set_max(connections);
     }
 }
@@ -116,7 +116,7 @@ pub(super) enum Full {
 }
 
 /// What all shards see.
-pub struct Shared {
+pub(crate) struct Shared {
     listeners: RwLock<Vec<Arc<Listener>>>,
     open: Bounded,
     /// Of those, the ones that speak TLS.
@@ -134,7 +134,7 @@ pub struct Shared {
 
 impl Shared {
     /// For `shards` shards, with so much memory. The clock starts here.
-    pub fn new(
+    pub(crate) fn new(
         shards: u8,
         listeners: Vec<Arc<Listener>>,
         connections_max: Option<u32>,
@@ -155,22 +155,22 @@ impl Shared {
     }
 
     /// How many shards there are.
-    pub fn shards(&self) -> u8 {
+    pub(crate) fn shards(&self) -> u8 {
         self.rings.len() as u8
     }
 
     /// Room for log lines that wait.
-    pub fn log_room(&self) -> &LogRoom {
+    pub(crate) fn log_room(&self) -> &LogRoom {
         &self.log_room
     }
 
     /// Connections open, on all shards together.
-    pub fn connections(&self) -> u32 {
+    pub(crate) fn connections(&self) -> u32 {
         self.open.count.load(Ordering::Relaxed)
     }
 
     /// The listening sockets; a connection's `Peer::listener` is an index into them.
-    pub fn listeners(&self) -> Vec<Arc<Listener>> {
+    pub(crate) fn listeners(&self) -> Vec<Arc<Listener>> {
         self.listeners
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -188,7 +188,7 @@ impl Shared {
 
     /// Puts other listeners in the place of those that there are, each at its number. The shards accept from new ones, and
     /// no more from those that are closed, when they are told to listen.
-    pub fn set_listeners(&self, listeners: Vec<Arc<Listener>>) {
+    pub(crate) fn set_listeners(&self, listeners: Vec<Arc<Listener>>) {
         *self
             .listeners
             .write()
@@ -196,28 +196,28 @@ impl Shared {
     }
 
     /// Changes the bound on all connections together; those that are open stay.
-    pub fn set_max(&self, connections: Option<u32>) {
+    pub(crate) fn set_max(&self, connections: Option<u32>) {
         self.open.set_max(connections);
     }
 
     /// Connections by source address; without bounds until they are set.
-    pub fn sources(&self) -> &Sources {
+    pub(crate) fn sources(&self) -> &Sources {
         &self.sources
     }
 
     /// What memory may be used for.
-    pub fn pool(&self) -> &Arc<Pool> {
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
 
     /// One shard's figures. Panics when there is no such shard.
-    pub fn board(&self, shard: ShardId) -> &Board {
+    pub(crate) fn board(&self, shard: ShardId) -> &Board {
         &self.boards[shard.index()]
     }
 
     /// The broker's clock: milliseconds since it was made, the same on all shards.
     #[inline]
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.epoch.elapsed().as_millis() as u64
     }
 
@@ -247,7 +247,7 @@ impl Shared {
     }
 
     /// Bounds the TLS connections, which cost more memory than others.
-    pub fn set_tls_max(&self, connections: u32) {
+    pub(crate) fn set_tls_max(&self, connections: u32) {
         self.tls.set_max(Some(connections));
     }
 

@@ -65,7 +65,7 @@ impl Stripe {
 
 /// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The option whose bound is reached.
     pub option: &'static str,
     /// How many of the address have been refused since the last line about it, with this one; `None`: there was a
@@ -88,7 +88,7 @@ struct Checks {
 }
 
 /// See the module.
-pub struct Sources {
+pub(crate) struct Sources {
     connections: AtomicU32,
     rate: AtomicU32,
     local: AtomicBool,
@@ -121,7 +121,7 @@ impl Default for Sources {
 
 impl Sources {
     /// Sets the bounds, for connections that come from here on.
-    pub fn set(&self, bounds: SourceBounds) {
+    pub(crate) fn set(&self, bounds: SourceBounds) {
         self.connections
             .store(bounds.connections, Ordering::Relaxed);
         self.rate.store(bounds.rate, Ordering::Relaxed);
@@ -130,7 +130,7 @@ impl Sources {
 
     /// Whether connections from this address are counted: some bound is set, and it is not this host's own (a Unix
     /// socket has the unspecified address).
-    pub fn counts(&self, address: IpAddr) -> bool {
+    pub(crate) fn counts(&self, address: IpAddr) -> bool {
         let is_on =
             self.connections.load(Ordering::Relaxed) > 0 || self.rate.load(Ordering::Relaxed) > 0;
         is_on && !self.is_exempt(address)
@@ -150,7 +150,7 @@ impl Sources {
     ///
     /// # Errors
     /// It is one too many.
-    pub fn admit(&self, address: IpAddr, now_ms: u64) -> Result<bool, Refused> {
+    pub(crate) fn admit(&self, address: IpAddr, now_ms: u64) -> Result<bool, Refused> {
         if !self.counts(address) {
             return Ok(false);
         }
@@ -196,7 +196,7 @@ impl Sources {
     }
 
     /// Takes back what `admit` counted.
-    pub fn release(&self, address: IpAddr, now_ms: u64) {
+    pub(crate) fn release(&self, address: IpAddr, now_ms: u64) {
         let source = Network::of(address);
         let mut stripe = self.stripe(source);
         if let Some(entry) = stripe.entries.get_mut(&source) {
@@ -208,7 +208,8 @@ impl Sources {
     }
 
     /// Connections that are counted now.
-    pub fn open(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> u64 {
         let open = |stripe: &Mutex<Stripe>| {
             let stripe = locked(stripe);
             let entries = stripe.entries.values();

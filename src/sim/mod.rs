@@ -7,8 +7,6 @@
 //!
 //! Compiled for tests only.
 
-#![warn(unreachable_pub)]
-
 mod acts;
 mod client;
 mod disk;

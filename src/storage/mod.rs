@@ -14,8 +14,6 @@
 //! - bytes that were on the disk and are not any more (rot, a file that is missing) are refused, with the place; what a crash cut
 //!   off is not.
 
-#![warn(unreachable_pub)]
-
 mod canary;
 mod chunk;
 mod format;

@@ -3,8 +3,6 @@
 //! Owns the state of one connection's transport and the bytes that it has to send. Knows neither sockets nor MQTT: bytes
 //! in, bytes out. Files are read by `config`; what is parsed here comes as bytes.
 
-#![warn(unreachable_pub)]
-
 pub mod proxy;
 mod stack;
 pub mod tls;

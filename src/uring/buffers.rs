@@ -49,7 +49,7 @@ impl Drop for Mapping {
 
 /// How many buffers, how large, and how they are used up.
 #[derive(Clone, Copy, Debug)]
-pub struct BufferPlan {
+pub(crate) struct BufferPlan {
     /// How many (a power of two).
     pub count: u16,
     /// Bytes of each.
@@ -61,7 +61,7 @@ pub struct BufferPlan {
 
 /// Where the bytes of one receive are.
 #[derive(Clone, Copy, Debug)]
-pub struct Filled {
+pub(crate) struct Filled {
     /// The buffer.
     id: u16,
     start: usize,
@@ -71,7 +71,7 @@ pub struct Filled {
 }
 
 /// Receive buffers of one size, registered with one ring as one group. Must be dropped after that ring.
-pub struct ReceiveBuffers {
+pub(crate) struct ReceiveBuffers {
     entries: Mapping,
     memory: Mapping,
     plan: BufferPlan,
@@ -88,7 +88,7 @@ pub struct ReceiveBuffers {
 
 impl ReceiveBuffers {
     /// Maps buffers and lends them all to `ring`.
-    pub fn register(ring: &Ring, group: u16, plan: BufferPlan) -> Result<Self, RingError> {
+    pub(crate) fn register(ring: &Ring, group: u16, plan: BufferPlan) -> Result<Self, RingError> {
         debug_assert!(plan.count.is_power_of_two());
         let count = usize::from(plan.count);
         let entries = Mapping::new(count * size_of::<BufRingEntry>())?;
@@ -120,19 +120,19 @@ impl ReceiveBuffers {
     }
 
     /// The group's number, for receives.
-    pub fn group(&self) -> u16 {
+    pub(crate) fn group(&self) -> u16 {
         self.group
     }
 
     /// Buffers that the kernel has, as far as completions of receives have been taken note of.
-    pub fn lent(&self) -> u16 {
+    pub(crate) fn lent(&self) -> u16 {
         self.lent
     }
 
     /// Takes note of a receive's completion; `None` when it brought no buffer, or one that cannot be. To be called
     /// for every completion of a receive, in their order.
     #[inline]
-    pub fn take(&mut self, completion: &Completion) -> Option<Filled> {
+    pub(crate) fn take(&mut self, completion: &Completion) -> Option<Filled> {
         let id = completion.buffer()?;
         let filled = self.filled.get_mut(usize::from(id))?;
         let start = *filled as usize;
@@ -152,7 +152,7 @@ impl ReceiveBuffers {
 
     /// The bytes of a receive.
     #[inline]
-    pub fn bytes(&self, filled: Filled) -> &[u8] {
+    pub(crate) fn bytes(&self, filled: Filled) -> &[u8] {
         let start = usize::from(filled.id) * self.plan.bytes + filled.start;
         // SAFETY: inside `memory`: `take` has checked the buffer and the range. The kernel has reported these bytes and
         // writes behind them only, until the buffer is lent anew by `give_back`, which needs `&mut self`.
@@ -161,7 +161,7 @@ impl ReceiveBuffers {
 
     /// The bytes of a receive, to be changed in place.
     #[inline]
-    pub fn bytes_mut(&mut self, filled: Filled) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self, filled: Filled) -> &mut [u8] {
         let start = usize::from(filled.id) * self.plan.bytes + filled.start;
         // SAFETY: as in `bytes`; nobody else refers to them, because `self` is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.memory.base.as_ptr().add(start), filled.len) }
@@ -169,7 +169,7 @@ impl ReceiveBuffers {
 
     /// Hands a finished buffer back; it is lent from the next `publish` on.
     #[inline]
-    pub fn give_back(&mut self, id: u16) {
+    pub(crate) fn give_back(&mut self, id: u16) {
         let Some(filled) = self.filled.get_mut(usize::from(id)) else {
             return;
         };
@@ -194,7 +194,7 @@ impl ReceiveBuffers {
 
     /// Shows the kernel what was handed back.
     #[inline]
-    pub fn publish(&mut self) {
+    pub(crate) fn publish(&mut self) {
         // SAFETY: the tail lies in the first entry of `entries`, is aligned, and is written by this thread only.
         unsafe {
             let tail = BufRingEntry::tail(self.entries.base.as_ptr().cast());

@@ -2,7 +2,7 @@
 
 /// What a negative result of an accept means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AcceptFailure {
+pub(crate) enum AcceptFailure {
     /// The operation was cancelled.
     Cancelled,
     /// That one connection failed before it was accepted; the next may well succeed.
@@ -16,7 +16,7 @@ pub enum AcceptFailure {
 impl AcceptFailure {
     /// From an errno (positive).
     #[cold]
-    pub fn of(errno: i32) -> Self {
+    pub(crate) fn of(errno: i32) -> Self {
         match errno {
             libc::ECANCELED => AcceptFailure::Cancelled,
             // accept(2): errors that are pending on the new socket are passed on by accept and are to be retried.
@@ -41,7 +41,7 @@ impl AcceptFailure {
 
 /// What a negative result of a receive means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReceiveFailure {
+pub(crate) enum ReceiveFailure {
     /// The operation was cancelled.
     Cancelled,
     /// The provided buffers are used up: flow control, no byte is lost. To be armed again when some are back.
@@ -55,7 +55,7 @@ pub enum ReceiveFailure {
 impl ReceiveFailure {
     /// From an errno (positive).
     #[cold]
-    pub fn of(errno: i32) -> Self {
+    pub(crate) fn of(errno: i32) -> Self {
         match errno {
             libc::ECANCELED => ReceiveFailure::Cancelled,
             libc::ENOBUFS => ReceiveFailure::NoBuffers,
@@ -67,7 +67,7 @@ impl ReceiveFailure {
 
 /// What a negative result of a send means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SendFailure {
+pub(crate) enum SendFailure {
     /// Nothing was taken, and the connection is as it was: cancelled, interrupted, or the kernel is short of memory.
     Nothing,
     /// The connection is broken.
@@ -77,7 +77,7 @@ pub enum SendFailure {
 impl SendFailure {
     /// From an errno (positive).
     #[cold]
-    pub fn of(errno: i32) -> Self {
+    pub(crate) fn of(errno: i32) -> Self {
         match errno {
             libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM => {
                 SendFailure::Nothing

@@ -10,20 +10,18 @@
 //! - what a SENDMSG names besides its bytes (`msghdr`, `iovec`s) is copied by the kernel when it is submitted
 //!   (IORING_FEAT_SUBMIT_STABLE, checked at start), so it may be reused after `Ring::submit`.
 
-#![warn(unreachable_pub)]
-
 mod buffers;
 mod errno;
 mod error;
-pub mod ops;
+pub(crate) mod ops;
 mod ring;
 mod user_data;
 
 #[cfg(test)]
 mod tests;
 
-pub use buffers::{BufferPlan, Filled, ReceiveBuffers};
-pub use errno::{AcceptFailure, ReceiveFailure, SendFailure};
-pub use error::RingError;
-pub use ring::{Completion, IdleRing, Ring, Sizes};
-pub use user_data::{Op, UserData};
+pub(crate) use buffers::{BufferPlan, Filled, ReceiveBuffers};
+pub(crate) use errno::{AcceptFailure, ReceiveFailure, SendFailure};
+pub(crate) use error::RingError;
+pub(crate) use ring::{Completion, IdleRing, Ring, Sizes};
+pub(crate) use user_data::{Op, UserData};

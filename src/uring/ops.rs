@@ -10,7 +10,7 @@ use super::UserData;
 
 /// Accepts one connection into a free slot of the file table (IORING_FILE_INDEX_ALLOC): the result is the slot.
 /// `address` and `length` are written before the completion.
-pub fn accept(
+pub(crate) fn accept(
     listener: RawFd,
     address: *mut libc::sockaddr_storage,
     length: *mut libc::socklen_t,
@@ -23,7 +23,7 @@ pub fn accept(
 }
 
 /// Connects the socket in a slot. The address is copied when the entry is submitted.
-pub fn connect(
+pub(crate) fn connect(
     slot: u32,
     address: *const libc::sockaddr,
     length: libc::socklen_t,
@@ -35,7 +35,7 @@ pub fn connect(
 }
 
 /// Receives once into a provided buffer of `group`.
-pub fn receive_once(slot: u32, group: u16, user_data: UserData) -> Entry {
+pub(crate) fn receive_once(slot: u32, group: u16, user_data: UserData) -> Entry {
     opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), 0)
         .buf_group(group)
         .build()
@@ -44,7 +44,7 @@ pub fn receive_once(slot: u32, group: u16, user_data: UserData) -> Entry {
 }
 
 /// Receives into provided buffers of `group` until a completion comes without IORING_CQE_F_MORE.
-pub fn receive_multishot(slot: u32, group: u16, user_data: UserData) -> Entry {
+pub(crate) fn receive_multishot(slot: u32, group: u16, user_data: UserData) -> Entry {
     opcode::RecvMulti::new(Fixed(slot), group)
         .build()
         .user_data(user_data.raw())
@@ -52,7 +52,7 @@ pub fn receive_multishot(slot: u32, group: u16, user_data: UserData) -> Entry {
 
 /// Sends from one place. Short sends are reported as such (no MSG_WAITALL): what the socket took is free at once.
 #[inline]
-pub fn send(slot: u32, base: *const u8, len: u32, user_data: UserData) -> Entry {
+pub(crate) fn send(slot: u32, base: *const u8, len: u32, user_data: UserData) -> Entry {
     opcode::Send::new(Fixed(slot), base, len)
         .build()
         .user_data(user_data.raw())
@@ -60,28 +60,28 @@ pub fn send(slot: u32, base: *const u8, len: u32, user_data: UserData) -> Entry 
 
 /// Sends from several places.
 #[inline]
-pub fn send_vectored(slot: u32, header: *const libc::msghdr, user_data: UserData) -> Entry {
+pub(crate) fn send_vectored(slot: u32, header: *const libc::msghdr, user_data: UserData) -> Entry {
     opcode::SendMsg::new(Fixed(slot), header)
         .build()
         .user_data(user_data.raw())
 }
 
 /// Cancels the operation that carries `target`. Found by hash; by descriptor it would be a walk over all operations.
-pub fn cancel(target: UserData, user_data: UserData) -> Entry {
+pub(crate) fn cancel(target: UserData, user_data: UserData) -> Entry {
     opcode::AsyncCancel::new(target.raw())
         .build()
         .user_data(user_data.raw())
 }
 
 /// Shuts down the sending side. The kernel gives this to a worker thread; it is for closing connections only.
-pub fn shutdown_write(slot: u32, user_data: UserData) -> Entry {
+pub(crate) fn shutdown_write(slot: u32, user_data: UserData) -> Entry {
     opcode::Shutdown::new(Fixed(slot), libc::SHUT_WR)
         .build()
         .user_data(user_data.raw())
 }
 
 /// Empties a slot: the socket is closed when nothing holds it any more.
-pub fn close(slot: u32, user_data: UserData) -> Entry {
+pub(crate) fn close(slot: u32, user_data: UserData) -> Entry {
     opcode::Close::new(Fixed(slot))
         .build()
         .user_data(user_data.raw())
@@ -89,7 +89,7 @@ pub fn close(slot: u32, user_data: UserData) -> Entry {
 
 /// Puts the socket in `slot` into a free slot of another ring too. That ring gets a completion with `theirs`, whose
 /// result is the new slot; this one gets one with `ours`, with the same result or the error.
-pub fn give(ring: RawFd, slot: u32, theirs: UserData, ours: UserData) -> Entry {
+pub(crate) fn give(ring: RawFd, slot: u32, theirs: UserData, ours: UserData) -> Entry {
     opcode::MsgRingSendFd::new(
         Fd(ring),
         Fixed(slot),
@@ -101,7 +101,7 @@ pub fn give(ring: RawFd, slot: u32, theirs: UserData, ours: UserData) -> Entry {
 }
 
 /// Posts a completion with `theirs` to another ring. Completes here only when it fails.
-pub fn wake(ring: RawFd, theirs: UserData, ours: UserData) -> Entry {
+pub(crate) fn wake(ring: RawFd, theirs: UserData, ours: UserData) -> Entry {
     opcode::MsgRingData::new(Fd(ring), 0, theirs.raw(), None)
         .build()
         .flags(Flags::SKIP_SUCCESS)
@@ -109,7 +109,7 @@ pub fn wake(ring: RawFd, theirs: UserData, ours: UserData) -> Entry {
 }
 
 /// Reads an eventfd's counter into `value`; completes when it is not 0.
-pub fn read_eventfd(fd: RawFd, value: *mut u64, user_data: UserData) -> Entry {
+pub(crate) fn read_eventfd(fd: RawFd, value: *mut u64, user_data: UserData) -> Entry {
     opcode::Read::new(Fd(fd), value.cast(), size_of::<u64>() as u32)
         .build()
         .user_data(user_data.raw())

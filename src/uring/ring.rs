@@ -14,7 +14,7 @@ use super::{RingError, UserData, ops};
 
 /// How large a ring is to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Submissions between two calls into the kernel (a power of two).
     pub submissions: u32,
     /// Completions that fit before the kernel has to set some aside (a power of two).
@@ -27,7 +27,7 @@ pub struct Sizes {
 
 /// What became of a submission.
 #[derive(Clone, Copy, Debug)]
-pub struct Completion {
+pub(crate) struct Completion {
     /// What the submission carried.
     pub user_data: UserData,
     /// The result, or a negative errno.
@@ -38,32 +38,32 @@ pub struct Completion {
 impl Completion {
     /// Whether the socket has more than this receive brought (IORING_CQE_F_SOCK_NONEMPTY).
     #[inline]
-    pub fn leaves_bytes(&self) -> bool {
+    pub(crate) fn leaves_bytes(&self) -> bool {
         cqueue::sock_nonempty(self.flags)
     }
 
     /// Whether more completions of this submission follow (multishot).
     #[inline]
-    pub fn more(&self) -> bool {
+    pub(crate) fn more(&self) -> bool {
         cqueue::more(self.flags)
     }
 
     /// The provided buffer that came with it.
     #[inline]
-    pub fn buffer(&self) -> Option<u16> {
+    pub(crate) fn buffer(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
     }
 
     /// Whether the kernel goes on filling that buffer.
     #[inline]
-    pub fn buffer_goes_on(&self) -> bool {
+    pub(crate) fn buffer_goes_on(&self) -> bool {
         cqueue::buffer_more(self.flags)
     }
 }
 
 /// A ring that is set up and belongs to no thread yet: whoever enables it uses it from then on. What it takes of locked memory
 /// counts for who set it up, and not at all if that was root.
-pub struct IdleRing {
+pub(crate) struct IdleRing {
     uring: IoUring,
     sizes: Sizes,
 }
@@ -73,7 +73,7 @@ impl IdleRing {
     ///
     /// # Errors
     /// The kernel does not give it.
-    pub fn new(sizes: Sizes) -> Result<Self, RingError> {
+    pub(crate) fn new(sizes: Sizes) -> Result<Self, RingError> {
         let uring = setup(sizes)?;
         Ok(IdleRing { uring, sizes })
     }
@@ -82,7 +82,7 @@ impl IdleRing {
     ///
     /// # Errors
     /// The kernel lacks something, or gives no table.
-    pub fn enable(self) -> Result<Ring, RingError> {
+    pub(crate) fn enable(self) -> Result<Ring, RingError> {
         self.uring
             .submitter()
             .register_enable_rings()
@@ -92,7 +92,7 @@ impl IdleRing {
 }
 
 /// One io_uring, owned and used by the thread that made or enabled it.
-pub struct Ring {
+pub(crate) struct Ring {
     uring: IoUring,
     /// Flags of every wait.
     wait_flags: u32,
@@ -101,7 +101,7 @@ pub struct Ring {
 
 impl Ring {
     /// Sets up a ring with an empty file table, after a check that the kernel has all that is needed.
-    pub fn new(sizes: Sizes) -> Result<Self, RingError> {
+    pub(crate) fn new(sizes: Sizes) -> Result<Self, RingError> {
         IdleRing::new(sizes)?.enable()
     }
 
@@ -159,18 +159,18 @@ impl Ring {
     }
 
     /// The ring's own descriptor, by which other rings reach it.
-    pub fn fd(&self) -> RawFd {
+    pub(crate) fn fd(&self) -> RawFd {
         self.uring.as_raw_fd()
     }
 
     /// Whether completions that take from one incremental buffer come in the order in which they took (Linux 6.15; a
     /// feature that came with it tells).
-    pub fn has_ordered_buffers(&self) -> bool {
+    pub(crate) fn has_ordered_buffers(&self) -> bool {
         self.uring.params().is_feature_no_iowait()
     }
 
     /// Slots in the file table.
-    pub fn files(&self) -> u32 {
+    pub(crate) fn files(&self) -> u32 {
         self.files
     }
 
@@ -181,7 +181,7 @@ impl Ring {
     /// it, until the last completion of the entry has been collected or the ring is dropped. Exempt are `msghdr` and
     /// `iovec`s: they are needed until the next `submit`, `poll` or `wait` only.
     #[inline]
-    pub unsafe fn push(&mut self, entry: &Entry) -> Result<(), RingError> {
+    pub(crate) unsafe fn push(&mut self, entry: &Entry) -> Result<(), RingError> {
         // SAFETY: passed on to the caller.
         if unsafe { self.uring.submission().push(entry) }.is_ok() {
             return Ok(());
@@ -194,14 +194,14 @@ impl Ring {
     }
 
     /// Whether anything is queued and not yet submitted.
-    pub fn has_queued(&mut self) -> bool {
+    pub(crate) fn has_queued(&mut self) -> bool {
         !self.uring.submission().is_empty()
     }
 
     /// Submits all that is queued. When the kernel has no memory for it, this blocks until there is some, and gives up
     /// after a while.
     #[cold]
-    pub fn submit(&mut self) -> Result<(), RingError> {
+    pub(crate) fn submit(&mut self) -> Result<(), RingError> {
         const PAUSE: Duration = Duration::from_millis(1);
         const PAUSES_MAX: u32 = 10_000;
         let mut pauses = 0;
@@ -223,21 +223,25 @@ impl Ring {
     }
 
     /// Submits what is queued and lets the kernel finish some of what it had put off; does not wait.
-    pub fn poll(&mut self) -> Result<(), RingError> {
+    pub(crate) fn poll(&mut self) -> Result<(), RingError> {
         let queued = self.uring.submission().len();
         self.enter(queued as u32, 0, EnterFlags::GETEVENTS.bits(), None)?;
         Ok(())
     }
 
     /// Submits what is queued and waits for a completion, or until `timeout` has passed.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         let queued = self.uring.submission().len();
         self.enter(queued as u32, 1, self.wait_flags, Some(timeout))?;
         Ok(())
     }
 
     /// Moves completions to `out`, until it holds `max` or the kernel has no more at hand.
-    pub fn collect(&mut self, out: &mut Vec<Completion>, max: usize) -> Result<(), RingError> {
+    pub(crate) fn collect(
+        &mut self,
+        out: &mut Vec<Completion>,
+        max: usize,
+    ) -> Result<(), RingError> {
         loop {
             let before = out.len();
             out.extend(
@@ -264,7 +268,7 @@ impl Ring {
     /// Whether the kernel has put off something of which nobody knows yet. What comes while it works such things off is done with
     /// them, and its flag for that is set behind: the flag alone says so until the next event, however long that is. So the kernel
     /// is asked for as long as the flag is set and nothing comes.
-    pub fn has_put_off(&mut self) -> Result<bool, RingError> {
+    pub(crate) fn has_put_off(&mut self) -> Result<bool, RingError> {
         for _ in 0..limits::RING_ASKS_MAX {
             if !self.says_put_off() {
                 return Ok(false);
@@ -305,7 +309,7 @@ impl Ring {
 
     /// Puts a descriptor into an empty slot of the file table; the table holds the file from then on, and the
     /// descriptor may be closed.
-    pub fn put_file(&mut self, slot: u32, fd: RawFd) -> Result<(), RingError> {
+    pub(crate) fn put_file(&mut self, slot: u32, fd: RawFd) -> Result<(), RingError> {
         self.uring
             .submitter()
             .register_files_update(slot, &[fd])

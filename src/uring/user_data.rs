@@ -4,7 +4,7 @@
 /// connection, an accept operation or a slot of this thread; those come from, or go to, the rings of others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum Op {
+pub(crate) enum Op {
     /// An accept; the index is that of the accept operation.
     Accept = 1,
     /// A cancellation of an accept.
@@ -60,15 +60,15 @@ impl Op {
 /// Operation (8 bits), generation (24 bits), index (32 bits), packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
-pub struct UserData(u64);
+pub(crate) struct UserData(u64);
 
 impl UserData {
     /// The bits of a generation that are kept.
-    pub const GENERATION_MASK: u32 = 0x00ff_ffff;
+    pub(crate) const GENERATION_MASK: u32 = 0x00ff_ffff;
 
     /// Packs; of the generation the lower 24 bits are kept.
     #[inline]
-    pub const fn new(op: Op, generation: u32, index: u32) -> Self {
+    pub(crate) const fn new(op: Op, generation: u32, index: u32) -> Self {
         UserData(
             (op as u64) << 56 | ((generation & Self::GENERATION_MASK) as u64) << 32 | index as u64,
         )
@@ -76,19 +76,19 @@ impl UserData {
 
     /// From what a completion carries.
     #[inline]
-    pub const fn from_raw(raw: u64) -> Self {
+    pub(crate) const fn from_raw(raw: u64) -> Self {
         UserData(raw)
     }
 
     /// For a submission.
     #[inline]
-    pub const fn raw(self) -> u64 {
+    pub(crate) const fn raw(self) -> u64 {
         self.0
     }
 
     /// The operation; `None` for bits that nobody packed.
     #[inline]
-    pub fn op(self) -> Option<Op> {
+    pub(crate) fn op(self) -> Option<Op> {
         Op::ALL
             .get(((self.0 >> 56) as usize).wrapping_sub(1))
             .copied()
@@ -96,13 +96,13 @@ impl UserData {
 
     /// The generation.
     #[inline]
-    pub const fn generation(self) -> u32 {
+    pub(crate) const fn generation(self) -> u32 {
         (self.0 >> 32) as u32 & Self::GENERATION_MASK
     }
 
     /// The index.
     #[inline]
-    pub const fn index(self) -> u32 {
+    pub(crate) const fn index(self) -> u32 {
         self.0 as u32
     }
 }

@@ -30,7 +30,7 @@ enum AtOnce {
 impl Clients {
     /// A message for a session that has subscribed with these options.
     #[inline]
-    pub fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         session: SessionId,
         options: EntryOptions,
@@ -59,7 +59,7 @@ impl Clients {
     }
 
     /// Delivers to every session of those that overlap, once.
-    pub fn deliver_once(&mut self, overlap: Overlap, message: &mut Outgoing<'_>) {
+    pub(crate) fn deliver_once(&mut self, overlap: Overlap, message: &mut Outgoing<'_>) {
         let origin = message.origin;
         let counts = |session, options: EntryOptions| {
             !(options.no_local() && self.is_origin(session, origin))
@@ -102,7 +102,7 @@ impl Clients {
     }
 
     /// A message for a session, off the fast path: QoS above 0, a client that is away, encodings of its own.
-    pub fn offer(
+    pub(crate) fn offer(
         &mut self,
         session: SessionId,
         hot: Hot,
@@ -219,7 +219,7 @@ impl Clients {
     }
 
     /// Puts a message behind those that wait, or drops it if a bound is reached.
-    pub fn enqueue(
+    pub(crate) fn enqueue(
         &mut self,
         session: SessionId,
         grant: Grant,
@@ -258,7 +258,7 @@ impl Clients {
     }
 
     /// Whether a message is within the packet size that the client accepts (MQTT-3.1.2-24).
-    pub fn fits(&self, conn: ConnId, grant: Grant, message: &Outgoing<'_>) -> bool {
+    pub(crate) fn fits(&self, conn: ConnId, grant: Grant, message: &Outgoing<'_>) -> bool {
         let max = self.peers.conns[conn.index()].packet_bytes_max();
         if max == u32::MAX {
             return true;
@@ -287,7 +287,7 @@ impl Clients {
     }
 
     /// Sends in an encoding of the connection's own.
-    pub fn send_private(
+    pub(crate) fn send_private(
         &mut self,
         conn: ConnId,
         grant: Grant,
@@ -366,7 +366,7 @@ impl Clients {
     }
 
     /// Queues an answer. A client that asks and asks and takes nothing is to be closed.
-    pub fn push_control(&mut self, conn: ConnId, range: Range) {
+    pub(crate) fn push_control(&mut self, conn: ConnId, range: Range) {
         let pending = self.out.push(conn, range);
         if pending > limits::CONTROL_BYTES_MAX && self.peers.is_established(conn) {
             let dropped = self.out.drop_oldest(conn, limits::OUTBOUND_BYTES_MAX / 2);
@@ -378,7 +378,7 @@ impl Clients {
     }
 
     /// Sends what waits, as far as the client's window and its socket allow.
-    pub fn pump(&mut self, now_ms: u64, session: SessionId) {
+    pub(crate) fn pump(&mut self, now_ms: u64, session: SessionId) {
         let Some(conn) = self.sessions.conn_of(session) else {
             return;
         };

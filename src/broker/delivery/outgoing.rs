@@ -15,7 +15,7 @@ use crate::routing::Grant;
 use crate::session::shared_id;
 
 /// A message on its way to the subscribers of this shard.
-pub struct Outgoing<'a> {
+pub(crate) struct Outgoing<'a> {
     pub topic: TopicName<'a>,
     pub payload: &'a [u8],
     /// The properties that are passed on.
@@ -44,7 +44,7 @@ pub struct Outgoing<'a> {
 
 /// One encoding of it in the log.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The packet, or its head.
     pub head: Range,
     /// The payload, where it is referenced.
@@ -56,13 +56,13 @@ pub struct Frame {
 impl Frame {
     /// Bytes of the packet.
     #[inline]
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.head.len() + self.payload.map_or(0, |payload| payload.len())
     }
 }
 
 /// Seconds to an expiry, rounded up so that a message that lives is never announced as dead (MQTT-3.3.2-6).
-pub fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
+pub(crate) fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
     (expires_at_ms != NEVER).then(|| {
         u32::try_from(expires_at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX)
     })
@@ -70,7 +70,7 @@ pub fn expiry_left(expires_at_ms: u64, now_ms: u64) -> Option<u32> {
 
 impl<'a> Outgoing<'a> {
     /// From a PUBLISH that is still in the receive buffer.
-    pub fn borrowed(
+    pub(crate) fn borrowed(
         topic: TopicName<'a>,
         payload: &'a [u8],
         properties: &'a [u8],
@@ -98,7 +98,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// From a message that somebody keeps.
-    pub fn shared(message: &'a Arc<Message>, now_ms: u64) -> Self {
+    pub(crate) fn shared(message: &'a Arc<Message>, now_ms: u64) -> Self {
         let mut outgoing = Self::borrowed(
             message.topic.as_name(),
             &message.payload,
@@ -116,7 +116,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The same message with other properties to be passed on.
-    pub fn with_properties<'b>(&self, properties: &'b [u8]) -> Outgoing<'b>
+    pub(crate) fn with_properties<'b>(&self, properties: &'b [u8]) -> Outgoing<'b>
     where
         'a: 'b,
     {
@@ -131,13 +131,13 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The message in a form that can be kept; made once.
-    pub fn owned(&mut self) -> Arc<Message> {
+    pub(crate) fn owned(&mut self) -> Arc<Message> {
         self.kept().clone()
     }
 
     /// The same, for who may not want to keep it.
     #[inline]
-    pub fn kept(&mut self) -> &Arc<Message> {
+    pub(crate) fn kept(&mut self) -> &Arc<Message> {
         self.owned.get_or_insert_with(|| {
             Arc::new(Message {
                 topic: self.topic.to_topic(),
@@ -156,7 +156,7 @@ impl<'a> Outgoing<'a> {
 
     /// The encoding for a grant, made on its first use. `order` counts the frames with QoS above 0.
     #[inline]
-    pub fn frame(
+    pub(crate) fn frame(
         &mut self,
         out: &mut Outbound,
         order: &mut u64,
@@ -199,7 +199,7 @@ impl<'a> Outgoing<'a> {
     /// The head of its PUBLISH, without packet identifier and alias. `topic` is as the client knows it, `id` the
     /// subscription identifier of the grant.
     #[inline]
-    pub fn head<'b>(
+    pub(crate) fn head<'b>(
         &self,
         version: Version,
         topic: &'b str,
@@ -228,7 +228,12 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Appends a packet with this head to the log; the payload behind it, or by reference where it is large.
-    pub fn write(&mut self, out: &mut Outbound, head: &PublishHead<'_>, order: u64) -> Frame {
+    pub(crate) fn write(
+        &mut self,
+        out: &mut Outbound,
+        head: &PublishHead<'_>,
+        order: u64,
+    ) -> Frame {
         let head_len = head.head_len();
         let payload = self.payload;
         if payload.len() < PAYLOAD_REFERENCE_BYTES_MIN {

@@ -8,12 +8,12 @@ use crate::routing::EntryOptions;
 
 /// The sessions that filters which match the same topic stand for.
 #[derive(Default)]
-pub struct Overlap {
+pub(crate) struct Overlap {
     found: Vec<(SessionId, EntryOptions)>,
 }
 
 /// What a session is granted by all its subscriptions that match.
-pub struct Merged {
+pub(crate) struct Merged {
     pub session: SessionId,
     /// With the identifier, where there are not several.
     pub options: EntryOptions,
@@ -23,12 +23,15 @@ pub struct Merged {
 
 impl Overlap {
     /// A subscription of a session matches.
-    pub fn add(&mut self, session: SessionId, options: EntryOptions) {
+    pub(crate) fn add(&mut self, session: SessionId, options: EntryOptions) {
         self.found.push((session, options));
     }
 
     /// Each session once; but for those subscriptions that count for nothing.
-    pub fn merged(mut self, counts: impl Fn(SessionId, EntryOptions) -> bool) -> Vec<Merged> {
+    pub(crate) fn merged(
+        mut self,
+        counts: impl Fn(SessionId, EntryOptions) -> bool,
+    ) -> Vec<Merged> {
         self.found
             .retain(|&(session, options)| counts(session, options));
         self.found

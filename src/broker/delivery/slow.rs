@@ -14,13 +14,13 @@ use crate::session::{Origin, SlowPolicy, Way};
 
 impl Clients {
     /// Whether a connection lags so far behind that only the newest message of each topic is to wait for it.
-    pub fn wants_latest(&self, conn: ConnId) -> bool {
+    pub(crate) fn wants_latest(&self, conn: ConnId) -> bool {
         self.peers.conns[conn.index()].policy() == Some(SlowPolicy::Latest)
             && self.out.pending(conn) > limits::LATEST_BYTES_MAX
     }
 
     /// Bytes pending for a connection up to which what waits with its session follows.
-    pub fn pump_bytes_max(&self, conn: ConnId) -> u32 {
+    pub(crate) fn pump_bytes_max(&self, conn: ConnId) -> u32 {
         match self.peers.conns[conn.index()].policy() {
             Some(SlowPolicy::Latest) => limits::LATEST_BYTES_MAX,
             _ => limits::PUMP_BYTES_MAX,
@@ -29,14 +29,14 @@ impl Clients {
 
     /// Bytes that may be pending for a connection. Those who lag alike do not all reach it with the same message, which would
     /// hold up everybody else while the queues of all of them are walked.
-    pub fn outbound_max_of(&self, conn: ConnId) -> u32 {
+    pub(crate) fn outbound_max_of(&self, conn: ConnId) -> u32 {
         let step = self.memory.outbound_max / (4 * limits::OUTBOUND_BOUNDS);
         self.memory.outbound_max - conn.0 % limits::OUTBOUND_BOUNDS * step
     }
 
     /// Much is pending for a connection: whether there is room for so many bytes more, after what its policy does.
     #[cold]
-    pub fn has_room_for(&mut self, conn: ConnId, len: u32) -> bool {
+    pub(crate) fn has_room_for(&mut self, conn: ConnId, len: u32) -> bool {
         let pending = self.out.pending(conn);
         let after = u64::from(pending) + u64::from(len);
         pending == 0 || after <= u64::from(self.outbound_max_of(conn)) || self.makes_room(conn)
@@ -65,7 +65,7 @@ impl Clients {
 
     /// A session's queue is full: what its policy does with a message.
     #[cold]
-    pub fn on_full_queue(
+    pub(crate) fn on_full_queue(
         &mut self,
         session: SessionId,
         grant: Grant,
@@ -115,7 +115,7 @@ impl Clients {
     }
 
     /// A message was dropped for a session for want of room.
-    pub fn note_dropped(&mut self, session: SessionId, message: &Message) {
+    pub(crate) fn note_dropped(&mut self, session: SessionId, message: &Message) {
         if let Some(mut entry) = self.sessions.change(session) {
             entry.note_dropped(message);
             entry.charge(&mut self.memory.lease);
@@ -124,7 +124,7 @@ impl Clients {
 
     /// Whether a message that its publisher sends again was dropped for this session before: then it is again.
     #[cold]
-    pub fn drops_again(&mut self, session: SessionId, message: &Message) -> bool {
+    pub(crate) fn drops_again(&mut self, session: SessionId, message: &Message) -> bool {
         let queue = self.sessions.queue(session);
         let drops = queue.is_some_and(|queue| queue.has_dropped(message));
         if drops && let Some(mut entry) = self.sessions.change(session) {

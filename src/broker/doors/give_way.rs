@@ -45,7 +45,7 @@ impl Clients {
     }
 
     /// Whether one more message may wait for a session, and it gives up none for it.
-    pub fn has_backlog_room(&self, session: SessionId, message: &Message) -> bool {
+    pub(crate) fn has_backlog_room(&self, session: SessionId, message: &Message) -> bool {
         let wanted = wanted_by(message);
         self.memory.is_within(Account::Backlog, wanted) || {
             let party = self.party_of_session(session);
@@ -56,7 +56,7 @@ impl Clients {
     }
 
     /// Whether one more message may wait for a session.
-    pub fn makes_backlog_room(&mut self, session: SessionId, message: &Message) -> bool {
+    pub(crate) fn makes_backlog_room(&mut self, session: SessionId, message: &Message) -> bool {
         let wanted = wanted_by(message);
         self.memory.is_within(Account::Backlog, wanted) || self.finds_backlog_room(session, wanted)
     }
@@ -88,7 +88,7 @@ impl Clients {
     }
 
     /// Bytes that are held for a session.
-    pub fn weight(&self, session: SessionId) -> u64 {
+    pub(crate) fn weight(&self, session: SessionId) -> u64 {
         self.sessions.weight(session)
     }
 
@@ -102,7 +102,7 @@ impl Clients {
     }
 
     /// Sessions come down to what is left to them, their oldest messages first.
-    pub fn cut_backlog(&mut self, cut: &Cut) {
+    pub(crate) fn cut_backlog(&mut self, cut: &Cut) {
         if cut.is_empty() {
             return;
         }

@@ -14,7 +14,7 @@ use crate::mqtt::ReasonCode;
 
 impl Clients {
     /// Bytes of the largest packet that clients may send: as configured, and no more than one of them may hold.
-    pub fn packet_bytes_max(&self) -> u32 {
+    pub(crate) fn packet_bytes_max(&self) -> u32 {
         self.desk
             .settings
             .max_packet_size

@@ -319,7 +319,7 @@ fn routed(somebody_wanted_it: bool) -> ReasonCode {
 
 impl Clients {
     /// QoS 2 messages that a client may have open, and QoS 1 and 2 ones that it is told it may (receive maximum).
-    pub fn inbound_max(&self) -> u16 {
+    pub(crate) fn inbound_max(&self) -> u16 {
         match self.desk.settings.max_inflight_messages {
             0 => u16::MAX,
             max => max,
@@ -328,7 +328,7 @@ impl Clients {
 
     /// A message was not taken because its publisher may not publish there.
     #[cold]
-    pub fn note_denied(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) {
+    pub(crate) fn note_denied(&mut self, conn: ConnId, publish: &Publish<'_>, topic: &str) {
         self.desk.counters.publish_denied += 1;
         let topic = Name(topic);
         self.log_client(LogKind::Debug, conn, |client| {
@@ -345,7 +345,7 @@ impl Clients {
 
     /// Writes a line about an acknowledgement that says no.
     #[cold]
-    pub fn log_acknowledgement(
+    pub(crate) fn log_acknowledgement(
         &mut self,
         conn: ConnId,
         kind: AckKind,

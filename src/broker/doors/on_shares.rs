@@ -10,7 +10,7 @@ use crate::limits;
 impl Clients {
     /// An account has no room as it grows by so many bytes, of which so many are `wanted` and not there yet: finds out who gives
     /// way, unless it was asked a moment ago. What is returned is to be done now; with several shards it comes later.
-    pub fn share_out(&mut self, account: Account, bytes: u64, wanted: u64) -> Option<Cut> {
+    pub(crate) fn share_out(&mut self, account: Account, bytes: u64, wanted: u64) -> Option<Cut> {
         if !self.memory.shares.note_short(account, bytes, wanted) {
             return None;
         }

@@ -9,7 +9,7 @@ use crate::ids::ConnId;
 
 impl Clients {
     /// Queues an answer, written by `encode`.
-    pub fn reply(&mut self, conn: ConnId, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn reply(&mut self, conn: ConnId, encode: impl FnOnce(&mut Vec<u8>)) {
         if self.peers.conns[conn.index()].stage() == Stage::Moved {
             return;
         }
@@ -25,7 +25,7 @@ impl Clients {
     }
 
     /// Queues the answers to the connection whose bytes are being handled.
-    pub fn flush_replies(&mut self) {
+    pub(crate) fn flush_replies(&mut self) {
         if self.peers.replies.is_empty() {
             return;
         }

@@ -10,7 +10,12 @@ use crate::ids::{ConnId, Network};
 
 impl Clients {
     /// Writes a log line about a client, by its identifier or, before it has one, its address.
-    pub fn log_client(&mut self, kind: LogKind, conn: ConnId, text: impl FnOnce(&str) -> String) {
+    pub(crate) fn log_client(
+        &mut self,
+        kind: LogKind,
+        conn: ConnId,
+        text: impl FnOnce(&str) -> String,
+    ) {
         if !self.desk.settings.log.has(kind) {
             return;
         }
@@ -27,14 +32,14 @@ impl Clients {
 
     /// Writes the line about the end of a connection, which still has its session; without a reason, of one whose client
     /// said goodbye.
-    pub fn log_end(&mut self, now_ms: u64, conn: ConnId, why: &str) {
+    pub(crate) fn log_end(&mut self, now_ms: u64, conn: ConnId, why: &str) {
         if self.desk.settings.connection_messages {
             self.log_end_anyhow(now_ms, conn, why);
         }
     }
 
     /// The same where comings and goings are not wanted: for ends that somebody has to see to.
-    pub fn log_end_anyhow(&mut self, now_ms: u64, conn: ConnId, why: &str) {
+    pub(crate) fn log_end_anyhow(&mut self, now_ms: u64, conn: ConnId, why: &str) {
         let is_wanted = self.desk.settings.log.has(LogKind::Notice);
         if !is_wanted || !self.may_tell(now_ms, conn, Doing::Going) {
             return;
@@ -66,7 +71,12 @@ impl Clients {
 
     /// Writes a line about something that a client is refused, unless there are too many such lines already.
     #[cold]
-    pub fn log_refusal(&mut self, now_ms: u64, conn: ConnId, text: impl FnOnce(&str) -> String) {
+    pub(crate) fn log_refusal(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        text: impl FnOnce(&str) -> String,
+    ) {
         self.desk.tell_left_out(now_ms);
         if self.desk.lines.admit(About::Request) {
             self.log_client(LogKind::Notice, conn, text);

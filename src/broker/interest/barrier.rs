@@ -12,7 +12,7 @@ use crate::routing::FilterId;
 
 /// Who waits for a filter to be known everywhere.
 #[derive(Clone, Copy, Debug)]
-pub enum Waiter {
+pub(crate) enum Waiter {
     /// A SUBSCRIBE of this shard, by ticket.
     Subscribe(u32),
     /// A member of a shared subscription, on its shard, by the ticket it gave.
@@ -20,14 +20,14 @@ pub enum Waiter {
 }
 
 /// A filter that other shards have been told of.
-pub struct Announcement {
+pub(crate) struct Announcement {
     pub filter: FilterId,
     pub waiters: SmallVec<[Waiter; 1]>,
 }
 
 impl Announcement {
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         match self.waiters.spilled() {
             true => self.waiters.capacity() * size_of::<Waiter>(),
             false => 0,
@@ -37,40 +37,40 @@ impl Announcement {
 
 /// The filters that not all shards know yet, by ticket of their announcement.
 #[derive(Default)]
-pub struct Interests {
+pub(crate) struct Interests {
     under_way: HashMap<FilterId, u32, FixedState>,
 }
 
 impl Interests {
     /// A filter is announced.
-    pub fn note(&mut self, filter: FilterId, ticket: u32) {
+    pub(crate) fn note(&mut self, filter: FilterId, ticket: u32) {
         self.under_way.insert(filter, ticket);
     }
 
     /// The announcement of a filter that is under way.
-    pub fn ticket(&self, filter: FilterId) -> Option<u32> {
+    pub(crate) fn ticket(&self, filter: FilterId) -> Option<u32> {
         self.under_way.get(&filter).copied()
     }
 
     /// All shards know a filter by this announcement.
-    pub fn note_known(&mut self, filter: FilterId, ticket: u32) {
+    pub(crate) fn note_known(&mut self, filter: FilterId, ticket: u32) {
         if self.ticket(filter) == Some(ticket) {
             self.under_way.remove(&filter);
         }
     }
 
     /// A filter is not wanted any more.
-    pub fn forget(&mut self, filter: FilterId) {
+    pub(crate) fn forget(&mut self, filter: FilterId) {
         self.under_way.remove(&filter);
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.under_way.allocation_size()
     }
 
     /// Gives memory back after many announcements at once.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.under_way.shrink_to_fit();
     }
 }

@@ -16,14 +16,14 @@ use crate::limits;
 
 /// See the module.
 #[derive(Default)]
-pub struct Reached {
+pub(crate) struct Reached {
     by_session: HashMap<SessionId, u32, FixedState>,
     by_party: HashMap<Party, u32, FixedState>,
 }
 
 impl Reached {
     /// A subscription of a session has made it more by so many nodes.
-    pub fn add(&mut self, session: SessionId, party: Party, nodes: u32) {
+    pub(crate) fn add(&mut self, session: SessionId, party: Party, nodes: u32) {
         if nodes == 0 {
             return;
         }
@@ -36,7 +36,7 @@ impl Reached {
     }
 
     /// Subscriptions of a session have gone, and with them so many nodes, or as many as it has. Returns how many.
-    pub fn give_back(&mut self, session: SessionId, party: Party, nodes: u32) -> u32 {
+    pub(crate) fn give_back(&mut self, session: SessionId, party: Party, nodes: u32) -> u32 {
         if nodes == 0 {
             return 0;
         }
@@ -58,19 +58,19 @@ impl Reached {
     }
 
     /// By how many nodes a session, and all of its party, have made it more.
-    pub fn of(&self, session: SessionId, party: Party) -> (u32, u32) {
+    pub(crate) fn of(&self, session: SessionId, party: Party) -> (u32, u32) {
         let by_session = self.by_session.get(&session).copied();
         let by_party = self.by_party.get(&party).copied();
         (by_session.unwrap_or(0), by_party.unwrap_or(0))
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.by_session.allocation_size() + self.by_party.allocation_size()
     }
 
     /// Gives memory back after many have gone.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.by_session.shrink_to_fit();
         self.by_party.shrink_to_fit();
     }
@@ -78,7 +78,7 @@ impl Reached {
 
 /// Whether a filter hardly makes it more what a topic can lead to, whatever others there are: without a wildcard, with `#` at its
 /// end only, or with one `+` as well where it has not many levels.
-pub fn is_plain(filter: &str) -> bool {
+pub(crate) fn is_plain(filter: &str) -> bool {
     let wildcards = filter.split('/').filter(|&level| level == "+").count();
     let levels = filter.split('/').count();
     wildcards == 0 || (wildcards == 1 && levels <= limits::MATCH_PLAIN_LEVELS)

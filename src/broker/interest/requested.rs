@@ -8,7 +8,7 @@ use crate::session::SharedSubscription;
 
 /// See the module.
 #[derive(Debug)]
-pub struct RequestedFilter<'a> {
+pub(crate) struct RequestedFilter<'a> {
     text: &'a str,
     share_name: Option<&'a str>,
     inner: &'a str,
@@ -17,7 +17,7 @@ pub struct RequestedFilter<'a> {
 
 impl<'a> RequestedFilter<'a> {
     /// Of a filter that the decoder has found valid, from a client of this listener.
-    pub fn new(text: &'a str, listener: &ListenerSettings) -> RequestedFilter<'a> {
+    pub(crate) fn new(text: &'a str, listener: &ListenerSettings) -> RequestedFilter<'a> {
         let (share_name, inner) = topic::split_share(text);
         RequestedFilter {
             text,
@@ -28,27 +28,27 @@ impl<'a> RequestedFilter<'a> {
     }
 
     /// As the client has written it.
-    pub fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
     /// The share name, if it is that of a shared subscription.
-    pub fn share_name(&self) -> Option<&'a str> {
+    pub(crate) fn share_name(&self) -> Option<&'a str> {
         self.share_name
     }
 
     /// As the client knows it, without `$share/NAME/`.
-    pub fn inner(&self) -> &'a str {
+    pub(crate) fn inner(&self) -> &'a str {
         self.inner
     }
 
     /// What is subscribed to: without `$share/NAME/`, and with the mount point in front.
-    pub fn filter(&self) -> &str {
+    pub(crate) fn filter(&self) -> &str {
         &self.filter
     }
 
     /// Whether a shared subscription is this one.
-    pub fn is(&self, known: &SharedSubscription) -> bool {
+    pub(crate) fn is(&self, known: &SharedSubscription) -> bool {
         self.share_name == Some(&*known.group) && *self.filter == *known.filter
     }
 }

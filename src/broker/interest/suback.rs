@@ -7,7 +7,7 @@ use crate::mqtt::{PacketId, ReasonCode};
 use crate::routing::EntryOptions;
 
 /// What SUBACK will say and to whom, and what follows it.
-pub struct Suback {
+pub(crate) struct Suback {
     pub conn: ConnId,
     /// The line by which the connection is owed it (`waits`); 0 while its SUBSCRIBE is being handled.
     pub line: u32,
@@ -19,7 +19,7 @@ pub struct Suback {
 
 impl Suback {
     /// Of a SUBSCRIBE of which no filter has been looked at.
-    pub fn new(conn: ConnId, packet_id: PacketId) -> Suback {
+    pub(crate) fn new(conn: ConnId, packet_id: PacketId) -> Suback {
         Suback {
             conn,
             line: 0,
@@ -30,7 +30,7 @@ impl Suback {
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let reasons = match self.reasons.spilled() {
             true => self.reasons.capacity(),
             false => 0,

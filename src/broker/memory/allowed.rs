@@ -13,7 +13,7 @@ use crate::outbound::Outbound;
 use crate::session::Backlog;
 
 /// See the module.
-pub struct Allowed {
+pub(crate) struct Allowed {
     /// What this shard may hold, and holds, in memory.
     pub lease: Lease,
     /// Bytes that may be pending for a connection: fewer as memory becomes short.
@@ -50,34 +50,34 @@ impl Default for Allowed {
 impl Allowed {
     /// A session keeps a message in flight from here on.
     #[inline]
-    pub fn store(&mut self, message: &Message) {
+    pub(crate) fn store(&mut self, message: &Message) {
         self.stored.keep(&mut self.lease, message);
     }
 
     /// A session no longer keeps a message in flight.
-    pub fn unstore(&mut self, message: &Message) {
+    pub(crate) fn unstore(&mut self, message: &Message) {
         self.stored.keep_no_longer(&mut self.lease, message);
     }
 
     /// One more message of this list waits for a session.
     #[inline]
-    pub fn note_waits(&mut self, backlog: &mut Backlog, message: &Message) {
+    pub(crate) fn note_waits(&mut self, backlog: &mut Backlog, message: &Message) {
         self.stored.wait(&mut self.lease, backlog, message);
     }
 
     /// Charges what the list of messages that wait has come to.
-    pub fn settle_backlog(&mut self, backlog: &mut Backlog) {
+    pub(crate) fn settle_backlog(&mut self, backlog: &mut Backlog) {
         stored::settle(&mut self.lease, backlog);
     }
 
     /// A message no longer waits for a session.
-    pub fn note_waits_no_longer(&mut self, backlog: &mut Backlog, message: &Message) {
+    pub(crate) fn note_waits_no_longer(&mut self, backlog: &mut Backlog, message: &Message) {
         let lease = &mut self.lease;
         self.stored.wait_no_longer(lease, backlog, message);
     }
 
     /// Bytes of an account that are left to those who hold less than a share; ever more as memory becomes short.
-    pub fn reserve(&self, account: Account) -> u64 {
+    pub(crate) fn reserve(&self, account: Account) -> u64 {
         let limit = self.lease.pool().limit(account);
         match self.lease.rung() {
             Rung::Shrink | Rung::Refuse | Rung::Slow if account == Account::Backlog => limit / 4,
@@ -88,14 +88,20 @@ impl Allowed {
 
     /// Whether so many bytes more leave the reserve of an account untouched.
     #[inline]
-    pub fn is_within(&self, account: Account, wanted: u64) -> bool {
+    pub(crate) fn is_within(&self, account: Account, wanted: u64) -> bool {
         self.lease.has_room(account, wanted + self.reserve(account))
     }
 
     /// Whether a holder of a party that has `held` bytes, of which so many are not there yet, may go on before others have given
     /// way: who holds less than its share until the account is overdrawn by half, and until it is by the reserve who holds more
     /// than that only of what this shard sees.
-    pub fn may_go_beyond(&self, account: Account, party: Party, held: u64, wanted: u64) -> bool {
+    pub(crate) fn may_go_beyond(
+        &self,
+        account: Account,
+        party: Party,
+        held: u64,
+        wanted: u64,
+    ) -> bool {
         let divisor = match self.shares.has_above(account, party, held) {
             true => limits::SHARES_RESERVE_DIVISOR,
             false => limits::SHARES_BEYOND_DIVISOR,
@@ -105,7 +111,7 @@ impl Allowed {
     }
 
     /// All shards have said what they hold of an account: who gives way.
-    pub fn end_round(&mut self, account: Account) -> Cut {
+    pub(crate) fn end_round(&mut self, account: Account) -> Cut {
         let pool = self.lease.pool();
         let limit = pool.limit(account);
         let held = pool.leased(account).max(1);
@@ -118,7 +124,7 @@ impl Allowed {
     }
 
     /// Who would give way if this shard had its part of the account and no more.
-    pub fn own_cut(&self, account: Account, holdings: &Holdings, shards: u8) -> Cut {
+    pub(crate) fn own_cut(&self, account: Account, holdings: &Holdings, shards: u8) -> Cut {
         let limit = self.lease.pool().limit(account);
         let held = u64::try_from(self.lease.held(account)).unwrap_or(0);
         let most = limit / u64::from(shards);
@@ -131,13 +137,13 @@ impl Allowed {
     }
 
     /// It has been looked who holds how much, here or by another shard, of so many who may.
-    pub fn rest(&mut self, account: Account, holders: usize) {
+    pub(crate) fn rest(&mut self, account: Account, holders: usize) {
         let limit = self.lease.pool().limit(account);
         self.shares.rest(account, limit, holders);
     }
 
     /// Sets the bounds that hold until the next look.
-    pub fn set_bounds(&mut self, rung: Rung, out: &mut Outbound, shards: u8) {
+    pub(crate) fn set_bounds(&mut self, rung: Rung, out: &mut Outbound, shards: u8) {
         let by_rung = match rung {
             Rung::Calm | Rung::Trim => limits::OUTBOUND_BYTES_MAX,
             Rung::Shrink | Rung::Refuse | Rung::Slow => limits::OUTBOUND_BYTES_SHRUNK,
@@ -157,7 +163,7 @@ impl Allowed {
     }
 
     /// Whether memory is too short for a client that wants to come in.
-    pub fn is_short_for_connect(&self, connect: &Connect<'_>) -> bool {
+    pub(crate) fn is_short_for_connect(&self, connect: &Connect<'_>) -> bool {
         let will = connect.will.as_ref();
         let will_bytes = will.map_or(0, |will| will.topic.len() + will.payload.len());
         let bytes = (connect.client_id.len() + will_bytes) as u64 + limits::CONNECTION_BYTES;
@@ -169,7 +175,12 @@ impl Allowed {
 
     /// Whether memory is too short for a new filter of a session that has so many. What is left at the end is for plain filters
     /// of those who have few, and the last of it for users who have proved their name: strangers, however many, leave that.
-    pub fn is_short_for_filter(&self, session: SessionId, filter: &str, others: usize) -> bool {
+    pub(crate) fn is_short_for_filter(
+        &self,
+        session: SessionId,
+        filter: &str,
+        others: usize,
+    ) -> bool {
         let is_modest = is_plain(filter) && others < limits::MATCH_RESERVE_SUBSCRIPTIONS;
         let is_user = matches!(self.shares.party(session), Party::User(_));
         let pool = self.lease.pool();

@@ -7,12 +7,12 @@ use crate::budget::Party;
 use crate::ids::Network;
 
 /// The party of a user name that has been proved.
-pub fn party_of_user(name: &str) -> Party {
+pub(crate) fn party_of_user(name: &str) -> Party {
     Party::User(number_of(name))
 }
 
 /// The party of those of whom only the address is known.
-pub fn party_of_address(address: IpAddr) -> Party {
+pub(crate) fn party_of_address(address: IpAddr) -> Party {
     Party::Address(Network::of(address))
 }
 

@@ -75,7 +75,7 @@ pub(super) fn counted_of(account: Account, limit: u64, held: u64, holdings: &Hol
 
 /// See the module.
 #[derive(Default)]
-pub struct Shares {
+pub(crate) struct Shares {
     /// Who each session is of.
     parties: Table<Party>,
     backlog: Round,
@@ -107,13 +107,13 @@ impl Shares {
     }
 
     /// Whether the last round would have such a holder give way.
-    pub fn gives_way(&self, account: Account, party: Party, held: u64) -> bool {
+    pub(crate) fn gives_way(&self, account: Account, party: Party, held: u64) -> bool {
         self.round_of(account).cut.is_above(party, held)
     }
 
     /// The account has found no room for so many bytes more, of which so many are `wanted` and not there yet. Whether it is to be
     /// looked who holds how much; unless that was done a moment ago.
-    pub fn note_short(&mut self, account: Account, bytes: u64, wanted: u64) -> bool {
+    pub(crate) fn note_short(&mut self, account: Account, bytes: u64, wanted: u64) -> bool {
         let round = self.round(account);
         round.wanted = round.wanted.max(wanted);
         round.pause = round.pause.saturating_sub(1);
@@ -122,27 +122,27 @@ impl Shares {
     }
 
     /// Nobody looks again for a while at an account of so many bytes, of which so many may hold something.
-    pub fn rest(&mut self, account: Account, limit: u64, holders: usize) {
+    pub(crate) fn rest(&mut self, account: Account, limit: u64, holders: usize) {
         self.round(account).rest(limit, holders);
     }
 
     /// Whether shards have still to answer.
-    pub fn is_asking(&self, account: Account) -> bool {
+    pub(crate) fn is_asking(&self, account: Account) -> bool {
         self.round_of(account).missing > 0
     }
 
     /// These would give way if this shard had its part of the account and no more.
-    pub fn note_own(&mut self, account: Account, own: Cut) {
+    pub(crate) fn note_own(&mut self, account: Account, own: Cut) {
         self.round(account).own = own;
     }
 
     /// So many bytes are to go although there is room.
-    pub fn want_least(&mut self, account: Account, bytes: u64) {
+    pub(crate) fn want_least(&mut self, account: Account, bytes: u64) {
         self.round(account).least = bytes;
     }
 
     /// A round begins with what this shard holds; so many others are asked. Returns its number.
-    pub fn begin(&mut self, account: Account, sum: Holdings, others: u8) -> u32 {
+    pub(crate) fn begin(&mut self, account: Account, sum: Holdings, others: u8) -> u32 {
         let round = self.round(account);
         (round.sum, round.missing) = (sum, others);
         round.number = round.number.wrapping_add(1);
@@ -150,7 +150,7 @@ impl Shares {
     }
 
     /// Another shard has answered in a round. Whether it is the one at hand, and all have.
-    pub fn add(&mut self, account: Account, number: u32, holdings: &Holdings) -> bool {
+    pub(crate) fn add(&mut self, account: Account, number: u32, holdings: &Holdings) -> bool {
         let round = self.round(account);
         if round.number != number || round.missing == 0 {
             return false;
@@ -179,17 +179,17 @@ impl Shares {
     }
 
     /// Another shard has found out who gives way.
-    pub fn note_cut(&mut self, account: Account, cut: Cut) {
+    pub(crate) fn note_cut(&mut self, account: Account, cut: Cut) {
         self.round(account).cut = cut;
     }
 
     /// The account is not short any more.
-    pub fn forget(&mut self, account: Account) {
+    pub(crate) fn forget(&mut self, account: Account) {
         self.round(account).forget();
     }
 
     /// From here on a session is of this party.
-    pub fn join(&mut self, session: SessionId, party: Party) {
+    pub(crate) fn join(&mut self, session: SessionId, party: Party) {
         let nodes = self.forget_reach(session);
         self.parties.ensure(session.index(), || NOBODY);
         self.parties[session.index()] = party;
@@ -197,26 +197,26 @@ impl Shares {
     }
 
     /// A session ends, or is another party's from here on: what it has made it more what a topic can lead to.
-    pub fn forget_reach(&mut self, session: SessionId) -> u32 {
+    pub(crate) fn forget_reach(&mut self, session: SessionId) -> u32 {
         let party = self.party(session);
         self.reached.give_back(session, party, u32::MAX)
     }
 
     /// Who a session is of.
-    pub fn party(&self, session: SessionId) -> Party {
+    pub(crate) fn party(&self, session: SessionId) -> Party {
         let party = self.parties.get(session.index());
         party.copied().unwrap_or(NOBODY)
     }
 
     /// Gives memory back after many sessions have ended.
-    pub fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
+    pub(crate) fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
         let is_free = |index: usize, _: &Party| !exists(SessionId(index as u32));
         self.parties.trim(is_free);
         self.reached.trim();
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.parties.memory() + self.reached.memory()
     }
 }

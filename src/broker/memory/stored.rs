@@ -10,19 +10,19 @@ use crate::session::Backlog;
 
 /// So many messages wait for sessions or are in flight to them, each counted for each session.
 #[derive(Default)]
-pub struct Stored {
+pub(crate) struct Stored {
     messages: u64,
     bytes: u64,
 }
 
 impl Stored {
     /// How many there are.
-    pub fn messages(&self) -> u64 {
+    pub(crate) fn messages(&self) -> u64 {
         self.messages
     }
 
     /// What they cost, in bytes.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -40,7 +40,7 @@ impl Stored {
 
     /// A session keeps a message in flight from here on.
     #[inline]
-    pub fn keep(&mut self, lease: &mut Lease, message: &Message) {
+    pub(crate) fn keep(&mut self, lease: &mut Lease, message: &Message) {
         self.add(message);
         if message.holders.enter() {
             lease.force(Account::Backlog, message.cost() as u64);
@@ -48,7 +48,7 @@ impl Stored {
     }
 
     /// A session no longer keeps a message in flight.
-    pub fn keep_no_longer(&mut self, lease: &mut Lease, message: &Message) {
+    pub(crate) fn keep_no_longer(&mut self, lease: &mut Lease, message: &Message) {
         self.take(message);
         if message.holders.leave() {
             lease.give(Account::Backlog, message.cost() as u64);
@@ -57,13 +57,18 @@ impl Stored {
 
     /// One more message of this list waits for a session.
     #[inline]
-    pub fn wait(&mut self, lease: &mut Lease, backlog: &mut Backlog, message: &Message) {
+    pub(crate) fn wait(&mut self, lease: &mut Lease, backlog: &mut Backlog, message: &Message) {
         self.add(message);
         settle(lease, backlog);
     }
 
     /// A message no longer waits for a session.
-    pub fn wait_no_longer(&mut self, lease: &mut Lease, backlog: &mut Backlog, message: &Message) {
+    pub(crate) fn wait_no_longer(
+        &mut self,
+        lease: &mut Lease,
+        backlog: &mut Backlog,
+        message: &Message,
+    ) {
         self.take(message);
         settle(lease, backlog);
     }

@@ -3,7 +3,7 @@
 use crate::limits;
 
 /// See the module.
-pub struct Turn {
+pub(crate) struct Turn {
     /// Deliveries that a turn may make.
     most: u64,
     /// The count of deliveries at which the turn at hand is full; far away until the first turn has ended.
@@ -28,7 +28,7 @@ impl Default for Turn {
 impl Turn {
     /// One that may deliver so much, and take filters with so many levels.
     #[cfg(test)]
-    pub fn of(most: u64) -> Turn {
+    pub(crate) fn of(most: u64) -> Turn {
         Turn {
             most,
             most_levels: most,
@@ -38,55 +38,55 @@ impl Turn {
 
     /// A turn begins, before which so much had been delivered.
     #[inline]
-    pub fn begin(&mut self, delivered: u64) {
+    pub(crate) fn begin(&mut self, delivered: u64) {
         self.full_at = delivered + self.most;
         self.levels = self.most_levels;
     }
 
     /// A message is put into a queue, which takes as long as some deliveries: the turn is full so much earlier.
     #[inline]
-    pub fn count_queued(&mut self) {
+    pub(crate) fn count_queued(&mut self) {
         self.full_at = self.full_at.saturating_sub(limits::TURN_QUEUED_DELIVERIES);
     }
 
     /// So many nodes of the tree were visited for a message. Beyond what is usual they count, whether somebody gets it or not.
     #[inline]
-    pub fn count_match(&mut self, visited: usize) {
+    pub(crate) fn count_match(&mut self, visited: usize) {
         let beyond = visited.saturating_sub(limits::TURN_MATCH_FREE) as u64;
         self.full_at = (self.full_at).saturating_sub(beyond * limits::TURN_NODE_DELIVERIES);
     }
 
     /// So many entries of several filters matched a message. A session that has many of them gets it once.
     #[inline]
-    pub fn count_overlap(&mut self, entries: usize) {
+    pub(crate) fn count_overlap(&mut self, entries: usize) {
         let beyond = entries.saturating_sub(limits::TURN_MATCH_FREE) as u64;
         self.full_at = self.full_at.saturating_sub(beyond / 2);
     }
 
     /// So many members of a shared subscription were asked whether they take a message, each as long as a delivery takes.
-    pub fn count_asked(&mut self, members: usize) {
+    pub(crate) fn count_asked(&mut self, members: usize) {
         self.full_at = self.full_at.saturating_sub(members as u64);
     }
 
     /// However much was delivered in the turn, a part of what it may deliver is left.
     #[inline]
-    pub fn leave_some(&mut self, delivered: u64) {
+    pub(crate) fn leave_some(&mut self, delivered: u64) {
         self.full_at = self.full_at.max(delivered + self.most.div_ceil(4));
     }
 
     /// However many filters were taken in the turn, a part of what it may take is left.
-    pub fn leave_some_levels(&mut self) {
+    pub(crate) fn leave_some_levels(&mut self) {
         self.levels = self.levels.max(self.most_levels.div_ceil(4));
     }
 
     /// So many sessions or connections were looked at for what they hold.
-    pub fn count_holders(&mut self, holders: usize) {
+    pub(crate) fn count_holders(&mut self, holders: usize) {
         let deliveries = holders as u64 / limits::SHARES_HOLDERS_PER_DELIVERY;
         self.full_at = self.full_at.saturating_sub(deliveries);
     }
 
     /// A filter with so many levels is taken into the tree, or out of it.
-    pub fn count_levels(&mut self, levels: usize) {
+    pub(crate) fn count_levels(&mut self, levels: usize) {
         self.levels = self.levels.saturating_sub(levels as u64);
     }
 }

@@ -8,7 +8,7 @@ use crate::broker::peers::partial::Rank;
 use crate::broker::peers::peer::CloseCause;
 
 /// With what was found out about it.
-pub struct Admission {
+pub(crate) struct Admission {
     /// CONNECT.
     pub packet: Vec<u8>,
     /// What came behind it.
@@ -26,7 +26,7 @@ pub struct Admission {
 impl Admission {
     /// Of a CONNECT that begins to wait at this tick, with what came behind it, and the client identifier that was `found`
     /// for it: whether it was made up here.
-    pub fn new(since: u32, packet: &[u8], after: &[u8], found: (String, bool)) -> Admission {
+    pub(crate) fn new(since: u32, packet: &[u8], after: &[u8], found: (String, bool)) -> Admission {
         let (client_id, is_assigned) = found;
         Admission {
             packet: packet.into(),
@@ -40,17 +40,17 @@ impl Admission {
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.packet.capacity() + self.after.capacity() + self.client_id.capacity()
     }
 
     /// Tells its client, nearly always, from others.
-    pub fn key(&self) -> u64 {
+    pub(crate) fn key(&self) -> u64 {
         key_of(&self.client_id)
     }
 }
 
 /// What those that wait are looked for by.
-pub fn key_of(client_id: &str) -> u64 {
+pub(crate) fn key_of(client_id: &str) -> u64 {
     FixedState::with_seed(0).hash_one(client_id)
 }

@@ -12,7 +12,7 @@ use crate::mqtt::Version;
 use crate::session::{Aliases, SlowPolicy};
 
 /// A connection.
-pub struct Conn {
+pub(crate) struct Conn {
     /// The start of a packet. In a box, because a connection without one should be small.
     pub partial: Option<Box<Partial>>,
     /// Topic aliases of both directions; absent while there are none.
@@ -40,7 +40,7 @@ pub struct Conn {
 }
 
 /// What holds between a client and the broker from CONNECT on: what it has said of itself, and what it is granted.
-pub struct Terms {
+pub(crate) struct Terms {
     pub version: Version,
     /// What it is to the broker.
     pub role: Role,
@@ -62,7 +62,7 @@ pub struct Terms {
 
 impl Conn {
     /// CONNECT is accepted at this tick, for this session: what it says, and what is granted, holds.
-    pub fn establish(&mut self, tick: u32, session: SessionId, terms: &Terms) {
+    pub(crate) fn establish(&mut self, tick: u32, session: SessionId, terms: &Terms) {
         self.state.establish();
         self.session = session.0;
         self.active_at = tick;
@@ -80,71 +80,71 @@ impl Conn {
     }
 
     /// Its first packet says which version it speaks; what it is answered is in that.
-    pub fn speaks(&mut self, version: Version) {
+    pub(crate) fn speaks(&mut self, version: Version) {
         self.version = version;
     }
 
     /// It has no session any more.
-    pub fn part(&mut self) {
+    pub(crate) fn part(&mut self) {
         self.session = NONE;
     }
 
     /// The session, if it has one.
     #[inline]
-    pub fn session(&self) -> Option<SessionId> {
+    pub(crate) fn session(&self) -> Option<SessionId> {
         (self.session != NONE).then_some(SessionId(self.session))
     }
 
     /// The version that it speaks.
     #[inline]
-    pub fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         self.version
     }
 
     /// What it is to the broker.
-    pub fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     /// Whether nobody has vouched for who it is.
-    pub fn is_anonymous(&self) -> bool {
+    pub(crate) fn is_anonymous(&self) -> bool {
         self.is_anonymous
     }
 
     /// What happens when it is too slow.
-    pub fn policy(&self) -> Option<SlowPolicy> {
+    pub(crate) fn policy(&self) -> Option<SlowPolicy> {
         self.policy
     }
 
     /// Seconds; 0 for none.
-    pub fn keep_alive_s(&self) -> u16 {
+    pub(crate) fn keep_alive_s(&self) -> u16 {
         self.keep_alive_s
     }
 
     /// Bytes of the largest packet that it takes.
     #[inline]
-    pub fn packet_bytes_max(&self) -> u32 {
+    pub(crate) fn packet_bytes_max(&self) -> u32 {
         self.packet_bytes_max
     }
 
     /// Messages with QoS above 0 that may be in flight to it.
     #[inline]
-    pub fn in_flight_max(&self) -> u16 {
+    pub(crate) fn in_flight_max(&self) -> u16 {
         self.in_flight_max
     }
 
     /// Whether it wants reason strings and user properties with its answers.
-    pub fn wants_problems(&self) -> bool {
+    pub(crate) fn wants_problems(&self) -> bool {
         self.wants_problems
     }
 
     /// The listener that it came in by.
     #[inline]
-    pub fn listener(&self) -> u16 {
+    pub(crate) fn listener(&self) -> u16 {
         self.listener
     }
 
-    pub fn free() -> Self {
+    pub(crate) fn free() -> Self {
         Conn {
             partial: None,
             aliases: None,
@@ -168,18 +168,18 @@ impl Conn {
 
     /// Where it stands.
     #[inline]
-    pub fn stage(&self) -> Stage {
+    pub(crate) fn stage(&self) -> Stage {
         self.state.stage()
     }
 
     /// Whether CONNECT was accepted, and nothing has ended it since.
     #[inline]
-    pub fn is_established(&self) -> bool {
+    pub(crate) fn is_established(&self) -> bool {
         self.state.is_established()
     }
 
     /// Who it is.
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         let ip = IpAddr::from(self.address).to_canonical();
         Peer {
             address: SocketAddr::new(ip, self.port),
@@ -187,7 +187,7 @@ impl Conn {
         }
     }
 
-    pub fn set_peer(&mut self, peer: Peer) {
+    pub(crate) fn set_peer(&mut self, peer: Peer) {
         self.address = match peer.address.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
             IpAddr::V6(ip) => ip.octets(),
@@ -198,7 +198,7 @@ impl Conn {
 }
 
 /// A peer's address as the log has it.
-pub struct PeerName(pub SocketAddr);
+pub(crate) struct PeerName(pub SocketAddr);
 
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

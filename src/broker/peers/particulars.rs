@@ -36,7 +36,7 @@ impl Particular {
 
 /// See the module.
 #[derive(Default)]
-pub struct Particulars {
+pub(crate) struct Particulars {
     by_conn: HashMap<u32, Particular, FixedState>,
     heap: usize,
     /// Connections that are turned away.
@@ -57,7 +57,7 @@ impl Particulars {
     }
 
     /// The certificate of a connection gives it a user name.
-    pub fn certify(&mut self, conn: ConnId, name: Option<Box<str>>) {
+    pub(crate) fn certify(&mut self, conn: ConnId, name: Option<Box<str>>) {
         if let Some(name) = name {
             let by_certificate = true;
             self.change(conn, |particular| {
@@ -70,7 +70,7 @@ impl Particulars {
     }
 
     /// A client is let in under this name.
-    pub fn let_in(&mut self, conn: ConnId, name: Option<&str>) {
+    pub(crate) fn let_in(&mut self, conn: ConnId, name: Option<&str>) {
         let Some(name) = name else {
             return;
         };
@@ -85,30 +85,30 @@ impl Particulars {
     }
 
     /// The user name of a connection's certificate.
-    pub fn certified(&self, conn: ConnId) -> Option<&str> {
+    pub(crate) fn certified(&self, conn: ConnId) -> Option<&str> {
         let user = self.user(conn)?;
         user.by_certificate.then_some(&*user.name)
     }
 
     /// The user name of a connection, wherever it comes from.
-    pub fn user_name(&self, conn: ConnId) -> Option<&str> {
+    pub(crate) fn user_name(&self, conn: ConnId) -> Option<&str> {
         self.user(conn).map(|user| &*user.name)
     }
 
     /// A connection that has just been accepted is to be refused for this reason when its CONNECT comes.
-    pub fn turn_away(&mut self, conn: ConnId, reason: ReasonCode) {
+    pub(crate) fn turn_away(&mut self, conn: ConnId, reason: ReasonCode) {
         let before = self.change(conn, |particular| particular.turned_away.replace(reason));
         self.turned_away += usize::from(before.is_none());
     }
 
     /// How many are to be told that they are turned away.
-    pub fn turned_away(&self) -> usize {
+    pub(crate) fn turned_away(&self) -> usize {
         self.turned_away
     }
 
     /// What a connection that says CONNECT now is told.
     #[inline]
-    pub fn take_turned_away(&mut self, conn: ConnId) -> Option<ReasonCode> {
+    pub(crate) fn take_turned_away(&mut self, conn: ConnId) -> Option<ReasonCode> {
         if self.turned_away == 0 {
             return None;
         }
@@ -118,17 +118,17 @@ impl Particulars {
     }
 
     /// Who a connection is to those that are sent what it stored, if that was asked before.
-    pub fn author(&self, conn: ConnId) -> Option<&Arc<Author>> {
+    pub(crate) fn author(&self, conn: ConnId) -> Option<&Arc<Author>> {
         self.by_conn.get(&conn.0)?.author.as_ref()
     }
 
     /// Who a connection is to those that are sent what it stored.
-    pub fn set_author(&mut self, conn: ConnId, author: Arc<Author>) {
+    pub(crate) fn set_author(&mut self, conn: ConnId, author: Arc<Author>) {
         self.change(conn, |particular| particular.author = Some(author));
     }
 
     /// Rules have changed: what has to be known of an author may have, too.
-    pub fn forget_authors(&mut self) {
+    pub(crate) fn forget_authors(&mut self) {
         for particular in self.by_conn.values_mut() {
             if let Some(author) = particular.author.take() {
                 self.heap -= author.cost();
@@ -138,7 +138,7 @@ impl Particulars {
 
     /// A connection is no more.
     #[inline]
-    pub fn forget(&mut self, conn: ConnId) {
+    pub(crate) fn forget(&mut self, conn: ConnId) {
         if self.by_conn.is_empty() {
             return;
         }
@@ -150,17 +150,17 @@ impl Particulars {
 
     /// Whether anything is known of a connection.
     #[cfg(test)]
-    pub fn knows(&self, conn: ConnId) -> bool {
+    pub(crate) fn knows(&self, conn: ConnId) -> bool {
         self.by_conn.contains_key(&conn.0)
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.by_conn.allocation_size() + self.heap
     }
 
     /// Gives memory back after many have gone.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.by_conn.shrink_to_fit();
     }
 }

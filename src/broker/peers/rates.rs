@@ -4,14 +4,14 @@ use crate::broker::settings::Quotas;
 use crate::ids::ConnId;
 
 /// By connection, when its bucket of tokens is full again, in microseconds.
-pub struct Rates {
+pub(crate) struct Rates {
     interval_us: u64,
     full_at_us: Vec<u64>,
 }
 
 impl Rates {
     /// `None` if there is no bound.
-    pub fn new(quotas: &Quotas) -> Option<Box<Rates>> {
+    pub(crate) fn new(quotas: &Quotas) -> Option<Box<Rates>> {
         (quotas.publish_rate > 0).then(|| {
             Box::new(Rates {
                 interval_us: 1_000_000 / u64::from(quotas.publish_rate),
@@ -21,7 +21,7 @@ impl Rates {
     }
 
     /// Takes a token; without one, the answer is in how many milliseconds there will be.
-    pub fn take(&mut self, conn: ConnId, now_ms: u64) -> Result<(), u64> {
+    pub(crate) fn take(&mut self, conn: ConnId, now_ms: u64) -> Result<(), u64> {
         if self.full_at_us.len() <= conn.index() {
             self.full_at_us.resize(conn.index() + 1, 0);
         }
@@ -36,20 +36,20 @@ impl Rates {
     }
 
     /// A connection is no more; its number may be another's soon.
-    pub fn forget(&mut self, conn: ConnId) {
+    pub(crate) fn forget(&mut self, conn: ConnId) {
         if let Some(full_at_us) = self.full_at_us.get_mut(conn.index()) {
             *full_at_us = 0;
         }
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.full_at_us.capacity() * size_of::<u64>()
     }
 
     /// Whether a connection has taken a token.
     #[cfg(test)]
-    pub fn knows(&self, conn: ConnId) -> bool {
+    pub(crate) fn knows(&self, conn: ConnId) -> bool {
         self.full_at_us
             .get(conn.index())
             .is_some_and(|&full_at_us| full_at_us > 0)

@@ -21,7 +21,7 @@
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     Free,
     /// Accepted; CONNECT has not been received whole.
     Connecting,
@@ -62,7 +62,7 @@ impl Hold {
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     stage: Stage,
     hold: Hold,
 }
@@ -70,18 +70,18 @@ pub struct State {
 /// A connection is being caught up with. Who has this says how that went (`State::caught_up`).
 #[must_use = "the connection is caught up with until this is given back"]
 #[derive(Debug)]
-pub struct CatchingUp {
+pub(crate) struct CatchingUp {
     before: Hold,
 }
 
 impl CatchingUp {
     /// Whether its peer has closed its side: the connection ends behind what it has sent.
-    pub fn ends(&self) -> bool {
+    pub(crate) fn ends(&self) -> bool {
         self.before != Hold::Held
     }
 
     /// Whether its peer has said so in the terms of its transport.
-    pub fn goodbye(&self) -> bool {
+    pub(crate) fn goodbye(&self) -> bool {
         self.before == Hold::HeldToEnd { goodbye: true }
     }
 }
@@ -89,7 +89,7 @@ impl CatchingUp {
 /// How catching up went.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaughtUp {
+pub(crate) enum CaughtUp {
     /// It has to wait once more, as before.
     HeldAnew,
     /// It is closing.
@@ -102,67 +102,67 @@ pub enum CaughtUp {
 
 impl State {
     /// A number that no connection has.
-    pub const FREE: State = State {
+    pub(crate) const FREE: State = State {
         stage: Stage::Free,
         hold: Hold::Open,
     };
 
     /// A connection that has just been accepted.
-    pub const ACCEPTED: State = State {
+    pub(crate) const ACCEPTED: State = State {
         stage: Stage::Connecting,
         hold: Hold::Open,
     };
 
     /// Where it stands.
     #[inline]
-    pub fn stage(self) -> Stage {
+    pub(crate) fn stage(self) -> Stage {
         self.stage
     }
 
     /// Whether CONNECT was accepted, and nothing has ended it since.
     #[inline]
-    pub fn is_established(self) -> bool {
+    pub(crate) fn is_established(self) -> bool {
         self.stage == Stage::Established
     }
 
     /// Whether what comes is kept instead of handled.
     #[inline]
-    pub fn is_held(self) -> bool {
+    pub(crate) fn is_held(self) -> bool {
         self.hold.keeps() && self.is_established()
     }
 
     /// Whether its packets are handled as they come: nothing holds it, and it is not being caught up with.
     #[inline]
-    pub fn is_open(self) -> bool {
+    pub(crate) fn is_open(self) -> bool {
         self.hold == Hold::Open
     }
 
     /// Whether the messages of what is being handled are dropped.
     #[inline]
-    pub fn is_dropping(self) -> bool {
+    pub(crate) fn is_dropping(self) -> bool {
         self.hold == Hold::Dropping
     }
 
     /// Whether it can be held. Who ends is not.
     #[inline]
-    pub fn may_be_held(self) -> bool {
+    pub(crate) fn may_be_held(self) -> bool {
         self.is_established() && !self.is_dropping()
     }
 
     /// CONNECT has come, and waits for its password to be checked.
-    pub fn verify(&mut self) {
+    pub(crate) fn verify(&mut self) {
         debug_assert_eq!(self.stage, Stage::Connecting);
         self.stage = Stage::Verifying;
     }
 
     /// The wait for the password is over: CONNECT is handled now.
-    pub fn end_verifying(&mut self) {
+    pub(crate) fn end_verifying(&mut self) {
         debug_assert_eq!(self.stage, Stage::Verifying);
         self.stage = Stage::Connecting;
     }
 
     /// CONNECT is accepted.
-    pub fn establish(&mut self) {
+    pub(crate) fn establish(&mut self) {
         debug_assert_eq!(self.stage, Stage::Connecting);
         *self = State {
             stage: Stage::Established,
@@ -171,38 +171,38 @@ impl State {
     }
 
     /// Another shard is its home.
-    pub fn move_away(&mut self) {
+    pub(crate) fn move_away(&mut self) {
         debug_assert_eq!(self.stage, Stage::Connecting);
         self.stage = Stage::Moved;
     }
 
     /// The broker gives it up.
-    pub fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         debug_assert_ne!(self.stage, Stage::Free);
         self.stage = Stage::Closing;
     }
 
     /// From here on what comes is kept. Returns whether it was handled as it came, so that receiving is to stop.
-    pub fn hold(&mut self) -> bool {
+    pub(crate) fn hold(&mut self) -> bool {
         debug_assert!(self.is_established());
         std::mem::replace(&mut self.hold, Hold::Held) == Hold::Open
     }
 
     /// The peer of one that is held has closed its side.
-    pub fn hold_to_end(&mut self, goodbye: bool) {
+    pub(crate) fn hold_to_end(&mut self, goodbye: bool) {
         debug_assert!(self.is_held());
         self.hold = Hold::HeldToEnd { goodbye };
     }
 
     /// What was kept is handled from here on.
-    pub fn catch_up(&mut self) -> CatchingUp {
+    pub(crate) fn catch_up(&mut self) -> CatchingUp {
         debug_assert!(self.is_held());
         let before = std::mem::replace(&mut self.hold, Hold::CatchingUp);
         CatchingUp { before }
     }
 
     /// What was kept has been handled, as far as that went.
-    pub fn caught_up(&mut self, catching_up: CatchingUp) -> CaughtUp {
+    pub(crate) fn caught_up(&mut self, catching_up: CatchingUp) -> CaughtUp {
         if self.hold == Hold::Held {
             self.hold = catching_up.before;
             return CaughtUp::HeldAnew;
@@ -216,12 +216,12 @@ impl State {
     }
 
     /// It ends: what was kept is handled from here on, but for the messages.
-    pub fn drop_messages(&mut self) {
+    pub(crate) fn drop_messages(&mut self) {
         self.hold = Hold::Dropping;
     }
 
     /// That has been done.
-    pub fn dropped(&mut self) {
+    pub(crate) fn dropped(&mut self) {
         self.hold = Hold::Open;
     }
 }

@@ -19,21 +19,21 @@ use crate::table::Table;
 /// What a connection that is no more had charged, in bytes.
 #[must_use = "it is to be given back"]
 #[derive(Default)]
-pub struct Released {
+pub(crate) struct Released {
     partial: usize,
     aliases: usize,
 }
 
 impl Released {
     /// Gives it back.
-    pub fn give(self, lease: &mut Lease) {
+    pub(crate) fn give(self, lease: &mut Lease) {
         lease.give(Account::Packets, self.partial as u64);
         lease.give(Account::Connections, self.aliases as u64);
     }
 }
 
 /// See the module.
-pub struct Peers {
+pub(crate) struct Peers {
     pub conns: Table<Conn>,
     free: Vec<u32>,
     /// What only some connections have.
@@ -52,7 +52,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    pub fn new(quotas: &Quotas) -> Self {
+    pub(crate) fn new(quotas: &Quotas) -> Self {
         Peers {
             conns: Table::new(),
             free: Vec::new(),
@@ -67,39 +67,39 @@ impl Peers {
     }
 
     /// How far a connection is; also of a number that nobody has.
-    pub fn stage(&self, conn: ConnId) -> Stage {
+    pub(crate) fn stage(&self, conn: ConnId) -> Stage {
         let entry = self.conns.get(conn.index());
         entry.map_or(Stage::Free, |entry| entry.stage())
     }
 
     /// Whether CONNECT was accepted, and nothing has ended it since.
     #[inline]
-    pub fn is_established(&self, conn: ConnId) -> bool {
+    pub(crate) fn is_established(&self, conn: ConnId) -> bool {
         self.conns[conn.index()].is_established()
     }
 
     /// Where a connection stands, and what holds it: for the next step.
     #[inline]
-    pub fn state(&mut self, conn: ConnId) -> &mut State {
+    pub(crate) fn state(&mut self, conn: ConnId) -> &mut State {
         &mut self.conns[conn.index()].state
     }
 
     /// Takes what is kept of a packet.
-    pub fn take_partial(&mut self, conn: ConnId, lease: &mut Lease) -> Option<Vec<u8>> {
+    pub(crate) fn take_partial(&mut self, conn: ConnId, lease: &mut Lease) -> Option<Vec<u8>> {
         let partial = self.conns[conn.index()].partial.take()?;
         lease.give(Account::Packets, self.beginners.give_up(&partial) as u64);
         Some(partial.bytes)
     }
 
     /// Forgets the topic aliases of a connection.
-    pub fn drop_aliases(&mut self, conn: ConnId, lease: &mut Lease) {
+    pub(crate) fn drop_aliases(&mut self, conn: ConnId, lease: &mut Lease) {
         if let Some(aliases) = self.conns[conn.index()].aliases.take() {
             lease.give(Account::Connections, aliases.memory() as u64);
         }
     }
 
     /// The alias by which a client is told a topic, and whether it knows it already; none if none is free, or it wants none.
-    pub fn alias_of(
+    pub(crate) fn alias_of(
         &mut self,
         conn: ConnId,
         topic: &str,
@@ -113,7 +113,7 @@ impl Peers {
     }
 
     /// A client has not been told the alias of a topic after all.
-    pub fn forget_alias(&mut self, conn: ConnId, topic: &str, lease: &mut Lease) {
+    pub(crate) fn forget_alias(&mut self, conn: ConnId, topic: &str, lease: &mut Lease) {
         if let Some(aliases) = &mut self.conns[conn.index()].aliases {
             lease.give(Account::Connections, aliases.forget(topic) as u64);
         }
@@ -121,12 +121,12 @@ impl Peers {
 
     /// The session of a connection.
     #[inline]
-    pub fn session_of(&self, conn: ConnId) -> Option<SessionId> {
+    pub(crate) fn session_of(&self, conn: ConnId) -> Option<SessionId> {
         self.conns[conn.index()].session()
     }
 
     /// A number for a connection that has come.
-    pub fn admit(&mut self, tick: u32, peer: Peer) -> ConnId {
+    pub(crate) fn admit(&mut self, tick: u32, peer: Peer) -> ConnId {
         if self.free.is_empty()
             && let Some(numbers) = self.conns.refill(Conn::free)
         {
@@ -148,7 +148,7 @@ impl Peers {
     }
 
     /// The number of a connection is free again, and nothing here is kept by it.
-    pub fn release(&mut self, conn: ConnId) -> Released {
+    pub(crate) fn release(&mut self, conn: ConnId) -> Released {
         let entry = &mut self.conns[conn.index()];
         if entry.stage() == Stage::Free {
             return Released::default();
@@ -171,12 +171,12 @@ impl Peers {
     }
 
     /// Numbers that nobody has.
-    pub fn free_numbers(&self) -> usize {
+    pub(crate) fn free_numbers(&self) -> usize {
         self.free.len()
     }
 
     /// Bytes of memory, without what is charged by itself.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.conns.memory()
             + self.beginners.memory()
             + self.next_turn.memory()
@@ -186,7 +186,7 @@ impl Peers {
 
     /// Where the number of a connection stands. A field that is added here is looked into as well, or says why not.
     #[cfg(test)]
-    pub fn traces(&self, conn: ConnId) -> Vec<&'static str> {
+    pub(crate) fn traces(&self, conn: ConnId) -> Vec<&'static str> {
         let Peers {
             conns: _, // its entry is that of a free number
             free: _,
@@ -222,7 +222,7 @@ impl Peers {
     }
 
     /// Gives up what is only kept for reuse.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.conns.trim(|_, entry| entry.stage() == Stage::Free);
         let conns = &self.conns;
         self.free

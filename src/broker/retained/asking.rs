@@ -11,7 +11,7 @@ use crate::ids::ShardId;
 use crate::mqtt::{Publish, Version};
 
 /// An owner was asked for room.
-pub struct RoomAsked {
+pub(crate) struct RoomAsked {
     /// Tells the message that it is about.
     pub topic: u64,
     pub owner: ShardId,
@@ -21,7 +21,7 @@ pub struct RoomAsked {
 
 /// Room that was promised.
 #[derive(Default)]
-pub struct Promises {
+pub(crate) struct Promises {
     /// Bytes that were promised for the message that is being handled; 0 if nobody was asked about it.
     granted: u32,
     /// Bytes that this shard has promised as an owner.
@@ -30,32 +30,32 @@ pub struct Promises {
 
 impl Promises {
     /// So many bytes were promised for the message that is being handled.
-    pub fn grant(&mut self, promised: u32) {
+    pub(crate) fn grant(&mut self, promised: u32) {
         self.granted = promised;
     }
 
     /// Bytes that were promised for the message that is being handled, once.
-    pub fn take_granted(&mut self) -> u32 {
+    pub(crate) fn take_granted(&mut self) -> u32 {
         std::mem::take(&mut self.granted)
     }
 
     /// Another shard is promised so many bytes.
-    pub fn promise(&mut self, promised: u32) {
+    pub(crate) fn promise(&mut self, promised: u32) {
         self.promised += u64::from(promised);
     }
 
     /// Bytes that others have been promised here.
-    pub fn promised(&self) -> u64 {
+    pub(crate) fn promised(&self) -> u64 {
         self.promised
     }
 
     /// A promise is kept, or not needed any more.
-    pub fn settle(&mut self, promised: u32) {
+    pub(crate) fn settle(&mut self, promised: u32) {
         self.promised = self.promised.saturating_sub(promised.into());
     }
 }
 
 /// Whether a publisher can be told that its message is not retained, so that it is refused instead of passed on.
-pub fn can_be_told(version: Version, publish: &Publish<'_>) -> bool {
+pub(crate) fn can_be_told(version: Version, publish: &Publish<'_>) -> bool {
     publish.packet_id.is_some() && !publish.payload.is_empty() && version == Version::V5
 }

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::mqtt::message::Message;
 
 /// See the module.
-pub struct Live {
+pub(crate) struct Live {
     /// Questions of this shard's sessions that have not been answered by all owners (`waits`).
     open: u32,
     /// Retained messages that have passed this shard, and by topic the count at the last one, while questions are open.
@@ -37,13 +37,13 @@ impl Default for Live {
 
 impl Live {
     /// A question is asked. Returns how many messages have passed before it.
-    pub fn open(&mut self) -> u64 {
+    pub(crate) fn open(&mut self) -> u64 {
         self.open += 1;
         self.count
     }
 
     /// A question is answered by all. Without one the topics are forgotten.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.open -= 1;
         if self.open == 0 {
             self.topics.clear();
@@ -51,7 +51,7 @@ impl Live {
     }
 
     /// A retained message has passed this shard.
-    pub fn note(&mut self, topic: &str, waits: &Waits) {
+    pub(crate) fn note(&mut self, topic: &str, waits: &Waits) {
         if self.open == 0 {
             return;
         }
@@ -72,7 +72,7 @@ impl Live {
     }
 
     /// Leaves out of an answer what is older than a live message with the same topic that came after the question.
-    pub fn leave_out_older(&self, messages: &mut Vec<Arc<Message>>, asked_at: u64) {
+    pub(crate) fn leave_out_older(&self, messages: &mut Vec<Arc<Message>>, asked_at: u64) {
         if self.topics.is_empty() {
             return;
         }
@@ -84,7 +84,7 @@ impl Live {
 
     /// Topics that are noted.
     #[cfg(test)]
-    pub fn topics(&self) -> usize {
+    pub(crate) fn topics(&self) -> usize {
         self.topics.len()
     }
 }

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::routing::PageBounds;
 
 /// See the module.
-pub struct Lookups {
+pub(crate) struct Lookups {
     /// How large a page is at this shard.
     page: PageBounds,
     /// Questions that wait for stores to arrive here.
@@ -29,7 +29,7 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    pub fn new(shards: u8) -> Self {
+    pub(crate) fn new(shards: u8) -> Self {
         Lookups {
             page: PageBounds {
                 messages: (limits::REPLAY_PAGE_MESSAGES / usize::from(shards.max(1))).max(1),
@@ -45,41 +45,45 @@ impl Lookups {
     }
 
     /// How large a page is at this shard.
-    pub fn page(&self) -> &PageBounds {
+    pub(crate) fn page(&self) -> &PageBounds {
         &self.page
     }
 
     /// Other bounds for a page, all over.
     #[cfg(test)]
-    pub fn set_page(&mut self, page: PageBounds) {
+    pub(crate) fn set_page(&mut self, page: PageBounds) {
         self.page = page;
     }
 
     /// A question waits for stores to arrive here.
-    pub fn hold(&mut self, asker: ShardId, query: RetainQuery) {
+    pub(crate) fn hold(&mut self, asker: ShardId, query: RetainQuery) {
         self.held.push((asker, query));
     }
 
     /// Takes out the questions that have waited for stores, and need not any more.
-    pub fn take_held(&mut self, stores: &Stores, own: ShardId) -> Vec<(ShardId, RetainQuery)> {
+    pub(crate) fn take_held(
+        &mut self,
+        stores: &Stores,
+        own: ShardId,
+    ) -> Vec<(ShardId, RetainQuery)> {
         let is_due = |held: &mut (ShardId, RetainQuery)| stores.has_applied(&held.1, own);
         self.held.extract_if(.., is_due).collect()
     }
 
     /// A question waits its turn.
-    pub fn put(&mut self, asker: ShardId, query: RetainQuery) {
+    pub(crate) fn put(&mut self, asker: ShardId, query: RetainQuery) {
         self.queue.push_back((asker, query));
     }
 
     /// When the next one may be looked for, if one waits.
-    pub fn next_ms(&self) -> Option<u64> {
+    pub(crate) fn next_ms(&self) -> Option<u64> {
         let too_much = (self.spent + 1).saturating_sub(limits::LOOKUP_NODES_BURST);
         let wait_ms = too_much.div_ceil(limits::LOOKUP_NODES_PER_MS) as u64;
         (!self.queue.is_empty()).then_some(self.spent_at_ms + wait_ms)
     }
 
     /// Look-ups are made from here on, until `next` gives none; false if they are already.
-    pub fn begin(&mut self, now_ms: u64) -> bool {
+    pub(crate) fn begin(&mut self, now_ms: u64) -> bool {
         let passed_ms = now_ms.saturating_sub(self.spent_at_ms) as usize;
         let earned = passed_ms.saturating_mul(limits::LOOKUP_NODES_PER_MS);
         self.spent = self.spent.saturating_sub(earned);
@@ -88,7 +92,7 @@ impl Lookups {
     }
 
     /// The next question that is looked for now.
-    pub fn next(&mut self) -> Option<(ShardId, RetainQuery)> {
+    pub(crate) fn next(&mut self) -> Option<(ShardId, RetainQuery)> {
         let next = match self.spent < limits::LOOKUP_NODES_BURST {
             true => self.queue.pop_front(),
             false => None,
@@ -98,7 +102,7 @@ impl Lookups {
     }
 
     /// A page has visited so many nodes; one that finds nothing is something to do as well.
-    pub fn spend(&mut self, visited: usize) {
+    pub(crate) fn spend(&mut self, visited: usize) {
         self.spent += visited.max(1);
     }
 }

@@ -44,7 +44,7 @@ struct Given {
 }
 
 /// See the module.
-pub struct Ordering {
+pub(crate) struct Ordering {
     /// By owner: how many messages of this shard it was given to pass on.
     given: Vec<u64>,
     /// By owner: those of them that are under way.
@@ -74,7 +74,7 @@ pub struct Ordering {
 }
 
 impl Ordering {
-    pub fn new(shards: u8) -> Self {
+    pub(crate) fn new(shards: u8) -> Self {
         let count = usize::from(shards);
         Ordering {
             given: vec![0; count],
@@ -95,7 +95,7 @@ impl Ordering {
     }
 
     /// A session publishes a retained message.
-    pub fn mark(&mut self, session: SessionId) {
+    pub(crate) fn mark(&mut self, session: SessionId) {
         if self.given.len() == 1 {
             return;
         }
@@ -104,7 +104,7 @@ impl Ordering {
     }
 
     /// A client has come: what it has sent by another connection may be under way.
-    pub fn mark_newcomer(&mut self, session: SessionId) {
+    pub(crate) fn mark_newcomer(&mut self, session: SessionId) {
         if !self.last.is_empty() {
             self.mark(session);
         }
@@ -112,19 +112,19 @@ impl Ordering {
 
     /// Whether an earlier message of this session may be under way by an owner.
     #[inline]
-    pub fn may_follow(&self, session: SessionId) -> bool {
+    pub(crate) fn may_follow(&self, session: SessionId) -> bool {
         self.marks.get(session.index()) == Some(&self.period)
     }
 
     /// Whether there is something to do in the next turn: some shard is to be told what was passed on, or somebody who has
     /// waited goes on.
     #[inline]
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         (self.untold != 0 && !self.is_congested) || self.is_cut || self.under_way.can_let_in()
     }
 
     /// Bytes of memory, but for messages.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let queues = self.queues.iter().map(VecDeque::capacity).sum::<usize>();
         let held = self.held.iter().map(VecDeque::capacity).sum::<usize>();
         self.last.allocation_size()
@@ -135,12 +135,12 @@ impl Ordering {
     }
 
     /// Bytes of messages that wait for those of other shards.
-    pub fn held_bytes(&self) -> u64 {
+    pub(crate) fn held_bytes(&self) -> u64 {
         self.held_bytes as u64
     }
 
     /// Gives memory back after many messages, and after many sessions have ended.
-    pub fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
+    pub(crate) fn trim(&mut self, exists: impl Fn(SessionId) -> bool) {
         let is_free = |index: usize, _: &u32| !exists(SessionId(index as u32));
         self.marks.trim(is_free);
         self.last.shrink_to_fit();
@@ -155,7 +155,7 @@ impl Ordering {
 
     /// The owner of a message's topic, if the message goes by it.
     #[inline]
-    pub fn way_by(&self, desk: &Desk, message: &Outgoing<'_>) -> Option<ShardId> {
+    pub(crate) fn way_by(&self, desk: &Desk, message: &Outgoing<'_>) -> Option<ShardId> {
         match message.retain || message.may_follow {
             true => self.way_by_owner(desk, message),
             false => None,
@@ -174,7 +174,7 @@ impl Ordering {
     }
 
     /// A message is given to the owner of its topic, to be passed on.
-    pub fn give(&mut self, desk: &mut Desk, owner: ShardId, ordered: Ordered) {
+    pub(crate) fn give(&mut self, desk: &mut Desk, owner: ShardId, ordered: Ordered) {
         let number = &mut self.given[owner.index()];
         *number += 1;
         // If another shard gets it, what comes behind it has to go the same way.
@@ -197,7 +197,7 @@ impl Ordering {
 
     /// An owner has passed on messages of this shard: what is sent straight from here on comes behind them. Who waited for that
     /// goes to `go_on`.
-    pub fn on_passed_on(
+    pub(crate) fn on_passed_on(
         &mut self,
         desk: &mut Desk,
         go_on: &mut Crowd,
@@ -237,13 +237,19 @@ impl Ordering {
 
     /// Whether a message of a connection has to wait until owners have passed on what its session has sent before; if so, it is
     /// noted. `retains`: it is one that is to be retained.
-    pub fn waits(&mut self, conn: ConnId, session: SessionId, serial: u64, retains: bool) -> bool {
+    pub(crate) fn waits(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        serial: u64,
+        retains: bool,
+    ) -> bool {
         let by_owner = retains || self.may_follow(session);
         self.under_way.waits(conn, serial, by_owner)
     }
 
     /// This shard passes on a message of another one, as the owner of its topic.
-    pub fn pass_on(&mut self, desk: &mut Desk, from: ShardId, ordered: &Arc<Ordered>) {
+    pub(crate) fn pass_on(&mut self, desk: &mut Desk, from: ShardId, ordered: &Arc<Ordered>) {
         let mut others = ordered.targets & !bit(desk.shard);
         if others != 0 {
             self.untold |= bit(from);
@@ -259,7 +265,7 @@ impl Ordering {
     /// Tells shards what was passed on for them, once for all that came together.
     ///
     /// Not while much waits here: they would send more, and it is not known whose messages those are that wait.
-    pub fn tell_passed_on(&mut self, desk: &mut Desk) {
+    pub(crate) fn tell_passed_on(&mut self, desk: &mut Desk) {
         if self.is_congested {
             return;
         }
@@ -278,7 +284,7 @@ impl Ordering {
 
     /// Whether much waits in front of the mesh on this shard.
     #[inline]
-    pub fn set_congested(&mut self, is_congested: bool) {
+    pub(crate) fn set_congested(&mut self, is_congested: bool) {
         self.is_congested = is_congested;
     }
 
@@ -296,13 +302,13 @@ impl Ordering {
 
     /// Whether no message of another shard waits here.
     #[inline]
-    pub fn is_open_to(&self, from: ShardId) -> bool {
+    pub(crate) fn is_open_to(&self, from: ShardId) -> bool {
         self.held[from.index()].is_empty()
     }
 
     /// Takes a message that has come, unless it has to wait. What is taken is to be handled, and noted then.
     #[inline]
-    pub fn admit(
+    pub(crate) fn admit(
         &mut self,
         from: ShardId,
         own: ShardId,
@@ -320,24 +326,28 @@ impl Ordering {
 
     /// A message of another shard has been handled.
     #[inline]
-    pub fn note_handled(&mut self, from: ShardId) {
+    pub(crate) fn note_handled(&mut self, from: ShardId) {
         self.handled[from.index()] += 1;
     }
 
     /// Whether messages wait here for those of other shards.
     #[inline]
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.held_count > 0
     }
 
     /// Whether some of them wait for the next turn only.
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
     /// Takes the next message that has waited and need not any more, and whose it is. When the turn is full it waits for the next
     /// one.
-    pub fn release(&mut self, own: ShardId, is_full: bool) -> Option<(ShardId, MeshMessage)> {
+    pub(crate) fn release(
+        &mut self,
+        own: ShardId,
+        is_full: bool,
+    ) -> Option<(ShardId, MeshMessage)> {
         let from = self.next_due(own);
         self.is_cut = is_full && from.is_some();
         let from = from.filter(|_| !is_full)?;
@@ -362,6 +372,6 @@ impl Ordering {
 }
 
 /// A shard among others.
-pub fn bit(shard: ShardId) -> u64 {
+pub(crate) fn bit(shard: ShardId) -> u64 {
     1 << shard.0
 }

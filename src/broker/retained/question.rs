@@ -4,7 +4,7 @@ use crate::routing::{Cursor, EntryOptions};
 use crate::session::Rest;
 
 /// What is wanted, and what is left for later.
-pub struct Question {
+pub(crate) struct Question {
     pub filter: Box<str>,
     pub options: EntryOptions,
     /// The count of live retained messages when it was asked.
@@ -16,6 +16,6 @@ pub struct Question {
 }
 
 /// Whether more than one topic may match a filter.
-pub fn has_wildcard(filter: &str) -> bool {
+pub(crate) fn has_wildcard(filter: &str) -> bool {
     filter.contains(['+', '#'])
 }

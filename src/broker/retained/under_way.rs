@@ -15,7 +15,7 @@ use crate::limits;
 
 /// So many messages, with so many bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Size {
+pub(crate) struct Size {
     pub messages: u64,
     pub bytes: u64,
 }
@@ -44,7 +44,7 @@ struct Window {
 }
 
 /// See the module.
-pub struct UnderWay {
+pub(crate) struct UnderWay {
     /// What one publisher may have, and all of them.
     most: Size,
     most_of_all: Size,
@@ -84,7 +84,7 @@ impl Default for UnderWay {
 
 impl UnderWay {
     /// A message of a publisher is given to an owner.
-    pub fn give(&mut self, serial: u64, bytes: u32) {
+    pub(crate) fn give(&mut self, serial: u64, bytes: u32) {
         let window = self.windows.entry(serial).or_insert(Window {
             size: Size::default(),
             waits: NONE,
@@ -97,7 +97,7 @@ impl UnderWay {
     }
 
     /// It has been passed on. The connection that waited for that goes on, behind those that wait for room among all.
-    pub fn take_back(&mut self, serial: u64, bytes: u32) -> Option<ConnId> {
+    pub(crate) fn take_back(&mut self, serial: u64, bytes: u32) -> Option<ConnId> {
         self.all.take(bytes);
         let window = self.windows.get_mut(&serial)?;
         let was_full = window.size.reaches(self.most);
@@ -126,12 +126,12 @@ impl UnderWay {
 
     /// Whether a publisher may have to wait.
     #[inline]
-    pub fn presses(&self) -> bool {
+    pub(crate) fn presses(&self) -> bool {
         self.presses && !self.is_lifted
     }
 
     /// Whether a message of a publisher has to wait, and if so notes its connection; `by_owner`: it may go by an owner.
-    pub fn waits(&mut self, conn: ConnId, serial: u64, by_owner: bool) -> bool {
+    pub(crate) fn waits(&mut self, conn: ConnId, serial: u64, by_owner: bool) -> bool {
         if !self.presses() {
             return false;
         }
@@ -150,12 +150,12 @@ impl UnderWay {
 
     /// Whether there is room for somebody who waits for it.
     #[inline]
-    pub fn can_let_in(&self) -> bool {
+    pub(crate) fn can_let_in(&self) -> bool {
         !self.crowd.is_empty() && !self.all.reaches(self.most_of_all)
     }
 
     /// Who goes on first, if there is room.
-    pub fn let_in(&mut self) -> Option<ConnId> {
+    pub(crate) fn let_in(&mut self) -> Option<ConnId> {
         match self.can_let_in() {
             true => self.crowd.pop_front(),
             false => None,
@@ -163,7 +163,7 @@ impl UnderWay {
     }
 
     /// All that wait, which is nobody then.
-    pub fn take_all(&mut self) -> Vec<ConnId> {
+    pub(crate) fn take_all(&mut self) -> Vec<ConnId> {
         let windows = self.windows.values_mut();
         let waits = windows.map(|window| std::mem::replace(&mut window.waits, NONE));
         let waits = waits.filter(|&waits| waits != NONE).map(ConnId);
@@ -173,7 +173,7 @@ impl UnderWay {
     }
 
     /// A connection does not wait any more. Returns whether it did.
-    pub fn forget(&mut self, conn: ConnId, serial: u64) -> bool {
+    pub(crate) fn forget(&mut self, conn: ConnId, serial: u64) -> bool {
         let left = self.crowd.remove(conn);
         let window = self.windows.get_mut(&serial);
         let window = window.filter(|window| window.waits == conn.0);
@@ -182,38 +182,38 @@ impl UnderWay {
     }
 
     /// Nobody has to wait, for as long as this `is_lifted`.
-    pub fn lift(&mut self, is_lifted: bool) {
+    pub(crate) fn lift(&mut self, is_lifted: bool) {
         self.is_lifted = is_lifted;
     }
 
     /// Bytes of memory.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.windows.allocation_size() + self.crowd.memory()
     }
 
     /// Gives memory back.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.windows.shrink_to_fit();
         self.crowd.shrink_to_fit();
     }
 
     /// Other bounds on the messages that one publisher and all of them may have.
     #[cfg(test)]
-    pub fn set_most(&mut self, one: u64, all: u64) {
+    pub(crate) fn set_most(&mut self, one: u64, all: u64) {
         self.most.messages = one;
         self.most_of_all.messages = all;
     }
 
     /// Whether a connection waits.
     #[cfg(test)]
-    pub fn knows(&self, conn: ConnId) -> bool {
+    pub(crate) fn knows(&self, conn: ConnId) -> bool {
         let mut windows = self.windows.values();
         self.crowd.contains(conn) || windows.any(|window| window.waits == conn.0)
     }
 
     /// What all have under way.
     #[cfg(test)]
-    pub fn all(&self) -> Size {
+    pub(crate) fn all(&self) -> Size {
         self.all
     }
 }

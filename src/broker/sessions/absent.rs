@@ -34,7 +34,7 @@ impl Owner {
 }
 
 /// See the module.
-pub struct Absent {
+pub(super) struct Absent {
     /// By session; `NONE` while its client is there.
     owner_of: Table<u32>,
     owners: Table<Option<Owner>>,
@@ -47,7 +47,7 @@ pub struct Absent {
 
 impl Absent {
     /// Nobody is away; the seed is for the hash functions.
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Absent {
             owner_of: Table::new(),
             owners: Table::new(),
@@ -59,7 +59,12 @@ impl Absent {
     }
 
     /// The client of a session is away from here on.
-    pub fn keep(&mut self, session: SessionId, user: Option<&str>, listener: &Arc<ListenerName>) {
+    pub(super) fn keep(
+        &mut self,
+        session: SessionId,
+        user: Option<&str>,
+        listener: &Arc<ListenerName>,
+    ) {
         self.forget(session);
         let hash = self.hash(user, listener);
         let is_it = |index: u32| {
@@ -78,7 +83,7 @@ impl Absent {
     }
 
     /// The client of a session is there, or the session has ended.
-    pub fn forget(&mut self, session: SessionId) {
+    pub(super) fn forget(&mut self, session: SessionId) {
         let Some(of) = self.owner_of.get_mut(session.index()) else {
             return;
         };
@@ -101,7 +106,7 @@ impl Absent {
     }
 
     /// The user name of a session whose client is away, and the listener that it came by.
-    pub fn owner(&self, session: SessionId) -> Option<(Option<&str>, &Arc<ListenerName>)> {
+    pub(super) fn owner(&self, session: SessionId) -> Option<(Option<&str>, &Arc<ListenerName>)> {
         let index = *self.owner_of.get(session.index())?;
         let owner = self.owners.get(index as usize)?.as_ref()?;
         Some((owner.user.as_deref(), owner.came_by.name()))
@@ -141,7 +146,7 @@ impl Absent {
     }
 
     /// Gives memory back after many have come back or ended.
-    pub fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
         self.owner_of.trim(|_, owner| *owner == NONE);
         self.owners.trim(|_, owner| owner.is_none());
         let owners = &self.owners;
@@ -153,7 +158,7 @@ impl Absent {
     }
 
     /// Bytes of memory beside itself.
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.owner_of.memory()
             + self.owners.memory()
             + self.free.capacity() * size_of::<u32>()

@@ -16,7 +16,7 @@ use crate::session::{
 use crate::table::Table;
 
 /// A session that something happens to. What is there is read as of the session itself.
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     id: SessionId,
     session: &'a mut Session,
     queues: &'a mut Table<Option<Box<Queue>>>,
@@ -53,7 +53,7 @@ impl<'a> Change<'a> {
 
     /// Which session it is.
     #[inline]
-    pub fn reference(&self) -> SessionRef {
+    pub(crate) fn reference(&self) -> SessionRef {
         SessionRef {
             id: self.id,
             serial: self.session.serial(),
@@ -62,7 +62,7 @@ impl<'a> Change<'a> {
 
     /// Charges what its windows and queue take now.
     #[inline]
-    pub fn charge(&mut self, lease: &mut Lease) {
+    pub(crate) fn charge(&mut self, lease: &mut Lease) {
         if let Some(flow) = self.session.flow_mut()
             && flow.is_uncharged()
         {
@@ -81,14 +81,14 @@ impl<'a> Change<'a> {
 /// The session and its client.
 impl Change<'_> {
     /// Its client is there: nothing ends it.
-    pub fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         self.session.begin_presence();
         let session = self.reference();
         self.facts.tell(|_| Fact::Resumed { session });
     }
 
     /// Its client is away: when that ends it, and when its will is due, in milliseconds.
-    pub fn leave_alone(&mut self, ends_at_ms: u64, will_due_ms: u64) {
+    pub(crate) fn leave_alone(&mut self, ends_at_ms: u64, will_due_ms: u64) {
         self.session.begin_absence(ends_at_ms, will_due_ms);
         let session = self.reference();
         self.facts.tell(|clock| Fact::Away {
@@ -104,7 +104,7 @@ impl Change<'_> {
     }
 
     /// It outlives its connection by so many seconds.
-    pub fn set_expiry(&mut self, expiry_s: u32) {
+    pub(crate) fn set_expiry(&mut self, expiry_s: u32) {
         self.session.set_expiry(expiry_s);
         let session = self.reference();
         self.facts.tell(|_| Fact::ExpirySet {
@@ -114,7 +114,7 @@ impl Change<'_> {
     }
 
     /// The will that CONNECT brought, or that it brought none.
-    pub fn set_will(&mut self, will: Option<Box<Will>>) {
+    pub(crate) fn set_will(&mut self, will: Option<Box<Will>>) {
         self.take_will();
         let session = self.reference();
         if let Some(will) = will {
@@ -127,7 +127,7 @@ impl Change<'_> {
     }
 
     /// Its will is taken out: to be published, or for good.
-    pub fn take_will(&mut self) -> Option<Box<Will>> {
+    pub(crate) fn take_will(&mut self) -> Option<Box<Will>> {
         let taken = self.session.take_will()?;
         let session = self.reference();
         self.facts.tell(|_| Fact::WillTaken { session });
@@ -135,7 +135,7 @@ impl Change<'_> {
     }
 
     /// Another deadline in the timer heap is meant; 0 for none.
-    pub fn set_timer(&mut self, at: u32) {
+    pub(crate) fn set_timer(&mut self, at: u32) {
         self.session.set_timer(at);
     }
 }
@@ -143,13 +143,13 @@ impl Change<'_> {
 /// Its subscriptions.
 impl Change<'_> {
     /// It has subscribed to a filter of its own, to which it had not.
-    pub fn subscribe(&mut self, filter: FilterId, text: &str, options: EntryOptions) {
+    pub(crate) fn subscribe(&mut self, filter: FilterId, text: &str, options: EntryOptions) {
         self.session.subscribe(filter);
         self.resubscribe(text, options);
     }
 
     /// It has subscribed to a filter of its own to which it had: with these options from here on.
-    pub fn resubscribe(&mut self, text: &str, options: EntryOptions) {
+    pub(crate) fn resubscribe(&mut self, text: &str, options: EntryOptions) {
         let to = Subscription {
             share: None,
             filter: text,
@@ -163,7 +163,7 @@ impl Change<'_> {
     }
 
     /// It has unsubscribed from a filter of its own, which is this text.
-    pub fn unsubscribe(&mut self, filter: FilterId, text: &str) {
+    pub(crate) fn unsubscribe(&mut self, filter: FilterId, text: &str) {
         self.session.unsubscribe(filter, text);
         let from = Subscription {
             share: None,
@@ -174,7 +174,11 @@ impl Change<'_> {
     }
 
     /// It has joined a shared subscription, or has other options; false if it was a member.
-    pub fn join_shared(&mut self, subscription: SharedSubscription, options: EntryOptions) -> bool {
+    pub(crate) fn join_shared(
+        &mut self,
+        subscription: SharedSubscription,
+        options: EntryOptions,
+    ) -> bool {
         let session = self.reference();
         self.facts.tell(|_| Fact::Subscribed {
             session,
@@ -185,7 +189,7 @@ impl Change<'_> {
     }
 
     /// It leaves the shared subscription of which this holds.
-    pub fn leave_shared(
+    pub(crate) fn leave_shared(
         &mut self,
         is_it: impl FnMut(&SharedSubscription) -> bool,
     ) -> Option<SharedSubscription> {
@@ -199,7 +203,7 @@ impl Change<'_> {
     }
 
     /// It leaves all its shared subscriptions.
-    pub fn leave_all_shared(&mut self) -> Vec<SharedSubscription> {
+    pub(crate) fn leave_all_shared(&mut self) -> Vec<SharedSubscription> {
         let left = self.session.leave_all_shared();
         let session = self.reference();
         for one in &left {
@@ -212,12 +216,12 @@ impl Change<'_> {
     }
 
     /// One more subscription waits for its retained messages.
-    pub fn await_replay(&mut self, replay: Replay) {
+    pub(crate) fn await_replay(&mut self, replay: Replay) {
         self.session.await_replay(replay);
     }
 
     /// Takes the next subscription that waits for its retained messages.
-    pub fn next_replay(&mut self) -> Option<Replay> {
+    pub(crate) fn next_replay(&mut self) -> Option<Replay> {
         self.session.next_replay()
     }
 }
@@ -225,14 +229,14 @@ impl Change<'_> {
 /// QoS 2 from its client.
 impl Change<'_> {
     /// PUBLISH has come: its identifier is kept until PUBREL. Returns how many bytes of memory that takes.
-    pub fn store_inbound(&mut self, id: u16) -> usize {
+    pub(crate) fn store_inbound(&mut self, id: u16) -> usize {
         let session = self.reference();
         self.facts.tell(|_| Fact::InboundStored { session, id });
         self.session.store_inbound(id)
     }
 
     /// PUBREL has come: forgets the identifier; false if it was not there.
-    pub fn release_inbound(&mut self, id: u16) -> bool {
+    pub(crate) fn release_inbound(&mut self, id: u16) -> bool {
         let was_there = self.session.release_inbound(id);
         if was_there {
             let session = self.reference();
@@ -246,34 +250,34 @@ impl Change<'_> {
 impl Change<'_> {
     /// Whether one more message may be sent at once with an identifier of its own.
     #[inline]
-    pub fn has_room(&mut self, bounds: &Bounds) -> bool {
+    pub(crate) fn has_room(&mut self, bounds: &Bounds) -> bool {
         let flow = self.session.flow_made();
         flow.has_room(bounds) && flow.has_id()
     }
 
     /// Whether nothing waits, and one more message may be in flight.
     #[inline]
-    pub fn is_open(&self, bounds: &Bounds) -> bool {
+    pub(crate) fn is_open(&self, bounds: &Bounds) -> bool {
         let flow = self.session.flow();
         flow.is_none_or(|flow| flow.has_room(bounds)) && self.queued() == 0
     }
 
     /// Whether the shared identifier of this frame is free here.
     #[inline]
-    pub fn admits_shared(&mut self, order: u64) -> bool {
+    pub(crate) fn admits_shared(&mut self, order: u64) -> bool {
         self.session.flow_made().admits_shared(order)
     }
 
     /// The next identifier of its own, if one is free.
     #[inline]
-    pub fn next_id(&mut self) -> Option<u16> {
+    pub(crate) fn next_id(&mut self) -> Option<u16> {
         self.session.flow_made().next_id()
     }
 
     /// A message has been sent with this identifier. `message` is kept where it may have to be sent again. What the window takes
     /// is charged.
     #[inline]
-    pub fn sent(
+    pub(crate) fn sent(
         &mut self,
         (id, order): (u16, u64),
         grant: Grant,
@@ -310,7 +314,7 @@ impl Change<'_> {
     /// The client acknowledges an identifier in this way (PUBACK, PUBCOMP, PUBREC with an error): it is done. Returns the message, if
     /// it was kept. The error is what the identifier waits for instead, if it is in flight.
     #[inline]
-    pub fn acknowledge(
+    pub(crate) fn acknowledge(
         &mut self,
         id: u16,
         due: Progress,
@@ -330,13 +334,13 @@ impl Change<'_> {
 
     /// What an identifier in flight waits for.
     #[inline]
-    pub fn progress(&mut self, id: u16) -> Option<Progress> {
+    pub(crate) fn progress(&mut self, id: u16) -> Option<Progress> {
         self.session.flow_mut()?.progress(id)
     }
 
     /// The client is done with this identifier (PUBACK, PUBCOMP, PUBREC with an error), or is taken to be.
     #[inline]
-    pub fn acknowledged(&mut self, id: u16) -> Option<InFlight> {
+    pub(crate) fn acknowledged(&mut self, id: u16) -> Option<InFlight> {
         let done = self.session.flow_mut()?.complete(id)?;
         let session = self.reference();
         let order = done.order;
@@ -346,7 +350,7 @@ impl Change<'_> {
     }
 
     /// PUBREC has come for an identifier in flight: the message is the client's. Returns the message, if it was kept.
-    pub fn received(&mut self, id: u16) -> Option<Arc<Message>> {
+    pub(crate) fn received(&mut self, id: u16) -> Option<Arc<Message>> {
         let (order, message) = self.session.flow_mut()?.received(id)?;
         let session = self.reference();
         self.facts.tell(|_| Fact::Received { session, id, order });
@@ -354,19 +358,19 @@ impl Change<'_> {
     }
 
     /// A new connection: what is in flight is to be sent again.
-    pub fn begin_resending(&mut self) {
+    pub(crate) fn begin_resending(&mut self) {
         if let Some(flow) = self.session.flow_mut() {
             flow.resend();
         }
     }
 
     /// The next message that is to be sent again, as far as the bounds allow.
-    pub fn next_to_resend(&mut self, bounds: &Bounds) -> Option<InFlight> {
+    pub(crate) fn next_to_resend(&mut self, bounds: &Bounds) -> Option<InFlight> {
         self.session.flow_mut()?.next_later(bounds)
     }
 
     /// Gives up the copies of messages in flight, the oldest first, until no more is held than `most` bytes.
-    pub fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
+    pub(crate) fn give_up_copies(&mut self, most: u64) -> Vec<Arc<Message>> {
         let waiting = self.queue().map_or(0, Queue::weight);
         let flow = self.session.flow_mut();
         let copies = flow.map(|flow| flow.give_up_copies(most.saturating_sub(waiting)));
@@ -382,7 +386,7 @@ impl Change<'_> {
 
     /// The session ends: takes out what is in flight with QoS 1 and not acknowledged, for other members of its shared
     /// subscriptions.
-    pub fn take_shared_in_flight(&mut self) -> Vec<InFlight> {
+    pub(crate) fn take_shared_in_flight(&mut self) -> Vec<InFlight> {
         let session = self.reference();
         let flow = self.session.flow_mut();
         let taken = flow.map(|flow| flow.take_shared_in_flight());
@@ -396,13 +400,13 @@ impl Change<'_> {
     }
 
     /// For how many seconds the oldest message in flight has been that, as far as it was looked; 0 if none ever was.
-    pub fn stuck_for(&mut self, now_s: u32) -> u32 {
+    pub(crate) fn stuck_for(&mut self, now_s: u32) -> u32 {
         let flow = self.session.flow_mut();
         flow.map_or(0, |flow| flow.stuck_for(now_s))
     }
 
     /// Whether it is to be said now that the oldest one is not acknowledged: once for each.
-    pub fn says_stuck(&mut self) -> bool {
+    pub(crate) fn says_stuck(&mut self) -> bool {
         self.session
             .flow_mut()
             .is_some_and(|flow| flow.says_stuck())
@@ -413,13 +417,13 @@ impl Change<'_> {
 impl Change<'_> {
     /// What waits; `None` while nothing ever has.
     #[inline]
-    pub fn queue(&self) -> Option<&Queue> {
+    pub(crate) fn queue(&self) -> Option<&Queue> {
         self.queues.get(self.id.index())?.as_deref()
     }
 
     /// How many messages wait.
     #[inline]
-    pub fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queue().map_or(0, Queue::len)
     }
 
@@ -445,7 +449,7 @@ impl Change<'_> {
     }
 
     /// What becomes of messages for which there is no room.
-    pub fn set_policy(&mut self, policy: Option<SlowPolicy>) {
+    pub(crate) fn set_policy(&mut self, policy: Option<SlowPolicy>) {
         self.session.set_policy(policy);
         if let Some((queue, backlog)) = self.queue_mut() {
             queue.set_latest(backlog, policy == Some(SlowPolicy::Latest));
@@ -454,7 +458,7 @@ impl Change<'_> {
 
     /// A message waits behind the others, or in the place of an older one, if the bounds allow it.
     #[inline]
-    pub fn put(&mut self, message: &Arc<Message>, way: Way, bounds: &Bounds) -> Queued {
+    pub(crate) fn put(&mut self, message: &Arc<Message>, way: Way, bounds: &Bounds) -> Queued {
         let session = self.reference();
         let (queue, backlog) = self.queue_made();
         let queued = queue.put(backlog, message, way, bounds);
@@ -474,7 +478,7 @@ impl Change<'_> {
     }
 
     /// Takes what is next in the queue.
-    pub fn unqueue(&mut self) -> Option<Delivery> {
+    pub(crate) fn unqueue(&mut self) -> Option<Delivery> {
         let (queue, backlog) = self.queue_mut()?;
         let taken = queue.pop(backlog)?;
         self.tell_unqueued(&taken);
@@ -487,7 +491,7 @@ impl Change<'_> {
     }
 
     /// Takes the oldest message that waits, but for those of a replay.
-    pub fn unqueue_oldest(&mut self) -> Option<Delivery> {
+    pub(crate) fn unqueue_oldest(&mut self) -> Option<Delivery> {
         let (queue, backlog) = self.queue_mut()?;
         let taken = queue.pop_oldest(backlog)?;
         self.tell_unqueued(&taken);
@@ -495,7 +499,7 @@ impl Change<'_> {
     }
 
     /// Takes out what waits for other members of its shared subscriptions.
-    pub fn take_shared_waiting(&mut self) -> Vec<Delivery> {
+    pub(crate) fn take_shared_waiting(&mut self) -> Vec<Delivery> {
         let queue = self.queue_mut();
         let taken = queue.map(|(queue, backlog)| queue.take_shared(backlog));
         let taken = taken.unwrap_or_default();
@@ -506,7 +510,7 @@ impl Change<'_> {
     }
 
     /// Other rules hold from here on than those by which all of this was offered. `order` is the last frame's.
-    pub fn doubt(&mut self, order: u64) {
+    pub(crate) fn doubt(&mut self, order: u64) {
         if let Some(flow) = self.session.flow_mut() {
             flow.doubt(order);
         }
@@ -516,7 +520,7 @@ impl Change<'_> {
     }
 
     /// A message has been dropped for want of room.
-    pub fn note_dropped(&mut self, message: &Message) {
+    pub(crate) fn note_dropped(&mut self, message: &Message) {
         if self.queue().is_some() || self.session.flow().is_some() {
             self.queue_made().0.note_dropped(message);
         }

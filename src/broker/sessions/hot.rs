@@ -4,7 +4,7 @@ use crate::ids::NONE;
 
 /// What a delivery needs to know of a session, close together for fan-outs.
 #[derive(Clone, Copy, Debug)]
-pub struct Hot {
+pub(crate) struct Hot {
     /// Its connection; `NONE` while the client is away.
     pub conn: u32,
     /// The bits below; 0 is a plain connected 3.x client.
@@ -17,7 +17,7 @@ pub struct Hot {
 
 impl Hot {
     /// Of a session without a connection.
-    pub const AWAY: Hot = Hot {
+    pub(crate) const AWAY: Hot = Hot {
         conn: NONE,
         flags: 0,
         asking: 0,
@@ -26,10 +26,10 @@ impl Hot {
 }
 
 /// The client speaks MQTT 5.
-pub const HOT_V5: u8 = 1;
+pub(crate) const HOT_V5: u8 = 1;
 /// It cannot take the common encodings: topic aliases, a packet size limit, a mount point.
-pub const HOT_PRIVATE: u8 = 2;
+pub(crate) const HOT_PRIVATE: u8 = 2;
 /// Retained messages wait for it, and QoS 0 messages behind them.
-pub const HOT_REPLAYING: u8 = 4;
+pub(crate) const HOT_REPLAYING: u8 = 4;
 /// There are rules about what it may be sent; also while the client is away.
-pub const HOT_GUARDED: u8 = 8;
+pub(crate) const HOT_GUARDED: u8 = 8;

@@ -20,7 +20,7 @@ use crate::mqtt::author::Author;
 
 /// Whether there are rules for a session from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Joined {
+pub(crate) struct Joined {
     pub is_guarded: bool,
     /// They are others than those that held so far, so that what was offered to it by those may not be its to read.
     pub has_changed: bool,
@@ -28,7 +28,7 @@ pub struct Joined {
 
 impl Joined {
     /// There are none.
-    pub const FREE: Joined = Joined {
+    pub(crate) const FREE: Joined = Joined {
         is_guarded: false,
         has_changed: false,
     };
@@ -53,7 +53,7 @@ struct Group {
 }
 
 /// See the module.
-pub struct Rights {
+pub(crate) struct Rights {
     /// The last one is nobody's, and denies everything.
     acls: Vec<Arc<Acl>>,
     /// Of each: whether there are rules that depend on the client id.
@@ -72,7 +72,7 @@ pub struct Rights {
 
 impl Rights {
     /// `None` if no listener has an ACL file. Rules that are equal to some of `old` are these, whatever file they are from.
-    pub fn new(settings: &Settings, seed: u64, old: Option<&Rights>) -> Option<Box<Rights>> {
+    pub(crate) fn new(settings: &Settings, seed: u64, old: Option<&Rights>) -> Option<Box<Rights>> {
         let old = old.map_or(&[][..], |old| &old.acls);
         let mut acls: Vec<Arc<Acl>> = Vec::new();
         let mut of_listener = Vec::new();
@@ -105,7 +105,7 @@ impl Rights {
     }
 
     /// The rules of this listener and user name hold for a session from here on; without a listener it may do nothing.
-    pub fn join(
+    pub(crate) fn join(
         &mut self,
         session: SessionId,
         listener: Option<u16>,
@@ -146,7 +146,7 @@ impl Rights {
     }
 
     /// Whether the same rules hold for a session as before, of those with which a reload found it.
-    pub fn agrees(&self, old: Option<&Rights>, session: SessionId) -> bool {
+    pub(crate) fn agrees(&self, old: Option<&Rights>, session: SessionId) -> bool {
         let rules = |rights: &Rights| {
             let key = rights.key(session)?;
             let acl = Arc::as_ptr(&rights.acls[usize::from(key.acl)]);
@@ -157,7 +157,7 @@ impl Rights {
 
     /// Whether the client id has to be known beside user name and listener, to say later what a client may do: there is a
     /// rule with it, or it is one that patterns are not for.
-    pub fn asks_for_id(&self, listener: u16, user: Option<&str>, client_id: &str) -> bool {
+    pub(crate) fn asks_for_id(&self, listener: u16, user: Option<&str>, client_id: &str) -> bool {
         let Some(Some(acl)) = self.of_listener.get(usize::from(listener)).copied() else {
             return false;
         };
@@ -168,7 +168,12 @@ impl Rights {
     }
 
     /// Whether somebody may write to a topic, known by names. Rules with a client id grant nothing where it is not known.
-    pub fn may_have_written(&self, author: &Author, listener: Option<u16>, topic: &str) -> bool {
+    pub(crate) fn may_have_written(
+        &self,
+        author: &Author,
+        listener: Option<u16>,
+        topic: &str,
+    ) -> bool {
         let of = |listener: u16| self.of_listener.get(usize::from(listener)).copied();
         let acl = match listener.and_then(of) {
             None => return false,
@@ -213,7 +218,7 @@ impl Rights {
     }
 
     /// A session ends.
-    pub fn leave(&mut self, session: SessionId) {
+    pub(crate) fn leave(&mut self, session: SessionId) {
         let Some(of) = self.group_of.get_mut(session.index()) else {
             return;
         };
@@ -229,7 +234,7 @@ impl Rights {
     }
 
     /// A mark for a message, so that its groups are asked once.
-    pub fn next_stamp(&mut self) -> u64 {
+    pub(crate) fn next_stamp(&mut self) -> u64 {
         self.stamps += 1;
         self.stamps
     }
@@ -237,7 +242,7 @@ impl Rights {
     /// Whether a session may do this. `stamp` is the message's. `identity` is asked for the session's serial and
     /// client id where the decision depends on them.
     #[inline]
-    pub fn may<'a>(
+    pub(crate) fn may<'a>(
         &mut self,
         session: SessionId,
         access: access::Access,

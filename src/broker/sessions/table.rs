@@ -22,7 +22,7 @@ use crate::session::{Backlog, Flow, Origin, Queue, Session};
 use crate::table::Table;
 
 /// See the module.
-pub struct Sessions {
+pub(crate) struct Sessions {
     hot: Table<Hot>,
     table: Table<Option<Session>>,
     free: Vec<u32>,
@@ -42,7 +42,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    pub fn new(shard: ShardId, seed: u64, rights: Option<Box<Rights>>) -> Self {
+    pub(crate) fn new(shard: ShardId, seed: u64, rights: Option<Box<Rights>>) -> Self {
         Sessions {
             hot: Table::new(),
             table: Table::new(),
@@ -61,13 +61,13 @@ impl Sessions {
 
     /// A session that exists.
     #[inline]
-    pub fn get(&self, session: SessionId) -> Option<&Session> {
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Session> {
         self.table.get(session.index())?.as_ref()
     }
 
     /// A session that something happens to.
     #[inline]
-    pub fn change(&mut self, session: SessionId) -> Option<Change<'_>> {
+    pub(crate) fn change(&mut self, session: SessionId) -> Option<Change<'_>> {
         let entry = self.table.get_mut(session.index())?.as_mut()?;
         Some(Change::of(
             session,
@@ -79,7 +79,7 @@ impl Sessions {
     }
 
     /// Changes what a session holds besides messages, and charges the difference.
-    pub fn change_charged<R>(
+    pub(crate) fn change_charged<R>(
         &mut self,
         session: SessionId,
         lease: &mut Lease,
@@ -93,14 +93,14 @@ impl Sessions {
     }
 
     /// Charges what a session's windows and queue take now.
-    pub fn charge(&mut self, session: SessionId, lease: &mut Lease) {
+    pub(crate) fn charge(&mut self, session: SessionId, lease: &mut Lease) {
         if let Some(mut entry) = self.change(session) {
             entry.charge(lease);
         }
     }
 
     /// Which session has this number.
-    pub fn reference(&self, session: SessionId) -> Option<SessionRef> {
+    pub(crate) fn reference(&self, session: SessionId) -> Option<SessionRef> {
         let entry = self.get(session)?;
         Some(SessionRef {
             id: session,
@@ -109,19 +109,19 @@ impl Sessions {
     }
 
     /// A session that exists, if its number is not another's by now.
-    pub fn get_by(&self, session: SessionRef) -> Option<&Session> {
+    pub(crate) fn get_by(&self, session: SessionRef) -> Option<&Session> {
         let entry = self.get(session.id)?;
         (entry.serial() == session.serial).then_some(entry)
     }
 
     /// How the wall clock stands.
     #[cfg(test)]
-    pub fn clock(&self) -> crate::broker::WallClock {
+    pub(crate) fn clock(&self) -> crate::broker::WallClock {
         self.facts.clock()
     }
 
     /// Tells that a message is retained.
-    pub fn tell_retained(&mut self, message: &Arc<Message>) {
+    pub(crate) fn tell_retained(&mut self, message: &Arc<Message>) {
         if self.facts.are_kept() {
             let number = self.backlog.number(message);
             self.facts.tell(|clock| Fact::RetainedStored {
@@ -132,69 +132,69 @@ impl Sessions {
 
     /// Who keeps what changes here, and what others have to tell them.
     #[inline]
-    pub fn facts(&mut self) -> &mut Facts {
+    pub(crate) fn facts(&mut self) -> &mut Facts {
         &mut self.facts
     }
 
     /// The messages that wait for sessions: for one that is no more, and for the account.
     #[inline]
-    pub fn backlog_mut(&mut self) -> &mut Backlog {
+    pub(crate) fn backlog_mut(&mut self) -> &mut Backlog {
         &mut self.backlog
     }
 
     /// The same, for checks.
     #[cfg(test)]
-    pub fn backlog(&self) -> &Backlog {
+    pub(crate) fn backlog(&self) -> &Backlog {
         &self.backlog
     }
 
     /// What waits for a session, if ever something has.
     #[inline]
-    pub fn queue(&self, session: SessionId) -> Option<&Queue> {
+    pub(crate) fn queue(&self, session: SessionId) -> Option<&Queue> {
         self.queues.get(session.index())?.as_deref()
     }
 
     /// How many messages wait for a session.
     #[inline]
-    pub fn queued(&self, session: SessionId) -> usize {
+    pub(crate) fn queued(&self, session: SessionId) -> usize {
         self.queue(session).map_or(0, Queue::len)
     }
 
     /// Takes out what waits for a session, which is to be no more.
-    pub fn take_queue(&mut self, session: SessionId) -> Option<Box<Queue>> {
+    pub(crate) fn take_queue(&mut self, session: SessionId) -> Option<Box<Queue>> {
         self.queues.get_mut(session.index())?.take()
     }
 
     /// Bytes that are held for a session: its messages, whoever else holds them, and what refers to them.
-    pub fn weight(&self, session: SessionId) -> u64 {
+    pub(crate) fn weight(&self, session: SessionId) -> u64 {
         let in_flight = self.flow(session).map_or(0, Flow::weight);
         in_flight + self.queue(session).map_or(0, Queue::weight)
     }
 
     /// What is in flight to a session, if ever something was.
     #[inline]
-    pub fn flow(&self, session: SessionId) -> Option<&Flow> {
+    pub(crate) fn flow(&self, session: SessionId) -> Option<&Flow> {
         self.get(session)?.flow()
     }
 
     /// What a delivery has to know of a session that exists.
     #[inline]
-    pub fn hot(&self, session: SessionId) -> Hot {
+    pub(crate) fn hot(&self, session: SessionId) -> Hot {
         self.hot[session.index()]
     }
 
     /// Whether there is a place of this number in the table, whoever has it.
-    pub fn has_place(&self, session: SessionId) -> bool {
+    pub(crate) fn has_place(&self, session: SessionId) -> bool {
         self.table.get(session.index()).is_some()
     }
 
     /// Places in the table.
-    pub fn places(&self) -> usize {
+    pub(crate) fn places(&self) -> usize {
         self.table.len()
     }
 
     /// Bytes of the tables.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.hot.memory()
             + self.table.memory()
             + self.queues.memory()
@@ -207,7 +207,7 @@ impl Sessions {
     }
 
     /// The session of a client identifier.
-    pub fn find(&self, client_id: &str) -> Option<SessionId> {
+    pub(crate) fn find(&self, client_id: &str) -> Option<SessionId> {
         let is_it = |index: u32| {
             self.table[index as usize]
                 .as_ref()
@@ -223,12 +223,12 @@ impl Sessions {
     }
 
     /// Sessions that exist.
-    pub fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.iter().map(|(session, _)| session)
     }
 
     /// The same, with what they are.
-    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.table.indexed().filter_map(|(index, session)| {
             let session = session.as_ref()?;
             Some((SessionId(index as u32), session))
@@ -237,25 +237,25 @@ impl Sessions {
 
     /// The connection of a session.
     #[inline]
-    pub fn conn_of(&self, session: SessionId) -> Option<ConnId> {
+    pub(crate) fn conn_of(&self, session: SessionId) -> Option<ConnId> {
         let conn = self.hot.get(session.index())?.conn;
         (conn != NONE).then_some(ConnId(conn))
     }
 
     /// Whether any place knows this connection, also one that no session has.
     #[cfg(test)]
-    pub fn has_conn(&self, conn: ConnId) -> bool {
+    pub(crate) fn has_conn(&self, conn: ConnId) -> bool {
         self.hot.iter().any(|hot| hot.conn == conn.0)
     }
 
     /// A number nobody can guess from the outside is not needed here, only one that differs: for assigned client ids.
-    pub fn next_unique(&mut self) -> u64 {
+    pub(crate) fn next_unique(&mut self) -> u64 {
         self.serials += 1;
         self.hasher.hash_one((self.shard.0, self.serials))
     }
 
     /// A new session for a client identifier that has none.
-    pub fn open(&mut self, client_id: &str) -> SessionId {
+    pub(crate) fn open(&mut self, client_id: &str) -> SessionId {
         self.serials += 1;
         let serial = u64::from(self.shard.0) << 56 | self.serials;
         let session = Session::new(client_id.into(), serial);
@@ -293,7 +293,7 @@ impl Sessions {
     }
 
     /// A session has this connection from here on, and these bits.
-    pub fn join(&mut self, session: SessionId, conn: ConnId, flags: u8) {
+    pub(crate) fn join(&mut self, session: SessionId, conn: ConnId, flags: u8) {
         self.absent.forget(session);
         let hot = &mut self.hot[session.index()];
         (hot.conn, hot.flags) = (conn.0, flags);
@@ -304,14 +304,14 @@ impl Sessions {
     }
 
     /// A session has no connection any more.
-    pub fn part(&mut self, session: SessionId) {
+    pub(crate) fn part(&mut self, session: SessionId) {
         let hot = &mut self.hot[session.index()];
         hot.conn = NONE;
         hot.flags &= !HOT_REPLAYING;
     }
 
     /// Whose a session is whose client is away.
-    pub fn keep_owner(
+    pub(crate) fn keep_owner(
         &mut self,
         session: SessionId,
         user: Option<&str>,
@@ -321,7 +321,7 @@ impl Sessions {
     }
 
     /// Whether QoS 0 messages wait for a session behind others.
-    pub fn set_replaying(&mut self, session: SessionId, is_replaying: bool) {
+    pub(crate) fn set_replaying(&mut self, session: SessionId, is_replaying: bool) {
         let flags = &mut self.hot[session.index()].flags;
         match is_replaying {
             true => *flags |= HOT_REPLAYING,
@@ -330,29 +330,29 @@ impl Sessions {
     }
 
     /// One more question about retained messages is open for a session.
-    pub fn note_asked(&mut self, session: SessionId) {
+    pub(crate) fn note_asked(&mut self, session: SessionId) {
         self.hot[session.index()].asking += 1;
     }
 
     /// A question about retained messages is answered.
-    pub fn note_answered(&mut self, session: SessionId) {
+    pub(crate) fn note_answered(&mut self, session: SessionId) {
         self.hot[session.index()].asking -= 1;
     }
 
     /// What clients may do; `None` without an ACL file.
-    pub fn rights(&self) -> Option<&Rights> {
+    pub(crate) fn rights(&self) -> Option<&Rights> {
         self.rights.as_deref()
     }
 
     /// Other settings hold; sessions are still to be guarded by their rules. Returns the rights by the old ones.
-    pub fn renew_rights(&mut self, settings: &Settings) -> Option<Box<Rights>> {
+    pub(crate) fn renew_rights(&mut self, settings: &Settings) -> Option<Box<Rights>> {
         let seed = self.next_unique();
         let rights = Rights::new(settings, seed, self.rights.as_deref());
         std::mem::replace(&mut self.rights, rights)
     }
 
     /// The rules of this listener and user name hold for a session from here on; without a listener it may do nothing.
-    pub fn guard(
+    pub(crate) fn guard(
         &mut self,
         session: SessionId,
         listener: Option<u16>,
@@ -368,7 +368,7 @@ impl Sessions {
     }
 
     /// The same of a session whose client is away: the rules that the listener has now by which it was last here.
-    pub fn guard_absent(&mut self, session: SessionId, settings: &Settings) -> Joined {
+    pub(crate) fn guard_absent(&mut self, session: SessionId, settings: &Settings) -> Joined {
         let entry = self.table.get(session.index()).and_then(Option::as_ref);
         let (listener, user) = match self.absent.owner(session) {
             Some((user, name)) => (settings.listener_named(name), user),
@@ -391,13 +391,13 @@ impl Sessions {
     }
 
     /// Whether a session may be sent a message. `stamp` belongs to the message and is 0 before the first question.
-    pub fn may_read(&mut self, session: SessionId, topic: &str, stamp: &mut u64) -> bool {
+    pub(crate) fn may_read(&mut self, session: SessionId, topic: &str, stamp: &mut u64) -> bool {
         self.may(session, Access::Read, topic, stamp)
     }
 
     /// Whether a session may publish to a topic.
     #[inline]
-    pub fn may_write(&mut self, session: SessionId, topic: &str) -> bool {
+    pub(crate) fn may_write(&mut self, session: SessionId, topic: &str) -> bool {
         self.rights.is_none() || self.may(session, Access::Write, topic, &mut 0)
     }
 
@@ -415,7 +415,7 @@ impl Sessions {
     }
 
     /// The client identifier of a session, if the rules of this listener for this user name ask for it.
-    pub fn id_for_rules(
+    pub(crate) fn id_for_rules(
         &self,
         session: SessionId,
         listener: u16,
@@ -429,7 +429,7 @@ impl Sessions {
 
     /// Whether who stored a retained message may write there by the rules of now (`check_retain_source`).
     #[inline]
-    pub fn is_from_writer(&self, settings: &Settings, message: &Message) -> bool {
+    pub(crate) fn is_from_writer(&self, settings: &Settings, message: &Message) -> bool {
         let Some(author) = &message.author else {
             return true;
         };
@@ -443,7 +443,7 @@ impl Sessions {
 
     /// Whether a message that was offered to a session by other rules may be sent to it by those of now.
     #[cold]
-    pub fn may_still_be_sent(
+    pub(crate) fn may_still_be_sent(
         &mut self,
         settings: &Settings,
         session: SessionId,
@@ -455,7 +455,7 @@ impl Sessions {
     }
 
     /// Takes a session out of the tables.
-    pub fn take(&mut self, session: SessionId) -> Option<Session> {
+    pub(crate) fn take(&mut self, session: SessionId) -> Option<Session> {
         debug_assert!(
             self.queue(session).is_none(),
             "what waits is taken out before"
@@ -479,12 +479,12 @@ impl Sessions {
     }
 
     /// Places that nobody has.
-    pub fn free_places(&self) -> usize {
+    pub(crate) fn free_places(&self) -> usize {
         self.free.len()
     }
 
     /// Gives up what is only kept for reuse.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.table.trim(|_, entry| entry.is_none());
         let sessions = &self.table;
         self.hot.trim(|index, _| sessions.get(index).is_none());

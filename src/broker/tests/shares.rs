@@ -27,7 +27,7 @@ pub(super) struct Cluster {
 pub(super) struct At(pub usize, pub ConnId);
 
 impl Cluster {
-    pub fn new(shards: u8, account_bytes: u64) -> Self {
+    pub(super) fn new(shards: u8, account_bytes: u64) -> Self {
         let pool = Arc::new(Pool::new(&Plan::even(account_bytes), shards));
         let settings = Arc::new(Settings {
             max_queued_messages: 0,
@@ -49,7 +49,7 @@ impl Cluster {
     }
 
     /// Effects are carried out until there is none.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
             let mut mesh = match self.is_busy {
                 true => Vec::new(),
@@ -87,12 +87,12 @@ impl Cluster {
         At(shard, self.brokers[shard].on_accept(self.now_ms, peer))
     }
 
-    pub fn send(&mut self, at: At, bytes: &[u8]) {
+    pub(super) fn send(&mut self, at: At, bytes: &[u8]) {
         self.brokers[at.0].on_bytes(self.now_ms, at.1, bytes);
         self.settle();
     }
 
-    pub fn output(&mut self, at: At) -> Vec<u8> {
+    pub(super) fn output(&mut self, at: At) -> Vec<u8> {
         let mut out = Vec::new();
         let mut slices = Vec::new();
         loop {
@@ -108,7 +108,7 @@ impl Cluster {
         }
     }
 
-    pub fn connect(&mut self, id: &str, address: &str) -> At {
+    pub(super) fn connect(&mut self, id: &str, address: &str) -> At {
         let at = self.accept(home(id, self.brokers.len() as u8).index(), address);
         let mut bytes = Vec::new();
         ConnectOut {

@@ -12,7 +12,7 @@ use crate::routing::{EntryOptions, Target};
 use crate::session::{InFlight, Progress, Session};
 
 /// Which message it is, by what it says.
-pub type Place = u64;
+pub(crate) type Place = u64;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,14 +15,14 @@ const MODE: u32 = 0o600;
 pub(super) struct Lines(Vec<String>);
 
 impl Lines {
-    pub fn read(path: &Path) -> io::Result<Lines> {
+    pub(super) fn read(path: &Path) -> io::Result<Lines> {
         let text = fs::read_to_string(path)?;
         Ok(Lines(text.lines().map(String::from).collect()))
     }
 
     /// Gives a user this hash, in place of the one before or at the end. It is the user's only line then: of several the broker
     /// goes by the last.
-    pub fn set(&mut self, user: &str, hash: &str) {
+    pub(super) fn set(&mut self, user: &str, hash: &str) {
         let line = format!("{user}:{hash}");
         let index = self.0.iter().position(|line| user_of(line) == Some(user));
         self.remove(user);
@@ -31,7 +31,7 @@ impl Lines {
     }
 
     /// Takes a user out; false if there was none.
-    pub fn remove(&mut self, user: &str) -> bool {
+    pub(super) fn remove(&mut self, user: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|line| user_of(line) != Some(user));
         self.0.len() < before
@@ -41,7 +41,7 @@ impl Lines {
     ///
     /// # Errors
     /// The number of a line without a password, and what is wrong with it.
-    pub fn hash_all(
+    pub(super) fn hash_all(
         &mut self,
         hash: impl Fn(&[u8]) -> Result<String, String>,
     ) -> Result<(), String> {
@@ -64,7 +64,7 @@ impl Lines {
 
     /// Puts the lines in the place of the file: whoever reads it sees the old one or the new one. It keeps its owner,
     /// its group and its mode, so that the broker may read it as before.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         // A link stays one.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let beside = beside(&target)?;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub struct CpuList(pub Vec<u16>);
 
 /// The greatest CPU number that is understood: that of the kernel's largest build option, less one.
-pub const CPU_MAX: u16 = 8191;
+pub(super) const CPU_MAX: u16 = 8191;
 
 impl fmt::Display for CpuList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -28,7 +28,7 @@ pub(in crate::config) struct TlsLines {
 
 impl TlsLines {
     /// The files and the folder that they name.
-    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let single = [
             &self.cafile,
             &self.capath,

@@ -14,7 +14,7 @@ use crate::config::paths::{absolute, is_blank, read};
 const NOTES_MAX: usize = 3;
 
 /// `acl_file PATH`.
-pub fn acl_file(
+pub(crate) fn acl_file(
     security: &mut Security,
     name: &'static str,
     line: &Line<'_>,
@@ -29,7 +29,7 @@ pub fn acl_file(
 }
 
 /// `password_file PATH`.
-pub fn password_file(
+pub(crate) fn password_file(
     security: &mut Security,
     name: &'static str,
     line: &Line<'_>,

@@ -7,7 +7,11 @@ use crate::limits;
 use crate::session::SlowPolicy;
 
 /// A number a second, `N` or `N/s`; 0 is no bound.
-pub fn rate(name: &'static str, line: &Line<'_>, set: impl FnOnce(u32)) -> Result<Note, Misdeed> {
+pub(crate) fn rate(
+    name: &'static str,
+    line: &Line<'_>,
+    set: impl FnOnce(u32),
+) -> Result<Note, Misdeed> {
     let word = line.word(name)?;
     let number = line::number(name, word.strip_suffix("/s").unwrap_or(word))?;
     let (min, max) = (0, i64::from(limits::RATE_MAX));
@@ -21,7 +25,7 @@ pub fn rate(name: &'static str, line: &Line<'_>, set: impl FnOnce(u32)) -> Resul
 
 /// `slow_consumer_policy POLICY` for the clients of a listener, `slow_consumer_policy POLICY USERNAME` for those of them
 /// with this user name.
-pub fn slow_consumer_policy(
+pub(crate) fn slow_consumer_policy(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,

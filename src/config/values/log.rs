@@ -7,7 +7,7 @@ use crate::config::line::Line;
 use crate::config::model::LogDestination;
 
 /// `none` takes back the destinations above it; each of the others adds one.
-pub fn log_dest(
+pub(crate) fn log_dest(
     globals: &mut Globals,
     name: &'static str,
     line: &Line<'_>,
@@ -62,7 +62,7 @@ pub fn log_dest(
     Ok(None)
 }
 
-pub fn log_format(
+pub(crate) fn log_format(
     globals: &mut Globals,
     name: &'static str,
     line: &Line<'_>,
@@ -91,7 +91,7 @@ const LOG_TYPES: [(&str, LogMask); 11] = [
     ("all", LogMask::ALL),
 ];
 
-pub fn log_type(
+pub(crate) fn log_type(
     globals: &mut Globals,
     name: &'static str,
     line: &Line<'_>,

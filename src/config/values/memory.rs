@@ -16,14 +16,18 @@ fn parsed(name: &'static str, word: &str) -> Result<u64, Misdeed> {
 }
 
 /// `memory_limit SIZE`; 0 is as if it were not there.
-pub fn limit(globals: &mut Globals, name: &'static str, line: &Line<'_>) -> Result<Note, Misdeed> {
+pub(crate) fn limit(
+    globals: &mut Globals,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
     let bytes = parsed(name, line.word(name)?)?;
     globals.config.memory.limit = (bytes > 0).then_some(bytes);
     Ok(None)
 }
 
 /// `tls_memory_limit SIZE`.
-pub fn tls_limit(
+pub(crate) fn tls_limit(
     globals: &mut Globals,
     name: &'static str,
     line: &Line<'_>,
@@ -33,7 +37,7 @@ pub fn tls_limit(
 }
 
 /// `memory_account NAME SIZE`, once for each account.
-pub fn account(
+pub(crate) fn account(
     globals: &mut Globals,
     name: &'static str,
     line: &Line<'_>,

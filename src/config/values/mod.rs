@@ -1,8 +1,8 @@
 //! Values of options that have a form of their own: from a line to what is known of the configuration so far.
 
-pub mod access;
-pub mod bounds;
-pub mod log;
-pub mod memory;
-pub mod tls;
-pub mod transport;
+pub(super) mod access;
+pub(super) mod bounds;
+pub(super) mod log;
+pub(super) mod memory;
+pub(super) mod tls;
+pub(super) mod transport;

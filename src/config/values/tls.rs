@@ -6,7 +6,7 @@ use crate::config::line::Line;
 use crate::transport::tls::Minimum;
 
 /// `tls_version VERSION`: the lowest that is accepted.
-pub fn version(
+pub(crate) fn version(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,
@@ -27,7 +27,7 @@ pub fn version(
 }
 
 /// `tls_certificate CERTFILE KEYFILE`: one more certificate, for clients that ask for one of its names.
-pub fn certificate(
+pub(crate) fn certificate(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,

@@ -6,7 +6,7 @@ use crate::config::error::Misdeed;
 use crate::config::line::Line;
 
 /// `websockets_origin ORIGIN`: one that pages may have; several lines add up.
-pub fn origin(
+pub(crate) fn origin(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,
@@ -16,7 +16,7 @@ pub fn origin(
 }
 
 /// `tls_records auto|packet|full`: whether MQTT packets share a TLS record.
-pub fn records(
+pub(crate) fn records(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,
@@ -35,7 +35,7 @@ pub fn records(
 
 /// `enable_proxy_protocol VERSION`: 1 or 2, or `true` (as HAProxy's `send-proxy` and `send-proxy-v2`). Either version
 /// is accepted whichever is named: a proxy that one has set up is not an attacker.
-pub fn proxy_protocol(
+pub(crate) fn proxy_protocol(
     draft: &mut ListenerDraft,
     name: &'static str,
     line: &Line<'_>,

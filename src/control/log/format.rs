@@ -7,14 +7,14 @@ use crate::escape::{self, one_line};
 use crate::limits;
 
 /// Whole seconds since 1970.
-pub fn unix_s() -> u64 {
+pub(super) fn unix_s() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
 
 /// A time in local time by a strftime format (`log_timestamp_format`).
-pub fn format_time(format: &str, unix_s: u64) -> String {
+pub(super) fn format_time(format: &str, unix_s: u64) -> String {
     let Ok(time) = jiff::Timestamp::from_second(unix_s as i64) else {
         return unix_s.to_string();
     };
@@ -27,7 +27,7 @@ pub fn format_time(format: &str, unix_s: u64) -> String {
 }
 
 /// The kind's name, as in `log_type`.
-pub fn level(kind: LogKind) -> &'static str {
+pub(super) fn level(kind: LogKind) -> &'static str {
     match kind {
         LogKind::Error => "error",
         LogKind::Warning => "warning",
@@ -42,7 +42,7 @@ pub fn level(kind: LogKind) -> &'static str {
 }
 
 /// One JSON object: `time` (RFC 3339, UTC, milliseconds), `level` and `message`.
-pub fn json(kind: LogKind, text: &str) -> String {
+pub(super) fn json(kind: LogKind, text: &str) -> String {
     let now = jiff::Timestamp::now();
     let object = serde_json::json!({
         "time": format!("{now:.3}"),
@@ -53,7 +53,7 @@ pub fn json(kind: LogKind, text: &str) -> String {
 }
 
 /// How lines look, as configured.
-pub struct LineFormat {
+pub(super) struct LineFormat {
     /// Whether a line starts with a time.
     pub timestamp: bool,
     /// The time's strftime format; `None`: seconds since 1970.
@@ -64,7 +64,7 @@ pub struct LineFormat {
 
 impl LineFormat {
     /// A line, without its end.
-    pub fn line(&self, kind: LogKind, text: &str, now_s: u64) -> String {
+    pub(super) fn line(&self, kind: LogKind, text: &str, now_s: u64) -> String {
         match (self.json, self.timestamp, &self.time_format) {
             (true, _, _) => json(kind, text),
             (_, false, _) => one_line(text).into_owned(),
@@ -78,7 +78,7 @@ impl LineFormat {
 }
 
 /// Bounds the lines of each kind in a second, so that whoever is refused again and again fills no disk.
-pub struct Rate {
+pub(super) struct Rate {
     /// Lines of one kind in a second; 0: no bound.
     max: u32,
     second: u64,
@@ -88,7 +88,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    pub fn new(max: u32) -> Self {
+    pub(super) fn new(max: u32) -> Self {
         Rate {
             max,
             second: 0,
@@ -98,12 +98,12 @@ impl Rate {
     }
 
     /// Whether another second has begun since the last turn.
-    pub fn is_later(&self, second: u64) -> bool {
+    pub(super) fn is_later(&self, second: u64) -> bool {
         self.second != second
     }
 
     /// The lines that were left out before this second, told once.
-    pub fn turn(&mut self, second: u64) -> Option<u64> {
+    pub(super) fn turn(&mut self, second: u64) -> Option<u64> {
         if self.second == second {
             return None;
         }
@@ -113,12 +113,12 @@ impl Rate {
     }
 
     /// Whether lines were left out that nobody has been told of.
-    pub fn owes(&self) -> bool {
+    pub(super) fn owes(&self) -> bool {
         self.suppressed > 0
     }
 
     /// Whether one more line of this kind is written. Errors always are.
-    pub fn admit(&mut self, kind: LogKind) -> bool {
+    pub(super) fn admit(&mut self, kind: LogKind) -> bool {
         if self.max == 0 || kind == LogKind::Error {
             return true;
         }
@@ -138,7 +138,7 @@ impl Rate {
 }
 
 /// What is said at a destination that has not taken lines.
-pub fn missing(lines: u64, why: &str) -> String {
+pub(super) fn missing(lines: u64, why: &str) -> String {
     let (noun, they) = match lines {
         1 => ("line is", "it"),
         _ => ("lines are", "they"),
@@ -147,7 +147,7 @@ pub fn missing(lines: u64, why: &str) -> String {
 }
 
 /// What is said where lines are lost.
-pub fn loss(lost: u64, why: &str) -> String {
+pub(super) fn loss(lost: u64, why: &str) -> String {
     let lines = if lost == 1 { "line is" } else { "lines are" };
     format!("{lost} log {lines} lost: {why}.")
 }

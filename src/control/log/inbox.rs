@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Select, TryRecvError, never};
 use crate::shard::LogLine;
 
 /// The ends at which lines and requests arrive.
-pub struct Inbox {
+pub(super) struct Inbox {
     lines: Receiver<LogLine>,
     own: Receiver<LogLine>,
     reopens: Receiver<()>,
@@ -15,7 +15,7 @@ pub struct Inbox {
 }
 
 /// What the writer is to do next.
-pub enum Work {
+pub(super) enum Work {
     /// Open files anew.
     Reopen,
     /// Write a line.
@@ -24,7 +24,11 @@ pub enum Work {
 
 impl Inbox {
     /// For the lines of shards, those of the control thread, and its requests to open files anew.
-    pub fn new(lines: Receiver<LogLine>, own: Receiver<LogLine>, reopens: Receiver<()>) -> Inbox {
+    pub(super) fn new(
+        lines: Receiver<LogLine>,
+        own: Receiver<LogLine>,
+        reopens: Receiver<()>,
+    ) -> Inbox {
         Inbox {
             lines,
             own,
@@ -34,7 +38,7 @@ impl Inbox {
     }
 
     /// Waits until there is something to take, for so long at most; `false` when nothing will come any more.
-    pub fn wait(&self, most: Option<Duration>) -> bool {
+    pub(super) fn wait(&self, most: Option<Duration>) -> bool {
         if !self.is_open {
             return false;
         }
@@ -52,7 +56,7 @@ impl Inbox {
 
     /// Takes what comes next, if anything waits. A request to reopen goes before lines: what is logged behind it is for the
     /// new file. The control thread's lines go after those of shards, so that its last one is the last.
-    pub fn take(&mut self) -> Option<Work> {
+    pub(super) fn take(&mut self) -> Option<Work> {
         if self.reopens.try_recv().is_ok() {
             return Some(Work::Reopen);
         }

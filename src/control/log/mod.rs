@@ -30,7 +30,7 @@ use output::Publisher;
 use outputs::Outputs;
 
 /// The destinations, opened.
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     outputs: Outputs,
     rate: Rate,
     losses: Losses,
@@ -49,7 +49,7 @@ struct Losses {
 
 /// Counts of lines that are not where they should be, for whoever shows them.
 #[derive(Clone, Debug, Default)]
-pub struct LostLines {
+pub(crate) struct LostLines {
     /// Those of the control thread that found no room on the way to the writer.
     pub own: Arc<AtomicU64>,
     /// Those that a destination has not taken, at each.
@@ -57,7 +57,7 @@ pub struct LostLines {
 }
 
 /// The control thread's end of the log.
-pub struct Log {
+pub(crate) struct Log {
     lines: Sender<LogLine>,
     /// For a request to open files anew: none is lost because lines wait, and one that waits is for all who ask.
     reopen: Sender<()>,
@@ -73,7 +73,7 @@ impl LogWriter {
     ///
     /// # Errors
     /// A standard stream cannot be used.
-    pub fn open(configured: &Configured) -> io::Result<Self> {
+    pub(crate) fn open(configured: &Configured) -> io::Result<Self> {
         Ok(LogWriter {
             outputs: Outputs::open(configured)?,
             rate: Rate::new(configured.lines_per_second),
@@ -82,12 +82,12 @@ impl LogWriter {
     }
 
     /// What takes no lines from the start, with the reason and what happens instead.
-    pub fn unopened(&self) -> &[String] {
+    pub(crate) fn unopened(&self) -> &[String] {
         self.outputs.unopened()
     }
 
     /// Files that were not there before.
-    pub fn made(&self) -> &[PathBuf] {
+    pub(crate) fn made(&self) -> &[PathBuf] {
         self.outputs.made()
     }
 
@@ -102,7 +102,7 @@ impl LogWriter {
 
     /// Starts the thread, which writes `lines` and, of the control thread's own, those that are `wanted`. It ends
     /// with `Log::finish`.
-    pub fn start(self, lines: Receiver<LogLine>, wanted: LogMask) -> io::Result<Log> {
+    pub(crate) fn start(self, lines: Receiver<LogLine>, wanted: LogMask) -> io::Result<Log> {
         let (own_lines, own) = bounded(limits::LOG_LINES);
         let (reopen, reopens) = bounded(1);
         let lost = LostLines {
@@ -204,7 +204,7 @@ impl Losses {
 
 impl Log {
     /// Writes a line of the control thread's own.
-    pub fn write(&self, kind: LogKind, text: String) {
+    pub(crate) fn write(&self, kind: LogKind, text: String) {
         if self.wanted.has(kind) {
             let line = match &self.shared {
                 Some(shared) => shared.log_room().line(kind, text),
@@ -218,18 +218,18 @@ impl Log {
     }
 
     /// Counts of lines that are not where they should be.
-    pub fn lost(&self) -> LostLines {
+    pub(crate) fn lost(&self) -> LostLines {
         self.lost.clone()
     }
 
     /// Opens files anew, after they have been rotated.
-    pub fn reopen(&self) {
+    pub(crate) fn reopen(&self) {
         // Where one waits already, the writer has not looked yet.
         let _ = self.reopen.try_send(());
     }
 
     /// Writes what is left and ends.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         drop(self.lines);
         let _ = self.thread.join();
     }

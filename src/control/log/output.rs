@@ -20,7 +20,7 @@ use crate::mqtt::{QoS, Topic};
 use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 /// Where lines are written.
-pub enum Output {
+pub(super) enum Output {
     Stdout(Sink),
     Stderr(Sink),
     /// `None`: it could not be opened yet.
@@ -33,7 +33,7 @@ pub enum Output {
 }
 
 /// A line in all its shapes.
-pub struct Line<'a> {
+pub(super) struct Line<'a> {
     pub kind: LogKind,
     pub text: &'a str,
     /// Whole seconds since 1970.
@@ -46,7 +46,7 @@ impl Output {
     ///
     /// # Errors
     /// A standard stream cannot be used.
-    pub fn open(
+    pub(super) fn open(
         destination: &LogDestination,
         facility: u8,
     ) -> io::Result<(Output, Option<io::Error>)> {
@@ -72,7 +72,7 @@ impl Output {
     }
 
     /// What it is called.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Output::Stdout(_) => "standard output".into(),
             Output::Stderr(_) => "standard error".into(),
@@ -87,7 +87,7 @@ impl Output {
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn write(&mut self, shape: &LineFormat, line: &Line<'_>) -> Result<(), String> {
+    pub(super) fn write(&mut self, shape: &LineFormat, line: &Line<'_>) -> Result<(), String> {
         match self {
             Output::Stdout(sink) | Output::Stderr(sink) | Output::File(Some(sink), _) => {
                 write_to(sink, shape, line).map_err(|error| error.to_string())
@@ -125,7 +125,7 @@ impl Output {
     ///
     /// # Errors
     /// Why it cannot be opened; the error names it.
-    pub fn reopen(&mut self) -> io::Result<()> {
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
         if let Output::File(sink, path) = self {
             let opened = Sink::open(path)?;
             match sink {
@@ -141,7 +141,7 @@ impl Output {
 ///
 /// # Errors
 /// Why it is not taken.
-pub fn write_to<'a>(
+pub(super) fn write_to<'a>(
     sink: &'a mut Sink,
     shape: &LineFormat,
     line: &Line<'_>,
@@ -157,13 +157,13 @@ pub fn write_to<'a>(
 ///
 /// # Errors
 /// It cannot be used.
-pub fn stream(stream: impl AsFd) -> io::Result<Sink> {
+pub(super) fn stream(stream: impl AsFd) -> io::Result<Sink> {
     let descriptor = stream.as_fd().try_clone_to_owned()?;
     Ok(Sink::new(File::from(descriptor)))
 }
 
 /// Where a kind of line is published, as Mosquitto does; debug and internal lines are not: publishing would cause more.
-pub fn topic(kind: LogKind) -> Option<&'static str> {
+pub(super) fn topic(kind: LogKind) -> Option<&'static str> {
     match kind {
         LogKind::Error => Some("$SYS/broker/log/E"),
         LogKind::Warning => Some("$SYS/broker/log/W"),
@@ -178,7 +178,7 @@ pub fn topic(kind: LogKind) -> Option<&'static str> {
 
 /// Who publishes lines.
 #[derive(Clone)]
-pub struct Publisher {
+pub(super) struct Publisher {
     pub shard: ShardHandle,
     pub shared: Arc<Shared>,
 }

@@ -16,7 +16,7 @@ use crate::control::place;
 use crate::limits;
 
 /// The destinations, opened.
-pub struct Outputs {
+pub(super) struct Outputs {
     all: Vec<Watched>,
     shape: LineFormat,
     /// Standard error, where it is no destination itself.
@@ -49,7 +49,7 @@ impl Outputs {
     ///
     /// # Errors
     /// A standard stream cannot be used.
-    pub fn open(configured: &Configured) -> io::Result<Outputs> {
+    pub(super) fn open(configured: &Configured) -> io::Result<Outputs> {
         let has_stderr = configured.destinations.contains(&LogDestination::Stderr);
         let mut outputs = Outputs {
             all: Vec::new(),
@@ -92,22 +92,22 @@ impl Outputs {
     }
 
     /// What takes no lines from the start, with the reason and what happens instead.
-    pub fn unopened(&self) -> &[String] {
+    pub(super) fn unopened(&self) -> &[String] {
         &self.unopened
     }
 
     /// Files that were not there before.
-    pub fn made(&self) -> &[PathBuf] {
+    pub(super) fn made(&self) -> &[PathBuf] {
         &self.made
     }
 
     /// Lines that a destination has not taken; it is counted there by whoever writes.
-    pub fn refused(&self) -> Arc<AtomicU64> {
+    pub(super) fn refused(&self) -> Arc<AtomicU64> {
         self.refused.clone()
     }
 
     /// Lines for topics are published by this one.
-    pub fn publish_by(&mut self, new: &Publisher) {
+    pub(super) fn publish_by(&mut self, new: &Publisher) {
         for watched in &mut self.all {
             if let Output::Topic(publisher) = &mut watched.output {
                 *publisher = Some(new.clone());
@@ -117,7 +117,7 @@ impl Outputs {
 
     /// Writes a line to all of them, and says what has come to be with it. What comes to be with such a word is said too, which
     /// comes to its end: a destination that refuses lines is told of once in a while.
-    pub fn put(&mut self, kind: LogKind, text: &str, now_s: u64) {
+    pub(super) fn put(&mut self, kind: LogKind, text: &str, now_s: u64) {
         let mut changes = VecDeque::from(self.write(&Line { kind, text, now_s }));
         while let Some(change) = changes.pop_front() {
             let kind = LogKind::Warning;
@@ -130,7 +130,7 @@ impl Outputs {
     }
 
     /// Opens files anew; why some cannot be.
-    pub fn reopen(&mut self) -> Vec<io::Error> {
+    pub(super) fn reopen(&mut self) -> Vec<io::Error> {
         let all = self.all.iter_mut();
         all.filter_map(|watched| watched.output.reopen().err())
             .collect()

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::control::place;
 
 /// A file, a pipe or a terminal, and what it has not taken yet.
-pub struct Sink<W: Write = File> {
+pub(super) struct Sink<W: Write = File> {
     out: W,
     /// The end of a line of which the beginning is written.
     rest: Vec<u8>,
@@ -25,7 +25,7 @@ impl Sink {
     ///
     /// # Errors
     /// The file can be neither opened nor created; the error names it.
-    pub fn open(path: &Path) -> io::Result<Sink> {
+    pub(super) fn open(path: &Path) -> io::Result<Sink> {
         let mut sink = Sink::new(place::open(path, File::options().append(true))?);
         if ends_within_a_line(path) {
             sink.rest.push(b'\n');
@@ -34,7 +34,7 @@ impl Sink {
     }
 
     /// Goes on with another file; what this one still owes is written to this one, or lost.
-    pub fn replace(&mut self, mut other: Sink) {
+    pub(super) fn replace(&mut self, mut other: Sink) {
         let is_owed = !self.rest.is_empty();
         if is_owed && !self.finish_line() {
             self.lost += 1;
@@ -44,7 +44,7 @@ impl Sink {
     }
 
     /// Whether something is written at once: a pipe that nobody reads from holds up whoever writes to it.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let mut polled = [PollFd::new(&self.out, PollFlags::OUT)];
         poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
@@ -73,7 +73,7 @@ fn ends_within_a_line(path: &Path) -> bool {
 }
 
 /// What has to be known of a stream besides how to write to it.
-pub trait Stream: Write + Sized {
+pub(super) trait Stream: Write + Sized {
     /// Whether what was written is gone.
     fn was_emptied(sink: &Sink<Self>) -> bool;
 }
@@ -85,7 +85,7 @@ impl Stream for File {
 }
 
 impl<W: Stream> Sink<W> {
-    pub fn new(out: W) -> Sink<W> {
+    pub(super) fn new(out: W) -> Sink<W> {
         Sink {
             out,
             rest: Vec::new(),
@@ -98,7 +98,7 @@ impl<W: Stream> Sink<W> {
     ///
     /// # Errors
     /// Why nothing of it is taken.
-    pub fn write(
+    pub(super) fn write(
         &mut self,
         line: &[u8],
         told: impl FnOnce(u64, &io::Error) -> String,

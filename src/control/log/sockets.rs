@@ -17,7 +17,7 @@ const SYSLOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// A socket that is connected when there is somebody to connect to.
-pub struct Datagrams {
+pub(super) struct Datagrams {
     path: &'static str,
     socket: Option<UnixDatagram>,
     /// Lines that were not taken since the last one that was, and why the last of them was not.
@@ -26,11 +26,11 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    pub fn syslog() -> Self {
+    pub(super) fn syslog() -> Self {
         Datagrams::at(SYSLOG)
     }
 
-    pub fn journal() -> Self {
+    pub(super) fn journal() -> Self {
         Datagrams::at(JOURNAL)
     }
 
@@ -44,7 +44,7 @@ impl Datagrams {
     }
 
     /// Where the daemon listens.
-    pub fn path(&self) -> &'static str {
+    pub(super) fn path(&self) -> &'static str {
         self.path
     }
 
@@ -52,7 +52,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// Nobody does.
-    pub fn connect(&mut self) -> io::Result<()> {
+    pub(super) fn connect(&mut self) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(self.path)?;
         socket.set_write_timeout(Some(Duration::from_millis(limits::LOG_SOCKET_MS)))?;
@@ -64,7 +64,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// Why the line is not taken.
-    pub fn deliver(
+    pub(super) fn deliver(
         &mut self,
         kind: LogKind,
         text: &str,
@@ -107,7 +107,7 @@ impl Datagrams {
 }
 
 /// The severity of a kind, as Mosquitto gives it to syslog.
-pub fn severity(kind: LogKind) -> u8 {
+pub(super) fn severity(kind: LogKind) -> u8 {
     match kind {
         LogKind::Error => 3,
         LogKind::Warning => 4,
@@ -118,14 +118,14 @@ pub fn severity(kind: LogKind) -> u8 {
 }
 
 /// A line for syslog; `facility` is its number (daemon is 3, local0 is 16), `time` as `Mmm dd hh:mm:ss`.
-pub fn syslog_datagram(facility: u8, kind: LogKind, time: &str, line: &str) -> Vec<u8> {
+pub(super) fn syslog_datagram(facility: u8, kind: LogKind, time: &str, line: &str) -> Vec<u8> {
     let priority = u32::from(facility) * 8 + u32::from(severity(kind));
     let pid = std::process::id();
     format!("<{priority}>{time} {IDENTIFIER}[{pid}]: {line}").into_bytes()
 }
 
 /// A line for the journal, which adds the time and the process by itself. The line holds no newline.
-pub fn journal_datagram(kind: LogKind, line: &str) -> Vec<u8> {
+pub(super) fn journal_datagram(kind: LogKind, line: &str) -> Vec<u8> {
     let severity = severity(kind);
     format!("PRIORITY={severity}\nSYSLOG_IDENTIFIER={IDENTIFIER}\nMESSAGE={line}\n").into_bytes()
 }

@@ -10,7 +10,7 @@ use crate::limits;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Falls {
+pub(super) struct Falls {
     /// The most that was held since it fell last.
     peak: u64,
     /// How often everybody is still to be asked, and not before when.
@@ -43,7 +43,7 @@ impl Default for Falls {
 
 impl Falls {
     /// So many bytes of memory are held now, and so many are resident; true if everybody is to give back what is free.
-    pub fn look(&mut self, now_ms: u64, held: u64, resident: u64) -> bool {
+    pub(super) fn look(&mut self, now_ms: u64, held: u64, resident: u64) -> bool {
         self.peak = self.peak.max(held);
         let step = (self.peak / limits::FALL_DIVISOR).max(limits::FALL_BYTES_MIN);
         if held + step <= self.peak {

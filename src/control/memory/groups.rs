@@ -6,11 +6,11 @@ use crate::config::size_text;
 use crate::limits;
 
 /// Reads a text file; `None` where it is missing or may not be read.
-pub type Read<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Read<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Which files a group has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub(super) enum Version {
     /// `memory.limit_in_bytes` and others.
     V1,
     /// `memory.max` and others.
@@ -19,7 +19,7 @@ pub enum Version {
 
 /// A memory control group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub(super) struct Group {
     /// Which files it has.
     pub version: Version,
     /// Where they are, without a slash at the end.
@@ -28,7 +28,7 @@ pub struct Group {
 
 /// Bytes that somebody gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gift {
+pub(crate) struct Gift {
     /// How many.
     pub bytes: u64,
     /// Who it is, for people.
@@ -39,7 +39,7 @@ pub struct Gift {
 const UNLIMITED: u64 = 1 << 60;
 
 /// The group of the process and those above it, as far as they can be seen, innermost first.
-pub fn find(read: Read<'_>) -> Vec<Group> {
+pub(super) fn find(read: Read<'_>) -> Vec<Group> {
     let (Some(own), Some(mounts)) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"))
     else {
         return Vec::new();
@@ -105,7 +105,7 @@ fn upwards(read: Read<'_>, version: Version, path: &str, root: &str, place: &str
 }
 
 /// The files of a version.
-pub struct Names {
+pub(super) struct Names {
     /// Bytes that are used.
     pub usage: &'static str,
     /// Bytes that may be used at most, the least counts.
@@ -120,12 +120,12 @@ pub struct Names {
 
 impl Group {
     /// The path of one of its files.
-    pub fn file(&self, name: &str) -> String {
+    pub(super) fn file(&self, name: &str) -> String {
         format!("{}/{name}", self.folder)
     }
 
     /// How its files are called.
-    pub fn names(&self) -> &'static Names {
+    pub(super) fn names(&self) -> &'static Names {
         match self.version {
             Version::V1 => &Names {
                 usage: "memory.usage_in_bytes",
@@ -145,7 +145,7 @@ impl Group {
     }
 
     /// Its limit, if it has one.
-    pub fn limit(&self, read: Read<'_>) -> Option<u64> {
+    pub(super) fn limit(&self, read: Read<'_>) -> Option<u64> {
         let names = self.names().limits.iter();
         names
             .filter_map(|name| limit_in(&read(&self.file(name))?))
@@ -154,7 +154,7 @@ impl Group {
 
     /// Bytes of its usage that the kernel takes back before it refuses any: file pages that are in no need of being
     /// written.
-    pub fn reclaimable(&self, stat: &str) -> u64 {
+    pub(super) fn reclaimable(&self, stat: &str) -> u64 {
         let (file, unwritten) = match self.version {
             Version::V1 => (
                 ["total_inactive_file", "total_active_file"],
@@ -171,7 +171,7 @@ impl Group {
     }
 
     /// How often a limit was met, in a text of its events.
-    pub fn events(&self, text: &str) -> u64 {
+    pub(super) fn events(&self, text: &str) -> u64 {
         match self.version {
             Version::V1 => text.trim().parse().unwrap_or(0),
             Version::V2 => ["high", "max"]
@@ -183,13 +183,13 @@ impl Group {
 }
 
 /// The number in the file of a limit; `None` for no limit.
-pub fn limit_in(text: &str) -> Option<u64> {
+pub(super) fn limit_in(text: &str) -> Option<u64> {
     let bytes = text.trim().parse().ok()?;
     (bytes < UNLIMITED).then_some(bytes)
 }
 
 /// The number behind a name, in lines of names and numbers, with or without a colon between them.
-pub fn field(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| {
         let rest = line.strip_prefix(name)?;
         rest.strip_prefix([':', ' '])
@@ -198,7 +198,7 @@ pub fn field(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Hundredths of the last ten seconds in which some task stood still for want of memory, in whole ones, in a text of PSI.
-pub fn stalled(text: &str) -> Option<u64> {
+pub(super) fn stalled(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
     let average = line
         .split(' ')
@@ -207,7 +207,7 @@ pub fn stalled(text: &str) -> Option<u64> {
 }
 
 /// What the machine has, or the least of the process's control groups.
-pub fn given(read: Read<'_>) -> Option<Gift> {
+pub(crate) fn given(read: Read<'_>) -> Option<Gift> {
     let machine = || {
         let bytes = field(&read("/proc/meminfo")?, "MemTotal")? * 1024;
         Some(Gift {
@@ -228,7 +228,7 @@ pub fn given(read: Read<'_>) -> Option<Gift> {
 }
 
 /// What is left to others of so many bytes.
-pub fn reserve(bytes: u64) -> u64 {
+pub(crate) fn reserve(bytes: u64) -> u64 {
     (bytes / limits::MEMORY_RESERVE_DIVISOR)
         .max(limits::MEMORY_RESERVE_BYTES)
         .min(bytes / limits::MEMORY_RESERVE_DIVISOR_MAX)

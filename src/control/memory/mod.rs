@@ -10,8 +10,8 @@ mod reading;
 mod tests;
 mod values;
 
-pub use groups::{Gift, field, given as given_by, reserve};
-pub use reading::{given, resident};
+pub(crate) use groups::{Gift, field, given as given_by, reserve};
+pub(crate) use reading::{given, resident};
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ use falls::Falls;
 use reading::{Level, Reader, Reading, Waiting};
 
 /// See the module.
-pub struct Monitor {
+pub(crate) struct Monitor {
     pool: Arc<Pool>,
     /// What waits in sockets is held by it.
     sockets: Lease,
@@ -55,7 +55,7 @@ pub struct Monitor {
 
 /// What a look came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Thousandths of the limit: the greatest of those below.
     pub permille: u64,
     /// Bytes of all accounts that are leased.
@@ -72,7 +72,7 @@ pub struct Standing {
 
 /// A step that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// From here on.
     pub rung: Rung,
     /// What to say about it, unless enough has been said.
@@ -81,7 +81,7 @@ pub struct Step {
 
 impl Monitor {
     /// For the accounts of this pool.
-    pub fn new(pool: Arc<Pool>) -> Monitor {
+    pub(crate) fn new(pool: Arc<Pool>) -> Monitor {
         Monitor {
             sockets: Lease::new(pool.clone()),
             pool,
@@ -110,7 +110,12 @@ impl Monitor {
     }
 
     /// Goes by what was read, with so many connections open. Returns the step that was taken, if one was.
-    pub fn update(&mut self, now_ms: u64, reading: &Reading, connections: u64) -> Option<Step> {
+    pub(crate) fn update(
+        &mut self,
+        now_ms: u64,
+        reading: &Reading,
+        connections: u64,
+    ) -> Option<Step> {
         let waiting = match reading.waiting {
             Some(Waiting::OfGroup(bytes)) => bytes,
             // Of the host's, not more than the own connections can have.

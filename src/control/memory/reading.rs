@@ -10,7 +10,7 @@ use crate::limits;
 
 /// What one look found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Bytes of the process that are in memory.
     pub resident: Option<u64>,
     /// Bytes that wait in TCP sockets: of the process's control group, or of the whole host where nothing else is known.
@@ -25,7 +25,7 @@ pub struct Reading {
 
 /// Bytes that wait in TCP sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub(crate) enum Waiting {
     /// In those of the process's control group.
     OfGroup(u64),
     /// In those of the whole host.
@@ -34,7 +34,7 @@ pub enum Waiting {
 
 /// A control group's level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
+pub(crate) struct Level {
     /// Bytes that are used and cannot simply be taken back.
     pub usage: u64,
     /// Bytes that may be.
@@ -84,7 +84,7 @@ pub(super) struct Watched {
 }
 
 /// See the module.
-pub struct Reader {
+pub(super) struct Reader {
     buffer: Box<[u8]>,
     resident: Source,
     groups: Vec<Watched>,
@@ -101,7 +101,7 @@ pub struct Reader {
 
 impl Reader {
     /// Opens what there is.
-    pub fn open() -> Reader {
+    pub(super) fn open() -> Reader {
         let read = |path: &str| std::fs::read_to_string(path).ok();
         let found = groups::find(&read);
         let own = found.first();
@@ -144,12 +144,12 @@ impl Reader {
     }
 
     /// What could not be read since the last call; each file once.
-    pub fn take_failed(&mut self) -> Vec<String> {
+    pub(super) fn take_failed(&mut self) -> Vec<String> {
         std::mem::take(&mut self.failed)
     }
 
     /// What changes fast, and with `whole` everything.
-    pub fn look(&mut self, whole: bool) -> &Reading {
+    pub(super) fn look(&mut self, whole: bool) -> &Reading {
         let page_bytes = self.page_bytes;
         let (buffer, failed) = (&mut *self.buffer, &mut self.failed);
         let statm = self.resident.read(buffer, failed);
@@ -238,13 +238,13 @@ impl Watched {
 }
 
 /// Bytes of the process that are in memory, by the text of statm.
-pub fn resident_in(text: &str, page_bytes: u64) -> Option<u64> {
+pub(super) fn resident_in(text: &str, page_bytes: u64) -> Option<u64> {
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * page_bytes)
 }
 
 /// Bytes that wait in TCP sockets, by the text of sockstat.
-pub fn waiting_in(text: &str, page_bytes: u64) -> Option<u64> {
+pub(super) fn waiting_in(text: &str, page_bytes: u64) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("TCP: "))?;
     let mut words = line.split(' ').skip_while(|word| *word != "mem");
     let pages: u64 = words.nth(1)?.parse().ok()?;
@@ -252,12 +252,12 @@ pub fn waiting_in(text: &str, page_bytes: u64) -> Option<u64> {
 }
 
 /// What the process has in memory now; 0 where that cannot be read.
-pub fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     resident_in(&text, rustix::param::page_size() as u64).unwrap_or(0)
 }
 
 /// What this host gives the process.
-pub fn given() -> Option<Gift> {
+pub(crate) fn given() -> Option<Gift> {
     groups::given(&|path| std::fs::read_to_string(path).ok())
 }

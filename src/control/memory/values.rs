@@ -30,7 +30,7 @@ const SECONDS: Figure =
 
 impl Monitor {
     /// As they are now.
-    pub fn samples(&self) -> Vec<Sample> {
+    pub(crate) fn samples(&self) -> Vec<Sample> {
         let level = &self.level;
         let mut samples = Vec::new();
         let mut put = |of, figure, value| samples.push(Sample { of, figure, value });
@@ -58,7 +58,7 @@ impl Monitor {
     }
 
     /// The step of the ladder that it stands on.
-    pub fn rung(&self) -> Rung {
+    pub(crate) fn rung(&self) -> Rung {
         self.ladder.rung()
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes one that nobody else can enter. Its name does not exist before.
-    pub fn create() -> io::Result<Folder> {
+    pub(super) fn create() -> io::Result<Folder> {
         let mut last = None;
         for _ in 0..TRIES {
             let name = format!(
@@ -31,7 +31,7 @@ impl Folder {
         Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0
     }
 }

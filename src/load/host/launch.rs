@@ -44,7 +44,7 @@ pub(super) struct Launch<'a> {
 impl Launch<'_> {
     /// Starts it. The child leads a process group of its own, so that it can be ended with all that it starts, and does
     /// not see the Ctrl-C that is meant for the tester.
-    pub fn spawn(self) -> Result<Child, HostError> {
+    pub(super) fn spawn(self) -> Result<Child, HostError> {
         let mut command = match &self.procs {
             None => Command::new(&self.program),
             Some(procs) => {
@@ -145,7 +145,11 @@ pub(super) struct Watchdog(Child);
 impl Watchdog {
     /// Watches over the group that `leader` leads, with its cgroup and its folder. `None` where no shell can be
     /// started: then nobody watches.
-    pub fn start(leader: u32, cgroup: Option<&Path>, folder: Option<&Path>) -> Option<Watchdog> {
+    pub(super) fn start(
+        leader: u32,
+        cgroup: Option<&Path>,
+        folder: Option<&Path>,
+    ) -> Option<Watchdog> {
         let none = Path::new("");
         let mut command = Command::new("/bin/sh");
         command

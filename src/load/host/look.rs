@@ -79,7 +79,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub fn new(target: SampleTarget) -> Self {
+    pub(super) fn new(target: SampleTarget) -> Self {
         Look {
             target,
             pids: Vec::new(),
@@ -91,7 +91,7 @@ impl Look {
     }
 
     /// Looks now; `None` when the process is gone. `slow` asks for PSS even if it is not time for it.
-    pub fn sample(&mut self, at_s: f64, slow: bool) -> Option<Sample> {
+    pub(super) fn sample(&mut self, at_s: f64, slow: bool) -> Option<Sample> {
         let pid = self.target.pid()?;
         if self.target.ended() {
             return None;
@@ -131,12 +131,12 @@ impl Look {
     }
 
     /// The last PSS that was read.
-    pub fn last_pss(&self) -> Option<u64> {
+    pub(super) fn last_pss(&self) -> Option<u64> {
         self.last_pss
     }
 
     /// What is left of a process that is gone: the CPU time that was last seen.
-    pub fn remains(&self, at_s: f64) -> Sample {
+    pub(super) fn remains(&self, at_s: f64) -> Sample {
         let mut sample = Sample {
             at_s,
             user_s: self.last.user_s,
@@ -148,7 +148,7 @@ impl Look {
     }
 
     /// What happened since the last call.
-    pub fn events(&mut self, at_s: f64) -> Vec<BrokerEvent> {
+    pub(super) fn events(&mut self, at_s: f64) -> Vec<BrokerEvent> {
         match &self.target.0 {
             Target::Started(watched) => watched.events(at_s),
             Target::Process { pid, .. } if !self.is_end_told && self.target.ended() => {

@@ -69,7 +69,7 @@ pub(super) struct Stat {
 
 impl Stat {
     /// Neither a zombie nor dead.
-    pub fn is_alive(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x')
     }
 

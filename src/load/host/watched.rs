@@ -54,7 +54,12 @@ struct State {
 }
 
 impl Watched {
-    pub fn new(child: Child, group: Option<MemoryCgroup>, log: PathBuf, folder: Folder) -> Self {
+    pub(super) fn new(
+        child: Child,
+        group: Option<MemoryCgroup>,
+        log: PathBuf,
+        folder: Folder,
+    ) -> Self {
         let pid = child.id();
         let dir = group.as_ref().map(MemoryCgroup::dir);
         let watchdog = Watchdog::start(pid, dir, Some(folder.path()));
@@ -74,7 +79,7 @@ impl Watched {
         }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
@@ -84,7 +89,7 @@ impl Watched {
     }
 
     /// How it ended, if it has. What it started ends with it.
-    pub fn ended(&self) -> Option<ExitStatus> {
+    pub(super) fn ended(&self) -> Option<ExitStatus> {
         self.reap(&mut self.state())
     }
 
@@ -126,7 +131,7 @@ impl Watched {
     }
 
     /// What happened since the last call: out of memory first, then the end.
-    pub fn events(&self, at_s: f64) -> Vec<BrokerEvent> {
+    pub(super) fn events(&self, at_s: f64) -> Vec<BrokerEvent> {
         let mut state = self.state();
         let ended = self.reap(&mut state);
         let is_end_new = ended.is_some() && !state.told_end;
@@ -185,7 +190,7 @@ impl Watched {
     }
 
     /// The last lines that it wrote, indented below a line; empty if there are none.
-    pub fn quoted(&self) -> String {
+    pub(super) fn quoted(&self) -> String {
         let lines = last_lines(&self.log);
         if lines.is_empty() {
             return String::new();
@@ -195,18 +200,18 @@ impl Watched {
     }
 
     /// Whether it wrote this lately.
-    pub fn has_said(&self, words: &str) -> bool {
+    pub(super) fn has_said(&self, words: &str) -> bool {
         log_end(&self.log).contains(words)
     }
 
     /// Its last lines in one.
-    pub fn last_words(&self) -> String {
+    pub(super) fn last_words(&self) -> String {
         last_lines(&self.log).join(" ")
     }
 
     /// Ends it: SIGTERM, and SIGKILL when it does not end in time. What happened to it before and was not told is
     /// returned, or that it had to be killed.
-    pub fn stop(&self, at_s: f64) -> Option<BrokerEvent> {
+    pub(super) fn stop(&self, at_s: f64) -> Option<BrokerEvent> {
         if let Some(event) = self.events(at_s).into_iter().next() {
             // It may be a child of its that was killed.
             self.end();

@@ -78,7 +78,7 @@ pub(super) struct Ansible {
 
 impl Ansible {
     /// Enough runs at a time for so many clients.
-    pub fn new(clients: u32, rng: &mut Rng) -> Self {
+    pub(super) fn new(clients: u32, rng: &mut Rng) -> Self {
         let runs = |count: u32| (0..count).map(|_| Run::new()).collect();
         Ansible {
             tasks: tasks(rng),
@@ -89,7 +89,13 @@ impl Ansible {
     }
 
     /// Writes the next step of a run and says which run it is.
-    pub fn fill(&mut self, kind: Kind, world: &World, rng: &mut Rng, event: &mut Event) -> u32 {
+    pub(super) fn fill(
+        &mut self,
+        kind: Kind,
+        world: &World,
+        rng: &mut Rng,
+        event: &mut Event,
+    ) -> u32 {
         let (runs, first) = match kind {
             Kind::Cron => (&mut self.cron, self.ad_hoc.len()),
             _ => (&mut self.ad_hoc, 0),

@@ -31,7 +31,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub fn new(world: &World, rng: &mut Rng) -> Self {
+    pub(super) fn new(world: &World, rng: &mut Rng) -> Self {
         let mut changes = Changes {
             list: Vec::new(),
             repos: Choice::zipf(world.repos.len(), 0.8),
@@ -49,24 +49,24 @@ impl Changes {
 
     /// One of the open changes, of the busy repositories more often.
     #[inline]
-    pub fn draw(&self, rng: &mut Rng) -> usize {
+    pub(super) fn draw(&self, rng: &mut Rng) -> usize {
         self.repos.draw(rng) * OPEN_PER_REPO + rng.usize(..OPEN_PER_REPO)
     }
 
     #[inline]
-    pub fn get(&self, at: usize) -> &Change {
+    pub(super) fn get(&self, at: usize) -> &Change {
         &self.list[at]
     }
 
     /// Puts a new change in the place of one that is done with.
-    pub fn replace(&mut self, at: usize, world: &World, rng: &mut Rng) {
+    pub(super) fn replace(&mut self, at: usize, world: &World, rng: &mut Rng) {
         let old = &mut self.list[at];
         let (repo, buffer) = (old.repo, std::mem::take(&mut old.open_json));
         self.list[at] = self.open(repo, buffer, world, rng);
     }
 
     /// Another patch set of a change.
-    pub fn revise(&mut self, at: usize) {
+    pub(super) fn revise(&mut self, at: usize) {
         self.list[at].patch_set += 1;
     }
 
@@ -124,19 +124,19 @@ impl Change {
     }
 
     /// A number that belongs to the change.
-    pub fn hash(&self) -> u64 {
+    pub(super) fn hash(&self) -> u64 {
         mix(u64::from(self.number))
     }
 
     /// Writes its `change` field.
-    pub fn write(&self, json: &mut Json, status: &str) {
+    pub(super) fn write(&self, json: &mut Json, status: &str) {
         json.raw("change", &self.open_json);
         json.string("status", status);
         json.end();
     }
 
     /// Appends its path among the refs and the logs: `23/461923/4`.
-    pub fn push_path(&self, out: &mut Vec<u8>) {
+    pub(super) fn push_path(&self, out: &mut Vec<u8>) {
         push_number(out, u64::from(self.number / 10 % 10));
         push_number(out, u64::from(self.number % 10));
         out.push(b'/');
@@ -146,7 +146,7 @@ impl Change {
     }
 
     /// Writes its `patchSet` field.
-    pub fn write_patch_set(&self, json: &mut Json, world: &World, now_s: u64) {
+    pub(super) fn write_patch_set(&self, json: &mut Json, world: &World, now_s: u64) {
         let owner = &world.people[self.owner].json;
         let revision = self.hash() ^ u64::from(self.patch_set);
         let mut digits = [0; 20];

@@ -12,7 +12,7 @@ pub(super) struct Choice {
 
 impl Choice {
     /// The number `n` as often as `weights[n]` says, at a precision of 1 / 4096.
-    pub fn weighted(weights: &[f64]) -> Self {
+    pub(super) fn weighted(weights: &[f64]) -> Self {
         let sum: f64 = weights.iter().sum();
         let mut table = Vec::with_capacity(SLOTS);
         let mut below = 0.0;
@@ -25,7 +25,7 @@ impl Choice {
     }
 
     /// Zipf's law: the number `n` of `len` with a weight of `1 / (n + 1)^exponent`.
-    pub fn zipf(len: usize, exponent: f64) -> Self {
+    pub(super) fn zipf(len: usize, exponent: f64) -> Self {
         let weights: Vec<f64> = (1..=len)
             .map(|rank| (rank as f64).powf(-exponent))
             .collect();
@@ -33,7 +33,7 @@ impl Choice {
     }
 
     #[inline]
-    pub fn draw(&self, rng: &mut Rng) -> usize {
+    pub(super) fn draw(&self, rng: &mut Rng) -> usize {
         usize::from(self.table[rng.usize(..self.table.len())])
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub fn new(publishers: u32) -> Self {
+    pub(super) fn new(publishers: u32) -> Self {
         let all = publishers.max(1);
         let mut count = [1; SOURCES];
         if all > PUBLISHERS_2017 {
@@ -42,13 +42,13 @@ impl Clients {
     }
 
     /// Clients of a source.
-    pub fn count(&self, source: Source) -> u32 {
+    pub(super) fn count(&self, source: Source) -> u32 {
         self.count[source as usize]
     }
 
     /// The client that publishes what belongs to `key`, always the same for the same key.
     #[inline]
-    pub fn publisher(&self, source: Source, key: u32) -> u32 {
+    pub(super) fn publisher(&self, source: Source, key: u32) -> u32 {
         let at = source as usize;
         // Fewer clients than sources share them.
         (self.first[at] + key % self.count[at]) % self.all

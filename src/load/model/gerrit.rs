@@ -31,14 +31,14 @@ pub(super) struct Gerrit {
 }
 
 impl Gerrit {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Gerrit {
             events: Choice::weighted(&EVENTS.map(|(_, weight)| weight)),
         }
     }
 
     /// Writes an event and says to which repository it belongs.
-    pub fn fill(
+    pub(super) fn fill(
         &self,
         changes: &mut Changes,
         world: &World,

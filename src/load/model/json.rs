@@ -20,25 +20,25 @@ pub(super) struct Json<'a> {
 
 impl<'a> Json<'a> {
     /// Begins a payload: an object whose first field is the stamp's.
-    pub fn payload(out: &'a mut Vec<u8>) -> Self {
+    pub(super) fn payload(out: &'a mut Vec<u8>) -> Self {
         out.clear();
         out.extend_from_slice(HEAD.as_bytes());
         Json { out }
     }
 
     /// Begins a part that is kept and written into payloads later: an object.
-    pub fn part(out: &'a mut Vec<u8>) -> Self {
+    pub(super) fn part(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Json { out }
     }
 
     /// Ends an object.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.out.push(b'}');
     }
 
     /// Ends an array.
-    pub fn end_array(&mut self) {
+    pub(super) fn end_array(&mut self) {
         self.out.push(b']');
     }
 
@@ -58,60 +58,60 @@ impl<'a> Json<'a> {
     }
 
     /// A field that is an object; `end` ends it.
-    pub fn object(&mut self, key: &str) {
+    pub(super) fn object(&mut self, key: &str) {
         self.key(key);
         self.out.push(b'{');
     }
 
     /// A field that is an array; `end_array` ends it.
-    pub fn array(&mut self, key: &str) {
+    pub(super) fn array(&mut self, key: &str) {
         self.key(key);
         self.out.push(b'[');
     }
 
     /// An object in an array; `end` ends it.
-    pub fn item_object(&mut self) {
+    pub(super) fn item_object(&mut self) {
         self.comma();
         self.out.push(b'{');
     }
 
     /// A string in an array.
-    pub fn item(&mut self, text: &str) {
+    pub(super) fn item(&mut self, text: &str) {
         self.comma();
         self.quoted(text);
     }
 
     /// A field whose value is JSON already.
-    pub fn raw(&mut self, key: &str, json: &[u8]) {
+    pub(super) fn raw(&mut self, key: &str, json: &[u8]) {
         self.key(key);
         self.out.extend_from_slice(json);
     }
 
-    pub fn string(&mut self, key: &str, text: &str) {
+    pub(super) fn string(&mut self, key: &str, text: &str) {
         self.key(key);
         self.quoted(text);
     }
 
     /// A string put together from pieces.
-    pub fn string_of(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn string_of(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.key(key);
         self.out.push(b'"');
         write(self.out);
         self.out.push(b'"');
     }
 
-    pub fn number(&mut self, key: &str, number: u64) {
+    pub(super) fn number(&mut self, key: &str, number: u64) {
         self.key(key);
         push_number(self.out, number);
     }
 
     /// A number below zero.
-    pub fn negative(&mut self, key: &str, magnitude: u64) {
+    pub(super) fn negative(&mut self, key: &str, magnitude: u64) {
         self.raw(key, b"-");
         push_number(self.out, magnitude);
     }
 
-    pub fn boolean(&mut self, key: &str, value: bool) {
+    pub(super) fn boolean(&mut self, key: &str, value: bool) {
         self.raw(key, if value { b"true" } else { b"false" });
     }
 

@@ -40,14 +40,14 @@ pub(super) struct Launchpad {
 }
 
 impl Launchpad {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Launchpad {
             projects: Choice::zipf(PROJECTS, 0.8),
         }
     }
 
     /// Writes a notification and says to which project it belongs.
-    pub fn fill(&self, world: &World, rng: &mut Rng, event: &mut Event) -> u32 {
+    pub(super) fn fill(&self, world: &World, rng: &mut Rng, event: &mut Event) -> u32 {
         let at = self.projects.draw(rng);
         let project = &world.repos[at].project;
         // A project's bugs that are talked about these days.

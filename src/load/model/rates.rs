@@ -82,7 +82,7 @@ pub(super) struct Process {
 
 impl Process {
     /// A process in which `scale` multiplies the rates and `time_lapse` seconds of the model pass in a second.
-    pub fn new(seed: u64, scale: f64, time_lapse: f64, start_minute: f64) -> Self {
+    pub(super) fn new(seed: u64, scale: f64, time_lapse: f64, start_minute: f64) -> Self {
         let mut process = Process {
             rng: Rng::with_seed(seed),
             scale,
@@ -97,7 +97,7 @@ impl Process {
     }
 
     /// Goes to the next event and says of which kind it is.
-    pub fn next(&mut self) -> Kind {
+    pub(super) fn next(&mut self) -> Kind {
         loop {
             let gap_ns = exponential(&mut self.rng) / self.below[KINDS.len() - 1];
             let end_ns = (self.second + 1) as f64 * self.second_ns;
@@ -113,12 +113,12 @@ impl Process {
     }
 
     /// The time of the event, from the start.
-    pub fn at_ns(&self) -> u64 {
+    pub(super) fn at_ns(&self) -> u64 {
         self.at_ns as u64
     }
 
     /// The second of the model's time, from the start.
-    pub fn second(&self) -> u64 {
+    pub(super) fn second(&self) -> u64 {
         self.second
     }
 

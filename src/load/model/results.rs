@@ -38,7 +38,7 @@ pub(super) enum Status {
 
 impl Status {
     /// As topics and payloads say it.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Status::Ok => "OK",
             Status::Failed => "FAILED",
@@ -158,7 +158,7 @@ pub(super) const UNREACHABLE: &[u8] = b"{\"unreachable\":true,\"changed\":false,
 
 impl Task {
     /// One of its results.
-    pub fn result(&self, status: Status, rng: &mut Rng) -> &[u8] {
+    pub(super) fn result(&self, status: Status, rng: &mut Rng) -> &[u8] {
         let results = match status {
             Status::Ok if rng.u32(..LARGE_EVERY) == 0 => &self.large,
             Status::Ok => &self.ok,

@@ -45,7 +45,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub fn new(rng: &mut Rng) -> Self {
+    pub(super) fn new(rng: &mut Rng) -> Self {
         World {
             repos: repos(),
             people: people(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Compares with the file of that name.
-pub fn check(name: &str, text: &str) {
+pub(super) fn check(name: &str, text: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/load/report/golden");
     let file = folder.join(name);
     if std::env::var("FIREHOSE_GOLDEN").is_ok_and(|v| v == "write") {

@@ -226,7 +226,7 @@ fn report(workload: &str, title: &str, runs: Vec<Run>) -> Report {
 macro_rules! made_once {
     ($($(#[$doc:meta])* $name:ident = $make:ident;)*) => {$(
         $(#[$doc])*
-        pub fn $name() -> Report {
+        pub(super) fn $name() -> Report {
             static MADE: LazyLock<Report> = LazyLock::new($make);
             MADE.clone()
         }
@@ -341,7 +341,7 @@ fn make_search() -> Report {
 }
 
 /// A grid that is ours, and a smaller and slower one.
-pub fn grids() -> (Vec<Cell>, Vec<Cell>) {
+pub(super) fn grids() -> (Vec<Cell>, Vec<Cell>) {
     let places = || (0..=10).flat_map(|s| (0..=10).map(move |p| (1u32 << s, 1u32 << p)));
     let cell = |(subscribers, publishers): (u32, u32), speed: f64| {
         let (s, p) = (f64::from(subscribers), f64::from(publishers));

@@ -60,7 +60,7 @@ pub(super) struct Layer {
 
 impl Layer {
     /// For a socket that is connected, with what it sends first.
-    pub fn new(wire: &Wire) -> Result<Layer, String> {
+    pub(super) fn new(wire: &Wire) -> Result<Layer, String> {
         let mut out = Vec::new();
         let tls = match &wire.tls {
             Some(plan) => Some(tls::Client::new(plan, &mut out)?),
@@ -77,12 +77,12 @@ impl Layer {
     }
 
     /// Whether it speaks TLS.
-    pub fn has_tls(&self) -> bool {
+    pub(super) fn has_tls(&self) -> bool {
         self.tls.is_some()
     }
 
     /// Whether TLS is still being agreed on.
-    pub fn is_handshaking(&self) -> bool {
+    pub(super) fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(tls::Client::is_handshaking)
     }
 
@@ -110,13 +110,17 @@ impl Layer {
     }
 
     /// Whether MQTT can be sent.
-    pub fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         let is_open = self.websocket.as_ref().is_none_or(|layer| layer.is_open());
         !self.is_handshaking() && self.host.is_none() && is_open
     }
 
     /// Takes bytes of the socket, in place, and hands on those of MQTT.
-    pub fn receive(&mut self, bytes: &mut [u8], mqtt: &mut dyn FnMut(&[u8])) -> Result<(), String> {
+    pub(super) fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        mqtt: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), String> {
         let mut plain = Vec::new();
         let rest = match &mut self.tls {
             Some(tls) => {
@@ -142,7 +146,7 @@ impl Layer {
     }
 
     /// Adds bytes of MQTT to the output.
-    pub fn pack(&mut self, mqtt: &[u8]) -> Result<(), String> {
+    pub(super) fn pack(&mut self, mqtt: &[u8]) -> Result<(), String> {
         let Some(websocket) = &self.websocket else {
             return self.encrypt(mqtt);
         };
@@ -157,7 +161,7 @@ impl Layer {
     }
 
     /// Says goodbye.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         let mut frame = Vec::new();
         if let Some(websocket) = &self.websocket {
             websocket.close(&mut frame);
@@ -170,12 +174,12 @@ impl Layer {
     }
 
     /// What is to be sent now.
-    pub fn take_output(&mut self) -> Vec<u8> {
+    pub(super) fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
 
     /// Whether there is something to be sent.
-    pub fn has_output(&self) -> bool {
+    pub(super) fn has_output(&self) -> bool {
         !self.out.is_empty()
     }
 }

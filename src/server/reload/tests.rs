@@ -30,7 +30,6 @@ fn shard(id: u8, silence: Arc<Silence>) -> ShardHandle {
                 ShardCommand::Report(to) if is_on(&silence.report) => {
                     let _ = to.try_send(ShardReport {
                         shard: ShardId(id),
-                        counters: Default::default(),
                         metrics: Default::default(),
                         turn_ns: hdrhistogram::Histogram::new(2).unwrap(),
                     });

@@ -9,7 +9,7 @@ use crate::mqtt::message::Message;
 impl Flow {
     /// Gives up the copies of messages in flight, the oldest first, until no more is held here than `most` bytes: their identifiers
     /// stay in use, and what is not acknowledged is not sent again.
-    pub fn give_up_copies(&mut self, most: u64) -> Vec<(InFlight, Arc<Message>)> {
+    pub(crate) fn give_up_copies(&mut self, most: u64) -> Vec<(InFlight, Arc<Message>)> {
         let mut orders: Vec<(u64, u16)> = self
             .windows
             .iter()

@@ -4,7 +4,7 @@ use super::rules::Rules;
 use crate::mqtt::{Connect, SubscribeOptions};
 
 /// See the module.
-pub struct Bridge;
+pub(super) struct Bridge;
 
 impl Rules for Bridge {
     fn name(&self) -> &'static str {

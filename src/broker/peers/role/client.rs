@@ -4,7 +4,7 @@ use super::rules::Rules;
 use crate::mqtt::Connect;
 
 /// See the module.
-pub struct Client;
+pub(super) struct Client;
 
 impl Rules for Client {
     fn name(&self) -> &'static str {

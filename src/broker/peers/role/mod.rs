@@ -15,14 +15,14 @@ const ALL: &[&dyn Rules] = &[&bridge::Bridge, &client::Client];
 
 /// See the module: a place in `ALL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Role(u8);
+pub(crate) struct Role(u8);
 
 impl Role {
     /// A client like others, which claims all that is left.
-    pub const CLIENT: Role = Role((ALL.len() - 1) as u8);
+    pub(crate) const CLIENT: Role = Role((ALL.len() - 1) as u8);
 
     /// The role of a connection with this CONNECT.
-    pub fn of(connect: &Connect<'_>) -> Role {
+    pub(crate) fn of(connect: &Connect<'_>) -> Role {
         let claims = |rules: &&dyn Rules| rules.claims(connect);
         let place = ALL.iter().position(claims);
         place.map_or(Role::CLIENT, |place| Role(place as u8))
@@ -33,12 +33,12 @@ impl Role {
     }
 
     /// What it is called in the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.rules().name()
     }
 
     /// The options with which it subscribes, where it asks for these.
-    pub fn options(self, asked: SubscribeOptions, is_shared: bool) -> SubscribeOptions {
+    pub(crate) fn options(self, asked: SubscribeOptions, is_shared: bool) -> SubscribeOptions {
         self.rules().options(asked, is_shared)
     }
 }

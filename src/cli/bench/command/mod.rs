@@ -18,7 +18,7 @@ mod tests;
 
 /// What `firehose bench` was asked for.
 #[derive(Debug)]
-pub enum BenchCommand {
+pub(crate) enum BenchCommand {
     /// A workload, planned.
     Flat(Box<Plan>),
     /// pymqttbench's stress test; `check` found nothing wrong.
@@ -61,7 +61,7 @@ Exit codes:
     subcommand_help_heading = "Workloads and more",
     subcommand_value_name = "WORKLOAD"
 )]
-pub struct Bench {
+pub(crate) struct Bench {
     #[command(subcommand)]
     work: Option<Work>,
     #[command(flatten)]
@@ -104,7 +104,7 @@ enum Other {
 
 impl Bench {
     /// What is to be done; an error is one of usage.
-    pub fn command(self) -> Result<BenchCommand, String> {
+    pub(crate) fn command(self) -> Result<BenchCommand, String> {
         let planned = |workload, options: &Options| {
             let plan = plan(workload, options)?;
             Ok(BenchCommand::Flat(Box::new(plan)))

@@ -55,7 +55,7 @@ struct Lines {
 }
 
 /// The map; nothing without deliveries.
-pub fn figure(line: &Timeline<'_>) -> String {
+pub(super) fn figure(line: &Timeline<'_>) -> String {
     let all = || line.columns.iter().flat_map(|c| c.intervals);
     let seen = || all().map(|i| &i.latency_ns).filter(|d| !d.is_empty());
     let Some(most) = seen().map(|d| d.max).max() else {

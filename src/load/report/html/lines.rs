@@ -28,7 +28,7 @@ fn panel(label: &str, end: f64, high: f64) -> Plot {
 }
 
 /// Messages a second into the broker and out of it, each in a panel of its own: they may differ by a thousand times.
-pub fn rates(line: &Timeline<'_>) -> String {
+pub(super) fn rates(line: &Timeline<'_>) -> String {
     if line.columns.is_empty() {
         return String::new();
     }
@@ -99,7 +99,7 @@ impl Rate {
 }
 
 /// The broker's CPU and memory, and what happened to it.
-pub fn broker(run: &Run, broker: &BrokerInfo) -> String {
+pub(super) fn broker(run: &Run, broker: &BrokerInfo) -> String {
     if run.samples.len() < 2 {
         return String::new();
     }
@@ -227,7 +227,7 @@ fn events(plot: &mut Plot, run: &Run) {
 }
 
 /// The steps of a ramp: what was to be published and what was.
-pub fn ramp(run: &Run) -> String {
+pub(super) fn ramp(run: &Run) -> String {
     if run.steps.len() < 2 {
         return String::new();
     }

@@ -16,7 +16,7 @@ const POINTS_PER_NINE: u32 = 16;
 const NINES_MAX: f64 = 8.0;
 
 /// The classes of curves, in the order in which they are handed out.
-pub const CLASSES: [&str; 6] = ["s1", "s2", "s3", "s4", "s5", "s6"];
+pub(super) const CLASSES: [&str; 6] = ["s1", "s2", "s3", "s4", "s5", "s6"];
 
 /// Percentiles that have a point to hover over, as nines.
 const MARKED: [f64; 6] = [std::f64::consts::LOG10_2, 1.0, 2.0, 3.0, 4.0, 5.0];
@@ -29,7 +29,7 @@ struct Curve {
 }
 
 /// The curves of the step that the report is about; then of all steps and of all repetitions, if there are several.
-pub fn section(report: &Report, run: &Run, step: &Step) -> String {
+pub(super) fn section(report: &Report, run: &Run, step: &Step) -> String {
     let mut out = String::new();
     let (latency, tester) = (&step.latency, &step.tester);
     let kinds = [

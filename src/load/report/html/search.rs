@@ -20,7 +20,7 @@ const LINES: [Line; 3] = [
 ];
 
 /// The chart and the table of the attempts.
-pub fn section(search: &Search) -> String {
+pub(super) fn section(search: &Search) -> String {
     let found = lead::of_search(search);
     let mut out = String::from("<section><h2>The highest rate</h2>");
     let _ = write!(out, "<p>{}</p>", escape(&found));
@@ -148,7 +148,7 @@ fn attempts(search: &Search) -> String {
 }
 
 /// The latency of an objective such as `p99=10ms,loss=0`: its name and its nanoseconds.
-pub fn objective_ns(slo: &str) -> Option<(String, f64)> {
+pub(super) fn objective_ns(slo: &str) -> Option<(String, f64)> {
     let latency = slo.split(',').filter_map(|part| part.split_once('='));
     let mut latency =
         latency.filter(|(name, _)| name.trim().starts_with('p') || name.trim() == "max");

@@ -8,24 +8,24 @@ use std::fmt::Write as _;
 use super::text::escape;
 use super::ticks::Tick;
 
-pub const WIDTH: f64 = 920.0;
-pub const LEFT: f64 = 76.0;
-pub const RIGHT: f64 = 18.0;
-pub const TOP: f64 = 12.0;
+pub(super) const WIDTH: f64 = 920.0;
+pub(super) const LEFT: f64 = 76.0;
+pub(super) const RIGHT: f64 = 18.0;
+pub(super) const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 /// Narrowest space between the labels of the x axis, in units of the chart.
 const LABEL_GAP: f64 = 52.0;
 
 /// Values to a share of an axis.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale {
+pub(super) struct Scale {
     low: f64,
     high: f64,
     log: bool,
 }
 
 impl Scale {
-    pub fn linear(low: f64, high: f64) -> Self {
+    pub(super) fn linear(low: f64, high: f64) -> Self {
         let low = if low.is_finite() { low } else { 0.0 };
         let high = if high.is_finite() && high > low {
             high
@@ -40,7 +40,7 @@ impl Scale {
     }
 
     /// Both ends above zero; what is not becomes one.
-    pub fn log(low: f64, high: f64) -> Self {
+    pub(super) fn log(low: f64, high: f64) -> Self {
         let low = if low.is_finite() && low > 0.0 {
             low
         } else {
@@ -59,7 +59,7 @@ impl Scale {
     }
 
     /// Where the value lies, from 0 to 1.
-    pub fn share(&self, value: f64) -> f64 {
+    pub(super) fn share(&self, value: f64) -> f64 {
         let part = match self.log {
             false => (value - self.low) / (self.high - self.low),
             true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
@@ -71,7 +71,7 @@ impl Scale {
         }
     }
 
-    pub fn holds(&self, value: f64) -> bool {
+    pub(super) fn holds(&self, value: f64) -> bool {
         value >= self.low && value <= self.high
     }
 
@@ -81,13 +81,13 @@ impl Scale {
 }
 
 /// A coordinate: one decimal at most.
-pub fn c(value: f64) -> String {
+pub(super) fn c(value: f64) -> String {
     let text = format!("{:.1}", if value.is_finite() { value } else { 0.0 });
     text.trim_end_matches(".0").to_owned()
 }
 
 /// A chart with an x and a y axis, being drawn.
-pub struct Plot {
+pub(super) struct Plot {
     x: Scale,
     y: Scale,
     height: f64,
@@ -97,7 +97,7 @@ pub struct Plot {
 
 impl Plot {
     /// `label` says to those who do not see it what the chart shows.
-    pub fn new(label: &str, height: f64, x: Scale, y: Scale) -> Self {
+    pub(super) fn new(label: &str, height: f64, x: Scale, y: Scale) -> Self {
         Plot {
             x,
             y,
@@ -107,25 +107,25 @@ impl Plot {
         }
     }
 
-    pub fn x(&self, value: f64) -> f64 {
+    pub(super) fn x(&self, value: f64) -> f64 {
         LEFT + self.x.share(value) * (WIDTH - LEFT - RIGHT)
     }
 
-    pub fn y(&self, value: f64) -> f64 {
+    pub(super) fn y(&self, value: f64) -> f64 {
         self.bottom() - self.y.share(value) * (self.bottom() - TOP)
     }
 
     /// The end of the y axis.
-    pub fn y_high(&self) -> f64 {
+    pub(super) fn y_high(&self) -> f64 {
         self.y.high()
     }
 
-    pub fn bottom(&self) -> f64 {
+    pub(super) fn bottom(&self) -> f64 {
         self.height - BOTTOM
     }
 
     /// Grid lines and labels of the y axis, with what it measures.
-    pub fn y_axis(&mut self, name: &str, ticks: &[Tick]) {
+    pub(super) fn y_axis(&mut self, name: &str, ticks: &[Tick]) {
         let y = self.y;
         for tick in ticks.iter().filter(|t| y.holds(t.at)) {
             let (y, right) = (c(self.y(tick.at)), c(WIDTH - RIGHT));
@@ -151,7 +151,7 @@ impl Plot {
     }
 
     /// Grid lines and labels of the x axis, leaving out labels that would touch, with what it measures.
-    pub fn x_axis(&mut self, name: &str, ticks: &[Tick]) {
+    pub(super) fn x_axis(&mut self, name: &str, ticks: &[Tick]) {
         let (top, bottom) = (c(TOP), c(self.bottom()));
         let mut free = f64::MIN;
         let x = self.x;
@@ -182,7 +182,7 @@ impl Plot {
     }
 
     /// Text at a place of the chart.
-    pub fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
+    pub(super) fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let (x, y, text) = (c(x), c(y), escape(text));
         let _ = write!(
             self.body,
@@ -191,13 +191,13 @@ impl Plot {
     }
 
     /// A line through values.
-    pub fn line(&mut self, class: &str, points: &[(f64, f64)]) {
+    pub(super) fn line(&mut self, class: &str, points: &[(f64, f64)]) {
         let path = self.path(points);
         let _ = write!(self.body, "<path class=\"line {class}\" d=\"{path}\"/>");
     }
 
     /// The area between two values over stretches of x: `(from, to, low, high)`, drawn as steps.
-    pub fn steps_area(&mut self, class: &str, steps: &[(f64, f64, f64, f64)]) {
+    pub(super) fn steps_area(&mut self, class: &str, steps: &[(f64, f64, f64, f64)]) {
         let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
             return;
         };
@@ -234,7 +234,7 @@ impl Plot {
     }
 
     /// A stretch of x over the whole height.
-    pub fn band(&mut self, class: &str, from: f64, to: f64, tip: &str) {
+    pub(super) fn band(&mut self, class: &str, from: f64, to: f64, tip: &str) {
         let (left, right) = (self.x(from), self.x(to));
         let (width, height) = (c((right - left).max(0.5)), c(self.bottom() - TOP));
         let title = match tip {
@@ -250,7 +250,7 @@ impl Plot {
 
     /// A line across at a value of y, with its name above (or below it, where there is no room) at the left: curves rise
     /// to the right.
-    pub fn level(&mut self, class: &str, value: f64, name: &str) {
+    pub(super) fn level(&mut self, class: &str, value: f64, name: &str) {
         let y = self.y(value);
         let right = WIDTH - RIGHT;
         let _ = write!(
@@ -265,7 +265,7 @@ impl Plot {
     }
 
     /// A line up at a value of x, with its name beside it.
-    pub fn moment(&mut self, class: &str, value: f64, name: &str) {
+    pub(super) fn moment(&mut self, class: &str, value: f64, name: &str) {
         let x = self.x(value);
         let (top, bottom) = (c(TOP), c(self.bottom()));
         // The halo keeps a line that has a name apart from an area of any colour.
@@ -290,11 +290,11 @@ impl Plot {
     }
 
     /// What a chart draws that the others do not.
-    pub fn raw(&mut self, markup: &str) {
+    pub(super) fn raw(&mut self, markup: &str) {
         self.body.push_str(markup);
     }
 
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         let Plot {
             height,
             label,
@@ -309,7 +309,7 @@ impl Plot {
 }
 
 /// A chart with its heading, a sentence on how to read it, and the names of its colours `(class, name)`.
-pub fn figure(title: &str, note: &str, keys: &[(&str, String)], chart: &str) -> String {
+pub(super) fn figure(title: &str, note: &str, keys: &[(&str, String)], chart: &str) -> String {
     let mut out = format!("<figure><figcaption><h3>{}</h3>", escape(title));
     if !note.is_empty() {
         let _ = write!(out, "<p>{}</p>", escape(note));

@@ -9,11 +9,11 @@ use crate::load::result::{Machine, Report, Run, Step};
 
 /// Rows of steps, workers and events that are shown at most.
 const ROWS_MAX: usize = 200;
-pub const EVENTS_MAX: usize = 50;
+pub(super) const EVENTS_MAX: usize = 50;
 
 /// Where the cells of a table stand; the first column is always a heading at the left.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Align {
+pub(super) enum Align {
     Right,
     Left,
     /// Numbers, and words in the last column.
@@ -21,7 +21,7 @@ pub enum Align {
 }
 
 /// A table of plain text.
-pub fn table(head: &[&str], rows: &[Vec<String>], align: Align) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>], align: Align) -> String {
     let left = |column: usize| match align {
         Align::Right => false,
         Align::Left => true,
@@ -67,7 +67,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>], align: Align) -> String {
 }
 
 /// Names and what they hold.
-pub fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
+pub(super) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
@@ -80,7 +80,7 @@ pub fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
 }
 
 /// A row for each distribution that holds something.
-pub fn percentiles(named: &[(&str, &Distribution)]) -> String {
+pub(super) fn percentiles(named: &[(&str, &Distribution)]) -> String {
     let filled = named.iter().filter(|(_, d)| !d.is_empty());
     let rows: Vec<Vec<String>> = filled
         .map(|(name, d)| {
@@ -104,7 +104,7 @@ pub fn percentiles(named: &[(&str, &Distribution)]) -> String {
 }
 
 /// A row for each step.
-pub fn steps(run: &Run) -> String {
+pub(super) fn steps(run: &Run) -> String {
     let none = || text::NONE.to_owned();
     let rows: Vec<Vec<String>> = run
         .steps
@@ -151,7 +151,7 @@ pub fn steps(run: &Run) -> String {
 }
 
 /// Every message by what became of it, a row for each step.
-pub fn verification(run: &Run) -> String {
+pub(super) fn verification(run: &Run) -> String {
     let rows: Vec<Vec<String>> = run
         .steps
         .iter()
@@ -231,7 +231,7 @@ fn latency(step: &Step, of: fn(&Distribution) -> u64) -> Option<f64> {
 }
 
 /// The repetitions side by side: median, least, most, and their distance as a share of the median.
-pub fn repeats(report: &Report) -> String {
+pub(super) fn repeats(report: &Report) -> String {
     let pairs: Vec<_> = report
         .runs
         .iter()
@@ -265,7 +265,7 @@ pub fn repeats(report: &Report) -> String {
 }
 
 /// What the tester knows about itself.
-pub fn tester(step: &Step) -> String {
+pub(super) fn tester(step: &Step) -> String {
     let t = &step.tester;
     let some = |v: Option<f64>| v.map_or(String::new(), text::nanos);
     let rss = if t.rss_bytes == 0 {
@@ -300,7 +300,7 @@ pub fn tester(step: &Step) -> String {
 }
 
 /// What became of the broker.
-pub fn events(run: &Run) -> String {
+pub(super) fn events(run: &Run) -> String {
     let rows: Vec<Vec<String>> = run
         .broker_events
         .iter()
@@ -314,7 +314,7 @@ pub fn events(run: &Run) -> String {
 }
 
 /// Everything that a repeat needs: where, against what, with which settings.
-pub fn repeat(report: &Report) -> String {
+pub(super) fn repeat(report: &Report) -> String {
     let b = &report.broker;
     let mut out = pairs([
         (

@@ -2,10 +2,10 @@
 
 use crate::load::report::units;
 
-pub use crate::load::report::units::{NONE, count, rate, times};
+pub(super) use crate::load::report::units::{NONE, count, rate, times};
 
 /// The text with everything replaced that means something in markup, and what XML cannot hold.
-pub fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -28,32 +28,32 @@ fn unbroken(text: &str) -> String {
 }
 
 /// See `units::nanos`.
-pub fn nanos(ns: f64) -> String {
+pub(super) fn nanos(ns: f64) -> String {
     unbroken(&units::nanos(ns))
 }
 
 /// See `units::bytes`.
-pub fn bytes(value: f64) -> String {
+pub(super) fn bytes(value: f64) -> String {
     unbroken(&units::bytes(value))
 }
 
 /// See `units::short`.
-pub fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     unbroken(&units::short(value))
 }
 
 /// See `units::seconds`.
-pub fn seconds(value: f64) -> String {
+pub(super) fn seconds(value: f64) -> String {
     unbroken(&units::seconds(value))
 }
 
 /// See `units::percent`.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     unbroken(&units::percent(share))
 }
 
 /// A percentile with as many decimals as its nines need: `99.9 %`.
-pub fn percent_exact(share: f64, nines: usize) -> String {
+pub(super) fn percent_exact(share: f64, nines: usize) -> String {
     let decimals = nines.saturating_sub(2);
     format!("{:.decimals$}\u{a0}%", share * 100.0)
 }

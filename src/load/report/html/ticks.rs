@@ -4,7 +4,7 @@ use super::text;
 
 /// A place on an axis; without a label it is only a faint line.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tick {
+pub(super) struct Tick {
     pub at: f64,
     pub label: String,
 }
@@ -43,18 +43,18 @@ fn decimal_step(high: f64) -> f64 {
 }
 
 /// From zero: a number that is not a time and not memory.
-pub fn linear(high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
+pub(super) fn linear(high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
     every(decimal_step(high), high, label)
 }
 
 /// From zero: memory, in steps that are powers of two.
-pub fn bytes(high: f64) -> Vec<Tick> {
+pub(super) fn bytes(high: f64) -> Vec<Tick> {
     let step = 2f64.powf((high / TICKS_MAX).max(1.0).log2().ceil());
     every(step, high, text::bytes)
 }
 
 /// From zero: seconds, as `5 s`, `2:30` or `1:05:00`.
-pub fn time(high: f64) -> Vec<Tick> {
+pub(super) fn time(high: f64) -> Vec<Tick> {
     let fits = TIME_STEPS
         .into_iter()
         .find(|step| high / step <= TIME_TICKS_MAX);
@@ -63,7 +63,7 @@ pub fn time(high: f64) -> Vec<Tick> {
 }
 
 /// Seconds on an axis that ends at `high`.
-pub fn clock(at: f64, high: f64) -> String {
+pub(super) fn clock(at: f64, high: f64) -> String {
     if !at.is_finite() {
         return text::NONE.to_owned();
     }
@@ -83,7 +83,7 @@ pub fn clock(at: f64, high: f64) -> String {
 }
 
 /// Decades from `low` to `high`, with faint lines at twice and five times; labels at those too when decades are few.
-pub fn log(low: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
+pub(super) fn log(low: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
     let (first, last) = (
         low.max(1e-9).log10().floor() as i32,
         high.max(1e-9).log10().ceil() as i32,
@@ -105,7 +105,7 @@ pub fn log(low: f64, high: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
 }
 
 /// The ends of a log axis that holds the values, at 1, 2 or 5 times a power of ten.
-pub fn log_bounds(low: f64, high: f64) -> (f64, f64) {
+pub(super) fn log_bounds(low: f64, high: f64) -> (f64, f64) {
     let low = if low.is_finite() { low.max(1.0) } else { 1.0 };
     let high = if high.is_finite() {
         high.max(low * 1.01)
@@ -122,7 +122,7 @@ pub fn log_bounds(low: f64, high: f64) -> (f64, f64) {
 }
 
 /// Percentiles on an axis of log10(1 / (1 - percentile)): `0 %`, `90 %`, `99 %`, ...
-pub fn percentiles(high: f64) -> Vec<Tick> {
+pub(super) fn percentiles(high: f64) -> Vec<Tick> {
     (0..=high.clamp(1.0, 12.0).floor() as usize)
         .map(|nines| Tick {
             at: nines as f64,

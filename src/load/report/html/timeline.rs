@@ -12,7 +12,7 @@ const COLUMNS_MAX: usize = 180;
 const MARKS_MAX: usize = 40;
 
 /// Some intervals of one step that follow each other.
-pub struct Column<'a> {
+pub(super) struct Column<'a> {
     /// Seconds since the start of the first step.
     pub from: f64,
     pub to: f64,
@@ -25,7 +25,7 @@ pub struct Column<'a> {
     pub intervals: &'a [Interval],
 }
 
-pub struct Timeline<'a> {
+pub(super) struct Timeline<'a> {
     pub columns: Vec<Column<'a>>,
     /// Where each step begins.
     pub steps: Vec<f64>,
@@ -34,7 +34,7 @@ pub struct Timeline<'a> {
 }
 
 impl<'a> Timeline<'a> {
-    pub fn of(run: &'a Run) -> Self {
+    pub(super) fn of(run: &'a Run) -> Self {
         let all: usize = run.steps.iter().map(|s| s.series.len()).sum();
         let merged = all.div_ceil(COLUMNS_MAX).max(1);
         let mut line = Timeline {
@@ -59,7 +59,7 @@ impl<'a> Timeline<'a> {
     }
 
     /// Greys out what was not measured and marks where steps begin.
-    pub fn background(&self, plot: &mut Plot) {
+    pub(super) fn background(&self, plot: &mut Plot) {
         for part in self.columns.chunk_by(|a, b| a.measured == b.measured) {
             if let ([first, ..], [.., last]) = (part, part)
                 && !first.measured
@@ -75,20 +75,20 @@ impl<'a> Timeline<'a> {
     }
 
     /// Names the x axis.
-    pub fn x_axis(&self, plot: &mut Plot) {
+    pub(super) fn x_axis(&self, plot: &mut Plot) {
         plot.x_axis("time since the start of the load", &ticks::time(self.end));
     }
 }
 
 impl Column<'_> {
     /// `12 s to 14 s`
-    pub fn when(&self, end: f64) -> String {
+    pub(super) fn when(&self, end: f64) -> String {
         let cut = if self.measured { "" } else { " (not measured)" };
         let (from, to) = (ticks::clock(self.from, end), ticks::clock(self.to, end));
         format!("{from} to {to}{cut}")
     }
 
-    pub fn tip(&self, end: f64) -> String {
+    pub(super) fn tip(&self, end: f64) -> String {
         let (published, delivered) = (text::rate(self.published), text::rate(self.delivered));
         let when = self.when(end);
         format!("{when}\nin: {published} msg/s\nout: {delivered} msg/s")

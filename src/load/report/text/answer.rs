@@ -7,7 +7,7 @@ use crate::load::report::units;
 use crate::load::result::{Answer, Report, Verification};
 
 /// All runs and steps together: a message lost in any of them is a message lost.
-pub fn verification(out: &mut Lines, report: &Report) {
+pub(super) fn verification(out: &mut Lines, report: &Report) {
     let mut all = Verification::default();
     for step in report.runs.iter().flat_map(|r| &r.steps) {
         all.add(&step.verification);
@@ -71,7 +71,7 @@ fn listed(out: &mut Lines, name: &str, texts: &[String]) {
 }
 
 /// What became of the broker in any of the runs.
-pub fn events(out: &mut Lines, report: &Report) {
+pub(super) fn events(out: &mut Lines, report: &Report) {
     let several = report.runs.len() > 1;
     let mut lines = Vec::new();
     for (number, run) in report.runs.iter().enumerate() {
@@ -88,7 +88,7 @@ pub fn events(out: &mut Lines, report: &Report) {
 }
 
 /// The answer and its reasons.
-pub fn verdict(out: &mut Lines, report: &Report) {
+pub(super) fn verdict(out: &mut Lines, report: &Report) {
     let v = &report.verdict;
     out.line(match (v.answer, report.runs.is_empty()) {
         (Answer::Passed, false) => "PASS",

@@ -31,7 +31,7 @@ const OF_RUNS: [(&str, &str); 9] = [
 ];
 
 /// A row for each run, then their median, least and most, and which of them the rest is of; nothing for a single run.
-pub fn repetitions(out: &mut Lines, report: &Report, shown: &Run) {
+pub(super) fn repetitions(out: &mut Lines, report: &Report, shown: &Run) {
     if report.runs.len() < 2 {
         return;
     }
@@ -81,7 +81,7 @@ fn cell(figure: &Figure, value: Option<f64>) -> String {
 }
 
 /// A row for each step of a ramp; nothing for a single one, and for a search, whose attempts say more.
-pub fn several(out: &mut Lines, report: &Report, run: &Run) {
+pub(super) fn several(out: &mut Lines, report: &Report, run: &Run) {
     if run.steps.len() < 2 || report.search.is_some() {
         return;
     }
@@ -124,7 +124,7 @@ fn step(s: &Step) -> Vec<String> {
 }
 
 /// The attempts of a search, and what it found.
-pub fn search(out: &mut Lines, search: &Search) {
+pub(super) fn search(out: &mut Lines, search: &Search) {
     out.gap();
     let tried = units::counted(search.curve.len() as u64, "attempt");
     out.field("find-max", &format!("{} in {tried}", search.slo));
