@@ -31,7 +31,7 @@ const SANS_IO_TOP: &str = "broker";
 const SANS_IO_ABOVE: (&str, &str) = ("storage/", "storage/thread/");
 
 /// Folders that may hold `unsafe`, and why.
-const UNSAFE_FOLDERS: [(&str, &str); 6] = [
+const UNSAFE_FOLDERS: [(&str, &str); 7] = [
     (
         "load",
         "a worker's submissions name memory that lives until their completion",
@@ -50,6 +50,10 @@ const UNSAFE_FOLDERS: [(&str, &str); 6] = [
     ),
     (
         "shard",
+        "submissions name memory that lives until their completion",
+    ),
+    (
+        "storage",
         "submissions name memory that lives until their completion",
     ),
     (

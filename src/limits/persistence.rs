@@ -35,8 +35,9 @@ pub const STORE_QUEUE_BYTES_MAX: u64 = 2 * STORE_COMMIT_BYTES_MAX;
 /// Segments that are ready before they are needed: one for the next commit, one in reserve for what frees room when no more
 /// can be had.
 pub const STORE_SEGMENTS_READY: usize = 2;
-/// Segments without use that are kept, so that the next needs no new room and no zeros.
-pub const STORE_SEGMENTS_SPARE: usize = 2;
+/// Segments without use that are kept, so that the next needs no new room and no zeros: what goes by between two checkpoints of a
+/// store that is not large.
+pub const STORE_SEGMENTS_SPARE: usize = 4;
 /// Segments of one run at least, whatever the bound on the size: the one in use, those that are ready, and one that is still
 /// needed until a checkpoint is complete.
 pub const STORE_SEGMENTS_MIN: usize = STORE_SEGMENTS_READY + 2;
@@ -54,3 +55,18 @@ pub const STORE_RETRY_MS: u64 = 1000;
 /// Bytes that are asked for at once when a store is read.
 pub const STORE_READ_BYTES: usize = 1 << 20;
 const _: () = assert!(STORE_READ_BYTES >= 2 * STORE_BLOCK_BYTES_MAX);
+
+/// Bytes of a `STORE` that are read: more than any has, so that a foreign file is told from one that is cut.
+pub const STORE_BYTES_READ_MAX: usize = 64 << 10;
+
+/// Messages between a stream and the storage thread in one direction (a power of two): more chunks than fit into the two commits
+/// that wait.
+pub const STORE_LINE_SLOTS: usize = 256;
+const _: () = assert!((STORE_LINE_SLOTS * STORE_BLOCK_BYTES_MAX) as u64 >= STORE_QUEUE_BYTES_MAX);
+
+/// Submissions of the storage thread between two calls into the kernel: a wake-up for each stream, and what it does itself.
+pub const STORE_RING_SUBMISSIONS: u32 = 128;
+const _: () = assert!(STORE_RING_SUBMISSIONS as usize >= super::SHARDS_MAX + 8);
+
+/// Milliseconds that the end of a run waits for the disk. What is not on it by then was not told either.
+pub const STORE_CLOSE_MS_MAX: u64 = 10_000;

@@ -3,19 +3,16 @@
 //! It begins at a page and has room for the block's header in front and for zeros behind, so that nothing is copied. Its memory
 //! does not move while it lives, whoever holds it.
 
-use crate::limits::{STORE_BLOCK_BYTES_MAX, STORE_PAGE_BYTES};
+use crate::limits::STORE_BLOCK_BYTES_MAX;
 
 use super::format::{BLOCK_HEADER_BYTES, BlockHeader, Place, block_bytes};
+use super::pages::Pages;
 
 /// Bytes for a block, and how many of them are used.
 pub struct Chunk {
-    memory: Box<[u8]>,
-    /// Where in `memory` a page begins.
-    start: usize,
+    pages: Pages,
     /// Bytes of the block: header and content.
     used: usize,
-    /// Bytes from `start` on for the whole block.
-    capacity: usize,
 }
 
 impl Chunk {
@@ -24,14 +21,9 @@ impl Chunk {
 
     /// An empty chunk for so many bytes of content, or `CONTENT_MAX` if that is less.
     pub fn new(content: usize) -> Chunk {
-        let capacity = block_bytes(content.min(Chunk::CONTENT_MAX));
-        let memory = vec![0; capacity + STORE_PAGE_BYTES - 1].into_boxed_slice();
-        let address = memory.as_ptr().addr();
         Chunk {
-            start: address.next_multiple_of(STORE_PAGE_BYTES) - address,
-            memory,
+            pages: Pages::new(block_bytes(content.min(Chunk::CONTENT_MAX))),
             used: BLOCK_HEADER_BYTES,
-            capacity,
         }
     }
 
@@ -47,16 +39,16 @@ impl Chunk {
 
     /// Bytes of content that still fit.
     pub fn room(&self) -> usize {
-        self.capacity - self.used
+        self.pages.bytes().len() - self.used
     }
 
     /// Adds all of some bytes, or nothing if they do not fit; says which.
     #[must_use = "what does not fit belongs into another chunk"]
     pub fn append(&mut self, bytes: &[u8]) -> bool {
-        let at = self.start + self.used;
+        let at = self.used;
         let fits = bytes.len() <= self.room();
         if fits {
-            self.memory[at..at + bytes.len()].copy_from_slice(bytes);
+            self.pages.bytes_mut()[at..at + bytes.len()].copy_from_slice(bytes);
             self.used += bytes.len();
         }
         fits
@@ -64,7 +56,7 @@ impl Chunk {
 
     /// The content.
     pub fn content(&self) -> &[u8] {
-        &self.memory[self.start + BLOCK_HEADER_BYTES..self.start + self.used]
+        &self.pages.bytes()[BLOCK_HEADER_BYTES..self.used]
     }
 
     /// Forgets the content, so that the chunk can be filled anew.
@@ -79,7 +71,7 @@ impl Chunk {
 
     /// Makes it the block that belongs to a place.
     pub(super) fn seal(&mut self, header: &BlockHeader, place: &Place) {
-        let block = &mut self.memory[self.start..self.start + self.capacity];
+        let block = self.pages.bytes_mut();
         let end = block_bytes(self.used - BLOCK_HEADER_BYTES);
         block[self.used..end].fill(0);
         header.seal(place, &mut block[..self.used]);
@@ -87,6 +79,6 @@ impl Chunk {
 
     /// The whole block, as it goes to the disk.
     pub(super) fn block(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.block_bytes()]
+        &self.pages.bytes()[..self.block_bytes()]
     }
 }

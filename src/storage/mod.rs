@@ -1,7 +1,8 @@
 //! Opaque chunks of several streams, kept in files: written in groups, told durable, and given back after any crash.
 //!
 //! It knows nothing of MQTT nor of what a chunk says. All that decides is sans-io: `Writer` (chunks and results in, operations and
-//! durable positions out), `open` and `Reader` (what lies in the files in, chunks out, or a fault that names the place).
+//! durable positions out), `open` and `Reader` (what lies in the files in, chunks out, or a fault that names the place). `read` and
+//! `ReadStore::start` do the same with a real disk, by a thread of their own.
 //!
 //! A *run* is one life of the process. A start reads the run in force, begins the next, writes everything that counts anew, and
 //! says so (`Writer::complete_checkpoint`): with that `STORE` names the new run, and files of the old one may be used again.
@@ -19,9 +20,11 @@ mod chunk;
 mod format;
 mod keeper;
 mod op;
+mod pages;
 mod recovery;
 mod segments;
 mod streams;
+mod thread;
 mod writer;
 
 #[cfg(test)]
@@ -33,6 +36,7 @@ pub use op::{Failure, Now, Op, Settings, State, Step, SyncMode};
 pub use recovery::{
     Fault, Found, FoundSegment, Opened, Outcome, ReadRequest, Reader, Recovered, open,
 };
+pub use thread::{Line, News, ReadStore, Report, Running, StartError, read};
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{DestinationSlot, Fd, Fixed};
+use io_uring::types::{DestinationSlot, Fd, Fixed, FsyncFlags};
 
 use super::UserData;
 
@@ -115,8 +115,49 @@ pub(crate) fn read_eventfd(fd: RawFd, value: *mut u64, user_data: UserData) -> E
         .user_data(user_data.raw())
 }
 
+/// Writes from several places, one behind the other, to a range of a file.
+pub(crate) fn write_vectored(
+    file: RawFd,
+    from: &[libc::iovec],
+    offset: u64,
+    user_data: UserData,
+) -> Entry {
+    opcode::Writev::new(Fd(file), from.as_ptr(), from.len() as u32)
+        .offset(offset)
+        .build()
+        .user_data(user_data.raw())
+}
+
+/// Writes to a range of a file.
+pub(crate) fn write(file: RawFd, from: &[u8], offset: u64, user_data: UserData) -> Entry {
+    opcode::Write::new(Fd(file), from.as_ptr(), from.len() as u32)
+        .offset(offset)
+        .build()
+        .user_data(user_data.raw())
+}
+
+/// fsync.
+pub(crate) fn sync(file: RawFd, user_data: UserData) -> Entry {
+    opcode::Fsync::new(Fd(file))
+        .build()
+        .user_data(user_data.raw())
+}
+
+/// fdatasync.
+pub(crate) fn sync_data(file: RawFd, user_data: UserData) -> Entry {
+    opcode::Fsync::new(Fd(file))
+        .flags(FsyncFlags::DATASYNC)
+        .build()
+        .user_data(user_data.raw())
+}
+
+/// The next entry begins when this one is done, and is cancelled (ECANCELED) if this one fails or does less than it was to do.
+pub(crate) fn linked(entry: Entry) -> Entry {
+    entry.flags(Flags::IO_LINK)
+}
+
 /// The operations above, by code and name, to be looked up in the kernel's probe.
-pub(super) const NEEDED: [(u8, &str); 10] = [
+pub(super) const NEEDED: [(u8, &str); 13] = [
     (opcode::Accept::CODE, "IORING_OP_ACCEPT"),
     (opcode::Recv::CODE, "IORING_OP_RECV"),
     (opcode::Send::CODE, "IORING_OP_SEND"),
@@ -127,4 +168,7 @@ pub(super) const NEEDED: [(u8, &str); 10] = [
     (opcode::MsgRingSendFd::CODE, "IORING_OP_MSG_RING"),
     (opcode::Read::CODE, "IORING_OP_READ"),
     (opcode::RecvMulti::CODE, "multishot IORING_OP_RECV"),
+    (opcode::Writev::CODE, "IORING_OP_WRITEV"),
+    (opcode::Write::CODE, "IORING_OP_WRITE"),
+    (opcode::Fsync::CODE, "IORING_OP_FSYNC"),
 ];

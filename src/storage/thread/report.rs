@@ -1,0 +1,12 @@
+//! What the thread says of itself.
+
+use super::super::op::State;
+
+/// What the thread has to say to whoever looks after the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// How the store is from now on, and the last error of the disk.
+    State(State, Option<String>),
+    /// The file system does not take O_DIRECT: commits go through the page cache.
+    Buffered,
+}
