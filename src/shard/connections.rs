@@ -26,7 +26,7 @@ impl Flags {
     pub(super) const FLUSHING: Flags = Flags(1 << 7);
     /// The sending side is shut down, or about to be.
     pub(super) const SHUT: Flags = Flags(1 << 8);
-    /// To be closed as soon as nothing is in flight.
+    /// To be closed as soon as nothing is in flight but a receive.
     pub(super) const CLOSING: Flags = Flags(1 << 9);
     /// The close of the slot is in flight.
     pub(super) const SLOT_CLOSING: Flags = Flags(1 << 10);
@@ -46,6 +46,8 @@ impl Flags {
     pub(super) const TOOK_BUFFERS: Flags = Flags(1 << 17);
     /// The brain has lent bytes and waits to hear what became of them (`Sockets::repay`).
     pub(super) const LENT: Flags = Flags(1 << 18);
+    /// The slot is closed; what is in flight still holds the socket.
+    pub(super) const SLOT_CLOSED: Flags = Flags(1 << 19);
 
     /// On its way out, one way or another.
     pub(super) const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);
@@ -92,6 +94,12 @@ impl Connection {
     #[inline]
     pub(super) fn user_data(&self, op: Op, conn: ConnId) -> UserData {
         UserData::new(op, self.generation, conn.0)
+    }
+
+    /// Whether nothing is in flight but a receive, and its cancellation.
+    pub(super) fn only_receives(&self) -> bool {
+        let is = |flag| u8::from(self.flags.has(flag));
+        self.in_flight == is(Flags::RECEIVING) + is(Flags::CANCELLING_RECEIVE)
     }
 }
 

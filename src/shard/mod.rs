@@ -6,8 +6,9 @@
 //! publishes, and the bounds on connections.
 //!
 //! Invariants:
-//! - a connection has at most one receive and one send in flight; every operation in flight is counted, and its slot
-//!   is closed, and its number given back to the brain (`on_closed`), only when that count is zero;
+//! - a connection has at most one receive and one send in flight; every operation in flight is counted, and its number
+//!   given back to the brain (`on_closed`), only when that count is zero and its slot is closed. The slot may be closed in front of
+//!   the end of a receive that is cancelled with it: that holds the socket itself;
 //! - memory that the brain lends for a send is untouched from `gather` until `on_sent`;
 //! - until the brain has let a client in, receives are single, so that a connection can move to another shard without
 //!   a byte being left behind;

@@ -289,11 +289,21 @@ impl Sockets {
         }
     }
 
-    /// Closes the slot of a connection of which nothing is in flight, once.
-    pub(super) fn close(&mut self, conn: ConnId) -> Result<(), RingError> {
-        if self.has(conn, Flags::SLOT_CLOSING) {
-            return Ok(());
+    /// Cancels what is in flight of a connection, and closes its slot, once, when that is nothing but a receive, which holds
+    /// the socket itself until its cancellation in the same submission. True when all of that is over.
+    pub(super) fn close(&mut self, conn: ConnId, desk: &mut Desk) -> Result<bool, RingError> {
+        let is_still = self.still(conn, desk)?;
+        let Some(entry) = self.connections.get(conn) else {
+            return Ok(false);
+        };
+        if !entry.flags.has(Flags::SLOT_CLOSING) && entry.only_receives() {
+            self.close_connection(conn)?;
+            return Ok(false);
         }
+        Ok(is_still && entry.flags.has(Flags::SLOT_CLOSED))
+    }
+
+    fn close_connection(&mut self, conn: ConnId) -> Result<(), RingError> {
         match self.begin(conn, Op::Close, Flags::SLOT_CLOSING) {
             // SAFETY: names no memory.
             Some((slot, user_data)) => unsafe { self.ring.push(&ops::close(slot, user_data)) },

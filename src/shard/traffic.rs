@@ -4,8 +4,8 @@
 //! Decides nothing about MQTT, and when a turn begins and ends is the shard's affair. A connection leaves by these steps:
 //!
 //! ```text
-//! open --Close{Flush}--> flushing --nothing to send--> shut --peer closed--> closing --nothing in flight--> slot
-//!   \--Close{Now}---------------\-------------------------\---------------->    /                        closed
+//! open --Close{Flush}--> flushing --nothing to send--> shut --peer closed--> closing --only a receive in flight--> slot closed
+//!   \--Close{Now}---------------\-------------------------\---------------->    /             end <--nothing in flight--/
 //! ```
 //!
 //! Invariant: a number is free only when nothing is in flight and nothing is lent under it (`end`): the next connection with that
@@ -318,10 +318,10 @@ impl<B: Brain> Traffic<B> {
             return Ok(());
         };
         if flags.has(Flags::CLOSING) {
-            return match self.sockets.still(conn, &mut self.desk)? {
-                true => Ok(self.sockets.close(conn)?),
-                false => Ok(()),
-            };
+            if self.sockets.close(conn, &mut self.desk)? {
+                self.end(conn);
+            }
+            return Ok(());
         }
         if flags.has(Flags::GIVING) {
             return self.advance_giving(conn);
@@ -369,18 +369,14 @@ impl<B: Brain> Traffic<B> {
         }
     }
 
-    /// A connection's slot is closed: this was the last that was in flight.
-    pub(super) fn on_slot_closed(&mut self, completion: Completion) {
-        let Some((conn, entry)) = self.sockets.of(&completion) else {
+    /// A connection's slot is closed.
+    pub(super) fn on_slot_closed(&mut self, completion: Completion) -> Result<(), ShardError> {
+        let Some((conn, entry)) = self.sockets.over(&completion, Flags::default()) else {
             self.desk.count_stray();
-            return;
+            return Ok(());
         };
-        debug_assert_eq!(entry.in_flight, 1);
-        let (listener, flags) = (entry.listener, entry.flags);
-        if !flags.has(Flags::GIVEN) {
-            self.desk.shared().release(listener, flags.has(Flags::TLS));
-        }
-        self.end(conn);
+        entry.flags.set(Flags::SLOT_CLOSED);
+        self.advance(conn)
     }
 
     /// Lends the kernel the buffers that were read, unless the mesh is congested: without buffers the kernel
@@ -416,6 +412,16 @@ impl<B: Brain> Traffic<B> {
     /// Nothing of a connection is in flight any more: what there is of it on this shard ends, and its number is the brain's
     /// to give again.
     fn end(&mut self, conn: ConnId) {
+        let Some(&mut Connection {
+            listener, flags, ..
+        }) = self.sockets.get(conn)
+        else {
+            return;
+        };
+        if !flags.has(Flags::GIVEN) {
+            let shared = self.desk.shared();
+            shared.release(listener, flags.has(Flags::TLS));
+        }
         self.repay(conn, 0);
         self.transports.forget(conn);
         self.receiving.forget(conn);

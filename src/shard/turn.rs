@@ -204,7 +204,7 @@ impl<B: Brain> Shard<B> {
             Some(Op::CancelReceive) => traffic.on_receive_cancelled(completion)?,
             Some(Op::CancelSend) => traffic.on_send_cancelled(completion)?,
             Some(Op::Shutdown) => traffic.on_shut(completion)?,
-            Some(Op::Close) => traffic.on_slot_closed(completion),
+            Some(Op::Close) => traffic.on_slot_closed(completion)?,
             Some(Op::CloseSlot) => traffic.sockets.slot_closed(),
             Some(Op::Give) => traffic.on_given_away(completion)?,
             Some(Op::Given) => traffic.on_given(completion)?,

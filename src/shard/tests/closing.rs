@@ -1,10 +1,12 @@
 //! Connections that end.
 
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::brain::pattern;
 use super::world::{Plan, World, eventually};
+use crate::limits;
+use crate::shard::Metric;
 
 #[test]
 fn a_flush_sends_everything_then_ends_the_stream_then_waits_for_the_peer() {
@@ -113,6 +115,27 @@ fn a_close_now_under_a_flood_of_input_ends() {
         assert!(client.is_dead());
     }
     eventually("closed", || world.seen(|seen| seen.closed)[0] == 50);
+    world.end();
+}
+
+/// The slot is closed in the submission that cancels the receive, which is a turn less than one after the other.
+#[test]
+fn a_close_with_nothing_to_send_takes_two_turns_more() {
+    const CLIENTS: usize = 200;
+    let world = World::new(Plan::default());
+    let clients: Vec<_> = (0..CLIENTS).map(|_| world.established()).collect();
+    let start = Instant::now();
+    let before = world.metric(Metric::Turns);
+    for (index, mut client) in clients.into_iter().enumerate() {
+        client.say("kill");
+        assert!(client.is_dead());
+        eventually("closed", || world.seen(|seen| seen.closed)[0] == index + 1);
+    }
+    let turns = world.metric(Metric::Turns) - before;
+    // A shard that has nothing to do wakes to look at the clock.
+    let looks = start.elapsed().as_millis() as u64 / limits::WATCH_MS + 3;
+    println!("{turns} turns, of which at most {looks} for nothing");
+    assert!(turns <= 3 * CLIENTS as u64 + looks, "{turns}");
     world.end();
 }
 
