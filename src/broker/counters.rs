@@ -24,6 +24,9 @@ macro_rules! counters {
     };
 }
 
+#[cfg(test)]
+pub(in crate::broker) use counters;
+
 counters! {
     /// Bytes received from clients.
     counter bytes_received,

@@ -109,6 +109,9 @@ pub enum Fact<'a> {
     RetainedRemoved { topic: &'a str },
     /// An answer to the client has been decided; it goes out at once, or when what it promises is durable.
     Answered { session: SessionRef, answer: Answer },
+    /// What a new fact needs.
+    #[cfg(test)]
+    Example { session: SessionRef, noted: u32 },
 }
 
 /// A message, with what the shard knows of it.

@@ -13,6 +13,7 @@
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
 mod clients;
+mod continuation;
 mod counters;
 mod crowd;
 mod delivery;

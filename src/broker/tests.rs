@@ -5,6 +5,7 @@ mod audit;
 mod authors;
 mod cut;
 mod durable;
+pub(super) mod examples;
 mod forgotten;
 mod hostile;
 mod looks;

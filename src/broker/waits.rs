@@ -22,6 +22,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
+use super::continuation::{Continuation, Late};
 use super::interest::barrier::Announcement;
 use super::interest::suback::Suback;
 use super::peers::admission::Admission;
@@ -32,8 +33,35 @@ use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, SessionId, SessionRef};
 use crate::limits;
 
-/// How it goes on.
-pub(super) enum Then {
+macro_rules! continuations {
+    ($($(#[doc = $what:literal])+ $(#[$when:meta])? $name:ident($kept:ty)),* $(,)?) => {
+        /// How it goes on.
+        pub(super) enum Then {
+            $($(#[doc = $what])+ $(#[$when])? $name($kept),)*
+            /// Not at all: who asked is gone.
+            Nothing,
+        }
+
+        impl Then {
+            fn kept(&self) -> Option<&dyn Continuation> {
+                match self {
+                    $($(#[$when])? Then::$name(kept) => Some(kept),)*
+                    Then::Nothing => None,
+                }
+            }
+
+            /// No answer has come in time.
+            pub(super) fn be_late(&mut self) -> Late {
+                match self {
+                    $($(#[$when])? Then::$name(kept) => kept.be_late(),)*
+                    Then::Nothing => Late::Waits,
+                }
+            }
+        }
+    };
+}
+
+continuations! {
     /// SUBACK is sent.
     Suback(Suback),
     /// CONNECT is let in, or refused.
@@ -45,36 +73,33 @@ pub(super) enum Then {
     /// All shards know a filter.
     Announced(Announcement),
     /// DISCONNECT, or the end of what a client sends, is handled: it has been given all that it was owed.
-    Goodbye,
-    /// Not at all: who asked is gone.
-    Nothing,
+    Goodbye(Goodbye),
+    /// What a new wait needs.
+    #[cfg(test)]
+    Example(super::tests::examples::wait::Example),
 }
 
 impl Then {
-    /// The account that is charged.
     fn account(&self) -> Account {
-        match self {
-            Then::Admit(_) => Account::Packets,
-            _ => Account::Connections,
-        }
+        self.kept()
+            .map_or(Account::Connections, |kept| kept.account())
     }
 
-    /// Bytes of memory beside itself.
     fn memory(&self) -> usize {
-        match self {
-            Then::Suback(suback) => suback.memory(),
-            Then::Admit(admission) => admission.memory(),
-            Then::Announced(announcement) => announcement.memory(),
-            Then::Publish(_) | Then::Replay(_) | Then::Goodbye | Then::Nothing => 0,
-        }
+        self.kept().map_or(0, |kept| kept.memory())
     }
 
-    /// What it is looked for by while it waits.
     fn key(&self) -> Option<u64> {
-        match self {
-            Then::Admit(admission) => Some(admission.key()),
-            _ => None,
-        }
+        self.kept()?.key()
+    }
+}
+
+/// Nothing has to be kept for a goodbye.
+pub(super) struct Goodbye;
+
+impl Continuation for Goodbye {
+    fn be_late(&mut self) -> Late {
+        Late::GivesUp
     }
 }
 
@@ -388,7 +413,7 @@ impl Waits {
             line.owed -= 1;
             is_last = line.owed == 0;
         });
-        let waits = is_last && matches!(self.of_conn(conn), Some((_, Then::Goodbye)));
+        let waits = is_last && matches!(self.of_conn(conn), Some((_, Then::Goodbye(_))));
         if waits {
             self.free(lease, conn);
         }

@@ -76,6 +76,7 @@ impl Keeper for Mirror {
             | Fact::Acknowledged { session, .. }
             | Fact::InboundStored { session, .. }
             | Fact::InboundReleased { session, .. } => deliver(known(&mut state, session), fact),
+            Fact::Example { .. } => unreachable!("nobody tells it here"),
             Fact::Answered { session, answer } => is_true(known(&mut state, session), answer),
         }
     }

@@ -1,9 +1,10 @@
 //! What something waited for does not come: its time is over, or who waited is gone.
 
 use crate::broker::Broker;
+use crate::broker::continuation::Late;
 use crate::broker::effect::CloseHow;
 use crate::broker::outcome::Until;
-use crate::broker::waits::{Owner, Then};
+use crate::broker::waits::{Goodbye, Owner, Then};
 use crate::ids::ConnId;
 use crate::limits;
 
@@ -22,15 +23,16 @@ impl Broker {
         let Some(conn) = self.waits.conn_of(ticket) else {
             return;
         };
-        match self.waits.then(ticket) {
-            Some(Then::Admit(_)) => {
-                self.clients
-                    .log_end(now_ms, conn, "its password was not checked in time");
+        let late = self.waits.then(ticket).map(Then::be_late);
+        match late.unwrap_or(Late::Waits) {
+            Late::Waits => return,
+            Late::GoesOn => {}
+            Late::GivesUp => self.waits.give_up(&mut self.clients.memory.lease, conn),
+            Late::Closes(why) => {
+                self.clients.log_end(now_ms, conn, why);
+                self.detach(now_ms, conn, true);
                 return self.shut(now_ms, conn, CloseHow::Now);
             }
-            Some(Then::Publish(asked)) => asked.promised = Some(0),
-            Some(Then::Goodbye) => self.waits.give_up(&mut self.clients.memory.lease, conn),
-            _ => return,
         }
         self.go_on_waiting(now_ms, conn);
     }
@@ -62,8 +64,8 @@ impl Broker {
         match then {
             Then::Admit(admission) => self.clients.peers.beginners.take(admission.rank),
             Then::Publish(asked) => self.release_room(asked),
-            Then::Suback(_) | Then::Replay(_) | Then::Announced(_) | Then::Goodbye => {}
-            Then::Nothing => {}
+            // Of the others nothing lies elsewhere.
+            _ => {}
         }
     }
 
@@ -79,10 +81,10 @@ impl Broker {
             return None;
         }
         let ticket = match self.waits.of_conn(conn) {
-            Some((ticket, Then::Goodbye)) => ticket,
+            Some((ticket, Then::Goodbye(_))) => ticket,
             _ => {
                 self.free_from_wait(conn);
-                let ticket = self.waits.open(Owner::Conn(conn), Then::Goodbye);
+                let ticket = self.waits.open(Owner::Conn(conn), Then::Goodbye(Goodbye));
                 self.waits.end_at(ticket, now_ms + limits::ANSWERS_MS_MAX);
                 ticket
             }

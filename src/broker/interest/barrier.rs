@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+use crate::broker::continuation::Continuation;
 use crate::ids::ShardId;
 use crate::routing::FilterId;
 
@@ -25,9 +26,8 @@ pub(crate) struct Announcement {
     pub waiters: SmallVec<[Waiter; 1]>,
 }
 
-impl Announcement {
-    /// Bytes of memory beside itself.
-    pub(crate) fn memory(&self) -> usize {
+impl Continuation for Announcement {
+    fn memory(&self) -> usize {
         match self.waiters.spilled() {
             true => self.waiters.capacity() * size_of::<Waiter>(),
             false => 0,

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::broker::continuation::Continuation;
 use crate::ids::ConnId;
 use crate::mqtt::{PacketId, ReasonCode};
 use crate::routing::EntryOptions;
@@ -28,9 +29,10 @@ impl Suback {
             replays: SmallVec::new(),
         }
     }
+}
 
-    /// Bytes of memory beside itself.
-    pub(crate) fn memory(&self) -> usize {
+impl Continuation for Suback {
+    fn memory(&self) -> usize {
         let reasons = match self.reasons.spilled() {
             true => self.reasons.capacity(),
             false => 0,

@@ -4,8 +4,10 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
+use crate::broker::continuation::{Continuation, Late};
 use crate::broker::peers::partial::Rank;
 use crate::broker::peers::peer::CloseCause;
+use crate::budget::Account;
 
 /// With what was found out about it.
 pub(crate) struct Admission {
@@ -38,15 +40,24 @@ impl Admission {
             rank: None,
         }
     }
+}
 
-    /// Bytes of memory beside itself.
-    pub(crate) fn memory(&self) -> usize {
+impl Continuation for Admission {
+    fn account(&self) -> Account {
+        Account::Packets
+    }
+
+    fn memory(&self) -> usize {
         self.packet.capacity() + self.after.capacity() + self.client_id.capacity()
     }
 
     /// Tells its client, nearly always, from others.
-    pub(crate) fn key(&self) -> u64 {
-        key_of(&self.client_id)
+    fn key(&self) -> Option<u64> {
+        Some(key_of(&self.client_id))
+    }
+
+    fn be_late(&mut self) -> Late {
+        Late::Closes("its password was not checked in time")
     }
 }
 

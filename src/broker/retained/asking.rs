@@ -7,6 +7,7 @@
 //! Invariants: a connection asks for one message at a time, the first of what is kept of it. After every grant exactly
 //! one store with `promised`, or one release, goes to the owner: so what it has promised is what is under way.
 
+use crate::broker::continuation::{Continuation, Late};
 use crate::ids::ShardId;
 use crate::mqtt::{Publish, Version};
 
@@ -17,6 +18,14 @@ pub(crate) struct RoomAsked {
     pub owner: ShardId,
     /// The verdict: bytes that were promised, 0 for none.
     pub promised: Option<u32>,
+}
+
+impl Continuation for RoomAsked {
+    /// As if there were none.
+    fn be_late(&mut self) -> Late {
+        self.promised = Some(0);
+        Late::GoesOn
+    }
 }
 
 /// Room that was promised.

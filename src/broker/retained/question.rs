@@ -1,5 +1,6 @@
 //! A question about retained messages that has not been answered by all owners.
 
+use crate::broker::continuation::Continuation;
 use crate::routing::{Cursor, EntryOptions};
 use crate::session::Rest;
 
@@ -14,6 +15,8 @@ pub(crate) struct Question {
     /// What is left for later.
     pub rest: Box<Rest>,
 }
+
+impl Continuation for Question {}
 
 /// Whether more than one topic may match a filter.
 pub(crate) fn has_wildcard(filter: &str) -> bool {

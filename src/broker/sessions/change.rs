@@ -60,6 +60,12 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Tells a fact about it.
+    #[cfg(test)]
+    pub(crate) fn tell<'b>(&mut self, fact: impl FnOnce(crate::broker::WallClock) -> Fact<'b>) {
+        self.facts.tell(fact);
+    }
+
     /// Charges what its windows and queue take now.
     #[inline]
     pub(crate) fn charge(&mut self, lease: &mut Lease) {

@@ -5,13 +5,18 @@
 
 mod bridge;
 mod client;
-mod rules;
+pub(in crate::broker) mod rules;
 
 use crate::mqtt::{Connect, SubscribeOptions};
 use rules::Rules;
 
 /// All roles. The first one that claims a connection has it.
-const ALL: &[&dyn Rules] = &[&bridge::Bridge, &client::Client];
+const ALL: &[&dyn Rules] = &[
+    #[cfg(test)]
+    &crate::broker::tests::examples::role::Listener,
+    &bridge::Bridge,
+    &client::Client,
+];
 
 /// See the module: a place in `ALL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use crate::mqtt::{Connect, SubscribeOptions};
 
 /// What is different for a role. What is not said here is as for a client.
-pub(super) trait Rules: Sync {
+pub(in crate::broker) trait Rules: Sync {
     /// What it is called in the log.
     fn name(&self) -> &'static str;
 
