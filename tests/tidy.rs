@@ -70,6 +70,7 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "cli",
     "config",
     "control",
+    "journal",
     "load",
     "mesh",
     "mqtt",

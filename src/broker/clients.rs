@@ -65,12 +65,23 @@ impl Clients {
     /// A new session for a client identifier that has none, and that the lease has counted.
     pub(super) fn new_session(&mut self, client_id: &str) -> SessionId {
         let session = self.sessions.open(client_id);
+        self.charge_new(session);
+        session
+    }
+
+    /// A session of another run, with its serial.
+    pub(super) fn new_session_as(&mut self, client_id: &str, serial: u64) -> SessionId {
+        let session = self.sessions.open_as(client_id, serial);
+        self.charge_new(session);
+        session
+    }
+
+    fn charge_new(&mut self, session: SessionId) {
         let memory = self
             .sessions
             .get(session)
             .map_or(0, |session| session.memory());
         self.memory.lease.force(Account::Connections, memory as u64);
-        session
     }
 
     /// Takes a session out of the tables.

@@ -27,6 +27,12 @@ pub enum Fact<'a> {
     },
     /// Its client is there, for the first time or again.
     Resumed { session: SessionRef },
+    /// Its client has this user name, and came by the listener of this name.
+    Identified {
+        session: SessionRef,
+        user: Option<&'a str>,
+        listener: &'a str,
+    },
     /// It outlives its connection by so many seconds; `session::EXPIRY_NEVER` without end.
     ExpirySet { session: SessionRef, seconds: u32 },
     /// Its client is away; when that ends the session.

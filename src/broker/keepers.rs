@@ -45,8 +45,13 @@ impl Facts {
         self.journal.as_deref_mut()
     }
 
+    /// Bytes that the journal takes.
+    pub(super) fn memory(&self) -> usize {
+        let journal = self.journal.as_ref();
+        journal.map_or(0, |journal| size_of::<Scribe>() + journal.memory())
+    }
+
     /// How the wall clock stands.
-    #[cfg(test)]
     pub(super) fn clock(&self) -> WallClock {
         self.clock
     }

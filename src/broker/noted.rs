@@ -31,18 +31,51 @@ pub(super) fn note(journal: &mut Scribe, fact: &Fact<'_>) {
             let (frame, way) = (Frame { order, id }, Way { grant, origin });
             journal.sent(session.id.0, message.number, frame, way, || text(message));
         }
-        // What is not kept is not sent again either.
-        Fact::Sent { message: None, .. } => {}
+        Fact::Sent {
+            session,
+            id,
+            order,
+            grant,
+            origin,
+            message: None,
+        } => {
+            let (frame, way) = (Frame { order, id }, Way { grant, origin });
+            journal.sent_bare(session.id.0, frame, way);
+        }
         Fact::CopyGivenUp { session, order, .. } => journal.copy_given_up(session.id.0, order),
         Fact::Received { session, order, .. } => journal.received(session.id.0, order),
         Fact::Acknowledged { session, order, .. } => journal.acknowledged(session.id.0, order),
-        Fact::InboundStored { session, id } => journal.inbound_stored(session.id.0, id),
-        Fact::InboundReleased { session, id } => journal.inbound_released(session.id.0, id),
+        Fact::RetainedStored { .. } | Fact::RetainedRemoved { .. } => note_retained(journal, fact),
+        // What is not to outlive the process.
+        Fact::Answered { .. } => {}
+        #[cfg(test)]
+        Fact::Example { .. } => {}
+        Fact::Opened { .. }
+        | Fact::Resumed { .. }
+        | Fact::Identified { .. }
+        | Fact::ExpirySet { .. }
+        | Fact::Away { .. }
+        | Fact::Ended { .. }
+        | Fact::WillSet { .. }
+        | Fact::WillDue { .. }
+        | Fact::WillTaken { .. }
+        | Fact::Subscribed { .. }
+        | Fact::Unsubscribed { .. }
+        | Fact::InboundStored { .. }
+        | Fact::InboundReleased { .. } => note_session(journal, fact),
+    }
+}
+
+fn note_retained(journal: &mut Scribe, fact: &Fact<'_>) {
+    match *fact {
+        // What the broker says of itself is of this run.
+        Fact::RetainedStored { ref message } if is_own(&message.message.topic) => {}
+        Fact::RetainedRemoved { topic } if is_own(topic) => {}
         Fact::RetainedStored { ref message } => {
             journal.retained_stored(message.number, || text(message));
         }
         Fact::RetainedRemoved { topic } => journal.retained_removed(topic),
-        _ => note_session(journal, fact),
+        _ => {}
     }
 }
 
@@ -52,7 +85,14 @@ fn note_session(journal: &mut Scribe, fact: &Fact<'_>) {
         Fact::Opened { session, client_id } => {
             journal.opened(session.id.0, session.serial, client_id);
         }
+        Fact::InboundStored { session, id } => journal.inbound_stored(session.id.0, id),
+        Fact::InboundReleased { session, id } => journal.inbound_released(session.id.0, id),
         Fact::Resumed { session } => journal.resumed(session.id.0),
+        Fact::Identified {
+            session,
+            user,
+            listener,
+        } => journal.identified(session.id.0, user, listener),
         Fact::ExpirySet { session, seconds } => journal.expiry_set(session.id.0, seconds),
         Fact::Away { session, ends_at } => journal.away(session.id.0, ends_at.map(ms)),
         Fact::Ended { session } => journal.ended(session.id.0),
@@ -69,6 +109,10 @@ fn note_session(journal: &mut Scribe, fact: &Fact<'_>) {
         }
         _ => {}
     }
+}
+
+fn is_own(topic: &str) -> bool {
+    topic.starts_with("$SYS")
 }
 
 fn ms(at: UnixMs) -> u64 {

@@ -26,9 +26,10 @@ impl Decoder {
             | kind::SUBSCRIBED
             | kind::UNSUBSCRIBED
             | kind::INBOUND_STORED
-            | kind::INBOUND_RELEASED => of_session(kind, reader)?,
+            | kind::INBOUND_RELEASED
+            | kind::IDENTIFIED => of_session(kind, reader)?,
             kind::WILL_SET..=kind::WILL_TAKEN => self.will(kind, reader)?,
-            kind::SENT..=kind::COPY_GIVEN_UP => self.in_flight(kind, reader)?,
+            kind::SENT..=kind::COPY_GIVEN_UP | kind::SENT_BARE => self.in_flight(kind, reader)?,
             kind::OPTIONAL.. => return Ok(None),
             _ => self.kept(kind, reader)?,
         };
@@ -127,6 +128,12 @@ impl Decoder {
                 order: self.order(reader)?,
                 members: Members::decode(reader)?,
             },
+            kind::SENT_BARE => Record::SentBare {
+                session: read_session(reader)?,
+                order: self.order(reader)?,
+                id: reader.small()?,
+                way: read_way(reader)?,
+            },
             kind::RECEIVED => Record::Received {
                 session: read_session(reader)?,
                 order: self.order(reader)?,
@@ -148,6 +155,11 @@ fn of_session<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Record<'a>, Broke
             client_id: reader.text()?,
         },
         kind::RESUMED => Record::Resumed { session },
+        kind::IDENTIFIED => Record::Identified {
+            session,
+            user: reader.text_or_none()?,
+            listener: reader.text()?,
+        },
         kind::EXPIRY_SET => Record::ExpirySet {
             session,
             seconds: reader.small()?,

@@ -71,14 +71,24 @@ fn put_record(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
         | Record::SetsForgotten => put_kept(record, last, out),
         Record::Sent { .. }
         | Record::SentAlone { .. }
-        | Record::Moved { .. }
-        | Record::Acknowledged { .. }
-        | Record::Received { .. }
-        | Record::CopyGivenUp { .. } => put_in_flight(record, last, out),
+        | Record::SentBare { .. }
+        | Record::Moved { .. } => put_in_flight(record, last, out),
+        Record::Acknowledged { .. } | Record::Received { .. } | Record::CopyGivenUp { .. } => {
+            put_progress(record, last, out);
+        }
         Record::WillSet { .. } | Record::WillDue { .. } | Record::WillTaken { .. } => {
             put_will(record, last, out);
         }
-        _ => put_session(record, out),
+        Record::Opened { .. }
+        | Record::Resumed { .. }
+        | Record::Identified { .. }
+        | Record::ExpirySet { .. }
+        | Record::Away { .. }
+        | Record::Ended { .. }
+        | Record::Subscribed { .. }
+        | Record::Unsubscribed { .. }
+        | Record::InboundStored { .. }
+        | Record::InboundReleased { .. } => put_session(record, out),
     }
 }
 
@@ -94,6 +104,15 @@ fn put_session(record: &Record<'_>, out: &mut Vec<u8>) {
             put_bytes(out, client_id.as_bytes());
         }
         Record::Resumed { session } => put_head(out, kind::RESUMED, session),
+        Record::Identified {
+            session,
+            user,
+            listener,
+        } => {
+            put_head(out, kind::IDENTIFIED, session);
+            put_bytes_or_none(out, user.map(str::as_bytes));
+            put_bytes(out, listener.as_bytes());
+        }
         Record::ExpirySet { session, seconds } => {
             put_head(out, kind::EXPIRY_SET, session);
             put_number(out, u64::from(seconds));
@@ -213,6 +232,17 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             put_number(out, u64::from(id));
             put_way(out, way);
         }
+        Record::SentBare {
+            session,
+            order,
+            id,
+            way,
+        } => {
+            put_head(out, kind::SENT_BARE, session);
+            put_order_near(out, last, order);
+            put_number(out, u64::from(id));
+            put_way(out, way);
+        }
         Record::Moved {
             session,
             number,
@@ -224,6 +254,13 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             put_order_near(out, last, order);
             put_number(out, u64::from(id));
         }
+        _ => {}
+    }
+}
+
+/// What becomes of what was in flight.
+fn put_progress(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
+    match *record {
         Record::Acknowledged { order, ref members } => {
             out.push(kind::ACKNOWLEDGED);
             put_order_near(out, last, order);

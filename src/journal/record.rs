@@ -44,6 +44,12 @@ pub enum Record<'a> {
     },
     /// Its client is there, for the first time or again.
     Resumed { session: u32 },
+    /// Its client has this user name, and came by the listener of this name.
+    Identified {
+        session: u32,
+        user: Option<&'a str>,
+        listener: &'a str,
+    },
     /// It outlives its connection by so many seconds.
     ExpirySet { session: u32, seconds: u32 },
     /// Its client is away; when that ends the session.
@@ -91,6 +97,13 @@ pub enum Record<'a> {
     SentAlone {
         session: u32,
         number: u64,
+        order: u64,
+        id: u16,
+        way: Way,
+    },
+    /// One is in flight to this one of which no copy is kept: it will not be sent again.
+    SentBare {
+        session: u32,
         order: u64,
         id: u16,
         way: Way,
@@ -154,6 +167,8 @@ pub(super) mod kind {
     pub(in crate::journal) const RETAINED_STORED: u8 = 22;
     pub(in crate::journal) const RETAINED_REMOVED: u8 = 23;
     pub(in crate::journal) const SETS_FORGOTTEN: u8 = 24;
+    pub(in crate::journal) const SENT_BARE: u8 = 25;
+    pub(in crate::journal) const IDENTIFIED: u8 = 26;
     /// Kinds from here on may be left out.
     pub(in crate::journal) const OPTIONAL: u8 = 128;
 }

@@ -288,6 +288,16 @@ impl Scribe {
         self.write_of(session, &Record::Resumed { session });
     }
 
+    /// Its client has this user name, and came by the listener of this name.
+    pub fn identified(&mut self, session: u32, user: Option<&str>, listener: &str) {
+        let record = Record::Identified {
+            session,
+            user,
+            listener,
+        };
+        self.write_of(session, &record);
+    }
+
     /// It outlives its connection by so many seconds.
     pub fn expiry_set(&mut self, session: u32, seconds: u32) {
         if seconds > 0 {
@@ -407,6 +417,18 @@ impl Scribe {
             id,
             way,
         });
+    }
+
+    /// A message of which no copy is kept is in flight to a session.
+    pub fn sent_bare(&mut self, session: u32, frame: Frame, way: Way) {
+        let Frame { order, id } = frame;
+        let record = Record::SentBare {
+            session,
+            order,
+            id,
+            way,
+        };
+        self.write_of_durable(session, &record);
     }
 
     fn moved(&mut self, session: u32, number: u64, frame: Frame) {

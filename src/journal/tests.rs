@@ -91,6 +91,11 @@ fn sessions() -> Vec<Record<'static>> {
             session,
             at: Some(1_800_000_030_000),
         },
+        Record::Identified {
+            session,
+            user: Some("infra"),
+            listener: "127.0.0.1:1883",
+        },
         Record::WillTaken { session },
         Record::Subscribed {
             session,
@@ -157,6 +162,12 @@ fn deliveries() -> Vec<Record<'static>> {
             number: 1000,
             order: (1 << 20) + 2,
             id: 13,
+        },
+        Record::SentBare {
+            session,
+            order: (1 << 20) + 3,
+            id: 14,
+            way: ordinary,
         },
         Record::Received {
             session,

@@ -97,6 +97,12 @@ impl Flow {
         self.windows.next_id()
     }
 
+    /// Whether what was in flight in another run can be taken up under its identifier; to be asked in the order in which it was
+    /// sent.
+    pub(crate) fn takes_up(&mut self, id: u16, order: u64) -> bool {
+        self.windows.takes_up(id, order)
+    }
+
     /// A message has been sent with this identifier. `message` is kept where it may have to be sent again. Returns whether other
     /// memory is used than has been charged.
     #[inline]

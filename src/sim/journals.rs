@@ -42,6 +42,11 @@ impl Journal {
         assert!(!self.joiner.has_begun(), "a turn ends with a whole record");
     }
 
+    /// What it says by now.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Broken> {
         let (decoder, ledger) = (&mut self.decoder, &mut self.ledger);
         self.joiner.feed(chunk, |bytes| {
@@ -55,7 +60,8 @@ impl Journal {
         // Acknowledgements that were kept back are due by then.
         self.read(broker, now_ms);
         self.read(broker, now_ms + limits::JOURNAL_ACKS_MS);
-        let held = broker.state();
+        let mut held = broker.state();
+        held.retained.retain(|topic, _| !topic.starts_with("$SYS"));
         let told = self.state();
         for (serial, held) in &held.sessions {
             let told = told.sessions.get(serial);
@@ -89,7 +95,8 @@ impl Journal {
 
     fn state(&self) -> State {
         let sessions = self.ledger.sessions();
-        let retained = self.ledger.retained().map(|kept| &kept.message);
+        let retained = self.ledger.retained();
+        let retained = retained.map(|(_, kept)| &kept.message);
         State {
             sessions: sessions
                 .map(|(id, session)| (session.serial, self.session(id, session)))
@@ -112,6 +119,10 @@ impl Journal {
         SessionState {
             id,
             client_id: session.client_id.to_string(),
+            owner: session.owner.as_ref().map(|(user, listener)| {
+                let user = user.as_ref().map(|user| user.to_string());
+                (user, listener.to_string())
+            }),
             is_there: session.is_there,
             expiry_s: session.expiry_s,
             ends_at: session.ends_at.map(UnixMs),

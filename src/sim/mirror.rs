@@ -61,6 +61,7 @@ impl Keeper for Mirror {
                 state.retained.remove(topic);
             }
             Fact::Resumed { session }
+            | Fact::Identified { session, .. }
             | Fact::ExpirySet { session, .. }
             | Fact::Away { session, .. }
             | Fact::WillSet { session, .. }
@@ -102,6 +103,9 @@ fn come_and_go(session: &mut SessionState, fact: &Fact<'_>) {
             if let Some((_, due)) = &mut session.will {
                 *due = None;
             }
+        }
+        Fact::Identified { user, listener, .. } => {
+            session.owner = Some((user.map(String::from), listener.into()));
         }
         Fact::ExpirySet { seconds, .. } => session.expiry_s = seconds,
         Fact::Away { ends_at, .. } => (session.is_there, session.ends_at) = (false, ends_at),

@@ -17,6 +17,7 @@ mod mirror;
 mod network;
 mod oracle;
 mod plan;
+mod restart;
 mod rng;
 mod rules;
 mod store;

@@ -54,6 +54,11 @@ impl Plan {
         }
     }
 
+    /// Whether there is little room for what waits.
+    pub(super) fn is_short(&self) -> bool {
+        self.backlog_bytes < POOL_BYTES
+    }
+
     /// Whether messages may find no place.
     pub(super) fn may_drop(&self) -> bool {
         self.queued > 0 || self.policy == Some(SlowPolicy::Latest) || self.may_drop_retained()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::link::Place;
+use super::restart;
 use super::world::World;
 use crate::mqtt::{Version, topic};
 
@@ -19,9 +20,9 @@ fn run(seed: u64, shards: u8, steps: u64) {
 
 fn play(seed: u64, shards: u8, steps: u64) {
     let mut world = World::new(seed, shards);
-    world.run(steps);
+    world.run(steps, |world| restart::check(world, seed));
     heal(&mut world);
-    world.check_mirrors();
+    restart::check(&mut world, seed);
     check(&mut world);
     end(&mut world);
     world.check_mirrors();

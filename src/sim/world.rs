@@ -22,11 +22,17 @@ pub(super) const SHARED: &str = "$share/g/s/#";
 /// What the wall clock says in the beginning.
 const UNIX: UnixMs = UnixMs(1_800_000_000_000);
 
+/// What the clock of the brains says then.
+const BEGIN_MS: u64 = 10_000;
+
 /// Messages in front of a shard's mesh that are much.
 const CONGESTED: usize = 8;
 
 /// Steps between two looks at the accounts: a look costs as much as everything that is held.
 const AUDIT_STEPS: u64 = 16;
+
+/// Steps between two looks at what nothing else looks at: each costs as much as everything that is held, several times.
+const LOOK_STEPS: u64 = 200;
 
 /// See the module.
 pub(super) struct World {
@@ -37,7 +43,7 @@ pub(super) struct World {
     /// By shard: what is believed of it who has only heard of its facts.
     mirrors: Vec<Mirror>,
     /// By shard: what has been read of what it wrote down.
-    journals: Vec<Journal>,
+    pub journals: Vec<Journal>,
     pub links: Vec<Link>,
     pub conns: BTreeMap<(u8, u32), usize>,
     pub mesh: Vec<Vec<VecDeque<MeshMessage>>>,
@@ -71,7 +77,7 @@ impl World {
             .collect();
         let mut world = World {
             rng,
-            now_ms: 10_000,
+            now_ms: BEGIN_MS,
             step: 0,
             brokers: brokers.collect(),
             mirrors: Vec::new(),
@@ -175,8 +181,8 @@ impl World {
         self.clients.len() - 1
     }
 
-    /// Some steps with faults.
-    pub(super) fn run(&mut self, steps: u64) {
+    /// Some steps with faults, and now and then a look `between` them.
+    pub(super) fn run(&mut self, steps: u64, mut between: impl FnMut(&mut World)) {
         self.faults = true;
         for step in 0..steps {
             self.act();
@@ -187,6 +193,9 @@ impl World {
                 let one = step / AUDIT_STEPS % self.brokers.len() as u64;
                 self.brokers[one as usize].trim();
                 self.audit();
+            }
+            if step % LOOK_STEPS == LOOK_STEPS - 1 {
+                between(self);
             }
         }
         self.faults = false;
@@ -199,6 +208,11 @@ impl World {
             mirror.check(broker);
             journal.check(broker, self.now_ms);
         }
+    }
+
+    /// What the wall clock says now.
+    pub(super) fn unix(&self) -> UnixMs {
+        UnixMs(UNIX.0 + self.now_ms - BEGIN_MS)
     }
 
     /// A turn of a shard ends: what it has written down is read.

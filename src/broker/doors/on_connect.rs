@@ -264,6 +264,9 @@ impl Broker {
             self.clients.arm_conn(conn, at_ms);
         }
         self.begin_session(conn, session, connect, terms.policy);
+        let listener = self.clients.listener(conn).name.clone();
+        let user = self.clients.peers.particulars.user_name(conn);
+        self.clients.sessions.identify(session, user, &listener);
         let counters = &mut self.clients.desk.counters;
         counters.clients_disconnected -= 1;
         counters.clients_connected += 1;

@@ -33,21 +33,25 @@ impl Broker {
         is_promised: bool,
     ) {
         let topic = message.topic.as_str();
-        let facts = self.clients.sessions.facts();
         if message.payload.is_empty() || message.expires_at_ms <= now_ms {
-            facts.tell(|_| Fact::RetainedRemoved { topic });
-            self.routing.retained.remove(topic);
+            self.forget_retained(topic);
         } else if is_promised || self.retained_room(topic, message.cost()).is_some() {
             self.clients.sessions.tell_retained(&message);
             self.routing.retained.set(message, store);
         } else {
             // What was known of the topic is no longer true.
-            let facts = self.clients.sessions.facts();
-            facts.tell(|_| Fact::RetainedRemoved { topic });
-            self.routing.retained.remove(topic);
+            self.forget_retained(topic);
             self.clients.desk.counters.retained_refused += 1;
         }
         self.charge_retained();
+    }
+
+    /// A topic has no retained message any more, if it had one.
+    fn forget_retained(&mut self, topic: &str) {
+        if self.routing.retained.remove(topic).is_some() {
+            let facts = self.clients.sessions.facts();
+            facts.tell(|_| Fact::RetainedRemoved { topic });
+        }
     }
 
     /// Bytes more that a retained message takes, if there is room for it beside what was promised: in the place of one that is

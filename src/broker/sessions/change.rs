@@ -317,6 +317,22 @@ impl Change<'_> {
         });
     }
 
+    /// A message was in flight in another run, and is again; to be called in the order in which they were sent. False if its
+    /// identifier cannot be used.
+    pub(crate) fn take_up(
+        &mut self,
+        (id, order): (u16, u64),
+        way: Way,
+        message: Option<Arc<Message>>,
+        lease: &mut Lease,
+    ) -> bool {
+        let takes_up = self.session.flow_made().takes_up(id, order);
+        if takes_up {
+            self.sent((id, order), way.grant, way.origin, message, lease);
+        }
+        takes_up
+    }
+
     /// The client acknowledges an identifier in this way (PUBACK, PUBCOMP, PUBREC with an error): it is done. Returns the message, if
     /// it was kept. The error is what the identifier waits for instead, if it is in flight.
     #[inline]

@@ -21,6 +21,9 @@ use crate::mqtt::message::Message;
 use crate::session::{Backlog, Flow, Origin, Queue, Session};
 use crate::table::Table;
 
+/// In a serial the shard that gave it stands above this bit, what the shard counted below.
+const SERIAL_SHARD_SHIFT: u32 = 56;
+
 /// See the module.
 pub(crate) struct Sessions {
     hot: Table<Hot>,
@@ -200,6 +203,7 @@ impl Sessions {
             + self.queues.memory()
             + self.index.memory()
             + self.absent.memory()
+            + self.facts.memory()
     }
 
     fn hash(&self, client_id: &str) -> u64 {
@@ -257,7 +261,18 @@ impl Sessions {
     /// A new session for a client identifier that has none.
     pub(crate) fn open(&mut self, client_id: &str) -> SessionId {
         self.serials += 1;
-        let serial = u64::from(self.shard.0) << 56 | self.serials;
+        let serial = u64::from(self.shard.0) << SERIAL_SHARD_SHIFT | self.serials;
+        self.open_as(client_id, serial)
+    }
+
+    /// Serials that this run gives are beyond this one of another run, on whatever shard that was.
+    pub(crate) fn begin_serials_after(&mut self, serial: u64) {
+        let count = serial & ((1 << SERIAL_SHARD_SHIFT) - 1);
+        self.serials = self.serials.max(count);
+    }
+
+    /// A session of another run, with its serial, for a client identifier that has none.
+    pub(crate) fn open_as(&mut self, client_id: &str, serial: u64) -> SessionId {
         let session = Session::new(client_id.into(), serial);
         if self.free.is_empty()
             && let Some(places) = self.table.refill(|| None)
@@ -308,6 +323,28 @@ impl Sessions {
         let hot = &mut self.hot[session.index()];
         hot.conn = NONE;
         hot.flags &= !HOT_REPLAYING;
+    }
+
+    /// The user name of a session whose client is away, and its listener.
+    #[cfg(test)]
+    pub(crate) fn owner(&self, session: SessionId) -> Option<(Option<&str>, &Arc<ListenerName>)> {
+        self.absent.owner(session)
+    }
+
+    /// Tells whose a session is whose client is there.
+    pub(crate) fn identify(
+        &mut self,
+        session: SessionId,
+        user: Option<&str>,
+        listener: &ListenerName,
+    ) {
+        if let Some(session) = self.reference(session) {
+            self.facts.tell(|_| Fact::Identified {
+                session,
+                user,
+                listener: listener.text(),
+            });
+        }
     }
 
     /// Whose a session is whose client is away.

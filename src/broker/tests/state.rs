@@ -28,6 +28,8 @@ pub struct State {
 pub struct SessionState {
     pub id: u32,
     pub client_id: String,
+    /// The user name, and the name of the listener.
+    pub owner: Option<(Option<String>, String)>,
     pub is_there: bool,
     pub expiry_s: u32,
     pub ends_at: Option<UnixMs>,
@@ -74,12 +76,24 @@ impl Broker {
         }
     }
 
+    fn owner_of_session(&self, session: SessionId) -> Option<(Option<String>, String)> {
+        let (user, listener) = match self.clients.sessions.conn_of(session) {
+            Some(conn) => {
+                let user = self.clients.peers.particulars.user_name(conn);
+                (user, &self.clients.listener(conn).name)
+            }
+            None => self.clients.sessions.owner(session)?,
+        };
+        Some((user.map(String::from), listener.text().into()))
+    }
+
     fn state_of(&self, session: SessionId, entry: &Session) -> SessionState {
         let is_there = self.clients.sessions.conn_of(session).is_some();
         let clock = self.clients.sessions.clock();
         let mut state = SessionState {
             id: session.0,
             client_id: entry.client_id().into(),
+            owner: self.owner_of_session(session),
             is_there,
             expiry_s: entry.expiry_s(),
             ends_at: clock.unix(entry.ends_at_ms()),

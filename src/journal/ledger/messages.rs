@@ -5,9 +5,18 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::KeptMessage;
 use crate::journal::error::Broken;
 use crate::journal::message::MessageText;
+use crate::mqtt::message::Message;
+
+/// A message, and when it expires, in milliseconds since 1970.
+#[derive(Clone, Debug)]
+pub struct KeptMessage {
+    /// The message.
+    pub message: Arc<Message>,
+    /// `None` for never.
+    pub expires_at: Option<u64>,
+}
 
 #[derive(Debug)]
 struct Entry {

@@ -7,26 +7,15 @@ mod messages;
 mod runs;
 mod session;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use std::sync::Arc;
-
+pub use self::messages::KeptMessage;
 use self::messages::Messages;
 pub use self::session::{InFlightRead, SessionRead, WillRead};
 use super::error::Broken;
 use super::members::{Members, SetsRead};
 use super::record::Record;
-use crate::mqtt::message::Message;
 use crate::session::Way;
-
-/// A message, and when it expires, in milliseconds since 1970.
-#[derive(Clone, Debug)]
-pub struct KeptMessage {
-    /// The message.
-    pub message: Arc<Message>,
-    /// `None` for never.
-    pub expires_at: Option<u64>,
-}
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -61,6 +50,35 @@ impl Ledger {
                 number,
                 ref members,
             } => self.unqueue(number, members),
+            Record::Sent { .. }
+            | Record::SentAlone { .. }
+            | Record::SentBare { .. }
+            | Record::Moved { .. }
+            | Record::Acknowledged { .. } => self.apply_in_flight(record),
+            Record::RetainedStored { number } => self.retain(number),
+            Record::RetainedRemoved { topic } => self.retain_no_more(topic),
+            Record::SetsForgotten => {
+                self.sets.forget();
+                Ok(())
+            }
+            Record::Resumed { session }
+            | Record::Identified { session, .. }
+            | Record::ExpirySet { session, .. }
+            | Record::Away { session, .. }
+            | Record::WillSet { session, .. }
+            | Record::WillDue { session, .. }
+            | Record::WillTaken { session }
+            | Record::Subscribed { session, .. }
+            | Record::Unsubscribed { session, .. }
+            | Record::InboundStored { session, .. }
+            | Record::InboundReleased { session, .. }
+            | Record::Received { session, .. }
+            | Record::CopyGivenUp { session, .. } => self.change(session, record),
+        }
+    }
+
+    fn apply_in_flight(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+        match *record {
             Record::Sent {
                 number,
                 order,
@@ -75,8 +93,14 @@ impl Ledger {
                 way,
             } => {
                 self.messages.refer(number, 1)?;
-                of(&mut self.sessions, session)?.send(number, order, id, way)
+                of(&mut self.sessions, session)?.send(Some(number), order, id, way)
             }
+            Record::SentBare {
+                session,
+                order,
+                id,
+                way,
+            } => of(&mut self.sessions, session)?.send(None, order, id, way),
             Record::Moved {
                 session,
                 number,
@@ -84,33 +108,12 @@ impl Ledger {
                 id,
             } => of(&mut self.sessions, session)?.go_on(number, order, id),
             Record::Acknowledged { order, ref members } => self.acknowledge(order, members),
-            Record::RetainedStored { number } => self.retain(number),
-            Record::RetainedRemoved { topic } => self.retain_no_more(topic),
-            Record::SetsForgotten => {
-                self.sets.forget();
-                Ok(())
-            }
-            _ => self.change(record),
+            _ => Ok(()),
         }
     }
 
     /// What changes one session only.
-    fn change(&mut self, record: &Record<'_>) -> Result<(), Broken> {
-        let session = match *record {
-            Record::Resumed { session }
-            | Record::ExpirySet { session, .. }
-            | Record::Away { session, .. }
-            | Record::WillSet { session, .. }
-            | Record::WillDue { session, .. }
-            | Record::WillTaken { session }
-            | Record::Subscribed { session, .. }
-            | Record::Unsubscribed { session, .. }
-            | Record::InboundStored { session, .. }
-            | Record::InboundReleased { session, .. }
-            | Record::Received { session, .. }
-            | Record::CopyGivenUp { session, .. } => session,
-            _ => return Ok(()),
-        };
+    fn change(&mut self, session: u32, record: &Record<'_>) -> Result<(), Broken> {
         let given_up = of(&mut self.sessions, session)?.change(record)?;
         match given_up {
             Some(number) => self.messages.release(number),
@@ -155,7 +158,7 @@ impl Ledger {
         self.messages.refer(number, members.len() as u64)?;
         let id = crate::session::shared_id(order);
         for &session in members {
-            of(&mut self.sessions, session)?.send(number, order, id, way)?;
+            of(&mut self.sessions, session)?.send(Some(number), order, id, way)?;
         }
         Ok(())
     }
@@ -192,10 +195,10 @@ impl Ledger {
         sessions.map(|(&number, session)| (number, session))
     }
 
-    /// The retained messages, in no order.
-    pub fn retained(&self) -> impl Iterator<Item = &KeptMessage> {
+    /// The retained messages, by their numbers, in no order.
+    pub fn retained(&self) -> impl Iterator<Item = (u64, &KeptMessage)> {
         let numbers = self.retained.values();
-        numbers.filter_map(|&number| self.messages.get(number).ok())
+        numbers.filter_map(|&number| Some((number, self.messages.get(number).ok()?)))
     }
 
     /// A message that a session refers to.

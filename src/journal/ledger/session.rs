@@ -46,6 +46,8 @@ pub struct SessionRead {
     pub client_id: Box<str>,
     /// What no other session of that process had.
     pub serial: u64,
+    /// The user name of its client, and the name of the listener that it came by.
+    pub owner: Option<(Option<Box<str>>, Box<str>)>,
     /// Whether its client was there.
     pub is_there: bool,
     /// Seconds that it outlives its connection.
@@ -86,6 +88,7 @@ impl SessionRead {
         SessionRead {
             client_id: client_id.into(),
             serial,
+            owner: None,
             is_there: true,
             expiry_s: 0,
             ends_at: None,
@@ -123,6 +126,9 @@ impl SessionRead {
                 if let Some(will) = &mut self.will {
                     will.due_at = None;
                 }
+            }
+            Record::Identified { user, listener, .. } => {
+                self.owner = Some((user.map(Into::into), listener.into()));
             }
             Record::ExpirySet { seconds, .. } => self.expiry_s = seconds,
             Record::Away { ends_at, .. } => (self.is_there, self.ends_at) = (false, ends_at),
@@ -174,7 +180,7 @@ impl SessionRead {
     /// A message is in flight.
     pub(super) fn send(
         &mut self,
-        number: u64,
+        number: Option<u64>,
         order: u64,
         id: u16,
         way: Way,
@@ -185,7 +191,7 @@ impl SessionRead {
             id,
             way,
             is_received: false,
-            number: Some(number),
+            number,
         };
         self.in_flight.insert(place, frame);
         Ok(())
@@ -194,7 +200,7 @@ impl SessionRead {
     /// A message that waited is in flight.
     pub(super) fn go_on(&mut self, number: u64, order: u64, id: u16) -> Result<(), Broken> {
         let way = self.queue.take(number).ok_or(Broken::Message(number))?;
-        self.send(number, order, id, way)
+        self.send(Some(number), order, id, way)
     }
 
     /// A frame is done. Returns the number of its message, if it was kept.

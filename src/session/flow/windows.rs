@@ -73,6 +73,20 @@ impl Windows {
         })
     }
 
+    /// Makes way for an identifier that was used in another run, and goes on behind it. False if it cannot be.
+    pub(super) fn takes_up(&mut self, id: u16, order: u64) -> bool {
+        if id & SHARED_ID_BIT != 0 {
+            return id == shared_id(order) && self.admits_shared(order);
+        }
+        while id != 0 && !self.own.admits(id, order) {
+            if self.own.is_aside(id) || !self.own.put_aside() {
+                return false;
+            }
+        }
+        self.last_private = id;
+        id != 0
+    }
+
     /// Goes on behind identifiers in use, and puts the oldest messages aside that all others would wait for. Whether one is
     /// free then, which is the next.
     #[cold]
