@@ -300,11 +300,12 @@ impl Clients {
             return;
         }
         let topic = self.unmounted(conn, message.topic.as_str());
-        let lease = &mut self.memory.lease;
-        let (topic_alias, is_known) = self.peers.alias_of(conn, topic, lease).unzip();
-        let (is_known, mut tells) = (is_known == Some(true), is_known == Some(false));
-        let entry = &self.peers.conns[conn.index()];
-        let told = if is_known { "" } else { topic };
+        let (entry, lease) = (&mut self.peers.conns[conn.index()], &mut self.memory.lease);
+        let (topic_alias, told, mut tells) = match entry.alias_of(topic, lease) {
+            None => (None, topic, false),
+            Some((alias, true)) => (Some(alias), "", false),
+            Some((alias, false)) => (Some(alias), topic, true),
+        };
         let id = grant.id();
         let mut head = PublishHead {
             dup,
@@ -314,20 +315,17 @@ impl Clients {
         };
         if tells && head.packet_len() > entry.packet_bytes_max() as usize {
             // The message is within the limit, but not with the alias beside the topic.
-            self.peers.forget_alias(conn, topic, lease);
+            entry.forget_alias(topic, lease);
             (head.topic_alias, tells) = (None, false);
         }
         let frame = message.write(&mut self.out, &head, 0);
-        let is_sent = match packet_id {
-            None => self.push_droppable(conn, frame, message.payload.len()),
-            Some(_) => {
-                self.push_frame(conn, frame, message.payload.len());
-                true
-            }
-        };
+        if packet_id.is_some() {
+            return self.push_frame(conn, frame, message.payload.len());
+        }
+        let is_sent = self.push_droppable(conn, frame, message.payload.len());
         if tells && !is_sent {
             let lease = &mut self.memory.lease;
-            self.peers.forget_alias(conn, topic, lease);
+            self.peers.conns[conn.index()].forget_alias(topic, lease);
         }
     }
 

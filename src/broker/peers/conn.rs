@@ -7,6 +7,7 @@ use crate::broker::peers::partial::Partial;
 use crate::broker::peers::peer::Peer;
 use crate::broker::peers::role::Role;
 use crate::broker::peers::state::{Stage, State};
+use crate::budget::{Account, Lease};
 use crate::ids::{NONE, SessionId};
 use crate::mqtt::Version;
 use crate::session::{Aliases, SlowPolicy};
@@ -76,6 +77,23 @@ impl Conn {
         self.wants_problems = terms.wants_problems;
         if terms.alias_max > 0 {
             self.aliases = Some(Box::new(Aliases::new(terms.alias_max)));
+        }
+    }
+
+    /// The alias by which its client is told a topic, and whether it knows it already; none if none is free, or it wants none.
+    #[inline]
+    pub(crate) fn alias_of(&mut self, topic: &str, lease: &mut Lease) -> Option<(u16, bool)> {
+        let aliases = self.aliases.as_mut()?;
+        let before = aliases.memory();
+        let alias = aliases.outbound.of(topic);
+        lease.change(Account::Connections, before, aliases.memory());
+        alias
+    }
+
+    /// Its client has not been told the alias of a topic after all.
+    pub(crate) fn forget_alias(&mut self, topic: &str, lease: &mut Lease) {
+        if let Some(aliases) = &mut self.aliases {
+            lease.give(Account::Connections, aliases.forget(topic) as u64);
         }
     }
 

@@ -98,27 +98,6 @@ impl Peers {
         }
     }
 
-    /// The alias by which a client is told a topic, and whether it knows it already; none if none is free, or it wants none.
-    pub(crate) fn alias_of(
-        &mut self,
-        conn: ConnId,
-        topic: &str,
-        lease: &mut Lease,
-    ) -> Option<(u16, bool)> {
-        let aliases = self.conns[conn.index()].aliases.as_mut()?;
-        let before = aliases.memory();
-        let alias = aliases.outbound.of(topic);
-        lease.change(Account::Connections, before, aliases.memory());
-        alias
-    }
-
-    /// A client has not been told the alias of a topic after all.
-    pub(crate) fn forget_alias(&mut self, conn: ConnId, topic: &str, lease: &mut Lease) {
-        if let Some(aliases) = &mut self.conns[conn.index()].aliases {
-            lease.give(Account::Connections, aliases.forget(topic) as u64);
-        }
-    }
-
     /// The session of a connection.
     #[inline]
     pub(crate) fn session_of(&self, conn: ConnId) -> Option<SessionId> {
