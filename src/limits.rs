@@ -65,6 +65,10 @@ pub const TURNED_AWAY_MAX: usize = 100;
 /// Milliseconds from accept to a complete CONNECT.
 pub const CONNECT_MS_MAX: u64 = 30_000;
 
+/// Milliseconds without a word from a client after which it is taken to be gone, for each second of its keep alive: one and a half
+/// times as long (MQTT-3.1.2-22).
+pub const SILENCE_MS_PER_KEEP_ALIVE_S: u64 = 1_500;
+
 /// Milliseconds that a closing connection is given to take its last packets.
 pub const LINGER_MS_MAX: u64 = 2_000;
 

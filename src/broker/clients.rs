@@ -161,6 +161,13 @@ impl Clients {
         }
     }
 
+    /// A connection has spoken, and may be silent for as long as its keep alive allows.
+    pub(crate) fn arm_silence(&mut self, now_ms: u64, conn: ConnId) {
+        if let Some(silence_ms) = self.peers.conns[conn.index()].silence_ms_max() {
+            self.arm_conn(conn, now_ms + silence_ms);
+        }
+    }
+
     /// The client of a connection is given an answer.
     #[inline]
     pub(super) fn tell_answer(&mut self, conn: ConnId, answer: Answer) {

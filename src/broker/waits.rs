@@ -437,12 +437,14 @@ impl Waits {
         self.keys.contains_key(&key)
     }
 
-    /// Questions that are open.
-    pub(super) fn questions(&self) -> impl Iterator<Item = &Question> {
-        self.table.values().filter_map(|wait| match &wait.then {
-            Then::Replay(question) => Some(question),
+    /// The least count of retained messages at which a question was asked that is open.
+    pub(super) fn oldest_question(&self) -> Option<u64> {
+        let waits = self.table.values();
+        let asked_at = waits.filter_map(|wait| match &wait.then {
+            Then::Replay(question) => Some(question.asked_at),
             _ => None,
-        })
+        });
+        asked_at.min()
     }
 
     /// When the next wait ends without an answer, or one would have that is over.

@@ -53,7 +53,7 @@ pub(crate) trait Brain {
     fn on_verified(&mut self, now_ms: u64, conn: ConnId, ticket: u32, verdict: Verdict);
     /// The configuration has been read again.
     fn on_reload(&mut self, now_ms: u64, settings: Arc<Settings>);
-    /// Whether nothing is to be received from the connection until `on_verified`.
+    /// Whether nothing is to be received from the connection while it is held or its password is checked.
     fn is_waiting(&self, conn: ConnId) -> bool;
     /// The address of the client, as long as the connection is open; `None` if it is not to be counted by that.
     fn address(&self, conn: ConnId) -> Option<IpAddr>;

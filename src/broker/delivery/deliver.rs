@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::{Frame, Outgoing, expiry_left};
 use crate::broker::delivery::overlap::Overlap;
-use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5, Hot};
+use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_QOS0_WAITS, HOT_V5, Hot};
 use crate::ids::{ConnId, NONE, SessionId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -48,7 +48,7 @@ impl Clients {
             return;
         }
         let grant = self.grant(options, message.qos, message.retain);
-        let is_plain = hot.flags & (HOT_PRIVATE | HOT_REPLAYING) == 0 && hot.conn != NONE;
+        let is_plain = hot.flags & (HOT_PRIVATE | HOT_QOS0_WAITS) == 0 && hot.conn != NONE;
         if grant.is_qos0() && is_plain {
             let is_v5 = hot.flags & HOT_V5 != 0;
             let frame = message.frame(&mut self.out, &mut self.order, grant, is_v5);
@@ -253,7 +253,7 @@ impl Clients {
         }
         self.memory.note_waits(self.sessions.backlog_mut(), message);
         if holds_qos0 {
-            self.sessions.set_replaying(session, true);
+            self.sessions.set_qos0_waits(session, true);
         }
     }
 
@@ -264,26 +264,13 @@ impl Clients {
             return true;
         }
         let version = self.peers.conns[conn.index()].version();
-        let topic = self.unmounted(conn, message.topic.as_str());
+        let topic = self.listener(conn).unmounted(message.topic.as_str());
         let id = grant.id();
         let head = PublishHead {
             packet_id: PacketId::new(1).filter(|_| !grant.is_qos0()),
             ..message.head(version, topic, grant, &id)
         };
         head.packet_len() <= max as usize
-    }
-
-    /// The topic as the clients of a connection's listener know it.
-    ///
-    /// An empty mount point is not compared with: it lies nowhere, and a comparison of no bytes there is a masked load from a
-    /// page that is not mapped, which costs 60 ns where the C library uses AVX-512 (perf/2026-11-28-pairs).
-    #[inline]
-    fn unmounted<'a>(&self, conn: ConnId, topic: &'a str) -> &'a str {
-        let mount_point = self.listener(conn).mount_point.as_str();
-        match mount_point.is_empty() {
-            true => topic,
-            false => topic.strip_prefix(mount_point).unwrap_or(topic),
-        }
     }
 
     /// Sends in an encoding of the connection's own.
@@ -299,7 +286,7 @@ impl Clients {
             self.desk.counters.publish_dropped += 1;
             return;
         }
-        let topic = self.unmounted(conn, message.topic.as_str());
+        let topic = self.listener(conn).unmounted(message.topic.as_str());
         let (entry, lease) = (&mut self.peers.conns[conn.index()], &mut self.memory.lease);
         let (topic_alias, told, mut tells) = match entry.alias_of(topic, lease) {
             None => (None, topic, false),
@@ -424,7 +411,7 @@ impl Clients {
                 );
             }
         }
-        self.sessions.set_replaying(session, false);
+        self.sessions.set_qos0_waits(session, false);
         self.sessions.charge(session, &mut self.memory.lease);
     }
 }

@@ -10,7 +10,6 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::effect::CloseHow;
-use crate::broker::groups::message::Refusal;
 use crate::broker::outcome::Outcome;
 use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::refusals::words;
@@ -62,27 +61,6 @@ impl Broker {
         self.end_event(now_ms);
     }
 
-    /// The end of an event: connections that do not take their answers are closed, memory that nobody refers to is free.
-    #[inline]
-    pub(in crate::broker) fn end_event(&mut self, now_ms: u64) {
-        while let Some(conn) = self.clients.peers.overflowing.pop() {
-            if self.clients.peers.is_established(conn) {
-                self.clients.desk.counters.stalled += 1;
-                self.clients
-                    .log_end(now_ms, conn, "it does not take its answers");
-                self.detach(now_ms, conn, true);
-                self.shut(now_ms, conn, CloseHow::Now);
-            }
-        }
-        // Whom a message is offered to next may pass it over as well; it goes around once.
-        while !self.clients.passed_over.is_empty() {
-            for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
-                self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
-            }
-        }
-        self.clients.out.settle();
-    }
-
     /// DISCONNECT has come from the client (MQTT 5, 3.14).
     pub(in crate::broker) fn on_disconnect(
         &mut self,
@@ -108,9 +86,7 @@ impl Broker {
         self.clients.log_end(now_ms, conn, "");
         // MQTT-3.14.4-3: the will goes with a goodbye; any other reason than 0x00 asks for it.
         let with_will = disconnect.reason != ReasonCode::SUCCESS;
-        if self.clients.peers.replies_to == conn {
-            self.clients.flush_replies();
-        }
+        self.clients.flush_replies_to(conn);
         self.detach(now_ms, conn, with_will);
         // Answers to what came before the goodbye still go out.
         let goodbye = self.clients.listener(conn).says_goodbye;
@@ -166,9 +142,7 @@ impl Broker {
                 }
             });
         }
-        if self.clients.peers.replies_to == conn {
-            self.clients.flush_replies();
-        }
+        self.clients.flush_replies_to(conn);
         self.detach(now_ms, conn, true);
         self.shut(now_ms, conn, CloseHow::Flush);
     }

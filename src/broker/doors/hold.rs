@@ -7,12 +7,13 @@ use crate::broker::outcome::Until;
 use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::state::CaughtUp;
 use crate::broker::timers::{TICK_MS, tick};
-use crate::ids::{ConnId, NONE};
+use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::PacketType;
 
 impl Broker {
-    /// Until when this packet has to wait because its client publishes too fast, or the turn is full; `None` if it has not to.
+    /// Until when this packet has to wait: its client publishes too fast, memory is short, the turn is full, or too much of what was
+    /// published or answered is under way. `None` if it has not to.
     #[inline]
     pub(in crate::broker) fn must_wait(
         &mut self,
@@ -143,12 +144,11 @@ impl Broker {
         } else if now_ms > ended_ms + limits::HELD_AFTER_END_MS {
             return self.end_held(now_ms, conn, catching_up.goodbye());
         }
-        self.clients.peers.replies_to = conn;
-        if let Some(held) = self.take_partial(conn) {
-            self.packets(now_ms, conn, &held);
-        }
-        self.clients.flush_replies();
-        self.clients.peers.replies_to = ConnId(NONE);
+        self.collect_replies(conn, |broker| {
+            if let Some(held) = broker.take_partial(conn) {
+                broker.packets(now_ms, conn, &held);
+            }
+        });
         self.end_verdict(conn);
         if catching_up.ends() && !self.is_held(conn) {
             self.holds_end(now_ms, conn);
@@ -157,11 +157,7 @@ impl Broker {
             CaughtUp::HeldAnew | CaughtUp::Gone => {}
             CaughtUp::Ends { goodbye } => self.end_held(now_ms, conn, goodbye),
             CaughtUp::GoesOn => {
-                let keep_alive_s = self.clients.peers.conns[conn.index()].keep_alive_s();
-                if keep_alive_s > 0 {
-                    let at_ms = now_ms + u64::from(keep_alive_s) * 1500;
-                    self.clients.arm_conn(conn, at_ms);
-                }
+                self.clients.arm_silence(now_ms, conn);
                 self.clients.desk.effects.push_back(Effect::Resume { conn });
             }
         }

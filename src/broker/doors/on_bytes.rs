@@ -8,7 +8,6 @@ use crate::broker::peers::state::Stage;
 use crate::broker::settings::LogKind;
 use crate::broker::timers::tick;
 use crate::ids::ConnId;
-use crate::ids::NONE;
 use crate::limits;
 use crate::mqtt::{
     self, AckKind, DecodeError, Frame, FrameStatus, Packet, PacketId, PacketType, ReasonCode,
@@ -27,22 +26,21 @@ impl Broker {
             entry.active_at = tick(now_ms);
         }
         if entry.stage() == Stage::Verifying {
-            return self.hold(now_ms, conn, bytes);
+            return self.keep_behind_connect(now_ms, conn, bytes);
         }
         if self.is_held(conn) {
             self.keep_partial(now_ms, conn, bytes);
             return self.end_event(now_ms);
         }
-        self.clients.peers.replies_to = conn;
-        let rest = match self.clients.peers.conns[conn.index()].partial.is_some() {
-            true => self.complete_partial(now_ms, conn, bytes),
-            false => bytes,
-        };
-        if !rest.is_empty() {
-            self.packets(now_ms, conn, rest);
-        }
-        self.clients.flush_replies();
-        self.clients.peers.replies_to = ConnId(NONE);
+        self.collect_replies(conn, |broker| {
+            let rest = match broker.clients.peers.conns[conn.index()].partial.is_some() {
+                true => broker.complete_partial(now_ms, conn, bytes),
+                false => bytes,
+            };
+            if !rest.is_empty() {
+                broker.packets(now_ms, conn, rest);
+            }
+        });
         self.end_event(now_ms);
     }
 

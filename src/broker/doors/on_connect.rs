@@ -8,7 +8,7 @@ use crate::broker::peers::admission::Admission;
 use crate::broker::peers::conn::{PeerName, Terms};
 use crate::broker::peers::peer::Handover;
 use crate::broker::peers::role::Role;
-use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_REPLAYING, HOT_V5};
+use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_QOS0_WAITS, HOT_V5};
 use crate::broker::settings::{ListenerSettings, LogKind, Settings};
 use crate::broker::timers::tick;
 use crate::broker::{Broker, home};
@@ -219,10 +219,7 @@ impl Broker {
     /// What holds for a client that comes in with this CONNECT.
     fn terms_for(&self, conn: ConnId, connect: &Connect<'_>) -> Terms {
         let (listener, settings) = (self.clients.listener(conn), &self.clients.desk.settings);
-        let in_flight_max = match settings.max_inflight_messages {
-            0 => u16::MAX,
-            max => max,
-        };
+        let in_flight_max = settings.in_flight_max();
         let properties = &connect.properties;
         Terms {
             version: connect.version,
@@ -259,10 +256,7 @@ impl Broker {
             || terms.policy == Some(SlowPolicy::Latest)
             || is_mounted;
         self.take_session(conn, session, connect, is_private);
-        if terms.keep_alive_s > 0 {
-            let at_ms = now_ms + u64::from(terms.keep_alive_s) * 1500;
-            self.clients.arm_conn(conn, at_ms);
-        }
+        self.clients.arm_silence(now_ms, conn);
         self.begin_session(conn, session, connect, terms.policy);
         let listener = self.clients.listener(conn).name.clone();
         let user = self.clients.peers.particulars.user_name(conn);
@@ -293,7 +287,7 @@ impl Broker {
         let flags = (u8::from(connect.version == Version::V5) * HOT_V5)
             | (u8::from(joined.is_guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
-            | (u8::from(is_replaying) * HOT_REPLAYING);
+            | (u8::from(is_replaying) * HOT_QOS0_WAITS);
         self.clients.sessions.join(session, conn, flags);
     }
 

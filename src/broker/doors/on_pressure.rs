@@ -62,10 +62,6 @@ impl Broker {
         if level >= limits::RUNG_SHED || self.is_overdrawn() {
             self.shed_heaviest(now_ms);
         }
-        if before >= Rung::Slow && rung < Rung::Slow {
-            // Those who waited go on at their own deadlines, which are near.
-            self.clients.memory.slows = false;
-        }
         self.wants_trim(now_ms, before, rung)
     }
 

@@ -320,10 +320,7 @@ fn routed(somebody_wanted_it: bool) -> ReasonCode {
 impl Clients {
     /// QoS 2 messages that a client may have open, and QoS 1 and 2 ones that it is told it may (receive maximum).
     pub(crate) fn inbound_max(&self) -> u16 {
-        match self.desk.settings.max_inflight_messages {
-            0 => u16::MAX,
-            max => max,
-        }
+        self.desk.settings.in_flight_max()
     }
 
     /// A message was not taken because its publisher may not publish there.

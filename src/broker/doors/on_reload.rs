@@ -12,7 +12,6 @@ use crate::broker::peers::state::Stage;
 use crate::broker::sessions::rights::Rights;
 use crate::broker::settings::Settings;
 use crate::broker::waits::Then;
-use crate::ids::NONE;
 use crate::ids::{ConnId, SessionId};
 use crate::mqtt::ReasonCode;
 
@@ -118,11 +117,8 @@ impl Broker {
         };
         self.clients.peers.beginners.take(admission.rank);
         self.clients.peers.state(conn).end_verifying();
-        self.clients.peers.replies_to = conn;
         let bytes = [&admission.packet[..], &admission.after].concat();
-        self.packets(now_ms, conn, &bytes);
-        self.clients.flush_replies();
-        self.clients.peers.replies_to = ConnId(NONE);
+        self.collect_replies(conn, |broker| broker.packets(now_ms, conn, &bytes));
         if let Some(cause) = admission.ended {
             self.end_admitted(now_ms, conn, cause);
         }

@@ -303,9 +303,7 @@ impl Broker {
         let (conn, id) = (pending.conn, pending.packet_id);
         self.clients.tell_answer(conn, Answer::Suback(id));
         self.answer_client(pending.conn, |out| suback.encode(version, out));
-        if self.clients.peers.replies_to == pending.conn {
-            self.clients.flush_replies();
-        }
+        self.clients.flush_replies_to(pending.conn);
     }
 
     /// UNSUBSCRIBE has come from a client.

@@ -107,11 +107,10 @@ impl Broker {
             Stage::Verifying => None,
             Stage::Connecting => Some(active_ms + limits::CONNECT_MS_MAX),
             Stage::Closing => Some(active_ms + limits::LINGER_MS_MAX),
-            Stage::Established if entry.keep_alive_s() == 0 => None,
-            // MQTT-3.1.2-22: one and a half times the keep alive, and no less: what it sent may have come at the end
-            // of the tick.
+            // And no less: what it sent may have come at the end of the tick.
             Stage::Established => {
-                Some(active_ms + TICK_MS + u64::from(entry.keep_alive_s()) * 1500)
+                let silence_ms = entry.silence_ms_max();
+                silence_ms.map(|silence_ms| active_ms + TICK_MS + silence_ms)
             }
         }
     }

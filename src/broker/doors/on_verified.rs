@@ -15,7 +15,6 @@ use crate::broker::peers::state::Stage;
 use crate::broker::timers::TICK_MS;
 use crate::broker::waits::{Owner, Then};
 use crate::ids::ConnId;
-use crate::ids::NONE;
 use crate::limits;
 use crate::mqtt::{self, Connect, FrameStatus, Packet, ReasonCode, Version};
 
@@ -88,13 +87,18 @@ impl Broker {
         self.charge_admission(now_ms, conn);
     }
 
-    /// Whether a connection should not be read from: it waits for its password to be checked, or publishes too fast.
+    /// Whether a connection should not be read from: it waits for its password to be checked, or is held.
     pub fn is_waiting(&self, conn: ConnId) -> bool {
         self.clients.peers.conns[conn.index()].stage() == Stage::Verifying || self.is_held(conn)
     }
 
     /// Keeps what a client sends while it waits, within bounds.
-    pub(in crate::broker) fn hold(&mut self, now_ms: u64, conn: ConnId, bytes: &[u8]) {
+    pub(in crate::broker) fn keep_behind_connect(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        bytes: &[u8],
+    ) {
         let fits = match self.admission(conn) {
             Some((_, admission)) => {
                 admission.after.extend_from_slice(bytes);
@@ -121,7 +125,6 @@ impl Broker {
         };
         self.clients.peers.beginners.take(admission.rank);
         self.clients.peers.state(conn).end_verifying();
-        self.clients.peers.replies_to = conn;
         let refusal = match verdict {
             _ if self.is_draining() => Some(ReasonCode::SERVER_SHUTTING_DOWN),
             Verdict::Right => None,
@@ -129,12 +132,10 @@ impl Broker {
             Verdict::Wrong => Some(ReasonCode::NOT_AUTHORIZED),
             Verdict::Busy => Some(ReasonCode::QUOTA_EXCEEDED),
         };
-        match refusal {
-            None => self.admit_verified(now_ms, conn, &admission),
-            Some(reason) => self.refuse_admission(now_ms, conn, &admission, reason),
-        }
-        self.clients.flush_replies();
-        self.clients.peers.replies_to = ConnId(NONE);
+        self.collect_replies(conn, |broker| match refusal {
+            None => broker.admit_verified(now_ms, conn, &admission),
+            Some(reason) => broker.refuse_admission(now_ms, conn, &admission, reason),
+        });
         if let Some(cause) = admission.ended {
             self.end_admitted(now_ms, conn, cause);
         }

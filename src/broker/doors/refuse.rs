@@ -113,9 +113,7 @@ impl Broker {
             }
             .encode(version, out)
         });
-        if self.clients.peers.replies_to == conn {
-            self.clients.flush_replies();
-        }
+        self.clients.flush_replies_to(conn);
         self.shut(now_ms, conn, CloseHow::Flush);
     }
 
@@ -173,7 +171,7 @@ impl Broker {
             return None;
         }
         let quotas = self.clients.desk.settings.quotas;
-        let topic = format!("{}{}", self.clients.listener(conn).mount_point, will.topic);
+        let topic = self.clients.listener(conn).mounted(will.topic);
         let levels = topic.split('/').count();
         let (what, option) = match levels > usize::from(quotas.topic_levels) {
             true => (

@@ -1,11 +1,95 @@
-//! Answers to a client: packets that are not messages.
+//! Answers to a client: packets that are not messages. They are given at once, or kept until what they promise is durable (`held`).
 //!
 //! Answers to the connection whose bytes are being handled are queued together when its bytes are done, so that they
 //! do not lie between the messages of others in the log (which would keep those from merging).
 
+use smallvec::SmallVec;
+
+use crate::broker::Broker;
 use crate::broker::clients::Clients;
+use crate::broker::facts::Answer;
+use crate::broker::held::Kept;
 use crate::broker::peers::state::Stage;
-use crate::ids::ConnId;
+use crate::ids::{ConnId, NONE};
+use crate::mqtt::{AckKind, AckOut, PacketId, ReasonCode};
+
+impl Broker {
+    /// Acknowledges: PUBACK, PUBREC, PUBREL, PUBCOMP. All of them go through here, but for a PUBREL that is sent again.
+    #[inline]
+    pub(in crate::broker) fn acknowledge(
+        &mut self,
+        conn: ConnId,
+        kind: AckKind,
+        id: PacketId,
+        reason: ReasonCode,
+    ) {
+        if reason.is_error() {
+            self.clients.log_acknowledgement(conn, kind, id, reason);
+        }
+        self.clients
+            .tell_answer(conn, Answer::Ack(kind, id, reason));
+        let version = self.clients.peers.conns[conn.index()].version();
+        let ack = AckOut {
+            kind,
+            packet_id: id,
+            reason,
+            reason_string: None,
+        };
+        self.answer_client(conn, |out| ack.encode(version, out));
+    }
+
+    /// Answers a client, now or when what that promises is durable.
+    #[inline]
+    pub(in crate::broker) fn answer_client(
+        &mut self,
+        conn: ConnId,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if !self.held.is_on() {
+            return self.clients.reply(conn, encode);
+        }
+        let mut bytes = Vec::new();
+        encode(&mut bytes);
+        self.hold_answer(conn, &bytes);
+    }
+
+    #[cold]
+    fn hold_answer(&mut self, conn: ConnId, bytes: &[u8]) {
+        match self.held.take_after(self.waits.has_held(conn)) {
+            None => self.clients.reply(conn, |out| out.extend_from_slice(bytes)),
+            Some(after) => {
+                let line = self.waits.hold(conn);
+                let packet = Kept::Packet(SmallVec::from_slice(bytes));
+                self.held.push(after, conn, line, packet);
+            }
+        }
+    }
+
+    /// CONNACK follows. If it promises what is not durable yet, nothing goes out to the client until it is.
+    pub(in crate::broker) fn hold_connack(&mut self, conn: ConnId) {
+        if !self.held.is_on() {
+            return;
+        }
+        if let Some(after) = self.held.take_after(false) {
+            let line = self.waits.hold(conn);
+            self.held.push(after, conn, line, Kept::Output);
+            self.clients.out.keep_in(conn);
+        }
+    }
+
+    /// What is answered to a connection while its bytes are handled goes out behind them, together.
+    #[inline]
+    pub(in crate::broker) fn collect_replies(
+        &mut self,
+        conn: ConnId,
+        handle: impl FnOnce(&mut Broker),
+    ) {
+        self.clients.peers.replies_to = conn;
+        handle(self);
+        self.clients.flush_replies();
+        self.clients.peers.replies_to = ConnId(NONE);
+    }
+}
 
 impl Clients {
     /// Queues an answer, written by `encode`.
@@ -34,5 +118,12 @@ impl Clients {
         self.push_control(self.peers.replies_to, range);
         self.peers.replies = replies;
         self.peers.replies.clear();
+    }
+
+    /// The same, if they are this connection's.
+    pub(crate) fn flush_replies_to(&mut self, conn: ConnId) {
+        if self.peers.replies_to == conn {
+            self.flush_replies();
+        }
     }
 }

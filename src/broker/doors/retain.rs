@@ -100,7 +100,8 @@ impl Broker {
     ) {
         let owner = owner_of_topic(topic, self.clients.desk.shards);
         self.stores.note_seen(from, owner, retain_seq);
-        self.live.note(topic, &self.waits);
+        let waits = &self.waits;
+        self.live.note(topic, || waits.oldest_question());
     }
 
     /// Looks through some of the places, so that one comes round within `retain_expiry_interval`.

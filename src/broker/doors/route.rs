@@ -92,7 +92,9 @@ impl Broker {
     /// Stores a retained message that this shard owns. Returns the number of the store.
     fn retain(&mut self, now_ms: u64, message: &mut Outgoing<'_>) -> u64 {
         let own = self.clients.desk.shard;
-        self.live.note(message.topic.as_str(), &self.waits);
+        let waits = &self.waits;
+        self.live
+            .note(message.topic.as_str(), || waits.oldest_question());
         let seq = self.stores.next(own);
         self.store_retained(now_ms, message.owned(), Store::new(own, seq), false);
         seq

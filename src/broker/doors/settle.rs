@@ -1,9 +1,32 @@
-//! A turn ends: what is told by its level is brought to its account, and what is short is dealt with.
+//! The end of an event, and of a turn: what is told by its level is brought to its account, and what is short is dealt with.
 
 use crate::broker::Broker;
+use crate::broker::effect::CloseHow;
+use crate::broker::groups::message::Refusal;
 use crate::budget::Account;
 
 impl Broker {
+    /// The end of an event: connections that do not take their answers are closed, memory that nobody refers to is free.
+    #[inline]
+    pub(in crate::broker) fn end_event(&mut self, now_ms: u64) {
+        while let Some(conn) = self.clients.peers.overflowing.pop() {
+            if self.clients.peers.is_established(conn) {
+                self.clients.desk.counters.stalled += 1;
+                self.clients
+                    .log_end(now_ms, conn, "it does not take its answers");
+                self.detach(now_ms, conn, true);
+                self.shut(now_ms, conn, CloseHow::Now);
+            }
+        }
+        // Whom a message is offered to next may pass it over as well; it goes around once.
+        while !self.clients.passed_over.is_empty() {
+            for (session, origin, message) in std::mem::take(&mut self.clients.passed_over) {
+                self.return_shared(now_ms, origin, session, message, Refusal::NoRight);
+            }
+        }
+        self.clients.out.settle();
+    }
+
     /// The end of a turn: what is told by its level is brought to its account, and what is short is dealt with. True if
     /// free memory is to be given back to the system now.
     pub fn settle(&mut self, now_ms: u64) -> bool {

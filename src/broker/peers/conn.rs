@@ -9,6 +9,7 @@ use crate::broker::peers::role::Role;
 use crate::broker::peers::state::{Stage, State};
 use crate::budget::{Account, Lease};
 use crate::ids::{NONE, SessionId};
+use crate::limits;
 use crate::mqtt::Version;
 use crate::session::{Aliases, SlowPolicy};
 
@@ -132,6 +133,12 @@ impl Conn {
     /// What happens when it is too slow.
     pub(crate) fn policy(&self) -> Option<SlowPolicy> {
         self.policy
+    }
+
+    /// Milliseconds that it may be silent (MQTT-3.1.2-22); `None` for as long as it likes.
+    pub(crate) fn silence_ms_max(&self) -> Option<u64> {
+        let keep_alive_s = u64::from(self.keep_alive_s);
+        (keep_alive_s > 0).then_some(keep_alive_s * limits::SILENCE_MS_PER_KEEP_ALIVE_S)
     }
 
     /// Seconds; 0 for none.

@@ -9,7 +9,6 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::broker::placement::topic_number;
-use crate::broker::waits::Waits;
 use crate::limits;
 use crate::mqtt::message::Message;
 
@@ -50,22 +49,21 @@ impl Live {
         }
     }
 
-    /// A retained message has passed this shard.
-    pub(crate) fn note(&mut self, topic: &str, waits: &Waits) {
+    /// A retained message has passed this shard. `oldest` is asked for the least count of the questions that are open.
+    pub(crate) fn note(&mut self, topic: &str, oldest: impl FnOnce() -> Option<u64>) {
         if self.open == 0 {
             return;
         }
         self.count += 1;
         self.topics.insert(topic_number(topic), self.count);
         if self.topics.len() >= self.prune_at {
-            self.prune(waits);
+            self.prune(oldest());
         }
     }
 
     /// Forgets the topics that no open question is about: these were asked when so many had passed. There may always be one
     /// that is open.
-    fn prune(&mut self, waits: &Waits) {
-        let asked_at = waits.questions().map(|question| question.asked_at).min();
+    fn prune(&mut self, asked_at: Option<u64>) {
         let asked_at = asked_at.unwrap_or(self.count);
         self.topics.retain(|_, &mut count| count > asked_at);
         self.prune_at = 2 * self.topics.len().max(limits::LIVE_TOPICS_KEPT);

@@ -29,7 +29,7 @@ impl Hot {
 pub(crate) const HOT_V5: u8 = 1;
 /// It cannot take the common encodings: topic aliases, a packet size limit, a mount point.
 pub(crate) const HOT_PRIVATE: u8 = 2;
-/// Retained messages wait for it, and QoS 0 messages behind them.
-pub(crate) const HOT_REPLAYING: u8 = 4;
+/// QoS 0 messages have to wait: behind retained ones, or behind others that wait.
+pub(crate) const HOT_QOS0_WAITS: u8 = 4;
 /// There are rules about what it may be sent; also while the client is away.
 pub(crate) const HOT_GUARDED: u8 = 8;

@@ -10,7 +10,7 @@ use crate::broker::facts::Fact;
 use crate::broker::keepers::Facts;
 use crate::broker::sessions::absent::Absent;
 use crate::broker::sessions::change::Change;
-use crate::broker::sessions::hot::{HOT_GUARDED, HOT_REPLAYING, Hot};
+use crate::broker::sessions::hot::{HOT_GUARDED, HOT_QOS0_WAITS, Hot};
 use crate::broker::sessions::rights::{Joined, Rights};
 use crate::broker::settings::Settings;
 use crate::budget::{Account, Lease};
@@ -322,7 +322,7 @@ impl Sessions {
     pub(crate) fn part(&mut self, session: SessionId) {
         let hot = &mut self.hot[session.index()];
         hot.conn = NONE;
-        hot.flags &= !HOT_REPLAYING;
+        hot.flags &= !HOT_QOS0_WAITS;
     }
 
     /// The user name of a session whose client is away, and its listener.
@@ -358,11 +358,11 @@ impl Sessions {
     }
 
     /// Whether QoS 0 messages wait for a session behind others.
-    pub(crate) fn set_replaying(&mut self, session: SessionId, is_replaying: bool) {
+    pub(crate) fn set_qos0_waits(&mut self, session: SessionId, is_replaying: bool) {
         let flags = &mut self.hot[session.index()].flags;
         match is_replaying {
-            true => *flags |= HOT_REPLAYING,
-            false => *flags &= !HOT_REPLAYING,
+            true => *flags |= HOT_QOS0_WAITS,
+            false => *flags &= !HOT_QOS0_WAITS,
         }
     }
 
