@@ -56,11 +56,10 @@ impl Journal {
     }
 
     /// Compares what was read with what there is.
-    pub(super) fn check(&mut self, broker: &mut Broker, now_ms: u64) {
+    pub(super) fn check(&mut self, broker: &mut Broker, mut held: State, now_ms: u64) {
         // Acknowledgements that were kept back are due by then.
         self.read(broker, now_ms);
         self.read(broker, now_ms + limits::JOURNAL_ACKS_MS);
-        let mut held = broker.state();
         held.retained.retain(|topic, _| !topic.starts_with("$SYS"));
         let told = self.state();
         for (serial, held) in &held.sessions {

@@ -126,7 +126,8 @@ pub(super) fn check(world: &mut World, seed: u64) {
         assert_eq!(wills(&again), wills(&held), "wills");
         assert_eq!(again.retained, held.retained, "retained messages");
         for (broker, journal) in next.brokers.iter_mut().zip(&mut next.journals) {
-            journal.check(broker, world.now_ms);
+            let held = broker.state();
+            journal.check(broker, held, world.now_ms);
         }
     }
 }

@@ -32,7 +32,7 @@ const CONGESTED: usize = 8;
 const AUDIT_STEPS: u64 = 16;
 
 /// Steps between two looks at what nothing else looks at: each costs as much as everything that is held, several times.
-const LOOK_STEPS: u64 = 200;
+const LOOK_STEPS: u64 = 400;
 
 /// See the module.
 pub(super) struct World {
@@ -205,8 +205,9 @@ impl World {
     pub(super) fn check_mirrors(&mut self) {
         let all = self.brokers.iter_mut().zip(&self.mirrors);
         for ((broker, mirror), journal) in all.zip(&mut self.journals) {
-            mirror.check(broker);
-            journal.check(broker, self.now_ms);
+            let held = broker.state();
+            mirror.check(&held);
+            journal.check(broker, held, self.now_ms);
         }
     }
 
