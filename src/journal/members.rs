@@ -98,7 +98,8 @@ fn read_runs(reader: &mut Reader<'_>) -> Result<Vec<u32>, Broken> {
         let first = reader.near(end)?;
         let len = reader.number()?;
         end = first.checked_add(len).ok_or(Broken::Number)?;
-        if len == 0 || members.len() as u64 + len > count || end > u64::from(u32::MAX) {
+        let left = count - members.len() as u64;
+        if len == 0 || len > left || end > u64::from(u32::MAX) {
             return Err(Broken::Number);
         }
         members.extend((first..end).map(|member| member as u32));
@@ -273,6 +274,18 @@ mod tests {
         let mut bytes = Vec::new();
         Members::New(members.into()).encode(&mut bytes);
         assert!(bytes.len() < 12, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn a_run_that_is_longer_than_there_are_numbers_is_refused() {
+        let mut bytes = Vec::new();
+        for number in [ONCE, 5, 0, 1] {
+            put_number(&mut bytes, number);
+        }
+        put_near(&mut bytes, 1, 0);
+        put_number(&mut bytes, u64::MAX);
+        let read = Members::decode(&mut Reader::new(&bytes));
+        assert_eq!(read, Err(Broken::Number));
     }
 
     #[test]

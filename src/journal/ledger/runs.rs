@@ -29,7 +29,7 @@ impl Runs {
     pub(super) fn push(&mut self, number: u64, way: Way) {
         if let Some(last) = self.runs.back_mut()
             && last.way == way
-            && last.first.wrapping_add(u64::from(last.len)) == number
+            && last.first.checked_add(u64::from(last.len)) == Some(number)
             && last.len < u32::MAX
         {
             last.len += 1;
@@ -80,6 +80,15 @@ mod tests {
 
     fn way(word: u8) -> Way {
         Way::from_words(u32::from(word % 3), u32::MAX).unwrap()
+    }
+
+    #[test]
+    fn a_run_ends_with_the_last_number_there_is() {
+        let mut runs = Runs::default();
+        runs.push(u64::MAX, way(1));
+        runs.push(0, way(1));
+        let numbers: Vec<u64> = runs.iter().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [u64::MAX, 0]);
     }
 
     proptest! {
