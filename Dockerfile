@@ -8,10 +8,17 @@
 # allowed is io_uring_setup, io_uring_enter and io_uring_register; tuning/README.md makes a profile of Docker's and these
 # three. On the host kernel.io_uring_disabled has to be 0 (or 1, with the container's group in kernel.io_uring_group).
 #
-# Without a configuration only the loopback addresses are served, which in a container of its own network is nobody:
+# Its configuration serves only the loopback addresses, which in a container of its own network is nobody, and HTTP for the
+# check of health. One of your own wants `listener 9883 127.0.0.1` with `protocol http_api` too, or --no-healthcheck:
 #
 #   docker run ... -p 1883:1883 -v "$PWD/firehose.conf:/etc/firehose/firehose.conf:ro" \
 #       firehose serve -c /etc/firehose/firehose.conf
+
+# With persistence true the store is in /var/lib/firehose, where the broker works: a volume, or it goes with the container.
+#
+#   docker run ... -v firehose:/var/lib/firehose firehose serve -c /etc/firehose/firehose.conf
+#
+# A folder of the host in its place has to belong to the user below (chown 10883:10883).
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
@@ -27,9 +34,15 @@ RUN cargo build --release --locked --bin firehose
 FROM debian:bookworm-slim
 COPY LICENSE /usr/share/doc/firehose/LICENSE
 COPY --from=build /build/target/release/firehose /usr/local/bin/firehose
+RUN install -d -o 10883 -g 10883 -m 0750 /var/lib/firehose \
+    && install -d /etc/firehose \
+    && printf 'listener 9883 127.0.0.1\nprotocol http_api\n' > /etc/firehose/firehose.conf
+WORKDIR /var/lib/firehose
+VOLUME /var/lib/firehose
 # Nobody's number, so that no file on the host belongs to the broker by accident.
 USER 10883:10883
 EXPOSE 1883
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5m CMD ["firehose", "health"]
 ENTRYPOINT ["firehose"]
-CMD ["serve"]
+CMD ["serve", "-c", "/etc/firehose/firehose.conf"]

@@ -5,12 +5,13 @@
 //! are told durable, and goes on. "CPU" is that of all threads of the process, the kernel's for it included.
 
 use std::fs::{self, File, OpenOptions};
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use firehose::limits::{STORE_BLOCK_BYTES_MAX, STORE_PAGE_BYTES, STORE_SEGMENT_BYTES};
+use firehose::limits::{STORE_PAGE_BYTES, STORE_SEGMENT_BYTES};
 use firehose::storage::{Chunk, Line, News, Running, Settings, SyncMode, read};
 use io_uring::{IoUring, opcode, squeue, types};
 
@@ -36,8 +37,7 @@ struct Store {
     sent: u64,
     told: u64,
     checkpoints: u64,
-    asked: u64,
-    since: u64,
+    is_due: bool,
     running: Option<Running>,
 }
 
@@ -49,7 +49,7 @@ impl Store {
             segment_bytes: STORE_SEGMENT_BYTES,
             segments_max: 16,
         };
-        let store = read(folder, &mut |_| {}).expect("a store");
+        let store = read(folder, &mut |_| {}, &mut |_| ControlFlow::Continue(())).expect("a store");
         let report = |report| println!("# {report:?}");
         let (mut lines, running) = store.start(settings, report).expect("a thread");
         let line = lines.remove(0);
@@ -62,12 +62,11 @@ impl Store {
             sent: 0,
             told: 0,
             checkpoints: 0,
-            asked: 0,
-            since: 0,
+            is_due: false,
             running: Some(running),
         };
         store.send(Chunk::new(64), true);
-        store.complete();
+        assert!(store.line.complete());
         while store.checkpoints == 0 {
             store.wait();
         }
@@ -75,14 +74,11 @@ impl Store {
     }
 
     fn send(&mut self, chunk: Chunk, begins: bool) {
-        assert!(self.line.send(chunk, begins).is_none(), "no slot");
+        assert!(
+            self.line.send(chunk, self.sent, begins).is_none(),
+            "no slot"
+        );
         self.sent += 1;
-    }
-
-    fn complete(&mut self) {
-        assert!(self.line.complete());
-        self.asked += 1;
-        self.since = 0;
     }
 
     fn flush(&mut self) {
@@ -105,10 +101,12 @@ impl Store {
         // Wake-ups say nothing.
         self.ring.completion().for_each(drop);
         let (told, free, checkpoints) = (&mut self.told, &mut self.free, &mut self.checkpoints);
+        let is_due = &mut self.is_due;
         self.line.receive(|news| match news {
             News::Told(now) => *told = now,
             News::Free(chunk) => free.push(chunk),
             News::Checkpoints(now) => *checkpoints = now,
+            News::CheckpointDue => *is_due = true,
             News::State(state) => println!("# {state:?}"),
         });
         self.flush();
@@ -117,8 +115,8 @@ impl Store {
 
 impl Variant for Store {
     fn commit(&mut self, records: usize) {
-        // What lies before is let go now and then, as a broker would.
-        let begins = self.asked == self.checkpoints && self.since > 4 * STORE_SEGMENT_BYTES;
+        // What lies before is let go when the store asks for it, as by a broker.
+        let begins = std::mem::take(&mut self.is_due);
         let mut chunk = self.free.pop().unwrap_or_else(|| Chunk::new(usize::MAX));
         let mut first = begins;
         for _ in 0..records {
@@ -126,14 +124,12 @@ impl Variant for Store {
                 let next = self.free.pop().unwrap_or_else(|| Chunk::new(usize::MAX));
                 let full = std::mem::replace(&mut chunk, next);
                 self.send(full, std::mem::take(&mut first));
-                self.since += STORE_BLOCK_BYTES_MAX as u64;
                 assert!(chunk.append(&RECORD));
             }
         }
-        self.since += (chunk.len() as u64).next_multiple_of(STORE_PAGE_BYTES as u64);
         self.send(chunk, first);
         if begins {
-            self.complete();
+            assert!(self.line.complete());
         }
         while self.told < self.sent {
             self.wait();

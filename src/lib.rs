@@ -9,6 +9,7 @@
 
 pub mod limits;
 
+pub mod chunk;
 mod escape;
 mod figure;
 pub mod ids;
@@ -27,6 +28,7 @@ mod session;
 pub mod transport;
 
 pub mod journal;
+pub mod mosquitto_db;
 
 pub mod broker;
 
@@ -38,6 +40,8 @@ mod uring;
 pub mod storage;
 
 mod shard;
+
+mod http;
 
 mod control;
 

@@ -3,18 +3,26 @@
 //! Bounds that an operator may set are in the configuration; what stands here are the defaults behind it and the
 //! bounds that nobody should need to set. Relations that the code relies on are asserted at compile time. Those of the
 //! load tester are in `limits/load.rs`, those of a shard's thread in `limits/thread.rs`, those of the budget in `limits/memory.rs`, those
-//! of the disk in `limits/persistence.rs`.
+//! of the disk in `limits/store.rs`, those of questions in `limits/queries.rs`.
 
+mod history;
+mod http;
 mod journal;
 mod load;
 mod memory;
 mod persistence;
+mod queries;
+mod store;
 mod thread;
 
+pub use history::*;
+pub use http::*;
 pub use journal::*;
 pub use load::*;
 pub use memory::*;
 pub use persistence::*;
+pub use queries::*;
+pub use store::*;
 pub use thread::*;
 
 /// Shards in one process. A shard is named by one byte, and `routing::Entry` keeps room for 256 of them.
@@ -260,6 +268,9 @@ pub const FLOOD_DELIVERIES: u64 = 10_000;
 /// Nanoseconds that the histogram of turns can hold: 60 seconds.
 pub const TURN_NS_MAX: u64 = 60_000_000_000;
 
+/// Microseconds that the histogram of delivery times can hold: 134 seconds, the last bound of what is exported of it.
+pub const DELIVERY_US_MAX: u64 = 134_217_728;
+
 /// Commands of the control thread that wait for a shard.
 pub const COMMANDS_MAX: usize = 4096;
 
@@ -406,8 +417,8 @@ pub const SYS_SAMPLE_MS: u64 = 1000;
 pub const REPORT_MS: u64 = 50;
 
 /// Attempts to get a port that is taken, and milliseconds between them: time for the kernel to let go of the socket of
-/// a broker that was killed.
-pub const LISTEN_ATTEMPTS: usize = 10;
+/// a broker that was killed, which on a busy machine takes a good part of a second.
+pub const LISTEN_ATTEMPTS: usize = 40;
 /// Milliseconds between two of them.
 pub const LISTEN_PAUSE_MS: u64 = 25;
 
@@ -553,6 +564,10 @@ pub const ANSWERS_MS_MAX: u64 = 10_000;
 
 /// Answers that a shard keeps until what they promise is durable, some 3 MB; while there are so many publishers are not read from.
 pub const HELD_ANSWERS_MAX: usize = 1 << 16;
+
+/// Answers of one connection that are kept: what is read of it goes on beside PUBLISH, and who asks and asks is closed, as one that takes
+/// no answers is. No client that waits for what it was promised has so many beside its PUBLISHes.
+pub const HELD_ANSWERS_OF_ONE: u32 = 2 * HELD_ANSWERS_MAX as u32;
 
 /// Milliseconds that a client which publishes too fast and has gone is caught up with: what is left then is dropped,
 /// so that nobody occupies a connection for longer than it was worth the trouble.

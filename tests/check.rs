@@ -8,7 +8,7 @@ mod harness;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use support::{Folder, free_port, needed};
+use support::{Folder, free_port, give, needed};
 
 fn run(command: &mut Command) -> (Option<i32>, String) {
     let Output {
@@ -90,6 +90,46 @@ fn a_bound_on_levels_that_keeps_bridges_out_is_told() {
     }
 }
 
+/// What lies there is as it was afterwards.
+fn the_disk_of_the_store_is_looked_at() {
+    let folder = Folder::new("check");
+    let location = folder.0.join("state");
+    let settings = format!(
+        "listener {} 127.0.0.1\npersistence_location {}/\npersistence_sync interval 100\npersistence_max_size 256M\n",
+        free_port(),
+        location.display()
+    );
+    let rows = |settings: &str| {
+        let file = folder.write("firehose.conf", settings);
+        let file = file.to_str().unwrap();
+        let (code, text) = check(&["-c", file, "--shards", "1", "--json"]);
+        let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let rows = findings.as_array().unwrap().iter();
+        let rows = rows.filter(|row| row["id"].as_str().unwrap().starts_with("store"));
+        (code, rows.cloned().collect::<Vec<_>>())
+    };
+    assert_eq!(rows(&settings).1, [0; 0]);
+    let settings = format!("persistence true\n{settings}");
+    let (code, missing) = rows(&settings);
+    assert!(matches!(code, Some(1 | 3)), "{code:?}");
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    let found = missing[0]["found"].as_str().unwrap();
+    assert!(found.contains("does not exist: create it"), "{found}");
+    std::fs::create_dir(&location).unwrap();
+    give(&location);
+    let (code, all) = rows(&settings);
+    assert!(matches!(code, Some(0 | 1)), "{code:?} {all:?}");
+    let ids: Vec<_> = all.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(
+        ids,
+        ["store", "store.room", "store.file_system", "store.sync"]
+    );
+    assert_eq!(all[1]["wanted"], "256 MiB (persistence_max_size)");
+    let promise = all[3]["wanted"].as_str().unwrap();
+    assert!(promise.contains("loss of power"), "{promise}");
+    assert!(!location.join(".firehose-trial").exists());
+}
+
 fn limits_are_seen() {
     needed("prlimit");
     let folder = Folder::new("check");
@@ -117,5 +157,6 @@ cases![
     exit_codes_follow_what_is_found,
     each_listener_has_a_row_of_its_own,
     a_bound_on_levels_that_keeps_bridges_out_is_told,
+    the_disk_of_the_store_is_looked_at,
     limits_are_seen,
 ];

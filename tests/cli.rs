@@ -106,11 +106,8 @@ fn a_wrong_file_is_named_where_it_was_included() {
 
 #[test]
 fn options_that_are_not_supported_yet_are_warnings() {
-    let server = Server::start(
-        &Program::Firehose { shards: 1 },
-        &["persistence false".into()],
-    );
-    assert!(server.log().contains("persistence"), "{}", server.log());
+    let server = Server::start(&Program::Firehose { shards: 1 }, &["http_dir /srv".into()]);
+    assert!(server.log().contains("http_dir"), "{}", server.log());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::mosquitto::{self, Subscriber};
-use support::{Folder, Server, run, skipped, which};
+use support::{Folder, Program, Server, run, skipped, which};
 
 const SHARDS: [u32; 2] = [1, 2];
 const VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5"];
@@ -124,6 +124,28 @@ fn mqtt_js() {
         "node/node_modules/mqtt/package.json",
         "mqtt_js.js",
     );
+}
+
+/// What was left before the broker was killed is there after its start.
+fn paho_sessions_outlive_a_kill() {
+    for (name, file) in [
+        ("paho-mqtt 1.6", "paho1/bin/python"),
+        ("paho-mqtt 2.x", "paho2/bin/python"),
+    ] {
+        let library = Library::find(name, file, "paho_client.py");
+        for (version, qos) in [("3.1.1", 1), ("5", 1), ("3.1.1", 2), ("5", 2)] {
+            let store = Folder::new("clients");
+            let config = [
+                "persistence true".to_owned(),
+                format!("persistence_location {}/", store.0.display()),
+            ];
+            let mut server = Server::start(&Program::Firehose { shards: 2 }, &config);
+            library.play(&server, "leaves", version, qos);
+            server.kill();
+            assert!(server.start_again(&Program::Firehose { shards: 3 }));
+            library.play(&server, "finds", version, qos);
+        }
+    }
 }
 
 fn mosquitto_every_version_and_qos() {
@@ -334,6 +356,7 @@ fn mosquitto_sub_shows_what_everybody_publishes() {
 cases![
     paho_1,
     paho_2,
+    paho_sessions_outlive_a_kill,
     mqtt_js,
     mosquitto_every_version_and_qos,
     mosquitto_between_versions,

@@ -141,3 +141,16 @@ fn control_characters_of_files_are_escaped() {
         assert!(!said.contains(is_odd), "{said:?}");
     }
 }
+
+#[test]
+fn standard_error_that_takes_nothing_changes_no_exit_code() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_firehose"));
+    let command = command
+        .args(["serve", "-c", "/nonexistent/conf"])
+        .stderr(full);
+    assert_eq!(command.status().unwrap().code(), Some(2));
+}

@@ -7,9 +7,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use support::client::Client;
+use support::mqtt::Fields;
 use support::{Folder, PATIENCE, Program, Server, free_port};
 
-const ACCOUNTS: [&str; 11] = [
+const ACCOUNTS: [&str; 12] = [
     "program",
     "sockets",
     "buffers",
@@ -21,6 +22,7 @@ const ACCOUNTS: [&str; 11] = [
     "subscriptions",
     "retained",
     "mesh",
+    "journal",
 ];
 
 const RUNGS: [&str; 7] = ["calm", "trim", "shrink", "refuse", "slow", "drop", "shed"];
@@ -90,6 +92,7 @@ fn the_table_is_in_the_log_and_in_sys() {
     let table = table(&log);
     assert_eq!(table.len(), ACCOUNTS.len(), "{log}");
     assert_eq!(table["retained"], "10.0 MiB");
+    assert_eq!(table["journal"], "0 B");
 
     let wanted = 7 + 2 * ACCOUNTS.len() + 2 * RUNGS.len();
     let values = values(&server, |values| values.len() >= wanted);
@@ -114,6 +117,28 @@ fn the_table_is_in_the_log_and_in_sys() {
         number(&format!("rung/{rung}/entered"));
         number(&format!("rung/{rung}/seconds"));
     }
+}
+
+/// For as long as the broker runs, whatever a reload says.
+#[test]
+fn what_is_kept_on_the_disk_has_an_account() {
+    let folder = Folder::new("memory");
+    let location = format!("persistence_location {}", folder.0.display());
+    let server = start(1, &["persistence true", &location, "memory_limit 96M"]);
+    let journal = || {
+        let values = values(&server, |values| {
+            values.contains_key("account/journal/limit")
+        });
+        values["account/journal/limit"].parse::<u64>().unwrap()
+    };
+    let before = journal();
+    assert!((12 << 20..14 << 20).contains(&before), "{before}");
+    let log = server.reconfigure(&lines(&[&location, "memory_limit 96M"]));
+    assert!(
+        log.contains("with a restart: persistence and its options."),
+        "{log}"
+    );
+    assert_eq!(journal(), before);
 }
 
 #[test]
@@ -181,4 +206,114 @@ fn a_small_broker_serves() {
     client.subscribe("a");
     client.ping();
     client.disconnect();
+}
+
+/// The most that a process has had in memory, in bytes.
+fn most_resident(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse::<u64>().unwrap() << 10
+}
+
+/// Sessions of the test below, and messages of a megabyte that wait for each.
+const SESSIONS: u64 = 6;
+const WAITING: u64 = 50;
+
+/// What waits for a client comes in its order; how many messages that were. A message behind all others ends it.
+fn take_all(server: &Server, session: u64) -> u64 {
+    let mut publisher = Client::connect(server.address(), 4, "publisher", true, None);
+    publisher.publish(&format!("s/{session}"), b"end", false);
+    assert_eq!(publisher.packet().unwrap()[0], 0x40, "PUBACK");
+    let id = format!("away{session}");
+    let mut client = Client::connect(server.address(), 4, &id, false, None);
+    let (mut count, mut next) = (0, 0);
+    loop {
+        let packet = client.packet().unwrap();
+        client.acknowledge(&packet);
+        let mut fields = Fields::of(&packet);
+        assert_eq!(fields.text(), format!("s/{session}"));
+        fields.u16();
+        let payload = fields.rest();
+        if payload == b"end" {
+            assert!(
+                count == 0 || next == WAITING,
+                "the oldest are dropped first"
+            );
+            return count;
+        }
+        assert_eq!(payload.len(), 1 << 20);
+        let number = u64::from_be_bytes(payload[..8].try_into().unwrap());
+        assert!(number >= next && number < WAITING, "{number} behind {next}");
+        (count, next) = (count + 1, number + 1);
+    }
+}
+
+/// What waits is far more than the limit of the next start: that has no more of it in memory than it may, is not refused, and says
+/// what it drops.
+#[test]
+fn a_start_with_less_memory_takes_what_it_has_room_for() {
+    let folder = Folder::new("memory");
+    let config = |limit: &str| {
+        let location = format!("persistence_location {}", folder.0.display());
+        let limit = format!("memory_limit {limit}");
+        lines(&[
+            "persistence true",
+            &location,
+            "max_queued_messages 0",
+            "sys_interval 1",
+            &limit,
+        ])
+    };
+    let program = Program::Firehose { shards: 2 };
+    let mut server = Server::start(&program, &config("8G"));
+    for session in 0..SESSIONS {
+        let id = format!("away{session}");
+        let mut away = Client::connect(server.address(), 4, &id, false, None);
+        away.subscribe(&format!("s/{session}"));
+        away.disconnect();
+    }
+    let mut publisher = Client::connect(server.address(), 4, "publisher", true, None);
+    let mut payload = vec![b'.'; 1 << 20];
+    for number in 0..WAITING {
+        payload[..8].copy_from_slice(&number.to_be_bytes());
+        for session in 0..SESSIONS {
+            publisher.publish(&format!("s/{session}"), &payload, false);
+            assert_eq!(publisher.packet().unwrap()[0], 0x40, "PUBACK");
+        }
+    }
+    server.kill();
+
+    server.configure(&config("192M"));
+    assert!(server.start_again(&program));
+    let most = most_resident(&server);
+    assert!(most < 192 << 20, "{most} bytes");
+    // What there was no room for when it was read, and all that was dropped.
+    let told = |what: &str| {
+        let started = Instant::now();
+        loop {
+            let log = server.log();
+            let line = log.lines().find(|line| line.contains(what));
+            let words = line.into_iter().flat_map(str::split_whitespace);
+            if let Some(number) = words.filter_map(|word| word.parse::<u64>().ok()).next() {
+                return number;
+            }
+            assert!(started.elapsed() < PATIENCE, "{what}: {log}");
+        }
+    };
+    let left_out = told("of the messages that are kept");
+    let dropped = told("messages that were kept are dropped");
+    let taken: u64 = (0..SESSIONS)
+        .map(|session| take_all(&server, session))
+        .sum();
+    eprintln!("{most} bytes at most; {left_out} left out, {dropped} dropped, {taken} taken");
+    assert!(taken > 5 && left_out <= dropped);
+    // A message that ends a session's may come while the account is full: then the oldest of a session gives way to it.
+    let lost = SESSIONS * WAITING - dropped - taken;
+    assert!(lost <= SESSIONS, "{lost} are neither taken nor told of");
+
+    // The next start has no more of it.
+    server.kill();
+    assert!(server.start_again(&program));
+    assert!(!server.log().contains("of the messages that are kept"));
 }

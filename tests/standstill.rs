@@ -38,6 +38,7 @@ fn connect(id: &str, asked: Asked) -> Vec<u8> {
         will: asked.will_delay.map(|delay| Will {
             topic: &topic,
             payload: "gone",
+            qos: 0,
             delay_s: Some(delay.into()),
         }),
         expiry_s: Some(asked.expiry.into()),

@@ -335,13 +335,13 @@ fn check_takes_the_options_of_a_start() {
 /// As a start warns of it.
 fn check_warns_of_what_a_configuration_lacks() {
     let folder = Folder::new("starts");
-    let text = format!("listener {} 127.0.0.1\npersistence true\n", free_port());
+    let text = format!("listener {} 127.0.0.1\nautosave_interval 60\n", free_port());
     let file = folder.write("conf", &text);
     let file = file.to_str().unwrap();
     let start = firehose(&["serve", "--shards", "1", "-c", file, "--test-config"]);
     let warning = start.stderr.lines().next().unwrap_or_default();
     let warning = warning.strip_prefix("firehose: warning: ").unwrap();
-    assert!(warning.contains("persistence"), "{warning}");
+    assert!(warning.contains("nothing waits to be saved"), "{warning}");
     let check = firehose(&["check", "--shards", "1", "-c", file]);
     assert!(check.stdout.contains(warning), "{}", check.stdout);
 }
@@ -354,7 +354,11 @@ fn what_a_terminal_would_obey_is_escaped() {
     let pid = format!("{socket}pid_file {}/{odd}pid\n", folder.0.display());
     let bad = folder.write(&format!("{odd}acl"), &format!("{odd} nonsense\n"));
     let acl = format!("acl_file {}\n", bad.display());
-    for text in [pid, format!("{socket}persistence_file {odd}\n"), acl] {
+    let store = format!(
+        "{socket}persistence true\npersistence_location {}/{odd}\n",
+        folder.0.display()
+    );
+    for text in [pid, format!("{socket}http_dir {odd}\n"), acl, store] {
         let file = folder.write(&format!("{odd}conf"), &text);
         let file = file.to_str().unwrap();
         for arguments in [

@@ -105,7 +105,14 @@ fn topics_and_values_are_mosquittos() {
     }
     assert!(ours["$SYS/broker/uptime"].ends_with(" seconds"));
     for shard in 0..2 {
-        for name in ["turn/p50_us", "turn/max_us", "busy_permille", "connections"] {
+        for name in [
+            "turn/p50_us",
+            "turn/max_us",
+            "busy_permille",
+            "delivery/p50_us",
+            "delivery/p99_us",
+            "connections",
+        ] {
             let topic = format!("{own}shard/{shard}/{name}");
             assert!(ours[&topic].parse::<u64>().is_ok(), "{topic}");
         }

@@ -1,6 +1,7 @@
 //! What a shard counts, as plain integers; the thread around it publishes copies of them.
 
 use crate::figure::Figure;
+use crate::mqtt::Version;
 
 macro_rules! counters {
     ($(#[doc = $help:literal] $kind:ident $name:ident),* $(,)?) => {
@@ -50,6 +51,8 @@ counters! {
     counter publish_oversize,
     /// PUBLISH packets to a topic that is longer or deeper than allowed.
     counter topics_refused,
+    /// Messages, sessions and subscriptions refused because the disk takes nothing more.
+    counter unkept_refused,
     /// Subscriptions refused: too many, too long or deep, wildcards too close to the start.
     counter subscriptions_refused,
     /// Payload bytes of PUBLISH packets received.
@@ -58,6 +61,12 @@ counters! {
     counter publish_bytes_sent,
     /// Clients connected.
     level clients_connected,
+    /// Clients connected by MQTT 3.1.
+    level clients_v31,
+    /// Clients connected by MQTT 3.1.1.
+    level clients_v311,
+    /// Clients connected by MQTT 5.
+    level clients_v5,
     /// Sessions whose client is away.
     level clients_disconnected,
     /// The most clients connected at once.
@@ -132,4 +141,15 @@ counters! {
     counter trims,
     /// Bytes queued for sockets.
     level outbound_bytes,
+}
+
+impl Counters {
+    /// How many clients are connected by this version.
+    pub(crate) fn clients_by(&mut self, version: Version) -> &mut u64 {
+        match version {
+            Version::V31 => &mut self.clients_v31,
+            Version::V311 => &mut self.clients_v311,
+            Version::V5 => &mut self.clients_v5,
+        }
+    }
 }

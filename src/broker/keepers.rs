@@ -4,11 +4,11 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::broker::facts::{Fact, Keeper};
-use crate::broker::noted::note;
+use crate::broker::facts::{Fact, Keeper, Numbered};
+use crate::broker::noted::{note, note_handed};
 use crate::broker::wall_clock::WallClock;
-use crate::ids::SessionRef;
-use crate::journal::Scribe;
+use crate::ids::{GroupId, SessionId, SessionRef};
+use crate::journal::{Errand, Scribe};
 use crate::mqtt::message::Message;
 use crate::session::Delivery;
 
@@ -17,6 +17,8 @@ use crate::session::Delivery;
 pub(super) struct Facts {
     keepers: Vec<Box<dyn Keeper>>,
     journal: Option<Box<Scribe>>,
+    /// Nothing more can be written down.
+    is_shut: bool,
     clock: WallClock,
     /// What was told last, if it was that a message waits no longer: it may be sent next, and has its number already.
     unqueued: Option<Unqueued>,
@@ -45,6 +47,63 @@ impl Facts {
         self.journal.as_deref_mut()
     }
 
+    /// The same, with the wall clock.
+    pub(super) fn journal_and_clock(&mut self) -> Option<(&mut Scribe, WallClock)> {
+        Some((self.journal.as_deref_mut()?, self.clock))
+    }
+
+    /// Whether it is written down.
+    #[inline]
+    pub(super) fn are_written(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Whether more can be written down.
+    pub(super) fn set_open(&mut self, is_open: bool) {
+        self.is_shut = !is_open;
+    }
+
+    /// Whether nothing more can be written down.
+    #[inline]
+    pub(super) fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
+    /// The turn of the journal that belongs to what was told in the event at hand, if an answer may promise that.
+    #[inline]
+    pub(super) fn promised(&self) -> Option<u64> {
+        let journal = self.journal.as_deref()?;
+        journal.has_promised().then(|| journal.turn())
+    }
+
+    /// The same; what is told from here on belongs to another event.
+    #[inline]
+    pub(super) fn take_promised(&mut self) -> Option<u64> {
+        let journal = self.journal.as_deref_mut()?;
+        journal.take_promised().then(|| journal.turn())
+    }
+
+    /// A message is handed to another shard, or kept to be gone on with here; at this place.
+    #[cold]
+    pub(super) fn hand(&mut self, place: (u8, u64), errand: Errand, message: &Numbered<'_>) {
+        if let Some(journal) = &mut self.journal {
+            note_handed(journal, place, errand, message);
+        }
+    }
+
+    /// A shared subscription that this shard owns has this number.
+    pub(super) fn name_group(&mut self, group: GroupId, share: &str, filter: &str) {
+        if let Some(journal) = &mut self.journal {
+            journal.group_named(group.0, share, filter);
+        }
+    }
+
+    /// When a turn is to end although nothing happens, in milliseconds.
+    #[inline]
+    pub(super) fn written_by_ms(&self) -> Option<u64> {
+        self.journal.as_deref()?.deadline()
+    }
+
     /// Bytes that the journal takes.
     pub(super) fn memory(&self) -> usize {
         let journal = self.journal.as_ref();
@@ -64,7 +123,7 @@ impl Facts {
     /// Tells that a message waits no longer, if anybody keeps that.
     #[inline]
     pub(super) fn tell_unqueued(&mut self, session: SessionRef, taken: &Delivery) {
-        if self.are_kept() {
+        if self.are_kept_of(session.id) {
             let (number, message) = (taken.number, &taken.message);
             self.tell_all(&Fact::Unqueued {
                 session,
@@ -94,6 +153,25 @@ impl Facts {
     #[inline]
     pub(super) fn are_kept(&self) -> bool {
         self.journal.is_some() || !self.keepers.is_empty()
+    }
+
+    /// Whether anybody keeps what is delivered to a session.
+    #[inline]
+    pub(super) fn are_kept_of(&self, session: SessionId) -> bool {
+        let journal = self.journal.as_deref();
+        !self.keepers.is_empty() || journal.is_some_and(|journal| journal.is_durable(session.0))
+    }
+
+    /// Tells a fact of what is delivered to a session, if anybody keeps that.
+    #[inline]
+    pub(super) fn tell_of<'a>(
+        &mut self,
+        session: SessionRef,
+        fact: impl FnOnce(WallClock) -> Fact<'a>,
+    ) {
+        if self.are_kept_of(session.id) {
+            self.tell_all(&fact(self.clock));
+        }
     }
 
     /// Tells a fact, if anybody keeps it.

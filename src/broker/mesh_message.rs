@@ -17,10 +17,11 @@ pub enum MeshMessage {
         message: Arc<Message>,
         retain_seq: u64,
     },
-    /// The sender now has (or no longer has) local subscribers for this filter.
+    /// The sender now has (or no longer has) local subscribers for this filter. `durable`: some of them are to outlive the process.
     Interest {
         filter: Box<str>,
         wanted: bool,
+        durable: bool,
         ticket: u32,
     },
     /// The answer to an `Interest` with `wanted`: from here on matching messages are sent to you. `stored` has the
@@ -60,6 +61,8 @@ pub enum MeshMessage {
     Look { ticket: u32 },
     /// It has been.
     Looked { ticket: u32 },
+    /// The sender begins its checkpoint of this number: all that it had sent before does not lie behind that.
+    CheckpointMarker { number: u64 },
     /// The broker ends, and the sender's wills are out; with `relayed` those of other shards too that it has passed on.
     Draining { relayed: bool },
 }
@@ -98,6 +101,7 @@ impl MeshMessage {
             | MeshMessage::RetainRelease { .. }
             | MeshMessage::Look { .. }
             | MeshMessage::Looked { .. }
+            | MeshMessage::CheckpointMarker { .. }
             | MeshMessage::Draining { .. } => 0,
         }
     }
@@ -111,6 +115,8 @@ pub struct Ordered {
     pub from: ShardId,
     /// The shards that had subscribers for it then, as bits.
     pub targets: u64,
+    /// Those of them that may have something durable for it.
+    pub durable: u64,
     /// The number of the store at the owner; 0 if it is not to be stored.
     pub seq: u64,
     /// Bytes that the owner has promised for it, 0 if it was not asked.

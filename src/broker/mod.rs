@@ -12,6 +12,7 @@
 //!
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
+mod checkpoint;
 mod clients;
 mod continuation;
 mod counters;
@@ -34,6 +35,7 @@ mod noted;
 mod outcome;
 mod peers;
 mod placement;
+mod queries;
 mod retained;
 mod said;
 mod sessions;
@@ -44,6 +46,7 @@ mod timers;
 mod waits;
 mod wall_clock;
 
+pub use checkpoint::CheckpointProgress;
 pub use counters::Counters;
 pub use doors::on_slowest::Lag;
 pub use effect::*;
@@ -51,7 +54,8 @@ pub use facts::{Answer, Fact, Keeper, Numbered, Subscription};
 pub use groups::message::*;
 pub use mesh_message::*;
 pub use peers::peer::*;
-pub use placement::home;
+pub use placement::{home, owner_of_topic};
+pub use queries::*;
 pub use settings::*;
 #[cfg(test)]
 pub use tests::state::{Options, SessionState, State, place};
@@ -66,7 +70,8 @@ use crate::ids::{ConnId, ShardId};
 use crate::journal::Scribe;
 use crate::mqtt::Version;
 use crate::mqtt::message::Message;
-use crate::outbound::Slice;
+use crate::outbound::{Rest, Slice};
+use checkpoint::Checkpoint;
 use delivery::outgoing::Outgoing;
 use drain::Drain;
 use groups::offers::Offers;
@@ -115,12 +120,17 @@ pub struct Broker {
     sweeps: Sweeps,
     waits: Waits,
     held: Held,
+    checkpoint: Checkpoint,
     pressure: Pressure,
     /// Messages of shared subscriptions that go on being offered in the next turn.
     offers: Offers,
     promises: Promises,
     ordering: Ordering,
     looks: Looks,
+    /// Subscriptions of the run before that are not known everywhere yet.
+    restoring: u32,
+    /// When they were taken up. What was due by then is due whoever comes back: nobody could come before.
+    restored_ms: Option<u64>,
 }
 
 impl Broker {
@@ -146,11 +156,14 @@ impl Broker {
             sweeps: Sweeps::default(),
             waits: Waits::default(),
             held: Held::default(),
+            checkpoint: Checkpoint::new(shards),
             pressure: Pressure::default(),
             offers: Offers::default(),
             promises: Promises::default(),
             ordering: Ordering::new(shards),
             looks: Looks::default(),
+            restoring: 0,
+            restored_ms: None,
         }
     }
 
@@ -178,6 +191,13 @@ impl Broker {
     #[cfg(test)]
     pub fn with_under_way(mut self, one: u64, all: u64) -> Broker {
         self.ordering.under_way.set_most(one, all);
+        self
+    }
+
+    /// The same, where a checkpoint writes so many bytes of images in a turn.
+    #[cfg(test)]
+    pub fn with_slices_of(mut self, bytes: u64) -> Broker {
+        self.checkpoint.set_slice_bytes(bytes);
         self
     }
 
@@ -232,13 +252,15 @@ impl Broker {
     }
 
     /// A send is over and the socket took `written` bytes of it; 0 if it was cancelled or failed (`on_eof` follows then).
-    pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) {
+    /// Returns what was left to be sent then.
+    pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) -> Rest {
         self.clients.desk.counters.bytes_sent += written as u64;
-        self.clients.out.sent(conn, written);
+        let rest = self.clients.out.sent(conn, written);
         if self.clients.peers.is_established(conn) {
             self.pump_after_send(now_ms, conn);
         }
         self.end_event(now_ms);
+        rest
     }
 
     /// Nothing of a connection is in flight any more; its number may be used again.
@@ -279,6 +301,17 @@ impl Broker {
     #[inline]
     pub fn next_dirty(&mut self) -> Option<ConnId> {
         self.clients.out.next_dirty()
+    }
+
+    /// Whether something is still to be sent to a connection, at once or when a gate opens.
+    pub fn has_output(&self, conn: ConnId) -> bool {
+        self.clients.out.pending(conn) > 0
+    }
+
+    /// Whether something waits behind what `gather` has given of a connection's output.
+    #[inline]
+    pub fn has_more(&self, conn: ConnId) -> bool {
+        self.clients.out.has_more(conn)
     }
 
     /// Marks output of a connection as in flight and adds where it is to `slices` (not cleared): at most

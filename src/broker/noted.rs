@@ -1,8 +1,10 @@
 //! From facts to what the journal is told.
 
 use crate::broker::facts::{Fact, Numbered, Subscription};
-use crate::broker::wall_clock::UnixMs;
-use crate::journal::{Frame, MessageText, Scribe, SubscriptionText, WillText};
+use crate::broker::wall_clock::{UnixMs, WallClock};
+use crate::journal::{Errand, Frame, MessageText, Scribe, SubscriptionText, WillText};
+use crate::mqtt::message::Message;
+use crate::mqtt::topic;
 use crate::session::{Way, Will};
 
 /// Tells the journal what has changed.
@@ -66,11 +68,20 @@ pub(super) fn note(journal: &mut Scribe, fact: &Fact<'_>) {
     }
 }
 
+/// Tells the journal that a message is handed to another shard.
+pub(super) fn note_handed(
+    journal: &mut Scribe,
+    place: (u8, u64),
+    errand: Errand,
+    message: &Numbered<'_>,
+) {
+    journal.handed(place, errand, message.number, || text(message));
+}
+
 fn note_retained(journal: &mut Scribe, fact: &Fact<'_>) {
     match *fact {
-        // What the broker says of itself is of this run.
-        Fact::RetainedStored { ref message } if is_own(&message.message.topic) => {}
-        Fact::RetainedRemoved { topic } if is_own(topic) => {}
+        Fact::RetainedStored { ref message } if topic::is_sys(&message.message.topic) => {}
+        Fact::RetainedRemoved { topic } if topic::is_sys(topic) => {}
         Fact::RetainedStored { ref message } => {
             journal.retained_stored(message.number, || text(message));
         }
@@ -111,8 +122,14 @@ fn note_session(journal: &mut Scribe, fact: &Fact<'_>) {
     }
 }
 
-fn is_own(topic: &str) -> bool {
-    topic.starts_with("$SYS")
+/// A moment of the broker's clock, in milliseconds since 1970; `None` for never.
+pub(super) fn ms_of(at_ms: u64, clock: WallClock) -> Option<u64> {
+    clock.unix(at_ms).map(ms)
+}
+
+/// What is written of a message.
+pub(super) fn text_of(message: &Message, clock: WallClock) -> MessageText<'_> {
+    MessageText::of(message, ms_of(message.expires_at_ms, clock))
 }
 
 fn ms(at: UnixMs) -> u64 {
@@ -130,7 +147,8 @@ fn subscription(subscription: Subscription<'_>) -> SubscriptionText<'_> {
     }
 }
 
-fn will_text(will: &Will) -> WillText<'_> {
+/// What is written of a will.
+pub(super) fn will_text(will: &Will) -> WillText<'_> {
     WillText {
         // Its expiry counts from when it is published.
         message: MessageText::of(&will.message, None),

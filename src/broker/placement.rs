@@ -28,7 +28,7 @@ pub fn home(client_id: &str, shards: u8) -> ShardId {
 }
 
 /// The shard that keeps the retained message of a topic (docs/decisions/0501).
-pub(super) fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
+pub fn owner_of_topic(topic: &str, shards: u8) -> ShardId {
     place(topic, shards)
 }
 
@@ -51,5 +51,5 @@ pub(super) fn is_broker_topic(topic: &str) -> bool {
 
 fn is_reserved(topic: &str) -> bool {
     let is_state = |topic| topic::matches("$SYS/broker/connection/+/state", topic);
-    (topic.starts_with("$SYS") && !is_state(topic)) || topic.starts_with("$share")
+    (topic::is_sys(topic) && !is_state(topic)) || topic.starts_with("$share")
 }

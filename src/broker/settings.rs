@@ -7,7 +7,7 @@ use crate::access::{Acl, Passwords};
 use crate::limits;
 use crate::mqtt::QoS;
 use crate::mqtt::author::ListenerName;
-use crate::session::SlowPolicy;
+use crate::session::{EXPIRY_NEVER, SlowPolicy};
 
 /// What the protocol and the policies need to know of the configuration. Names as in mosquitto.conf(5).
 #[derive(Clone, Debug, PartialEq)]
@@ -171,6 +171,15 @@ impl Settings {
         match self.max_inflight_messages {
             0 => u16::MAX,
             max => max,
+        }
+    }
+
+    /// When the absence of a client that begins now ends a session with this expiry interval in seconds (MQTT 5, 3.1.2.11.2).
+    pub(in crate::broker) fn absence_ends_ms(&self, now_ms: u64, expiry_s: u32) -> u64 {
+        match (expiry_s, self.persistent_client_expiration) {
+            (EXPIRY_NEVER, Some(longest_s)) => now_ms + longest_s * 1000,
+            (EXPIRY_NEVER, None) => u64::MAX,
+            (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
         }
     }
 

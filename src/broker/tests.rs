@@ -3,6 +3,7 @@
 mod asking;
 mod audit;
 mod authors;
+mod checkpoint;
 mod cut;
 mod durable;
 pub(super) mod examples;
@@ -13,17 +14,20 @@ mod memory;
 mod ordered;
 mod passed_over;
 mod passwords;
+mod queries;
 mod quotas;
 mod reach;
 mod refusals;
 mod replay;
 mod resend;
+mod restore;
 mod rights;
 mod shards;
 mod shares;
 mod slow;
 pub(super) mod state;
 mod under_way;
+mod unkept;
 
 use std::sync::Arc;
 

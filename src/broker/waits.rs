@@ -386,10 +386,10 @@ impl Waits {
         number
     }
 
-    /// Whether answers to a connection are kept.
-    pub(super) fn has_held(&self, conn: ConnId) -> bool {
+    /// How many answers to a connection are kept.
+    pub(super) fn held_of(&self, conn: ConnId) -> u32 {
         let line = self.lines.get(&conn.0);
-        line.is_some_and(|line| line.held > 0)
+        line.map_or(0, |line| line.held)
     }
 
     /// An answer to a connection is kept no longer; it is still owed.

@@ -64,6 +64,8 @@ accounts! {
     Retained = "retained",
     /// The rings between shards and what waits in front of them.
     Mesh = "mesh",
+    /// What waits to be written to the disk, and what is remembered of what was; nothing where nothing is kept there.
+    Journal = "journal",
 }
 
 impl Account {

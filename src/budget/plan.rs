@@ -12,6 +12,8 @@ pub struct Wishes {
     pub shard_bytes: u64,
     /// Bytes of the mesh's rings, over all shards.
     pub mesh_bytes: u64,
+    /// Whether anything is kept on the disk.
+    pub has_journal: bool,
     /// Accounts that somebody has given a size.
     pub sizes: [Option<u64>; Account::COUNT],
 }
@@ -27,12 +29,21 @@ impl Wishes {
 
     /// Bytes of an account that shares what is left, at least.
     fn least(&self, account: Account) -> u64 {
-        let segments = match account {
+        let bytes = match account {
             // Each shard has one segment in hand and may need another before that is free.
             Account::Outbound => 2 * limits::SEGMENT_BYTES as u64 * u64::from(self.shards),
+            Account::Journal => {
+                limits::JOURNAL_ACCOUNT_BYTES_MIN
+                    + limits::JOURNAL_ACCOUNT_SHARD_BYTES_MIN * u64::from(self.shards)
+            }
             _ => 0,
         };
-        segments.max(limits::BUDGET_ACCOUNT_BYTES_MIN)
+        bytes.max(limits::BUDGET_ACCOUNT_BYTES_MIN)
+    }
+
+    /// Whether an account has a share of what is left.
+    fn shares(&self, account: Account) -> bool {
+        self.sizes[account as usize].is_none() && (self.has_journal || account != Account::Journal)
     }
 
     /// What accounts have whatever the limit is: those that somebody has given a size, and those that do not grow.
@@ -47,6 +58,9 @@ impl Wishes {
             // What does not grow does not shrink either.
             *limit = size.unwrap_or(*limit).max(*limit);
         }
+        if !self.has_journal {
+            limits[Account::Journal as usize] = 0;
+        }
         limits
     }
 }
@@ -60,7 +74,7 @@ pub struct Plan {
 }
 
 /// Thousandths of what is left when the fixed accounts are served.
-const SHARES: [(Account, u64); 8] = [
+const SHARES: [(Account, u64); 9] = [
     (Account::Sockets, limits::BUDGET_SHARE_SOCKETS),
     (Account::Connections, limits::BUDGET_SHARE_CONNECTIONS),
     (Account::Transports, limits::BUDGET_SHARE_TRANSPORTS),
@@ -69,6 +83,7 @@ const SHARES: [(Account, u64); 8] = [
     (Account::Backlog, limits::BUDGET_SHARE_BACKLOG),
     (Account::Subscriptions, limits::BUDGET_SHARE_SUBSCRIPTIONS),
     (Account::Retained, limits::BUDGET_SHARE_RETAINED),
+    (Account::Journal, limits::BUDGET_SHARE_JOURNAL),
 ];
 
 impl Plan {
@@ -77,7 +92,7 @@ impl Plan {
         let mut limits = wishes.fixed();
         let shared: Vec<(Account, u64)> = SHARES
             .into_iter()
-            .filter(|(account, _)| wishes.sizes[*account as usize].is_none())
+            .filter(|(account, _)| wishes.shares(*account))
             .collect();
         let least = |account| wishes.least(account);
         let all = shared.iter().map(|(account, _)| least(*account));

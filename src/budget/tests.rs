@@ -10,6 +10,7 @@ fn wishes(shards: u8) -> Wishes {
         shards,
         shard_bytes: 2 << 20,
         mesh_bytes: 1 << 20,
+        has_journal: false,
         sizes: [None; Account::COUNT],
     }
 }
@@ -59,6 +60,40 @@ fn what_shards_need_is_there() {
         assert_eq!(waiting(&plan), meshed * limits::MESH_WAITING_BYTES_MAX);
     }
     assert!(Plan::split(0, &wishes(1)).unwrap_err() < 64 << 20);
+}
+
+/// Without a disk it has nothing, whatever somebody wishes, and the others have what it would have had.
+#[test]
+fn the_journal_has_its_account_where_something_is_kept() {
+    for shards in [1, 2, 8] {
+        let without = wishes(shards);
+        let with = Wishes {
+            has_journal: true,
+            ..without
+        };
+        let needed = |wishes: &Wishes| Plan::split(0, wishes).unwrap_err();
+        let journal = (8 << 20) + (u64::from(shards) * (4 << 20));
+        assert_eq!(needed(&with), needed(&without) + journal);
+        let plan = Plan::split(needed(&with), &with).unwrap();
+        assert_eq!(plan.limit(Account::Journal), journal);
+        for total in [256 << 20, 2 << 30, 64 << 30u64] {
+            let plan = Plan::split(total, &with).unwrap();
+            assert!(total - sum(&plan) < 16, "{plan:?}");
+            let share = plan.limit(Account::Journal) - journal;
+            assert!(share > 0 && share <= total / 50, "{plan:?}");
+            let bare = Plan::split(total, &without).unwrap();
+            assert_eq!(bare.limit(Account::Journal), 0);
+            assert!(bare.limit(Account::Backlog) > plan.limit(Account::Backlog));
+        }
+        let mut sized = with;
+        sized.sizes[Account::Journal as usize] = Some(64 << 20);
+        let plan = Plan::split(1 << 30, &sized).unwrap();
+        assert_eq!(plan.limit(Account::Journal), 64 << 20);
+        sized.has_journal = false;
+        let plan = Plan::split(1 << 30, &sized).unwrap();
+        assert_eq!(plan.limit(Account::Journal), 0);
+        assert!((1 << 30) - sum(&plan) < 16, "{plan:?}");
+    }
 }
 
 #[test]

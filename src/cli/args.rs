@@ -19,7 +19,14 @@ pub(super) enum Command {
     Serve(Serve),
     Bench(Box<super::bench::command::Bench>),
     Check(super::check::Check),
+    Clients(super::ask::Clients),
+    Health(super::health::Health),
+    Kick(super::ask::Kick),
     Passwd(super::passwd::Passwd),
+    Retained(super::ask::Retained),
+    Store(super::store::Store),
+    Top(super::top::Top),
+    Who(super::ask::Who),
 }
 
 const EXIT_CODES: &str = "\

@@ -3,13 +3,17 @@
 //! A command's options override the configuration file, so that the commands themselves look at one place only.
 
 mod args;
+mod ask;
 mod bench;
 mod check;
+mod health;
 mod passwd;
 mod start;
+mod store;
 #[cfg(test)]
 mod tests;
 mod title;
+mod top;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -20,6 +24,7 @@ use clap::Parser;
 
 use crate::broker::LogMask;
 use crate::config::{Config, ConfigError, ReadAgain};
+use crate::control::stderr;
 use crate::escape::one_line;
 use crate::load::secrets;
 use crate::server::{self, EXIT_CONFIGURATION};
@@ -48,7 +53,14 @@ pub fn run(
     match args.command {
         Command::Bench(options) => bench::bench(*options),
         Command::Check(options) => check::check(&options),
+        Command::Clients(options) => ask::clients(&options),
+        Command::Health(options) => health::health(&options),
+        Command::Kick(options) => ask::kick(&options),
         Command::Passwd(options) => passwd::passwd(&options),
+        Command::Retained(options) => ask::retained(&options),
+        Command::Store(options) => store::store(&options),
+        Command::Top(options) => top::top(&options),
+        Command::Who(options) => ask::who(&options),
         Command::Serve(options) => match described(&options, None) {
             Ok(described) => {
                 warn(&described.warnings);
@@ -62,7 +74,7 @@ pub fn run(
                 serve(described.config, Box::new(load))
             }
             Err(error) => {
-                eprintln!("firehose: {}", one_line(&error.to_string()));
+                stderr::tell(&format!("firehose: {error}"));
                 ExitCode::from(EXIT_CONFIGURATION)
             }
         },
@@ -80,10 +92,14 @@ fn test_config(described: &Described, path: Option<&Path>) -> ExitCode {
             warn(&tried.resources);
             warn(&tried.log);
             warn(&tried.identity);
+            tried
+                .store
+                .iter()
+                .for_each(|line| warn(std::slice::from_ref(line)));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("firehose: {}", one_line(&error.to_string()));
+            stderr::tell(&format!("firehose: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -91,7 +107,7 @@ fn test_config(described: &Described, path: Option<&Path>) -> ExitCode {
 
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("firehose: warning: {}", one_line(warning));
+        stderr::tell(&format!("firehose: warning: {warning}"));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Listeners as in Mosquitto: `listener` opens one and what follows it in the same file is about it. `port`,
 //! `bind_address` and listener options without a `listener` above them are about the default listener, port 1883.
-//! Where neither `listener` nor `port` nor `bind_address` stands anywhere, only this host is served.
+//! Where neither `listener` nor `port` nor `bind_address` stands anywhere, or for HTTP only, MQTT is served to this host only.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +17,7 @@ use super::error::{ConfigError, FileFault, Location, Misdeed, Warning};
 use super::kept;
 use super::known;
 use super::line::{self, Line};
-use super::model::{Config, Files, Listener, PORT_DEFAULT};
+use super::model::{Config, Files, Listener, PORT_DEFAULT, PersistenceLines, Socket};
 use super::option::{Opt, Scope, Value};
 use super::options::OPTIONS;
 use super::paths::is_blank;
@@ -80,6 +80,7 @@ impl Builder {
             before: Files::default(),
             globals: Globals {
                 config,
+                persistence: PersistenceLines::default(),
                 security: Security::default(),
                 log_types: None,
                 log_destinations: None,
@@ -327,29 +328,41 @@ impl Builder {
         let headers = self.globals.websocket_headers;
         let before = self.before;
         let mut config = self.globals.config;
+        config.persistence = self.globals.persistence.finish();
         config.memory.check().map_err(|misdeed| ConfigError {
             at: effective.location("memory_account", Place::Broker, usize::MAX),
             misdeed,
         })?;
-        config.local_only = !self.remote;
-        if config.local_only {
-            let mut draft = self.default.unwrap_or_default();
+        let has_default = self.default.is_some();
+        let is_http = |draft: &ListenerDraft| draft.http.is_on;
+        config.local_only = !self.remote || (!has_default && self.listeners.iter().all(is_http));
+        let places = (0..self.listeners.len()).map(Place::Listener);
+        let mut drafts: Vec<_> = places.zip(self.listeners).collect();
+        if has_default || config.local_only {
+            drafts.push((Place::Default, self.default.unwrap_or_default()));
+        }
+        for (place, mut draft) in drafts {
             let files = (&before, &mut config.files);
-            let said = draft.finish_transport(headers, files, (effective, Place::Default))?;
+            let said = draft.finish_transport(headers, files, (effective, place))?;
             said.tell(&mut self.warnings, &mut config.certificates);
-            let settings = draft.granted(&security, true);
-            config.listen_locally(&[PORT_DEFAULT], &Listener::new(draft.socket, settings));
-        } else {
-            let places = (0..self.listeners.len()).map(Place::Listener);
-            let drafts = places.zip(self.listeners);
-            let default = self.default.map(|draft| (Place::Default, draft));
-            for (place, mut draft) in drafts.chain(default) {
-                let files = (&before, &mut config.files);
-                let said = draft.finish_transport(headers, files, (effective, place))?;
-                said.tell(&mut self.warnings, &mut config.certificates);
-                let settings = draft.granted(&security, false);
-                config.listeners.push(Listener::new(draft.socket, settings));
+            if draft.http.is_on {
+                let listener = draft.http_listener(&security, (effective, place))?;
+                config.http.push(listener);
+                continue;
             }
+            self.warnings.extend(draft.http_remarks(effective, place));
+            let is_local = config.local_only;
+            let settings = draft.granted(&security, is_local);
+            let listener = Listener::new(draft.socket, settings);
+            match is_local {
+                true => config.listen_locally(&[PORT_DEFAULT], &listener),
+                false => config.listeners.push(listener),
+            }
+        }
+        if config.listeners.is_empty() {
+            let settings = ListenerDraft::default().granted(&security, true);
+            let listener = Listener::new(Socket::default(), settings);
+            config.listen_locally(&[PORT_DEFAULT], &listener);
         }
         Ok((config, self.warnings))
     }
@@ -425,7 +438,7 @@ impl ListenerDraft {
     }
 
     /// What the listener grants: what it says for itself, else what holds for all, else what is usual.
-    fn granted(&self, all: &Security, local_only: bool) -> ListenerSettings {
+    pub(super) fn granted(&self, all: &Security, local_only: bool) -> ListenerSettings {
         let mut granted = self.settings.clone();
         let own = &self.security;
         granted.allow_anonymous = own

@@ -1,6 +1,8 @@
 //! What is known of a configuration while its lines are read: for the broker and for each listener.
 
-use super::model::{Config, Content, LogDestination, Socket, TlsLines};
+use std::path::PathBuf;
+
+use super::model::{Config, Content, LogDestination, PersistenceLines, Socket, TlsLines};
 use crate::access::{Acl, Passwords};
 use crate::broker::{ListenerSettings, LogMask, Records};
 
@@ -19,6 +21,8 @@ pub(super) type Note = Option<String>;
 pub(super) struct Globals {
     /// Filled in but for its listeners.
     pub config: Config,
+    /// What the lines say about the disk.
+    pub persistence: PersistenceLines,
     /// What holds for listeners that say nothing else.
     pub security: Security,
     /// The kinds of log line, once one is configured.
@@ -48,6 +52,19 @@ pub(super) struct ListenerDraft {
     pub origins: Vec<String>,
     /// `tls_records`, other than `auto`.
     pub records: Option<Records>,
+    /// What it says about HTTP.
+    pub http: HttpLines,
+}
+
+/// What the lines of a listener say about HTTP.
+#[derive(Default)]
+pub(super) struct HttpLines {
+    /// `protocol http_api`.
+    pub is_on: bool,
+    /// `http_dir`.
+    pub directory: Option<PathBuf>,
+    /// `http_host`, several times.
+    pub hosts: Vec<String>,
 }
 
 /// Options of a listener that are otherwise taken from the broker's.

@@ -15,13 +15,14 @@ use super::options::OPTIONS;
 const ORIGIN_COLUMN: usize = 48;
 
 /// Options whose lines add up; of the others the last one counts.
-const ADDING_UP: [&str; 6] = [
+const ADDING_UP: [&str; 7] = [
     "log_dest",
     "log_type",
     "memory_account",
     "slow_consumer_policy",
     "websockets_origin",
     "tls_certificate",
+    "http_host",
 ];
 
 /// Options with a form of their own whose value runs to the end of the line.
@@ -151,9 +152,15 @@ impl Effective {
                 });
             }
         }
-        for (index, listener) in config.listeners.iter().enumerate() {
-            let place = self.place_of(config, index);
+        for listener in &config.listeners {
+            let place = match config.local_only {
+                true => Place::Default,
+                false => self.place_of(&listener.socket),
+            };
             self.write_listener(&mut out, config, listener, place);
+        }
+        for http in &config.http {
+            self.write_http(&mut out, &http.listener);
         }
         out
     }
@@ -182,14 +189,46 @@ impl Effective {
         }
     }
 
-    /// Which lines are about a listener: those below its own come first, in their order, the default one is the last.
-    fn place_of(&self, config: &Config, index: usize) -> Place {
-        let named = self.given.iter().filter(|given| given.name == "listener");
-        if !config.local_only && index < named.count() {
-            Place::Listener(index)
-        } else {
-            Place::Default
+    /// A listener of HTTP: what it says, and what of the rest it goes by.
+    fn write_http(&self, out: &mut String, listener: &Listener) {
+        let Listener { socket, settings } = listener;
+        let place = self.place_of(socket);
+        let origin = socket.at.clone().map_or(Origin::Default, Origin::Line);
+        out.push('\n');
+        write_line(out, "listener", &address_of(socket), false, &origin);
+        for option in OPTIONS {
+            let is_wanted = match option.scope {
+                Scope::Listener(_) | Scope::ListenerSecurity(_) => true,
+                Scope::Security(_) => self.per_listener_settings,
+                _ => false,
+            };
+            if is_wanted {
+                self.write_option(out, option, place, |option| {
+                    match TLS_ONLY.contains(&option.name) && socket.transport.tls.is_some() {
+                        true => default_of(option, false, true),
+                        false => Vec::new(),
+                    }
+                });
+            }
         }
+        let mut given = self.lines_of("allow_anonymous", place);
+        let mut for_all = self.lines_of("allow_anonymous", Place::Broker);
+        if given.next().is_none() && for_all.next().is_none() {
+            let (name, value) = ("listener_allow_anonymous", settings.allow_anonymous);
+            write_line(out, name, &value.to_string(), false, &Origin::Default);
+        }
+    }
+
+    /// Which lines are about a listener that is not made up: those below its own, or those of the default one.
+    fn place_of(&self, socket: &Socket) -> Place {
+        let mut named = self.given.iter().filter(|given| given.name == "listener");
+        let is_it = |given: &Given| match (&given.origin, &socket.at) {
+            (Origin::Line(line), Some(at)) => line == at,
+            _ => false,
+        };
+        named
+            .position(is_it)
+            .map_or(Place::Default, Place::Listener)
     }
 
     fn lines_of(
@@ -232,6 +271,7 @@ impl Effective {
 fn setting(name: &'static str) -> &'static str {
     match name {
         "maximum_qos" => "max_qos",
+        "retained_persistence" => "persistence",
         "listener_allow_anonymous" => "allow_anonymous",
         "listener_auto_id_prefix" => "auto_id_prefix",
         other => other,

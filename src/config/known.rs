@@ -9,12 +9,8 @@ use super::line::Line;
 /// Why such an option has no effect, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// About what is kept on disk.
-    Persistence,
     /// One line of a bridge: the broker goes on, not connected to the other one.
     Bridge,
-    /// About serving files and an interface over HTTP.
-    Http,
     /// About what plugins do; what keeps nobody out.
     Control,
     /// A plugin, which may keep somebody out.
@@ -39,9 +35,7 @@ impl Known {
         line: &Line<'_>,
     ) -> Result<&'static str, Misdeed> {
         match self {
-            Known::Persistence => Ok("nothing is kept on disk yet, has no effect"),
             Known::Bridge => Ok("bridges are not supported yet, has no effect"),
-            Known::Http => Ok("no files are served over HTTP here, has no effect"),
             Known::Control => Ok("there are no plugins here to be asked about, has no effect"),
             Known::Meaningless(why) => Ok(why),
             Known::Obsolete => Ok("has no effect, in Mosquitto 2 as here"),
@@ -69,9 +63,10 @@ pub(super) fn find(name: &str) -> Option<(&'static str, Known)> {
         .copied()
 }
 
-use Known::{
-    Bridge, Control, Engine, Http, KeyForm, Meaningless, Obsolete, Persistence, Plugin, Psk,
-};
+use Known::{Bridge, Control, Engine, KeyForm, Meaningless, Obsolete, Plugin, Psk};
+
+/// Mosquitto writes its database anew now and then; here what is acknowledged is stored already.
+const NOTHING_WAITS: &str = "nothing waits to be saved here: what is acknowledged is stored (persistence_sync); has no effect";
 
 /// By subject, in alphabetical order.
 #[rustfmt::skip]
@@ -93,14 +88,9 @@ pub(super) static KNOWN: &[(&str, Known)] = &[
     ("tls_engine_kpass_sha1", Engine),
     ("tls_keyform", KeyForm),
     // Persistence.
-    ("autosave_interval", Persistence),
-    ("autosave_on_changes", Persistence),
-    ("persistence", Persistence),
-    ("persistence_file", Persistence),
-    ("persistence_location", Persistence),
-    ("retained_persistence", Persistence),
-    // WebSockets and HTTP.
-    ("http_dir", Http),
+    ("autosave_interval", Meaningless(NOTHING_WAITS)),
+    ("autosave_on_changes", Meaningless(NOTHING_WAITS)),
+    // WebSockets.
     ("packet_buffer_size", Meaningless("the kernel chooses among buffers that all connections share; has no effect")),
     ("websockets_log_level", Meaningless("it is for libwebsockets, which is not used here; has no effect")),
     // The process.

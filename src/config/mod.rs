@@ -13,6 +13,7 @@ mod certificates;
 mod draft;
 mod effective;
 mod error;
+mod http;
 mod kept;
 mod known;
 mod line;
@@ -31,8 +32,8 @@ pub use certificates::CertificateNote;
 pub use effective::Effective;
 pub use error::{ConfigError, FileFault, Location, Misdeed, ValueFault, Warning};
 pub use model::{
-    Config, CpuList, Files, Listener, Log, LogDestination, Memory, PORT_DEFAULT, Socket,
-    SocketDomain, SourceBounds, size, size_text,
+    Config, CpuList, Files, HttpListener, Listener, Log, LogDestination, Memory, PORT_DEFAULT,
+    Persistence, Socket, SocketDomain, SourceBounds, SyncPolicy, size, size_text,
 };
 pub use paths::absolute;
 

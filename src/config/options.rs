@@ -1,8 +1,8 @@
 //! The options: one entry each, with its name, default, range and the field that it sets.
 //!
 //! Names, units, ranges and defaults are those of mosquitto.conf(5) in 2.0 and 2.1; where the two differ, the wider
-//! range is taken. `shards`, `cpu_list`, `memory_account`,
-//! `log_format` and `log_lines_per_second` are our own.
+//! range is taken. `shards`, `cpu_list`, `memory_account`, `persistence_sync`, `persistence_max_size`,
+//! `log_format`, `log_lines_per_second` and `http_host` are our own.
 
 use super::draft::{Globals, ListenerDraft, Note, Security};
 use super::error::{Misdeed, ValueFault};
@@ -11,7 +11,7 @@ use super::model::SocketDomain;
 use super::option::{Opt, Scope, Structure, Value};
 use super::values::bounds::{rate, slow_consumer_policy};
 use super::values::log::{log_dest, log_format, log_type};
-use super::values::{access, memory, tls, transport};
+use super::values::{access, memory, persistence, tls, transport};
 use crate::limits;
 use crate::mqtt::topic;
 
@@ -105,6 +105,10 @@ pub(super) static OPTIONS: &[Opt] = &[
     listener("enable_proxy_protocol", "", Other(transport::proxy_protocol)),
     listener("proxy_protocol_v2_require_tls", "", Boolean(|l, v| l.tls.proxy_requires_tls = v)),
 
+    // HTTP.
+    listener("http_dir", "", Text(|l, v| put(&mut l.http.directory, v))),
+    listener("http_host", "", Other(transport::http_host)),
+
     // TLS.
     global("tls_memory_limit", "", Other(memory::tls_limit)),
     listener("certfile", "", Text(|l, v| put(&mut l.tls.certfile, v))),
@@ -160,6 +164,14 @@ pub(super) static OPTIONS: &[Opt] = &[
     // Memory.
     global("memory_limit", "0", Other(memory::limit)),
     global("memory_account", "", Other(memory::account)),
+
+    // The disk.
+    global("persistence", "false", Boolean(|g, v| g.persistence.is_on = v)),
+    global("retained_persistence", "", Boolean(|g, v| g.persistence.is_on = v)),
+    global("persistence_location", "", Text(|g, v| put(&mut g.persistence.location, v))),
+    global("persistence_file", "mosquitto.db", Text(|g, v| put(&mut g.persistence.file, v))),
+    global("persistence_sync", "group", Other(persistence::sync)),
+    global("persistence_max_size", "0", Other(persistence::max_size)),
 
     // The process.
     global("sys_interval", "10", Number { min: 0, max: 65_535, set: |g, v| g.config.settings.sys_interval = v as u32 }),
@@ -221,12 +233,13 @@ fn protocol(
 ) -> Result<Note, Misdeed> {
     let word = line.word(name)?;
     listener.websocket = word == "websockets";
+    listener.http.is_on = word == "http_api";
     match word {
-        "mqtt" | "websockets" => Ok(None),
-        other @ "http_api" => Err(Misdeed::NotYet {
-            what: format!("{name} {other}"),
-        }),
-        other => Err(Misdeed::not_one_of(name, other, &["mqtt", "websockets"])),
+        "mqtt" | "websockets" | "http_api" => Ok(None),
+        other => {
+            let choices = ["mqtt", "websockets", "http_api"];
+            Err(Misdeed::not_one_of(name, other, &choices))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod listeners;
 mod memory;
 mod misdeeds;
 mod mosquitto;
+mod persistence;
 mod transport;
 
 use super::option::{Scope, Value};

@@ -14,6 +14,11 @@ impl Ending {
         begun.get_or_insert_with(|| (reason.into(), Instant::now()));
     }
 
+    /// Whether it has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
     /// The last line of the log.
     pub(super) fn line(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");

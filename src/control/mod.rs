@@ -1,28 +1,38 @@
-//! What is not the path of a message: signals, the log, `$SYS`, the pid file.
+//! What is not the path of a message: signals, the log, `$SYS`, what HTTP is asked for, the pid file.
 //!
 //! Runs on a glommio executor of the main thread, in small pieces; it talks to shards through their commands and the
 //! counters that they publish, and is never waited for by them. Nothing here fails once it runs: what cannot be
 //! written or sent is given up.
 
+mod api;
 mod averages;
+pub(crate) mod disk;
 mod ending;
+mod executor;
 mod log;
 pub(crate) mod memory;
 pub(crate) mod notify;
 mod pid_file;
 pub(crate) mod place;
+mod queries;
 mod reports;
 mod sample;
 mod signals;
 mod slowest;
 mod snapshot;
+pub(crate) mod stderr;
+mod store;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod totals;
 
+pub(crate) use api::{Early, Http, HttpChange, shown};
+pub(crate) use executor::Executor;
 pub(crate) use log::LogWriter;
 pub(crate) use pid_file::PidFile;
 pub(crate) use signals::Signals;
+pub(crate) use store::Store;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -31,19 +41,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, timer};
+use glommio::timer;
 
 use crate::broker::{LogKind, LogMask};
 use crate::escape::one_line;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
+use api::Web;
 use ending::Ending;
 use log::Log;
 use memory::Monitor;
 use reports::Reports;
 use signals::Wanted;
 use sys::Sys;
+use totals::Totals;
 
 /// What the control thread works with.
 pub(crate) struct Parts {
@@ -69,18 +81,24 @@ pub(crate) struct Parts {
     pub ends: Receiver<ShardEnd>,
     /// Reads the configuration again and goes by it.
     pub reload: Reload,
+    /// What the storage thread counts.
+    pub store: Store,
+    /// Listeners of HTTP, and what they are asked about.
+    pub http: Http,
 }
 
 /// Reads the configuration again and goes by it; the error is why nothing has changed.
 pub(crate) type Reload = Box<dyn FnMut() -> Result<Reloaded, String> + Send>;
 
 /// What has come of reading the configuration again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Reloaded {
     /// Lines about what has changed.
     pub lines: Vec<String>,
     /// What of it does not hold, and why.
     pub missing: Option<String>,
+    /// What holds for HTTP from now on.
+    pub http: Option<HttpChange>,
 }
 
 /// The end of a shard's thread.
@@ -94,7 +112,7 @@ pub(crate) struct ShardEnd {
 
 /// The control thread's work, ready to run.
 pub(crate) struct Control {
-    executor: LocalExecutor,
+    executor: Executor,
     log: Log,
     ready: String,
     signals: Signals,
@@ -103,6 +121,8 @@ pub(crate) struct Control {
     sys_interval_s: u32,
     ends: Receiver<ShardEnd>,
     reload: Reload,
+    store: Store,
+    http: Http,
 }
 
 impl Control {
@@ -112,7 +132,7 @@ impl Control {
             parts.writer.publish_by(shard, &parts.shared);
         }
         Ok(Control {
-            executor: parts.executor.0,
+            executor: parts.executor,
             log: parts.writer.start(parts.lines, parts.log)?,
             ready: parts.ready,
             signals: parts.signals,
@@ -121,6 +141,8 @@ impl Control {
             sys_interval_s: parts.sys_interval_s,
             ends: parts.ends,
             reload: parts.reload,
+            store: parts.store,
+            http: parts.http,
         })
     }
 
@@ -135,10 +157,22 @@ impl Control {
         let (shards, interval_s) = (self.shards, self.sys_interval_s);
         let ending = Rc::new(Ending::default());
         let own = (log.clone(), ending.clone());
-        let on_signals = handle_signals(self.signals, self.reload, shards.clone(), own.clone());
+        let monitor = Rc::new(RefCell::new(Monitor::new(self.shared.pool().clone())));
+        let totals = Rc::new(Totals::new());
+        let sources = api::Sources {
+            shared: self.shared.clone(),
+            shards: shards.clone(),
+            memory: monitor.clone(),
+            store: self.store.clone(),
+            lost: log.lost(),
+            totals: totals.clone(),
+            ending: ending.clone(),
+        };
+        let (web, listeners) = Web::new(sources, self.http, log.clone());
+        let asked = (self.signals, self.reload);
+        let on_signals = handle_signals(asked, shards.clone(), own.clone(), web.clone());
         let until_end = watch_shards(self.ends, shards.clone(), own);
         let watchdog = notify::watchdog_interval().map(|half| keep_watch(shards.clone(), half));
-        let monitor = Rc::new(RefCell::new(Monitor::new(self.shared.pool().clone())));
         let watch = memory::watch(
             monitor.clone(),
             self.shared.clone(),
@@ -146,11 +180,14 @@ impl Control {
             log.clone(),
         );
         let sys = (interval_s > 0).then(|| {
-            let sys = Sys::new(self.shared, shards.clone(), monitor, log.lost());
+            let figures = (monitor, self.store);
+            let sys = Sys::new(self.shared, shards.clone(), figures, (totals, log.lost()));
             publish_sys(sys, shards, interval_s)
         });
-        self.executor.run(async {
+        self.executor.0.run(async {
+            web.open(listeners).await;
             let on_signals = glommio::spawn_local(on_signals);
+            let history = glommio::spawn_local(web.clone().remember());
             // Before the others, which show what it has seen.
             let watch = glommio::spawn_local(watch);
             let sys = sys.map(glommio::spawn_local);
@@ -159,11 +196,10 @@ impl Control {
             stop.close();
             on_signals.await;
             watch.cancel().await;
-            if let Some(sys) = sys {
-                sys.cancel().await;
-            }
-            if let Some(watchdog) = watchdog {
-                watchdog.cancel().await;
+            history.cancel().await;
+            web.close().await;
+            for task in sys.into_iter().chain(watchdog) {
+                task.cancel().await;
             }
         });
         if let Some(log) = Rc::into_inner(log) {
@@ -173,42 +209,80 @@ impl Control {
     }
 }
 
-/// The executor of the thread that made it, for [`Control`].
-pub(crate) struct Executor(LocalExecutor);
+impl Control {
+    /// The name of the signal to end, if one has come before `run`.
+    pub(crate) fn end_asked(&mut self) -> Option<&'static str> {
+        self.signals.end_asked()
+    }
 
-impl Executor {
-    /// Sets it up.
-    ///
-    /// # Errors
-    /// The host does not give it.
-    pub(crate) fn new() -> io::Result<Executor> {
-        LocalExecutorBuilder::new(Placement::Unbound)
-            .name("control")
-            .io_memory(limits::CONTROL_IO_BYTES)
-            .ring_depth(limits::CONTROL_RING_DEPTH)
-            // One thread waits for signals, one for the ends of shards.
-            .blocking_thread_pool_placement(PoolPlacement::Unbound(2))
-            .make()
-            .map(Executor)
-            .map_err(refused)
+    /// Lets some time pass before `run`, in which is answered what can be.
+    pub(crate) fn pause(&self, time: Duration) {
+        match self.http.early {
+            Some(_) => self.executor.pause(time),
+            None => std::thread::sleep(time),
+        }
+    }
+
+    /// The start waits for something: for the log and the service manager, before `run`.
+    pub(crate) fn tell_of_waiting(&self, line: String) {
+        notify::status(&line);
+        self.log.write(LogKind::Error, line);
+    }
+
+    /// What is kept is taken up: for the log, before `run`, how much of it was dropped.
+    pub(crate) fn tell_of_dropped(&self) {
+        let (mut dropped, mut retained) = (0, 0);
+        for shard in 0..self.shared.shards() {
+            let counters = self.shared.board(ShardId(shard)).counters();
+            dropped += counters.publish_dropped;
+            retained += counters.retained_refused;
+        }
+        if dropped + retained > 0 {
+            let text = format!(
+                "{dropped} messages that were kept are dropped, counted once for each session, and {retained} retained ones: they are beyond the bounds that hold now (memory_limit, max_queued_messages, max_queued_bytes)."
+            );
+            self.log.write(LogKind::Warning, text);
+        }
+    }
+
+    /// In the place of `run`: the broker ends before it has served anybody, for a signal of this name. Waits for no shard.
+    pub(crate) fn end_at_start(mut self, signal: &'static str) {
+        if let Some(early) = self.http.early.take() {
+            early.end(&self.executor);
+        }
+        tell_of_early_end(self.log, signal);
     }
 }
 
-/// Why the executor could not be set up, in terms of the system: glommio looks at the limit on locked memory itself.
-fn refused(error: GlommioError<()>) -> io::Error {
-    let error = io::Error::from(error);
-    if error.to_string().contains("MemLockLimit") {
-        io::Error::from_raw_os_error(libc::ENOMEM)
-    } else {
-        error
-    }
+/// The broker ends before there is a [`Control`], for a signal of this name.
+///
+/// # Errors
+/// The log has no thread.
+pub(crate) fn end_at_start(
+    writer: LogWriter,
+    wanted: LogMask,
+    signal: &'static str,
+) -> io::Result<()> {
+    let lines = crossbeam_channel::never();
+    tell_of_early_end(writer.start(lines, wanted)?, signal);
+    Ok(())
+}
+
+fn tell_of_early_end(log: Log, signal: &'static str) {
+    notify::stopping();
+    let ending = Ending::default();
+    ending.begin(signal);
+    let text = "Ending: what is kept is not taken up, and stays as it is.";
+    log.write(LogKind::Information, text.into());
+    log.write(LogKind::Information, ending.line());
+    log.finish();
 }
 
 async fn handle_signals(
-    mut signals: Signals,
-    mut reload: Reload,
+    (mut signals, mut reload): (Signals, Reload),
     shards: Vec<ShardHandle>,
     (log, ending): (Rc<Log>, Rc<Ending>),
+    web: Rc<Web>,
 ) {
     loop {
         let (next, wanted) = glommio::executor()
@@ -233,6 +307,12 @@ async fn handle_signals(
                     })
                     .await;
                 reload = again;
+                let result = result.map(|mut reloaded| {
+                    if let Some(change) = reloaded.http.take() {
+                        web.go_by(change);
+                    }
+                    reloaded
+                });
                 notify::ready(&tell_of_reload(&log, result));
             }
             Some(Wanted::Slowest) => slowest::tell(&log, &slowest::slowest(&shards).await),

@@ -10,6 +10,11 @@ pub(crate) fn ready(status: &str) {
     let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Something that whoever looks after the service should know.
+pub(crate) fn status(text: &str) {
+    let _ = sd_notify::notify(&[NotifyState::Status(text)]);
+}
+
 /// A reload begins; `ready` ends it. The clock is what `Type=notify-reload` asks for.
 pub(crate) fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {

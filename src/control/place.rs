@@ -6,6 +6,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::unistd::{Uid, User};
+use rustix::process::geteuid;
+
 use crate::config::absolute;
 
 /// Opens a file by options that say how it is written to, and makes it if it is not there. Links are followed by an ordinary user,
@@ -44,9 +47,10 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
 }
 
 /// Folders that the service manager makes anew for whom it starts, and the setting of a unit that asks for it.
-const MADE_FOLDERS: [(&str, &str); 3] = [
+const MADE_FOLDERS: [(&str, &str); 4] = [
     ("/run", "RuntimeDirectory"),
     ("/var/run", "RuntimeDirectory"),
+    ("/var/lib", "StateDirectory"),
     ("/var/log", "LogsDirectory"),
 ];
 
@@ -72,13 +76,40 @@ pub(crate) fn missing_folder(path: &Path, error: &io::Error) -> Option<String> {
     ))
 }
 
+/// Who asks, and whose it is, where something may not be read or written; to be put behind the error. `None` where that is not the
+/// matter.
+pub(crate) fn denied(path: &Path, error: &io::Error) -> Option<String> {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return None;
+    }
+    let path = absolute(path);
+    // What cannot be looked at is in a folder that is shut, what is not there in one that takes nothing.
+    let mut above = path.ancestors();
+    let (shut, what) = above.find_map(|above| Some((above, above.metadata().ok()?)))?;
+    Some(format!(
+        "; this is user {}, and {} belongs to {} and has mode {:04o}",
+        user_name(geteuid().as_raw()),
+        shut.display(),
+        user_name(what.uid()),
+        what.mode() & 0o7777
+    ))
+}
+
+/// The name of a user, by number.
+pub(crate) fn user_name(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {uid}"),
+    }
+}
+
 /// Whether there is something at a path, be it a link that leads nowhere.
 pub(crate) fn is_taken(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
 fn follows_links(path: &Path) -> bool {
-    if !rustix::process::geteuid().is_root() {
+    if !geteuid().is_root() {
         return true;
     }
     let folder = match path.parent() {
@@ -114,6 +145,10 @@ mod tests {
                 "/var/log/no-such/a.log",
                 "(LogsDirectory=no-such in the unit)",
             ),
+            (
+                "/var/lib/no-such/firehose",
+                "(StateDirectory=no-such in the unit)",
+            ),
         ] {
             let text = cure(path);
             assert!(text.contains("does not exist: create it, or"), "{text}");
@@ -128,6 +163,26 @@ mod tests {
         assert_eq!(cure("/tmp/a.pid"), "");
         let denied = io::Error::from(ErrorKind::PermissionDenied);
         assert_eq!(missing_folder(Path::new("/run/no-such/a"), &denied), None);
+    }
+
+    #[test]
+    fn who_is_denied_hears_whose_it_is() {
+        let folder = std::env::temp_dir().join(format!("firehose-denied-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o1500)).unwrap();
+        let error = io::Error::from(ErrorKind::PermissionDenied);
+        let me = user_name(geteuid().as_raw());
+        let wanted = format!(
+            "; this is user {me}, and {} belongs to {me} and has mode 1500",
+            folder.display()
+        );
+        for path in [folder.clone(), folder.join("new"), folder.join("new/LOCK")] {
+            assert_eq!(denied(&path, &error), Some(wanted.clone()));
+        }
+        assert_eq!(denied(&folder, &ErrorKind::NotFound.into()), None);
+        assert_eq!(user_name(0), "root");
+        assert_eq!(user_name(u32::MAX - 7), format!("uid {}", u32::MAX - 7));
+        std::fs::remove_dir(&folder).unwrap();
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The shards' own reports: how their turns were distributed since the last look, and whether they answer at all.
+//! The shards' own reports: how their turns and sends were distributed since the last look, and whether they answer at all.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::shard::{ShardCommand, ShardHandle, ShardReport};
 
-/// Turns of one shard between two of its reports.
+/// Turns and sends of one shard between two of its reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Turns {
     /// Nanoseconds: half of the turns took no longer.
@@ -18,12 +18,14 @@ pub(super) struct Turns {
     pub max_ns: u64,
     /// Thousandths of the time that were spent in turns.
     pub busy_permille: u64,
+    /// Microseconds: half of the sends had waited no longer, 99 of 100, and the longest.
+    pub delivery_us: [u64; 3],
 }
 
 /// One shard's last report.
 #[derive(Default)]
 struct Last {
-    turns: Option<Histogram<u64>>,
+    report: Option<ShardReport>,
     at: Option<Instant>,
     /// A request has not been answered.
     asked: bool,
@@ -68,13 +70,14 @@ impl Reports {
                 continue;
             };
             let now = Instant::now();
-            if let (Some(before), Some(at)) = (&last.turns, last.at)
-                && let Some(found) = between(before, &report.turn_ns, (now - at).as_nanos() as f64)
+            let shard = report.shard.0;
+            if let (Some(before), Some(at)) = (&last.report, last.at)
+                && let Some(found) = between(before, &report, (now - at).as_nanos() as f64)
             {
-                turns.push((report.shard.0, found));
+                turns.push((shard, found));
             }
             *last = Last {
-                turns: Some(report.turn_ns),
+                report: Some(report),
                 at: Some(now),
                 asked: false,
             };
@@ -83,10 +86,15 @@ impl Reports {
     }
 }
 
-/// What was added from one histogram to the next, in so many nanoseconds.
-fn between(before: &Histogram<u64>, now: &Histogram<u64>, elapsed_ns: f64) -> Option<Turns> {
-    let mut added = now.clone();
-    added.subtract(before).ok()?;
+/// What was added from one report to the next, in so many nanoseconds.
+fn between(before: &ShardReport, now: &ShardReport, elapsed_ns: f64) -> Option<Turns> {
+    let since = |before: &Histogram<u64>, now: &Histogram<u64>| {
+        let mut added = now.clone();
+        added.subtract(before).ok()?;
+        Some(added)
+    };
+    let added = since(&before.turn_ns, &now.turn_ns)?;
+    let sends = since(&before.delivery_us, &now.delivery_us)?;
     let busy_ns = match added.is_empty() {
         true => 0.0,
         false => added.mean() * added.len() as f64,
@@ -96,6 +104,11 @@ fn between(before: &Histogram<u64>, now: &Histogram<u64>, elapsed_ns: f64) -> Op
         p99_ns: added.value_at_quantile(0.99),
         max_ns: added.max(),
         busy_permille: (1000.0 * busy_ns / elapsed_ns.max(1.0)).min(1000.0) as u64,
+        delivery_us: [
+            sends.value_at_quantile(0.5),
+            sends.value_at_quantile(0.99),
+            sends.max(),
+        ],
     })
 }
 
@@ -103,13 +116,30 @@ fn between(before: &Histogram<u64>, now: &Histogram<u64>, elapsed_ns: f64) -> Op
 mod tests {
     use super::*;
 
+    fn report(turn_ns: &[(u64, u64)], delivery_us: &[(u64, u64)]) -> ShardReport {
+        let histogram = |max: u64, recorded: &[(u64, u64)]| {
+            let mut histogram = Histogram::new_with_bounds(1, max, 2).unwrap();
+            for &(value, count) in recorded {
+                histogram.record_n(value, count).unwrap();
+            }
+            histogram
+        };
+        ShardReport {
+            shard: crate::ids::ShardId(0),
+            metrics: Default::default(),
+            turn_ns: histogram(1_000_000_000, turn_ns),
+            delivery_us: histogram(1_000_000, delivery_us),
+        }
+    }
+
     #[test]
-    fn turns_are_those_since_the_last_report() {
-        let mut before = Histogram::new_with_bounds(1, 1_000_000_000, 2).unwrap();
-        before.record_n(500_000_000, 10).unwrap();
-        let mut now = before.clone();
-        now.record_n(1000, 98).unwrap();
-        now.record_n(100_000, 2).unwrap();
+    fn turns_and_sends_are_those_since_the_last_report() {
+        let before = [(500_000_000, 10)];
+        let now = [(500_000_000, 10), (1000, 98), (100_000, 2)];
+        let (before, now) = (
+            report(&before, &[(900_000, 1000)]),
+            report(&now, &[(900_000, 1000), (50, 97), (2000, 3)]),
+        );
         let turns = between(&before, &now, 596_000.0).unwrap();
         assert!((990..1010).contains(&turns.p50_ns), "{turns:?}");
         assert!(
@@ -117,8 +147,12 @@ mod tests {
             "{turns:?}"
         );
         assert!((480..520).contains(&turns.busy_permille), "{turns:?}");
+        let [half, most, longest] = turns.delivery_us;
+        assert_eq!(half, 50);
+        assert!((2000..2020).contains(&most) && most <= longest, "{turns:?}");
         let none = between(&now, &now, 1000.0).unwrap();
         assert_eq!((none.max_ns, none.busy_permille), (0, 0));
+        assert_eq!(none.delivery_us, [0; 3]);
     }
 
     #[test]

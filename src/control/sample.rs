@@ -16,6 +16,8 @@ pub(crate) enum Of {
     Account(Account),
     /// One step of the ladder.
     Rung(Rung),
+    /// The store on the disk.
+    Store,
 }
 
 /// See the module.

@@ -20,8 +20,8 @@ const LOG_REFUSED: Figure =
 /// A figure, and how it is read from a report.
 type OfTurns = (Figure, fn(&Turns) -> u64);
 
-/// What a report says of the turns of a shard since the one before.
-const TURNS: [OfTurns; 4] = [
+/// What a report says of the turns and sends of a shard since the one before.
+const TURNS: [OfTurns; 7] = [
     (
         Figure::level(
             "turn/p50_us",
@@ -47,12 +47,34 @@ const TURNS: [OfTurns; 4] = [
         ),
         |turns| turns.busy_permille,
     ),
+    (
+        Figure::level(
+            "delivery/p50_us",
+            "Microseconds: half of the sends had waited no longer for their sockets.",
+        ),
+        |turns| turns.delivery_us[0],
+    ),
+    (
+        Figure::level(
+            "delivery/p99_us",
+            "Microseconds: 99 of 100 sends had waited no longer for their sockets.",
+        ),
+        |turns| turns.delivery_us[1],
+    ),
+    (
+        Figure::level(
+            "delivery/max_us",
+            "Microseconds: the longest that a send had waited for its socket.",
+        ),
+        |turns| turns.delivery_us[2],
+    ),
 ];
 
 /// See the module.
 pub(super) struct Snapshot {
     samples: Vec<Sample>,
     counters: Counters,
+    metrics: Metrics,
 }
 
 impl Snapshot {
@@ -96,6 +118,7 @@ impl Snapshot {
         Snapshot {
             samples,
             counters: Counters::from_values(counters),
+            metrics: Metrics::from_values(metrics),
         }
     }
 
@@ -108,6 +131,11 @@ impl Snapshot {
     /// All of them.
     pub(super) fn samples(&self) -> &[Sample] {
         &self.samples
+    }
+
+    /// What the threads of all shards have counted together.
+    pub(super) fn of_threads(&self, metric: Metric) -> u64 {
+        self.metrics.get(metric)
     }
 
     /// What the brains of all shards have counted together.
@@ -123,6 +151,8 @@ mod tests {
 
     use super::*;
     use crate::budget::{Plan, Pool};
+    use crate::control::memory::Monitor;
+    use crate::figure::Unit;
 
     #[test]
     fn each_figure_is_there_once_and_says_what_it_is() {
@@ -133,10 +163,12 @@ mod tests {
             p99_ns: 2000,
             max_ns: 3000,
             busy_permille: 4,
+            delivery_us: [5, 6, 7],
         };
         let lost = LostLines::default();
         lost.own.store(3, Ordering::Relaxed);
         let snapshot = Snapshot::of_shards(&shared, &[(1, turns)], &lost);
+        let snapshot = snapshot.with(Monitor::new(shared.pool().clone()).samples());
         let samples = snapshot.samples();
         let places: BTreeSet<String> = samples
             .iter()
@@ -151,16 +183,32 @@ mod tests {
         assert_eq!(value(Of::Broker, "log_dropped"), Some(3));
         assert_eq!(value(Of::Shard(0), "log_dropped"), Some(0));
         assert_eq!(value(Of::Shard(1), "turn/max_us"), Some(3));
+        assert_eq!(value(Of::Shard(1), "delivery/max_us"), Some(7));
         // Two peaks are no peak of both.
         assert_eq!(value(Of::Shard(0), "clients_maximum"), Some(0));
         assert_eq!(value(Of::Broker, "clients_maximum"), None);
         for sample in samples {
-            let Figure { name, kind, help } = sample.figure;
+            let Figure {
+                name, kind, help, ..
+            } = sample.figure;
             assert!(
                 help.ends_with('.') && !help.starts_with(' '),
                 "{name}: {help}"
             );
             assert_eq!(name.ends_with("_maximum"), kind == Kind::Peak, "{name}");
+            // Whoever shows it in another unit goes by this.
+            let starts = [
+                ("Bytes ", Unit::Bytes),
+                ("Microseconds", Unit::Microseconds),
+                ("Seconds ", Unit::Seconds),
+                ("Thousandths ", Unit::Permille),
+                ("Hundredths ", Unit::Percent),
+            ];
+            for (start, unit) in starts {
+                if help.starts_with(start) {
+                    assert_eq!(sample.figure.unit, unit, "{name}: {help}");
+                }
+            }
         }
     }
 

@@ -35,9 +35,9 @@ fn an_average_decays_with_its_minutes() {
 #[test]
 fn memory_is_read_from_the_status_file() {
     let status = "Name:\tfirehose\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
-    assert_eq!(sys::status_bytes(status, "VmRSS"), Some(1 << 20));
-    assert_eq!(sys::status_bytes(status, "VmHWM"), Some(2 << 20));
-    assert_eq!(sys::status_bytes(status, "VmSwap"), None);
+    assert_eq!(totals::status_bytes(status, "VmRSS"), Some(1 << 20));
+    assert_eq!(totals::status_bytes(status, "VmHWM"), Some(2 << 20));
+    assert_eq!(totals::status_bytes(status, "VmSwap"), None);
 }
 
 /// A path in the folder for temporary files that nobody else uses.
@@ -150,6 +150,13 @@ fn a_shard_that_fails_is_named_and_ends_the_others() {
         sys_interval_s: 0,
         ends,
         reload: Box::new(|| Ok(Reloaded::default())),
+        store: Store::default(),
+        http: Http {
+            listeners: Vec::new(),
+            shown: Vec::new(),
+            checks: bounded(1).0,
+            early: None,
+        },
     };
     let shard = |id, failure: Option<&str>| ShardEnd {
         shard: ShardId(id),

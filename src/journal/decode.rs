@@ -4,7 +4,7 @@ use super::bytes::Reader;
 use super::error::Broken;
 use super::members::Members;
 use super::message::MessageText;
-use super::record::{Last, Record, SubscriptionText, WillText, kind};
+use super::record::{Errand, Last, Record, SubscriptionText, WillText, kind};
 use crate::ids;
 use crate::routing::EntryOptions;
 use crate::session::Way;
@@ -27,9 +27,11 @@ impl Decoder {
             | kind::UNSUBSCRIBED
             | kind::INBOUND_STORED
             | kind::INBOUND_RELEASED
-            | kind::IDENTIFIED => of_session(kind, reader)?,
+            | kind::IDENTIFIED
+            | kind::SESSION_ANEW => of_session(kind, reader)?,
             kind::WILL_SET..=kind::WILL_TAKEN => self.will(kind, reader)?,
             kind::SENT..=kind::COPY_GIVEN_UP | kind::SENT_BARE => self.in_flight(kind, reader)?,
+            kind::GROUP_NAMED..=kind::CHECKPOINT_ENDED => self.between(kind, reader)?,
             kind::OPTIONAL.. => return Ok(None),
             _ => self.kept(kind, reader)?,
         };
@@ -73,7 +75,8 @@ impl Decoder {
                 session,
                 at: reader.number_or_none()?,
             },
-            _ => Record::WillTaken { session },
+            kind::WILL_TAKEN => Record::WillTaken { session },
+            _ => return Err(Broken::Kind(kind)),
         })
     }
 
@@ -92,6 +95,12 @@ impl Decoder {
                 number: self.number(reader)?,
                 members: Members::decode(reader)?,
             },
+            kind::QUEUED_RUN => Record::QueuedRun {
+                session: read_session(reader)?,
+                number: self.number(reader)?,
+                len: reader.small()?,
+                way: read_way(reader)?,
+            },
             kind::RETAINED_STORED => Record::RetainedStored {
                 number: self.number(reader)?,
             },
@@ -99,6 +108,32 @@ impl Decoder {
                 topic: reader.text()?,
             },
             kind::SETS_FORGOTTEN => Record::SetsForgotten,
+            _ => return Err(Broken::Kind(kind)),
+        })
+    }
+
+    fn between<'a>(&mut self, kind: u8, reader: &mut Reader<'a>) -> Result<Record<'a>, Broken> {
+        Ok(match kind {
+            kind::GROUP_NAMED => Record::GroupNamed {
+                group: reader.small()?,
+                to: read_subscription(reader)?,
+            },
+            kind::HANDED => Record::Handed {
+                to: reader.byte()?,
+                at: reader.number()?,
+                number: self.number(reader)?,
+                errand: read_errand(reader)?,
+            },
+            kind::TOOK => Record::Took {
+                from: reader.byte()?,
+                at: reader.number()?,
+            },
+            kind::CHECKPOINT_BEGUN => {
+                self.last = Last::default();
+                Record::CheckpointBegun
+            }
+            kind::CHECKPOINT_ENDED => Record::CheckpointEnded,
+            kind::TURN_ENDED => Record::TurnEnded,
             _ => return Err(Broken::Kind(kind)),
         })
     }
@@ -138,10 +173,11 @@ impl Decoder {
                 session: read_session(reader)?,
                 order: self.order(reader)?,
             },
-            _ => Record::CopyGivenUp {
+            kind::COPY_GIVEN_UP => Record::CopyGivenUp {
                 session: read_session(reader)?,
                 order: self.order(reader)?,
             },
+            _ => return Err(Broken::Kind(kind)),
         })
     }
 }
@@ -169,6 +205,7 @@ fn of_session<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Record<'a>, Broke
             ends_at: reader.number_or_none()?,
         },
         kind::ENDED => Record::Ended { session },
+        kind::SESSION_ANEW => Record::SessionAnew { session },
         kind::SUBSCRIBED => Record::Subscribed {
             session,
             to: read_subscription(reader)?,
@@ -182,10 +219,11 @@ fn of_session<'a>(kind: u8, reader: &mut Reader<'a>) -> Result<Record<'a>, Broke
             session,
             id: reader.small()?,
         },
-        _ => Record::InboundReleased {
+        kind::INBOUND_RELEASED => Record::InboundReleased {
             session,
             id: reader.small()?,
         },
+        _ => return Err(Broken::Kind(kind)),
     })
 }
 
@@ -201,6 +239,22 @@ fn read_subscription<'a>(reader: &mut Reader<'a>) -> Result<SubscriptionText<'a>
     Ok(SubscriptionText {
         share: reader.text_or_none()?,
         filter: reader.text()?,
+    })
+}
+
+fn read_errand(reader: &mut Reader<'_>) -> Result<Errand, Broken> {
+    Ok(match reader.byte()? {
+        0 => Errand::Deliver,
+        1 => Errand::Retain,
+        tag @ (2 | 3) => Errand::PassOn {
+            targets: reader.number()?,
+            retains: tag == 3,
+        },
+        4 => Errand::Share {
+            owner: reader.byte()?,
+            group: reader.small()?,
+        },
+        _ => return Err(Broken::Number),
     })
 }
 

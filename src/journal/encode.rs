@@ -1,7 +1,7 @@
 //! From records to bytes.
 
 use super::bytes::{put_bytes, put_bytes_or_none, put_near, put_number, put_number_or_none};
-use super::record::{Last, Record, SubscriptionText, kind};
+use super::record::{Errand, Last, Record, SubscriptionText};
 use crate::limits;
 use crate::session::Way;
 
@@ -39,9 +39,7 @@ impl Encoder {
     }
 }
 
-/// Starts a record of a session.
-fn put_head(out: &mut Vec<u8>, kind: u8, session: u32) {
-    out.push(kind);
+fn put_session(out: &mut Vec<u8>, session: u32) {
     put_number(out, u64::from(session));
 }
 
@@ -60,107 +58,82 @@ fn put_order_near(out: &mut Vec<u8>, last: &mut Last, order: u64) {
     last.order = order;
 }
 
-/// All records are of one of four kinds of things.
+/// The kind, and then the fields: each of the functions below knows some records, and leaves the others to the next one.
 fn put_record(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
-    match record {
-        Record::Message { .. }
-        | Record::Queued { .. }
-        | Record::Unqueued { .. }
-        | Record::RetainedStored { .. }
-        | Record::RetainedRemoved { .. }
-        | Record::SetsForgotten => put_kept(record, last, out),
-        Record::Sent { .. }
-        | Record::SentAlone { .. }
-        | Record::SentBare { .. }
-        | Record::Moved { .. } => put_in_flight(record, last, out),
-        Record::Acknowledged { .. } | Record::Received { .. } | Record::CopyGivenUp { .. } => {
-            put_progress(record, last, out);
-        }
-        Record::WillSet { .. } | Record::WillDue { .. } | Record::WillTaken { .. } => {
-            put_will(record, last, out);
-        }
-        Record::Opened { .. }
-        | Record::Resumed { .. }
-        | Record::Identified { .. }
-        | Record::ExpirySet { .. }
-        | Record::Away { .. }
-        | Record::Ended { .. }
-        | Record::Subscribed { .. }
-        | Record::Unsubscribed { .. }
-        | Record::InboundStored { .. }
-        | Record::InboundReleased { .. } => put_session(record, out),
-    }
+    out.push(record.kind());
+    put_kept(record, last, out);
 }
 
-fn put_session(record: &Record<'_>, out: &mut Vec<u8>) {
+/// The session, and what is subscribed to.
+fn put_of_session(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
     match *record {
         Record::Opened {
             session,
             serial,
             client_id,
         } => {
-            put_head(out, kind::OPENED, session);
+            put_session(out, session);
             put_number(out, serial);
             put_bytes(out, client_id.as_bytes());
         }
-        Record::Resumed { session } => put_head(out, kind::RESUMED, session),
+        Record::Resumed { session }
+        | Record::Ended { session }
+        | Record::SessionAnew { session } => {
+            put_session(out, session);
+        }
         Record::Identified {
             session,
             user,
             listener,
         } => {
-            put_head(out, kind::IDENTIFIED, session);
+            put_session(out, session);
             put_bytes_or_none(out, user.map(str::as_bytes));
             put_bytes(out, listener.as_bytes());
         }
         Record::ExpirySet { session, seconds } => {
-            put_head(out, kind::EXPIRY_SET, session);
+            put_session(out, session);
             put_number(out, u64::from(seconds));
         }
         Record::Away { session, ends_at } => {
-            put_head(out, kind::AWAY, session);
+            put_session(out, session);
             put_number_or_none(out, ends_at);
         }
-        Record::Ended { session } => put_head(out, kind::ENDED, session),
         Record::Subscribed {
             session,
             to,
             options,
         } => {
-            put_head(out, kind::SUBSCRIBED, session);
+            put_session(out, session);
             put_subscription(out, to);
             put_number(out, u64::from(options.bits()));
         }
         Record::Unsubscribed { session, from } => {
-            put_head(out, kind::UNSUBSCRIBED, session);
+            put_session(out, session);
             put_subscription(out, from);
         }
-        Record::InboundStored { session, id } => {
-            put_head(out, kind::INBOUND_STORED, session);
+        Record::InboundStored { session, id } | Record::InboundReleased { session, id } => {
+            put_session(out, session);
             put_number(out, u64::from(id));
         }
-        Record::InboundReleased { session, id } => {
-            put_head(out, kind::INBOUND_RELEASED, session);
-            put_number(out, u64::from(id));
-        }
-        _ => {}
+        _ => put_will(record, last, out),
     }
 }
 
 fn put_will(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
     match *record {
         Record::WillSet { session, will } => {
-            put_head(out, kind::WILL_SET, session);
+            put_session(out, session);
             put_number(out, u64::from(will.delay_s));
             put_number_or_none(out, will.expiry_s.map(u64::from));
             will.message.encode(last.origin, out);
             last.origin = will.message.origin;
         }
         Record::WillDue { session, at } => {
-            put_head(out, kind::WILL_DUE, session);
+            put_session(out, session);
             put_number_or_none(out, at);
         }
-        Record::WillTaken { session } => put_head(out, kind::WILL_TAKEN, session),
+        Record::WillTaken { session } => put_session(out, session),
+        // Those whose kind says all: a test has a sample of each kind, and reads what was written of it.
         _ => {}
     }
 }
@@ -169,7 +142,6 @@ fn put_will(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
 fn put_kept(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
     match *record {
         Record::Message { number, message } => {
-            out.push(kind::MESSAGE);
             put_number_near(out, last, number);
             message.encode(last.origin, out);
             last.origin = message.origin;
@@ -179,7 +151,6 @@ fn put_kept(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             way,
             ref members,
         } => {
-            out.push(kind::QUEUED);
             put_number_near(out, last, number);
             put_way(out, way);
             members.encode(out);
@@ -188,20 +159,23 @@ fn put_kept(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             number,
             ref members,
         } => {
-            out.push(kind::UNQUEUED);
             put_number_near(out, last, number);
             members.encode(out);
         }
-        Record::RetainedStored { number } => {
-            out.push(kind::RETAINED_STORED);
+        Record::QueuedRun {
+            session,
+            number,
+            len,
+            way,
+        } => {
+            put_session(out, session);
             put_number_near(out, last, number);
+            put_number(out, u64::from(len));
+            put_way(out, way);
         }
-        Record::RetainedRemoved { topic } => {
-            out.push(kind::RETAINED_REMOVED);
-            put_bytes(out, topic.as_bytes());
-        }
-        Record::SetsForgotten => out.push(kind::SETS_FORGOTTEN),
-        _ => {}
+        Record::RetainedStored { number } => put_number_near(out, last, number),
+        Record::RetainedRemoved { topic } => put_bytes(out, topic.as_bytes()),
+        _ => put_in_flight(record, last, out),
     }
 }
 
@@ -213,7 +187,6 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             way,
             ref members,
         } => {
-            out.push(kind::SENT);
             put_number_near(out, last, number);
             put_order_near(out, last, order);
             put_way(out, way);
@@ -226,7 +199,7 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             id,
             way,
         } => {
-            put_head(out, kind::SENT_ALONE, session);
+            put_session(out, session);
             put_number_near(out, last, number);
             put_order_near(out, last, order);
             put_number(out, u64::from(id));
@@ -238,7 +211,7 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             id,
             way,
         } => {
-            put_head(out, kind::SENT_BARE, session);
+            put_session(out, session);
             put_order_near(out, last, order);
             put_number(out, u64::from(id));
             put_way(out, way);
@@ -249,12 +222,12 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             order,
             id,
         } => {
-            put_head(out, kind::MOVED, session);
+            put_session(out, session);
             put_number_near(out, last, number);
             put_order_near(out, last, order);
             put_number(out, u64::from(id));
         }
-        _ => {}
+        _ => put_progress(record, last, out),
     }
 }
 
@@ -262,18 +235,55 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
 fn put_progress(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
     match *record {
         Record::Acknowledged { order, ref members } => {
-            out.push(kind::ACKNOWLEDGED);
             put_order_near(out, last, order);
             members.encode(out);
         }
-        Record::Received { session, order } => {
-            put_head(out, kind::RECEIVED, session);
+        Record::Received { session, order } | Record::CopyGivenUp { session, order } => {
+            put_session(out, session);
             put_order_near(out, last, order);
         }
-        Record::CopyGivenUp { session, order } => {
-            put_head(out, kind::COPY_GIVEN_UP, session);
-            put_order_near(out, last, order);
+        _ => put_between(record, last, out),
+    }
+}
+
+/// What goes on between shards.
+fn put_between(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
+    match *record {
+        Record::GroupNamed { group, to } => {
+            put_number(out, u64::from(group));
+            put_subscription(out, to);
         }
-        _ => {}
+        Record::Handed {
+            to,
+            at,
+            number,
+            errand,
+        } => {
+            out.push(to);
+            put_number(out, at);
+            put_number_near(out, last, number);
+            put_errand(out, errand);
+        }
+        Record::Took { from, at } => {
+            out.push(from);
+            put_number(out, at);
+        }
+        Record::CheckpointBegun => *last = Last::default(),
+        _ => put_of_session(record, last, out),
+    }
+}
+
+fn put_errand(out: &mut Vec<u8>, errand: Errand) {
+    match errand {
+        Errand::Deliver => out.push(0),
+        Errand::Retain => out.push(1),
+        Errand::PassOn { targets, retains } => {
+            out.push(2 + u8::from(retains));
+            put_number(out, targets);
+        }
+        Errand::Share { owner, group } => {
+            out.extend([4, owner]);
+            put_number(out, u64::from(group));
+        }
     }
 }

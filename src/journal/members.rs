@@ -176,6 +176,11 @@ impl Sets {
         }
     }
 
+    /// Whether the set of which this is the sum is remembered.
+    pub fn knows(&self, sum: Sum) -> bool {
+        self.known.contains_key(&sum)
+    }
+
     /// Whether so many are remembered that all are to be forgotten.
     pub fn is_full(&self) -> bool {
         self.known.len() >= limits::JOURNAL_SETS_MAX

@@ -131,6 +131,16 @@ impl<'a> MessageText<'a> {
         })
     }
 
+    /// Bytes that the message costs whoever holds it (`Message::cost`).
+    pub(super) fn cost(&self) -> u64 {
+        let len = |text: Option<&str>| text.map_or(0, str::len);
+        let author = self.author.map_or(0, |author| {
+            size_of::<Author>() + len(author.user) + len(author.client_id)
+        });
+        let texts = self.topic.len() + self.payload.len() + self.properties.len();
+        (size_of::<Message>() + texts + author) as u64
+    }
+
     /// The message again. Its expiry stays beside it until there is a clock to tell it by.
     pub fn to_message(&self) -> Result<Message, Broken> {
         let author = self.author.map(|author| {

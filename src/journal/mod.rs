@@ -6,25 +6,42 @@
 //!
 //! Invariant: what records say up to any place is what the shard held then. One shard's thread writes a stream.
 
+mod acks;
 mod bytes;
+mod canary;
 mod decode;
 mod encode;
 mod error;
+mod gathered;
 mod ledger;
 mod members;
 mod message;
+mod once_more;
+mod reading;
 mod record;
 mod scribe;
+mod settle;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod turns;
+mod undone;
 
+#[cfg(test)]
+pub(crate) use canary::remove;
+pub(crate) use canary::{Protection, has};
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use error::Broken;
-pub use ledger::{InFlightRead, KeptMessage, Ledger, SessionRead, WillRead};
+pub use ledger::{
+    HandedRead, HeldRead, InFlightRead, KeptMessage, Ledger, Room, SessionRead, WillRead,
+};
 pub use members::{Members, Sets, SetsRead, Sum};
 pub use message::{AuthorText, MessageText};
-pub use record::{Record, SubscriptionText, WillText};
-pub use scribe::{Frame, Scribe};
-pub use stream::{Joiner, Stream};
+pub use once_more::{Missing, is_short, missing, once_more};
+pub use reading::{Counts, InTransit, Legacy, Reading};
+pub use record::{Errand, Record, SubscriptionText, WillText};
+pub use scribe::{Frame, Scribe, SessionText};
+pub use stream::{Joiner, Stream, begins_checkpoint};
+pub use undone::{Deed, Undone};

@@ -6,7 +6,7 @@
 //!
 //! Kinds from 128 on may be left out by who does not know them; others may not. Numbers of messages, orders of frames and serials of
 //! publishers are written by their distance from the last one in the stream ([`Last`]): a stream is read from a place where both
-//! sides begin with none.
+//! sides begin with none, which is its beginning or that of a checkpoint.
 
 use super::members::Members;
 use super::message::MessageText;
@@ -31,6 +31,23 @@ pub struct WillText<'a> {
     pub delay_s: u32,
     /// Its message expiry interval in seconds, which counts from when it is published.
     pub expiry_s: Option<u32>,
+}
+
+/// What is to become of a message that one shard hands to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It is for the sessions there.
+    Deliver,
+    /// It is to be retained there.
+    Retain,
+    /// It is to be passed on to the sessions of these shards, as bits.
+    PassOn {
+        targets: u64,
+        /// It is to be retained as well.
+        retains: bool,
+    },
+    /// It is for a member of a shared subscription, by its owner and its number there.
+    Share { owner: u8, group: u32 },
 }
 
 /// A record. Moments are milliseconds since 1970; a session is named by its number on its shard, which is another's after `Ended`.
@@ -131,6 +148,36 @@ pub enum Record<'a> {
     RetainedRemoved { topic: &'a str },
     /// Sets that were written are referred to no more: their numbers begin anew.
     SetsForgotten,
+    /// A shared subscription that this shard owns has this number.
+    GroupNamed {
+        group: u32,
+        to: SubscriptionText<'a>,
+    },
+    /// A message was handed to another shard, or is kept here to be gone on with; `at` is its place among all that was handed there.
+    Handed {
+        to: u8,
+        at: u64,
+        number: u64,
+        errand: Errand,
+    },
+    /// All that another shard has handed to this one was taken, up to this place.
+    Took { from: u8, at: u64 },
+    /// A turn of the shard ends. What was written since the last one happened together, or not at all.
+    TurnEnded,
+    /// A checkpoint begins: reading may begin here. Distances are counted from none, sets are forgotten, and the text of a message is
+    /// written again before it is referred to.
+    CheckpointBegun,
+    /// All images are written: who began to read where the checkpoint begins knows all there is from here on.
+    CheckpointEnded,
+    /// The image of a session follows: what was said of it is void.
+    SessionAnew { session: u32 },
+    /// So many messages, of which the numbers follow each other, wait for this one, behind all that does.
+    QueuedRun {
+        session: u32,
+        number: u64,
+        len: u32,
+        way: Way,
+    },
 }
 
 /// What distances are counted from.
@@ -141,34 +188,95 @@ pub(super) struct Last {
     pub(super) origin: u64,
 }
 
+impl Record<'_> {
+    /// The byte by which it is known on the disk.
+    pub(super) fn kind(&self) -> u8 {
+        match self {
+            Record::Opened { .. } => kind::OPENED,
+            Record::Resumed { .. } => kind::RESUMED,
+            Record::ExpirySet { .. } => kind::EXPIRY_SET,
+            Record::Away { .. } => kind::AWAY,
+            Record::Ended { .. } => kind::ENDED,
+            Record::WillSet { .. } => kind::WILL_SET,
+            Record::WillDue { .. } => kind::WILL_DUE,
+            Record::WillTaken { .. } => kind::WILL_TAKEN,
+            Record::Subscribed { .. } => kind::SUBSCRIBED,
+            Record::Unsubscribed { .. } => kind::UNSUBSCRIBED,
+            Record::Message { .. } => kind::MESSAGE,
+            Record::Queued { .. } => kind::QUEUED,
+            Record::Unqueued { .. } => kind::UNQUEUED,
+            Record::Sent { .. } => kind::SENT,
+            Record::SentAlone { .. } => kind::SENT_ALONE,
+            Record::Moved { .. } => kind::MOVED,
+            Record::Acknowledged { .. } => kind::ACKNOWLEDGED,
+            Record::Received { .. } => kind::RECEIVED,
+            Record::CopyGivenUp { .. } => kind::COPY_GIVEN_UP,
+            Record::InboundStored { .. } => kind::INBOUND_STORED,
+            Record::InboundReleased { .. } => kind::INBOUND_RELEASED,
+            Record::RetainedStored { .. } => kind::RETAINED_STORED,
+            Record::RetainedRemoved { .. } => kind::RETAINED_REMOVED,
+            Record::SetsForgotten => kind::SETS_FORGOTTEN,
+            Record::SentBare { .. } => kind::SENT_BARE,
+            Record::Identified { .. } => kind::IDENTIFIED,
+            Record::GroupNamed { .. } => kind::GROUP_NAMED,
+            Record::Handed { .. } => kind::HANDED,
+            Record::Took { .. } => kind::TOOK,
+            Record::TurnEnded => kind::TURN_ENDED,
+            Record::CheckpointBegun => kind::CHECKPOINT_BEGUN,
+            Record::CheckpointEnded => kind::CHECKPOINT_ENDED,
+            Record::SessionAnew { .. } => kind::SESSION_ANEW,
+            Record::QueuedRun { .. } => kind::QUEUED_RUN,
+        }
+    }
+}
+
 /// The kinds, as they stand on the disk: a number is never given another meaning.
 pub(super) mod kind {
-    pub(in crate::journal) const OPENED: u8 = 1;
-    pub(in crate::journal) const RESUMED: u8 = 2;
-    pub(in crate::journal) const EXPIRY_SET: u8 = 3;
-    pub(in crate::journal) const AWAY: u8 = 4;
-    pub(in crate::journal) const ENDED: u8 = 5;
-    pub(in crate::journal) const WILL_SET: u8 = 6;
-    pub(in crate::journal) const WILL_DUE: u8 = 7;
-    pub(in crate::journal) const WILL_TAKEN: u8 = 8;
-    pub(in crate::journal) const SUBSCRIBED: u8 = 9;
-    pub(in crate::journal) const UNSUBSCRIBED: u8 = 10;
-    pub(in crate::journal) const MESSAGE: u8 = 11;
-    pub(in crate::journal) const QUEUED: u8 = 12;
-    pub(in crate::journal) const UNQUEUED: u8 = 13;
-    pub(in crate::journal) const SENT: u8 = 14;
-    pub(in crate::journal) const SENT_ALONE: u8 = 15;
-    pub(in crate::journal) const MOVED: u8 = 16;
-    pub(in crate::journal) const ACKNOWLEDGED: u8 = 17;
-    pub(in crate::journal) const RECEIVED: u8 = 18;
-    pub(in crate::journal) const COPY_GIVEN_UP: u8 = 19;
-    pub(in crate::journal) const INBOUND_STORED: u8 = 20;
-    pub(in crate::journal) const INBOUND_RELEASED: u8 = 21;
-    pub(in crate::journal) const RETAINED_STORED: u8 = 22;
-    pub(in crate::journal) const RETAINED_REMOVED: u8 = 23;
-    pub(in crate::journal) const SETS_FORGOTTEN: u8 = 24;
-    pub(in crate::journal) const SENT_BARE: u8 = 25;
-    pub(in crate::journal) const IDENTIFIED: u8 = 26;
+    macro_rules! kinds {
+        ($($name:ident = $number:literal,)*) => {
+            $(pub(in crate::journal) const $name: u8 = $number;)*
+            #[cfg(test)]
+            pub(in crate::journal) const ALL: &[u8] = &[$($name),*];
+        };
+    }
+
+    kinds! {
+        OPENED = 1,
+        RESUMED = 2,
+        EXPIRY_SET = 3,
+        AWAY = 4,
+        ENDED = 5,
+        WILL_SET = 6,
+        WILL_DUE = 7,
+        WILL_TAKEN = 8,
+        SUBSCRIBED = 9,
+        UNSUBSCRIBED = 10,
+        MESSAGE = 11,
+        QUEUED = 12,
+        UNQUEUED = 13,
+        SENT = 14,
+        SENT_ALONE = 15,
+        MOVED = 16,
+        ACKNOWLEDGED = 17,
+        RECEIVED = 18,
+        COPY_GIVEN_UP = 19,
+        INBOUND_STORED = 20,
+        INBOUND_RELEASED = 21,
+        RETAINED_STORED = 22,
+        RETAINED_REMOVED = 23,
+        SETS_FORGOTTEN = 24,
+        SENT_BARE = 25,
+        IDENTIFIED = 26,
+        GROUP_NAMED = 27,
+        HANDED = 28,
+        TOOK = 29,
+        TURN_ENDED = 30,
+        CHECKPOINT_BEGUN = 31,
+        CHECKPOINT_ENDED = 32,
+        SESSION_ANEW = 33,
+        QUEUED_RUN = 34,
+    }
+
     /// Kinds from here on may be left out.
     pub(in crate::journal) const OPTIONAL: u8 = 128;
 }

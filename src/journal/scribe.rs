@@ -7,22 +7,21 @@
 //! the number of their session can be another's; a message is written before what refers to it; a session that is not to be kept is not
 //! written.
 
+mod checkpoint;
+mod sessions;
+
+pub use self::checkpoint::SessionText;
+use super::acks::Acks;
+use super::gathered::{Group, What};
 use super::members::{Members, Sets, Sum};
 use super::message::MessageText;
-use super::record::{Record, SubscriptionText, WillText};
+use super::record::{Errand, Record, SubscriptionText};
 use super::stream::Stream;
-use crate::limits;
-use crate::routing::EntryOptions;
+use super::texts::Texts;
+use super::turns::Turns;
+use crate::chunk::Chunk;
+use crate::limits::{self, JOURNAL_GROUP_BITS};
 use crate::session::{SHARED_ID_BIT, Way};
-
-/// How the message at hand goes to sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    /// It waits.
-    Queued,
-    /// It is in flight, in a frame that others have too.
-    Sent { order: u64 },
-}
 
 /// The frame in which a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +32,6 @@ pub struct Frame {
     pub id: u16,
 }
 
-/// Sessions to which the message at hand goes alike.
-#[derive(Debug)]
-struct Group {
-    what: What,
-    way: Way,
-    members: Vec<u32>,
-    sum: Sum,
-}
-
 /// What is kept of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Kept {
@@ -49,6 +39,8 @@ struct Kept {
     is_known: bool,
     /// It outlives its connection: all of it is written.
     is_durable: bool,
+    /// When it last became a member of a group behind the first one, and in the lowest bits of which, by its place.
+    gathered: u32,
 }
 
 /// A session that has been told of and is not written, because it is not known yet whether it is to be.
@@ -63,23 +55,29 @@ struct Opening {
 #[derive(Debug)]
 pub struct Scribe {
     stream: Stream,
+    /// By shard: up to which place it has been written that its messages were taken.
+    took: Vec<u64>,
     sets: Sets,
     /// By session number.
     kept: Vec<Kept>,
     opening: Option<Opening>,
     /// The number of the message that was written last, and one.
     message_end: u64,
+    /// Which of them can be referred to without their text.
+    texts: Texts,
     /// That of the message at hand, whose deliveries are gathered.
     at_hand: u64,
     groups: Vec<Group>,
+    /// Counts how often groups were written.
+    gatherings: u32,
     /// Memory of groups that were written.
     spare: Vec<Vec<u32>>,
     /// A message that a session no longer waits for; it may be sent to it next.
     unqueued: Option<(u32, u64)>,
-    /// Order of the frame, and session.
-    acknowledged: Vec<(u64, u32)>,
+    acknowledged: Acks,
     /// When the first of these was told, in milliseconds; as told at the end of its turn.
     acknowledged_ms: Option<u64>,
+    turns: Turns,
 }
 
 impl Scribe {
@@ -87,46 +85,98 @@ impl Scribe {
     pub fn new(seed: u64) -> Self {
         Scribe {
             stream: Stream::default(),
+            took: Vec::new(),
             sets: Sets::new(seed),
             kept: Vec::new(),
             opening: None,
             message_end: 0,
+            texts: Texts::default(),
             at_hand: 0,
             groups: Vec::new(),
+            gatherings: 1,
             spare: Vec::new(),
             unqueued: None,
-            acknowledged: Vec::new(),
+            acknowledged: Acks::default(),
             acknowledged_ms: None,
+            turns: Turns::new(),
         }
     }
 
     /// The end of a turn: all that was gathered is written, but for acknowledgements that nothing else goes with and that came less than
-    /// `limits::JOURNAL_ACKS_MS` ago.
-    pub fn end_turn(&mut self, now_ms: u64) {
+    /// `limits::JOURNAL_ACKS_MS` ago. `took` has what was taken of each other shard, by place.
+    ///
+    /// To be called before anything that other shards are told is to be seen there, and `next_chunk` until there is none: what they write
+    /// of it is behind this turn then.
+    pub fn end_turn(&mut self, now_ms: u64, took: impl Iterator<Item = (u8, u64)>) {
         self.write_gathered();
-        if self.acknowledged.is_empty() {
+        if self.acknowledged.len() > 0 {
+            let since_ms = *self.acknowledged_ms.get_or_insert(now_ms);
+            let is_due = now_ms.saturating_sub(since_ms) >= limits::JOURNAL_ACKS_MS;
+            if is_due || self.stream.has_open_turn() {
+                self.write_acknowledged();
+            }
+        }
+        if !self.stream.has_open_turn() {
             return;
         }
-        let since_ms = *self.acknowledged_ms.get_or_insert(now_ms);
-        let is_due = now_ms.saturating_sub(since_ms) >= limits::JOURNAL_ACKS_MS;
-        if is_due || !self.stream.is_empty() {
-            self.write_acknowledged();
+        for (from, at) in took {
+            self.took
+                .resize(self.took.len().max(usize::from(from) + 1), 0);
+            let known = &mut self.took[usize::from(from)];
+            if *known != at {
+                *known = at;
+                self.stream.append(&Record::Took { from, at });
+            }
         }
+        self.stream.append(&Record::TurnEnded);
+        let end = self.stream.end_turn();
+        self.turns.end(end);
     }
 
-    /// The number of the chunk in which what has been told so far ends, but for acknowledgements.
-    pub fn position(&mut self) -> u64 {
-        self.write_gathered();
-        self.stream.position()
+    /// When a turn is to end although nothing happens, in milliseconds: acknowledgements are kept back for so long.
+    pub fn deadline(&self) -> Option<u64> {
+        Some(self.acknowledged_ms? + limits::JOURNAL_ACKS_MS)
     }
 
-    /// The next chunk that is to be written.
-    pub fn next_chunk(&mut self) -> Option<Vec<u8>> {
+    /// The turn that is written now: what is told belongs to it.
+    pub fn turn(&self) -> u64 {
+        self.turns.current
+    }
+
+    /// Whether something was told since this was last asked that an answer may promise. Acknowledgements of clients are not.
+    #[inline]
+    pub fn take_promised(&mut self) -> bool {
+        std::mem::take(&mut self.turns.has_promised)
+    }
+
+    /// The same, for who answers now.
+    #[inline]
+    pub fn has_promised(&self) -> bool {
+        self.turns.has_promised
+    }
+
+    /// So many chunks are durable. Returns the last turn that is.
+    pub fn on_durable(&mut self, chunks: u64) -> u64 {
+        self.turns.on_durable(chunks)
+    }
+
+    /// Whether all that was told to it is durable, but for acknowledgements that are kept back.
+    pub fn is_all_told(&self) -> bool {
+        self.turns.are_durable() && !self.stream.has_open_turn()
+    }
+
+    /// The next chunk that is to be written, and whether a checkpoint begins with it.
+    pub fn next_chunk(&mut self) -> Option<(Chunk, bool)> {
         self.stream.next_chunk()
     }
 
+    /// The same, if it is full.
+    pub fn next_full_chunk(&mut self) -> Option<Chunk> {
+        self.stream.next_full_chunk()
+    }
+
     /// A chunk has been written, and may be used again.
-    pub fn give_back(&mut self, chunk: Vec<u8>) {
+    pub fn give_back(&mut self, chunk: Chunk) {
         self.stream.give_back(chunk);
     }
 
@@ -136,9 +186,11 @@ impl Scribe {
         let spare = self.spare.iter().map(Vec::capacity);
         self.stream.memory()
             + self.sets.memory()
+            + self.texts.memory()
             + self.kept.capacity() * size_of::<Kept>()
             + (groups.sum::<usize>() + spare.sum::<usize>()) * size_of::<u32>()
-            + self.acknowledged.capacity() * size_of::<(u64, u32)>()
+            + self.acknowledged.memory()
+            + self.turns.memory()
     }
 
     /// Whether what happens to a session is to be told: it outlives its connection.
@@ -163,6 +215,7 @@ impl Scribe {
 
     /// Writes a record behind all that was gathered.
     fn write(&mut self, record: &Record<'_>) {
+        self.turns.has_promised = true;
         self.write_gathered();
         self.stream.append(record);
     }
@@ -180,6 +233,8 @@ impl Scribe {
     }
 
     fn write_groups(&mut self) {
+        // In as many bits as are left beside a place.
+        self.gatherings = (self.gatherings + 1) & (u32::MAX >> JOURNAL_GROUP_BITS);
         for group in std::mem::take(&mut self.groups) {
             let Group {
                 what,
@@ -220,147 +275,16 @@ impl Scribe {
         self.write_gathered();
         self.acknowledged_ms = None;
         let mut all = std::mem::take(&mut self.acknowledged);
-        all.sort_unstable();
-        let mut members = self.spare.pop().unwrap_or_default();
-        for same in all.chunk_by(|one, other| one.0 == other.0) {
-            let mut sum = Sum::default();
-            members.clear();
-            for &(_, session) in same {
-                members.push(session);
-                sum.add(session, self.sets.seed());
-            }
+        all.take(self.sets.seed(), |order, members, sum| {
             self.forget_sets();
-            let record = Record::Acknowledged {
-                order: same[0].0,
-                members: self.sets.members(&members, sum),
-            };
-            self.stream.append(&record);
-        }
-        members.clear();
-        self.spare.push(members);
-        all.clear();
-        self.acknowledged = all;
-    }
-}
-
-/// Sessions.
-impl Scribe {
-    /// There is a session, without any state.
-    pub fn opened(&mut self, session: u32, serial: u64, client_id: &str) {
-        // It is written when something shows that it is to be kept, which is soon, or never.
-        self.opening = Some(Opening {
-            session,
-            serial,
-            client_id: client_id.into(),
+            if !self.sets.knows(sum) {
+                // Those that stand close together take less.
+                members.sort_unstable();
+            }
+            let members = self.sets.members(members, sum);
+            self.stream.append(&Record::Acknowledged { order, members });
         });
-    }
-
-    /// Writes that there is a session, unless that is written.
-    fn keep(&mut self, session: u32) {
-        if self.kept_of(session).is_known {
-            return;
-        }
-        let opening = self.opening.take_if(|opening| opening.session == session);
-        if let Some(opening) = opening {
-            self.kept_mut(session).is_known = true;
-            self.write(&Record::Opened {
-                session,
-                serial: opening.serial,
-                client_id: &opening.client_id,
-            });
-        }
-    }
-
-    fn write_of(&mut self, session: u32, record: &Record<'_>) {
-        if self.kept_of(session).is_known {
-            self.write(record);
-        }
-    }
-
-    fn write_of_durable(&mut self, session: u32, record: &Record<'_>) {
-        if self.kept_of(session).is_durable {
-            self.write(record);
-        }
-    }
-
-    /// Its client is there.
-    pub fn resumed(&mut self, session: u32) {
-        self.write_of(session, &Record::Resumed { session });
-    }
-
-    /// Its client has this user name, and came by the listener of this name.
-    pub fn identified(&mut self, session: u32, user: Option<&str>, listener: &str) {
-        let record = Record::Identified {
-            session,
-            user,
-            listener,
-        };
-        self.write_of(session, &record);
-    }
-
-    /// It outlives its connection by so many seconds.
-    pub fn expiry_set(&mut self, session: u32, seconds: u32) {
-        if seconds > 0 {
-            self.keep(session);
-            let kept = self.kept_mut(session);
-            kept.is_durable = kept.is_known;
-        }
-        self.write_of(session, &Record::ExpirySet { session, seconds });
-    }
-
-    /// Its client is away.
-    pub fn away(&mut self, session: u32, ends_at: Option<u64>) {
-        self.write_of(session, &Record::Away { session, ends_at });
-    }
-
-    /// It is gone.
-    pub fn ended(&mut self, session: u32) {
-        let kept = std::mem::take(self.kept_mut(session));
-        if kept.is_known {
-            self.write_acknowledged();
-            self.write(&Record::Ended { session });
-        }
-    }
-
-    /// CONNECT has brought a will.
-    pub fn will_set(&mut self, session: u32, will: WillText<'_>) {
-        self.keep(session);
-        self.write_of(session, &Record::WillSet { session, will });
-    }
-
-    /// When its will is due.
-    pub fn will_due(&mut self, session: u32, at: Option<u64>) {
-        self.write_of(session, &Record::WillDue { session, at });
-    }
-
-    /// Its will is published, or never will be.
-    pub fn will_taken(&mut self, session: u32) {
-        self.write_of(session, &Record::WillTaken { session });
-    }
-
-    /// It has subscribed.
-    pub fn subscribed(&mut self, session: u32, to: SubscriptionText<'_>, options: EntryOptions) {
-        let record = Record::Subscribed {
-            session,
-            to,
-            options,
-        };
-        self.write_of_durable(session, &record);
-    }
-
-    /// It has unsubscribed.
-    pub fn unsubscribed(&mut self, session: u32, from: SubscriptionText<'_>) {
-        self.write_of_durable(session, &Record::Unsubscribed { session, from });
-    }
-
-    /// A QoS 2 message has come from its client.
-    pub fn inbound_stored(&mut self, session: u32, id: u16) {
-        self.write_of_durable(session, &Record::InboundStored { session, id });
-    }
-
-    /// PUBREL has come for it.
-    pub fn inbound_released(&mut self, session: u32, id: u16) {
-        self.write_of_durable(session, &Record::InboundReleased { session, id });
+        self.acknowledged = all;
     }
 }
 
@@ -453,6 +377,10 @@ impl Scribe {
             self.message_end = number + 1;
             let message = message();
             self.write(&Record::Message { number, message });
+        } else if !self.texts.is_written(number) {
+            self.texts.note(number);
+            let message = message();
+            self.write(&Record::Message { number, message });
         }
     }
 
@@ -463,10 +391,30 @@ impl Scribe {
         let seed = self.sets.seed();
         // Mostly the last one.
         let index = self.groups.iter().rposition(is_it);
-        let index = index.unwrap_or_else(|| self.begin_group(what, way));
+        let mut index = index.unwrap_or_else(|| self.begin_group(what, way));
+        if self.groups.len() > 1 {
+            index = self.in_order(session, index);
+        }
+        self.turns.has_promised = true;
         let group = &mut self.groups[index];
         group.members.push(session);
         group.sum.add(session, seed);
+    }
+
+    /// The place of this group, for one more session; a message that goes to it twice may not stand in a group that is written behind this one
+    /// already.
+    fn in_order(&mut self, session: u32, mut index: usize) -> usize {
+        let first = self.gatherings << JOURNAL_GROUP_BITS;
+        let before = self.kept_of(session).gathered.wrapping_sub(first);
+        if before > index as u32 && before < 1 << JOURNAL_GROUP_BITS {
+            let Group { what, way, .. } = self.groups[index];
+            self.write_groups();
+            index = self.begin_group(what, way);
+        }
+        if index > 0 {
+            self.kept_mut(session).gathered = first + index as u32;
+        }
+        index
     }
 
     #[cold]
@@ -489,7 +437,7 @@ impl Scribe {
         if !self.is_durable(session) {
             return;
         }
-        self.acknowledged.push((order, session));
+        self.acknowledged.push(order, session, self.sets.seed());
         if self.acknowledged.len() >= limits::JOURNAL_ACKS_MAX {
             self.write_acknowledged();
         }
@@ -514,5 +462,34 @@ impl Scribe {
     /// A topic has no retained message any more.
     pub fn retained_removed(&mut self, topic: &str) {
         self.write(&Record::RetainedRemoved { topic });
+    }
+}
+
+/// What goes on between shards.
+impl Scribe {
+    /// A message is handed to another shard, or kept here to be gone on with; `at` is its place there.
+    pub fn handed<'a>(
+        &mut self,
+        (to, at): (u8, u64),
+        errand: Errand,
+        number: u64,
+        message: impl FnOnce() -> MessageText<'a>,
+    ) {
+        self.take_up(number, message);
+        self.write(&Record::Handed {
+            to,
+            at,
+            number,
+            errand,
+        });
+    }
+
+    /// A shared subscription that this shard owns has this number.
+    pub fn group_named(&mut self, group: u32, share: &str, filter: &str) {
+        let to = SubscriptionText {
+            share: Some(share),
+            filter,
+        };
+        self.write(&Record::GroupNamed { group, to });
     }
 }

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use super::bytes::Reader;
 use super::encode::Encoder;
 use super::error::Broken;
-use super::record::Record;
+use super::record::{Record, kind};
+use crate::chunk::Chunk;
 use crate::limits;
 
 /// What a shard has to say to the disk.
@@ -18,19 +19,27 @@ pub struct Stream {
     encoder: Encoder,
     /// A record on its way into chunks.
     record: Vec<u8>,
-    open: Vec<u8>,
-    full: VecDeque<Vec<u8>>,
-    spare: Vec<Vec<u8>>,
+    open: Option<Chunk>,
+    full: VecDeque<Chunk>,
+    spare: Vec<Chunk>,
     /// Chunks that have been given away.
     given: u64,
+    /// Something was appended since the last turn ended.
+    has_open_turn: bool,
+    /// Bytes of all that was appended.
+    appended: u64,
+    /// The number of the chunk with which a part begins, until that is given away.
+    begins: Option<u64>,
 }
 
 impl Stream {
     /// Appends a record.
     pub fn append(&mut self, record: &Record<'_>) {
+        self.has_open_turn = true;
         let mut whole = std::mem::take(&mut self.record);
         whole.clear();
         self.encoder.encode(record, &mut whole);
+        self.appended += whole.len() as u64;
         self.put(&whole);
         match whole.capacity() > limits::JOURNAL_CHUNK_BYTES {
             true => self.encoder.trim(),
@@ -40,47 +49,68 @@ impl Stream {
 
     fn put(&mut self, mut rest: &[u8]) {
         while !rest.is_empty() {
-            if self.open.len() == limits::JOURNAL_CHUNK_BYTES {
-                self.close();
+            let spare = &mut self.spare;
+            let open = self.open.get_or_insert_with(|| {
+                let spare = spare.pop();
+                spare.unwrap_or_else(|| Chunk::new(limits::JOURNAL_CHUNK_BYTES))
+            });
+            let taken = open.fill(rest);
+            rest = &rest[taken..];
+            if open.room() == 0 {
+                self.full.extend(self.open.take());
             }
-            if self.open.capacity() == 0 {
-                self.open = self.spare.pop().unwrap_or_default();
-                self.open.reserve_exact(limits::JOURNAL_CHUNK_BYTES);
-            }
-            let room = limits::JOURNAL_CHUNK_BYTES - self.open.len();
-            let (now, later) = rest.split_at(rest.len().min(room));
-            self.open.extend_from_slice(now);
-            rest = later;
         }
     }
 
-    fn close(&mut self) {
-        self.full.push_back(std::mem::take(&mut self.open));
+    /// Whether something was appended since the last turn ended.
+    pub fn has_open_turn(&self) -> bool {
+        self.has_open_turn
     }
 
-    /// The number of the chunk in which the last record ends; chunks count from 1, and it is 0 as long as there is none.
-    pub fn position(&self) -> u64 {
+    /// A turn ends. Returns the number of the chunk in which its last record does; chunks count from 1.
+    pub fn end_turn(&mut self) -> u64 {
+        self.has_open_turn = false;
+        self.position()
+    }
+
+    fn position(&self) -> u64 {
         let waiting = self.full.len() as u64;
-        self.given + waiting + u64::from(!self.open.is_empty())
+        self.given + waiting + u64::from(self.open.is_some())
     }
 
-    /// Whether nothing is to be written.
-    pub fn is_empty(&self) -> bool {
-        self.full.is_empty() && self.open.is_empty()
+    /// The next chunk that is to be written, whether it is full or not, and whether a part begins with it.
+    pub fn next_chunk(&mut self) -> Option<(Chunk, bool)> {
+        let chunk = self.full.pop_front().or_else(|| self.open.take())?;
+        self.given += 1;
+        let begins = self.begins.take_if(|begins| *begins == self.given);
+        Some((chunk, begins.is_some()))
     }
 
-    /// The next chunk that is to be written, whether it is full or not.
-    pub fn next_chunk(&mut self) -> Option<Vec<u8>> {
-        if self.full.is_empty() && !self.open.is_empty() {
-            self.close();
-        }
+    /// What is appended from here on is a part of its own, which begins with a chunk.
+    pub fn begin_part(&mut self) {
+        self.full.extend(self.open.take());
+        self.begins = Some(self.position() + 1);
+    }
+
+    /// A turn is open, whatever was appended.
+    pub fn open_turn(&mut self) {
+        self.has_open_turn = true;
+    }
+
+    /// Bytes of all that was appended.
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended
+    }
+
+    /// The next chunk that is to be written, if it is full.
+    pub fn next_full_chunk(&mut self) -> Option<Chunk> {
         let chunk = self.full.pop_front()?;
         self.given += 1;
         Some(chunk)
     }
 
     /// A chunk has been written, and may be used again.
-    pub fn give_back(&mut self, mut chunk: Vec<u8>) {
+    pub fn give_back(&mut self, mut chunk: Chunk) {
         if self.spare.len() < limits::JOURNAL_CHUNKS_SPARE {
             chunk.clear();
             self.spare.push(chunk);
@@ -89,10 +119,16 @@ impl Stream {
 
     /// Bytes of memory beside itself.
     pub fn memory(&self) -> usize {
-        let full: usize = self.full.iter().map(Vec::capacity).sum();
-        let spare: usize = self.spare.iter().map(Vec::capacity).sum();
-        self.record.capacity() + self.encoder.memory() + self.open.capacity() + full + spare
+        let chunks = self.full.iter().chain(&self.spare).chain(&self.open);
+        let chunks: usize = chunks.map(Chunk::memory).sum();
+        self.record.capacity() + self.encoder.memory() + chunks
     }
+}
+
+/// Whether a chunk that begins with a record begins with a checkpoint, where reading may begin.
+pub fn begins_checkpoint(chunk: &[u8]) -> bool {
+    let first = Reader::new(chunk).bytes();
+    first.is_ok_and(|record| record == [kind::CHECKPOINT_BEGUN])
 }
 
 /// Puts the records of one stream together again.
@@ -117,6 +153,7 @@ impl Joiner {
             if let Ok(record) = whole.bytes() {
                 then(record)?;
                 self.begun.clear();
+                self.begun.shrink_to(limits::JOURNAL_TURN_BYTES_SPARE);
             }
         }
         while reader.left() > 0 {
@@ -131,6 +168,11 @@ impl Joiner {
             }
         }
         Ok(())
+    }
+
+    /// Gives memory back.
+    pub(super) fn shrink(&mut self) {
+        self.begun.shrink_to_fit();
     }
 
     /// Takes what belongs to the record that was begun: its length first, a byte at a time.
@@ -192,18 +234,24 @@ mod tests {
             let topics: Vec<String> = lens.iter().map(|&(len, _)| "x".repeat(len)).collect();
             let mut stream = Stream::default();
             let mut chunks: Vec<Vec<u8>> = Vec::new();
+            let mut positions = Vec::new();
             for (topic, &(_, gives)) in topics.iter().zip(&lens) {
                 stream.append(&record(topic));
-                while gives && let Some(chunk) = stream.next_chunk() {
-                    chunks.push(chunk.clone());
+                while gives && let Some((chunk, _)) = stream.next_chunk() {
+                    chunks.push(chunk.content().to_vec());
                     stream.give_back(chunk);
                 }
+                prop_assert!(stream.has_open_turn());
+                positions.push(stream.end_turn());
             }
-            let position = stream.position();
-            while let Some(chunk) = stream.next_chunk() {
-                chunks.push(chunk);
+            while let Some((chunk, _)) = stream.next_chunk() {
+                chunks.push(chunk.content().to_vec());
             }
-            prop_assert_eq!(position, chunks.len() as u64);
+            prop_assert_eq!(positions.last(), Some(&(chunks.len() as u64)));
+            for (end, position) in positions.iter().enumerate() {
+                let known = read(&chunks[..*position as usize]);
+                prop_assert!(known.len() > end, "a turn is in the chunks up to its end");
+            }
             prop_assert!(chunks.iter().all(|chunk| chunk.len() <= limits::JOURNAL_CHUNK_BYTES));
             prop_assert_eq!(&read(&chunks), &topics);
 
@@ -223,8 +271,8 @@ mod tests {
         topics
             .iter()
             .for_each(|topic| stream.append(&record(topic)));
-        let bytes = stream.next_chunk().unwrap();
-        let single: Vec<Vec<u8>> = bytes.iter().map(|&byte| vec![byte]).collect();
+        let (bytes, _) = stream.next_chunk().unwrap();
+        let single: Vec<Vec<u8>> = bytes.content().iter().map(|&byte| vec![byte]).collect();
         assert_eq!(read(&single), topics);
     }
 
@@ -232,10 +280,10 @@ mod tests {
     fn memory_of_a_large_record_is_given_back() {
         let mut stream = Stream::default();
         stream.append(&record(&"x".repeat(5 << 20)));
-        while let Some(chunk) = stream.next_chunk() {
+        while let Some((chunk, _)) = stream.next_chunk() {
             stream.give_back(chunk);
         }
         let chunks = limits::JOURNAL_CHUNKS_SPARE + 3;
-        assert!(stream.memory() <= chunks * limits::JOURNAL_CHUNK_BYTES);
+        assert!(stream.memory() <= chunks * (64 << 10));
     }
 }

@@ -184,7 +184,45 @@ fn deliveries() -> Vec<Record<'static>> {
         Record::RetainedStored { number: 1001 },
         Record::RetainedRemoved { topic: "gerrit" },
         Record::SetsForgotten,
+        Record::GroupNamed {
+            group: 5,
+            to: SubscriptionText {
+                share: Some("g"),
+                filter: "gerrit/#",
+            },
+        },
+        handed(Errand::Deliver),
+        handed(Errand::Retain),
+        handed(Errand::PassOn {
+            targets: 5,
+            retains: false,
+        }),
+        handed(Errand::PassOn {
+            targets: 1 << 63,
+            retains: true,
+        }),
+        handed(Errand::Share { owner: 2, group: 5 }),
+        Record::Took { from: 2, at: 300 },
+        Record::TurnEnded,
+        Record::SessionAnew { session },
+        Record::CheckpointBegun,
+        Record::QueuedRun {
+            session,
+            number: 1001,
+            len: 200,
+            way: ordinary,
+        },
+        Record::CheckpointEnded,
     ]
+}
+
+fn handed(errand: Errand) -> Record<'static> {
+    Record::Handed {
+        to: 1,
+        at: 300,
+        number: 1001,
+        errand,
+    }
 }
 
 fn samples() -> Vec<Record<'static>> {
@@ -216,14 +254,25 @@ fn records_come_back() {
         (Stream::default(), Joiner::default(), Decoder::default());
     let samples = samples();
     samples.iter().for_each(|record| stream.append(record));
-    let chunk = stream.next_chunk().unwrap();
+    let (chunk, _) = stream.next_chunk().unwrap();
     let mut all = samples.iter();
-    let fed = joiner.feed(&chunk, |bytes| {
+    let fed = joiner.feed(chunk.content(), |bytes| {
         let record = decoder.decode(bytes)?.unwrap();
         assert_eq!(Some(&record), all.next());
         Ok::<_, Broken>(())
     });
     assert_eq!((fed, all.next()), (Ok(()), None));
+}
+
+/// Whoever adds a kind adds a sample, which the tests above write and read.
+#[test]
+fn there_is_a_sample_of_each_kind() {
+    let mut kinds: Vec<u8> = samples().iter().map(Record::kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, record::kind::ALL);
+    let is_known = |&kind: &u8| Decoder::default().decode(&[kind]) != Err(Broken::Kind(kind));
+    assert!((0..record::kind::OPTIONAL).filter(is_known).eq(kinds));
 }
 
 #[test]
@@ -234,6 +283,15 @@ fn a_record_of_another_version_is_left_out_or_refused() {
     assert_eq!(decoder.decode(&[0]), Err(Broken::Kind(0)));
     assert_eq!(decoder.decode(&[2, 3, 3]), Err(Broken::Long));
     assert_eq!(decoder.decode(&[]), Err(Broken::Short));
+}
+
+/// A number of a shard that none can have comes from no broker, and its bit would be another's.
+#[test]
+fn a_stream_of_no_shard_is_refused() {
+    let mut legacy = Legacy::default();
+    let last = crate::limits::SHARDS_MAX as u8;
+    assert_eq!(legacy.feed(last - 1, &[]), Ok(()));
+    assert_eq!(legacy.feed(last, &[]), Err(Broken::Number));
 }
 
 proptest! {
@@ -273,9 +331,9 @@ fn read_anything(records: &[Vec<u8>]) {
 const MANY: u32 = 100_000;
 
 fn bytes_of(scribe: &mut Scribe, now_ms: u64) -> usize {
-    scribe.end_turn(now_ms);
+    scribe.end_turn(now_ms, std::iter::empty());
     let mut bytes = 0;
-    while let Some(chunk) = scribe.next_chunk() {
+    while let Some((chunk, _)) = scribe.next_chunk() {
         bytes += chunk.len();
         scribe.give_back(chunk);
     }
@@ -319,6 +377,30 @@ fn a_message_to_many_is_written_once() {
     }
 }
 
+/// A message that goes to sessions by several subscriptions waits for each in the order in which that was told.
+#[test]
+fn a_message_that_waits_twice_keeps_its_order() {
+    let mut scribe = Scribe::new(1);
+    for session in 0..2 {
+        scribe.opened(session, u64::from(session), "c");
+        scribe.expiry_set(session, u32::MAX);
+    }
+    let [one, other] = [QoS::ExactlyOnce, QoS::AtLeastOnce].map(|qos| way(qos, Origin::ORDINARY));
+    for (session, way) in [(0, one), (1, other), (0, other), (1, one)] {
+        scribe.queued(session, 7, way, || MESSAGE);
+    }
+    scribe.end_turn(0, std::iter::empty());
+    let mut reading = Reading::default();
+    while let Some((chunk, _)) = scribe.next_chunk() {
+        reading.feed(chunk.content()).unwrap();
+    }
+    for (session, known) in reading.ledger().sessions() {
+        let ways: Vec<Way> = known.waiting().map(|(_, way)| way).collect();
+        let told = [[one, other], [other, one]][session as usize];
+        assert_eq!(ways, told, "session {session}");
+    }
+}
+
 /// Acknowledgements of all sessions take a tenth of a byte each, and two bytes where some of them come at random.
 #[test]
 fn acknowledgements_take_little() {
@@ -342,8 +424,9 @@ fn acknowledgements_take_little() {
     let random = shuffled().take(MANY as usize / 100);
     random.for_each(|session| scribe.acknowledged(session, 4));
     let bytes = bytes_of(&mut scribe, 9000) + bytes_of(&mut scribe, 10_000);
+    // The end of the turn is two more.
     assert!(
-        bytes <= 2 * MANY as usize / 100 + 64,
+        bytes <= 2 * MANY as usize / 100 + 64 + 2,
         "{bytes} bytes at random"
     );
 }

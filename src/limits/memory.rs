@@ -34,6 +34,18 @@ pub const BUDGET_SHARE_BACKLOG: u64 = 120;
 pub const BUDGET_SHARE_SUBSCRIPTIONS: u64 = 70;
 /// For retained messages.
 pub const BUDGET_SHARE_RETAINED: u64 = 110;
+/// For what is on its way to the disk, where something is kept there: it leaves as fast as the disk takes it, and a disk that stands
+/// still for a second or two holds up nobody.
+pub const BUDGET_SHARE_JOURNAL: u64 = 20;
+
+/// Bytes of the account of the journal, at least: what the storage thread has waiting before it takes no more from the shards.
+pub const JOURNAL_ACCOUNT_BYTES_MIN: u64 = super::STORE_QUEUE_BYTES_MAX;
+/// The same for each shard: its chunks while a commit is under way, and what it remembers so that it need not write it twice.
+pub const JOURNAL_ACCOUNT_SHARD_BYTES_MIN: u64 = 4 << 20;
+const _: () = assert!(
+    JOURNAL_ACCOUNT_SHARD_BYTES_MIN >= 16 * super::STORE_BLOCK_BYTES_MAX as u64,
+    "a shard has some chunks at once"
+);
 
 /// Bytes that a shard leases of an account at once: few enough that many shards do not lock up much, enough that it is
 /// seldom.

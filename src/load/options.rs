@@ -159,6 +159,9 @@ pub struct LoadOptions {
     /// Subscribers share the messages, as $share/NAME
     #[arg(long, value_name = "NAME", help_heading = "Load")]
     pub shared: Option<String>,
+    /// Sessions of subscribers outlive their connections, as those of `backlog` always do; they are ended behind the run
+    #[arg(long, value_name = "BOOL", help_heading = "Load", num_args = 0..=1, default_missing_value = ON)]
+    pub durable: Option<bool>,
     /// Messages that are stored: `retained` in all, `backlog` by each publisher
     #[arg(long, value_name = "N", help_heading = "Load", value_parser = value_parser!(u32).range(1..=limits::LOAD_TOPICS_MAX))]
     pub messages: Option<u32>,
@@ -276,7 +279,7 @@ impl Options {
         Options {
             broker: merge!(BrokerOptions, a.broker, b.broker; host port broker broker_pid broker_cpus shards budget),
             client: merge!(ClientOptions, a.client, b.client; username password password_file cafile insecure cert key tls_version resume websocket mqtt source),
-            load: merge!(LoadOptions, a.load, b.load; publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared messages connect_rate from to steps scale time_lapse),
+            load: merge!(LoadOptions, a.load, b.load; publishers subscribers topics size qos sub_qos rate arrivals window closed_loop in_flight shared durable messages connect_rate from to steps scale time_lapse),
             time: merge!(TimeOptions, a.time, b.time; duration warm_up drain interval repeat seed workers cpus),
             judgement: merge!(JudgementOptions, a.judgement, b.judgement; find_max slo max_rate precision allow_loss spread_every),
             reports: merge!(ReportOptions, a.reports, b.reports; json csv hgrm hlog html quiet),

@@ -35,6 +35,18 @@ pub struct Connect<'a> {
     pub properties: ConnectProperties<'a>,
 }
 
+impl Connect<'_> {
+    /// Seconds that its session outlives the connection; `u32::MAX`: it does not expire. Before MQTT 5 it either ends with the
+    /// connection or does not expire (MQTT 5, 3.1.2.11.2).
+    pub fn session_expiry_s(&self) -> u32 {
+        match self.version {
+            Version::V5 => self.properties.session_expiry.unwrap_or(0),
+            _ if self.clean_start => 0,
+            _ => u32::MAX,
+        }
+    }
+}
+
 /// Without what is secret or the client's own affair: password, will, properties.
 impl std::fmt::Debug for Connect<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

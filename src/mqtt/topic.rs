@@ -17,6 +17,13 @@ pub fn topic_name_valid(topic: &str) -> bool {
     !topic.is_empty() && topic.len() <= FIELD_BYTES_MAX && !has_forbidden(topic)
 }
 
+/// Whether a topic is of the tree in which a broker speaks of itself, or a bridge of its connection: that is of one run, and is not
+/// kept for the next. As in Mosquitto, by the first characters.
+#[inline]
+pub fn is_sys(topic: &str) -> bool {
+    topic.starts_with("$SYS")
+}
+
 /// Whether there is a wildcard or U+0000.
 #[inline]
 fn has_forbidden(topic: &str) -> bool {

@@ -7,20 +7,25 @@
 //! Invariants:
 //! - a blob is freed only when no range refers to it (`users` counts ranges, not messages);
 //! - what `gather` returned stays where it is until `sent` is called for that connection;
-//! - `pending` of a queue is the sum of its ranges' lengths, and `in_flight <= pending`.
+//! - `pending` of a queue is the sum of its ranges' lengths, and `in_flight <= pending`;
+//! - marks of a queue say whether it has gates, and whether the first is at its front; gates lie between packets.
 
 mod blob;
+mod gates;
 mod overflow;
 mod queue;
 mod range;
+mod sending;
 #[cfg(test)]
 mod tests;
 
 pub use blob::Slice;
 pub use overflow::Dropped;
 pub use range::Range;
+pub use sending::Rest;
 
 use blob::{BlobId, Blobs};
+use gates::Gates;
 use queue::Queue;
 
 use crate::ids::ConnId;
@@ -32,6 +37,7 @@ use bytes::Bytes;
 pub struct Outbound {
     blobs: Blobs,
     queues: Table<Queue>,
+    gates: Gates,
     /// Connections with output and no send in flight, each once.
     dirty: Vec<ConnId>,
     /// Connections whose send in flight holds a segment that is wanted back.
@@ -60,6 +66,7 @@ impl Outbound {
         Outbound {
             blobs: Blobs::new(),
             queues: Table::new(),
+            gates: Gates::new(),
             dirty: Vec::new(),
             cancel: Vec::new(),
             spare: Vec::new(),
@@ -83,6 +90,9 @@ impl Outbound {
         debug_assert_eq!(queue.in_flight(), 0);
         self.in_flight -= usize::from(queue.in_flight() > 0);
         self.pending -= u64::from(queue.pending());
+        if queue.is_gated() {
+            self.gates.forget(conn);
+        }
         let blobs = &mut self.blobs;
         if let Some(list) = queue.clear(|range| blobs.leave(range.blob)) {
             self.keep_spare(list);
@@ -196,9 +206,9 @@ impl Outbound {
         self.pending
     }
 
-    /// Bytes of memory that the log and the private copies hold (referenced payloads included).
+    /// Bytes of memory that the log, the private copies (referenced payloads included) and the gates hold.
     pub fn memory(&self) -> usize {
-        self.blobs.memory()
+        self.blobs.memory() + self.gates.memory()
     }
 
     /// Whether a send is in flight for a connection.
@@ -245,98 +255,26 @@ impl Outbound {
         self.queues[conn.index()].is_shut()
     }
 
-    /// Marks what is queued for a connection as in flight and adds where it is to `slices`: at most
-    /// `limits::SEND_RANGES_MAX` of them, and at most `max` bytes. Returns the bytes; 0 when there is nothing, or a send is
-    /// in flight already, or it is kept in.
-    pub fn gather(
-        &mut self,
-        conn: ConnId,
-        now_s: u32,
-        max: usize,
-        slices: &mut Vec<Slice>,
-    ) -> usize {
-        let index = conn.index();
-        let queue = &self.queues[index];
-        if queue.is_empty() || queue.in_flight() > 0 || queue.is_shut() {
-            return 0;
-        }
-        if self.queues[index].is_fragmented() {
-            self.join(conn);
-        }
-        let blobs = &self.blobs;
-        let mut bytes = 0usize;
-        for range in self.queues[index].ranges().take(limits::SEND_RANGES_MAX) {
-            let take = range.len.min((max - bytes) as u32);
-            slices.push(blobs.slice(range.blob, range.offset, take));
-            bytes += take as usize;
-            if bytes == max {
-                break;
-            }
-        }
-        self.queues[index].start(bytes as u32, now_s);
-        self.in_flight += 1;
-        bytes
+    /// What is queued for a connection from here on goes out only when all is durable up to the number `after`. What is queued already ends
+    /// with a whole packet. Numbers never become less over all connections; one that does counts as the one before it.
+    pub fn gate(&mut self, conn: ConnId, after: u64) {
+        let pending = self.queues[conn.index()].pending();
+        self.gates.add(conn, pending, after);
+        self.look_at_gates(conn);
     }
 
-    /// Copies what is in flight for a connection: what `gather` pointed at, for those who may not look there.
-    pub fn gathered_into(&self, conn: ConnId, out: &mut Vec<u8>) {
-        let queue = &self.queues[conn.index()];
-        let mut rest = queue.in_flight() as usize;
-        for range in queue.ranges() {
-            let bytes = self.blobs.bytes(range.blob, range.offset, range.len);
-            let take = rest.min(bytes.len());
-            out.extend_from_slice(&bytes[..take]);
-            rest -= take;
-            if rest == 0 {
-                return;
-            }
-        }
-    }
-
-    /// The send in flight is over and the socket took `written` bytes of it.
-    pub fn sent(&mut self, conn: ConnId, written: usize) {
-        let index = conn.index();
-        if self.queues[index].in_flight() == 0 {
-            return;
-        }
-        self.in_flight -= 1;
-        let written = written.min(self.queues[index].in_flight() as usize) as u32;
-        let skip = match self.queues[index].ends_whole(written) {
-            true => 0,
-            false => overflow::skip_after(&self.blobs, &self.queues[index], written),
-        };
-        self.queues[index].set_skip(skip);
-        self.pending -= u64::from(written);
-        let blobs = &mut self.blobs;
-        let was_cancelled = self.queues[index].finish();
-        if let Some(list) = self.queues[index].consume(written, |range| blobs.leave(range.blob)) {
-            self.keep_spare(list);
-        }
-        if was_cancelled {
-            self.rescue(conn, |blobs, range| blobs.is_evicted(range.blob));
-        }
-        if !self.queues[index].is_empty() {
+    /// All up to this number is durable: gates open, and connections of which something may go out now become dirty.
+    pub fn open_gates(&mut self, durable: u64) {
+        self.gates.note_durable(durable);
+        while let Some(conn) = self.gates.open() {
+            self.look_at_gates(conn);
             self.mark_dirty(conn);
         }
     }
 
-    /// The send in flight goes on: some of it has been taken.
-    pub fn progressed(&mut self, conn: ConnId, now_s: u32) {
-        self.queues[conn.index()].touch(now_s);
-    }
-
-    /// Seconds (of `gather`'s clock) since which a connection's send in flight has made no progress.
-    pub fn in_flight_since(&self, conn: ConnId) -> Option<u32> {
-        let queue = self.queues.get(conn.index())?;
-        (queue.in_flight() > 0).then(|| queue.since_s())
-    }
-
-    /// Sends in flight could make no progress for so many seconds until now.
-    pub fn forgive(&mut self, now_s: u32, lost_s: u32) {
-        for queue in self.queues.iter_mut() {
-            let since_s = queue.since_s().saturating_add(lost_s);
-            queue.touch(since_s.min(now_s));
-        }
+    fn look_at_gates(&mut self, conn: ConnId) {
+        let front = self.gates.front(conn);
+        self.queues[conn.index()].note_gate(front);
     }
 
     /// Connections with a queue have smaller numbers.
@@ -358,6 +296,11 @@ impl Outbound {
 
     /// Copies many small ranges into one at the end of the log: one `send` of one range is cheaper than a `sendmsg`.
     fn join(&mut self, conn: ConnId) {
+        let most = self.queues[conn.index()].pending() as usize;
+        if most > self.blobs.room() {
+            // This queue may lose messages by that.
+            self.make_room(most);
+        }
         let total = self.queues[conn.index()].pending() as usize;
         let joined = self.append(total, |_| ());
         let old: Vec<Range> = self.queues[conn.index()].ranges().collect();
@@ -471,6 +414,7 @@ impl Outbound {
             }
         }
         self.blobs.trim();
+        self.gates.trim();
         self.spare = Vec::new();
         self.dirty.shrink_to_fit();
     }
@@ -540,6 +484,10 @@ impl Outbound {
         let kept = overflow::drop_oldest(&self.blobs, queue, keep);
         if let Some((old, new)) = &kept.ranges {
             self.pending -= kept.dropped.bytes;
+            if queue.is_gated() {
+                self.gates.cut(conn, &kept.gone);
+                self.look_at_gates(conn);
+            }
             self.rebuild(conn, old, new);
         }
         kept.dropped

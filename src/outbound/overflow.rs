@@ -4,6 +4,7 @@
 //! happens only where a socket took less than it was given, or a bound is reached.
 
 use super::blob::Blobs;
+use super::gates::Span;
 use super::queue::Queue;
 use super::range::{self, Range};
 use crate::limits;
@@ -177,8 +178,18 @@ const TOPIC_ALIAS: u8 = 35;
 pub(super) struct Kept {
     /// Its ranges before and now, if any message was dropped.
     pub ranges: Option<(Vec<Range>, Vec<Range>)>,
+    /// Where in the queue the messages were, in order, if it has gates.
+    pub gone: Vec<Span>,
     /// What was dropped.
     pub dropped: Dropped,
+}
+
+/// Adds a span to a list, as a longer last one where it can.
+fn add_span(spans: &mut Vec<Span>, span: Span) {
+    match spans.last_mut() {
+        Some(last) if last.1 == span.0 => last.1 = span.1,
+        _ => spans.push(span),
+    }
 }
 
 /// Says which ranges are left without the oldest QoS 0 messages, until at most `keep` bytes are pending or no such message is
@@ -189,11 +200,13 @@ pub(super) fn drop_oldest(blobs: &Blobs, queue: &mut Queue, keep: u32) -> Kept {
         // A walk costs as much as the queue is long: one that brings nothing is not repeated for every message.
         return Kept {
             ranges: None,
+            gone: Vec::new(),
             dropped,
         };
     }
     let ranges: Vec<Range> = queue.ranges().collect();
     let mut kept: Vec<Range> = Vec::with_capacity(ranges.len());
+    let mut gone = Vec::new();
     let mut walk = Walk::new(blobs, &ranges);
     let mut position = queue.skip();
     let mut pending = queue.pending();
@@ -208,6 +221,9 @@ pub(super) fn drop_oldest(blobs: &Blobs, queue: &mut Queue, keep: u32) -> Kept {
             dropped.messages += 1;
             dropped.bytes += u64::from(len);
             pending -= len;
+            if queue.is_gated() {
+                add_span(&mut gone, (position, position + len));
+            }
         } else {
             walk.advance(len, |range| range::add(&mut kept, range));
         }
@@ -224,6 +240,7 @@ pub(super) fn drop_oldest(blobs: &Blobs, queue: &mut Queue, keep: u32) -> Kept {
     }
     Kept {
         ranges: has_dropped.then_some((ranges, kept)),
+        gone,
         dropped,
     }
 }

@@ -9,7 +9,7 @@ use crate::limits;
 
 const DIRTY: u8 = 1;
 const CANCELLED: u8 = 2;
-/// The send in flight has all that was pending when it started, so it ends with a whole packet.
+/// The send in flight has all that was pending when it started, or all before a gate, so it ends with a whole packet.
 const WHOLE: u8 = 4;
 /// Dropping messages has not brought the queue down; there is no use in trying again before something was sent.
 const STUCK: u8 = 8;
@@ -17,6 +17,10 @@ const STUCK: u8 = 8;
 const ALIASES: u8 = 16;
 /// Nothing is sent yet: what is queued waits for something that is not the socket.
 const SHUT: u8 = 32;
+/// There are gates (`gates`).
+const GATED: u8 = 64;
+/// The first of them is at the front.
+const CLOSED: u8 = 128;
 
 /// A list of ranges that is lent to queues with more than one. In a box, because a queue without one should be small.
 pub(super) type List = Box<VecDeque<Range>>;
@@ -186,7 +190,7 @@ impl Queue {
     /// Sets the mark that says the queue is in the list of dirty ones; true if it has to be added there.
     #[inline]
     pub(super) fn becomes_dirty(&mut self) -> bool {
-        let becomes = self.flags & (DIRTY | SHUT) == 0 && self.in_flight == 0;
+        let becomes = self.flags & (DIRTY | SHUT | CLOSED) == 0 && self.in_flight == 0;
         if becomes {
             self.flags |= DIRTY;
         }
@@ -202,7 +206,7 @@ impl Queue {
     pub(super) fn take_dirty(&mut self) -> bool {
         let was = self.flags & DIRTY != 0;
         self.flags &= !DIRTY;
-        was && self.pending > 0 && self.in_flight == 0 && !self.is_shut()
+        was && self.has_open()
     }
 
     /// Nothing is sent from here on, or is again.
@@ -218,11 +222,33 @@ impl Queue {
         self.flags & SHUT != 0
     }
 
-    /// A send of the first `bytes` starts.
-    pub(super) fn start(&mut self, bytes: u32, now_s: u32) {
+    /// Whether a send can be started: none is in flight, and there is something that may go out.
+    #[inline]
+    pub(super) fn has_open(&self) -> bool {
+        self.pending > 0 && self.in_flight == 0 && self.flags & (SHUT | CLOSED) == 0
+    }
+
+    /// Whether there are gates.
+    #[inline]
+    pub(super) fn is_gated(&self) -> bool {
+        self.flags & GATED != 0
+    }
+
+    /// Notes how many bytes lie before the first gate, if there is one.
+    pub(super) fn note_gate(&mut self, front: Option<u32>) {
+        self.flags &= !(GATED | CLOSED);
+        self.flags |= match front {
+            None => 0,
+            Some(0) => GATED | CLOSED,
+            Some(_) => GATED,
+        };
+    }
+
+    /// A send of the first `bytes` starts. All before `end` is whole packets.
+    pub(super) fn start(&mut self, bytes: u32, end: u32, now_s: u32) {
         self.in_flight = bytes;
         self.since_s = now_s;
-        if bytes == self.pending {
+        if bytes == end {
             self.flags |= WHOLE;
         }
     }

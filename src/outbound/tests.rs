@@ -1,4 +1,7 @@
-//! Output equals the concatenation of what was queued, under any short sends; drops take whole QoS 0 messages only.
+//! Output equals the concatenation of what was queued, under any short sends; drops take whole QoS 0 messages only. Gates
+//! have tests of their own.
+
+mod gates;
 
 use super::*;
 use proptest::prelude::*;
@@ -350,4 +353,55 @@ fn a_queue_of_large_and_small_ranges_is_not_copied_for_every_packet() {
     );
     model.finish();
     assert_eq!(model.received, model.queued);
+}
+
+/// A queue of many small messages, 70 of which are QoS 0 and before `between`, that loses most of them when it is copied together: the
+/// head is full, and the next segment pushes it out of the window.
+fn shrinks_when_copied(between: impl FnOnce(&mut Outbound)) -> Model {
+    let mut model = Model::new(2);
+    model.out.set_memory(1);
+    model.out.set_private_max(limits::OUTBOUND_BYTES_MIN);
+    let queue_some = |model: &mut Model, count: usize| {
+        for seed in 0..count {
+            // Another connection's packet between them: the ranges do not merge.
+            model.queue(&[1], &packet(0x32, 1, 0), false);
+            model.queue(&[0], &packet(0x30, 450, seed as u8), false);
+        }
+    };
+    queue_some(&mut model, 70);
+    between(&mut model.out);
+    queue_some(&mut model, 180);
+    model.gather(1);
+    model.sent(1, usize::MAX);
+    let fill = model.out.blobs.room() - 1000;
+    model.queue(&[1], &packet(0x32, fill, 0), false);
+    model.ends[0].clear();
+    model
+}
+
+#[test]
+fn a_queue_that_shrinks_while_it_is_copied_together_is_sent_as_it_is_then() {
+    let mut model = shrinks_when_copied(|_| ());
+    let before = model.out.pending(ConnId(0));
+    model.gather(0);
+    let dropped = model.out.take_dropped();
+    assert!(dropped.messages > 70);
+    let kept = u64::from(before) - dropped.bytes;
+    assert_eq!(u64::from(model.out.pending(ConnId(0))), kept);
+    model.finish();
+    let whole = &model.queued[0];
+    assert!(model.received[0] == whole[whole.len() - kept as usize..]);
+}
+
+/// All that lies before the gate goes then: nothing is sent until it opens.
+#[test]
+fn a_queue_that_shrinks_to_a_gate_while_it_is_copied_together_is_not_sent() {
+    let mut model = shrinks_when_copied(|out| out.gate(ConnId(0), 1));
+    model.gather(0);
+    assert!(model.out.take_dropped().messages > 70);
+    assert_eq!((model.in_flight[0], model.out.in_flight()), (0, 0));
+    model.out.open_gates(1);
+    model.finish();
+    assert!(model.queued[0].ends_with(&model.received[0]));
+    assert!(model.received[0].len() > 1000);
 }

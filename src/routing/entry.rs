@@ -5,6 +5,7 @@
 
 use super::grant::EntryOptions;
 use crate::ids::{GroupId, SessionId, ShardId};
+use crate::mqtt::QoS;
 
 const KIND_SHIFT: u32 = 30;
 const INDEX_MASK: u32 = (1 << KIND_SHIFT) - 1;
@@ -44,6 +45,13 @@ impl Entry {
         Entry::tagged(SHARD, shard.0 as u32, 0)
     }
 
+    /// The same, and some of its sessions are to outlive the process: what a crash must not lose.
+    #[inline]
+    pub const fn durable_shard(shard: ShardId) -> Entry {
+        let options = EntryOptions::with_qos(QoS::AtLeastOnce);
+        Entry::tagged(SHARD, shard.0 as u32, options.bits())
+    }
+
     /// A shared subscription wants the messages.
     #[inline]
     pub const fn group(group: GroupId) -> Entry {
@@ -71,10 +79,16 @@ impl Entry {
         }
     }
 
-    /// The options of the subscription; those of QoS 0 for shards and groups.
+    /// The options of the subscription; those of QoS 0 for groups, and for shards where nothing is to outlive the process.
     #[inline]
     pub const fn options(self) -> EntryOptions {
         EntryOptions::from_bits(self.bits)
+    }
+
+    /// Whether it is another shard, which has something durable for the messages. What a session here is does not stand in its entry.
+    #[inline]
+    pub const fn is_durable_elsewhere(self) -> bool {
+        self.target >> KIND_SHIFT == SHARD && self.bits != 0
     }
 
     /// Whether it is a subscriber of this shard, not another shard's interest.

@@ -47,6 +47,12 @@ impl EntryOptions {
         self.with(RETAIN, is_set)
     }
 
+    /// Whether it is.
+    #[inline]
+    pub const fn retain_as_published(self) -> bool {
+        self.0 & RETAIN != 0
+    }
+
     /// The subscription identifier, 1 to 268,435,455; 0 for none.
     #[inline]
     pub const fn with_id(self, id: u32) -> EntryOptions {
@@ -188,7 +194,7 @@ impl std::fmt::Debug for EntryOptions {
         f.debug_struct("EntryOptions")
             .field("qos", &self.qos())
             .field("no_local", &self.no_local())
-            .field("retain_as_published", &(self.0 & RETAIN != 0))
+            .field("retain_as_published", &self.retain_as_published())
             .field("id", &self.id())
             .finish()
     }

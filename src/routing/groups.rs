@@ -31,6 +31,8 @@ pub struct Member {
     pub options: EntryOptions,
     /// Whether its client is connected.
     pub online: bool,
+    /// Whether the session is to outlive the process.
+    pub durable: bool,
 }
 
 /// One shared subscription.
@@ -44,6 +46,8 @@ pub struct Group {
     /// Where the sections end, but for the last.
     ends: [u32; 3],
     turn: u32,
+    /// Some member's session is to outlive the process, or was when it joined.
+    is_durable: bool,
     /// Choices so far.
     choices: u32,
     /// Changes so far of who is barred, and of their order.
@@ -83,6 +87,11 @@ pub struct Groups {
 }
 
 impl Group {
+    /// Whether the session of a member is to outlive the process, or was when it joined.
+    pub fn is_durable(&self) -> bool {
+        self.is_durable
+    }
+
     fn heap(&self) -> usize {
         self.group.len() + self.filter.len() + self.members.capacity() * size_of::<Member>()
     }
@@ -162,6 +171,7 @@ impl Groups {
     pub fn join(&mut self, group: &str, filter: &str, member: Member) -> (GroupId, bool) {
         let known = self.find(group, filter);
         let id = known.unwrap_or_else(|| self.create(group, filter));
+        self.groups[id.0 as usize].is_durable |= member.durable;
         if let Some(at) = self.position(id, member.shard, member.session) {
             let group = &mut self.groups[id.0 as usize];
             group.members[at] = member;
@@ -250,6 +260,24 @@ impl Groups {
     /// The group with an id that `join` gave; without members and names after its last member has left.
     pub fn get(&self, id: GroupId) -> &Group {
         &self.groups[id.0 as usize]
+    }
+
+    /// The same, if there are so many; one that has ended is without members and names.
+    pub fn at(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id.0 as usize)
+    }
+
+    /// A member.
+    pub fn member(
+        &self,
+        group: &str,
+        filter: &str,
+        shard: ShardId,
+        session: SessionId,
+    ) -> Option<&Member> {
+        let id = self.find(group, filter)?;
+        let at = self.position(id, shard, session)?;
+        self.groups[id.0 as usize].members.get(at)
     }
 
     /// Whose turn it is: round robin over the members that are online and willing; when none is online, over those that are
@@ -366,6 +394,7 @@ impl Groups {
             members: Vec::new(),
             ends: [0; 3],
             turn: 0,
+            is_durable: false,
             choices: 0,
             changes: 0,
         };
@@ -393,6 +422,7 @@ impl Groups {
 
     fn destroy(&mut self, id: GroupId) {
         let vacant = Group {
+            is_durable: false,
             group: "".into(),
             filter: "".into(),
             members: Vec::new(),

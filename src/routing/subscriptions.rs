@@ -165,9 +165,9 @@ impl Subscriptions {
     }
 
     /// As `matching`, without remembering: for topics that will not come again.
-    pub fn matching_once(&self, topic: &str, out: &mut SmallVec<[FilterId; 8]>) {
+    pub fn matching_once(&self, topic: &str, out: &mut SmallVec<[FilterId; 8]>) -> usize {
         out.clear();
-        self.walk(topic.as_bytes(), out);
+        self.walk(topic.as_bytes(), out)
     }
 
     /// Nodes of the tree that one topic can lead to, at most.

@@ -8,6 +8,7 @@ use super::{HostError, ServeError, resources};
 use crate::budget::{Account, Lease, Plan, Pool, Wishes};
 use crate::config::{Config, size_text};
 use crate::control::memory::{self, Gift};
+use crate::journal::Room;
 use crate::limits;
 use crate::shard::{self, ShardMessage};
 use crate::uring::{Ring, Sizes};
@@ -39,6 +40,8 @@ pub(crate) struct Layout {
     pub few_buffers: bool,
     /// Slots in the file table of each ring, once they are decided.
     pub descriptors: Option<u32>,
+    /// Whether anything is kept on the disk, once that is decided; before, the configuration says it.
+    pub has_journal: Option<bool>,
 }
 
 impl Layout {
@@ -54,6 +57,7 @@ impl Layout {
             shards,
             few_buffers: probe.is_ok_and(|ring| ring.has_ordered_buffers()),
             descriptors: None,
+            has_journal: None,
         }
     }
 }
@@ -80,6 +84,7 @@ impl Budget {
                 shards,
                 shard_bytes: shard::fixed_bytes(descriptors, layout.few_buffers),
                 mesh_bytes: mesh_bytes(shards),
+                has_journal: layout.has_journal.unwrap_or(config.persistence.is_some()),
                 sizes: config.memory.sizes,
             };
             match Plan::split(total, &wishes) {
@@ -109,16 +114,30 @@ impl Budget {
         })
     }
 
+    /// Bytes of memory that may hold what is kept on the disk as well.
+    pub(crate) fn kept_max(&self) -> u64 {
+        self.plan.limit(Account::Backlog) + self.plan.limit(Account::Retained)
+    }
+
     /// TLS connections at once.
     pub(crate) fn tls_connections(&self) -> u32 {
         u32::try_from(self.tls_bytes / limits::TLS_CONNECTION_BYTES).unwrap_or(u32::MAX)
     }
 
-    /// Charges what is there before the first client: the program, by what it has in memory, the buffers and the rings.
-    /// What is returned holds it.
+    /// What messages may have that are kept on the disk and read again. More would be dropped as soon as it is taken up.
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            sessions: self.plan.limit(Account::Backlog),
+            retained: self.plan.limit(Account::Retained),
+        }
+    }
+
+    /// Charges what is there before the first client: the program, by what it has in memory but for so many `kept_bytes`, the buffers
+    /// and the rings. What is returned holds it.
     #[must_use = "what is not held is not charged"]
-    pub(crate) fn charge(&self, pool: &Arc<Pool>) -> Lease {
-        let program = memory::resident().saturating_sub(self.buffers + self.mesh);
+    pub(crate) fn charge(&self, pool: &Arc<Pool>, kept_bytes: u64) -> Lease {
+        let others = self.buffers + self.mesh + kept_bytes;
+        let program = memory::resident().saturating_sub(others);
         let mut lease = Lease::new(pool.clone());
         lease.force(Account::Program, program.max(limits::PROGRAM_BYTES_MIN));
         lease.force(Account::Buffers, self.buffers);
@@ -223,12 +242,14 @@ fn mesh_bytes(shards: u8) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Persistence, SyncPolicy};
 
     fn layout(shards: u8) -> Layout {
         Layout {
             shards,
             few_buffers: false,
             descriptors: None,
+            has_journal: None,
         }
     }
 
@@ -256,6 +277,30 @@ mod tests {
             text.contains("15.0 MiB") && text.contains("at least"),
             "{text}"
         );
+    }
+
+    /// A reload does not take the account away from a broker that keeps something, nor give it to one that does not.
+    #[test]
+    fn the_journal_has_its_account_as_long_as_the_broker_runs() {
+        let mut config = config(Some(1 << 30));
+        let journal = |config: &Config, layout| {
+            let budget = Budget::new(config, layout, None).unwrap();
+            budget.plan.limit(Account::Journal)
+        };
+        assert_eq!(journal(&config, layout(2)), 0);
+        let running = |has_journal| Layout {
+            has_journal: Some(has_journal),
+            ..layout(2)
+        };
+        assert!(journal(&config, running(true)) >= 16 << 20);
+        config.persistence = Some(Persistence {
+            location: "/".into(),
+            import: "/mosquitto.db".into(),
+            sync: SyncPolicy::Group,
+            max_bytes: 0,
+        });
+        assert!(journal(&config, layout(2)) >= 16 << 20);
+        assert_eq!(journal(&config, running(false)), 0);
     }
 
     #[test]
@@ -320,7 +365,7 @@ mod tests {
     fn what_is_fixed_is_charged() {
         let budget = Budget::new(&config(Some(2 << 30)), layout(2), None).unwrap();
         let pool = Arc::new(Pool::new(&budget.plan, 2));
-        let lease = budget.charge(&pool);
+        let lease = budget.charge(&pool, 0);
         assert!(pool.leased(Account::Program) >= limits::PROGRAM_BYTES_MIN);
         // But for lines of the log, of which none waits.
         let buffers = pool.limit(Account::Buffers) - limits::LOG_WAITING_BYTES_MAX;

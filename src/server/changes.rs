@@ -2,7 +2,7 @@
 
 use super::listeners::Listeners;
 use crate::broker::{ListenerSettings, Settings};
-use crate::config::{Config, Socket};
+use crate::config::{Config, HttpListener, Socket};
 use crate::ids::ListenerId;
 
 /// Lines about what is different in a new configuration; its listeners have these numbers.
@@ -50,6 +50,36 @@ fn of_broker(config: &Config, listeners: &Listeners) -> Settings {
     }
 }
 
+/// Lines about listeners of HTTP.
+pub(super) fn of_http(old: &[HttpListener], new: &[HttpListener]) -> Vec<String> {
+    let named = |all: &'_ [HttpListener], name: &str| {
+        let mut all = all.iter();
+        all.find(|http| http.listener.socket.name() == name)
+            .cloned()
+    };
+    let mut lines = Vec::new();
+    for http in old {
+        let socket = &http.listener.socket;
+        if named(new, &socket.name()).is_none() {
+            lines.push(format!("Listener {} is closed.", name(socket)));
+        }
+    }
+    for http in new {
+        let socket = &http.listener.socket;
+        let text = name(socket);
+        match named(old, &socket.name()) {
+            None => lines.push(format!("Listener {text} is opened.")),
+            Some(mut before) => {
+                before.listener.socket.at.clone_from(&socket.at);
+                if before != *http {
+                    lines.push(format!("Listener {text} has other settings."));
+                }
+            }
+        }
+    }
+    lines
+}
+
 fn without_files(listener: &ListenerSettings) -> ListenerSettings {
     ListenerSettings {
         acl: None,
@@ -69,6 +99,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<String> {
         ),
         ("pid_file", old.pid_file != new.pid_file),
         ("user", old.user != new.user),
+        (
+            "persistence and its options",
+            old.persistence != new.persistence,
+        ),
         ("log_dest and log_format", old.log != new.log),
         (
             "sys_interval",

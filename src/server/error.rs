@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use super::store_error::StoreError;
 use crate::config::size_text;
 use crate::control::place::missing_folder;
 use crate::shard::ShardError;
@@ -68,6 +69,8 @@ pub enum ServeError {
     Log(io::Error),
     /// The pid file could not be written.
     PidFile(io::Error),
+    /// What is kept on the disk cannot be taken up.
+    Store(StoreError),
 }
 
 /// What the host does not give.
@@ -148,6 +151,7 @@ impl fmt::Display for ServeError {
                 f,
                 "cannot open a log file: {source}; see log_dest in the configuration"
             ),
+            ServeError::Store(error) => error.fmt(f),
             ServeError::PidFile(source) => write!(
                 f,
                 "cannot write the pid file: {source}; see pid_file in the configuration"
@@ -168,10 +172,17 @@ fn fmt_listen(
         write!(f, " ({at})")?;
     }
     match source.kind() {
-        io::ErrorKind::AddrInUse => write!(
-            f,
-            "; another program has the port (`ss -ltnp` names it): stop it or choose another port with -p"
-        ),
+        io::ErrorKind::AddrInUse => {
+            // -p is for who has no listener in a file.
+            let place = match at {
+                Some(_) => "in that line",
+                None => "with -p",
+            };
+            write!(
+                f,
+                "; another program has the port (`ss -ltnp` names it): stop it or choose another port {place}"
+            )
+        }
         io::ErrorKind::PermissionDenied => write!(
             f,
             "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit)"

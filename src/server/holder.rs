@@ -25,12 +25,7 @@ pub(crate) fn holder(
     config: Option<&Path>,
     pid_file: Option<&Path>,
 ) -> Holder {
-    let ours = Ours {
-        config: config.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into())),
-        pid: pid_file
-            .and_then(|path| fs::read_to_string(path).ok())
-            .and_then(|text| text.trim().parse().ok()),
-    };
+    let ours = Ours::of(config, pid_file);
     let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
     let inodes: Vec<String> = tables
         .iter()
@@ -61,7 +56,21 @@ struct Ours {
     pid: Option<u32>,
 }
 
+/// Whether a process is the broker of a configuration, by its file and the file where it writes its number.
+pub(crate) fn is_ours(pid: u32, config: Option<&Path>, pid_file: Option<&Path>) -> bool {
+    Ours::of(config, pid_file).is(pid)
+}
+
 impl Ours {
+    fn of(config: Option<&Path>, pid_file: Option<&Path>) -> Ours {
+        Ours {
+            config: config.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.into())),
+            pid: pid_file
+                .and_then(|path| fs::read_to_string(path).ok())
+                .and_then(|text| text.trim().parse().ok()),
+        }
+    }
+
     /// Whether a process is a broker of this program with the same configuration.
     fn is(&self, pid: u32) -> bool {
         let arguments = command_line(pid);

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::ServeError;
 use crate::config::{Files, absolute};
+use crate::control::place::user_name;
 
 /// Whom it becomes where the configuration names nobody, and where that one does not exist.
 const USERS: [&str; 2] = ["mosquitto", "nobody"];
@@ -128,11 +129,7 @@ impl Identity {
 
 /// The name of who the process is now.
 pub(super) fn name() -> String {
-    let uid = geteuid();
-    match User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
-        _ => format!("uid {uid}"),
-    }
+    user_name(geteuid().as_raw())
 }
 
 fn failed(name: &str, errno: nix::Error) -> ServeError {

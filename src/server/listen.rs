@@ -14,7 +14,8 @@ use super::activation::{Activated, Found};
 use super::holder::{Holder, holder};
 use super::sockets::Buffers;
 use super::{ServeError, places};
-use crate::config::{Config, Socket as Configured, absolute};
+use crate::config::{Config, HttpListener, Socket as Configured, absolute};
+use crate::http;
 use crate::limits;
 use crate::shard::Listener;
 use crate::transport;
@@ -34,6 +35,8 @@ pub(super) enum Purpose<'a> {
 pub(super) struct Bound {
     /// By configured listener.
     listeners: Vec<Listener>,
+    /// Those of HTTP.
+    http: Vec<http::Bound>,
     /// What is spoken where.
     places: Vec<(&'static str, String)>,
     /// What was not tried, and why.
@@ -46,6 +49,16 @@ impl Bound {
     /// Takes the listeners out.
     pub(super) fn take_listeners(&mut self) -> Vec<Listener> {
         std::mem::take(&mut self.listeners)
+    }
+
+    /// Those of HTTP.
+    pub(super) fn http(&self) -> &[http::Bound] {
+        &self.http
+    }
+
+    /// Takes those of HTTP out.
+    pub(super) fn take_http(&mut self) -> Vec<http::Bound> {
+        std::mem::take(&mut self.http)
     }
 
     /// Takes over the paths of others, to remove them when the broker ends.
@@ -132,23 +145,28 @@ pub(super) fn bind(
     buffers: Buffers,
     purpose: Purpose<'_>,
 ) -> Result<Bound, ServeError> {
-    places::check(&config.listeners, std::iter::empty()).map_err(ServeError::Clash)?;
+    places::check(config.sockets(), std::iter::empty()).map_err(ServeError::Clash)?;
     let mut bound = Bound::default();
     let mut activated = Activated::inherited()?;
     let inherited = Inherited {
         nodelay: config.set_tcp_nodelay,
         buffers,
     };
-    for listener in &config.listeners {
-        let configured = &listener.socket;
-        let added = bound.add(configured, inherited, &mut activated);
-        match (purpose, added) {
-            (Purpose::Try(path), Err(error)) => {
-                let note = running(&error, path, config.pid_file.as_deref());
-                bound.notes.push(note.ok_or(error)?);
-            }
-            (_, added) => added?,
+    let judge = |bound: &mut Bound, added| match (purpose, added) {
+        (Purpose::Try(path), Err(error)) => {
+            let note = running(&error, path, config.pid_file.as_deref());
+            bound.notes.push(note.ok_or(error)?);
+            Ok(())
         }
+        (_, added) => added,
+    };
+    for listener in &config.listeners {
+        let added = bound.add(&listener.socket, inherited, &mut activated);
+        judge(&mut bound, added)?;
+    }
+    for rules in &config.http {
+        let added = bound.add_http(rules, inherited, &mut activated);
+        judge(&mut bound, added)?;
     }
     activated.finish()?;
     Ok(bound)
@@ -178,6 +196,14 @@ fn running(error: &ServeError, config: Option<&Path>, pid_file: Option<&Path>) -
     }
 }
 
+/// What is spoken on a listener of HTTP.
+fn http_protocol(transport: &transport::Plan) -> &'static str {
+    match transport.tls.is_some() {
+        false => "http",
+        true => "https",
+    }
+}
+
 /// What clients speak on a listener, as the ready line calls it.
 fn protocol(transport: &transport::Plan) -> &'static str {
     match (transport.websocket.is_some(), transport.tls.is_some()) {
@@ -198,6 +224,36 @@ impl Bound {
         self.add(configured, inherited, &mut Activated::default())
     }
 
+    /// The same for one of HTTP.
+    pub(super) fn add_http_late(
+        &mut self,
+        rules: &HttpListener,
+        inherited: Inherited,
+    ) -> Result<(), ServeError> {
+        self.add_http(rules, inherited, &mut Activated::default())
+    }
+
+    fn add_http(
+        &mut self,
+        rules: &HttpListener,
+        inherited: Inherited,
+        activated: &mut Activated,
+    ) -> Result<(), ServeError> {
+        let configured = &rules.listener.socket;
+        // An answer is not to wait for the acknowledgement of its head.
+        let inherited = Inherited {
+            nodelay: true,
+            ..inherited
+        };
+        let spoken = http_protocol(&configured.transport);
+        let sockets = self.sockets(configured, inherited, activated, spoken)?;
+        self.http.push(http::Bound {
+            rules: rules.clone(),
+            sockets,
+        });
+        Ok(())
+    }
+
     fn add(
         &mut self,
         configured: &Configured,
@@ -206,7 +262,12 @@ impl Bound {
     ) -> Result<(), ServeError> {
         let listener = match &configured.path {
             None => Listener::new(
-                self.sockets(configured, inherited, activated)?,
+                self.sockets(
+                    configured,
+                    inherited,
+                    activated,
+                    protocol(&configured.transport),
+                )?,
                 configured.max_connections,
             ),
             Some(path) => {
@@ -236,6 +297,7 @@ impl Bound {
         configured: &Configured,
         inherited: Inherited,
         activated: &mut Activated,
+        spoken: &'static str,
     ) -> Result<Vec<OwnedFd>, ServeError> {
         let mut sockets: Vec<OwnedFd> = Vec::new();
         let mut skipped = None;
@@ -250,7 +312,7 @@ impl Bound {
                 Ok(socket) => {
                     let local = socket.local_addr().ok().and_then(|local| local.as_socket());
                     let place = local.unwrap_or(address).to_string();
-                    self.places.push((protocol(&configured.transport), place));
+                    self.places.push((spoken, place));
                     sockets.push(socket.into());
                 }
                 Err(source) if places::may_lack(configured, &source) => {

@@ -6,6 +6,7 @@
 
 mod activation;
 pub(crate) mod budget;
+mod chance;
 mod changes;
 mod error;
 mod handshakes;
@@ -15,15 +16,20 @@ mod listen;
 mod listeners;
 mod passwords;
 pub(crate) mod places;
+mod reading;
 mod reload;
 pub(crate) mod resources;
 pub mod sockets;
 mod start;
+mod store;
+mod store_error;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod waiting;
 
 pub use error::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_MACHINE, HostError, ServeError};
+pub use store_error::StoreError;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,22 +38,25 @@ use crossbeam_channel::Sender;
 
 use crate::broker::{LogKind, LogMask};
 use crate::config::{Config, ReadAgain};
-use crate::control;
-use crate::escape::one_line;
+use crate::control::stderr;
+use crate::control::{self, Signals};
 use crate::limits;
-use crate::shard::LogLine;
+use crate::shard::{Check, LogLine, Shared};
+use crate::storage;
 use budget::Layout;
 use listen::Purpose;
 use reload::{Reloader, Running};
 pub use start::Warnings;
 use start::{Created, Opened};
+use threads::{RESTORED_POLL, Threads};
+use waiting::Waiting;
 
 /// Runs a broker until it is told to end, and returns the program's exit code.
 pub fn serve(config: Config, read: ReadAgain) -> ExitCode {
     match run(config, read) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("firehose: {}", one_line(&error.to_string()));
+            stderr::tell(&format!("firehose: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -64,24 +73,25 @@ pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Warnings, Serve
     let (log, _lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(config, &mut opened, &log)?;
     created.threads.join()?;
-    Ok(opened.warnings(config))
+    store::Store::look(config).map_err(ServeError::Store)?;
+    let mut warnings = opened.warnings(config);
+    warnings.store = store::told_of_holder(config, path);
+    Ok(warnings)
 }
 
 fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     // Caught before anything has to be undone by them.
-    let signals = control::Signals::register().map_err(HostError::Signals)?;
-    let mut opened = Opened::open(&config, Purpose::Serve)?;
-    let told = &opened.warnings;
-    for warning in [&told.resources, &told.log, &told.identity]
-        .into_iter()
-        .flatten()
-    {
-        eprintln!("firehose: warning: {}", one_line(warning));
-    }
+    let mut signals = Signals::register().map_err(HostError::Signals)?;
+    let Some(mut opened) = open(&config, &mut signals)? else {
+        return Ok(());
+    };
+    print_warnings(&opened.warnings);
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(&config, &mut opened, &log)?;
-    let (mut threads, shared, wanted) = (created.threads, created.shared, created.log);
-    let fixed = opened.budget.charge(shared.pool());
+    let (threads, shared, wanted) = (created.threads, created.shared, created.log);
+    let (storage, waiting) = (created.storage, created.waiting);
+    let http = http(&config, &mut opened, created.checks);
+    let fixed = opened.budget.charge(shared.pool(), opened.kept_bytes);
     tell_of_start(&config, &mut opened, (&log, wanted));
     drop(log);
     let names = opened.bound.names();
@@ -110,20 +120,86 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
         writer: opened.writer,
         lines,
         log: wanted,
-        shared,
+        shared: shared.clone(),
         shards: threads.handles.clone(),
         sys_interval_s,
         reload: Box::new(move || reloader.reload()),
+        http,
+        store: control::Store(storage.as_ref().map(|storage| storage.board())),
         ends: threads.ends.clone(),
     })
     .map_err(HostError::Control)?;
     let mut pid_file = opened.pid_file;
     pid_file.write().map_err(ServeError::PidFile)?;
-    threads.go();
-    control.run();
-    let ended = threads.join();
+    let ended = until_end(control, threads, &shared, (storage, waiting));
     drop((pid_file, fixed));
     ended
+}
+
+/// What HTTP starts with.
+fn http(config: &Config, opened: &mut Opened, checks: Sender<Check>) -> control::Http {
+    control::Http {
+        listeners: opened.bound.take_http(),
+        shown: control::shown(config),
+        checks,
+        early: opened.early.take(),
+    }
+}
+
+/// Lets the shards go, and waits for the end of everything; of a start that is ended in its midst for nothing.
+fn until_end(
+    mut control: control::Control,
+    mut threads: Threads,
+    shared: &Shared,
+    (storage, mut waiting): (Option<storage::Running>, Option<Waiting>),
+) -> Result<(), ServeError> {
+    threads.go();
+    let ended = threads.wait_restored(shared, || {
+        if let Some(line) = waiting.as_mut().and_then(Waiting::line) {
+            stderr::tell(&format!("firehose: {line}"));
+            control.tell_of_waiting(line);
+        }
+        control.pause(RESTORED_POLL);
+        control.end_asked()
+    });
+    if let Some(signal) = ended {
+        // The run that is being written is not in force, or has all that the one before it had: the next start finds either.
+        control.end_at_start(signal);
+        return Ok(());
+    }
+    control.tell_of_dropped();
+    control.run();
+    let ended = threads.join();
+    // It ends when all shards have closed their lines.
+    let stored = storage.map_or(Ok(true), |storage| storage.join());
+    ended?;
+    let stored = stored.map_err(|fault| ServeError::Store(StoreError::Thread(fault)));
+    stored.map(|_| ())
+}
+
+/// Opens everything, and reads what is kept. `None`: a signal to end has come meanwhile, and the log says so.
+fn open(config: &Config, signals: &mut Signals) -> Result<Option<Opened>, ServeError> {
+    let mut opened = Opened::open(config, Purpose::Serve)?;
+    let mut signal = None;
+    let read = opened.read_store(config, &mut || {
+        signal = signals.end_asked();
+        signal.is_some()
+    });
+    match signal {
+        Some(signal) => {
+            let ended = control::end_at_start(opened.writer, config.settings.log, signal);
+            ended.map_err(HostError::Control)?;
+            Ok(None)
+        }
+        None => read.map(|()| Some(opened)),
+    }
+}
+
+fn print_warnings(warnings: &Warnings) {
+    let all = [&warnings.resources, &warnings.log, &warnings.identity];
+    for warning in all.into_iter().flatten() {
+        stderr::tell(&format!("firehose: warning: {warning}"));
+    }
 }
 
 /// Puts what there is to warn of and the table of accounts into the log.
@@ -133,8 +209,10 @@ fn tell_of_start(config: &Config, opened: &mut Opened, (log, wanted): (&Sender<L
     let warnings = [warnings.log, warnings.identity, warnings.resources];
     let warnings = warnings.into_iter().flatten().chain(certificates);
     let warnings = warnings.map(|text| (LogKind::Warning, text));
+    let kept_lines = std::mem::take(&mut opened.kept_lines);
     let budget = &opened.budget;
     let lines = budget.lines().into_iter().chain([opened.sockets.clone()]);
+    let lines = lines.chain(kept_lines);
     let table = std::iter::once(budget.headline()).chain(lines);
     let lines = table.map(|text| (LogKind::Information, text));
     let all = lines.chain(warnings);

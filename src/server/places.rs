@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use super::error::{Clash, ServeError};
-use crate::config::{Listener, Socket, SocketDomain};
+use crate::config::{Socket, SocketDomain};
 
 /// The addresses that a listener stands for, each once; none for one with a path.
 ///
@@ -101,12 +101,11 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 /// # Errors
 /// The first one that is in another's way.
 pub(crate) fn check<'a>(
-    configured: &'a [Listener],
+    configured: impl Iterator<Item = &'a Socket>,
     leaving: impl Iterator<Item = &'a Socket>,
 ) -> Result<(), Clash> {
     let mut claims: Vec<Claim<'_>> = leaving.map(|socket| Claim::new(socket, true)).collect();
-    for (index, listener) in configured.iter().enumerate() {
-        let socket = &listener.socket;
+    for (index, socket) in configured.enumerate() {
         let claim = Claim::new(socket, false);
         for other in &claims {
             if let Some((place, met)) = claim.meets(other) {
@@ -129,6 +128,14 @@ pub(crate) fn check<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Listener;
+
+    fn check_all<'a>(
+        configured: &'a [Listener],
+        leaving: impl Iterator<Item = &'a Socket>,
+    ) -> Result<(), Clash> {
+        check(configured.iter().map(|listener| &listener.socket), leaving)
+    }
 
     fn listeners<const N: usize>(sockets: [Socket; N]) -> [Listener; N] {
         sockets.map(|socket| Listener {
@@ -168,10 +175,10 @@ mod tests {
         ] {
             for pair in [[one, other], [other, one]] {
                 let sockets = pair.map(|place| socket(place, None));
-                let found = check(&listeners(sockets.clone()), std::iter::empty());
+                let found = check_all(&listeners(sockets.clone()), std::iter::empty());
                 assert_eq!(found.is_err(), clashes, "{pair:?}: {found:?}");
                 let [one, other] = sockets;
-                let found = check(&listeners([other]), std::iter::once(&one));
+                let found = check_all(&listeners([other]), std::iter::once(&one));
                 assert_eq!(found.is_err_and(|clash| clash.is_leaving), clashes);
             }
         }
@@ -182,7 +189,7 @@ mod tests {
         ] {
             let sockets = [socket("*:7", one), socket("*:7", other)];
             assert_eq!(
-                check(&listeners(sockets.clone()), std::iter::empty()).is_err(),
+                check_all(&listeners(sockets.clone()), std::iter::empty()).is_err(),
                 clashes
             );
         }
@@ -197,13 +204,14 @@ mod tests {
         };
         let none = std::iter::empty;
         assert!(
-            check(
+            check_all(
                 &listeners([path("/a"), path("/b"), socket("*:7", None)]),
                 none()
             )
             .is_ok()
         );
-        let clash = check(&listeners([path("/a"), path("/b"), path("/a")]), none()).unwrap_err();
+        let clash =
+            check_all(&listeners([path("/a"), path("/b"), path("/a")]), none()).unwrap_err();
         assert_eq!((clash.index, &*clash.place, &*clash.other), (2, "/a", "/a"));
     }
 }

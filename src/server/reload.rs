@@ -18,8 +18,8 @@ use super::sockets::Buffers;
 use super::{places, resources};
 use crate::broker::Settings;
 use crate::budget::Account;
-use crate::config::{Config, ReadAgain};
-use crate::control::{Reloaded, memory};
+use crate::config::{Config, HttpListener, ReadAgain};
+use crate::control::{self, HttpChange, Reloaded, memory};
 use crate::ids::{ListenerId, ShardId};
 use crate::limits;
 use crate::shard::{ShardCommand, ShardHandle, ShardReport, Shared};
@@ -75,6 +75,10 @@ impl Reloader {
         shared: Arc<Shared>,
         shards: Vec<ShardHandle>,
     ) -> Reloader {
+        let layout = Layout {
+            has_journal: Some(running.config.persistence.is_some()),
+            ..layout
+        };
         Reloader {
             read,
             layout,
@@ -112,13 +116,25 @@ impl Reloader {
             .map_err(|error| error.to_string())?;
         let ids = self.listeners.numbers(&config.listeners);
         let leaving = self.listeners.open_beside(&ids);
-        places::check(&config.listeners, leaving.map(|(_, entry)| &entry.socket))
-            .map_err(|clash| clash.to_string())?;
+        let leaving = leaving.map(|(_, entry)| &entry.socket);
+        let http = self.config.http.iter().filter(|old| {
+            let mut staying = config.http.iter();
+            !staying.any(|new| is_same(old, new))
+        });
+        let leaving = leaving.chain(http.map(|old| &old.listener.socket));
+        places::check(config.sockets(), leaving).map_err(|clash| clash.to_string())?;
         let mut fresh = Bound::default();
         for (listener, &id) in config.listeners.iter().zip(&ids) {
             if self.listeners.open(id).is_none() {
                 fresh
                     .add_late(&listener.socket, self.inherited(&config))
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        for rules in &config.http {
+            if !self.config.http.iter().any(|old| is_same(old, rules)) {
+                fresh
+                    .add_http_late(rules, self.inherited(&config))
                     .map_err(|error| error.to_string())?;
             }
         }
@@ -183,9 +199,15 @@ impl Reloader {
             settings,
             mut listeners,
             ids,
-            fresh,
+            mut fresh,
             mut lines,
         } = prepared;
+        let http = HttpChange {
+            rules: config.http.clone(),
+            fresh: fresh.take_http(),
+            shown: control::shown(&config),
+        };
+        lines.extend(changes::of_http(&self.config.http, &config.http));
         self.shared.pool().set_plan(&budget.plan);
         self.shared.set_tls_max(budget.tls_connections());
         let reload = |done| ShardCommand::Reload(settings.clone(), done);
@@ -208,6 +230,7 @@ impl Reloader {
         Reloaded {
             lines,
             missing: missing(&behind, &unopened, &deaf),
+            http: Some(http),
         }
     }
 
@@ -272,6 +295,11 @@ impl Reloader {
         }
         awaited
     }
+}
+
+/// Whether two listeners of HTTP listen at the same place.
+fn is_same(one: &HttpListener, other: &HttpListener) -> bool {
+    one.listener.socket.name() == other.listener.socket.name()
 }
 
 /// Shards that do not answer, for people.

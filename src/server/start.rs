@@ -9,12 +9,15 @@ use super::budget::{Budget, Layout};
 use super::identity::{self, Identity};
 use super::listen::{self, Bound, Purpose};
 use super::listeners::Listeners;
+use super::store::Store;
+use super::waiting::Waiting;
 use super::{HostError, ServeError, handshakes, passwords, resources, sockets, threads};
 use crate::broker::LogMask;
 use crate::budget::{Account, Pool};
 use crate::config::Config;
-use crate::control::{Executor, LogWriter, PidFile, memory};
-use crate::shard::{self, LogLine, Shared};
+use crate::control::{Early, Executor, LogWriter, PidFile, memory};
+use crate::shard::{self, Check, LogLine, Shared};
+use crate::storage;
 use crate::uring::IdleRing;
 
 /// All that root may be needed for.
@@ -32,6 +35,14 @@ pub(super) struct Opened {
     pub rings: Vec<IdleRing>,
     /// The control thread's, which is the calling one.
     pub executor: Executor,
+    /// What answers over HTTP until the broker serves.
+    pub early: Option<Early>,
+    /// What is kept on the disk.
+    pub store: Option<Store>,
+    /// What there is to say of that.
+    pub kept_lines: Vec<String>,
+    /// Bytes of memory that reading it took: until the shards have taken it up it is nobody's.
+    pub kept_bytes: u64,
     /// Who the broker is from now on.
     pub user: String,
     pub warnings: Warnings,
@@ -46,6 +57,8 @@ pub struct Warnings {
     pub log: Vec<String>,
     /// Who the broker is, and what it may not read as that.
     pub identity: Vec<String>,
+    /// Who has the store, so that a start ends while he has it.
+    pub store: Option<String>,
 }
 
 impl Opened {
@@ -68,6 +81,7 @@ impl Opened {
         let writer = LogWriter::open(&config.log).map_err(ServeError::Log)?;
         let pid_file = PidFile::open(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
         let mut warnings = Warnings {
+            store: None,
             resources: bound.notes().to_vec(),
             log: writer.unopened().to_vec(),
             identity: identity.warning().map(String::from).into_iter().collect(),
@@ -81,15 +95,10 @@ impl Opened {
             }
             Purpose::Try(_) => take_back(&writer, pid_file),
         };
-        // What rings take of locked memory is bounded for an ordinary user, all its processes together.
-        let shards_rings = if identity.is_becoming() { shards } else { 0 };
-        let rings = (0..shards_rings).map(|shard| {
-            shard::idle_ring(budget.descriptors).map_err(|source| ServeError::Shard {
-                shard,
-                source: Box::new(source),
-            })
-        });
-        let rings = rings.collect::<Result<Vec<_>, _>>()?;
+        let rings = match identity.is_becoming() {
+            true => rings(shards, budget.descriptors)?,
+            false => Vec::new(),
+        };
         let executor = Executor::new().map_err(HostError::Control)?;
         identity.assume()?;
         let closed = identity.closed(&config.files);
@@ -97,6 +106,7 @@ impl Opened {
         Ok(Opened {
             rings,
             executor,
+            early: None,
             cpus,
             layout,
             given,
@@ -105,9 +115,41 @@ impl Opened {
             sockets: buffers.line(connections),
             writer,
             pid_file,
+            kept_lines: Vec::new(),
+            kept_bytes: 0,
+            store: None,
             user: identity::name(),
             warnings,
         })
+    }
+
+    /// Reads what is kept on the disk, unless it `ends` before. Not for a trial: a broker that runs has it.
+    ///
+    /// # Errors
+    /// Why it cannot be taken up, or that reading was broken off.
+    pub(super) fn read_store(
+        &mut self,
+        config: &Config,
+        ends: &mut (dyn FnMut() -> bool + Send),
+    ) -> Result<(), ServeError> {
+        if config.persistence.is_some() {
+            let early = Early::open(&self.executor, self.bound.http());
+            self.early = early.map_err(HostError::Control)?;
+        }
+        let before = memory::resident();
+        let room = self.budget.room();
+        let mut read = || Store::open(config, room, ends);
+        let store = match &self.early {
+            Some(_) => self.executor.beside(read).map_err(HostError::Thread)?,
+            None => read(),
+        };
+        self.store = store.map_err(ServeError::Store)?;
+        self.kept_bytes = memory::resident().saturating_sub(before);
+        if let Some(store) = &mut self.store {
+            self.kept_lines = std::mem::take(&mut store.lines);
+            self.warnings.resources.extend(store.warning.take());
+        }
+        Ok(())
     }
 
     /// What there is to warn of, with what the configuration makes of memory.
@@ -122,6 +164,17 @@ impl Opened {
     pub(super) fn shards(&self) -> u8 {
         self.layout.shards
     }
+}
+
+/// Rings of shards. What they take of locked memory is bounded for an ordinary user, all its processes together.
+fn rings(shards: u8, descriptors: u32) -> Result<Vec<IdleRing>, ServeError> {
+    let rings = (0..shards).map(|shard| {
+        shard::idle_ring(descriptors).map_err(|source| ServeError::Shard {
+            shard,
+            source: Box::new(source),
+        })
+    });
+    rings.collect()
 }
 
 /// Removes the files that were made for a trial: whoever starts the broker in earnest makes them.
@@ -141,6 +194,12 @@ pub(super) struct Created {
     pub listeners: Listeners,
     /// The lines that are wanted.
     pub log: LogMask,
+    /// The thread that has the disk.
+    pub storage: Option<storage::Running>,
+    /// Looks whether the start waits for it.
+    pub waiting: Option<Waiting>,
+    /// Where passwords are checked.
+    pub checks: Sender<Check>,
 }
 
 impl Created {
@@ -165,6 +224,16 @@ impl Created {
         shared.set_tls_max(opened.budget.tls_connections());
         let checks = passwords::start().map_err(HostError::Thread)?;
         let handshakes = handshakes::start(opened.shards()).map_err(HostError::Thread)?;
+        let mut storage = None;
+        let (mut kept, mut waiting) = (Vec::new(), None);
+        if let Some(store) = opened.store.take() {
+            let (location, needed) = (store.location.clone(), store.needed());
+            let started = store.start(opened.shards(), log, settings.log);
+            let (of_shards, running) = started.map_err(ServeError::Store)?;
+            waiting = Some(Waiting::new(running.board(), &location, needed));
+            (kept, storage) = (of_shards, Some(running));
+            shared.begin_restoring();
+        }
         let rings = std::mem::take(&mut opened.rings);
         let plan = threads::Plan {
             settings: &settings,
@@ -175,12 +244,15 @@ impl Created {
             checks: Some(&checks),
             handshakes: &handshakes,
         };
-        let threads = threads::create(&plan, rings)?;
+        let threads = threads::create(&plan, rings, kept)?;
         Ok(Created {
+            storage,
+            waiting,
             threads,
             shared,
             listeners,
             log: settings.log,
+            checks,
         })
     }
 }

@@ -6,17 +6,29 @@ use super::*;
 
 #[test]
 fn a_taken_port_is_named_with_its_cure() {
-    let error = ServeError::Listen {
-        place: "127.0.0.1:1883".into(),
-        at: Some("a.conf:3".into()),
-        source: io::Error::from_raw_os_error(libc::EADDRINUSE),
+    let text = |at: Option<&str>| {
+        let error = ServeError::Listen {
+            place: "127.0.0.1:1883".into(),
+            at: at.map(String::from),
+            source: io::Error::from_raw_os_error(libc::EADDRINUSE),
+        };
+        error.to_string()
     };
-    let text = error.to_string();
+    let default = text(None);
+    assert!(
+        default.ends_with("choose another port with -p"),
+        "{default}"
+    );
+    // Where a file has the listener, -p has no effect.
+    let text = text(Some("a.conf:3"));
     assert!(
         text.starts_with("cannot listen on 127.0.0.1:1883: "),
         "{text}"
     );
-    assert!(text.contains("(a.conf:3)") && text.contains("-p"), "{text}");
+    assert!(
+        text.contains("(a.conf:3)") && text.ends_with("choose another port in that line"),
+        "{text}"
+    );
     assert!(!text.contains('\n'));
 }
 

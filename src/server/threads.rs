@@ -4,21 +4,26 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{HostError, ServeError, resources};
+use super::{HostError, ServeError, chance, resources};
 use crate::broker::{Broker, LogKind, Settings};
 use crate::budget::Lease;
 use crate::control::ShardEnd;
 use crate::ids::ShardId;
+use crate::journal::Scribe;
 use crate::mesh::{self, Port};
 use crate::shard::{
-    self, Check, Checks, Entrance, Handshake, Handshakes, LogLine, Shard, ShardConfig, ShardError,
-    ShardHandle, ShardMessage, Shared,
+    self, Check, Checks, Entrance, Handshake, Handshakes, Kept, LogLine, Shard, ShardConfig,
+    ShardError, ShardHandle, ShardMessage, Shared,
 };
 use crate::uring::IdleRing;
+
+/// How often it is looked whether all shards have taken up what is kept.
+pub(super) const RESTORED_POLL: Duration = Duration::from_millis(1);
 
 /// What all shards are made from.
 pub(super) struct Plan<'a> {
@@ -49,8 +54,12 @@ pub(super) struct Threads {
 type Report = Result<(), (ShardId, ShardError)>;
 
 /// Creates all shards. They wait until `Threads::go`, and end when that never comes.
-pub(super) fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, ServeError> {
-    let mut rings = rings.into_iter();
+pub(super) fn create(
+    plan: &Plan<'_>,
+    rings: Vec<IdleRing>,
+    kept: Vec<Kept>,
+) -> Result<Threads, ServeError> {
+    let (mut rings, mut kept) = (rings.into_iter(), kept.into_iter());
     let shards = plan.shared.shards();
     let slots = resources::mesh_slots(shards);
     let (created, reports) = bounded(shards.into());
@@ -63,7 +72,8 @@ pub(super) fn create(plan: &Plan<'_>, rings: Vec<IdleRing>) -> Result<Threads, S
     };
     for port in mesh::grid::<ShardMessage>(shards.into(), slots) {
         let alive = Alive::new(port.id(), ended.clone());
-        all.spawn(plan, port, rings.next(), (created.clone(), alive))?;
+        let given = (rings.next(), kept.next());
+        all.spawn(plan, port, given, (created.clone(), alive))?;
     }
     drop(created);
     for _ in 0..shards {
@@ -88,7 +98,7 @@ impl Threads {
         &mut self,
         plan: &Plan<'_>,
         port: Port<ShardMessage>,
-        ring: Option<IdleRing>,
+        (ring, store): (Option<IdleRing>, Option<Kept>),
         (created, alive): (Sender<Report>, Alive),
     ) -> Result<(), ServeError> {
         let id = port.id();
@@ -111,6 +121,7 @@ impl Threads {
                     reply: handle.clone(),
                 }),
                 ring,
+                store,
             },
             settings: plan.settings.clone(),
             cpu: plan.cpus[id.index() % plan.cpus.len()],
@@ -148,7 +159,11 @@ impl Start {
             self.warn_unpinned();
         }
         let lease = Lease::new(self.config.shared.pool().clone());
-        let brain = Broker::new(self.settings, id, shards, seed(id)).with_lease(lease);
+        let mut brain = Broker::new(self.settings, id, shards, chance::seed()).with_lease(lease);
+        if self.config.store.is_some() {
+            brain.on_wall_clock(self.config.shared.now_ms(), shard::unix_now());
+            brain.write_down(Scribe::new(chance::seed()));
+        }
         let shard = match Shard::new(self.config, brain) {
             Ok(shard) => shard,
             Err(error) => {
@@ -215,6 +230,22 @@ impl Threads {
         }
     }
 
+    /// Waits until all shards have taken up what is kept on the disk, or one of them has ended. Returns the signal for which the
+    /// broker is to end before that, if `ends` names one; that lets some time pass.
+    pub(super) fn wait_restored(
+        &self,
+        shared: &Shared,
+        mut ends: impl FnMut() -> Option<&'static str>,
+    ) -> Option<&'static str> {
+        while !shared.is_restored() && !self.threads.iter().any(JoinHandle::is_finished) {
+            let signal = ends();
+            if signal.is_some() {
+                return signal;
+            }
+        }
+        None
+    }
+
     /// Waits for the end of all shards; the first failure is the answer.
     pub(super) fn join(self) -> Result<(), ServeError> {
         drop(self.gates);
@@ -233,11 +264,4 @@ impl Threads {
         }
         result
     }
-}
-
-/// A seed that nobody outside can guess, so that hash tables cannot be attacked, and client identifiers that the
-/// broker assigns differ from one start to the next.
-fn seed(shard: ShardId) -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(shard.0)
 }

@@ -224,7 +224,7 @@ impl Backlog {
     }
 
     /// The message at a position that is referred to.
-    pub(super) fn get(&self, position: u64) -> Option<&Arc<Message>> {
+    pub(crate) fn get(&self, position: u64) -> Option<&Arc<Message>> {
         let number = position / BACKLOG_CHUNK;
         let chunk = match number == self.number {
             true => &self.open,

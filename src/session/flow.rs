@@ -256,8 +256,7 @@ impl Flow {
         in_flight.filter_map(|entry| entry.message.as_ref())
     }
 
-    /// What is in flight, for checks.
-    #[cfg(test)]
+    /// What is in flight.
     pub(crate) fn all_in_flight(&self) -> impl Iterator<Item = &InFlight> {
         self.windows.iter()
     }

@@ -39,8 +39,7 @@ impl Inbound {
         }
     }
 
-    /// All of them, for checks.
-    #[cfg(test)]
+    /// All of them.
     pub(crate) fn ids(&self) -> &[u16] {
         &self.ids
     }

@@ -10,6 +10,7 @@ mod filters;
 mod flow;
 mod inbound;
 mod policy;
+mod presence;
 mod queue;
 mod rare;
 mod replay;
@@ -26,12 +27,13 @@ pub(crate) use filters::Filters;
 pub(crate) use flow::Flow;
 pub(crate) use inbound::Inbound;
 pub(crate) use policy::SlowPolicy;
-pub(crate) use queue::{Queue, Queued};
+pub(crate) use queue::{Queue, Queued, Waiting};
 pub(crate) use rare::SharedSubscription;
 pub(crate) use replay::{Replay, Rest};
 pub(crate) use will::Will;
-pub(crate) use window::{InFlight, Progress, SHARED_ID_BIT, shared_id};
+pub(crate) use window::{InFlight, Progress, SHARED_ID_BIT, SHARED_IDS, shared_id};
 
+use self::presence::Presence;
 use self::rare::Rare;
 use crate::routing::FilterId;
 
@@ -43,7 +45,7 @@ pub(crate) struct Session {
     client_id: Box<str>,
     serial: u64,
     expiry_s: u32,
-    ends_at_ms: u64,
+    presence: Presence,
     subscriptions: Filters,
     /// Absent while never used.
     rare: Option<Box<Rare>>,
@@ -61,7 +63,7 @@ impl Session {
             client_id,
             serial,
             expiry_s: 0,
-            ends_at_ms: u64::MAX,
+            presence: Presence::away(u64::MAX),
             subscriptions: Filters::default(),
             rare: None,
             flow: None,
@@ -108,17 +110,22 @@ impl Session {
 
     /// When the client's absence ends the session, in milliseconds; `u64::MAX` for never, and while the client is there.
     pub(crate) fn ends_at_ms(&self) -> u64 {
-        self.ends_at_ms
+        self.presence.ends_at_ms()
     }
 
-    /// The client is there: nothing ends the session.
-    pub(crate) fn begin_presence(&mut self) {
-        self.ends_at_ms = u64::MAX;
+    /// Since when its client is there, in milliseconds; `None` while it is away.
+    pub(crate) fn since_ms(&self) -> Option<u64> {
+        self.presence.since_ms()
+    }
+
+    /// The client is there from this moment on, in milliseconds: nothing ends the session.
+    pub(crate) fn begin_presence(&mut self, now_ms: u64) {
+        self.presence = Presence::here(now_ms);
     }
 
     /// The client is away: when that ends the session, and when its will is due, in milliseconds.
     pub(crate) fn begin_absence(&mut self, ends_at_ms: u64, will_due_ms: u64) {
-        self.ends_at_ms = ends_at_ms;
+        self.presence = Presence::away(ends_at_ms);
         if let Some(will) = &mut self.will {
             will.due_ms = will_due_ms;
         }
@@ -127,7 +134,7 @@ impl Session {
     /// When something is due while the client is away: its will, or the end of the session.
     pub(crate) fn next_deadline_ms(&self) -> u64 {
         let will_ms = self.will.as_ref().map_or(u64::MAX, |will| will.due_ms);
-        self.ends_at_ms.min(will_ms)
+        self.ends_at_ms().min(will_ms)
     }
 
     /// The deadline in the timer heap that is meant for this session, in ticks; 0 for none.

@@ -13,6 +13,7 @@ mod replace;
 mod replayed;
 mod runs;
 mod slots;
+mod walk;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use self::dropped::Dropped;
 use self::replayed::{Replayed, Retained};
 use self::runs::Runs;
 use self::slots::{Slot, Slots};
+pub(crate) use self::walk::Waiting;
 use super::backlog::Backlog;
 use super::bounds::Bounds;
 use super::delivery::{Delivery, Origin, Way};

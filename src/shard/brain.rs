@@ -5,14 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::broker::{
-    Broker, CloseCause, Counters, Effect, Handover, Lag, MeshMessage, Peer, Settings, Verdict,
+    Broker, CloseCause, Counters, Effect, Handover, Lag, MeshMessage, Peer, Query, Reply, Settings,
+    UnixMs, Verdict,
 };
 use crate::budget::Account;
+use crate::chunk::Chunk;
 use crate::ids::{ConnId, ShardId};
+use crate::journal::Legacy;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::message::Message;
 
-use crate::outbound::Slice;
+use crate::outbound::{Rest, Slice};
 
 /// Events in, effects out; see `Broker`, whose methods these are.
 pub(crate) trait Brain {
@@ -25,8 +28,8 @@ pub(crate) trait Brain {
     /// The peer closed its side, or the connection is broken. At most once per connection, unless an error follows an
     /// end that the brain has not closed the connection for yet.
     fn on_eof(&mut self, now_ms: u64, conn: ConnId, cause: CloseCause);
-    /// The send in flight is over; so many bytes were taken.
-    fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize);
+    /// The send in flight is over; so many bytes were taken. Returns what was left then.
+    fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) -> Rest;
     /// Nothing of the connection is in flight any more.
     fn on_closed(&mut self, now_ms: u64, conn: ConnId);
     /// Messages of other shards follow, once a turn.
@@ -82,6 +85,32 @@ pub(crate) trait Brain {
     fn may_turn_away(&self) -> bool;
     /// A connection that has just been accepted is one of those.
     fn turn_away(&mut self, conn: ConnId, reason: ReasonCode);
+    /// The run before has left this. Chunks that are written meanwhile go to `hand_over`.
+    fn on_restore(&mut self, now_ms: u64, legacy: &Legacy, hand_over: &mut dyn FnMut(Chunk));
+    /// Whether other shards do not know yet what this one has taken up.
+    fn is_restoring(&self) -> bool;
+    /// How the wall clock stands.
+    fn on_wall_clock(&mut self, now_ms: u64, unix: UnixMs);
+    /// A turn ends as far as what is written down goes; its chunks follow.
+    fn end_turn(&mut self, now_ms: u64);
+    /// A checkpoint of what is written down begins, unless one is under way.
+    fn begin_checkpoint(&mut self, now_ms: u64);
+    /// The number of the last one that is complete, counted from 1: said when its last turn has ended.
+    fn complete_checkpoint(&self) -> u64;
+    /// The next chunk that is to be written, and whether a checkpoint begins with it.
+    fn next_chunk(&mut self) -> Option<(Chunk, bool)>;
+    /// A chunk has been written, and may be used again.
+    fn give_chunk_back(&mut self, chunk: Chunk);
+    /// So many chunks are durable.
+    fn on_durable(&mut self, now_ms: u64, chunks: u64);
+    /// Whether more can be written down.
+    fn on_store(&mut self, is_open: bool);
+    /// Whether all that was written down is durable.
+    fn is_all_durable(&mut self) -> bool;
+    /// Whether something is still to be sent to a connection, at once or when a gate opens.
+    fn has_output(&self, conn: ConnId) -> bool;
+    /// Whether something waits behind what `gather` has given.
+    fn has_more(&self, conn: ConnId) -> bool;
     /// The end of a turn, for what is to be done once in each; true if free memory is to be given back to the system.
     fn settle(&mut self, now_ms: u64) -> bool;
     /// Gives up what is only kept for reuse, so that it can be given back to the system.
@@ -90,6 +119,8 @@ pub(crate) trait Brain {
     fn delivered(&self) -> u64;
     /// The clients that lag most.
     fn slowest(&mut self, now_ms: u64) -> Vec<Lag>;
+    /// Somebody asks a page of what there is, or wants something done.
+    fn on_query(&mut self, now_ms: u64, query: Query) -> Reply;
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -113,7 +144,7 @@ impl Brain for Broker {
     }
 
     #[inline]
-    fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) {
+    fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) -> Rest {
         Broker::on_sent(self, now_ms, conn, written)
     }
 
@@ -235,6 +266,61 @@ impl Brain for Broker {
         Broker::turn_away(self, conn, reason)
     }
 
+    fn on_restore(&mut self, now_ms: u64, legacy: &Legacy, hand_over: &mut dyn FnMut(Chunk)) {
+        Broker::on_restore(self, now_ms, legacy, hand_over)
+    }
+
+    fn is_restoring(&self) -> bool {
+        Broker::is_restoring(self)
+    }
+
+    fn on_wall_clock(&mut self, now_ms: u64, unix: UnixMs) {
+        Broker::on_wall_clock(self, now_ms, unix)
+    }
+
+    #[inline]
+    fn end_turn(&mut self, now_ms: u64) {
+        Broker::end_turn(self, now_ms)
+    }
+
+    fn begin_checkpoint(&mut self, now_ms: u64) {
+        Broker::begin_checkpoint(self, now_ms)
+    }
+
+    fn complete_checkpoint(&self) -> u64 {
+        self.checkpoint_progress().complete
+    }
+
+    #[inline]
+    fn next_chunk(&mut self) -> Option<(Chunk, bool)> {
+        Broker::next_chunk(self)
+    }
+
+    fn give_chunk_back(&mut self, chunk: Chunk) {
+        Broker::give_chunk_back(self, chunk)
+    }
+
+    fn on_durable(&mut self, now_ms: u64, chunks: u64) {
+        Broker::on_durable(self, now_ms, chunks)
+    }
+
+    fn on_store(&mut self, is_open: bool) {
+        Broker::on_store(self, is_open)
+    }
+
+    fn is_all_durable(&mut self) -> bool {
+        Broker::is_all_durable(self)
+    }
+
+    fn has_output(&self, conn: ConnId) -> bool {
+        Broker::has_output(self, conn)
+    }
+
+    #[inline]
+    fn has_more(&self, conn: ConnId) -> bool {
+        Broker::has_more(self, conn)
+    }
+
     #[inline]
     fn settle(&mut self, now_ms: u64) -> bool {
         Broker::settle(self, now_ms)
@@ -251,6 +337,10 @@ impl Brain for Broker {
 
     fn slowest(&mut self, now_ms: u64) -> Vec<Lag> {
         Broker::slowest(self, now_ms)
+    }
+
+    fn on_query(&mut self, now_ms: u64, query: Query) -> Reply {
+        Broker::on_query(self, now_ms, query)
     }
 
     fn counters(&mut self) -> &Counters {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
-use crate::broker::{Lag, Settings, Verdict};
+use crate::broker::{Lag, Query, Reply, Settings, Verdict};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
 use crate::mqtt::message::Message;
@@ -46,8 +46,32 @@ pub(crate) enum ShardCommand {
     Drain,
     /// Answer with the clients that lag most.
     Slowest(Sender<Vec<Lag>>),
+    /// Answer a question, or do what an administrator wants.
+    Query(Box<Question>),
     /// Answer with a report, unless the channel given here is full.
     Report(Sender<ShardReport>),
+}
+
+/// What a shard is asked beside the path of messages, and where the answer goes.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// What.
+    pub query: Query,
+    /// Given back with the answer, so that a late one is known.
+    pub ticket: u64,
+    /// Where the answer goes; when that is full it is lost.
+    pub to: Sender<Answered>,
+}
+
+/// A shard's answer.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Whose it is.
+    pub shard: ShardId,
+    /// That of the question.
+    pub ticket: u64,
+    /// The answer.
+    pub reply: Reply,
 }
 
 /// A shard's figures, with the distribution of its turns.
@@ -60,6 +84,8 @@ pub(crate) struct ShardReport {
     pub metrics: Metrics,
     /// Nanoseconds that turns took, from wake-up to the end of submission.
     pub turn_ns: Histogram<u64>,
+    /// Microseconds that the oldest byte of each send had waited, from the turn in which it began to.
+    pub delivery_us: Histogram<u64>,
 }
 
 /// The sender's end of a shard's commands.

@@ -1,7 +1,10 @@
-//! The thread's own table of connections: 16 bytes each, in chunks, indexed by the brain's numbers.
+//! The thread's own table of connections: 20 bytes each, in chunks, indexed by the brain's numbers.
 
 use crate::ids::ConnId;
+use crate::outbound::Rest;
 use crate::uring::{Op, UserData};
+
+use super::delivery_time::Waiting;
 
 /// What is known of a connection: a set of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,6 +52,9 @@ impl Flags {
     /// The slot is closed; what is in flight still holds the socket.
     pub(super) const SLOT_CLOSED: Flags = Flags(1 << 19);
 
+    /// More of its output waits than the brain has lent.
+    pub(super) const LENT_PART: Flags = Flags(1 << 20);
+
     /// On its way out, one way or another.
     pub(super) const LEAVING: Flags = Self::CLOSING.or(Self::FLUSHING).or(Self::GIVING);
 
@@ -85,15 +91,39 @@ pub(super) struct Connection {
     pub flags: Flags,
     /// Submissions whose last completion has not come yet.
     pub in_flight: u8,
+    /// What of its output waits, and since when.
+    pub waiting: Waiting,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 16);
+const _: () = assert!(size_of::<Connection>() <= 20);
 
 impl Connection {
     /// What an operation of this connection carries.
     #[inline]
     pub(super) fn user_data(&self, op: Op, conn: ConnId) -> UserData {
         UserData::new(op, self.generation, conn.0)
+    }
+
+    /// The brain has lent all of its output, or a part of it.
+    #[inline]
+    pub(super) fn lend(&mut self, now_us: u32, is_part: bool) {
+        self.flags.clear(Flags::LENT_PART);
+        self.flags.set(Flags::LENT);
+        if is_part {
+            self.flags.set(Flags::LENT_PART);
+        }
+        self.waiting.lend(now_us);
+    }
+
+    /// What was lent goes back. Returns for how long the oldest byte of it has waited, in microseconds.
+    #[inline]
+    pub(super) fn repay(&mut self, now_us: u32, rest: Rest) -> u32 {
+        let rest = match rest {
+            Rest::Later if self.flags.has(Flags::LENT_PART) => Rest::Offered,
+            other => other,
+        };
+        self.flags.clear(Flags::LENT);
+        self.waiting.repay(now_us, rest)
     }
 
     /// Whether nothing is in flight but a receive, and its cancellation.
@@ -103,7 +133,7 @@ impl Connection {
     }
 }
 
-/// Connections in one chunk: 16 KiB.
+/// Connections in one chunk: 20 KiB.
 const CHUNK: usize = 1024;
 
 /// All connections of the shard.
@@ -145,6 +175,7 @@ impl Connections {
             listener,
             flags: Flags::OPEN,
             in_flight: 0,
+            waiting: Waiting::default(),
         };
         self.open += 1;
     }

@@ -2,13 +2,16 @@
 //! come, and what it shares with the other shards. Knows neither a socket nor the brain.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
+use hdrhistogram::{CreationError, Histogram};
 
 use crate::broker::LogKind;
 use crate::budget::Pool;
 use crate::ids::ShardId;
 
+use super::delivery_time::DeliveryTimes;
 use super::drain::Drain;
 use super::log::LogLine;
 use super::metrics::{Metric, Metrics};
@@ -21,20 +24,29 @@ pub(super) struct Desk {
     log: Sender<LogLine>,
     metrics: Metrics,
     drain: Drain,
+    delivery_times: DeliveryTimes,
     /// The clock as of the last wake-up.
     now_ms: u64,
+    /// The same in microseconds, modulo 2^32.
+    now_us: u32,
 }
 
 impl Desk {
-    pub(super) fn new(id: ShardId, shared: Arc<Shared>, log: Sender<LogLine>) -> Self {
-        Desk {
+    pub(super) fn new(
+        id: ShardId,
+        shared: Arc<Shared>,
+        log: Sender<LogLine>,
+    ) -> Result<Self, CreationError> {
+        Ok(Desk {
+            delivery_times: DeliveryTimes::new()?,
+            now_us: 0,
             now_ms: shared.now_ms(),
             id,
             shared,
             log,
             metrics: Metrics::default(),
             drain: Drain::default(),
-        }
+        })
     }
 
     /// Which shard it is.
@@ -60,16 +72,35 @@ impl Desk {
         self.now_ms
     }
 
-    /// The shard has woken.
+    /// Microseconds modulo 2^32, as of the last wake-up.
     #[inline]
-    pub(super) fn set_now_ms(&mut self, now_ms: u64) {
-        self.now_ms = now_ms;
+    pub(super) fn now_us(&self) -> u32 {
+        self.now_us
+    }
+
+    /// The shard has woken at this moment.
+    #[inline]
+    pub(super) fn wake(&mut self, at: Instant) {
+        let now_us = self.shared.us_at(at);
+        self.now_us = now_us as u32;
+        self.now_ms = now_us / 1000;
     }
 
     /// Counts.
     #[inline]
     pub(super) fn count(&mut self, metric: Metric, more: u64) {
         self.metrics.add(metric, more);
+    }
+
+    /// A send is over, whose oldest byte had waited for so many microseconds.
+    #[inline]
+    pub(super) fn note_delivery(&mut self, us: u32) {
+        self.delivery_times.record(us);
+    }
+
+    /// For how long sends had waited, in microseconds.
+    pub(super) fn delivery_us(&self) -> Histogram<u64> {
+        self.delivery_times.histogram()
     }
 
     /// A completion belongs to nothing.

@@ -32,17 +32,9 @@ impl Helpers {
         let Some(checks) = &self.checks else {
             return false;
         };
-        let most = shared.pool().limit(Account::Packets) / limits::PACKETS_BEGINNERS_DIVISOR;
-        let bytes = verify.memory() as u64;
-        if !shared.sources().enter_check(verify.address, bytes, most) {
-            return false;
-        }
-        let check = Check {
-            verify,
-            reply: checks.reply.clone(),
-            shared: shared.clone(),
-        };
-        checks.queue.try_send(check).is_ok()
+        let reply = Reply::Shard(checks.reply.clone());
+        let check = Check::counted(verify, shared, reply);
+        check.is_some_and(|check| checks.queue.try_send(check).is_ok())
     }
 
     /// Whether handshakes are worked on by others.
@@ -76,9 +68,17 @@ pub(crate) struct Checks {
 /// One of them.
 pub(crate) struct Check {
     verify: Box<Verify>,
-    reply: ShardHandle,
+    reply: Reply,
     /// Counts it for its source address until it is dropped.
     shared: Arc<Shared>,
+}
+
+/// Who hears what became of a password.
+enum Reply {
+    /// The shard of the connection.
+    Shard(ShardHandle),
+    /// Somebody who is no shard, and has room for the answer.
+    Caller(Sender<Verdict>),
 }
 
 impl Drop for Check {
@@ -91,19 +91,45 @@ impl Drop for Check {
 }
 
 impl Check {
-    /// Checks the password. Slow by design.
-    pub(crate) fn run(&self) -> Verdict {
-        self.verify.check()
+    /// For somebody who is no shard, and whom `to` has room for one answer to. `None`: the address has too much to be checked.
+    pub(crate) fn for_caller(
+        verify: Box<Verify>,
+        shared: &Arc<Shared>,
+        to: Sender<Verdict>,
+    ) -> Option<Check> {
+        Check::counted(verify, shared, Reply::Caller(to))
     }
 
-    /// Turns it into its answer: the name and the password are not held any more.
-    pub(crate) fn answer(self, verdict: Verdict) -> Answer {
+    fn counted(verify: Box<Verify>, shared: &Arc<Shared>, reply: Reply) -> Option<Check> {
+        let most = shared.pool().limit(Account::Packets) / limits::PACKETS_BEGINNERS_DIVISOR;
+        let bytes = verify.memory() as u64;
+        let may = shared.sources().enter_check(verify.address, bytes, most);
+        may.then(|| Check {
+            verify,
+            reply,
+            shared: shared.clone(),
+        })
+    }
+
+    /// Checks the password, which is slow by design, and tells who asked. The name and the password are not held any more by
+    /// then.
+    pub(crate) fn settle(self) {
+        let verdict = self.verify.check();
         let command = ShardCommand::Verified {
             conn: self.verify.conn,
             ticket: self.verify.ticket,
             verdict,
         };
-        Answer::new(command, self.reply.clone())
+        let answer = match &self.reply {
+            Reply::Shard(shard) => Ok(Answer::new(command, shard.clone())),
+            Reply::Caller(to) => Err(to.clone()),
+        };
+        drop(self);
+        match answer {
+            Ok(answer) => answer.deliver(),
+            // Who has gone meanwhile wants no answer.
+            Err(to) => drop(to.try_send(verdict)),
+        }
     }
 }
 

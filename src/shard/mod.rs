@@ -22,6 +22,7 @@ mod board;
 mod brain;
 mod command;
 mod connections;
+mod delivery_time;
 mod desk;
 mod drain;
 mod error;
@@ -44,6 +45,7 @@ mod send;
 mod shared;
 mod sockets;
 mod sources;
+mod store_side;
 mod traffic;
 mod transports;
 mod turn;
@@ -59,12 +61,16 @@ use crossbeam_channel::Sender;
 
 use crate::budget::Account;
 use crate::ids::ShardId;
+use crate::journal::Legacy;
 use crate::limits;
 use crate::mesh::Port;
+use crate::storage::Line;
 use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Sizes};
 
 pub(crate) use brain::Brain;
-pub(crate) use command::{ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
+pub(crate) use command::{
+    Answered, Question, ShardCommand, ShardHandle, ShardInbox, ShardReport, commands,
+};
 pub(crate) use error::ShardError;
 pub(crate) use fair::{Entrance, Exit, Taken, fair};
 pub(crate) use helpers::{Check, Checks, Handshake, Handshakes};
@@ -74,6 +80,7 @@ pub(crate) use memory::give_free_memory_back;
 pub(crate) use message::ShardMessage;
 pub(crate) use metrics::{Metric, Metrics};
 pub(crate) use shared::{Listener, Shared};
+pub(crate) use store_side::unix_now;
 
 use acceptor::Acceptor;
 use arena::SendArena;
@@ -86,6 +93,7 @@ use overload::Overload;
 use receiving::Receiving;
 use roads::Roads;
 use sockets::Sockets;
+use store_side::StoreSide;
 use traffic::Traffic;
 use transports::Transports;
 
@@ -109,6 +117,16 @@ pub(crate) struct ShardConfig {
     pub handshakes: Option<Handshakes>,
     /// Its ring, if there is one for it already.
     pub ring: Option<IdleRing>,
+    /// Where what is written down goes.
+    pub store: Option<Kept>,
+}
+
+/// What a shard has of the store.
+pub(crate) struct Kept {
+    /// To the storage thread.
+    pub line: Line,
+    /// What the run before has left.
+    pub legacy: Arc<Legacy>,
 }
 
 /// A ring for a shard that is to have room for so many connections.
@@ -135,6 +153,10 @@ pub(crate) struct Shard<B: Brain> {
     overload: Overload,
     /// When the counters were last published.
     published_ms: u64,
+    /// What is to be taken up before the first client comes.
+    legacy: Option<Arc<Legacy>>,
+    /// That is under way, on this shard or on others.
+    is_restoring: bool,
 }
 
 /// The group number of the receive buffers.
@@ -153,7 +175,9 @@ impl<B: Brain> Shard<B> {
             checks,
             handshakes,
             ring,
+            store,
         } = config;
+        let (line, legacy) = store.map(|kept| (kept.line, kept.legacy)).unzip();
         let ring = match ring {
             Some(ring) => ring,
             None => idle_ring(descriptors)?,
@@ -162,17 +186,20 @@ impl<B: Brain> Shard<B> {
         let plan = receive_buffer_plan(ring.has_ordered_buffers());
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, plan)?;
         let overload = Overload::new(Instant::now()).map_err(|_| ShardError::Histogram)?;
+        let desk = Desk::new(id, shared.clone(), log).map_err(|_| ShardError::Histogram)?;
         shared.set_ring(id, ring.fd());
         let mesh = MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared));
         let acceptor = Acceptor::new(&shared);
+        let store = StoreSide::new(line, ring.fd());
         let traffic = Traffic {
             sockets: Sockets::new(ring),
             receiving: Receiving::new(buffers),
             transports: Transports::new(),
             roads: Roads::new(mesh),
             helpers: Helpers::new(checks, handshakes),
+            store,
             brain,
-            desk: Desk::new(id, shared, log),
+            desk,
         };
         Ok(Shard {
             traffic,
@@ -181,21 +208,66 @@ impl<B: Brain> Shard<B> {
             batch: Batch::new(),
             overload,
             published_ms: 0,
+            is_restoring: legacy.is_some(),
+            legacy,
         })
     }
 
     /// Runs until a drain has finished on all shards, or until the ring fails.
     pub(crate) fn run(mut self) -> Result<(), ShardError> {
         self.commands.arm(self.traffic.sockets.ring())?;
+        self.restore()?;
         self.acceptor.resume(&mut self.traffic)?;
         let mut since = Instant::now();
         while !self.finished() {
             since = self.turn(since)?;
         }
         self.publish();
+        let Traffic { store, sockets, .. } = &mut self.traffic;
+        store.close(sockets)?;
         // Nobody is to wake what has ended.
         let desk = &self.traffic.desk;
         desk.shared().set_ring(desk.id(), -1);
+        Ok(())
+    }
+}
+
+impl<B: Brain> Shard<B> {
+    /// Takes up what the run before has left, and waits until all shards have: no client comes, and nothing that is due is done.
+    fn restore(&mut self) -> Result<(), ShardError> {
+        let Some(legacy) = self.legacy.take() else {
+            return Ok(());
+        };
+        let Traffic {
+            store,
+            brain,
+            sockets,
+            desk,
+            ..
+        } = &mut self.traffic;
+        store.restore(&legacy, brain, sockets, desk)?;
+        drop(legacy);
+        // A turn begins with a sleep: what others have to be told goes out before.
+        self.traffic.run_effects()?;
+        self.traffic.flush_roads()?;
+        self.traffic.sockets.ring().poll()?;
+        let (mut since, mut is_told) = (Instant::now(), false);
+        while !self.traffic.desk.shared().is_restored() {
+            let traffic = &mut self.traffic;
+            if !is_told
+                && !traffic.brain.is_restoring()
+                && traffic.store.complete(&mut traffic.sockets)?
+            {
+                is_told = true;
+                // Who waits for it looks at what was dropped.
+                self.publish();
+                self.traffic.desk.shared().note_restored();
+                self.traffic.wake_others()?;
+                continue;
+            }
+            since = self.turn(since)?;
+        }
+        self.is_restoring = false;
         Ok(())
     }
 }

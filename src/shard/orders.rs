@@ -1,6 +1,6 @@
 //! What the control thread has the shard do.
 
-use super::{Brain, Shard, ShardCommand, ShardError, ShardReport};
+use super::{Answered, Brain, Shard, ShardCommand, ShardError, ShardReport};
 
 impl<B: Brain> Shard<B> {
     /// The eventfd was written to.
@@ -49,12 +49,21 @@ impl<B: Brain> Shard<B> {
             ShardCommand::Slowest(to) => {
                 let _ = to.try_send(traffic.brain.slowest(now_ms));
             }
+            ShardCommand::Query(question) => {
+                let reply = traffic.brain.on_query(now_ms, question.query);
+                let _ = question.to.try_send(Answered {
+                    shard: traffic.desk.id(),
+                    ticket: question.ticket,
+                    reply,
+                });
+            }
             ShardCommand::Report(to) => {
                 let _ = to.try_send(ShardReport {
                     shard: traffic.desk.id(),
                     #[cfg(test)]
                     metrics: traffic.desk.metrics().clone(),
                     turn_ns: self.overload.turn_ns().clone(),
+                    delivery_us: traffic.desk.delivery_us(),
                 });
             }
         }

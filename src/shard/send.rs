@@ -27,8 +27,7 @@ impl<B: Brain> Traffic<B> {
 
     #[inline]
     fn start_send(&mut self, conn: ConnId) -> Result<(), ShardError> {
-        let now_ms = self.desk.now_ms();
-        match self.sockets.send(conn, &mut self.brain, now_ms)? {
+        match self.sockets.send(conn, &mut self.brain, &self.desk)? {
             Sent::Begun => self.desk.count(Metric::Sends, 1),
             Sent::Nothing => {}
             Sent::Wrapped => self.start_transport_send(conn)?,
@@ -121,8 +120,8 @@ impl<B: Brain> Traffic<B> {
     /// What the brain has lent goes back to it: so many bytes of it have been taken. Returns whether anything was lent.
     #[inline]
     pub(super) fn repay(&mut self, conn: ConnId, taken: usize) -> bool {
-        let now_ms = self.desk.now_ms();
-        self.sockets.repay(conn, taken, &mut self.brain, now_ms)
+        let (brain, desk) = (&mut self.brain, &mut self.desk);
+        self.sockets.repay(conn, taken, brain, desk)
     }
 
     /// The brain wants memory back that a send in flight holds. A transport's send holds a copy.

@@ -1,7 +1,7 @@
 //! What all shards see: listening sockets, bounds on connections, the rings' descriptors, the counters, the clock.
 
 use std::os::fd::{OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ impl Listener {
     }
 
     /// What new connections speak below MQTT. Asked once per connection.
-    pub(super) fn transport(&self) -> Arc<transport::Plan> {
+    pub(crate) fn transport(&self) -> Arc<transport::Plan> {
         self.transport
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -129,6 +129,10 @@ pub(crate) struct Shared {
     boards: Box<[Board]>,
     /// Shards that a drain has left with nothing to do.
     drained: AtomicU32,
+    /// Shards that have not taken up yet what the run before has left.
+    restoring: AtomicU32,
+    /// The number of the next chunk that one of them writes.
+    order: AtomicU64,
     epoch: Instant,
 }
 
@@ -150,6 +154,8 @@ impl Shared {
             rings: (0..shards).map(|_| AtomicI32::new(-1)).collect(),
             boards: (0..shards).map(|_| Board::new()).collect(),
             drained: AtomicU32::new(0),
+            restoring: AtomicU32::new(0),
+            order: AtomicU64::new(0),
             epoch: Instant::now(),
         })
     }
@@ -215,10 +221,22 @@ impl Shared {
         &self.boards[shard.index()]
     }
 
+    /// What the first shard has counted, for those who show it.
+    #[cfg(test)]
+    pub(crate) fn publish_for_tests(&self, counters: &crate::broker::Counters) {
+        self.boards[0].publish(counters, &super::metrics::Metrics::default());
+    }
+
     /// The broker's clock: milliseconds since it was made, the same on all shards.
     #[inline]
     pub(crate) fn now_ms(&self) -> u64 {
         self.epoch.elapsed().as_millis() as u64
+    }
+
+    /// The broker's clock at a moment, in microseconds.
+    #[inline]
+    pub(super) fn us_at(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.epoch).as_micros() as u64
     }
 
     /// The broker's clock at a moment.
@@ -286,6 +304,27 @@ impl Shared {
         if let Some(listener) = self.listener(listener) {
             listener.open.leave();
         }
+    }
+
+    /// All shards are to take up something before the first client comes.
+    pub(crate) fn begin_restoring(&self) {
+        self.restoring
+            .store(u32::from(self.shards()), Ordering::Release);
+    }
+
+    /// A shard has.
+    pub(super) fn note_restored(&self) {
+        self.restoring.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether all shards have.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.restoring.load(Ordering::Acquire) == 0
+    }
+
+    /// The number of the next chunk among those of all shards. To be called before what the chunk says can be seen by others.
+    pub(super) fn next_order(&self) -> u64 {
+        self.order.fetch_add(1, Ordering::AcqRel)
     }
 
     pub(super) fn note_drained(&self) {

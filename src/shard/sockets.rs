@@ -164,7 +164,7 @@ impl Sockets {
         &mut self,
         conn: ConnId,
         brain: &mut B,
-        now_ms: u64,
+        desk: &Desk,
     ) -> Result<Sent, RingError> {
         let barred = Flags::SENDING
             .or(Flags::CLOSING)
@@ -179,9 +179,11 @@ impl Sockets {
         }
         self.arena.make_room(&mut self.ring)?;
         let (first, slices) = self.arena.slices();
-        let bytes = brain.gather(now_ms, conn, SEND_BYTES_MAX, slices);
+        let bytes = brain.gather(desk.now_ms(), conn, SEND_BYTES_MAX, slices);
         if bytes == 0 {
             slices.truncate(first);
+            // Nothing is there, or it waits for a disk and not for its socket.
+            entry.waiting.forget();
             return Ok(Sent::Nothing);
         }
         let user_data = entry.user_data(Op::Send, conn);
@@ -189,7 +191,8 @@ impl Sockets {
             Gathered::One(base, len) => ops::send(entry.slot, base, len, user_data),
             Gathered::Many(header) => ops::send_vectored(entry.slot, header, user_data),
         };
-        entry.flags.set(Flags::SENDING.or(Flags::LENT));
+        entry.flags.set(Flags::SENDING);
+        entry.lend(desk.now_us(), brain.has_more(conn));
         entry.in_flight += 1;
         // SAFETY: the bytes belong to the brain, which leaves them untouched until `on_sent`, called by this send's
         // completion only; header and slices lie in the arena, which neither moves nor is reset before a submission.
@@ -216,6 +219,13 @@ impl Sockets {
         Ok(true)
     }
 
+    /// The brain has lent bytes of a connection, which its transport is to pack.
+    pub(super) fn lend(&mut self, conn: ConnId, is_part: bool, desk: &Desk) {
+        if let Some(entry) = self.get(conn) {
+            entry.lend(desk.now_us(), is_part);
+        }
+    }
+
     /// What the brain has lent goes back to it: so many bytes of it have been taken. Returns whether anything was lent.
     #[inline]
     pub(super) fn repay<B: Brain>(
@@ -223,14 +233,17 @@ impl Sockets {
         conn: ConnId,
         taken: usize,
         brain: &mut B,
-        now_ms: u64,
+        desk: &mut Desk,
     ) -> bool {
         let entry = self.connections.get(conn);
         let Some(entry) = entry.filter(|entry| entry.flags.has(Flags::LENT)) else {
             return false;
         };
-        entry.flags.clear(Flags::LENT);
-        brain.on_sent(now_ms, conn, taken);
+        let rest = brain.on_sent(desk.now_ms(), conn, taken);
+        let waited = entry.repay(desk.now_us(), rest);
+        if taken > 0 {
+            desk.note_delivery(waited);
+        }
         true
     }
 

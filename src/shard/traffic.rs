@@ -30,6 +30,7 @@ use super::overload::Overload;
 use super::receiving::Receiving;
 use super::roads::{Destination, Roads};
 use super::sockets::Sockets;
+use super::store_side::StoreSide;
 use super::transports::Transports;
 
 /// See the module. Its parts are tied by arguments, and keep to themselves what they are made of.
@@ -40,6 +41,7 @@ pub(super) struct Traffic<B: Brain> {
     pub transports: Transports,
     pub roads: Roads,
     pub helpers: Helpers,
+    pub store: StoreSide,
     pub brain: B,
     pub desk: Desk,
 }
@@ -70,6 +72,12 @@ impl<B: Brain> Traffic<B> {
             }
         }
         Ok(())
+    }
+
+    /// Hears what the store says.
+    #[inline]
+    pub(super) fn hear_store(&mut self) {
+        self.store.hear(self.desk.now_ms(), &mut self.brain);
     }
 
     /// The brain wants to know whether a password is right.
@@ -136,9 +144,25 @@ impl<B: Brain> Traffic<B> {
         Ok(())
     }
 
-    /// Publishes what was sent to other shards and wakes those that sleep.
+    /// Publishes what was sent to other shards and wakes those that sleep; what was written down of it goes to the store first.
     pub(super) fn flush_roads(&mut self) -> Result<(), ShardError> {
+        let (brain, sockets, desk) = (&mut self.brain, &mut self.sockets, &mut self.desk);
+        self.store.end_turn(brain, sockets, desk)?;
         Ok(self.roads.flush(&mut self.sockets, &mut self.desk)?)
+    }
+
+    /// Wakes all other shards: something that they look at has changed.
+    pub(super) fn wake_others(&mut self) -> Result<(), ShardError> {
+        let (desk, sockets) = (&mut self.desk, &mut self.sockets);
+        for index in 0..desk.shared().shards() {
+            let to = ShardId(index);
+            if to != desk.id()
+                && let Some(ring) = desk.shared().ring(to)
+            {
+                sockets.wake(ring, to)?;
+            }
+        }
+        Ok(sockets.ring().poll()?)
     }
 
     /// The brain wants a connection moved.
@@ -343,7 +367,8 @@ impl<B: Brain> Traffic<B> {
                 continue;
             };
             let busy = flags.has(Flags::CLOSING.or(Flags::SENDING));
-            if busy || !flags.has(Flags::FLUSHING) {
+            // What waits behind a gate goes out when that opens, and comes here again then.
+            if busy || !flags.has(Flags::FLUSHING) || self.brain.has_output(conn) {
                 continue;
             }
             if !flags.has(Flags::SHUT) {
@@ -399,6 +424,7 @@ impl<B: Brain> Traffic<B> {
         brain.charge(Account::Transports, self.transports.charge());
         brain.charge(Account::Mesh, mesh.bytes());
         brain.on_congestion(mesh.congested());
+        self.store.charge(brain);
     }
 
     /// Gives back what is free: not for every turn.

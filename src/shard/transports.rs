@@ -9,7 +9,6 @@ use crate::transport::{Failure, Progress, Transport};
 use crate::uring::RingError;
 
 use super::brain::Brain;
-use super::connections::Flags;
 use super::desk::Desk;
 use super::sockets::Sockets;
 use super::unready::{Standing, Unready};
@@ -222,7 +221,7 @@ impl Transports {
             .map(|slice| unsafe { std::slice::from_raw_parts(slice.base, slice.len) })
             .collect();
         if bytes > 0 {
-            sockets.set(conn, Flags::LENT);
+            sockets.lend(conn, brain.has_more(conn), desk);
             self.set_packed(conn, bytes);
         }
         let packed = match bytes {

@@ -12,6 +12,7 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::uring::{Completion, Op};
 
+use super::store_side::StoreSide;
 use super::{Brain, Metric, Shard, ShardError, Traffic};
 
 impl<B: Brain> Shard<B> {
@@ -28,8 +29,8 @@ impl<B: Brain> Shard<B> {
         } else {
             since
         };
-        let now_ms = self.traffic.desk.shared().ms_at(started);
-        self.traffic.desk.set_now_ms(now_ms);
+        self.traffic.desk.wake(started);
+        let now_ms = self.traffic.desk.now_ms();
         if self.overload.has_stood_still() {
             self.tell_standstill();
         }
@@ -37,7 +38,8 @@ impl<B: Brain> Shard<B> {
         self.handle_completions(started)?;
         let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
         self.traffic.hear_others(&mut self.overload)?;
-        if is_due(self.traffic.brain.next_deadline()) {
+        self.traffic.hear_store();
+        if !self.is_restoring && is_due(self.traffic.brain.next_deadline()) {
             self.run_timers()?;
         }
         let traffic = &mut self.traffic;
@@ -116,6 +118,11 @@ impl<B: Brain> Shard<B> {
         if !mesh.prepare_sleep(|from| brain.takes_from(from)) {
             return Ok(since);
         }
+        if !self.traffic.store.prepare_sleep() {
+            self.traffic.roads.mesh_mut().awake();
+            self.traffic.store.awake();
+            return Ok(since);
+        }
         debug_assert!(
             !self.traffic.receiving.withholds() || self.traffic.roads.mesh().congested(),
             "nobody would wake it to lend the buffers that it has"
@@ -126,6 +133,7 @@ impl<B: Brain> Shard<B> {
             sockets,
             roads,
             desk,
+            store,
             ..
         } = &mut self.traffic;
         let shared = desk.shared();
@@ -134,6 +142,7 @@ impl<B: Brain> Shard<B> {
             sockets.ring().wait(timeout)?;
         }
         roads.mesh_mut().awake();
+        store.awake();
         let woke = Instant::now();
         if let Some(wake_ms) = wake_ms {
             let due_ms = wake_ms.max(shared.ms_at(since));
@@ -211,7 +220,10 @@ impl<B: Brain> Shard<B> {
             Some(Op::Commands) => self.on_commands()?,
             Some(Op::WakeFailed) => {
                 let to = ShardId(completion.user_data.index() as u8);
-                traffic.roads.on_wake_failed(to, &mut traffic.desk);
+                match StoreSide::is_it(to) {
+                    true => traffic.store.on_wake_failed(),
+                    false => traffic.roads.on_wake_failed(to, &mut traffic.desk),
+                }
             }
             // A wake-up has done what it is for.
             Some(Op::Wake | Op::CancelAccept | Op::Connect) => {}
@@ -232,9 +244,11 @@ impl<B: Brain> Shard<B> {
             roads,
             brain,
             desk,
+            store,
             ..
         } = &mut self.traffic;
         self.published_ms = desk.now_ms();
+        store.tell_wall_clock(brain, desk);
         desk.set_levels(sockets.open(), roads.mesh().waiting());
         let board = desk.shared().board(desk.id());
         board.publish(brain.counters(), desk.metrics());
@@ -257,13 +271,18 @@ impl<B: Brain> Shard<B> {
             sockets,
             roads,
             desk,
+            store,
+            brain,
             ..
         } = &mut self.traffic;
         let Some(until_ms) = desk.ends_at_ms() else {
             return false;
         };
         let late = desk.now_ms() >= until_ms;
-        let idle = sockets.are_gone() && self.acceptor.is_idle() && !roads.await_halves();
+        let idle = sockets.are_gone()
+            && self.acceptor.is_idle()
+            && !roads.await_halves()
+            && store.is_idle(brain);
         if (idle || late) && desk.drain().tells() {
             desk.shared().note_drained();
         }

@@ -183,6 +183,7 @@ impl World {
                 qos,
                 acknowledged_at: None,
                 ended: false,
+                ended_at: None,
             };
             self.session(index).subscriptions.push(subscribed);
         }
@@ -207,7 +208,7 @@ impl World {
         };
         subscribed.ended = true;
         let filter = subscribed.filter.clone();
-        self.member_left |= filter == SHARED;
+        self.oracle.member_left |= filter == SHARED;
         let bytes = self.clients[index].unsubscribe(&filter);
         self.write(index, bytes);
     }
@@ -248,13 +249,18 @@ impl World {
 
     /// The client forgets its connection; its will is due unless it said goodbye.
     pub(super) fn leave_link(&mut self, index: usize, with_will: bool) {
-        self.member_left |= self.clients[index].shares;
+        self.oracle.member_left |= self.clients[index].shares;
         let left_ms = self.left_ms(index);
         let client = &mut self.clients[index];
+        let link = client.link.map(|link| &self.links[link]);
+        let link_is_cut = link.is_some_and(|link| link.end.cut_ms.is_some());
         client.link = None;
         let will = client.will.take().filter(|_| with_will && client.connected);
         if client.connected {
             client.left = left_ms.map(|left_ms| (left_ms, will.clone()));
+        } else if link_is_cut && client.expiry_s < u32::MAX {
+            // What it would find may be the session that it had, or the one that it never heard of.
+            client.starts_clean = client.durable;
         }
         // Who has one that waits may be back before it is due.
         if let Some(will) = will.filter(|_| client.will_delay_s == 0) {
@@ -321,7 +327,7 @@ impl World {
         let link = &self.links[self.clients[index].link?];
         match (link.half_closed, &link.closing) {
             (true, _) => Some(link.half_closed_ms),
-            (false, None) => Some(self.now_ms),
+            (false, None) => Some(link.end.cut_ms.unwrap_or(self.now_ms)),
             (false, Some(_)) => None,
         }
     }
@@ -329,13 +335,14 @@ impl World {
     /// A client connects again: what must hold if it does so in time.
     fn come_back(&mut self, index: usize, link: usize) {
         let client = &mut self.clients[index];
-        let Some((left_ms, will)) = client.left.take().filter(|_| client.durable) else {
+        let is_kept = client.durable && !client.starts_clean;
+        let Some((left_ms, will)) = client.left.clone().filter(|_| is_kept) else {
             return;
         };
         let away_ms = self.now_ms - left_ms;
         let is_within = |seconds: u32| away_ms < u64::from(seconds) * 1000;
         self.links[link].finds_session =
-            client.version == Version::V5 && is_within(client.expiry_s);
+            client.version != Version::V31 && is_within(client.expiry_s);
         if is_within(client.will_delay_s.min(client.expiry_s)) {
             self.links[link].forbids = will;
         }

@@ -17,6 +17,7 @@ pub(super) enum Event {
     /// Sent once more, because there was no answer.
     Resent(usize),
     Subscribed(Vec<String>),
+    Unsubscribed(String),
     Arrived(Came),
     Closed(ReasonCode),
 }
@@ -54,6 +55,8 @@ pub(super) struct Client {
     pub expiry_s: u32,
     /// Seconds within which it sends something; 0 for no bound.
     pub keep_alive_s: u16,
+    /// It does not know which session it would find: it begins a new one.
+    pub starts_clean: bool,
     /// When it left a connection that it had been let in by, and the will that it left behind.
     pub left: Option<(u64, Option<String>)>,
     buffer: Vec<u8>,
@@ -81,6 +84,7 @@ impl Client {
             will_delay_s: 0,
             expiry_s: u32::MAX,
             keep_alive_s: 0,
+            starts_clean: false,
             left: None,
             buffer: Vec::new(),
             exchanges: Exchanges::default(),
@@ -106,7 +110,7 @@ impl Client {
         let mut out = Vec::new();
         ConnectOut {
             client_id: &self.id,
-            clean_start: !self.durable,
+            clean_start: !self.durable || self.starts_clean,
             username: self.user,
             will,
             keep_alive: self.keep_alive_s,
@@ -121,7 +125,8 @@ impl Client {
 
     /// The incarnation of the session that what is sent now belongs to: CONNACK may be still to come.
     pub(super) fn next_incarnation(&self) -> u32 {
-        match (self.link.is_some() && !self.connected, self.durable) {
+        let is_kept = self.durable && !self.starts_clean;
+        match (self.link.is_some() && !self.connected, is_kept) {
             (false, _) => self.incarnation,
             (true, true) => self.incarnation.max(1),
             (true, false) => self.incarnation + 1,
@@ -190,6 +195,7 @@ impl Client {
 
     pub(super) fn unsubscribe(&mut self, filter: &str) -> Vec<u8> {
         let id = self.exchanges.free_id();
+        self.exchanges.unsubscribe(id, filter.to_string());
         let mut out = Vec::new();
         UnsubscribeOut {
             packet_id: PacketId::new(id).unwrap(),
@@ -236,9 +242,7 @@ impl Client {
 
     fn packet(&mut self, packet: &Packet<'_>, answer: &mut Vec<u8>, events: &mut Vec<Event>) {
         let (version, exchanges) = (self.version, &mut self.exchanges);
-        let mut ack = |kind, id: PacketId| {
-            AckOut::success(kind, id).encode(version, answer);
-        };
+        let mut ack = |kind, id: PacketId| AckOut::success(kind, id).encode(version, answer);
         match packet {
             Packet::Connack(connack) if connack.reason.is_error() => events.push(Event::Refused),
             Packet::Connack(connack) => {
@@ -286,7 +290,11 @@ impl Client {
             }
             Packet::Pubcomp(pubcomp) => exchanges.on_pubcomp(pubcomp.packet_id),
             Packet::Suback(suback) => events.push(Event::Subscribed(exchanges.on_suback(suback))),
-            Packet::Unsuback(_) | Packet::Pingresp => {}
+            Packet::Unsuback(unsuback) => {
+                let filter = exchanges.on_unsuback(unsuback.packet_id);
+                events.extend(filter.map(Event::Unsubscribed));
+            }
+            Packet::Pingresp => {}
             Packet::Disconnect(disconnect) => events.push(Event::Closed(disconnect.reason)),
             other => panic!("a server does not send {other:?}"),
         }
@@ -294,15 +302,21 @@ impl Client {
 
     fn on_connack(&mut self, session_present: bool, answer: &mut Vec<u8>, events: &mut Vec<Event>) {
         assert!(
-            self.durable || !session_present,
+            (self.durable && !self.starts_clean) || !session_present,
             "{}: a session that should not be",
             self.id
         );
         self.connected = true;
+        let starts_clean = std::mem::take(&mut self.starts_clean);
         // 3.1 does not say whether there is a session: a client that wants one has to take it that there is.
         let session_present = session_present
-            || (self.version == Version::V31 && self.durable && self.incarnation > 0);
+            || (self.version == Version::V31
+                && self.durable
+                && !starts_clean
+                && self.incarnation > 0);
         if session_present {
+            // It may be the one of a connection that ended before CONNACK.
+            self.incarnation = self.incarnation.max(1);
             // What was open goes on: messages with DUP, releases for those that have been received.
             for (id, outgoing) in self.exchanges.open() {
                 match outgoing.received {

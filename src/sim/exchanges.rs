@@ -22,6 +22,9 @@ pub(super) struct Exchanges {
     /// Those of them that it sent before this connection.
     open_before: BTreeSet<u16>,
     subscribing: BTreeMap<u16, Vec<String>>,
+    unsubscribing: BTreeMap<u16, String>,
+    /// It uses the same identifiers again as soon as it may.
+    pub has_few_ids: bool,
     /// Identifiers of messages that it has not acknowledged for good.
     incoming: BTreeSet<u16>,
     /// QoS 2 identifiers that it has received.
@@ -32,6 +35,7 @@ impl Exchanges {
     /// A new connection begins.
     pub(super) fn connect(&mut self) {
         self.subscribing.clear();
+        self.unsubscribing.clear();
         self.open_before = self.sent.keys().copied().collect();
     }
 
@@ -46,10 +50,14 @@ impl Exchanges {
     }
 
     pub(super) fn free_id(&mut self) -> u16 {
+        if self.has_few_ids {
+            self.next_id = 0;
+        }
         loop {
             self.next_id = self.next_id % 60_000 + 1;
             if !self.sent.contains_key(&self.next_id)
                 && !self.subscribing.contains_key(&self.next_id)
+                && !self.unsubscribing.contains_key(&self.next_id)
             {
                 return self.next_id;
             }
@@ -68,6 +76,15 @@ impl Exchanges {
 
     pub(super) fn subscribe(&mut self, id: u16, filters: Vec<String>) {
         self.subscribing.insert(id, filters);
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: u16, filter: String) {
+        self.unsubscribing.insert(id, filter);
+    }
+
+    /// Returns the filter that it is about.
+    pub(super) fn on_unsuback(&mut self, id: PacketId) -> Option<String> {
+        self.unsubscribing.remove(&id.get())
     }
 
     /// A message has come; whether it is new.
@@ -130,10 +147,13 @@ impl Exchanges {
         filters
     }
 
-    /// What was sent before this connection and is not acknowledged for good.
+    /// What was sent before this connection and is not acknowledged for good, in the order in which it was sent (MQTT-4.6.0-1).
     pub(super) fn open(&self) -> impl Iterator<Item = (PacketId, &Outgoing)> {
         let open = self.sent.iter();
         let open = open.filter(|(id, _)| self.open_before.contains(id));
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|(_, outgoing)| outgoing.message);
+        let open = open.into_iter();
         open.map(|(&id, outgoing)| (PacketId::new(id).unwrap(), outgoing))
     }
 

@@ -3,63 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker::{Broker, Options, SessionState, State, UnixMs, place};
-use crate::journal::{Broken, Decoder, Joiner, Ledger, Scribe, SessionRead};
-use crate::limits;
+use crate::broker::{Options, SessionState, State, UnixMs, place};
+use crate::journal::{Ledger, SessionRead};
 
-/// What has been read of one shard's journal so far.
-#[derive(Default)]
-pub(super) struct Journal {
-    joiner: Joiner,
-    decoder: Decoder,
-    ledger: Ledger,
-    /// Bytes and chunks that were read.
-    bytes: usize,
-    chunks: u64,
-}
+/// What a shard's ledger says.
+pub(super) struct Written<'a>(pub &'a Ledger);
 
-impl Journal {
-    /// One for a shard, which writes down from here on.
-    pub(super) fn of(broker: &mut Broker, seed: u64) -> Journal {
-        broker.write_down(Scribe::new(seed));
-        Journal::default()
-    }
-
-    /// The end of a turn: what was written is read.
-    pub(super) fn read(&mut self, broker: &mut Broker, now_ms: u64) {
-        let Some(journal) = broker.journal() else {
-            return;
-        };
-        journal.end_turn(now_ms);
-        let last = journal.position();
-        while let Some(chunk) = journal.next_chunk() {
-            assert!(!chunk.is_empty() && chunk.len() <= limits::JOURNAL_CHUNK_BYTES);
-            self.feed(&chunk).unwrap_or_else(|error| panic!("{error}"));
-            (self.bytes, self.chunks) = (self.bytes + chunk.len(), self.chunks + 1);
-            journal.give_back(chunk);
-        }
-        assert_eq!(last, self.chunks, "the chunk that was named is there");
-        assert!(!self.joiner.has_begun(), "a turn ends with a whole record");
-    }
-
-    /// What it says by now.
-    pub(super) fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Broken> {
-        let (decoder, ledger) = (&mut self.decoder, &mut self.ledger);
-        self.joiner.feed(chunk, |bytes| {
-            let record = decoder.decode(bytes)?;
-            record.map_or(Ok(()), |record| ledger.apply(&record))
-        })
-    }
-
+impl Written<'_> {
     /// Compares what was read with what there is.
-    pub(super) fn check(&mut self, broker: &mut Broker, mut held: State, now_ms: u64) {
-        // Acknowledgements that were kept back are due by then.
-        self.read(broker, now_ms);
-        self.read(broker, now_ms + limits::JOURNAL_ACKS_MS);
+    pub(super) fn check(&self, mut held: State) {
         held.retained.retain(|topic, _| !topic.starts_with("$SYS"));
         let told = self.state();
         for (serial, held) in &held.sessions {
@@ -79,22 +31,23 @@ impl Journal {
         }
         assert_eq!(told.retained, held.retained, "what was written as retained");
         assert!(
-            self.ledger.messages() <= 1 + self.referred(),
+            !self.0.is_whole() || self.0.messages() <= 1 + self.referred(),
             "messages that nothing refers to are gone"
         );
     }
 
     fn referred(&self) -> usize {
-        let sessions = self.ledger.sessions();
+        let sessions = self.0.sessions();
         let of = |(_, session): (u32, &SessionRead)| {
             session.waiting().count() + session.in_flight().count()
         };
-        sessions.map(of).sum::<usize>() + self.ledger.retained().count()
+        let handed = (0..u8::MAX).map(|to| self.0.handed(to).count());
+        sessions.map(of).sum::<usize>() + self.0.retained().count() + handed.sum::<usize>()
     }
 
     fn state(&self) -> State {
-        let sessions = self.ledger.sessions();
-        let retained = self.ledger.retained();
+        let sessions = self.0.sessions();
+        let retained = self.0.retained();
         let retained = retained.map(|(_, kept)| &kept.message);
         State {
             sessions: sessions
@@ -107,7 +60,7 @@ impl Journal {
     }
 
     fn session(&self, id: u32, session: &SessionRead) -> SessionState {
-        let place_of = |number: u64| place(&self.ledger.message(number).unwrap().message);
+        let place_of = |number: u64| place(&self.0.message(number).unwrap().message);
         let mut waiting = BTreeMap::new();
         for (number, _) in session.waiting() {
             *waiting.entry(place_of(number)).or_default() += 1;

@@ -48,12 +48,25 @@ pub(super) struct Link {
     pub half_closed_ms: u64,
     /// Some bytes that the client sent here never reached the broker.
     pub lost_bytes: bool,
+    /// The broker is about to close it: what comes is not looked at.
+    pub is_ending: bool,
     /// The send in flight is to be cancelled.
     pub cancel: bool,
     /// The will that must not come, if the goodbye has reached the broker.
     pub forbids: Option<String>,
     /// Its client is back in time: the session must be there.
     pub finds_session: bool,
+    /// How it ended, for the broker.
+    pub end: End,
+}
+
+/// How a connection ended.
+#[derive(Default)]
+pub(super) struct End {
+    /// When everything ended at once, if that has cut it off.
+    pub cut_ms: Option<u64>,
+    /// How much had been written down when the broker was done with it.
+    pub written: usize,
 }
 
 impl Link {
@@ -75,9 +88,11 @@ impl Link {
             was_stalled: false,
             half_closed_ms: 0,
             lost_bytes: false,
+            is_ending: false,
             cancel: false,
             forbids: None,
             finds_session: false,
+            end: End::default(),
         }
     }
 }

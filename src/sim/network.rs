@@ -6,6 +6,7 @@ use super::oracle::Arrival;
 use super::world::World;
 use crate::broker::{CloseCause, CloseHow, Effect, Peer};
 use crate::ids::{ConnId, ShardId};
+use crate::journal::{Protection, has};
 use crate::limits;
 use crate::mqtt::ReasonCode;
 
@@ -55,7 +56,8 @@ impl World {
 
     /// Nothing lasts so long that a bound has to end it: the shards look, and hear of each other, as often as it takes.
     pub(super) fn look_everywhere(&mut self) {
-        for _ in 0..4 {
+        // What one says, others hear when its turn has ended.
+        for _ in 0..6 {
             for shard in 0..self.brokers.len() {
                 self.look(shard);
             }
@@ -78,7 +80,8 @@ impl World {
             }
         }
         self.brokers[shard].on_timers(self.now_ms);
-        self.after(shard);
+        self.carry_out(shard);
+        self.end_turn(shard);
     }
 
     /// Moves a connection on by one thing that is up to a shard.
@@ -120,6 +123,7 @@ impl World {
         let link = &mut self.links[index];
         match link.closing {
             None if !link.to_broker.is_empty() => {
+                link.lost_bytes |= link.is_ending;
                 let most = link.to_broker.len();
                 let count = if self.faults {
                     1 + self.rng.below(most.min(64))
@@ -145,12 +149,13 @@ impl World {
             None => false,
             Some(how) => {
                 link.lost_bytes |= !link.to_broker.is_empty();
-                let is_flushed = link.sending.is_none();
+                let is_flushed = link.sending.is_none() && !self.brokers[shard].has_output(conn);
                 link.broker_closed |= is_flushed;
                 let has_ended = link.client_closed || link.half_closed;
                 let done = is_flushed && (how == CloseHow::Now || has_ended);
                 if done {
                     link.place = Place::Gone;
+                    link.end.written = self.log.len();
                     self.conns.remove(&(shard as u8, conn.0));
                     self.brokers[shard].on_closed(now_ms, conn);
                     self.after(shard);
@@ -175,11 +180,13 @@ impl World {
             self.links[index].to_client.extend(&bytes[..written]);
         }
         self.brokers[shard].on_sent(self.now_ms, conn, written);
-        self.after(shard);
+        self.carry_out(shard);
+        // What is left of its output goes out before the connection is closed.
+        self.end_turn(shard);
     }
 
     /// The client reads some of what has come.
-    fn client_reads(&mut self, index: usize) -> bool {
+    pub(super) fn client_reads(&mut self, index: usize) -> bool {
         let link = &mut self.links[index];
         let client = link.client;
         if client == usize::MAX || self.clients[client].link != Some(index) || link.stalled {
@@ -243,6 +250,12 @@ impl World {
                     }
                 }
             }
+            Event::Unsubscribed(filter) => {
+                let mut known = self.session(index).subscriptions.iter_mut();
+                if let Some(known) = known.find(|known| known.filter == filter) {
+                    known.ended_at = Some(step);
+                }
+            }
             Event::Arrived(came) => self.on_arrived(index, link, came),
             Event::Closed(reason) => assert!(
                 reason != ReasonCode::KEEP_ALIVE_TIMEOUT || self.links[link].half_closed,
@@ -261,6 +274,7 @@ impl World {
             let before = (index, incarnation - 1);
             self.oracle.sessions.entry(before).or_default().alive = false;
         }
+        self.clients[index].left = None;
         let session = self.session(index);
         session.alive = true;
         session.links.push(link);
@@ -270,13 +284,10 @@ impl World {
         let text = String::from_utf8(came.payload).unwrap();
         if text.starts_with("will-") {
             if index == 0 {
-                let count = self.oracle.wills.entry(text).or_default();
-                // With DUP it may be the same one again: the watcher's connection has been lost.
-                *count = if came.dup {
-                    (*count).max(1)
-                } else {
-                    *count + 1
-                };
+                // That it was published may be forgotten, if everything has ended since.
+                let is_cut = self.links[link].end.cut_ms.is_some();
+                let written = (!is_cut).then(|| self.log.len());
+                self.oracle.will_came(text, came.dup, written);
             }
             return;
         }
@@ -285,7 +296,7 @@ impl World {
         };
         let message = message.parse().unwrap();
         if came.retain {
-            self.seen.push((came.topic.clone(), message));
+            self.oracle.seen.push((came.topic.clone(), message));
         }
         self.oracle.arrived(&Arrival {
             session: (index, self.clients[index].incarnation),
@@ -300,33 +311,50 @@ impl World {
 
     /// After something was said to a brain: what it wants done.
     pub(super) fn after(&mut self, shard: usize) {
+        self.carry_out(shard);
         // Several events make a turn, now and then.
         if self.now_ms % 5 < 2 {
-            self.read_journal(shard);
+            self.end_turn(shard);
         }
-        loop {
-            while let Some(effect) = self.brokers[shard].next_effect() {
-                self.on_effect(shard, effect);
-            }
-            let Some(conn) = self.brokers[shard].next_dirty() else {
-                break;
+    }
+
+    /// What a brain wants done. What it says to others waits for the end of its turn.
+    pub(super) fn carry_out(&mut self, shard: usize) {
+        while let Some(effect) = self.brokers[shard].next_effect() {
+            self.on_effect(shard, effect);
+        }
+    }
+
+    /// Connections that a brain wants closed are, when what it had for them has begun to go out.
+    pub(super) fn close(&mut self, shard: usize) {
+        for (conn, how) in std::mem::take(&mut self.outboxes[shard].unclosed) {
+            let Some(&index) = self.conns.get(&(shard as u8, conn.0)) else {
+                continue;
             };
+            let link = &mut self.links[index];
+            if link.closing != Some(CloseHow::Now) {
+                link.closing = Some(how);
+            }
+        }
+    }
+
+    /// What a brain has for clients goes out.
+    pub(super) fn gather(&mut self, shard: usize) {
+        while let Some(conn) = self.brokers[shard].next_dirty() {
             let Some(&index) = self.conns.get(&(shard as u8, conn.0)) else {
                 continue;
             };
             let mut slices = Vec::new();
-            if self.brokers[shard].gather(
-                self.now_ms,
-                conn,
-                crate::limits::SEND_BYTES_MAX,
-                &mut slices,
-            ) > 0
-            {
+            let most = crate::limits::SEND_BYTES_MAX;
+            let broker = &mut self.brokers[shard];
+            if broker.gather(self.now_ms, conn, most, &mut slices) > 0 {
                 let mut bytes = Vec::new();
-                self.brokers[shard].gathered_into(conn, &mut bytes);
+                broker.gathered_into(conn, &mut bytes);
                 self.links[index].sending = Some(bytes);
             }
         }
+        // Gathering may have made the brain change its mind about a connection.
+        self.carry_out(shard);
     }
 
     fn on_effect(&mut self, shard: usize, effect: Effect) {
@@ -341,10 +369,8 @@ impl World {
         let of = |conn: ConnId| (shard as u8, conn.0);
         match effect {
             Effect::Close { conn, how } => {
-                let link = &mut self.links[self.conns[&of(conn)]];
-                if link.closing != Some(CloseHow::Now) {
-                    link.closing = Some(how);
-                }
+                self.links[self.conns[&of(conn)]].is_ending = true;
+                self.outboxes[shard].unclosed.push((conn, how));
             }
             Effect::CancelSend { conn } => self.links[self.conns[&of(conn)]].cancel = true,
             Effect::Handover { conn, to, handover } => {
@@ -352,7 +378,10 @@ impl World {
                 self.links[index].place = Place::Moving(to, handover);
                 self.brokers[shard].on_closed(self.now_ms, conn);
             }
-            Effect::Mesh { to, message } => self.mesh[shard][to.index()].push_back(message),
+            Effect::Mesh { to, message } if !has(Protection::TurnBeforeMesh) => {
+                self.mesh[shard][to.index()].push_back(message);
+            }
+            Effect::Mesh { to, message } => self.outboxes[shard].unsent.push((to, message)),
             // Nothing in this world takes time but what is sent.
             Effect::Verify(verify) => {
                 let now_ms = self.now_ms;

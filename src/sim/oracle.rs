@@ -32,7 +32,10 @@ pub(super) struct Subscribed {
     pub qos: u8,
     /// The step in which SUBACK came.
     pub acknowledged_at: Option<u64>,
+    /// UNSUBSCRIBE was sent.
     pub ended: bool,
+    /// The step in which UNSUBACK came.
+    pub ended_at: Option<u64>,
 }
 
 /// What is known of a subscriber's session.
@@ -41,6 +44,8 @@ pub(super) struct Session {
     pub subscriptions: Vec<Subscribed>,
     /// By message: how often it was delivered (other than as a retained one).
     pub got: BTreeMap<usize, u32>,
+    /// The same with QoS 2.
+    got_exactly: BTreeMap<usize, u32>,
     /// Whether the session still exists for sure.
     pub alive: bool,
     /// Every link that it had since its start.
@@ -66,12 +71,18 @@ pub(super) struct Oracle {
     newest: BTreeMap<((usize, u32), usize, String), usize>,
     /// By link, topic and QoS: the retained publications that came live, in their order.
     orders: BTreeMap<(usize, String, u8), Vec<usize>>,
-    /// By will: how often it was seen by the watcher.
-    pub wills: BTreeMap<String, u32>,
+    /// By will: how often it was seen by the watcher, and how much had been written down when it was.
+    pub wills: BTreeMap<String, (u32, usize)>,
     pub wills_due: BTreeSet<String>,
     pub wills_forbidden: BTreeSet<String>,
     /// How often each message was delivered to members of the shared group.
     pub shared: BTreeMap<usize, u32>,
+    /// Whether a member of the shared group ever left.
+    pub member_left: bool,
+    /// Retained messages that came, by topic and message, while somebody notes them.
+    pub seen: Vec<(String, usize)>,
+    /// So many messages had been published when the broker last ended at once.
+    published_before: usize,
 }
 
 /// What came with a PUBLISH.
@@ -87,9 +98,15 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Session {
-    /// How many of its subscriptions match a topic name.
-    fn matching(&self, name: &str) -> usize {
+    /// How many of its subscriptions match a message that was sent in this step.
+    fn matching(&self, name: &str, sent_at: u64) -> usize {
         let subscriptions = self.subscriptions.iter();
+        // After UNSUBACK nothing new comes.
+        let subscriptions = subscriptions.filter(|subscribed| {
+            subscribed
+                .ended_at
+                .is_none_or(|ended_at| ended_at >= sent_at)
+        });
         let matches = |subscribed: &&Subscribed| {
             let inner = topic::share(&subscribed.filter)
                 .map_or(subscribed.filter.as_str(), |share| share.unwrap().1);
@@ -135,8 +152,14 @@ impl Oracle {
             let entry = self.newest.entry(newest).or_insert(message);
             *entry = (*entry).max(message);
         }
-        if self.sessions[&key].shares() && !arrival.dup {
-            *self.shared.entry(message).or_default() += 1;
+        if self.sessions[&key].shares() {
+            let count = self.shared.entry(message).or_default();
+            // With DUP it may be the same one again.
+            *count = if arrival.dup {
+                (*count).max(1)
+            } else {
+                *count + 1
+            };
         }
         self.check_first(arrival);
         let session = self.sessions.entry(key).or_default();
@@ -147,10 +170,17 @@ impl Oracle {
         let count = session.got.entry(message).or_default();
         *count += 1;
         let count = *count;
-        assert!(
-            arrival.qos < 2 || count as usize <= matching,
-            "QoS 2 message {message} came {count} times to {key:?}"
-        );
+        if arrival.qos == 2 {
+            let exactly = session.got_exactly.entry(message).or_default();
+            *exactly += 1;
+            // What came with QoS 1 before a crash may come again.
+            let is_crossing = message < self.published_before;
+            let times = if is_crossing { *exactly } else { count };
+            assert!(
+                times as usize <= matching,
+                "QoS 2 message {message} came {times} times to {key:?}"
+            );
+        }
         // Again: for an overlapping subscription, or because a publisher had no answer (QoS 1).
         if count == 1 && !self.is_late(arrival) {
             self.check_last(arrival, matching);
@@ -179,7 +209,10 @@ impl Oracle {
             self.rules.may_come(arrival.link, name),
             "message {message} on {name} came to {key:?}, who may not read it"
         );
-        let matching = self.sessions.entry(key).or_default().matching(name);
+        // What is retained may have been on its way when UNSUBACK was sent.
+        let sent_at = if arrival.retain { 0 } else { published.sent_at };
+        let matching = self.sessions.entry(key).or_default();
+        let matching = matching.matching(name, sent_at);
         assert!(
             matching > 0,
             "message {message} on {name} came to {key:?}, who never asked for it"
@@ -209,7 +242,10 @@ impl Oracle {
         let is_ordered = match self.is_late(arrival) {
             true => {
                 let rules = &self.rules;
-                session.had_asked(published, qos)
+                // Its first copy may have found no place, and what acknowledges it may have gone with a crash.
+                let may_be_dropped = self.may_drop && message < self.published_before;
+                !may_be_dropped
+                    && session.had_asked(published, qos)
                     && rules.must_come(key.0, published.sent_at, arrival.topic)
             }
             false => true,
@@ -287,7 +323,7 @@ impl Oracle {
                 }
             }
         }
-        for (will, &count) in &self.wills {
+        for (will, &(count, _)) in &self.wills {
             assert!(count <= 1, "will {will} came {count} times");
             assert!(
                 !self.wills_forbidden.contains(will),
@@ -349,38 +385,49 @@ impl Oracle {
         name: &str,
         reached: impl Fn(usize) -> bool,
     ) -> Vec<Option<usize>> {
-        let mut newest: BTreeMap<usize, (usize, bool)> = BTreeMap::new();
         let mut candidates = Vec::new();
-        for (index, published) in self.published.iter().enumerate() {
-            if published.retain && published.topic == name {
-                newest.insert(published.publisher, (index, published.empty));
-                if published.resent {
-                    candidates.push((!published.empty).then_some(index));
-                }
-                if !reached(published.link) {
-                    // It may or may not have come: the one before it is possible as well.
-                    candidates.extend(self.before(index));
-                }
+        // Publishers of whom something is there for sure.
+        let mut is_sure_of = BTreeSet::new();
+        for (index, published) in self.published.iter().enumerate().rev() {
+            if !published.retain || published.topic != name {
+                continue;
+            }
+            // What is not acknowledged may go with a crash.
+            let reached = reached(published.link) && index >= self.published_before;
+            if published.resent || !is_sure_of.contains(&published.publisher) {
+                candidates.push((!published.empty).then_some(index));
+            }
+            if published.acknowledged || reached {
+                is_sure_of.insert(published.publisher);
             }
         }
-        candidates.extend(
-            newest
-                .values()
-                .map(|&(index, empty)| (!empty).then_some(index)),
-        );
+        if is_sure_of.is_empty() {
+            candidates.push(None);
+        }
         candidates
     }
 
-    fn before(&self, index: usize) -> Vec<Option<usize>> {
-        let of = &self.published[index];
-        let mut all: Vec<Option<usize>> = (0..index)
-            .filter(|&other| {
-                let other = &self.published[other];
-                other.retain && other.topic == of.topic && other.publisher == of.publisher
-            })
-            .map(|other| (!self.published[other].empty).then_some(other))
-            .collect();
-        all.push(None);
-        all
+    /// The broker has ended at once; so much of what was written down since the last time is there.
+    pub(super) fn crashed(&mut self, kept: usize) {
+        self.member_left = true;
+        self.published_before = self.published.len();
+        let published = &self.published;
+        (self.newest).retain(|_, message| published[*message].acknowledged);
+        for (count, written) in self.wills.values_mut() {
+            // That it was published may be forgotten.
+            *count = if *written > kept { 0 } else { *count };
+            *written = 0;
+        }
+    }
+
+    /// The watcher has got a will; so much had been written down. `None` if nobody knows.
+    pub(super) fn will_came(&mut self, will: String, dup: bool, written: Option<usize>) {
+        let (count, at) = self.wills.entry(will).or_default();
+        let Some(written) = written else {
+            return;
+        };
+        // With DUP it may be the same one again: the watcher's connection has been lost.
+        *count = if dup { (*count).max(1) } else { *count + 1 };
+        *at = written;
     }
 }

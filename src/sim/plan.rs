@@ -17,8 +17,9 @@ const POOL_BYTES: u64 = 1 << 30;
 const BACKLOG_BYTES: u64 = 32 << 10;
 
 /// See the module.
+#[derive(Clone)]
 pub(super) struct Plan {
-    seed: u64,
+    pub seed: u64,
     /// Messages that may wait for a session; 0 for no bound.
     queued: u32,
     /// What becomes of those that find no place.
@@ -31,6 +32,10 @@ pub(super) struct Plan {
     pub has_rules: bool,
     /// Whether answers are held until a disk says that what they promise is durable.
     pub has_disk: bool,
+    /// How slow that is: one of so many moves makes something durable.
+    pub disk_one_in: usize,
+    /// Whether everything ends at once now and then, and begins again.
+    pub crashes: bool,
 }
 
 impl Plan {
@@ -51,7 +56,38 @@ impl Plan {
             slow_mesh: seed.is_multiple_of(3),
             has_rules: (seed / 11).is_multiple_of(2),
             has_disk: (seed / 17).is_multiple_of(3),
+            disk_one_in: 4,
+            crashes: false,
         }
+    }
+
+    /// One with crashes: mostly with a disk that takes its time.
+    pub(super) fn crashing(seed: u64) -> Self {
+        Plan {
+            has_disk: !(seed / 17).is_multiple_of(4),
+            disk_one_in: [4, 25, 100][(seed / 2 % 3) as usize],
+            crashes: true,
+            ..Plan::of(seed)
+        }
+    }
+
+    /// One in which a crash costs much, and nothing else does.
+    pub(super) fn losing(seed: u64) -> Self {
+        Plan {
+            queued: 0,
+            policy: None,
+            backlog_bytes: POOL_BYTES,
+            has_rules: false,
+            has_disk: true,
+            disk_one_in: 60,
+            ..Plan::crashing(seed)
+        }
+    }
+
+    /// Whether the members of the shared group have sessions that outlive a crash: all of them, and all may read everything. What a
+    /// member has after a start is its own, and does not go to another one.
+    pub(super) fn has_durable_members(&self) -> bool {
+        self.crashes && !self.has_rules && (self.seed / 3).is_multiple_of(2)
     }
 
     /// Whether there is little room for what waits.
@@ -118,6 +154,8 @@ impl Plan {
             // In most worlds so few share packet identifiers that most messages have such.
             .with_shared_ids_from(self.pick(17, &[1, 2, 8]))
             .with_under_way(one, all)
+            // In most worlds the images of a checkpoint take many turns.
+            .with_slices_of(self.pick(23, &[1, 200, 1 << 16]))
             .with_lease(Lease::new(pool.clone()))
     }
 }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::crash::{Crash, crash};
 use super::link::Place;
+use super::plan::Plan;
 use super::restart;
 use super::world::World;
 use crate::mqtt::{Version, topic};
 
+/// Steps between two crashes, on average.
+const CRASH_STEPS: usize = 120;
+
 /// Runs one world and checks everything. Panics, with the seed, where something does not hold.
-fn run(seed: u64, shards: u8, steps: u64) {
+fn run(play: fn(u64, u8, u64), seed: u64, shards: u8, steps: u64) {
     let result = std::panic::catch_unwind(|| play(seed, shards, steps));
     if let Err(panic) = result {
         eprintln!(
@@ -20,9 +25,47 @@ fn run(seed: u64, shards: u8, steps: u64) {
 
 fn play(seed: u64, shards: u8, steps: u64) {
     let mut world = World::new(seed, shards);
-    world.run(steps, |world| restart::check(world, seed));
+    world.run(steps, restart::check);
     heal(&mut world);
-    restart::check(&mut world, seed);
+    restart::check(&mut world);
+    check(&mut world);
+    end(&mut world);
+    world.check_mirrors();
+}
+
+/// One in which something is done between pieces of some steps.
+pub(super) fn play_between(seed: u64, shards: u8, pieces: u32, between: impl Fn(&mut World)) {
+    let mut world = World::new(seed, shards);
+    for _ in 0..pieces {
+        let steps = 1 + world.rng.below(40) as u64;
+        world.run(steps, |_| {});
+        between(&mut world);
+    }
+    heal(&mut world);
+    check(&mut world);
+    between(&mut world);
+    end(&mut world);
+    world.check_mirrors();
+}
+
+/// One in which everything ends at once now and then, and once more when all is well.
+fn play_crashing(seed: u64, shards: u8, steps: u64) {
+    play_with_crashes(Plan::crashing(seed), shards, steps);
+}
+
+pub(super) fn play_with_crashes(plan: Plan, shards: u8, steps: u64) {
+    let mut world = World::of(plan, shards);
+    let mut left = steps;
+    while left > 0 {
+        let now = left.min(1 + world.rng.below(2 * CRASH_STEPS) as u64);
+        world.run(now, |_| {});
+        let kind = world.rng.pick(&[Crash::Kill, Crash::Power]);
+        crash(&mut world, kind);
+        left -= now;
+    }
+    heal(&mut world);
+    crash(&mut world, Crash::Power);
+    heal(&mut world);
     check(&mut world);
     end(&mut world);
     world.check_mirrors();
@@ -86,7 +129,7 @@ fn check_shared(world: &World) {
     for (index, published) in world.oracle.published.iter().enumerate() {
         let count = world.oracle.shared.get(&index).copied().unwrap_or(0);
         // One that its publisher has sent again may have another member.
-        if !members.is_empty() && !world.member_left && !published.resent {
+        if !members.is_empty() && !world.oracle.member_left && !published.resent {
             assert!(count <= 1, "message {index} came to {count} members");
         }
         let (sent_at, topic) = (published.sent_at, &published.topic);
@@ -111,10 +154,11 @@ fn check_retained(world: &mut World, reached: &[bool]) -> BTreeMap<String, usize
         let client = world.observer(&format!("observer{index}"), Version::V5);
         world.connect(client);
         world.settle();
-        world.seen.clear();
+        world.oracle.seen.clear();
         world.subscribe_to(client, &[("#", 0)]);
         world.settle();
         let told = world
+            .oracle
             .seen
             .iter()
             .filter(|(name, _)| !name.starts_with("w/"));
@@ -175,25 +219,33 @@ fn end(world: &mut World) {
     }
 }
 
-fn steps() -> u64 {
-    std::env::var("FIREHOSE_SIM_STEPS")
-        .ok()
-        .and_then(|steps| steps.parse().ok())
-        .unwrap_or(1500)
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
 }
 
 fn seeds(shards: u8) {
-    if let Ok(seed) = std::env::var("FIREHOSE_SIM_SEED") {
-        return run(seed.parse().expect("a number"), shards, steps());
+    let steps = number("FIREHOSE_SIM_STEPS").unwrap_or(1500);
+    play_all(play, 100, (shards, steps));
+}
+
+fn crashing_seeds(shards: u8) {
+    let steps = number("FIREHOSE_SIM_STEPS").unwrap_or(600);
+    play_all(play_crashing, 100, (shards, steps));
+}
+
+fn play_all(play: fn(u64, u8, u64), seeds: u64, (shards, steps): (u8, u64)) {
+    if let Some(seed) = number("FIREHOSE_SIM_SEED") {
+        return run(play, seed, shards, steps);
     }
-    for seed in 1..=100 {
-        run(seed * 0x1_0001 + u64::from(shards), shards, steps());
+    for seed in 1..=seeds {
+        run(play, seed * 0x1_0001 + u64::from(shards), shards, steps);
     }
     let fresh = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_nanos() as u64;
-    run(fresh, shards, steps());
+    run(play, fresh, shards, steps);
 }
 
 #[test]
@@ -214,4 +266,19 @@ fn three_shards() {
 #[test]
 fn seven_shards() {
     seeds(7);
+}
+
+#[test]
+fn one_shard_crashes() {
+    crashing_seeds(1);
+}
+
+#[test]
+fn two_shards_crash() {
+    crashing_seeds(2);
+}
+
+#[test]
+fn three_shards_crash() {
+    crashing_seeds(3);
 }

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::client::Client;
-use super::journals::Journal;
+use super::journals::Written;
 use super::link::Link;
+use super::log::{Log, Outbox};
 use super::mirror::Mirror;
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::rng::Rng;
 use super::rules::WORKER;
+use super::start::Start;
 use crate::access::Acl;
 use crate::broker::{Broker, MeshMessage, Settings, UnixMs};
 use crate::budget::{Account, Pool};
+use crate::limits;
 use crate::mqtt::Version;
 
 /// The filter of the shared group.
@@ -41,37 +44,46 @@ pub(super) struct World {
     pub step: u64,
     pub brokers: Vec<Broker>,
     /// By shard: what is believed of it who has only heard of its facts.
-    mirrors: Vec<Mirror>,
-    /// By shard: what has been read of what it wrote down.
-    pub journals: Vec<Journal>,
+    pub mirrors: Vec<Mirror>,
+    /// What they have written down.
+    pub log: Log,
+    /// By shard: what waits for the end of its turn.
+    pub outboxes: Vec<Outbox>,
     pub links: Vec<Link>,
     pub conns: BTreeMap<(u8, u32), usize>,
     pub mesh: Vec<Vec<VecDeque<MeshMessage>>>,
     pub clients: Vec<Client>,
     pub oracle: Oracle,
     pub faults: bool,
-    slow_mesh: bool,
-    /// Up to which record all is durable, by shard; none without a disk.
-    durable: Vec<u64>,
-    pool: Arc<Pool>,
+    pub plan: Plan,
+    pub pool: Arc<Pool>,
     pub settings: Arc<Settings>,
     /// How many wills there have been.
     pub wills: u32,
     /// When clients last wrote a PINGREQ.
     pub pinged_ms: u64,
-    /// Whether a member of the shared group ever left.
-    pub member_left: bool,
-    /// Retained messages that came, by topic and message, while somebody notes them.
-    pub seen: Vec<(String, usize)>,
+    /// By so many milliseconds the wall clock was set back.
+    pub set_back_ms: u64,
 }
 
 impl World {
     pub(super) fn new(seed: u64, shards: u8) -> Self {
-        let mut rng = Rng(seed);
-        let plan = Plan::of(seed);
+        World::of(Plan::of(seed), shards)
+    }
+
+    pub(super) fn of(plan: Plan, shards: u8) -> Self {
+        let mut rng = Rng(plan.seed);
         let settings = Arc::new(plan.settings(&mut rng));
         let pool = Arc::new(Pool::new(&plan.memory(), shards));
-        let brokers = (0..shards).map(|shard| plan.broker(shard, shards, &settings, &pool));
+        let start = Start {
+            plan: &plan,
+            shards,
+            settings: &settings,
+            pool: &pool,
+            now_ms: BEGIN_MS,
+            unix: UNIX,
+        };
+        let mut brokers: Vec<_> = (0..shards).map(|shard| start.broker(shard)).collect();
         let mesh = (0..shards)
             .map(|_| (0..shards).map(|_| VecDeque::new()).collect())
             .collect();
@@ -79,43 +91,27 @@ impl World {
             rng,
             now_ms: BEGIN_MS,
             step: 0,
-            brokers: brokers.collect(),
-            mirrors: Vec::new(),
-            journals: Vec::new(),
+            mirrors: brokers.iter_mut().map(Mirror::of).collect(),
+            brokers,
+            log: Log::new(shards, plan.has_disk),
+            outboxes: (0..shards).map(|_| Outbox::default()).collect(),
             links: Vec::new(),
             conns: BTreeMap::new(),
             mesh,
             clients: Vec::new(),
             oracle: Oracle::default(),
             faults: false,
-            slow_mesh: plan.slow_mesh,
-            durable: vec![
-                0;
-                if plan.has_disk {
-                    usize::from(shards)
-                } else {
-                    0
-                }
-            ],
+            plan,
             pool,
             settings,
             wills: 0,
             pinged_ms: 0,
-            member_left: false,
-            seen: Vec::new(),
+            set_back_ms: 0,
         };
-        for shard in 0..world.durable.len() {
-            world.brokers[shard].hold_each_answer();
-        }
-        for broker in &mut world.brokers {
-            broker.on_wall_clock(world.now_ms, UNIX);
-            world.mirrors.push(Mirror::of(broker));
-            world.journals.push(Journal::of(broker, seed));
-        }
-        world.oracle.may_drop = plan.may_drop();
-        world.oracle.may_drop_retained = plan.may_drop_retained();
+        world.oracle.may_drop = world.plan.may_drop();
+        world.oracle.may_drop_retained = world.plan.may_drop_retained();
         world.populate();
-        if plan.has_rules {
+        if world.plan.has_rules {
             world.begin_rules();
         }
         world
@@ -131,10 +127,16 @@ impl World {
             let durable = self.rng.once_in(2);
             let mut client = Client::new(format!("client{index}"), version, durable);
             client.shares = index >= 7;
-            client.durable &= !client.shares;
+            if client.shares {
+                client.durable = self.plan.has_durable_members();
+            }
+            client.exchanges.has_few_ids = self.plan.crashes;
             client.steady = self.rng.once_in(3);
             if version == Version::V5 && self.rng.once_in(2) {
                 client.expiry_s = 2 + self.rng.below(4) as u32;
+            }
+            if client.shares {
+                client.expiry_s = u32::MAX;
             }
             if version == Version::V5 && client.durable {
                 client.will_delay_s = self.rng.pick(&[0, 1, 3]);
@@ -164,15 +166,20 @@ impl World {
 
     /// All shards read the configuration again, with other rules, or none.
     pub(super) fn reload(&mut self) {
+        self.change_rules();
+        for shard in 0..self.brokers.len() {
+            self.brokers[shard].on_reload(self.now_ms, self.settings.clone());
+            self.after(shard);
+        }
+    }
+
+    /// Other rules are in the configuration, or none.
+    pub(super) fn change_rules(&mut self) {
         let file = self.oracle.rules.change(self.step, &mut self.rng);
         let mut settings = Settings::clone(&self.settings);
         settings.listeners[0].acl =
             file.map(|text| Arc::new(Acl::parse(text.as_bytes()).unwrap().0));
-        let settings = Arc::new(settings);
-        for shard in 0..self.brokers.len() {
-            self.brokers[shard].on_reload(self.now_ms, settings.clone());
-            self.after(shard);
-        }
+        self.settings = Arc::new(settings);
     }
 
     /// One more client, that comes at the end to ask.
@@ -189,6 +196,7 @@ impl World {
             for _ in 0..1 + self.rng.below(4) {
                 self.move_something();
             }
+            self.begin_checkpoints();
             if step % AUDIT_STEPS == 0 {
                 let one = step / AUDIT_STEPS % self.brokers.len() as u64;
                 self.brokers[one as usize].trim();
@@ -201,25 +209,68 @@ impl World {
         self.faults = false;
     }
 
+    /// Now and then a checkpoint begins.
+    pub(super) fn begin_checkpoints(&mut self) {
+        for shard in 0..self.brokers.len() {
+            let checkpoints = &mut self.log.checkpoints;
+            if !checkpoints.begins() {
+                continue;
+            }
+            let forgets_texts = checkpoints.forgets_texts;
+            let broker = &mut self.brokers[shard];
+            broker.begin_checkpoint(self.now_ms);
+            if forgets_texts && let Some(journal) = broker.journal() {
+                journal.forget_texts();
+            }
+            self.after(shard);
+        }
+    }
+
     /// What was told of each shard is what it holds.
     pub(super) fn check_mirrors(&mut self) {
-        let all = self.brokers.iter_mut().zip(&self.mirrors);
-        for ((broker, mirror), journal) in all.zip(&mut self.journals) {
+        for shard in 0..self.brokers.len() {
+            self.end_turn(shard);
+            // Acknowledgements that were kept back are due by then.
+            let broker = &mut self.brokers[shard];
+            let later_ms = self.now_ms + limits::JOURNAL_ACKS_MS;
+            self.log.end_turn(shard, broker, later_ms);
             let held = broker.state();
-            mirror.check(&held);
-            journal.check(broker, held, self.now_ms);
+            self.mirrors[shard].check(&held);
+            let ledger = self.log.legacy().ledger(shard as u8).unwrap();
+            Written(ledger).check(held);
         }
+        self.log.check_checkpoints(&self.brokers);
     }
 
     /// What the wall clock says now.
     pub(super) fn unix(&self) -> UnixMs {
-        UnixMs(UNIX.0 + self.now_ms - BEGIN_MS)
+        UnixMs(UNIX.0 + self.now_ms - BEGIN_MS - self.set_back_ms)
     }
 
-    /// A turn of a shard ends: what it has written down is read.
-    pub(super) fn read_journal(&mut self, shard: usize) {
+    /// A turn of a shard ends: what it has written down is there before others see what it has sent to them, and what goes to clients
+    /// goes behind it. Returns whether there was anything.
+    pub(super) fn end_turn(&mut self, shard: usize) -> bool {
         let broker = &mut self.brokers[shard];
-        self.journals[shard].read(broker, self.now_ms);
+        let mut moved = self.log.end_turn(shard, broker, self.now_ms);
+        for (to, message) in std::mem::take(&mut self.outboxes[shard].unsent) {
+            self.mesh[shard][to.index()].push_back(message);
+            moved = true;
+        }
+        if !self.log.is_slow() {
+            self.log.sync(usize::MAX);
+            self.tell_durable(shard);
+        }
+        self.gather(shard);
+        moved |= !self.outboxes[shard].unclosed.is_empty();
+        self.close(shard);
+        moved
+    }
+
+    /// A shard hears how much of what it wrote is durable.
+    fn tell_durable(&mut self, shard: usize) {
+        let chunks = self.log.durable_of(shard);
+        self.brokers[shard].on_durable(self.now_ms, chunks);
+        self.carry_out(shard);
     }
 
     /// The accounts say what is held, and no more is leased than there is.
@@ -271,16 +322,17 @@ impl World {
                 }
             }
             moved |= self.move_all_mesh();
-            for shard in 0..self.durable.len() {
-                moved |= self.write_to_disk(shard, u64::MAX);
+            for shard in 0..self.brokers.len() {
+                moved |= self.end_turn(shard);
             }
+            moved |= self.write_to_disk(usize::MAX);
             // Who was cut off in a turn goes on in the next.
             moved |= (self.brokers.iter()).any(|broker| broker.next_deadline() == Some(0));
             idle = if moved { 0 } else { idle + 1 };
             self.pass(200);
         }
         // What was due in the end may have been told to others.
-        while self.move_all_mesh() {}
+        while self.move_all_mesh() || (0..self.brokers.len()).any(|shard| self.end_turn(shard)) {}
         let left = self.mesh.iter().flatten().map(VecDeque::len).sum::<usize>();
         assert_eq!(left, 0, "no two shards wait for each other");
     }
@@ -321,23 +373,25 @@ impl World {
         }
     }
 
-    /// So many records more are durable on a shard, or all; false if that is nothing new.
-    fn write_to_disk(&mut self, shard: usize, records: u64) -> bool {
-        let written = self.brokers[shard].hold_each_answer();
-        let durable = &mut self.durable[shard];
-        let more = records.min(written - *durable);
-        *durable += more;
-        self.brokers[shard].on_durable(self.now_ms, *durable);
-        self.after(shard);
-        more > 0
+    /// So many chunks more are durable, or all; false if that is nothing new.
+    fn write_to_disk(&mut self, chunks: usize) -> bool {
+        let is_more = self.log.sync(chunks);
+        for shard in 0..self.brokers.len() {
+            self.tell_durable(shard);
+            self.gather(shard);
+        }
+        is_more
     }
 
     fn move_something(&mut self) {
         self.step += 1;
-        if !self.durable.is_empty() && self.rng.once_in(4) {
-            let shard = self.rng.below(self.durable.len());
-            let records = self.rng.below(6) as u64;
-            self.write_to_disk(shard, records);
+        if self.log.is_slow() && self.rng.once_in(self.plan.disk_one_in) {
+            let chunks = self.rng.below(6 * self.plan.disk_one_in / 4);
+            self.write_to_disk(chunks);
+        }
+        if self.rng.once_in(3) {
+            let shard = self.rng.below(self.brokers.len());
+            self.end_turn(shard);
         }
         match self.rng.below(10) {
             0..6 if !self.links.is_empty() => {
@@ -347,7 +401,7 @@ impl World {
                 self.move_link(index);
             }
             // In some worlds shards hear of each other late.
-            6..9 if !self.slow_mesh || self.rng.once_in(8) => {
+            6..9 if !self.plan.slow_mesh || self.rng.once_in(8) => {
                 let (from, to) = (
                     self.rng.below(self.brokers.len()),
                     self.rng.below(self.brokers.len()),

@@ -25,6 +25,8 @@ pub(crate) enum Protection {
     AbandonedTold,
     /// A chunk that comes again behind a failure is taken once.
     TakenOnce,
+    /// Chunks of all streams are written in the order of their numbers.
+    OneOrder,
     /// `STORE` says that a run begins before there is a segment of it.
     RunAnnounced,
 }

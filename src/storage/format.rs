@@ -6,8 +6,8 @@
 use std::fmt;
 
 use crate::limits::{
-    SHARDS_MAX, STORE_BLOCK_BYTES_MAX, STORE_PAGE_BYTES, STORE_SEGMENT_BYTES_MAX,
-    STORE_SEGMENT_BYTES_MIN,
+    SHARDS_MAX, STORE_BLOCK_BYTES_MAX, STORE_BLOCK_HEADER_BYTES, STORE_PAGE_BYTES,
+    STORE_SEGMENT_BYTES_MAX, STORE_SEGMENT_BYTES_MIN,
 };
 
 use super::canary::{Protection, has};
@@ -17,6 +17,8 @@ pub(super) const FORMAT: u32 = 1;
 
 /// Bytes of the header of a block.
 pub(super) const BLOCK_HEADER_BYTES: usize = 64;
+// A chunk keeps so many bytes free in front.
+const _: () = assert!(BLOCK_HEADER_BYTES == STORE_BLOCK_HEADER_BYTES);
 
 /// Where the first block of a segment begins.
 pub(super) const FIRST_BLOCK_AT: u64 = STORE_PAGE_BYTES as u64;
@@ -115,7 +117,7 @@ impl Store {
         check_start(bytes, STORE_MAGIC, STORE_FIXED_BYTES)?;
         let streams = get_u32(bytes, 36) as usize;
         let whole = bytes.len() == STORE_FIXED_BYTES + 8 * streams.min(SHARDS_MAX);
-        if streams > SHARDS_MAX || !whole || !checksum_is_right(bytes) {
+        if streams > SHARDS_MAX || !whole {
             return Err(FormatError::Damaged);
         }
         let starts = (0..streams).map(|stream| get_u64(bytes, STORE_FIXED_BYTES + 8 * stream));
@@ -164,7 +166,8 @@ impl SegmentHeader {
     /// # Errors
     /// They are not those of a segment that this program can read.
     pub(super) fn decode(bytes: &[u8]) -> Result<SegmentHeader, FormatError> {
-        check_start(bytes, SEGMENT_MAGIC, SEGMENT_HEADER_BYTES)?;
+        let sealed = bytes.get(..SEGMENT_HEADER_BYTES).unwrap_or(bytes);
+        check_start(sealed, SEGMENT_MAGIC, SEGMENT_HEADER_BYTES)?;
         let header = SegmentHeader {
             store: get_u64(bytes, 16),
             run: get_u32(bytes, 24),
@@ -173,7 +176,7 @@ impl SegmentHeader {
         };
         let sized = (STORE_SEGMENT_BYTES_MIN..=STORE_SEGMENT_BYTES_MAX).contains(&header.bytes)
             && header.bytes.is_multiple_of(STORE_PAGE_BYTES as u64);
-        if sized && checksum_is_right(&bytes[..SEGMENT_HEADER_BYTES]) {
+        if sized {
             Ok(header)
         } else {
             Err(FormatError::Damaged)
@@ -234,13 +237,6 @@ pub(super) struct BlockHeader {
     pub(super) sequence: u64,
     /// When it was written, in milliseconds since 1970.
     pub(super) wall_ms: u64,
-    /// The same by the broker's clock.
-    pub(super) broker_ms: u64,
-}
-
-/// Bytes that a block with a chunk of this length takes.
-pub(super) fn block_bytes(length: usize) -> usize {
-    (BLOCK_HEADER_BYTES + length).next_multiple_of(STORE_PAGE_BYTES)
 }
 
 impl BlockHeader {
@@ -262,7 +258,7 @@ impl BlockHeader {
         put_u64(header, 32, self.synced);
         put_u64(header, 40, self.sequence);
         put_u64(header, 48, self.wall_ms);
-        put_u64(header, 56, self.broker_ms);
+        // Bytes 56 to 63 are zeros.
         let crc = crc32c::crc32c_append(seed, header);
         put_u32(header, 4, crc32c::crc32c_append(crc, chunk));
     }
@@ -300,7 +296,6 @@ impl BlockHeader {
             synced: get_u64(header, 32),
             sequence: get_u64(header, 40),
             wall_ms: get_u64(header, 48),
-            broker_ms: get_u64(header, 56),
         };
         Some((decoded, chunk))
     }
@@ -333,15 +328,16 @@ pub fn segment_number(name: &str) -> Option<(u32, bool)> {
     (segment_name(number) == name || unready_name(number) == name).then_some((number, ready))
 }
 
-/// Checks magic, length and format, in an order in which a newer format is told as that.
-fn check_start(bytes: &[u8], magic: [u8; 8], least: usize) -> Result<(), FormatError> {
-    if !bytes.starts_with(&magic) {
+/// Checks magic, length, checksum and format of what is sealed by the checksum. Every format to come has these where they are, over as
+/// much: so a newer one is told as that, and a wrong byte in the format is not.
+fn check_start(sealed: &[u8], magic: [u8; 8], least: usize) -> Result<(), FormatError> {
+    if !sealed.starts_with(&magic) {
         return Err(FormatError::Foreign);
     }
-    if bytes.len() < least {
+    if sealed.len() < least || !checksum_is_right(sealed) {
         return Err(FormatError::Damaged);
     }
-    match get_u32(bytes, 8) {
+    match get_u32(sealed, 8) {
         FORMAT => Ok(()),
         0 => Err(FormatError::Damaged),
         newer => Err(FormatError::Newer(newer)),

@@ -101,6 +101,18 @@ impl Keeper {
         }
     }
 
+    /// Segments of this run at most, but for those that have failed.
+    pub(super) fn segments_max(&self) -> usize {
+        self.segments_max
+    }
+
+    /// Files of segments that are there, but for those of the run that is read.
+    pub(super) fn files(&self) -> usize {
+        let makes = matches!(self.task, Some(Task::Segment(_)));
+        let needless = self.files.spare.len() + self.files.unready.len() + self.removed.len();
+        self.own + needless + usize::from(makes)
+    }
+
     /// Segments of this run.
     pub(super) fn own(&self) -> usize {
         self.own
@@ -216,7 +228,8 @@ impl Keeper {
         !self.pending.is_empty() || self.ready.len() < STORE_SEGMENTS_READY
     }
 
-    fn is_bounded(&self) -> bool {
+    /// Whether there are as many segments as there may be.
+    pub(super) fn is_bounded(&self) -> bool {
         self.own - self.failed.min(self.segments_max).min(self.own) >= self.segments_max
     }
 

@@ -79,9 +79,10 @@ pub enum Step {
 }
 
 /// How a store is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// All is well.
+    #[default]
     Open,
     /// No more room can be had than what is in reserve for what frees some; it is tried again each second.
     Full,

@@ -9,12 +9,13 @@
 
 use std::fmt;
 
+use crate::chunk::block_bytes;
 use crate::limits::{STORE_PAGE_BYTES, STORE_READ_BYTES};
 
 use super::canary::{Protection, has};
 use super::format::{
     BlockHeader, EMPTY, ENDS, FIRST_BLOCK_AT, FormatError, Place, RESUMES, SegmentHeader, Store,
-    block_bytes, segment_name, segment_number,
+    segment_name, segment_number,
 };
 use super::keeper::Leftovers;
 
@@ -104,6 +105,31 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl Fault {
+    /// The file, and the byte of it where that is known.
+    pub fn place(&self) -> (String, Option<u64>) {
+        match *self {
+            Fault::NoStore(_) | Fault::Store(_) | Fault::StoreTooOld(_) => ("STORE".into(), None),
+            Fault::Segment(number, _)
+            | Fault::Foreign(number)
+            | Fault::Misnamed { number, .. }
+            | Fault::Missing(number) => (segment_name(number), None),
+            Fault::Rot {
+                segment, offset, ..
+            }
+            | Fault::Inconsistent { segment, offset } => (segment_name(segment), Some(offset)),
+        }
+    }
+
+    /// Whether nothing is wrong but that a newer version wrote it.
+    pub fn is_of_newer(&self) -> bool {
+        matches!(
+            self,
+            Fault::Store(FormatError::Newer(_)) | Fault::Segment(_, FormatError::Newer(_))
+        )
+    }
+}
 
 /// A file of a segment, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,8 +261,8 @@ pub struct Recovered<'a> {
     pub content: &'a [u8],
     /// When it was written, in milliseconds since 1970.
     pub wall_ms: u64,
-    /// The same by the clock of that run.
-    pub broker_ms: u64,
+    /// The segment in which it lies, and the byte where its block begins.
+    pub place: (u32, u64),
 }
 
 /// What came of reading a store.
@@ -250,10 +276,25 @@ pub struct Outcome {
     pub wall_ms: u64,
     /// Blocks that were read.
     pub blocks: u64,
+    /// The number of the last of them.
+    pub last_block: u64,
+    /// The last block that is said to have been on the disk, by `STORE` or by a later block.
+    pub synced_block: u64,
+    /// Segment and byte behind the last block.
+    pub end: Option<(u32, u64)>,
     /// Segment and byte where a crash has cut off what was being written.
     pub torn: Option<(u32, u64)>,
     /// The run had ended in order.
     pub ended: bool,
+}
+
+/// How far reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that were looked at.
+    pub bytes: u64,
+    /// Bytes of all segments that are read. A run that ended in order is through before.
+    pub of: u64,
 }
 
 /// Where the reader is, or was: index of the segment, byte.
@@ -289,6 +330,9 @@ impl Reader {
                 next: store.starts.clone(),
                 wall_ms: 0,
                 blocks: 0,
+                last_block: 0,
+                synced_block: store.synced_block,
+                end: None,
                 torn: None,
                 ended: false,
             },
@@ -313,6 +357,18 @@ impl Reader {
             self.at = (self.at.0 + 1, FIRST_BLOCK_AT);
         }
         None
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let add = |sum: u64, segment: &(u32, u64)| sum.saturating_add(segment.1);
+        let bytes = |segments: &[(u32, u64)]| segments.iter().fold(0, add);
+        let (done, rest) = self.segments.split_at(self.at.0.min(self.segments.len()));
+        let begun = rest.first().map_or(0, |(_, bytes)| self.at.1.min(*bytes));
+        Progress {
+            bytes: bytes(done).saturating_add(begun),
+            of: bytes(&self.segments),
+        }
     }
 
     /// What was read for the last request, or less if the file has less. Chunks that count are given on.
@@ -386,7 +442,12 @@ impl Reader {
         content: &[u8],
         give: &mut dyn FnMut(Recovered<'_>),
     ) -> Result<(), Fault> {
+        let place = self.place(self.at);
+        let end = place.offset + block_bytes(content.len()) as u64;
         self.outcome.blocks += 1;
+        self.outcome.last_block = block.number;
+        self.outcome.synced_block = self.outcome.synced_block.max(block.synced);
+        self.outcome.end = Some((place.segment, end));
         self.outcome.wall_ms = block.wall_ms;
         self.outcome.ended = block.has(ENDS);
         if block.has(EMPTY) {
@@ -410,7 +471,7 @@ impl Reader {
                 sequence: block.sequence,
                 content,
                 wall_ms: block.wall_ms,
-                broker_ms: block.broker_ms,
+                place: (place.segment, place.offset),
             });
         }
         Ok(())

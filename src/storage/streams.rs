@@ -6,6 +6,8 @@ use super::format::Store;
 #[derive(Clone, Copy)]
 struct Begin {
     sequence: u64,
+    /// Bytes that all streams had handed over before it.
+    place: u64,
     /// Where it lies, from when it is on the disk.
     segment: Option<u32>,
 }
@@ -22,8 +24,12 @@ struct Stream {
     start: Option<Begin>,
     /// With this, when the checkpoint under way is complete.
     completing: Option<Begin>,
-    /// With this, when the checkpoint that has begun is complete.
+    /// With this, when the next one is: all of the stream's part in it was handed over.
+    finished: Option<Begin>,
+    /// With this, when the one that has begun is complete.
     begun: Option<Begin>,
+    /// So many checkpoints it is through with that others are not.
+    ahead: u64,
 }
 
 pub(super) struct Streams(Vec<Stream>);
@@ -33,8 +39,8 @@ impl Streams {
         Streams((0..count).map(|_| Stream::default()).collect())
     }
 
-    /// Numbers a chunk. `None`: there is no such stream.
-    pub(super) fn push(&mut self, stream: u8, begins: bool) -> Option<u64> {
+    /// Numbers a chunk, before which all streams have handed over `place` bytes. `None`: there is no such stream.
+    pub(super) fn push(&mut self, stream: u8, begins: bool, place: u64) -> Option<u64> {
         let stream = self.0.get_mut(usize::from(stream))?;
         let sequence = stream.next;
         stream.next += 1;
@@ -42,6 +48,7 @@ impl Streams {
         if begins || sequence == 0 {
             stream.begun = Some(Begin {
                 sequence,
+                place,
                 segment: None,
             });
         }
@@ -60,7 +67,11 @@ impl Streams {
             return;
         };
         stream.synced = stream.synced.max(sequence + 1);
-        let begins = [&mut stream.completing, &mut stream.begun];
+        let begins = [
+            &mut stream.completing,
+            &mut stream.finished,
+            &mut stream.begun,
+        ];
         for begin in begins.into_iter().flatten() {
             if begin.sequence == sequence {
                 begin.segment = Some(segment);
@@ -74,11 +85,33 @@ impl Streams {
         stream.map_or((0, 0), |stream| (stream.written, stream.synced))
     }
 
-    /// All chunks of the checkpoint that has begun were handed over.
-    pub(super) fn complete(&mut self) {
-        for stream in &mut self.0 {
-            stream.completing = stream.begun.take();
+    /// Chunks of all streams that were written.
+    pub(super) fn written(&self) -> u64 {
+        self.0.iter().map(|stream| stream.written).sum()
+    }
+
+    /// A stream has handed over all chunks of its part of the checkpoint that has begun.
+    pub(super) fn complete(&mut self, stream: u8) {
+        if let Some(stream) = self.0.get_mut(usize::from(stream)) {
+            // One that is ahead of the others is read from the newest part that is whole.
+            stream.finished = stream.begun.take().or(stream.finished);
+            stream.ahead += 1;
         }
+    }
+
+    /// Whether all streams have, since the last checkpoint that all are through with.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|stream| stream.ahead > 0)
+    }
+
+    /// All streams are through with a checkpoint. Returns the place where the first of them has begun it, if one has.
+    pub(super) fn take_complete(&mut self) -> Option<u64> {
+        for stream in &mut self.0 {
+            stream.ahead = stream.ahead.saturating_sub(1);
+            stream.completing = stream.finished.take();
+        }
+        let parts = self.0.iter().flat_map(|stream| &stream.completing);
+        parts.map(|begin| begin.place).min()
     }
 
     /// All of them are on the disk: reading begins there. Says so in `store`, whose `first_segment` comes in as the least that

@@ -13,41 +13,21 @@
 
 use std::collections::VecDeque;
 
+use crate::chunk::Chunk;
 use crate::limits::{
     STORE_COMMIT_BLOCKS_MAX, STORE_COMMIT_BYTES_MAX, STORE_IDLE_MS, STORE_QUEUE_BYTES_MAX,
     STORE_RETRY_MS, STORE_UNSYNCED_BYTES_MAX,
 };
 
 use super::canary::{Protection, has};
-use super::chunk::Chunk;
+use super::commit::{Commit, Item, Write};
+use super::due::{Due, Room};
 use super::format::{BlockHeader, EMPTY, ENDS, Place, RESUMES, SegmentHeader, Store};
 use super::keeper::Keeper;
 use super::op::{Failure, Now, Op, Settings, State, SyncMode};
 use super::recovery::Opened;
 use super::segments::{Current, Segments};
 use super::streams::Streams;
-
-/// A chunk, or an empty block, that is not known to be on the disk.
-struct Item {
-    chunk: Chunk,
-    /// `None` for an empty block.
-    stream: Option<(u8, u64)>,
-    flags: u8,
-    /// With this block all chunks of a checkpoint are on the disk.
-    completes: bool,
-    /// From when it is written.
-    number: u64,
-}
-
-/// The write under way: the last `blocks` of `Writer::held`.
-struct Write {
-    blocks: usize,
-    offset: u64,
-    /// It was shorter than asked for, and goes on.
-    again: bool,
-    /// It has gone on before without a whole block.
-    stuck: bool,
-}
 
 /// The last step of a run, and how far it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,27 +59,7 @@ pub struct Writer {
     end: End,
     checkpoint_under_way: bool,
     checkpoints: u64,
-}
-
-/// How far the blocks are.
-struct Commit {
-    next_number: u64,
-    write: Option<Write>,
-    /// The last block written.
-    written: u64,
-    /// The fdatasync under way, and the last block that it covers.
-    sync: Option<u64>,
-    synced: u64,
-    /// When the first of what is written and not synced was written.
-    unsynced_since: u64,
-    /// The last block on the disk is an empty one, or there is none.
-    is_quiet: bool,
-    idle_since: u64,
-    /// The segment has failed and is left when nothing is under way.
-    failing: bool,
-    /// Segments in a row that have failed.
-    failures: u32,
-    retry_at: u64,
+    due: Due,
 }
 
 impl Writer {
@@ -129,25 +89,14 @@ impl Writer {
             queue_bytes: 0,
             held: VecDeque::new(),
             held_bytes: 0,
-            commit: Commit {
-                next_number: 1,
-                write: None,
-                written: 0,
-                sync: None,
-                synced: 0,
-                unsynced_since: 0,
-                is_quiet: true,
-                idle_since: 0,
-                failing: false,
-                failures: 0,
-                retry_at: 0,
-            },
+            commit: Commit::new(),
             segments: Segments::default(),
             old: opened.read,
             free: Vec::new(),
             end: End::Open,
             checkpoint_under_way: false,
             checkpoints: 0,
+            due: Due::default(),
         }
     }
 
@@ -157,7 +106,8 @@ impl Writer {
         if self.end != End::Open {
             return None;
         }
-        let sequence = self.streams.push(stream, begins)?;
+        let sequence = self.streams.push(stream, begins, self.due.place())?;
+        self.due.on_push(chunk.block_bytes());
         self.enqueue(Item {
             chunk,
             stream: Some((stream, sequence)),
@@ -174,21 +124,26 @@ impl Writer {
         self.queue_bytes < STORE_QUEUE_BYTES_MAX
     }
 
-    /// The checkpoint that has begun is complete with the chunks handed over so far: when they are on the disk, reading begins
-    /// with it, and what lies before is not needed any more. A stream that has not begun it is read from where it was before, and
-    /// keeps what lies there. The first one of a run puts the run in force. `false`: one is still
-    /// under way, and this one has to be said again when `checkpoints` has gone up.
-    pub fn complete_checkpoint(&mut self) -> bool {
-        if self.checkpoint_under_way || self.end != End::Open {
-            return false;
+    /// A stream has handed over its part of the checkpoint that has begun; one without a part in it says so too. When all have,
+    /// and everything is on the disk, reading begins there, and what lies before is not needed any more. A stream that has not
+    /// begun it is read from where it was before, and keeps what lies there. The first one of a run puts the run in force. A
+    /// stream that is through may begin the next one: it counts when the others are through with that as well.
+    pub fn complete(&mut self, stream: u8) {
+        self.streams.complete(stream);
+        self.complete_checkpoint();
+    }
+
+    /// The parts of a checkpoint are whole, and none is under way.
+    fn complete_checkpoint(&mut self) {
+        if self.checkpoint_under_way || self.end != End::Open || !self.streams.is_complete() {
+            return;
         }
         self.checkpoint_under_way = true;
-        self.streams.complete();
+        self.due.on_completing(self.streams.take_complete());
         self.enqueue(Item {
             completes: true,
-            ..empty(EMPTY)
+            ..Item::empty(EMPTY)
         });
-        true
     }
 
     /// Ends the run in order: what was handed over is written, and a last block. Then `is_closed`.
@@ -206,6 +161,30 @@ impl Writer {
     /// Checkpoints with which reading begins by now, or began before the last.
     pub fn checkpoints(&self) -> u64 {
         self.checkpoints
+    }
+
+    /// Whether the next checkpoint should begin, or has begun since that was so: until it is complete. Never before the first one.
+    pub fn is_checkpoint_due(&mut self) -> bool {
+        self.due.look(Room {
+            segments: self.keeper.own(),
+            segments_max: self.keeper.segments_max(),
+            is_full: self.state() == State::Full,
+        })
+    }
+
+    /// Whether everything that was handed over is on the disk.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.held.is_empty()
+    }
+
+    /// Chunks that were written.
+    pub fn written(&self) -> u64 {
+        self.streams.written()
+    }
+
+    /// Files of segments that are there, whatever for: each counts as large as those of this run.
+    pub fn files(&self) -> usize {
+        self.keeper.files() + self.old.len()
     }
 
     /// Segments of this run, those that are ready included: at `Settings::segments_max` there are no more.
@@ -237,6 +216,11 @@ impl Writer {
             Some(Failure::NoSpace) => State::Full,
             None => State::Open,
         }
+    }
+
+    /// Whether there are as many segments as there may be.
+    pub fn is_bounded(&self) -> bool {
+        self.keeper.is_bounded()
     }
 
     /// When `poll` is worth a call although nothing has come in.
@@ -288,9 +272,9 @@ impl Writer {
         }
         if self.end == End::Asked && !self.checkpoint_under_way {
             self.end = End::Queued;
-            self.enqueue(empty(EMPTY | ENDS));
+            self.enqueue(Item::empty(EMPTY | ENDS));
         } else if !self.commit.is_quiet && now.ms >= self.commit.idle_since + STORE_IDLE_MS {
-            self.enqueue(empty(EMPTY));
+            self.enqueue(Item::empty(EMPTY));
         }
     }
 
@@ -359,9 +343,8 @@ impl Writer {
                 synced: self.commit.synced,
                 sequence: item.stream.map_or(0, |(_, sequence)| sequence),
                 wall_ms: now.wall_ms,
-                broker_ms: now.ms,
             };
-            item.chunk.seal(&header, &place);
+            header.seal(&place, item.chunk.finish());
             self.commit.next_number += 1;
             current.at += bytes;
             self.queue_bytes -= bytes;
@@ -526,7 +509,9 @@ impl Writer {
         if completes {
             self.checkpoint_under_way = false;
             self.checkpoints += 1;
+            self.due.on_complete();
             self.release(self.store.first_segment);
+            self.complete_checkpoint();
         }
     }
 
@@ -557,15 +542,5 @@ impl Writer {
         if self.commit.failures >= 2 {
             self.segments.make_void_again(&mut self.keeper);
         }
-    }
-}
-
-fn empty(flags: u8) -> Item {
-    Item {
-        chunk: Chunk::new(0),
-        stream: None,
-        flags,
-        completes: false,
-        number: 0,
     }
 }

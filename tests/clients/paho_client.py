@@ -188,6 +188,32 @@ def session():
     publisher.disconnect()
 
 
+def leaves():
+    """A session, and what waits for it when the broker is killed."""
+    first = Client("kept", clean=False, expiry=300)
+    first.subscribe("later/#", QOS)
+    first.disconnect()
+    publisher = Client("pub")
+    for number in range(10):
+        publisher.publish("later/x", str(number), QOS)
+    publisher.publish("state", "retained", QOS, retain=True)
+    publisher.disconnect()
+
+
+def finds():
+    """What `leaves` has left, and nothing else."""
+    again = Client("kept", clean=False, expiry=300)
+    assert again.present or VERSION == "3.1"
+    found = [again.next() for _ in range(10)]
+    assert [message.payload for message in found] == [str(n).encode() for n in range(10)], found
+    assert all(message.qos == QOS for message in found)
+    again.nothing()
+    again.subscribe("state", QOS)
+    message = again.next()
+    assert (message.payload, message.retain) == (b"retained", 1)
+    again.disconnect()
+
+
 def publish():
     publisher = Client("pub")
     publisher.publish(f"seen/paho/{VERSION}", f"from paho {VERSION}", QOS)

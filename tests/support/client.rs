@@ -44,6 +44,7 @@ impl Client {
             will: will.map(|(topic, payload)| WillOf {
                 topic,
                 payload,
+                qos: 0,
                 delay_s: None,
             }),
             // MQTT 5: a minute where the session is to stay.

@@ -163,6 +163,28 @@ pub fn configure(folder: &Folder, port: u16, lines: &[String]) -> PathBuf {
     folder.write("broker.conf", &configuration(port, &config))
 }
 
+/// Starts the process. Its log is a file of its own; that of the one before it is kept beside.
+fn launch(program: &Program, folder: &Folder) -> Child {
+    let path = folder.0.join("log");
+    let _ = std::fs::rename(&path, folder.0.join("log.before"));
+    let log = File::create(path).unwrap();
+    let mut command = match program {
+        Program::Firehose { shards } => {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+            command.args(["serve", "--shards", &shards.to_string()]);
+            command
+        }
+        Program::Mosquitto(path) => Command::new(path),
+    };
+    command
+        .arg("-c")
+        .arg(folder.0.join("broker.conf"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    command.spawn().unwrap()
+}
+
 /// A broker that runs; killed when dropped.
 pub struct Server {
     child: Child,
@@ -191,44 +213,62 @@ impl Server {
     fn try_start(program: &Program, config: &[String]) -> Option<Server> {
         let port = free_port();
         let folder = Folder::new("server");
-        let file = configure(&folder, port, config);
-        let log = File::create(folder.0.join("log")).unwrap();
-        let mut command = match program {
-            Program::Firehose { shards } => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
-                command.args(["serve", "--shards", &shards.to_string()]);
-                command
-            }
-            Program::Mosquitto(path) => Command::new(path),
-        };
-        command
-            .arg("-c")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
+        configure(&folder, port, config);
         let mut server = Server {
-            child: command.spawn().unwrap(),
+            child: launch(program, &folder),
             port,
             folder,
         };
+        server.becomes_ready(program).then_some(server)
+    }
+
+    /// Starts it anew after its end, with the same files and port, and does not wait until it is ready.
+    pub fn launch_again(&mut self, program: &Program) {
+        assert!(!self.is_running(), "the one before has ended");
+        self.child = launch(program, &self.folder);
+    }
+
+    /// The same, and waits; false and told when it is not ready in time, or ends.
+    pub fn start_again(&mut self, program: &Program) -> bool {
+        self.launch_again(program);
+        self.becomes_ready(program)
+    }
+
+    fn becomes_ready(&mut self, program: &Program) -> bool {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
-            if let Some(status) = server.child.try_wait().unwrap() {
-                eprintln!("{program:?} ended with {status}:\n{}", server.log());
-                return None;
+            if let Some(status) = self.child.try_wait().unwrap() {
+                eprintln!("{program:?} ended with {status}:\n{}", self.log());
+                return false;
             }
             let is_ready = match program {
-                Program::Firehose { .. } => server.log().contains(" ready: "),
-                Program::Mosquitto(_) => TcpStream::connect(server.address()).is_ok(),
+                Program::Firehose { .. } => self.is_ready(),
+                Program::Mosquitto(_) => TcpStream::connect(self.address()).is_ok(),
             };
             if is_ready {
-                return Some(server);
+                return true;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        eprintln!("{program:?} does not listen:\n{}", server.log());
-        None
+        eprintln!("{program:?} does not listen:\n{}", self.log());
+        false
+    }
+
+    /// Whether it has said so; of this package's broker.
+    pub fn is_ready(&self) -> bool {
+        self.log().contains(" ready: ")
+    }
+
+    /// Kills it with SIGKILL, and waits for its end.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Writes its configuration anew for the next start.
+    #[allow(dead_code, reason = "few change it between two starts")]
+    pub fn configure(&self, config: &[String]) {
+        configure(&self.folder, self.port, config);
     }
 
     /// Writes its configuration anew, sends SIGHUP, and waits for the word on it.
@@ -270,6 +310,11 @@ impl Server {
         std::fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
     }
 
+    /// What the one before it wrote.
+    pub fn log_before(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log.before")).unwrap_or_default()
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("TERM");
@@ -295,8 +340,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -396,4 +440,14 @@ pub fn which(name: &str) -> Option<PathBuf> {
         .map(|p| p.join(name))
         .find(|p| p.is_file());
     found.filter(|p| p != Path::new(""))
+}
+
+/// Makes what `STORE` says be of another format.
+pub fn seal_store_as(format: u32, path: &Path) {
+    let mut store = std::fs::read(path).unwrap();
+    store[8..12].copy_from_slice(&format.to_le_bytes());
+    store[12..16].fill(0);
+    let crc = crc32c::crc32c(&store);
+    store[12..16].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(path, store).unwrap();
 }

@@ -10,6 +10,7 @@ use crate::broker::delivery::outgoing::{Frame, Outgoing, expiry_left};
 use crate::broker::delivery::overlap::Overlap;
 use crate::broker::sessions::hot::{HOT_GUARDED, HOT_PRIVATE, HOT_QOS0_WAITS, HOT_V5, Hot};
 use crate::ids::{ConnId, NONE, SessionId};
+use crate::journal::{Protection, has};
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::mqtt::{PacketId, Property, PublishHead, QoS};
@@ -181,6 +182,7 @@ impl Clients {
         }
         let lease = &mut self.memory.lease;
         entry.sent((id, frame.order), grant, origin, kept, lease);
+        self.gate_until_durable(session, conn, grant);
         self.push_frame(conn, frame, message.payload.len());
         AtOnce::Sent
     }
@@ -215,7 +217,22 @@ impl Clients {
             let lease = &mut self.memory.lease;
             entry.sent((id, self.order), grant, origin, kept, lease);
         }
+        self.gate_until_durable(session, conn, grant);
         self.send_private(conn, grant, PacketId::new(id), false, message);
+    }
+
+    /// A QoS 2 message does not leave before its packet identifier is durable: else another one could have that after a crash, and
+    /// would be taken for this one (MQTT-4.3.3).
+    #[inline]
+    fn gate_until_durable(&mut self, session: SessionId, conn: ConnId, grant: Grant) {
+        if grant.qos() == QoS::ExactlyOnce
+            && has(Protection::Gate)
+            && let Some(journal) = self.sessions.facts().journal()
+            && journal.is_durable(session.0)
+        {
+            let turn = journal.turn();
+            self.out.gate(conn, turn);
+        }
     }
 
     /// Puts a message behind those that wait, or drops it if a bound is reached.

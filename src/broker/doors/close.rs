@@ -22,7 +22,7 @@ use crate::limits;
 use crate::mqtt::message::{Message, NEVER};
 use crate::mqtt::{Disconnect, DisconnectOut, ReasonCode, Version};
 use crate::routing::Target;
-use crate::session::{EXPIRY_NEVER, Queue, Session, Will};
+use crate::session::{Queue, Session, Will};
 
 impl Broker {
     /// The peer has closed the connection, or it broke.
@@ -151,6 +151,7 @@ impl Broker {
     /// send, and all that `Peers` has of it.
     pub(in crate::broker) fn forget_conn(&mut self, conn: ConnId) {
         self.forget_waits(conn);
+        self.held.forget(conn);
         self.clients.out.close(conn);
         let released = self.clients.peers.release(conn);
         released.give(&mut self.clients.memory.lease);
@@ -196,9 +197,11 @@ impl Broker {
         let lease = &mut self.clients.memory.lease;
         self.clients.peers.drop_aliases(conn, lease);
         self.clients.sessions.part(session);
-        self.clients.desk.counters.clients_connected -= 1;
-        self.clients.desk.counters.clients_disconnected += 1;
-        let longest_s = self.clients.desk.settings.persistent_client_expiration;
+        let version = self.clients.peers.conns[conn.index()].version();
+        let counters = &mut self.clients.desk.counters;
+        counters.clients_connected -= 1;
+        *counters.clients_by(version) -= 1;
+        counters.clients_disconnected += 1;
         if !with_will {
             self.clients
                 .change_session(session, |entry| entry.take_will());
@@ -210,11 +213,8 @@ impl Broker {
             return self.end_session(now_ms, session);
         }
         let will_delay_s = entry.will().map(|will| will.delay_s);
-        let ends_at_ms = match (entry.expiry_s(), longest_s) {
-            (EXPIRY_NEVER, Some(longest_s)) => now_ms + longest_s * 1000,
-            (EXPIRY_NEVER, None) => u64::MAX,
-            (expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
-        };
+        let settings = &self.clients.desk.settings;
+        let ends_at_ms = settings.absence_ends_ms(now_ms, entry.expiry_s());
         let will_due_ms = now_ms + u64::from(will_delay_s.unwrap_or(0)) * 1000;
         entry.leave_alone(ends_at_ms, will_due_ms);
         let next_ms = entry.next_deadline_ms();

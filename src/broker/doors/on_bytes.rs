@@ -71,6 +71,7 @@ impl Broker {
                     // Who has many subscribers reads little else than these.
                     if let Some((kind, id)) = mqtt::short_ack(rest) {
                         self.on_short_ack(now_ms, conn, kind, id);
+                        self.note_told(conn);
                         rest = &rest[SHORT_ACK_BYTES..];
                         continue;
                     }
@@ -88,6 +89,7 @@ impl Broker {
                     let mut held = self.must_wait(now_ms, conn, first);
                     if held.is_none() && (!state.is_dropping() || !self.is_dropped(first)) {
                         held = self.packet(now_ms, conn, packet, &frame, after);
+                        self.note_told(conn);
                     }
                     if let Some(until) = held {
                         self.hold_until(conn, until);
@@ -142,7 +144,9 @@ impl Broker {
                     let Some(partial) = self.take_partial(conn) else {
                         return rest;
                     };
-                    let Some(until) = self.packet(now_ms, conn, &partial, &frame, rest) else {
+                    let held = self.packet(now_ms, conn, &partial, &frame, rest);
+                    self.note_told(conn);
+                    let Some(until) = held else {
                         return rest;
                     };
                     self.hold_until(conn, until);

@@ -16,7 +16,7 @@ use crate::budget::Account;
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::mqtt::{self, ConnackOut, Connect, Frame, Packet, QoS, ReasonCode, Version, topic};
-use crate::session::{EXPIRY_NEVER, SlowPolicy};
+use crate::session::SlowPolicy;
 
 impl Broker {
     /// The first packet of a connection: it must be CONNECT (MQTT-3.1.0-1).
@@ -139,6 +139,9 @@ impl Broker {
         client_id: &str,
         is_assigned: bool,
     ) {
+        if self.is_unkept_session(connect, client_id) {
+            return self.refuse_connect(now_ms, conn, connect, ReasonCode::QUOTA_EXCEEDED);
+        }
         let Some((session, session_present)) = self.session_for(now_ms, connect, client_id) else {
             return self.refuse(now_ms, conn, ReasonCode::SERVER_BUSY);
         };
@@ -172,6 +175,7 @@ impl Broker {
         if let Some(session) = self.clients.sessions.find(client_id) {
             // Who takes the place of a session of its own is no client more.
             bound = 0;
+            self.end_absence_before(now_ms, session);
             self.take_over(now_ms, session, connect);
             if let Some(session) = self.clients.sessions.find(client_id) {
                 if !connect.clean_start {
@@ -230,6 +234,7 @@ impl Broker {
             packet_bytes_max: properties.maximum_packet_size.unwrap_or(u32::MAX),
             in_flight_max: in_flight_max.min(properties.receive_maximum.unwrap_or(u16::MAX)),
             wants_problems: properties.request_problem_information,
+            clean_start: connect.clean_start,
             alias_max: (properties.topic_alias_maximum).min(listener.max_topic_alias_broker),
         }
     }
@@ -255,7 +260,7 @@ impl Broker {
             || terms.alias_max > 0
             || terms.policy == Some(SlowPolicy::Latest)
             || is_mounted;
-        self.take_session(conn, session, connect, is_private);
+        self.take_session(now_ms, conn, session, connect, is_private);
         self.clients.arm_silence(now_ms, conn);
         self.begin_session(conn, session, connect, terms.policy);
         let listener = self.clients.listener(conn).name.clone();
@@ -264,6 +269,7 @@ impl Broker {
         let counters = &mut self.clients.desk.counters;
         counters.clients_disconnected -= 1;
         counters.clients_connected += 1;
+        *counters.clients_by(connect.version) += 1;
         counters.connects_accepted += 1;
         counters.clients_maximum = counters.clients_maximum.max(counters.clients_connected);
     }
@@ -271,6 +277,7 @@ impl Broker {
     /// The session is this connection's from here on.
     fn take_session(
         &mut self,
+        now_ms: u64,
         conn: ConnId,
         session: SessionId,
         connect: &Connect<'_>,
@@ -288,7 +295,7 @@ impl Broker {
             | (u8::from(joined.is_guarded) * HOT_GUARDED)
             | (u8::from(is_private) * HOT_PRIVATE)
             | (u8::from(is_replaying) * HOT_QOS0_WAITS);
-        self.clients.sessions.join(session, conn, flags);
+        self.clients.sessions.join(now_ms, session, conn, flags);
     }
 
     /// Expiry and will are those of this CONNECT.
@@ -299,16 +306,11 @@ impl Broker {
         connect: &Connect<'_>,
         policy: Option<SlowPolicy>,
     ) {
-        let expiry_s = match connect.version {
-            Version::V5 => connect.properties.session_expiry.unwrap_or(0),
-            _ if connect.clean_start => 0,
-            _ => EXPIRY_NEVER,
-        };
         let entry = self.clients.sessions.get(session);
         let serial = entry.map_or(0, |entry| entry.serial());
         let will = self.will_of(conn, connect, serial);
         self.clients.change_session(session, |entry| {
-            entry.set_expiry(expiry_s);
+            entry.set_expiry(connect.session_expiry_s());
             entry.set_policy(policy);
             entry.set_will(will);
         });

@@ -24,13 +24,25 @@ impl Broker {
         self.say_last_words(now_ms);
         let sessions: Vec<SessionId> = self.clients.sessions.ids().collect();
         for session in sessions {
-            self.publish_will(now_ms, session);
+            if !self.keeps_will(session) {
+                self.publish_will(now_ms, session);
+            }
         }
         self.clients
             .desk
             .mesh_all(|| MeshMessage::Draining { relayed: false });
         self.say_goodbye(now_ms);
         self.end_event(now_ms);
+    }
+
+    /// A will with a delay stays with its session where that outlives the process: who comes back to the next run within the delay takes
+    /// it back (MQTT-3.1.3-9).
+    fn keeps_will(&mut self, session: SessionId) -> bool {
+        let is_kept = self.clients.sessions.facts().are_written();
+        let entry = self.clients.sessions.get(session);
+        let kept = entry.filter(|entry| is_kept && entry.is_durable());
+        let will = kept.and_then(|entry| entry.will());
+        will.is_some_and(|will| will.delay_s > 0)
     }
 
     /// A goodbye among what is kept of those who are held counts: no will follows it.

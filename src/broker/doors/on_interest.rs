@@ -24,25 +24,49 @@ impl Broker {
         if self.clients.desk.shards == 1 {
             return (inserted.filter, is_new, false);
         }
-        if !inserted.first_local {
+        let becomes_durable = self.outlives(entry) && !self.interests.are_durable(inserted.filter);
+        if !inserted.first_local && !becomes_durable {
             let waits = self.joins_announcement(inserted.filter, waiter);
             return (inserted.filter, is_new, waits);
         }
-        let announcement = Announcement {
-            filter: inserted.filter,
-            waiters: SmallVec::from_elem(waiter, 1),
-        };
+        let waiters = SmallVec::from_elem(waiter, 1);
+        self.announce(filter, inserted.filter, becomes_durable, waiters);
+        // The canary of the simulation: with this feature SUBACK does not wait, and a seed must find it.
+        (inserted.filter, is_new, !cfg!(feature = "canary"))
+    }
+
+    /// Tells all other shards of a filter.
+    fn announce(
+        &mut self,
+        text: &str,
+        filter: FilterId,
+        durable: bool,
+        waiters: SmallVec<[Waiter; 1]>,
+    ) {
+        let announcement = Announcement { filter, waiters };
         let ticket = (self.waits).open(Owner::Shard, Then::Announced(announcement));
         let others = u32::from(self.clients.desk.shards) - 1;
         self.waits.await_more(ticket, others - 1);
-        self.interests.note(inserted.filter, ticket);
+        self.interests.note(filter, ticket, durable);
         self.clients.desk.mesh_all(|| MeshMessage::Interest {
-            filter: filter.into(),
+            filter: text.into(),
             wanted: true,
+            durable,
             ticket,
         });
-        // The canary of the simulation: with this feature SUBACK does not wait, and a seed must find it.
-        (inserted.filter, is_new, !cfg!(feature = "canary"))
+    }
+
+    /// Whether a local target is to outlive the process, so that no message for it may be lost between shards.
+    fn outlives(&mut self, entry: Entry) -> bool {
+        self.clients.sessions.facts().are_written()
+            && match entry.target() {
+                Target::Session(session) => {
+                    let session = self.clients.sessions.get(session);
+                    session.is_some_and(|session| session.is_durable())
+                }
+                Target::Group(group) => self.routing.groups.get(group).is_durable(),
+                Target::Shard(_) => false,
+            }
     }
 
     /// Whether a filter is being announced; then `waiter` waits for that.
@@ -78,29 +102,35 @@ impl Broker {
             self.clients.desk.mesh_all(|| MeshMessage::Interest {
                 filter: name.as_str().into(),
                 wanted: false,
+                durable: false,
                 ticket: 0,
             });
         }
         true
     }
 
-    /// Another shard wants a filter, or no longer does.
+    /// Another shard wants a filter.
     pub(in crate::broker) fn on_interest(
         &mut self,
         from: ShardId,
         filter: &str,
-        wanted: bool,
+        durable: bool,
         ticket: u32,
     ) {
-        if wanted {
-            self.routing
-                .subscriptions
-                .insert(filter, Entry::shard(from));
-            let stored = self.stores.made();
-            self.clients
-                .desk
-                .mesh(from, MeshMessage::InterestAck { ticket, stored });
-        } else if let Some(id) = self.routing.subscriptions.find(filter) {
+        let entry = match durable {
+            true => Entry::durable_shard(from),
+            false => Entry::shard(from),
+        };
+        self.routing.subscriptions.insert(filter, entry);
+        let stored = self.stores.made();
+        self.clients
+            .desk
+            .mesh(from, MeshMessage::InterestAck { ticket, stored });
+    }
+
+    /// Another shard wants a filter no longer.
+    pub(in crate::broker) fn on_disinterest(&mut self, from: ShardId, filter: &str) {
+        if let Some(id) = self.routing.subscriptions.find(filter) {
             self.routing.subscriptions.remove(id, Target::Shard(from));
         }
     }

@@ -47,7 +47,7 @@ impl Broker {
         let Some(entry) = self.clients.sessions.get(session) else {
             return;
         };
-        let (due_ms, ends_at_ms) = (entry.next_deadline_ms(), entry.ends_at_ms());
+        let due_ms = entry.next_deadline_ms();
         if due_ms > looked_ms {
             // It was away twice, or its number is another's.
             return self.clients.arm_session(session, due_ms);
@@ -57,14 +57,32 @@ impl Broker {
         if self.waits.have_key(key_of(client_id)) && now_ms < due_ms + limits::CONNECT_MS_MAX {
             return self.clients.arm_session(session, now_ms + TICK_MS);
         }
-        if looked_ms >= ends_at_ms {
-            self.clients.desk.counters.clients_expired += 1;
-            return self.end_session(now_ms, session);
-        }
-        self.publish_will(now_ms, session);
+        self.end_absence_by(now_ms, looked_ms, session);
         if let Some(entry) = self.clients.sessions.get(session) {
             let next_ms = entry.next_deadline_ms();
             self.clients.arm_session(session, next_ms);
         }
+    }
+
+    /// The client of a session comes. What was due when the run began is done first, as it was not to be in time for that.
+    pub(in crate::broker) fn end_absence_before(&mut self, now_ms: u64, session: SessionId) {
+        let Some(began_ms) = self.restored_ms else {
+            return;
+        };
+        let is_away = self.clients.sessions.conn_of(session).is_none();
+        let entry = self.clients.sessions.get(session);
+        if is_away && entry.is_some_and(|entry| entry.next_deadline_ms() <= began_ms) {
+            self.end_absence_by(now_ms, began_ms, session);
+        }
+    }
+
+    /// The session has ended by then, or its will is due.
+    fn end_absence_by(&mut self, now_ms: u64, by_ms: u64, session: SessionId) {
+        let entry = self.clients.sessions.get(session);
+        if entry.is_some_and(|entry| entry.ends_at_ms() <= by_ms) {
+            self.clients.desk.counters.clients_expired += 1;
+            return self.end_session(now_ms, session);
+        }
+        self.publish_will(now_ms, session);
     }
 }

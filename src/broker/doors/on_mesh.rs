@@ -62,9 +62,11 @@ impl Broker {
             }
             MeshMessage::Interest {
                 filter,
-                wanted,
+                wanted: true,
+                durable,
                 ticket,
-            } => self.on_interest(from, &filter, wanted, ticket),
+            } => self.on_interest(from, &filter, durable, ticket),
+            MeshMessage::Interest { filter, .. } => self.on_disinterest(from, &filter),
             MeshMessage::InterestAck { ticket, stored } => {
                 self.on_interest_ack(now_ms, from, ticket, &stored)
             }
@@ -92,6 +94,7 @@ impl Broker {
             MeshMessage::Shares(message) => self.on_shares(now_ms, from, *message),
             MeshMessage::Look { ticket } => self.looks.note_asker(now_ms, from, ticket),
             MeshMessage::Looked { ticket } => self.looks.note_answer(now_ms, from, ticket),
+            MeshMessage::CheckpointMarker { number } => self.on_checkpoint_marker(from, number),
             MeshMessage::Draining { relayed } => self.on_draining(now_ms, relayed),
         }
     }

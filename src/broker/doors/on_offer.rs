@@ -136,7 +136,7 @@ impl Broker {
         let mut asking = self.ask_members(&mut offer);
         while asking.is_cut {
             if self.offers.has_room() && !self.is_draining() {
-                return self.offers.push(offer);
+                return self.put_off(offer);
             }
             offer.progress.at_once = 0;
             asking = self.ask_members(&mut offer);
@@ -156,6 +156,13 @@ impl Broker {
             ..OfferProgress::default()
         };
         self.tell_shard(now_ms, next, SharedMessage::Offer(offer));
+    }
+
+    /// A message goes on in the next turn.
+    fn put_off(&mut self, offer: SharedOffer) {
+        let (errand, message) = (offer.errand(), offer.message.clone());
+        let place = (self.clients.desk.shard, self.offers.push(offer));
+        self.clients.note_handed_at(place, errand, &message);
     }
 
     /// Messages that asked as many as they might in the last turn ask others, until the turn is full.

@@ -136,6 +136,9 @@ impl Broker {
                 }
             }
             Some(id) if publish.qos == QoS::AtLeastOnce => {
+                if self.refuses_unkept(now_ms, conn, publish, (topic.as_str(), id)) {
+                    return Outcome::Done;
+                }
                 let reason = match self.may_publish(conn, publish, topic.as_str()) {
                     Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
                     Err(reason) => reason,
@@ -172,6 +175,9 @@ impl Broker {
             return Outcome::Done;
         }
         let open = inbound.map_or(0, |inbound| inbound.len());
+        if self.refuses_unkept(now_ms, conn, publish, (topic.as_str(), id)) {
+            return Outcome::Done;
+        }
         if is_v5 && open >= usize::from(max) {
             // Some libraries do not count, and would come back and do the same for ever: a little more is borne.
             if open >= usize::from(max) + limits::INBOUND_BORNE {

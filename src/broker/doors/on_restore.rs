@@ -4,46 +4,73 @@
 //! Which shard held something does not matter: each shard takes what is its own of what any shard has left. The clients of all sessions
 //! are away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::broker::clients::Clients;
-use crate::broker::interest::barrier::Waiter;
+use crate::broker::delivery::outgoing::Outgoing;
+use crate::broker::delivery::overlap::Overlap;
+use crate::broker::interest::barrier::{RESTORES, Waiter};
 use crate::broker::memory::party::party_of_user;
 use crate::broker::placement::owner_of_topic;
 use crate::broker::wall_clock::{UnixMs, WallClock};
 use crate::broker::{Broker, home};
+use crate::chunk::Chunk;
 use crate::ids::SessionId;
-use crate::journal::{KeptMessage, Ledger, SessionRead, WillRead};
+use crate::journal::{
+    Deed, HeldRead, InFlightRead, KeptMessage, Ledger, Legacy, SessionRead, Undone, WillRead,
+};
 use crate::mqtt::author::ListenerName;
 use crate::mqtt::message::Message;
 use crate::routing::{Entry, EntryOptions, Store};
-use crate::session::{EXPIRY_NEVER, Origin, SharedSubscription, Way, Will};
+use crate::session::{Origin, SharedSubscription, Way, Will};
 
-/// The messages of a ledger by the clock of this run, each made once.
+/// The messages of a ledger by the clock of this run, each made once: one that does not expire is the ledger's own.
 struct Messages<'a> {
     ledger: &'a Ledger,
     clock: WallClock,
+    /// Those that expire.
     known: HashMap<u64, Arc<Message>, FixedState>,
 }
 
-impl Messages<'_> {
-    fn get(&mut self, number: u64) -> Option<Arc<Message>> {
-        if let Some(known) = self.known.get(&number) {
-            return Some(known.clone());
+/// By session: the shard of the run before where it lived.
+type Homes = HashMap<SessionId, u8, FixedState>;
+
+impl<'a> Messages<'a> {
+    fn of(ledger: &'a Ledger, clock: WallClock) -> Self {
+        Messages {
+            ledger,
+            clock,
+            known: HashMap::default(),
         }
+    }
+
+    fn get(&mut self, number: u64) -> Option<Arc<Message>> {
         let KeptMessage {
             message,
             expires_at,
         } = self.ledger.message(number)?;
-        let message = Arc::new(Message {
-            expires_at_ms: self.clock.broker_ms(expires_at.map(UnixMs)),
-            ..Message::clone(message)
+        let Some(expires_at) = *expires_at else {
+            return Some(message.clone());
+        };
+        let known = self.known.entry(number).or_insert_with(|| {
+            Arc::new(Message {
+                expires_at_ms: self.clock.broker_ms(Some(UnixMs(expires_at))),
+                ..Message::clone(message)
+            })
         });
-        self.known.insert(number, message.clone());
-        Some(message)
+        Some(known.clone())
+    }
+}
+
+impl Messages<'_> {
+    /// Whether there was no room for a message when it was read.
+    fn is_left_out(&self, number: u64) -> bool {
+        self.ledger.is_left_out(number)
     }
 }
 
@@ -59,26 +86,50 @@ fn way_now(way: Way) -> Way {
 }
 
 impl Broker {
-    /// One shard of the run before has left this. To be called for each before the first event; the journal and the wall clock are
-    /// known by then. What does not fit the memory or the bounds that hold now is dropped, and counted.
-    pub fn on_restore(&mut self, now_ms: u64, ledger: &Ledger) {
+    /// The run before has left this. To be called once, before the first event; the journal and the wall clock are known by then.
+    /// What does not fit the memory or the bounds that hold now is dropped, and counted.
+    ///
+    /// No client is to be let in, and nothing that is due to be done, before no shard `is_restoring` any more: what is published sooner
+    /// could miss subscriptions of other shards.
+    /// Chunks that are written meanwhile go to `hand_over`.
+    pub fn on_restore(&mut self, now_ms: u64, legacy: &Legacy, hand_over: &mut dyn FnMut(Chunk)) {
+        self.restored_ms = Some(now_ms);
+        let mut homes = Homes::default();
+        for (shard, ledger) in legacy.ledgers().enumerate() {
+            self.restore_ledger(now_ms, (shard as u8, ledger), &mut homes, hand_over);
+        }
+        self.restore_in_transit(now_ms, legacy, &homes);
+        self.end_event(now_ms);
+    }
+
+    /// Whether other shards do not know yet what this one subscribes to.
+    pub fn is_restoring(&self) -> bool {
+        self.restoring > 0
+    }
+
+    fn restore_ledger(
+        &mut self,
+        now_ms: u64,
+        (shard, ledger): (u8, &Ledger),
+        homes: &mut Homes,
+        hand_over: &mut dyn FnMut(Chunk),
+    ) {
         let clock = self.clients.sessions.facts().clock();
-        let mut messages = Messages {
-            ledger,
-            clock,
-            known: HashMap::default(),
-        };
+        let mut messages = Messages::of(ledger, clock);
         let (own, shards) = (self.clients.desk.shard, self.clients.desk.shards);
         let retained = ledger.retained();
         let retained =
             retained.filter(|(_, kept)| owner_of_topic(&kept.message.topic, shards) == own);
-        let numbers: Vec<u64> = retained.map(|(number, _)| number).collect();
-        for message in numbers
-            .into_iter()
-            .filter_map(|number| messages.get(number))
-        {
-            let seq = self.stores.next(own);
-            self.store_retained(now_ms, message, Store::new(own, seq), false);
+        let mut numbers: Vec<u64> = retained.map(|(number, _)| number).collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            if let Some(message) = messages.get(number) {
+                self.restore_retained(now_ms, message);
+                self.hand_over_full(now_ms, hand_over);
+            }
+        }
+        for topic in ledger.retained_left_out() {
+            self.restore_without(topic);
         }
         let sessions = ledger.sessions();
         let mut sessions: Vec<_> = sessions
@@ -88,16 +139,105 @@ impl Broker {
         for (_, kept) in ledger.sessions() {
             self.clients.sessions.begin_serials_after(kept.serial);
         }
+        let mut restored = Vec::with_capacity(sessions.len());
         for (_, kept) in sessions {
-            self.restore_session(now_ms, kept, &mut messages);
+            if let Some(session) = self.restore_session(now_ms, kept) {
+                homes.insert(session, shard);
+                restored.push((session, kept));
+                self.hand_over_full(now_ms, hand_over);
+            }
         }
-        self.end_event(now_ms);
+        self.restore_held(now_ms, &restored, &mut messages, hand_over);
+        for (session, kept) in restored {
+            // The right to read is asked again before anything is sent: other rules may hold now.
+            self.clients.doubt(session);
+            self.restore_deadlines(now_ms, session, kept, clock);
+            let lease = &mut self.clients.memory.lease;
+            self.clients.sessions.charge(session, lease);
+        }
     }
 
-    fn restore_session(&mut self, now_ms: u64, kept: &SessionRead, messages: &mut Messages<'_>) {
+    /// What the sessions hold, message by message: what many of them have is in one list for all, and written once.
+    fn restore_held(
+        &mut self,
+        now_ms: u64,
+        restored: &[(SessionId, &SessionRead)],
+        messages: &mut Messages<'_>,
+        hand_over: &mut dyn FnMut(Chunk),
+    ) {
+        let held = restored.iter().map(|(session, kept)| {
+            let held = kept.held().peekable();
+            (*session, held)
+        });
+        let mut held: Vec<_> = held.collect();
+        // Those whose next message has this number.
+        let mut next = BTreeMap::<u64, Vec<usize>>::new();
+        for (at, (_, held)) in held.iter_mut().enumerate() {
+            if let Some(first) = held.peek() {
+                next.entry(first.number()).or_default().push(at);
+            }
+        }
+        while let Some((_, sessions)) = next.pop_first() {
+            for at in sessions {
+                let (session, held) = &mut held[at];
+                match held.next() {
+                    Some(HeldRead::InFlight(one)) => {
+                        let number = one.number;
+                        let is_left_out = number.is_some_and(|number| messages.is_left_out(number));
+                        self.count_left_out(is_left_out);
+                        self.clients.restore_in_flight(*session, &one, messages);
+                    }
+                    Some(HeldRead::Waiting(number, way)) => {
+                        self.count_left_out(messages.is_left_out(number));
+                        self.restore_waiting(now_ms, *session, messages.get(number), way);
+                    }
+                    None => {}
+                }
+                if let Some(following) = held.peek() {
+                    next.entry(following.number()).or_default().push(at);
+                }
+            }
+            self.hand_over_full(now_ms, hand_over);
+        }
+    }
+
+    /// A message of a session that there was no room for is dropped for it.
+    fn count_left_out(&mut self, is_left_out: bool) {
+        let counters = &mut self.clients.desk.counters;
+        counters.publish_dropped += u64::from(is_left_out);
+        counters.backlog_refused += u64::from(is_left_out);
+    }
+
+    fn restore_waiting(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        message: Option<Arc<Message>>,
+        way: Way,
+    ) {
+        if let Some(message) = message.filter(|message| message.expires_at_ms > now_ms) {
+            let Way { grant, origin } = way_now(way);
+            self.clients.enqueue(session, grant, origin, &message);
+        }
+    }
+
+    /// What was taken up is written anew; it need not all be in memory twice.
+    fn hand_over_full(&mut self, now_ms: u64, hand_over: &mut dyn FnMut(Chunk)) {
+        let Some(journal) = self.clients.sessions.facts().journal() else {
+            return;
+        };
+        while let Some(chunk) = journal.next_full_chunk() {
+            hand_over(chunk);
+            // Who reads a turn has it in memory until it ends.
+            journal.end_turn(now_ms, std::iter::empty());
+        }
+    }
+
+    /// A session without what it holds.
+    fn restore_session(&mut self, now_ms: u64, kept: &SessionRead) -> Option<SessionId> {
         // No bound keeps out who was let in; with all that there can be, those that came first stay.
         if !self.clients.memory.lease.enter(0) {
-            return;
+            return None;
         }
         self.clients.desk.counters.clients_disconnected += 1;
         let session = self.clients.new_session_as(&kept.client_id, kept.serial);
@@ -108,31 +248,20 @@ impl Broker {
         });
         self.clients.restore_owner(session, kept);
         for ((share, filter), &options) in &kept.subscriptions {
-            self.restore_subscription(session, share.as_deref(), filter, options);
+            self.restore_subscription(now_ms, session, (share.as_deref(), filter), options);
         }
         for &id in &kept.inbound {
             self.clients
                 .change_session(session, |entry| entry.store_inbound(id));
         }
-        self.clients.restore_in_flight(session, kept, messages);
-        for (number, way) in kept.waiting() {
-            let message = messages.get(number);
-            if let Some(message) = message.filter(|message| message.expires_at_ms > now_ms) {
-                let Way { grant, origin } = way_now(way);
-                self.clients.enqueue(session, grant, origin, &message);
-            }
-        }
-        self.restore_deadlines(now_ms, session, kept, messages.clock);
-        self.clients
-            .sessions
-            .charge(session, &mut self.clients.memory.lease);
+        Some(session)
     }
 
     fn restore_subscription(
         &mut self,
+        now_ms: u64,
         session: SessionId,
-        share: Option<&str>,
-        filter: &str,
+        (share, filter): (Option<&str>, &str),
         options: EntryOptions,
     ) {
         let reach = self.routing.subscriptions.reach_of(filter);
@@ -142,24 +271,99 @@ impl Broker {
                 filter: filter.into(),
                 reach,
             };
-            self.clients
-                .change_session(session, |entry| entry.join_shared(subscription, options));
+            self.restoring += 1;
+            self.join_shared_absent(now_ms, session, subscription, options);
         } else {
-            // Nobody waits: nothing is published before all shards know of all filters.
             let entry = Entry::session(session, options);
-            let waiter = Waiter::Subscribe(0);
-            let (id, ..) = self.subscribe_filter(filter, entry, waiter);
+            let waiter = Waiter::Subscribe(RESTORES);
+            let (id, _, waits) = self.subscribe_filter(filter, entry, waiter);
+            self.restoring += u32::from(waits);
             self.clients
                 .change_session(session, |entry| entry.subscribe(id, filter, options));
+            self.clients.desk.counters.subscriptions += 1;
         }
-        self.clients.desk.counters.subscriptions += 1;
         let shares = &mut self.clients.memory.shares;
         let party = shares.party(session);
         shares.reached.add(session, party, reach);
         self.charge_subscriptions();
     }
 
-    /// Who was there when the run ended is away from now on.
+    /// What was on its way between shards is done now. Who was published to has been given it on all other shards.
+    fn restore_in_transit(&mut self, now_ms: u64, legacy: &Legacy, homes: &Homes) {
+        let clock = self.clients.sessions.facts().clock();
+        let ledgers = legacy.ledgers();
+        let mut messages: Vec<_> = ledgers.map(|ledger| Messages::of(ledger, clock)).collect();
+        for Undone { from, number, deed } in legacy.undone() {
+            let Some(message) = messages[usize::from(from)].get(number) else {
+                let topic = legacy.ledger(from).and_then(|ledger| ledger.topic(number));
+                topic
+                    .into_iter()
+                    .for_each(|topic| self.restore_without(topic));
+                continue;
+            };
+            let has_expired = message.expires_at_ms <= now_ms;
+            match deed {
+                // Also then it has replaced what was retained before.
+                Deed::Retain => self.restore_retained(now_ms, message),
+                _ if has_expired => {}
+                Deed::Deliver { shards } => self.restore_delivery(now_ms, homes, shards, &message),
+                Deed::Share { client_id, options } => {
+                    if let Some(session) = self.clients.sessions.find(client_id) {
+                        let mut outgoing = Outgoing::shared(&message, now_ms);
+                        self.clients.deliver(session, options, &mut outgoing);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A retained message of this topic is dropped, as there was no room for it when it was read. What it took the place of is no longer
+    /// true.
+    fn restore_without(&mut self, topic: &str) {
+        let (own, shards) = (self.clients.desk.shard, self.clients.desk.shards);
+        if owner_of_topic(topic, shards) == own {
+            self.forget_retained(topic);
+            self.clients.desk.counters.retained_refused += 1;
+        }
+    }
+
+    fn restore_retained(&mut self, now_ms: u64, message: Arc<Message>) {
+        let (own, shards) = (self.clients.desk.shard, self.clients.desk.shards);
+        if owner_of_topic(&message.topic, shards) == own {
+            let seq = self.stores.next(own);
+            self.store_retained(now_ms, message, Store::new(own, seq), false);
+        }
+    }
+
+    /// A message was on its way to the sessions of these shards.
+    fn restore_delivery(
+        &mut self,
+        now_ms: u64,
+        homes: &Homes,
+        shards: u64,
+        message: &Arc<Message>,
+    ) {
+        let mut matched = SmallVec::new();
+        let subscriptions = &mut self.routing.subscriptions;
+        subscriptions.matching(&message.topic, &mut matched);
+        let mut overlap = Overlap::default();
+        let entries = matched
+            .iter()
+            .flat_map(|&filter| subscriptions.entries(filter));
+        for entry in entries {
+            if let Some(session) = entry.as_session()
+                && let Some(home) = homes.get(&session)
+                && shards >> home & 1 != 0
+            {
+                overlap.add(session, entry.options());
+            }
+        }
+        let mut outgoing = Outgoing::shared(message, now_ms);
+        self.clients.deliver_once(overlap, &mut outgoing);
+    }
+
+    /// Who was there when the run ended is away from now on. Nobody is away for longer than if it had gone now: a wall clock that was set
+    /// back would have sessions and wills wait for as long as that.
     fn restore_deadlines(
         &mut self,
         now_ms: u64,
@@ -167,17 +371,18 @@ impl Broker {
         kept: &SessionRead,
         clock: WallClock,
     ) {
-        let longest_s = self.clients.desk.settings.persistent_client_expiration;
-        let ends_at_ms = match (kept.is_there, kept.expiry_s, longest_s) {
-            (false, ..) => clock.broker_ms(kept.ends_at.map(UnixMs)),
-            (true, EXPIRY_NEVER, Some(longest_s)) => now_ms + longest_s * 1000,
-            (true, EXPIRY_NEVER, None) => u64::MAX,
-            (true, expiry_s, _) => now_ms + u64::from(expiry_s) * 1000,
+        let settings = &self.clients.desk.settings;
+        let from_now_ms = settings.absence_ends_ms(now_ms, kept.expiry_s);
+        let ends_at_ms = match (kept.is_there, kept.ends_at) {
+            (true, _) => from_now_ms,
+            (false, None) => u64::MAX,
+            (false, Some(at)) => clock.broker_ms(Some(UnixMs(at))).min(from_now_ms),
         };
         let will = kept.will.as_ref();
+        let from_now_ms = now_ms + will.map_or(0, |will| u64::from(will.delay_s) * 1000);
         let will_due_ms = match will.and_then(|will| will.due_at) {
-            Some(at) => clock.broker_ms(Some(UnixMs(at))),
-            None => now_ms + will.map_or(0, |will| u64::from(will.delay_s) * 1000),
+            Some(at) => clock.broker_ms(Some(UnixMs(at))).min(from_now_ms),
+            None => from_now_ms,
         };
         if let Some(mut entry) = self.clients.sessions.change(session) {
             entry.leave_alone(ends_at_ms, will_due_ms);
@@ -223,28 +428,24 @@ impl Clients {
     fn restore_in_flight(
         &mut self,
         session: SessionId,
-        kept: &SessionRead,
+        one: &InFlightRead,
         messages: &mut Messages<'_>,
     ) {
-        for one in kept.in_flight() {
-            self.order = self.order.max(one.order);
-            let message = one.number.and_then(|number| messages.get(number));
-            let (frame, way) = ((one.id, one.order), way_now(one.way));
-            let lease = &mut self.memory.lease;
-            let Some(mut entry) = self.sessions.change(session) else {
-                return;
-            };
-            if !entry.take_up(frame, way, message.clone(), lease) {
-                continue;
-            }
-            if one.is_received {
-                entry.received(one.id);
-            }
-            if let Some(message) = &message {
-                self.memory.store(message);
-            }
+        self.order = self.order.max(one.order);
+        let message = one.number.and_then(|number| messages.get(number));
+        let (frame, way) = ((one.id, one.order), way_now(one.way));
+        let lease = &mut self.memory.lease;
+        let Some(mut entry) = self.sessions.change(session) else {
+            return;
+        };
+        if !entry.take_up(frame, way, message.clone(), lease) {
+            return;
         }
-        // The right to read is asked again before anything is sent again.
-        self.doubt(session);
+        if one.is_received {
+            entry.received(one.id);
+        }
+        if let Some(message) = &message {
+            self.memory.store(message);
+        }
     }
 }

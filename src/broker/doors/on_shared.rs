@@ -7,7 +7,7 @@ use crate::broker::Broker;
 use crate::broker::clients::Clients;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::groups::message::{Refusal, SharedMessage};
-use crate::broker::interest::barrier::Waiter;
+use crate::broker::interest::barrier::{RESTORES, Waiter};
 use crate::broker::mesh_message::MeshMessage;
 use crate::broker::placement::owner_of_group;
 use crate::broker::sessions::change::Change;
@@ -27,13 +27,35 @@ impl Broker {
         options: EntryOptions,
         ticket: u32,
     ) -> bool {
+        self.join_as(now_ms, (session, true), subscription, options, ticket)
+    }
+
+    /// A session of this shard joins again, at a start: its client is away, and nobody waits.
+    pub(in crate::broker) fn join_shared_absent(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        subscription: SharedSubscription,
+        options: EntryOptions,
+    ) {
+        self.join_as(now_ms, (session, false), subscription, options, RESTORES);
+    }
+
+    fn join_as(
+        &mut self,
+        now_ms: u64,
+        (session, online): (SessionId, bool),
+        subscription: SharedSubscription,
+        options: EntryOptions,
+        ticket: u32,
+    ) -> bool {
         let SharedSubscription { group, filter, .. } = subscription.clone();
         let (group, filter) = (&*group, &*filter);
         let join = |entry: &mut Change<'_>| {
             let is_new = entry.join_shared(subscription, options);
-            (entry.serial(), is_new)
+            (entry.serial(), entry.is_durable(), is_new)
         };
-        let Some((serial, is_new)) = self.clients.change_session(session, join) else {
+        let Some((serial, is_durable, is_new)) = self.clients.change_session(session, join) else {
             return false;
         };
         self.clients.desk.counters.shared_subscriptions += u64::from(is_new);
@@ -42,7 +64,8 @@ impl Broker {
             session,
             serial,
             options,
-            online: true,
+            online,
+            durable: is_durable,
         };
         self.routing.guests.join(group, filter, member);
         let message = SharedMessage::Join {
@@ -140,9 +163,14 @@ impl Broker {
         if to == self.clients.desk.shard {
             self.on_shared(now_ms, to, message);
         } else {
-            self.clients
-                .desk
-                .mesh(to, MeshMessage::Shared(Box::new(message)));
+            let message = Box::new(message);
+            let is_written = self.clients.sessions.facts().are_written();
+            let own = self.clients.desk.shard;
+            let handed = is_written.then(|| message.handed(own, to)).flatten();
+            self.clients.desk.mesh(to, MeshMessage::Shared(message));
+            if let Some((errand, message)) = handed {
+                self.clients.note_handed(to, errand, &message);
+            }
         }
     }
 
@@ -257,7 +285,10 @@ impl Broker {
             shard: member.shard,
             ticket,
         };
-        let (id, _) = self.routing.groups.join(group, filter, member);
+        let (id, is_new) = self.routing.groups.join(group, filter, member);
+        if is_new {
+            self.clients.sessions.facts().name_group(id, group, filter);
+        }
         let (_, _, waits) = self.subscribe_filter(filter, Entry::group(id), waiter);
         if !waits {
             self.waiter_done(now_ms, waiter);

@@ -118,7 +118,7 @@ fn keep_most(found: &mut Vec<(u64, u32, SessionId, ConnId)>) {
 
 impl Clients {
     /// Payload bytes that wait with a session.
-    fn session_bytes(&self, session: SessionId) -> u64 {
+    pub(in crate::broker) fn session_bytes(&self, session: SessionId) -> u64 {
         let queue = self.sessions.queue(session);
         queue.map_or(0, |queue| queue.bytes())
     }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::broker::Broker;
 use crate::broker::facts::Answer;
-use crate::broker::interest::barrier::Waiter;
+use crate::broker::interest::barrier::{RESTORES, Waiter};
 use crate::broker::interest::reach::is_plain;
 use crate::broker::interest::requested::RequestedFilter;
 use crate::broker::interest::suback::Suback;
@@ -15,6 +15,7 @@ use crate::broker::settings::LogKind;
 use crate::broker::waits::{Over, Owner, Then};
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
+use crate::journal::Protection;
 use crate::limits;
 use crate::mqtt::{
     ReasonCode, SubackOut, Subscribe, SubscribeOptions, UnsubackOut, Unsubscribe, Version,
@@ -107,7 +108,12 @@ impl Broker {
                 .with_no_local(options.no_local)
                 .with_retain_as_published(options.retain_as_published)
                 .with_id(id);
-        if let Some(reason) = self.refuses_subscription(now_ms, session, conn, requested) {
+        let unkept = self
+            .is_unkept_subscription(conn)
+            .then_some(ReasonCode::QUOTA_EXCEEDED);
+        let refused =
+            unkept.or_else(|| self.refuses_subscription(now_ms, session, conn, requested));
+        if let Some(reason) = refused {
             if self.clients.peers.conns[conn.index()].version() == Version::V31 {
                 return Err(reason); // its SUBACK knows no error
             }
@@ -274,6 +280,10 @@ impl Broker {
 
     /// One of the things that a SUBSCRIBE waits for has happened; after the last one it is answered.
     pub(in crate::broker) fn subscribe_step_done(&mut self, now_ms: u64, ticket: u32) {
+        if ticket == RESTORES {
+            self.restoring = self.restoring.saturating_sub(1);
+            return;
+        }
         let (lease, sessions) = (&mut self.clients.memory.lease, &self.clients.sessions);
         let over = self.waits.answer(lease, sessions, ticket);
         let Some(Over {
@@ -302,7 +312,9 @@ impl Broker {
         };
         let (conn, id) = (pending.conn, pending.packet_id);
         self.clients.tell_answer(conn, Answer::Suback(id));
-        self.answer_client(pending.conn, |out| suback.encode(version, out));
+        self.answer_client(pending.conn, Protection::SubackHeld, |out| {
+            suback.encode(version, out)
+        });
         self.clients.flush_replies_to(pending.conn);
     }
 
@@ -348,7 +360,9 @@ impl Broker {
         };
         let id = unsubscribe.packet_id;
         self.clients.tell_answer(conn, Answer::Unsuback(id));
-        self.answer_client(conn, |out| unsuback.encode(version, out));
+        self.answer_client(conn, Protection::UnsubackHeld, |out| {
+            unsuback.encode(version, out)
+        });
         Outcome::Done
     }
 

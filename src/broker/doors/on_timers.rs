@@ -15,6 +15,7 @@ impl Broker {
         if !self.clients.peers.next_turn.is_empty()
             || self.ordering.has_work()
             || !self.offers.is_empty()
+            || self.checkpoint.is_writing()
         {
             return Some(0);
         }
@@ -30,10 +31,13 @@ impl Broker {
         let looks = self.looks.next_ms();
         let waits = self.waits.next_ms();
         let waits = waits.map(|due_ms| due_ms.max(self.looks.again_ms()));
-        [timers, looks, waits, sweep, retained, lookup, look, lines]
-            .into_iter()
-            .flatten()
-            .min()
+        let journal = self.clients.sessions.written_by_ms();
+        [
+            timers, looks, waits, sweep, retained, lookup, look, lines, journal,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due. All that had come to this shard by `now_ms` has been handled.

@@ -23,8 +23,8 @@ use crate::routing::{Cursor, EntryOptions};
 use crate::session::{Origin, Replay, Rest};
 
 impl Broker {
-    /// Replays the retained messages of subscriptions, as far as the client takes them: it makes the broker hold, and
-    /// look for, no more than a bound.
+    /// Replays the retained messages of subscriptions that have not been taken back meanwhile, as far as the client takes them: it
+    /// makes the broker hold, and look for, no more than a bound.
     pub(in crate::broker) fn want_replays(
         &mut self,
         now_ms: u64,
@@ -32,6 +32,9 @@ impl Broker {
         filters: impl IntoIterator<Item = (Box<str>, EntryOptions)>,
     ) {
         for (filter, options) in filters {
+            if !self.has_subscribed(session, &filter) {
+                continue;
+            }
             let replay = Replay {
                 filter,
                 options,

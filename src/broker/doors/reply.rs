@@ -11,6 +11,8 @@ use crate::broker::facts::Answer;
 use crate::broker::held::Kept;
 use crate::broker::peers::state::Stage;
 use crate::ids::{ConnId, NONE};
+use crate::journal::{Protection, has};
+use crate::limits;
 use crate::mqtt::{AckKind, AckOut, PacketId, ReasonCode};
 
 impl Broker {
@@ -35,45 +37,66 @@ impl Broker {
             reason,
             reason_string: None,
         };
-        self.answer_client(conn, |out| ack.encode(version, out));
+        let held = match kind {
+            AckKind::Puback => Protection::PubackHeld,
+            AckKind::Pubrec => Protection::PubrecHeld,
+            AckKind::Pubrel => Protection::PubrelHeld,
+            AckKind::Pubcomp => Protection::PubcompHeld,
+        };
+        self.answer_client(conn, held, |out| ack.encode(version, out));
     }
 
-    /// Answers a client, now or when what that promises is durable.
+    /// Answers a client, now or, `held`, when what that promises is durable.
     #[inline]
     pub(in crate::broker) fn answer_client(
         &mut self,
         conn: ConnId,
+        held: Protection,
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
-        if !self.held.is_on() {
+        let told = self.clients.sessions.facts().promised();
+        if !has(held) || (told.is_none() && !self.held.is_on()) {
             return self.clients.reply(conn, encode);
         }
         let mut bytes = Vec::new();
         encode(&mut bytes);
-        self.hold_answer(conn, &bytes);
+        self.hold_answer(conn, told, &bytes);
     }
 
     #[cold]
-    fn hold_answer(&mut self, conn: ConnId, bytes: &[u8]) {
-        match self.held.take_after(self.waits.has_held(conn)) {
+    fn hold_answer(&mut self, conn: ConnId, told: Option<u64>, bytes: &[u8]) {
+        let kept = self.waits.held_of(conn);
+        if kept >= limits::HELD_ANSWERS_OF_ONE {
+            return self.clients.peers.overflowing.push(conn);
+        }
+        match self.held.after(conn, told, kept > 0) {
             None => self.clients.reply(conn, |out| out.extend_from_slice(bytes)),
             Some(after) => {
                 let line = self.waits.hold(conn);
                 let packet = Kept::Packet(SmallVec::from_slice(bytes));
-                self.held.push(after, conn, line, packet);
+                self.held.push(after, (conn, line), packet);
             }
         }
     }
 
     /// CONNACK follows. If it promises what is not durable yet, nothing goes out to the client until it is.
     pub(in crate::broker) fn hold_connack(&mut self, conn: ConnId) {
-        if !self.held.is_on() {
-            return;
-        }
-        if let Some(after) = self.held.take_after(false) {
+        let told = self.clients.sessions.facts().promised();
+        if has(Protection::ConnackHeld)
+            && (told.is_some() || self.held.is_on())
+            && let Some(after) = self.held.after(conn, told, false)
+        {
             let line = self.waits.hold(conn);
-            self.held.push(after, conn, line, Kept::Output);
+            self.held.push(after, (conn, line), Kept::Output);
             self.clients.out.keep_in(conn);
+        }
+    }
+
+    /// A packet of this connection has been handled: its answer may come later, and promises what was told of it.
+    #[inline]
+    pub(in crate::broker) fn note_told(&mut self, conn: ConnId) {
+        if let Some(turn) = self.clients.sessions.facts().take_promised() {
+            self.held.note_told(conn, turn);
         }
     }
 

@@ -46,12 +46,14 @@ impl Broker {
         self.charge_retained();
     }
 
-    /// A topic has no retained message any more, if it had one.
-    fn forget_retained(&mut self, topic: &str) {
-        if self.routing.retained.remove(topic).is_some() {
+    /// A topic has no retained message any more. Returns whether it had one.
+    pub(in crate::broker) fn forget_retained(&mut self, topic: &str) -> bool {
+        let had = self.routing.retained.remove(topic).is_some();
+        if had {
             let facts = self.clients.sessions.facts();
             facts.tell(|_| Fact::RetainedRemoved { topic });
         }
+        had
     }
 
     /// Bytes more that a retained message takes, if there is room for it beside what was promised: in the place of one that is

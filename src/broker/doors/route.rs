@@ -6,7 +6,9 @@ use crate::broker::Broker;
 use crate::broker::delivery::outgoing::Outgoing;
 use crate::broker::delivery::overlap::Overlap;
 use crate::broker::mesh_message::MeshMessage;
+use crate::broker::retained::ordered::bit;
 use crate::ids::{GroupId, ShardId};
+use crate::journal::Errand;
 use crate::routing::{Entry, Store, Target};
 
 impl Broker {
@@ -29,7 +31,7 @@ impl Broker {
             .routing
             .subscriptions
             .matching(message.topic.as_str(), &mut matched);
-        let (mut shards, mut groups) = (0u64, SmallVec::<[GroupId; 4]>::new());
+        let (mut others, mut groups) = (Others::default(), SmallVec::<[GroupId; 4]>::new());
         let subscriptions = &self.routing.subscriptions;
         let entries: usize = matched
             .iter()
@@ -46,7 +48,7 @@ impl Broker {
             {
                 match entry.as_session() {
                     Some(session) => overlap.add(session, entry.options()),
-                    None => note_target(entry, &mut shards, &mut groups),
+                    None => note_target(entry, &mut others, &mut groups),
                 }
             }
             self.clients.deliver_once(overlap, message);
@@ -55,7 +57,7 @@ impl Broker {
                 for entry in subscriptions.entries(filter) {
                     match entry.as_session() {
                         Some(session) => self.clients.deliver(session, entry.options(), message),
-                        None => note_target(entry, &mut shards, &mut groups),
+                        None => note_target(entry, &mut others, &mut groups),
                     }
                 }
             }
@@ -65,27 +67,30 @@ impl Broker {
             self.deliver_shared(now_ms, group, &message.owned());
         }
         if from.is_none() {
-            self.route_onwards(now_ms, message, shards);
+            self.route_onwards(now_ms, message, others);
         }
         entries > 0
     }
 
     /// To other shards, and into the store if the message is to be retained: this shard owns its topic.
-    fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, mut shards: u64) {
+    fn route_onwards(&mut self, now_ms: u64, message: &mut Outgoing<'_>, others: Others) {
         let mut retain_seq = 0;
         if message.retain && self.clients.desk.settings.retain_available {
             retain_seq = self.retain(now_ms, message);
         }
+        let mut shards = others.all;
         while shards != 0 {
             let to = ShardId(shards.trailing_zeros() as u8);
             shards &= shards - 1;
-            self.clients.desk.mesh(
-                to,
-                MeshMessage::Publish {
-                    message: message.owned(),
-                    retain_seq,
-                },
-            );
+            let publish = MeshMessage::Publish {
+                message: message.owned(),
+                retain_seq,
+            };
+            self.clients.desk.mesh(to, publish);
+            if others.durable & bit(to) != 0 {
+                let errand = Errand::Deliver;
+                self.clients.note_handed(to, errand, message.kept());
+            }
         }
     }
 
@@ -101,10 +106,28 @@ impl Broker {
     }
 }
 
+/// Other shards that want a message, as bits.
+#[derive(Clone, Copy, Default)]
+pub(in crate::broker) struct Others {
+    pub all: u64,
+    /// Those that may have something durable for it.
+    pub durable: u64,
+}
+
+impl Others {
+    /// One more.
+    pub(in crate::broker) fn add(&mut self, shard: ShardId, entry: &Entry) {
+        self.all |= bit(shard);
+        if entry.is_durable_elsewhere() {
+            self.durable |= bit(shard);
+        }
+    }
+}
+
 /// Notes a match that is not a session.
-fn note_target(entry: &Entry, shards: &mut u64, groups: &mut SmallVec<[GroupId; 4]>) {
+fn note_target(entry: &Entry, others: &mut Others, groups: &mut SmallVec<[GroupId; 4]>) {
     match entry.target() {
-        Target::Shard(shard) => *shards |= 1 << shard.0,
+        Target::Shard(shard) => others.add(shard, entry),
         Target::Group(group) => groups.push(group),
         Target::Session(_) => {}
     }

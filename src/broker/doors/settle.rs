@@ -25,6 +25,7 @@ impl Broker {
             }
         }
         self.clients.out.settle();
+        self.clients.sessions.facts().take_promised();
     }
 
     /// The end of a turn: what is told by its level is brought to its account, and what is short is dealt with. True if
@@ -52,10 +53,15 @@ impl Broker {
         let tables = self.clients.tables()
             + self.waits.memory()
             + self.held.memory()
+            + self.checkpoint.memory()
             + self.interests.memory()
             + self.looks.memory()
             + self.ordering.memory();
         self.clients.memory.lease.set(Account::Outbound, outbound);
+        if self.clients.sessions.facts().are_written() {
+            let room = self.clients.memory.lease.room(Account::Journal);
+            self.held.set_pressed(room == 0);
+        }
         let before = self.pressure.set_tables(tables);
         self.clients
             .memory
@@ -90,6 +96,7 @@ impl Broker {
         // What has come from other shards and waits here is on its way still.
         let more = match account {
             Account::Mesh => self.ordering.held_bytes() + self.offers.bytes(),
+            Account::Journal => self.clients.sessions.journal_bytes() as u64,
             _ => 0,
         };
         self.clients.memory.lease.set(account, level + more);

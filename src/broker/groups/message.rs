@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::{GroupId, SessionId, ShardId};
+use crate::journal::Errand;
 use crate::mqtt::message::Message;
 use crate::routing::Member;
 
@@ -49,6 +50,30 @@ pub enum SharedMessage {
     Offer(SharedOffer),
 }
 
+impl SharedMessage {
+    /// The message that it hands from one shard to another, and what is to become of that.
+    pub(in crate::broker) fn handed(
+        &self,
+        from: ShardId,
+        to: ShardId,
+    ) -> Option<(Errand, Arc<Message>)> {
+        let (owner, group, message) = match self {
+            SharedMessage::Deliver { group, message, .. } => (from, *group, message),
+            SharedMessage::Return { group, message, .. } => (to, *group, message),
+            SharedMessage::Offer(offer) => return Some((offer.errand(), offer.message.clone())),
+            SharedMessage::Join { .. }
+            | SharedMessage::Joined { .. }
+            | SharedMessage::Leave { .. }
+            | SharedMessage::Online { .. } => return None,
+        };
+        let errand = Errand::Share {
+            owner: owner.0,
+            group: group.0,
+        };
+        Some((errand, message.clone()))
+    }
+}
+
 /// Why a message comes back from a member of a shared subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -81,6 +106,14 @@ pub struct SharedOffer {
 }
 
 impl SharedOffer {
+    /// What is to become of its message.
+    pub(in crate::broker) fn errand(&self) -> Errand {
+        Errand::Share {
+            owner: self.owner.0,
+            group: self.group.0,
+        }
+    }
+
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
         self.message.cost() + self.name.len() + self.filter.len()

@@ -10,6 +10,9 @@ use crate::limits;
 pub(crate) struct Offers {
     queue: VecDeque<SharedOffer>,
     bytes: usize,
+    /// All that ever waited here.
+    pushed: u64,
+    popped: u64,
 }
 
 impl Offers {
@@ -34,15 +37,28 @@ impl Offers {
         self.queue.len() < limits::GROUP_OFFERS_MAX && self.bytes < limits::GROUP_OFFERS_BYTES_MAX
     }
 
-    /// One more waits.
-    pub(crate) fn push(&mut self, offer: SharedOffer) {
+    /// One more waits. Returns its place among all that ever did.
+    pub(crate) fn push(&mut self, offer: SharedOffer) -> u64 {
+        self.pushed += 1;
         self.bytes += offer.bytes();
         self.queue.push_back(offer);
+        self.pushed
+    }
+
+    /// How many ever waited.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many of all that ever waited have gone on.
+    pub(crate) fn popped(&self) -> u64 {
+        self.popped
     }
 
     /// The one that has waited longest; it may ask as many members again.
     pub(crate) fn pop(&mut self) -> Option<SharedOffer> {
         let mut offer = self.queue.pop_front()?;
+        self.popped += 1;
         offer.progress.at_once = 0;
         self.bytes -= offer.bytes();
         if self.queue.is_empty() {

@@ -4,12 +4,15 @@
 //! answered, so that after it no publish on any shard is missed. The last one to go takes the announcement back.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use crate::broker::continuation::Continuation;
 use crate::ids::ShardId;
 use crate::routing::FilterId;
+
+/// The ticket of a subscription for which nobody waits but the start (`Broker::is_restoring`): it is taken up again, not asked for.
+pub(crate) const RESTORES: u32 = 0;
 
 /// Who waits for a filter to be known everywhere.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +42,22 @@ impl Continuation for Announcement {
 #[derive(Default)]
 pub(crate) struct Interests {
     under_way: HashMap<FilterId, u32, FixedState>,
+    /// Filters of which they have been told that something is to outlive the process.
+    durable: HashSet<FilterId, FixedState>,
 }
 
 impl Interests {
     /// A filter is announced.
-    pub(crate) fn note(&mut self, filter: FilterId, ticket: u32) {
+    pub(crate) fn note(&mut self, filter: FilterId, ticket: u32, durable: bool) {
         self.under_way.insert(filter, ticket);
+        if durable {
+            self.durable.insert(filter);
+        }
+    }
+
+    /// Whether other shards have been told that something of a filter is to outlive the process.
+    pub(crate) fn are_durable(&self, filter: FilterId) -> bool {
+        self.durable.contains(&filter)
     }
 
     /// The announcement of a filter that is under way.
@@ -62,15 +75,17 @@ impl Interests {
     /// A filter is not wanted any more.
     pub(crate) fn forget(&mut self, filter: FilterId) {
         self.under_way.remove(&filter);
+        self.durable.remove(&filter);
     }
 
     /// Bytes of memory.
     pub(crate) fn memory(&self) -> usize {
-        self.under_way.allocation_size()
+        self.under_way.allocation_size() + self.durable.allocation_size()
     }
 
     /// Gives memory back after many announcements at once.
     pub(crate) fn trim(&mut self) {
         self.under_way.shrink_to_fit();
+        self.durable.shrink_to_fit();
     }
 }

@@ -39,6 +39,7 @@ pub(crate) struct Conn {
     role: Role,
     is_anonymous: bool,
     wants_problems: bool,
+    clean_start: bool,
 }
 
 /// What holds between a client and the broker from CONNECT on: what it has said of itself, and what it is granted.
@@ -58,6 +59,8 @@ pub(crate) struct Terms {
     pub in_flight_max: u16,
     /// Whether it wants reason strings and user properties with its answers (MQTT 5, 3.1.2.11.7).
     pub wants_problems: bool,
+    /// Whether it asked for a session without a past (MQTT 5, 3.1.2.4).
+    pub clean_start: bool,
     /// Topic aliases towards it.
     pub alias_max: u16,
 }
@@ -76,6 +79,7 @@ impl Conn {
         self.packet_bytes_max = terms.packet_bytes_max;
         self.in_flight_max = terms.in_flight_max;
         self.wants_problems = terms.wants_problems;
+        self.clean_start = terms.clean_start;
         if terms.alias_max > 0 {
             self.aliases = Some(Box::new(Aliases::new(terms.alias_max)));
         }
@@ -163,6 +167,11 @@ impl Conn {
         self.wants_problems
     }
 
+    /// Whether it asked for a session without a past.
+    pub(crate) fn clean_start(&self) -> bool {
+        self.clean_start
+    }
+
     /// The listener that it came in by.
     #[inline]
     pub(crate) fn listener(&self) -> u16 {
@@ -188,6 +197,7 @@ impl Conn {
             role: Role::CLIENT,
             is_anonymous: true,
             wants_problems: true,
+            clean_start: false,
         }
     }
 

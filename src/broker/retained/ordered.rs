@@ -248,18 +248,20 @@ impl Ordering {
         self.under_way.waits(conn, serial, by_owner)
     }
 
-    /// This shard passes on a message of another one, as the owner of its topic.
-    pub(crate) fn pass_on(&mut self, desk: &mut Desk, from: ShardId, ordered: &Arc<Ordered>) {
-        let mut others = ordered.targets & !bit(desk.shard);
-        if others != 0 {
+    /// This shard passes on a message of another one, as the owner of its topic; to shards beside itself, if to any.
+    pub(crate) fn note_passed_on(&mut self, from: ShardId, to_others: bool) {
+        if to_others {
             self.untold |= bit(from);
         }
         self.passed_on[from.index()] += 1;
-        while others != 0 {
-            let to = ShardId(others.trailing_zeros() as u8);
-            others &= others - 1;
-            desk.mesh(to, MeshMessage::Relayed(ordered.clone()));
-        }
+    }
+
+    /// By shard: how many of its messages have been handled here.
+    pub(crate) fn handled(&self) -> impl Iterator<Item = (u8, u64)> {
+        self.handled
+            .iter()
+            .enumerate()
+            .map(|(from, &count)| (from as u8, count))
     }
 
     /// Tells shards what was passed on for them, once for all that came together.

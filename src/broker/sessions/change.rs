@@ -86,9 +86,9 @@ impl<'a> Change<'a> {
 
 /// The session and its client.
 impl Change<'_> {
-    /// Its client is there: nothing ends it.
-    pub(crate) fn resume(&mut self) {
-        self.session.begin_presence();
+    /// Its client is there from this moment on: nothing ends it.
+    pub(crate) fn resume(&mut self, now_ms: u64) {
+        self.session.begin_presence(now_ms);
         let session = self.reference();
         self.facts.tell(|_| Fact::Resumed { session });
     }
@@ -291,7 +291,7 @@ impl Change<'_> {
         message: Option<Arc<Message>>,
         lease: &mut Lease,
     ) {
-        if self.facts.are_kept() {
+        if self.facts.are_kept_of(self.id) {
             self.tell_sent((id, order), Way { grant, origin }, message.as_ref());
         }
         let flow = self.session.flow_made();
@@ -350,7 +350,7 @@ impl Change<'_> {
         }
         let session = self.reference();
         self.facts
-            .tell(|_| Fact::Acknowledged { session, id, order });
+            .tell_of(session, |_| Fact::Acknowledged { session, id, order });
         Ok(message)
     }
 
@@ -367,7 +367,7 @@ impl Change<'_> {
         let session = self.reference();
         let order = done.order;
         self.facts
-            .tell(|_| Fact::Acknowledged { session, id, order });
+            .tell_of(session, |_| Fact::Acknowledged { session, id, order });
         Some(done)
     }
 
@@ -375,7 +375,8 @@ impl Change<'_> {
     pub(crate) fn received(&mut self, id: u16) -> Option<Arc<Message>> {
         let (order, message) = self.session.flow_mut()?.received(id)?;
         let session = self.reference();
-        self.facts.tell(|_| Fact::Received { session, id, order });
+        self.facts
+            .tell_of(session, |_| Fact::Received { session, id, order });
         message
     }
 
@@ -400,7 +401,7 @@ impl Change<'_> {
         let copies = copies.unwrap_or_default().into_iter();
         let given_up = copies.map(|(InFlight { id, order, .. }, message)| {
             self.facts
-                .tell(|_| Fact::CopyGivenUp { session, id, order });
+                .tell_of(session, |_| Fact::CopyGivenUp { session, id, order });
             message
         });
         given_up.collect()
@@ -416,7 +417,7 @@ impl Change<'_> {
         for one in &taken {
             let (id, order) = (one.id, one.order);
             self.facts
-                .tell(|_| Fact::Acknowledged { session, id, order });
+                .tell_of(session, |_| Fact::Acknowledged { session, id, order });
         }
         taken
     }
@@ -487,7 +488,7 @@ impl Change<'_> {
         if let Queued::Replaced(older) = &queued {
             self.tell_unqueued(older);
         }
-        if self.facts.are_kept() && !matches!(queued, Queued::Full) {
+        if self.facts.are_kept_of(self.id) && !matches!(queued, Queued::Full) {
             let number = self.backlog.number(message);
             self.facts.tell(|clock| Fact::Queued {
                 session,

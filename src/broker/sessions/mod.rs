@@ -3,5 +3,6 @@
 mod absent;
 pub(super) mod change;
 pub(super) mod hot;
+mod image;
 pub(super) mod rights;
 pub(super) mod table;

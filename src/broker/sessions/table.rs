@@ -8,14 +8,17 @@ use std::hash::BuildHasher;
 use crate::access::Access;
 use crate::broker::facts::Fact;
 use crate::broker::keepers::Facts;
+use crate::broker::noted::text_of;
 use crate::broker::sessions::absent::Absent;
 use crate::broker::sessions::change::Change;
 use crate::broker::sessions::hot::{HOT_GUARDED, HOT_QOS0_WAITS, Hot};
+use crate::broker::sessions::image::Imaged;
 use crate::broker::sessions::rights::{Joined, Rights};
 use crate::broker::settings::Settings;
 use crate::budget::{Account, Lease};
 use crate::ids::{ConnId, NONE, SessionId, SessionRef, ShardId};
 use crate::index::Index;
+use crate::journal::Errand;
 use crate::mqtt::author::ListenerName;
 use crate::mqtt::message::Message;
 use crate::session::{Backlog, Flow, Origin, Queue, Session};
@@ -133,6 +136,43 @@ impl Sessions {
         }
     }
 
+    /// Tells the journal that a message is handed to another shard, or kept to be gone on with.
+    pub(crate) fn tell_handed(&mut self, place: (u8, u64), errand: Errand, message: &Arc<Message>) {
+        let number = self.backlog.number(message);
+        let numbered = self.facts.clock().numbered(message, number);
+        self.facts.hand(place, errand, &numbered);
+    }
+
+    /// When a turn is to end although nothing happens.
+    #[inline]
+    pub(crate) fn written_by_ms(&self) -> Option<u64> {
+        self.facts.written_by_ms()
+    }
+
+    /// Writes down a retained message that has been one for a while.
+    pub(crate) fn write_retained(&mut self, message: &Arc<Message>) {
+        let number = self.backlog.number(message);
+        if let Some((journal, clock)) = self.facts.journal_and_clock() {
+            journal.retained_stored(number, || text_of(message, clock));
+        }
+    }
+
+    /// What the image of a session is made of, if something was written down of it.
+    pub(crate) fn imaged(&mut self, session: SessionId) -> Option<Imaged<'_>> {
+        let (journal, clock) = self.facts.journal_and_clock()?;
+        if !journal.is_known(session.0) {
+            return None;
+        }
+        Some(Imaged {
+            id: session,
+            session: self.table.get(session.index())?.as_ref()?,
+            queue: (self.queues.get(session.index())).and_then(Option::as_deref),
+            backlog: &mut self.backlog,
+            journal,
+            clock,
+        })
+    }
+
     /// Who keeps what changes here, and what others have to tell them.
     #[inline]
     pub(crate) fn facts(&mut self) -> &mut Facts {
@@ -196,6 +236,11 @@ impl Sessions {
         self.table.len()
     }
 
+    /// Bytes that the journal takes.
+    pub(crate) fn journal_bytes(&self) -> usize {
+        self.facts.memory()
+    }
+
     /// Bytes of the tables.
     pub(crate) fn memory(&self) -> usize {
         self.hot.memory()
@@ -203,7 +248,6 @@ impl Sessions {
             + self.queues.memory()
             + self.index.memory()
             + self.absent.memory()
-            + self.facts.memory()
     }
 
     fn hash(&self, client_id: &str) -> u64 {
@@ -307,14 +351,14 @@ impl Sessions {
         session
     }
 
-    /// A session has this connection from here on, and these bits.
-    pub(crate) fn join(&mut self, session: SessionId, conn: ConnId, flags: u8) {
+    /// A session has this connection from this moment on, and these bits.
+    pub(crate) fn join(&mut self, now_ms: u64, session: SessionId, conn: ConnId, flags: u8) {
         self.absent.forget(session);
         let hot = &mut self.hot[session.index()];
         (hot.conn, hot.flags) = (conn.0, flags);
         hot.epoch = hot.epoch.wrapping_add(1);
         if let Some(mut entry) = self.change(session) {
-            entry.resume();
+            entry.resume(now_ms);
         }
     }
 
@@ -326,7 +370,6 @@ impl Sessions {
     }
 
     /// The user name of a session whose client is away, and its listener.
-    #[cfg(test)]
     pub(crate) fn owner(&self, session: SessionId) -> Option<(Option<&str>, &Arc<ListenerName>)> {
         self.absent.owner(session)
     }

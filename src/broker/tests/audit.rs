@@ -63,6 +63,7 @@ impl Broker {
             clients.tables()
                 + self.waits.memory()
                 + self.held.memory()
+                + self.checkpoint.memory()
                 + self.interests.memory()
                 + self.looks.memory()
                 + self.ordering.memory(),

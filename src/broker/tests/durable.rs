@@ -112,14 +112,14 @@ fn answers_come_once_and_in_order_when_they_are_durable() {
             expected[one].push((kind, known));
             world.broker.on_bytes(1000, clients[one], &bytes);
             let durable = u64::from(id) / step * step;
-            world.broker.on_durable(1000, durable);
+            world.broker.on_durable_turn(1000, durable);
             for (given, &conn) in given.iter_mut().zip(&clients) {
                 given.extend(answers(&mut world, conn));
             }
             let count: usize = given.iter().map(Vec::len).sum();
             assert_eq!(count as u64, durable, "{step} {id}");
         }
-        world.broker.on_durable(1000, 60);
+        world.broker.on_durable_turn(1000, 60);
         for (given, &conn) in given.iter_mut().zip(&clients) {
             given.extend(answers(&mut world, conn));
         }
@@ -142,10 +142,10 @@ fn a_goodbye_waits_for_what_is_held_and_a_ping_does_not() {
             false => world.broker.on_bytes(1000, conn, b"\xe0\x00"),
             true => world.broker.on_eof(1000, conn, CloseCause::Eof),
         }
-        world.broker.on_durable(1000, 1);
+        world.broker.on_durable_turn(1000, 1);
         assert_eq!(answers(&mut world, conn), [(4, 1)]);
         assert_eq!(closes(&mut world), 0);
-        world.broker.on_durable(1000, 2);
+        world.broker.on_durable_turn(1000, 2);
         assert_eq!(answers(&mut world, conn), [(4, 2)]);
         assert_eq!(closes(&mut world), 1);
     }
@@ -178,11 +178,11 @@ fn who_is_gone_is_answered_no_more_and_nobody_in_its_place() {
     world.broker.on_closed(1000, gone);
     let next = connecting(&mut world, "b", true, &publish(QoS::AtLeastOnce, 9));
     assert_eq!(next, gone);
-    world.broker.on_durable(1000, 1);
+    world.broker.on_durable_turn(1000, 1);
     assert_eq!(answers(&mut world, next), []);
-    world.broker.on_durable(1000, 2);
+    world.broker.on_durable_turn(1000, 2);
     assert_eq!(answers(&mut world, next), [(2, 0)]);
-    world.broker.on_durable(1000, 3);
+    world.broker.on_durable_turn(1000, 3);
     assert_eq!(answers(&mut world, next), [(4, 9)]);
     world.broker.settle(1000);
     let audit = world.broker.audit();
@@ -205,9 +205,9 @@ fn only_what_waits_is_held_and_what_is_behind_it() {
         .broker
         .on_bytes(1000, other, &publish(QoS::AtLeastOnce, 3));
     assert_eq!(answers(&mut world, other), [(4, 3)]);
-    world.broker.on_durable(1000, 6);
+    world.broker.on_durable_turn(1000, 6);
     assert_eq!(answers(&mut world, waits), []);
-    world.broker.on_durable(1000, 7);
+    world.broker.on_durable_turn(1000, 7);
     assert_eq!(answers(&mut world, waits), [(4, 1), (4, 2)]);
     world
         .broker
@@ -247,12 +247,12 @@ fn nothing_passes_a_connack_that_is_held() {
         "others are not held"
     );
     assert_eq!(world.broker.slowest(1000), [], "it is not slow");
-    world.broker.on_durable(1000, 4);
+    world.broker.on_durable_turn(1000, 4);
     while let Some(dirty) = world.broker.next_dirty() {
         assert_eq!(dirty, publisher);
     }
     assert_eq!(answers(&mut world, conn), []);
-    world.broker.on_durable(1000, 5);
+    world.broker.on_durable_turn(1000, 5);
     assert_eq!(world.broker.next_dirty(), Some(conn));
     let given = answers(&mut world, conn);
     assert_eq!(given, [(2, 1), (3, 0), (13, 0), (3, 0), (9, 1)]);
@@ -288,7 +288,7 @@ fn who_ends_before_its_connack_is_closed_without_a_word() {
         let conn = connecting(&mut world, "a", true, b"");
         end(&mut world, conn);
         assert!(ends(&mut world).contains(&(conn, CloseHow::Now)));
-        world.broker.on_durable(1000, 1);
+        world.broker.on_durable_turn(1000, 1);
         assert_eq!(answers(&mut world, conn), []);
         assert_eq!(
             answers(&mut world, witness).first(),
@@ -322,8 +322,30 @@ fn a_goodbye_behind_connect_waits_for_connack() {
             assert_eq!(ends(&mut world), [(conn, CloseHow::Now)]);
             continue;
         }
-        world.broker.on_durable(1000, 1);
+        world.broker.on_durable_turn(1000, 1);
         assert_eq!(ends(&mut world), [(conn, CloseHow::Flush)]);
         assert_eq!(answers(&mut world, conn), [(2, 0)]);
     }
+}
+
+/// While the disk takes its time, what is kept for one who asks and asks is bounded: it ends, and others are answered.
+#[test]
+fn who_asks_and_asks_while_the_disk_stands_still_is_closed() {
+    let mut world = World::new(Settings::default());
+    let [asks, other] = ["a", "b"].map(|id| world.connect(id, Version::V5));
+    world.broker.hold_answer_after(7);
+    let publish = publish(QoS::AtLeastOnce, 1);
+    world.broker.on_bytes(1000, asks, &publish);
+    let many = release(9).repeat(1000);
+    let rounds = limits::HELD_ANSWERS_OF_ONE / 1000 + 2;
+    let is_closed = (0..rounds).any(|_| {
+        world.broker.on_bytes(1000, asks, &many);
+        ends(&mut world).contains(&(asks, CloseHow::Now))
+    });
+    assert!(is_closed);
+    let ping = b"\xc0\x00";
+    world.broker.on_bytes(1000, other, ping);
+    assert_eq!(answers(&mut world, other), [(13, 0)]);
+    world.broker.on_durable_turn(1000, 7);
+    assert_eq!(answers(&mut world, asks), []);
 }

@@ -18,12 +18,15 @@ impl Broker {
             drain: _,
             sweeps: _,
             waits,
-            held: _, // by line
+            held, // the rest by line
             pressure: _,
             offers: _,   // by group
             promises: _, // by shard
             ordering,
-            looks: _, // what is due is asked again
+            looks: _,      // what is due is asked again
+            checkpoint: _, // by message and shard
+            restoring: _,
+            restored_ms: _,
         } = self;
         let Clients {
             desk: _, // deadlines of others mean nothing, and effects are told the shard
@@ -38,6 +41,7 @@ impl Broker {
         let mut traces = peers.traces(conn);
         let others = [
             ("waits", waits.knows(conn)),
+            ("held", held.knows(conn)),
             ("under way", ordering.under_way.knows(conn)),
             ("hot", sessions.has_conn(conn)),
             ("outbound", out.pending(conn) > 0),
@@ -55,6 +59,7 @@ impl Broker {
         self.on_eof(1000, conn, CloseCause::Error(104));
         self.clients.peers.next_turn.push_back(conn);
         self.clients.peers.overflowing.push(conn);
+        self.held.note_told(conn, 7);
         self.turn_away(conn, ReasonCode::CONNECTION_RATE_EXCEEDED);
         self.on_closed(1000, conn);
         assert_eq!(self.traces(conn), [""; 0]);

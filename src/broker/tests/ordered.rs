@@ -88,6 +88,7 @@ fn relayed(topic: &str, payload: &'static str, after: u64) -> MeshMessage {
         message: message(topic, payload, true),
         from: ShardId(1),
         targets: 1,
+        durable: 0,
         seq: 1,
         promised: 0,
         after: [after, 0, 0].into(),

@@ -147,3 +147,49 @@ fn a_member_that_has_left_returns_what_comes_late() {
     assert!(returns);
     assert_eq!(world.output(conn), b"");
 }
+
+/// MQTT-3.10.4-2: a subscription that is taken back before its SUBACK, which waits for the other shard, is followed by no retained
+/// message; one that has come again by then is.
+#[test]
+fn a_subscription_that_was_taken_back_before_suback_replays_nothing() {
+    for comes_again in [false, true] {
+        let mut world = one_of_two();
+        let ids = (0..).map(|index| format!("c{index}"));
+        let mut ids = ids.filter(|id| home(id, 2) == ShardId(0));
+        let mut connect = || world.connect(&ids.next().unwrap(), Version::V311);
+        let (client, publisher) = (connect(), connect());
+        let topics = (0..).map(|index| format!("x/{index}"));
+        let mut topics = topics.filter(|topic| owner_of_topic(topic, 2) == ShardId(0));
+        let topic = topics.next().unwrap();
+        let retained = publish(&topic, 0, true, b"kept");
+        world.broker.on_bytes(world.now_ms, publisher, &retained);
+        let subscribe = subscribe_packet(&[&topic], Version::V311, QoS::AtMostOnce);
+        let mut unsubscribe = Vec::new();
+        UnsubscribeOut {
+            packet_id: PacketId::new(2).unwrap(),
+            filters: &[&topic],
+            user_properties: &[],
+        }
+        .encode(Version::V311, &mut unsubscribe);
+        world.broker.on_bytes(world.now_ms, client, &subscribe);
+        world.broker.on_bytes(world.now_ms, client, &unsubscribe);
+        if comes_again {
+            world.broker.on_bytes(world.now_ms, client, &subscribe);
+        }
+        for message in mesh(&mut world.broker) {
+            if let MeshMessage::Interest {
+                ticket,
+                wanted: true,
+                ..
+            } = message
+            {
+                let stored = [0, 0].into();
+                let ack = MeshMessage::InterestAck { ticket, stored };
+                world.broker.on_mesh(world.now_ms, ShardId(1), ack);
+            }
+        }
+        let came = world.output(client);
+        assert!(came.windows(2).any(|bytes| bytes == [0x90, 0x03]), "SUBACK");
+        assert_eq!(came.ends_with(b"kept"), comes_again, "{came:x?}");
+    }
+}

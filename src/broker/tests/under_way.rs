@@ -206,6 +206,7 @@ fn an_owner_that_is_congested_says_later_what_it_has_passed_on() {
         message: super::ordered::message("t", "x", false),
         from: ShardId(1),
         targets: 4,
+        durable: 0,
         seq: 0,
         promised: 0,
         after: Box::default(),

@@ -238,7 +238,7 @@ fn information(host: &dyn Host) -> Vec<Finding> {
 }
 
 fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
-    let clash = places::check(&config.listeners, std::iter::empty()).err();
+    let clash = places::check(config.sockets(), std::iter::empty()).err();
     let finding = |(index, socket): (usize, &Socket)| {
         let place = socket.place();
         let clash = clash.as_ref().filter(|clash| clash.index == index);
@@ -261,8 +261,7 @@ fn listeners(host: &dyn Host, config: &Config) -> Vec<Finding> {
             file: None,
         }
     };
-    let sockets = config.listeners.iter().map(|listener| &listener.socket);
-    let sockets = sockets.enumerate();
+    let sockets = config.sockets().enumerate();
     let is_shown = |index| clash.as_ref().is_some_and(|clash| clash.index == index);
     let shown = sockets.filter(|(index, socket)| socket.path.is_none() || is_shown(*index));
     shown.map(finding).collect()

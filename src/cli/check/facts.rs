@@ -1,6 +1,7 @@
 //! What is known of the host: files of /proc and /sys, and a few trials. Checks see nothing but this, so that tests can
 //! make hosts up; it decides nothing.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use rustix::fs::{Access, access};
 use socket2::{Domain, Socket, Type};
 
 use crate::config;
+use crate::control::disk::Disk;
 use crate::control::place::missing_folder;
 use crate::limits;
 use crate::server::holder::{Holder, holder};
@@ -24,6 +26,8 @@ pub(super) trait Host {
     fn bind(&self, socket: &config::Socket) -> Bind;
     /// Whether this file can be written to, or made; if not, why, or what to do about it where that is known.
     fn writable(&self, path: &Path) -> Result<(), String>;
+    /// What is below the store of this location; if it can be neither made nor written there, why.
+    fn disk(&self, location: &Path) -> io::Result<Disk>;
 }
 
 /// What comes of binding a listener.
@@ -100,6 +104,10 @@ impl Host for Here {
             false => access(folder, Access::WRITE_OK | Access::EXEC_OK),
         };
         answer.map_err(|errno| format!(": {errno}"))
+    }
+
+    fn disk(&self, location: &Path) -> io::Result<Disk> {
+        Disk::look(location)
     }
 }
 

@@ -2,6 +2,7 @@
 //! changes nothing else.
 
 mod checks;
+mod disk;
 mod facts;
 mod memory;
 mod report;
@@ -17,6 +18,7 @@ use clap::value_parser;
 
 use super::start::Start;
 use crate::config::{self, Config};
+use crate::control::stderr;
 use crate::escape::one_line;
 use crate::server::budget::{Budget, Layout};
 use crate::server::{self, EXIT_CONFIGURATION, resources};
@@ -62,7 +64,7 @@ pub(super) fn check(options: &Check) -> ExitCode {
     let described = match options.start.described(None) {
         Ok(described) => described,
         Err(error) => {
-            eprintln!("firehose check: {}", one_line(&error.to_string()));
+            stderr::tell(&format!("firehose check: {error}"));
             return ExitCode::from(EXIT_CONFIGURATION);
         }
     };
@@ -74,6 +76,9 @@ pub(super) fn check(options: &Check) -> ExitCode {
     // At the end: it makes of root the broker's user.
     let tried = server::try_start(&config, options.start.config.as_deref());
     findings.extend(started::findings(&tried));
+    // As that user, who is to write there.
+    let held_max = budget.as_ref().map(|budget| budget.kept_max());
+    findings.extend(disk::findings(&facts::Here::default(), &config, held_max));
     if options.json {
         println!("{}", report::json(&findings));
     } else {

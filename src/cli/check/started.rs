@@ -41,7 +41,20 @@ pub(super) fn findings(tried: &Result<Warnings, ServeError>) -> Vec<Finding> {
         why: "A broker that root starts becomes another user (user in the configuration), and reads its files again as that.",
         file: None,
     });
-    [start].into_iter().chain(log).chain(identity).collect()
+    let store = warnings.store.iter().map(|text| Finding {
+        id: "store.holder",
+        severity: Severity::Missing,
+        found: text.clone(),
+        wanted: "a store that nobody has, or the broker of this configuration".into(),
+        why: "A store has one broker: serve ends with exit code 3 while another process has it.",
+        file: None,
+    });
+    [start]
+        .into_iter()
+        .chain(store)
+        .chain(log)
+        .chain(identity)
+        .collect()
 }
 
 /// What is to be said of lines of the configuration.

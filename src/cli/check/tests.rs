@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+mod disk;
+
 use super::checks::{self, SYSCTLS};
 use super::facts::{Bind, Host};
 use super::report::{Finding, Severity, exit_code, json, table};
 use super::wish::Wish;
 use crate::config::{Config, Socket};
+use crate::control::disk::Disk;
 use crate::server::budget::Layout;
 use crate::uring::RingError;
 
@@ -17,6 +20,9 @@ struct MadeUp {
     files: BTreeMap<String, String>,
     forbidden: bool,
     taken: Option<Bind>,
+    disk: Option<Disk>,
+    /// Why there is no disk, where it is not that it may not be written.
+    fault: Option<io::ErrorKind>,
 }
 
 impl MadeUp {
@@ -33,6 +39,7 @@ impl MadeUp {
                 shards: 4,
                 few_buffers: true,
                 descriptors: None,
+                has_journal: None,
             },
             files: 1000,
         };
@@ -56,6 +63,11 @@ impl Host for MadeUp {
     }
     fn writable(&self, _: &Path) -> Result<(), String> {
         Ok(())
+    }
+    fn disk(&self, location: &Path) -> io::Result<Disk> {
+        let kind = self.fault.unwrap_or(io::ErrorKind::PermissionDenied);
+        let fault = || io::Error::new(kind, format!("{}: {kind}", location.display()));
+        self.disk.clone().ok_or_else(fault)
     }
 }
 
@@ -304,6 +316,7 @@ fn a_limit_above_what_there_is_is_named() {
         shards: 1,
         few_buffers: true,
         descriptors: None,
+        has_journal: None,
     };
     let wish = Wish {
         connections: 10_000,

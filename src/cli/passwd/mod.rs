@@ -14,7 +14,7 @@ use clap::{ArgGroup, ValueEnum, value_parser};
 
 use crate::access::{Credential, Scheme};
 use crate::config::absolute;
-use crate::escape::one_line;
+use crate::control::stderr;
 use crate::limits::PASSWORD_ITERATIONS_MAX;
 use file::Lines;
 
@@ -102,7 +102,7 @@ pub(super) fn passwd(options: &Passwd) -> ExitCode {
     match options.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("firehose passwd: {}", one_line(&error));
+            stderr::tell(&format!("firehose passwd: {error}"));
             ExitCode::from(EXIT_FAILED)
         }
     }

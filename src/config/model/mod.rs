@@ -5,12 +5,15 @@
 mod cpus;
 mod files;
 mod memory;
+mod persistence;
 mod tls_lines;
 
 pub use cpus::CpuList;
 pub(in crate::config) use files::Content;
 pub use files::Files;
 pub use memory::{Memory, size, size_text};
+pub(in crate::config) use persistence::PersistenceLines;
+pub use persistence::{Persistence, SyncPolicy};
 pub(in crate::config) use tls_lines::TlsLines;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -34,16 +37,20 @@ const SYSLOG_DAEMON: u8 = 3;
 pub struct Config {
     /// What the shards' brains need, but for listeners: what these grant stands with where they listen.
     pub settings: Settings,
-    /// At least one.
+    /// Those of MQTT: at least one.
     pub listeners: Vec<Listener>,
+    /// Those of HTTP.
+    pub http: Vec<HttpListener>,
     /// What the operator should know of the listeners' certificates: told in the log at start and at each reload.
     pub certificates: Vec<CertificateNote>,
-    /// No listener is configured: only clients on this host are served, as Mosquitto 2 does.
+    /// No listener of MQTT is configured: only clients on this host are served, as Mosquitto 2 does.
     pub local_only: bool,
     /// Connections on all listeners together; `None`: no bound but that of descriptors.
     pub global_max_connections: Option<u32>,
     /// What memory may be used for.
     pub memory: Memory,
+    /// What is kept on the disk; `None`: nothing.
+    pub persistence: Option<Persistence>,
     /// What one source address may do.
     pub sources: SourceBounds,
     /// Whether `TCP_NODELAY` is set on client sockets.
@@ -103,6 +110,18 @@ impl Listener {
             settings: ListenerSettings { name, ..settings },
         }
     }
+}
+
+/// One `listener` with `protocol http_api`: no shard accepts from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpListener {
+    /// Where it listens, with which certificates, and whom it lets in: of its settings `allow_anonymous`, `passwords`, `acl` and
+    /// `identity_from_certificate` are looked at.
+    pub listener: Listener,
+    /// What files are served from (`http_dir`).
+    pub directory: Option<PathBuf>,
+    /// Names by which it may be asked (`http_host`), in lower case, beside addresses and localhost.
+    pub hosts: Vec<String>,
 }
 
 /// One listening socket.
@@ -184,10 +203,12 @@ impl Default for Config {
                 ..Settings::default()
             },
             listeners: Vec::new(),
+            http: Vec::new(),
             certificates: Vec::new(),
             local_only: true,
             global_max_connections: None,
             memory: Memory::default(),
+            persistence: None,
             sources: SourceBounds::default(),
             set_tcp_nodelay: false,
             pid_file: None,
@@ -215,6 +236,13 @@ impl Config {
             self.listen_locally(ports, &like);
         }
         self.local_only
+    }
+
+    /// Where it listens: for MQTT, then for HTTP.
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        let http = self.http.iter().map(|http| &http.listener);
+        let all = self.listeners.iter().chain(http);
+        all.map(|listener| &listener.socket)
     }
 
     /// Makes the listeners of a broker that serves only its own host: the two loopback addresses on each port, each with
@@ -255,6 +283,13 @@ impl Config {
 }
 
 impl Socket {
+    /// Whether it names a loopback address, which only programs of this host reach.
+    pub fn is_loopback(&self) -> bool {
+        self.address.as_deref().is_some_and(|address| {
+            address == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        })
+    }
+
     /// Where it listens, for people.
     pub fn place(&self) -> String {
         let Socket { port, .. } = self;

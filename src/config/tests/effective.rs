@@ -12,7 +12,8 @@ fn printed(text: &str) -> String {
 }
 
 fn placeless(mut config: Config) -> Config {
-    for listener in &mut config.listeners {
+    let http = config.http.iter_mut().map(|http| &mut http.listener);
+    for listener in config.listeners.iter_mut().chain(http) {
         listener.socket.at = None;
         listener.socket.optional = false;
     }
@@ -47,7 +48,14 @@ fn what_is_printed_gives_the_same_settings() {
         "allow_anonymous false\nlistener 1\nlistener_allow_anonymous true\nlistener_auto_id_prefix q\nlistener 2\n",
         "listener 80\nprotocol websockets\nwebsockets_origin a\nwebsockets_origin b\nenable_proxy_protocol 2\n",
         "accept_protocol_versions 3, 5\nmax_keepalive 0x10\npersistent_client_expiration 2h\nmax_publish_rate 5/s\n",
+        "listener 9883 127.0.0.1\nprotocol http_api\nhttp_dir /srv/a b\nhttp_host a.example\nhttp_host b\nmax_connections 3\n",
+        "listener 9883 ::1\nprotocol http_api\nmax_qos 1\nlistener 1883\nmax_qos 0\nlistener 9884 localhost\nprotocol http_api\n",
+        "allow_anonymous false\nlistener 9883 ::1\nprotocol http_api\nlistener_allow_anonymous true\nlistener 1\n",
+        "per_listener_settings true\nlistener 9883 ::1\nprotocol http_api\nlistener 1\nallow_anonymous true\n",
         "memory_limit 2G\nmemory_account retained 512M\nmemory_account backlog 64M # few\ntls_memory_limit 1M\n",
+        "persistence true\npersistence_location /var/lib/a b/\npersistence_file c d.db\npersistence_sync interval 250 # ms\n",
+        "persistence true\nretained_persistence false\n",
+        "retained_persistence true\npersistence_max_size 1G\npersistence_sync none\n",
         "shards 3\ncpu_list 1-2,7\npid_file /run/a b.pid\nlog_timestamp_format %Y # %m\nmax_packet_size 0x100\n",
     ] {
         let (config, _) = read(text).unwrap();

@@ -149,3 +149,53 @@ fn listener_option_above_the_first_listener_opens_the_default_one() {
             .contains("opens port 1883 on all addresses")
     );
 }
+
+#[test]
+fn a_listener_of_http_is_none_of_mqtt() {
+    let places = |config: &Config| {
+        let mqtt: Vec<u16> = config.listeners.iter().map(|one| one.socket.port).collect();
+        let http = config.http.iter().map(|one| one.listener.socket.port);
+        (mqtt, http.collect::<Vec<u16>>())
+    };
+    let text = "listener 9883 127.0.0.1\nprotocol http_api\nhttp_host A.example\nhttp_dir /srv\n";
+    let (config, warned) = read(text).unwrap();
+    // MQTT is served as where no listener is configured.
+    assert_eq!(places(&config), (vec![1883, 1883], vec![9883]));
+    assert!(config.local_only && warned.is_empty());
+    let http = &config.http[0];
+    assert_eq!(http.hosts, ["a.example"]);
+    assert_eq!(http.directory.as_deref(), Some(Path::new("/srv")));
+    assert!(http.listener.settings.allow_anonymous);
+    let (config, _) = read(&format!("listener 1884\n{text}")).unwrap();
+    assert_eq!(places(&config), (vec![1884], vec![9883]));
+    assert!(!config.local_only && !config.listeners[0].settings.allow_anonymous);
+    let (config, _) = read(&format!("allow_anonymous false\n{text}")).unwrap();
+    assert!(!config.http[0].listener.settings.allow_anonymous);
+    let (config, _) = read("port 9883\nbind_address ::1\nprotocol http_api\n").unwrap();
+    assert_eq!(places(&config), (vec![1883, 1883], vec![9883]));
+    let warned = warnings("listener 80\nprotocol websockets\nhttp_dir /srv\n");
+    assert_eq!(warned.len(), 1);
+    assert!(warned[0].starts_with("3: http_dir: "), "{warned:?}");
+    let text = error("listener 9883 127.0.0.1\nprotocol http_api\nhttp_host http://a\n");
+    assert!(text.starts_with("3: http_host: "), "{text}");
+}
+
+#[test]
+fn http_that_others_reach_has_users() {
+    let scratch = Scratch::new();
+    let users = scratch.file("users", "ann:$6$c2FsdHNhbHRzYWx0$eA==\n");
+    let users = format!("password_file {}\n", users.display());
+    let http = "listener 9883 192.0.2.1\nprotocol http_api\n";
+    for text in [
+        http.to_string(),
+        format!("allow_anonymous true\n{http}"),
+        format!("allow_anonymous true\n{users}{http}"),
+        "listener 9883\nprotocol http_api\n".into(),
+        "listener 9883 a.example\nprotocol http_api\n".into(),
+    ] {
+        let text = error(&text);
+        assert!(text.contains("wants `allow_anonymous false`"), "{text}");
+    }
+    let (config, _) = read(&format!("{users}{http}")).unwrap();
+    assert!(!config.http[0].listener.settings.allow_anonymous);
+}

@@ -31,8 +31,8 @@ fn each_misdeed_names_its_line_and_reason() {
         ),
         ("listener 0\n", "1: listener: 0 is out of range, 1 to 65535"),
         (
-            "listener 1883\nprotocol http_api\n",
-            "2: protocol http_api: not supported yet",
+            "listener 1883\nprotocol http\n",
+            "2: protocol: `http` is none of mqtt, websockets, http_api",
         ),
         (
             "listener 8883\ncertfile /nowhere/a.crt\n",
@@ -60,7 +60,7 @@ fn each_misdeed_names_its_line_and_reason() {
         ),
         (
             "protocol foo\n",
-            "1: protocol: `foo` is none of mqtt, websockets",
+            "1: protocol: `foo` is none of mqtt, websockets, http_api",
         ),
         ("port 0\n", "1: port: 0 is out of range, 1 to 65535"),
         (
@@ -195,12 +195,11 @@ fn what_keeps_somebody_out_is_never_ignored() {
 
 #[test]
 fn what_mosquitto_has_and_we_do_not_yet_is_warned_of() {
-    let text = "persistence true\npersistence_location /var/lib/mosquitto/\nuser mosquitto\nconnection up\naddress x\n";
+    let text = "autosave_interval 1800\nuser mosquitto\nconnection up\naddress x\n";
     let expected = [
-        "1: persistence: nothing is kept on disk yet, has no effect",
-        "2: persistence_location: nothing is kept on disk yet, has no effect",
-        "4: connection: bridges are not supported yet, has no effect",
-        "5: address: bridges are not supported yet, has no effect",
+        "1: autosave_interval: nothing waits to be saved here: what is acknowledged is stored (persistence_sync); has no effect",
+        "3: connection: bridges are not supported yet, has no effect",
+        "4: address: bridges are not supported yet, has no effect",
     ];
     assert_eq!(warnings(text), expected);
     let extra = "allow_anonymous true extra\n";

@@ -21,9 +21,7 @@ fn listed() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// Why an option of this kind is not honoured, in the words of the list.
 fn reason(known: Known) -> &'static str {
     match known {
-        Known::Persistence => "persistence",
         Known::Bridge => "bridges",
-        Known::Http => "http",
         Known::Control | Known::Plugin => "plugins",
         Known::Psk => "pre-shared keys",
         Known::Engine | Known::KeyForm => "engines",
@@ -52,16 +50,17 @@ fn nothing_else_is_left_out() {
     let listed: HashSet<&str> = listed().map(|(name, _)| name).collect();
     let others = KNOWN.iter().map(|(name, _)| *name);
     let others: Vec<&str> = others.filter(|name| !listed.contains(name)).collect();
-    assert_eq!(others, ["retained_persistence", "retry_interval"]);
+    assert_eq!(others, ["retry_interval"]);
 }
 
 /// The reason is in the warning, or in the error where going on would let somebody in.
 #[test]
 fn the_reason_is_told() {
     for (line, told) in [
-        ("persistence true", "nothing is kept on disk"),
+        ("autosave_interval 1800", "nothing waits to be saved here"),
+        ("autosave_on_changes true", "nothing waits to be saved here"),
         ("connection up", "bridges are not supported"),
-        ("http_dir /srv", "over HTTP"),
+        ("listener 1\nhttp_dir /srv", "over HTTP"),
         ("enable_control_api true", "no plugins here"),
         ("dhparamfile /etc/dh.pem", "elliptic curves"),
         (

@@ -10,7 +10,8 @@ use crate::config::model::size;
 const SIZE_RULE: &str =
     "a size is a number of bytes, or one with K, M, G or T behind it, like 512M or 2G";
 
-fn parsed(name: &'static str, word: &str) -> Result<u64, Misdeed> {
+/// The bytes that a word says.
+pub(super) fn parsed(name: &'static str, word: &str) -> Result<u64, Misdeed> {
     let fault = ValueFault::Invalid { rule: SIZE_RULE };
     size(word).ok_or_else(|| Misdeed::value(name, word, fault))
 }

@@ -4,5 +4,6 @@ pub(super) mod access;
 pub(super) mod bounds;
 pub(super) mod log;
 pub(super) mod memory;
+pub(super) mod persistence;
 pub(super) mod tls;
 pub(super) mod transport;

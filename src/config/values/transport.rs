@@ -2,7 +2,7 @@
 
 use crate::broker::Records;
 use crate::config::draft::{ListenerDraft, Note};
-use crate::config::error::Misdeed;
+use crate::config::error::{Misdeed, ValueFault};
 use crate::config::line::Line;
 
 /// `websockets_origin ORIGIN`: one that pages may have; several lines add up.
@@ -12,6 +12,22 @@ pub(crate) fn origin(
     line: &Line<'_>,
 ) -> Result<Note, Misdeed> {
     draft.origins.push(line.word(name)?.into());
+    Ok(None)
+}
+
+/// `http_host NAME`: one by which a listener of HTTP may be asked, beside addresses and localhost; several lines add up.
+pub(crate) fn http_host(
+    draft: &mut ListenerDraft,
+    name: &'static str,
+    line: &Line<'_>,
+) -> Result<Note, Misdeed> {
+    let word = line.word(name)?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if !word.bytes().all(is_name) {
+        let rule = "the name of a host is wanted, without a scheme, a port or a path";
+        return Err(Misdeed::value(name, word, ValueFault::Invalid { rule }));
+    }
+    draft.http.hosts.push(word.to_ascii_lowercase());
     Ok(None)
 }
 

@@ -5,10 +5,12 @@ use crate::budget::{Account, Rung};
 use crate::control::sample::{Of, Sample};
 use crate::figure::Figure;
 
-const LIMIT: Figure = Figure::level("limit", "Bytes that the broker may use.");
-const USED: Figure = Figure::level("used", "Bytes of all accounts that are leased.");
-const RESIDENT: Figure = Figure::level("resident", "Bytes of the process that are in memory.");
-const SOCKETS: Figure = Figure::level("sockets", "Bytes that wait in sockets, as measured.");
+const LIMIT: Figure = Figure::level("limit", "Bytes that the broker may use.").in_bytes();
+const USED: Figure = Figure::level("used", "Bytes of all accounts that are leased.").in_bytes();
+const RESIDENT: Figure =
+    Figure::level("resident", "Bytes of the process that are in memory.").in_bytes();
+const SOCKETS: Figure =
+    Figure::level("sockets", "Bytes that wait in sockets, as measured.").in_bytes();
 const PERMILLE: Figure = Figure::level(
     "permille",
     "Thousandths of the nearest of all limits that are used.",
@@ -20,10 +22,13 @@ const STALLED: Figure = Figure::level(
 const GROUP_USAGE: Figure = Figure::level(
     "cgroup/usage",
     "Bytes used in the control group that is nearest to its limit.",
-);
-const GROUP_LIMIT: Figure = Figure::level("cgroup/limit", "The limit of that control group.");
-const ACCOUNT_LIMIT: Figure = Figure::level("limit", "Bytes that the account has.");
-const ACCOUNT_USED: Figure = Figure::level("used", "Bytes of the account that are leased.");
+)
+.in_bytes();
+const GROUP_LIMIT: Figure =
+    Figure::level("cgroup/limit", "The limit of that control group.").in_bytes();
+const ACCOUNT_LIMIT: Figure = Figure::level("limit", "Bytes that the account has.").in_bytes();
+const ACCOUNT_USED: Figure =
+    Figure::level("used", "Bytes of the account that are leased.").in_bytes();
 const ENTERED: Figure = Figure::counter("entered", "Times that the step was taken.");
 const SECONDS: Figure =
     Figure::counter("seconds", "Seconds that the broker has stood on the step.");
@@ -55,6 +60,11 @@ impl Monitor {
             put(of, SECONDS, self.stood_ms[rung as usize] / 1000);
         }
         samples
+    }
+
+    /// Thousandths of the nearest of all limits that are used.
+    pub(crate) fn permille(&self) -> u64 {
+        self.level.permille
     }
 
     /// The step of the ladder that it stands on.

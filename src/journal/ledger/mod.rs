@@ -1,18 +1,35 @@
 //! What records say, put together again: the sessions of one shard with all they had, and its retained messages.
 //!
-//! Invariants: a message is here as long as something refers to it, and the newest one in any case, since what follows may; what is
-//! said of anything that is not here is an error, but for acknowledgements, which may come late.
+//! Invariants: a message is known as long as something refers to it, and the newest one in any case, since what follows may; what is
+//! said of anything that is not here is an error, but for acknowledgements, which may come late, and for sessions whose image is still
+//! to come (`checkpoint`).
 
+mod between;
+mod checkpoint;
+mod held;
+mod images;
+mod kept;
 mod messages;
+mod numbered;
 mod runs;
 mod session;
+mod texts;
 
-pub use self::messages::KeptMessage;
+use self::between::Between;
+pub use self::between::HandedRead;
+pub use self::held::Room;
+pub(super) use self::held::{Held, Need};
+use self::images::Images;
+pub use self::kept::KeptMessage;
+pub(super) use self::kept::LeftOut;
 use self::messages::Messages;
-pub use self::session::{InFlightRead, SessionRead, WillRead};
+pub use self::session::{HeldRead, InFlightRead, SessionRead, WillRead};
+pub(super) use self::texts::Needs;
 use super::error::Broken;
 use super::members::{Members, SetsRead};
 use super::record::Record;
+use std::collections::BTreeMap;
+
 use crate::session::Way;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -22,15 +39,27 @@ use hashbrown::HashMap;
 pub struct Ledger {
     sessions: HashMap<u32, SessionRead, FixedState>,
     messages: Messages,
-    /// By topic, the number.
-    retained: HashMap<Box<str>, u64, FixedState>,
+    /// By topic, the number. A tree: clients choose the topics, so their hashes are not to be known.
+    retained: BTreeMap<Box<str>, u64>,
     sets: SetsRead,
+    between: Between,
+    /// The number of the chunk at hand, among those of all shards.
+    chunk: u64,
+    /// Something was read.
+    has_begun: bool,
+    images: Images,
+    /// What was said of sessions of which an image was read in this turn.
+    #[cfg(test)]
+    replaced: Vec<(u32, SessionRead)>,
 }
 
 impl Ledger {
     /// The next record of the shard.
     pub fn apply(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
         match *record {
+            Record::CheckpointBegun => self.begin_images(is_first),
+            Record::CheckpointEnded | Record::SessionAnew { .. } => self.apply_image(record),
             Record::Opened {
                 session,
                 serial,
@@ -46,6 +75,12 @@ impl Ledger {
                 way,
                 ref members,
             } => self.queue(number, way, members),
+            Record::QueuedRun {
+                session,
+                number,
+                len,
+                way,
+            } => self.queue_run(session, (number, len), way),
             Record::Unqueued {
                 number,
                 ref members,
@@ -61,6 +96,10 @@ impl Ledger {
                 self.sets.forget();
                 Ok(())
             }
+            Record::GroupNamed { .. }
+            | Record::Handed { .. }
+            | Record::Took { .. }
+            | Record::TurnEnded => self.apply_between(record),
             Record::Resumed { session }
             | Record::Identified { session, .. }
             | Record::ExpirySet { session, .. }
@@ -91,31 +130,68 @@ impl Ledger {
                 order,
                 id,
                 way,
-            } => {
-                self.messages.refer(number, 1)?;
-                of(&mut self.sessions, session)?.send(Some(number), order, id, way)
-            }
+            } => match of(&mut self.sessions, session, self.images)? {
+                Some(known) => {
+                    self.messages.refer(number, 1)?;
+                    known.send(Some(number), order, id, way)
+                }
+                None => Ok(()),
+            },
             Record::SentBare {
                 session,
                 order,
                 id,
                 way,
-            } => of(&mut self.sessions, session)?.send(None, order, id, way),
+            } => match of(&mut self.sessions, session, self.images)? {
+                Some(known) => known.send(None, order, id, way),
+                None => Ok(()),
+            },
             Record::Moved {
                 session,
                 number,
                 order,
                 id,
-            } => of(&mut self.sessions, session)?.go_on(number, order, id),
+            } => match of(&mut self.sessions, session, self.images)? {
+                Some(known) => known.go_on(number, order, id),
+                None => Ok(()),
+            },
             Record::Acknowledged { order, ref members } => self.acknowledge(order, members),
             _ => Ok(()),
         }
     }
 
+    fn apply_between(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+        match *record {
+            Record::GroupNamed { group, to } => {
+                self.between.name(group, to);
+                Ok(())
+            }
+            Record::Handed {
+                to,
+                at,
+                number,
+                errand,
+            } => {
+                self.messages.refer(number, 1)?;
+                let one = HandedRead {
+                    at,
+                    chunk: self.chunk,
+                    number,
+                    errand,
+                };
+                self.between.hand(to, one)
+            }
+            Record::Took { from, at } => self.between.take(from, at),
+            _ => self.check_images(),
+        }
+    }
+
     /// What changes one session only.
     fn change(&mut self, session: u32, record: &Record<'_>) -> Result<(), Broken> {
-        let given_up = of(&mut self.sessions, session)?.change(record)?;
-        match given_up {
+        let Some(known) = of(&mut self.sessions, session, self.images)? else {
+            return Ok(());
+        };
+        match known.change(record)? {
             Some(number) => self.messages.release(number),
             None => Ok(()),
         }
@@ -129,38 +205,48 @@ impl Ledger {
     }
 
     fn end(&mut self, session: u32) -> Result<(), Broken> {
+        of(&mut self.sessions, session, self.images)?;
+        self.forget_session(session)
+    }
+
+    fn forget_session(&mut self, session: u32) -> Result<(), Broken> {
         let ended = self.sessions.remove(&session);
-        let ended = ended.ok_or(Broken::Session(session))?;
-        let mut numbers = ended.numbers();
+        let mut numbers = ended.iter().flat_map(SessionRead::numbers);
         numbers.try_for_each(|number| self.messages.release(number))
     }
 
     fn queue(&mut self, number: u64, way: Way, members: &Members) -> Result<(), Broken> {
-        let members = self.sets.resolve(members)?;
-        self.messages.refer(number, members.len() as u64)?;
-        for &session in members {
-            of(&mut self.sessions, session)?.queue.push(number, way);
+        let mut count = 0;
+        for &session in self.sets.resolve(members)? {
+            if let Some(known) = of(&mut self.sessions, session, self.images)? {
+                known.queue.push(number, way);
+                count += 1;
+            }
         }
-        Ok(())
+        self.messages.refer(number, count)
     }
 
     fn unqueue(&mut self, number: u64, members: &Members) -> Result<(), Broken> {
         for &session in self.sets.resolve(members)? {
-            let queue = &mut of(&mut self.sessions, session)?.queue;
-            queue.take(number).ok_or(Broken::Message(number))?;
-            self.messages.release(number)?;
+            if let Some(known) = of(&mut self.sessions, session, self.images)? {
+                let taken = known.queue.take(number);
+                taken.ok_or(Broken::Message(number))?;
+                self.messages.release(number)?;
+            }
         }
         Ok(())
     }
 
     fn send(&mut self, number: u64, order: u64, way: Way, members: &Members) -> Result<(), Broken> {
-        let members = self.sets.resolve(members)?;
-        self.messages.refer(number, members.len() as u64)?;
         let id = crate::session::shared_id(order);
-        for &session in members {
-            of(&mut self.sessions, session)?.send(Some(number), order, id, way)?;
+        let mut count = 0;
+        for &session in self.sets.resolve(members)? {
+            if let Some(known) = of(&mut self.sessions, session, self.images)? {
+                known.send(Some(number), order, id, way)?;
+                count += 1;
+            }
         }
-        Ok(())
+        self.messages.refer(number, count)
     }
 
     fn acknowledge(&mut self, order: u64, members: &Members) -> Result<(), Broken> {
@@ -175,7 +261,10 @@ impl Ledger {
 
     fn retain(&mut self, number: u64) -> Result<(), Broken> {
         self.messages.refer(number, 1)?;
-        let topic = self.messages.get(number)?.message.topic.as_str();
+        let Some(topic) = self.messages.topic(number)? else {
+            // It was published without a RETAIN flag, as only an import could have it, and there was no room for it.
+            return self.messages.release(number);
+        };
         match self.retained.insert(topic.into(), number) {
             Some(before) => self.messages.release(before),
             None => Ok(()),
@@ -195,27 +284,127 @@ impl Ledger {
         sessions.map(|(&number, session)| (number, session))
     }
 
-    /// The retained messages, by their numbers, in no order.
+    /// One of them.
+    pub fn session(&self, number: u32) -> Option<&SessionRead> {
+        self.sessions.get(&number)
+    }
+
+    /// The retained messages, with their numbers, by topic.
     pub fn retained(&self) -> impl Iterator<Item = (u64, &KeptMessage)> {
         let numbers = self.retained.values();
-        numbers.filter_map(|&number| Some((number, self.messages.get(number).ok()?)))
+        numbers.filter_map(|&number| Some((number, self.messages.get(number)?)))
     }
 
-    /// A message that a session refers to.
+    /// The topics of retained messages that there was no room for.
+    pub fn retained_left_out(&self) -> impl Iterator<Item = &str> {
+        let retained = self.retained.iter();
+        let left_out = retained.filter(|(_, number)| self.is_left_out(**number));
+        left_out.map(|(topic, _)| &**topic)
+    }
+
+    /// The topic of a message with a RETAIN flag, whether there was room for it or not.
+    pub fn topic(&self, number: u64) -> Option<&str> {
+        self.messages.topic(number).ok().flatten()
+    }
+
+    /// A message that is referred to, if it is held.
     pub fn message(&self, number: u64) -> Option<&KeptMessage> {
-        self.messages.get(number).ok()
+        self.messages.get(number)
     }
 
-    /// Messages that are kept here.
+    /// Whether a message is referred to, and there was no room for it.
+    pub fn is_left_out(&self, number: u64) -> bool {
+        self.messages.is_left_out(number)
+    }
+
+    /// Of a stream that is read once more, when this is known to be needed at its end.
+    pub(super) fn needing(needs: Needs) -> Ledger {
+        Ledger {
+            messages: Messages::needing(needs),
+            ..Ledger::default()
+        }
+    }
+
+    /// Where the texts of its messages are held, to be lent while it is read.
+    pub(super) fn held_mut(&mut self) -> &mut Held {
+        self.messages.held_mut()
+    }
+
+    /// The messages that something refers to and that may be needed, with their numbers. `held` is where they are.
+    pub(super) fn referred(&self, held: &Held) -> impl Iterator<Item = (u64, LeftOut)> {
+        self.messages.referred(held)
+    }
+
+    /// Those of them that there was no room for.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (u64, LeftOut)> {
+        self.messages.left_out()
+    }
+
+    /// The numbers of messages that are in flight, or on their way to another shard.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = u64> {
+        let sessions = self.sessions.values();
+        let in_flight = sessions.flat_map(SessionRead::in_flight);
+        let in_flight = in_flight.filter_map(|one| one.number);
+        in_flight.chain(self.between.numbers())
+    }
+
+    /// The numbers of messages that are retained.
+    pub(super) fn retained_numbers(&self) -> impl Iterator<Item = u64> {
+        self.retained.values().copied()
+    }
+
+    /// What follows is of turns that end in the chunk of this number, among those of all shards.
+    pub(super) fn begin_chunk(&mut self, number: u64) {
+        self.chunk = number;
+    }
+
+    /// What it has handed to another shard and was not taken there, in its order.
+    pub fn handed(&self, to: u8) -> impl Iterator<Item = &HandedRead> {
+        self.between.handed(to)
+    }
+
+    /// Up to which place it has taken what another shard has handed to it.
+    pub fn took(&self, from: u8) -> u64 {
+        self.between.took(from)
+    }
+
+    /// Another shard has taken what was handed to it, up to this place.
+    pub(super) fn forget_taken(&mut self, to: u8, at: u64) -> Result<(), Broken> {
+        while let Some(number) = self.between.forget_taken(to, at) {
+            self.messages.release(number)?;
+        }
+        Ok(())
+    }
+
+    /// The share name and the filter of a shared subscription that it owns.
+    pub fn group(&self, group: u32) -> Option<(&str, &str)> {
+        self.between.group(group)
+    }
+
+    /// The shared subscriptions that it owns.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.between.groups()
+    }
+
+    /// A number that no message here has, nor one less than it.
+    pub fn next_number(&self) -> u64 {
+        self.messages.next_number()
+    }
+
+    /// Messages that are known here.
     pub fn messages(&self) -> usize {
         self.messages.len()
     }
 }
 
-/// A session that something is said of.
+/// A session that something is said of; `None` for one whose image has not been read yet, of which nothing is to be known so far.
 fn of(
     sessions: &mut HashMap<u32, SessionRead, FixedState>,
     session: u32,
-) -> Result<&mut SessionRead, Broken> {
-    sessions.get_mut(&session).ok_or(Broken::Session(session))
+    images: Images,
+) -> Result<Option<&mut SessionRead>, Broken> {
+    match sessions.get_mut(&session) {
+        None if !images.may_be_missing() => Err(Broken::Session(session)),
+        known => Ok(known),
+    }
 }

@@ -12,7 +12,7 @@ use crate::routing::EntryOptions;
 use crate::session::Way;
 
 /// A message in flight to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InFlightRead {
     /// When it was first sent, by the shard's count of frames.
     pub order: u64,
@@ -24,6 +24,25 @@ pub struct InFlightRead {
     pub is_received: bool,
     /// The number of the message, if a copy is kept.
     pub number: Option<u64>,
+}
+
+/// A message that a session holds.
+#[derive(Clone, Copy, Debug)]
+pub enum HeldRead {
+    /// It is in flight.
+    InFlight(InFlightRead),
+    /// It waits: its number, and how it goes on.
+    Waiting(u64, Way),
+}
+
+impl HeldRead {
+    /// The number of the message; the least there is where no copy is kept.
+    pub fn number(&self) -> u64 {
+        match self {
+            HeldRead::InFlight(one) => one.number.unwrap_or(0),
+            HeldRead::Waiting(number, _) => *number,
+        }
+    }
 }
 
 /// A will.
@@ -108,6 +127,13 @@ impl SessionRead {
     /// What is in flight, oldest first.
     pub fn in_flight(&self) -> impl Iterator<Item = &InFlightRead> {
         self.in_flight.iter()
+    }
+
+    /// What is in flight and then what waits, each oldest first.
+    pub fn held(&self) -> impl Iterator<Item = HeldRead> + '_ {
+        let in_flight = self.in_flight.iter().copied().map(HeldRead::InFlight);
+        let waiting = self.waiting();
+        in_flight.chain(waiting.map(|(number, way)| HeldRead::Waiting(number, way)))
     }
 
     /// All messages that it refers to, as often as it does.

@@ -25,8 +25,9 @@ const READY_MAX: Duration = Duration::from_secs(10);
 /// Time between two attempts.
 const READY_POLL: Duration = Duration::from_millis(10);
 
-/// How long our own broker may accept connections without saying that it is ready.
-const SILENT_MAX: Duration = Duration::from_secs(1);
+/// How long our own broker may accept connections without saying that it is ready: longer than it waits for a port that is taken
+/// (`limits::LISTEN_ATTEMPTS`).
+const SILENT_MAX: Duration = Duration::from_secs(3);
 
 /// Ports that are tried for a broker of our own.
 const PORTS_TRIED: u32 = 5;

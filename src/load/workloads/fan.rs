@@ -5,6 +5,7 @@ use crate::load::ledger::View;
 use crate::load::quantity::Rate;
 
 use super::given::{Given, Shape, both_open, counted, one_stream_each, pace};
+use super::stored::forget;
 
 /// Publishers of one topic (one of them, as a rule), and subscribers of it.
 pub(super) fn fanout(given: &Given<'_>) -> Result<Shape, String> {
@@ -16,7 +17,7 @@ pub(super) fn fanout(given: &Given<'_>) -> Result<Shape, String> {
         counted(given.subscribers, "subscriber"),
         given.pace_text()
     );
-    shape.phases.push(Phase::Step(given.measured()));
+    shape.phases.extend(measured(given));
     Ok(shape)
 }
 
@@ -29,8 +30,17 @@ pub(super) fn fanin(given: &Given<'_>) -> Result<Shape, String> {
         counted(given.subscribers, "subscriber"),
         given.pace_text()
     );
-    shape.phases.push(Phase::Step(given.measured()));
+    shape.phases.extend(measured(given));
     Ok(shape)
+}
+
+/// The measured step; durable sessions are ended behind it.
+fn measured(given: &Given<'_>) -> Vec<Phase> {
+    let mut phases = vec![Phase::Step(given.measured())];
+    if given.is_durable() {
+        phases.extend(forget());
+    }
+    phases
 }
 
 /// Publishers with a stream each; every subscriber reads all of them.
@@ -65,7 +75,7 @@ pub(super) fn pairs(given: &Given<'_>) -> Result<Shape, String> {
         view: View::Range(at..at + 1),
     });
     let mut phases = both_open();
-    phases.push(Phase::Step(given.measured()));
+    phases.extend(measured(given));
     Ok(Shape {
         title: format!(
             "{} to a subscriber each, {}",

@@ -60,9 +60,14 @@ impl<'a> Given<'a> {
         Subscriber {
             filter: Some(filter),
             qos: qos(number),
-            durable: false,
+            durable: self.is_durable(),
             shared: self.options.load.shared.is_some(),
         }
+    }
+
+    /// Whether sessions of subscribers outlive their connections.
+    pub(super) fn is_durable(&self) -> bool {
+        self.options.load.durable.unwrap_or(false)
     }
 
     /// A filter as it is subscribed to: shared, if subscribers are to share.

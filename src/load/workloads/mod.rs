@@ -20,7 +20,7 @@ pub use stress::stress_plan;
 use given::Given;
 
 /// Options that mean something to some workloads only.
-const OF_LOADS: &str = "publishers subscribers topics size qos sub-qos rate arrivals window closed-loop in-flight shared \
+const OF_LOADS: &str = "publishers subscribers topics size qos sub-qos rate arrivals window closed-loop in-flight shared durable \
 messages connect-rate from to steps scale time-lapse find-max slo max-rate precision allow-loss spread-every";
 
 /// A workload of the flat options.
@@ -111,8 +111,8 @@ impl Workload {
         const ONE_RATE: &str = "rate arrivals window closed-loop find-max slo max-rate precision";
         const MESSAGES: &str = "publishers size qos sub-qos in-flight allow-loss spread-every";
         let own = match self {
-            Workload::Fanout | Workload::Fanin => [ONE_RATE, MESSAGES, "shared"],
-            Workload::Pairs => [ONE_RATE, MESSAGES, ""],
+            Workload::Fanout | Workload::Fanin => [ONE_RATE, MESSAGES, "shared durable"],
+            Workload::Pairs => [ONE_RATE, MESSAGES, "durable"],
             Workload::Wildcard => [ONE_RATE, MESSAGES, "shared topics"],
             Workload::Connect => ["connect-rate slo", "", ""],
             Workload::Churn => ["connect-rate slo", "qos sub-qos shared", ""],

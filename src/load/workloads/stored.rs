@@ -70,10 +70,14 @@ pub(super) fn backlog(given: &Given<'_>) -> Result<Shape, String> {
         .messages
         .checked_mul(given.publishers)
         .ok_or("backlog: --messages times --publishers is more than can be counted")?;
-    let forget = Open {
-        forget: true,
-        ..open(Group::Subscribers)
-    };
+    let mut phases = vec![
+        Phase::Open(open(Group::Subscribers)),
+        Phase::Close(Group::Subscribers),
+        Phase::Open(open(Group::Publishers)),
+        Phase::Step(store(given, given.messages)),
+        Phase::Step(replay(given, goal)),
+    ];
+    phases.extend(forget());
     Ok(Shape {
         title: format!(
             "{}, away while {} for each",
@@ -90,18 +94,22 @@ pub(super) fn backlog(given: &Given<'_>) -> Result<Shape, String> {
         subscribers: vec![away; given.subscribers as usize],
         streams,
         publishers,
-        phases: vec![
-            Phase::Open(open(Group::Subscribers)),
-            Phase::Close(Group::Subscribers),
-            Phase::Open(open(Group::Publishers)),
-            Phase::Step(store(given, given.messages)),
-            Phase::Step(replay(given, goal)),
-            Phase::Close(Group::Subscribers),
-            Phase::Open(forget),
-            Phase::Close(Group::Subscribers),
-        ],
+        phases,
         ..Shape::default()
     })
+}
+
+/// Ends the durable sessions of subscribers.
+pub(super) fn forget() -> [Phase; 3] {
+    let forget = Open {
+        forget: true,
+        ..open(Group::Subscribers)
+    };
+    [
+        Phase::Close(Group::Subscribers),
+        Phase::Open(forget),
+        Phase::Close(Group::Subscribers),
+    ]
 }
 
 /// Publishes what the broker is to keep.

@@ -140,6 +140,11 @@ impl Retained {
         self.message(node)
     }
 
+    /// The message in a place of those that `places` counts: it stays there as long as it is stored, and so does the next of its topic.
+    pub fn at(&self, place: u32) -> Option<&Arc<Message>> {
+        self.message(place)
+    }
+
     /// Removes what has expired among the next `budget` places, going round; returns the messages that went.
     pub fn sweep(&mut self, now_ms: u64, budget: usize) -> Vec<Arc<Message>> {
         let mut removed = Vec::new();

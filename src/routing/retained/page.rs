@@ -44,6 +44,20 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// A place that was told outside: the slot to go on from, and whether walking has been given up. It leaves out nothing.
+    pub fn at(slot: u32, scans: bool) -> Cursor {
+        Cursor {
+            slot,
+            scans,
+            known: Box::default(),
+        }
+    }
+
+    /// The place, to be told outside.
+    pub fn place(&self) -> (u32, bool) {
+        (self.slot, self.scans)
+    }
+
     /// The same place, leaving out stores that come after these; unless that was said before.
     pub fn knowing(self, known: Box<[u64]>) -> Cursor {
         match self.known.is_empty() {

@@ -15,6 +15,7 @@ fn member(id: u32, online: bool) -> Member {
         serial: u64::from(id) + 100,
         options: EntryOptions::with_qos(QoS::AtLeastOnce),
         online,
+        durable: false,
     }
 }
 

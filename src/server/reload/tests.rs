@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
 use crate::budget::Pool;
-use crate::config::{Listener, Memory, Socket};
+use crate::config::{Listener, Memory, Persistence, Socket, SyncPolicy};
 use crate::server::listen::{Purpose, bind};
 use crate::shard::commands;
 
@@ -32,6 +32,7 @@ fn shard(id: u8, silence: Arc<Silence>) -> ShardHandle {
                         shard: ShardId(id),
                         metrics: Default::default(),
                         turn_ns: hdrhistogram::Histogram::new(2).unwrap(),
+                        delivery_us: hdrhistogram::Histogram::new(2).unwrap(),
                     });
                 }
                 ShardCommand::Reload(_, to) => {
@@ -94,6 +95,7 @@ impl World {
             shards: 2,
             few_buffers: true,
             descriptors: Some(100),
+            has_journal: None,
         };
         let budget = Budget::new(&config, layout, None).unwrap();
         let mut bound = bind(&config, Buffers::default(), Purpose::Serve).unwrap();
@@ -149,6 +151,38 @@ fn a_reload_changes_what_holds() {
     let wanted = format!("Listener 127.0.0.1:{old} is closed.");
     assert_eq!((reloaded.lines, reloaded.missing), (vec![wanted], None));
     assert!(!listens(old) && listens(new));
+}
+
+/// What is kept on the disk is decided at the start.
+#[test]
+fn a_reload_says_that_the_disk_waits_for_a_restart() {
+    let [port, _] = free_ports();
+    let kept = |sync| Persistence {
+        location: "/".into(),
+        import: "/mosquitto.db".into(),
+        sync,
+        max_bytes: 0,
+    };
+    let with = |persistence| Config {
+        persistence,
+        ..config(&[port], SMALL)
+    };
+    let group = Some(kept(SyncPolicy::Group));
+    for (started, read) in [
+        (None, group.clone()),
+        (group.clone(), None),
+        (group, Some(kept(SyncPolicy::None))),
+    ] {
+        let has_journal = started.is_some();
+        let mut world = World::new(with(started));
+        let journal = |world: &World| world.reloader.shared.pool().limit(Account::Journal);
+        let before = journal(&world);
+        assert_eq!(before > 0, has_journal);
+        let reloaded = world.reload(with(read)).unwrap();
+        let told = "Takes effect with a restart: persistence and its options.";
+        assert_eq!(reloaded.lines[0], told);
+        assert_eq!(journal(&world), before);
+    }
 }
 
 /// Nothing has changed when that is said.

@@ -53,6 +53,7 @@ fn chosen(limit: u64, descriptors: u64, shards: u8) -> Option<(Buffers, u64, u64
         shards,
         few_buffers: true,
         descriptors: Some(u32::try_from(descriptors).unwrap()),
+        has_journal: None,
     };
     let budget = Budget::new(&config, layout, None).ok()?;
     let account = budget.plan.limit(Account::Sockets);

@@ -1,6 +1,7 @@
 //! Which message of each topic waits in a queue, so that a newer one takes its place (`slow_consumer_policy latest`).
 //!
-//! Knows hashes and places only; who asks compares the topics. A place stays the same while others leave.
+//! Knows hashes and places only; who asks compares the topics. A place stays the same while others leave. Of several messages of a
+//! topic, which wait from before the policy was this one, the newest is known.
 
 use std::hash::BuildHasher;
 
@@ -49,10 +50,26 @@ impl Latest {
         find(&self.places, self.key(topic, grant.id()), is_it)
     }
 
-    /// A message of this topic and subscription waits at this place.
+    /// A message of this topic and subscription waits at this place, and no older one does.
     pub(super) fn put(&mut self, topic: &str, grant: Grant, place: u64) {
         let key = self.key(topic, grant.id());
         put(&mut self.places, key, place);
+    }
+
+    /// The same, where older ones may wait: `is_it` holds for their places, of which none is known any more.
+    pub(super) fn put_newest(
+        &mut self,
+        topic: &str,
+        grant: Grant,
+        place: u64,
+        is_it: impl Fn(u64) -> bool,
+    ) {
+        let key = self.key(topic, grant.id());
+        let is_older = |&(other, known): &(u64, u64)| other == key && is_it(known);
+        match self.places.find_mut(key, is_older) {
+            Some((_, known)) => *known = place,
+            None => put(&mut self.places, key, place),
+        }
     }
 
     /// The message at this place has left.

@@ -88,6 +88,12 @@ impl Slots {
         self.kept.iter().flatten().copied()
     }
 
+    /// The same, with their places.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (u64, Slot)> {
+        let places = (self.first..).zip(&self.kept);
+        places.filter_map(|(place, slot)| Some((place, (*slot)?)))
+    }
+
     /// The first one.
     #[inline]
     pub(super) fn front(&self) -> Option<Slot> {
@@ -183,15 +189,18 @@ impl Slots {
 
     /// Notes all places anew.
     pub(super) fn index(&mut self, backlog: &Backlog, replayed: &Replayed) {
-        self.latest.clear();
-        for (place, slot) in (self.first..).zip(&self.kept) {
-            if let Some(slot) = slot
-                && slot.way.origin == Origin::ORDINARY
+        let mut latest = std::mem::take(&mut self.latest);
+        latest.clear();
+        for (place, slot) in self.placed() {
+            if slot.way.origin == Origin::ORDINARY
                 && let Some(message) = backlog.get(slot.position())
             {
-                self.latest.put(&message.topic, slot.way.grant, place);
+                let topic = &message.topic;
+                let is_older = |known| self.is_of(backlog, known, topic, slot.way);
+                latest.put_newest(topic, slot.way.grant, place, is_older);
             }
         }
+        self.latest = latest;
         for (number, retained) in replayed.iter() {
             self.latest.put_retained(&retained.message.topic, number);
         }
@@ -207,19 +216,23 @@ impl Slots {
         self.latest.leave_retained(topic, number);
     }
 
-    /// The place of an older message whose place one of this topic may take: of the same topic, and by the same subscription. With
+    /// Whether the message at this place is of this topic and of the same subscription.
+    fn is_of(&self, backlog: &Backlog, place: u64, topic: &str, way: Way) -> bool {
+        self.get(place).is_some_and(|known| {
+            let message = backlog.get(known.position());
+            known.way.grant.id() == way.grant.id()
+                && message.is_some_and(|message| *message.topic == *topic)
+        })
+    }
+
+    /// The place of the newest message whose place one of this topic may take: of the same topic, and by the same subscription. With
     /// what QoS and which flags does not matter: beside one that waits with others the new one would be out of its order.
     pub(super) fn older(&self, backlog: &Backlog, topic: &str, way: Way) -> Option<u64> {
         if way.origin != Origin::ORDINARY {
             return None;
         }
-        self.latest.find(topic, way.grant, |place| {
-            self.get(place).is_some_and(|known| {
-                let message = backlog.get(known.position());
-                known.way.grant.id() == way.grant.id()
-                    && message.is_some_and(|message| *message.topic == *topic)
-            })
-        })
+        let is_it = |place| self.is_of(backlog, place, topic, way);
+        self.latest.find(topic, way.grant, is_it)
     }
 
     /// Whether a retained message of this topic waits behind this place: it would come after a newer one.

@@ -1,5 +1,6 @@
 //! What waits, against a naive list, and how much work it is to take the oldest out of a long queue.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -189,7 +190,7 @@ impl Naive {
             is_doubted: false,
         };
         let may_replace = self.is_latest && newer.origin == Origin::ORDINARY;
-        let index = self.list.iter().position(is_older);
+        let index = self.list.iter().rposition(is_older);
         let Some(index) = index.filter(|_| may_replace) else {
             let is_full = bounds.queued > 0 && self.kept().count() >= bounds.queued as usize;
             if is_full && newer.origin != Origin::RETAINED {
@@ -205,18 +206,6 @@ impl Naive {
         }
         let older = std::mem::replace(&mut self.list[index].delivery, newer);
         Queued::Replaced(older)
-    }
-
-    /// Whether two ordinary messages of one topic wait.
-    fn has_twice(&self) -> bool {
-        let kept = self
-            .kept()
-            .filter(|known| known.delivery.origin == Origin::ORDINARY);
-        let mut topics: Vec<&Topic> = kept.map(|known| &known.delivery.message.topic).collect();
-        let all = topics.len();
-        topics.sort_by_key(|topic| topic.as_str().to_owned());
-        topics.dedup();
-        topics.len() < all
     }
 }
 
@@ -299,10 +288,6 @@ impl World {
             }
             Step::Policy(index, policy) => {
                 let is_latest = policy == SlowPolicy::Latest;
-                // With several of one topic it is not said whose place is taken.
-                if is_latest && self.naive[index].has_twice() {
-                    self.end(index);
-                }
                 self.naive[index].is_latest = is_latest;
                 self.queues[index].set_latest(&self.backlog, is_latest);
             }
@@ -371,5 +356,63 @@ proptest! {
         (0..SESSIONS).for_each(|index| world.end(index));
         world.check();
         prop_assert_eq!(world.backlog.references().count(), 0);
+    }
+}
+
+proptest! {
+    /// What is told of all that waits, for who writes it down, is what is taken one by one.
+    #[test]
+    fn what_waits_is_told_in_its_order(
+        is_latest: bool,
+        steps in proptest::collection::vec((0u32..6, 0u8..3, 0u8..5), 0..120),
+    ) {
+        let policy = [SlowPolicy::DropOldest, SlowPolicy::Latest][usize::from(is_latest)];
+        let mut waits = Waits::with(policy);
+        for (topic, qos, what) in steps {
+            let origin = match what {
+                0 => Origin::RETAINED,
+                1 => Origin::shared(ShardId(0), GroupId(1)),
+                _ => Origin::ORDINARY,
+            };
+            match what {
+                4 => drop(waits.pop()),
+                _ => drop(waits.put(&delivery(topic, qos, origin), &bounds(1, 0))),
+            }
+        }
+        let mut told = Vec::new();
+        let all = waits.queue.each_waiting(|one| {
+            let known = one.retained.or_else(|| waits.backlog.get(one.number));
+            assert!(known.is_some());
+            let numbers = (0..u64::from(one.len)).map(|place| one.number + place);
+            told.extend(numbers.map(|number| (number, one.way)));
+            ControlFlow::Continue(())
+        });
+        prop_assert!(all.is_continue());
+        let first = waits.queue.each_waiting(|_| ControlFlow::Break(()));
+        prop_assert_eq!(first.is_break(), !told.is_empty());
+        let taken = std::iter::from_fn(|| waits.pop());
+        let taken: Vec<_> = taken.map(|one| (one.number, one.way())).collect();
+        prop_assert_eq!(told, taken);
+    }
+}
+
+/// Several of a topic may wait from before the policy was this one: what comes between the older ones and the newest stays behind
+/// them.
+#[test]
+fn a_newer_message_takes_the_place_of_the_newest_that_waits() {
+    let mut waits = Waits::with(SlowPolicy::DropOldest);
+    let [first, second, third] = [0; 3].map(|topic| delivery(topic, 1, Origin::ORDINARY));
+    let other = delivery(1, 1, Origin::ORDINARY);
+    for one in [&first, &other, &second] {
+        assert_eq!(waits.put(one, &bounds(1, 0)), Queued::Yes);
+    }
+    waits.queue.set_latest(&waits.backlog, true);
+    match waits.put(&third, &bounds(1, 0)) {
+        Queued::Replaced(older) => assert!(Arc::ptr_eq(&older.message, &second.message)),
+        other => panic!("{other:?}"),
+    }
+    for wanted in [&first, &other, &third] {
+        let taken = waits.pop().unwrap();
+        assert!(Arc::ptr_eq(&taken.message, &wanted.message));
     }
 }

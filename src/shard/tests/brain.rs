@@ -10,11 +10,12 @@ use crate::broker::{
     CloseCause, CloseHow, Counters, Effect, Handover, LogKind, MeshMessage, Peer, Settings, Verdict,
 };
 use crate::budget::{Account, Lease};
+use crate::chunk::Chunk;
 use crate::ids::{ConnId, ShardId};
 use crate::limits::SEND_RANGES_MAX;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{QoS, Topic};
-use crate::outbound::Slice;
+use crate::outbound::{Rest, Slice};
 use crate::shard::Brain;
 
 /// What a brain saw, for the test to look at.
@@ -321,10 +322,15 @@ impl Brain for Puppet {
         self.close(conn, CloseHow::Now);
     }
 
-    fn on_sent(&mut self, _now_ms: u64, conn: ConnId, written: usize) {
+    fn on_sent(&mut self, _now_ms: u64, conn: ConnId, written: usize) -> Rest {
         let client = &mut self.clients[conn.index()];
         assert!(client.sending && written <= client.lent.len());
         client.sending = false;
+        let rest = match (written < client.lent.len(), client.output.is_empty()) {
+            (true, _) => Rest::Offered,
+            (false, false) => Rest::Later,
+            (false, true) => Rest::Nothing,
+        };
         for byte in client.lent[written..].iter().rev() {
             client.output.push_front(*byte);
         }
@@ -334,6 +340,7 @@ impl Brain for Puppet {
         seen.zero_sends += usize::from(written == 0);
         drop(seen);
         self.mark(conn);
+        rest
     }
 
     fn on_closed(&mut self, _now_ms: u64, conn: ConnId) {
@@ -481,6 +488,45 @@ impl Brain for Puppet {
 
     fn turn_away(&mut self, _conn: ConnId, _reason: crate::mqtt::ReasonCode) {}
 
+    fn has_more(&self, conn: ConnId) -> bool {
+        !self.clients[conn.index()].output.is_empty()
+    }
+
+    fn has_output(&self, _conn: ConnId) -> bool {
+        false
+    }
+
+    // It writes nothing down.
+    fn on_restore(&mut self, _: u64, _: &crate::journal::Legacy, _: &mut dyn FnMut(Chunk)) {}
+
+    fn is_restoring(&self) -> bool {
+        false
+    }
+
+    fn on_wall_clock(&mut self, _now_ms: u64, _unix: crate::broker::UnixMs) {}
+
+    fn end_turn(&mut self, _now_ms: u64) {}
+
+    fn begin_checkpoint(&mut self, _now_ms: u64) {}
+
+    fn complete_checkpoint(&self) -> u64 {
+        0
+    }
+
+    fn next_chunk(&mut self) -> Option<(Chunk, bool)> {
+        None
+    }
+
+    fn give_chunk_back(&mut self, _chunk: Chunk) {}
+
+    fn on_durable(&mut self, _now_ms: u64, _chunks: u64) {}
+
+    fn on_store(&mut self, _is_open: bool) {}
+
+    fn is_all_durable(&mut self) -> bool {
+        true
+    }
+
     fn settle(&mut self, _now_ms: u64) -> bool {
         self.sips[1] = self.sips[0];
         std::mem::take(&mut self.gives_back)
@@ -494,6 +540,10 @@ impl Brain for Puppet {
 
     fn slowest(&mut self, _now_ms: u64) -> Vec<crate::broker::Lag> {
         Vec::new()
+    }
+
+    fn on_query(&mut self, _now_ms: u64, _query: crate::broker::Query) -> crate::broker::Reply {
+        crate::broker::Reply::ForgotRetained(false)
     }
 
     fn counters(&mut self) -> &Counters {

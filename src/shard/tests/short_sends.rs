@@ -206,3 +206,27 @@ fn a_handshake_that_has_given_way_ends_its_connection() {
     drop(socket);
     world.end();
 }
+
+/// The socket takes the last of it when the client has read the most of it.
+fn waiting_is_seen(kind: Kind) {
+    const NAP: Duration = Duration::from_millis(150);
+    const BYTES: usize = 600_000;
+    let world = world(kind);
+    let mut wire = established(&world, kind);
+    wire.say(&format!("blast {BYTES}\n"));
+    std::thread::sleep(NAP);
+    assert!(wire.bytes(BYTES).into_iter().eq(pattern(BYTES)));
+    eventually("the sends are over", || {
+        world.report(0).delivery_us.max() >= NAP.as_micros() as u64
+    });
+    let delivery_us = world.report(0).delivery_us;
+    assert!(delivery_us.max() < PATIENCE.as_micros() as u64);
+    // The answer before that did not wait for the client.
+    assert!(delivery_us.min() < NAP.as_micros() as u64 / 2);
+    world.end();
+}
+
+#[test]
+fn how_long_output_waits_is_seen_on_all_transports() {
+    Kind::ALL.into_iter().for_each(waiting_is_seen);
+}

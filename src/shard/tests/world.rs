@@ -131,6 +131,7 @@ impl World {
         for port in mesh::grid(usize::from(plan.shards), plan.mesh_slots) {
             let (handle, inbox) = commands().unwrap();
             let config = ShardConfig {
+                store: None,
                 id: port.id(),
                 shared: shared.clone(),
                 port,

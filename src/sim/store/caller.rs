@@ -1,10 +1,13 @@
 //! What the journal of a broker would do: hand over chunks, begin and complete checkpoints, hold back when there is no room.
 
 use super::world::Lives;
-use crate::storage::{Chunk, State, forged_block};
+use crate::storage::{Chunk, Handed, HandedChunk, State, forged_block};
 
 /// Chunks of a stream that are handed over and not told, at most.
 const OUTSTANDING_MAX: u64 = 6;
+
+/// Milliseconds that a stream is late with what it hands over, at most.
+const LATE_MAX: usize = 60;
 
 impl Lives {
     /// Hands over a chunk of a stream.
@@ -33,7 +36,7 @@ impl Lives {
         self.push_content(stream, begins, content)
     }
 
-    /// Hands over a chunk that says this.
+    /// Hands over a chunk that says this: it has its number from now on, and the intake gets it when the stream comes to that.
     pub(super) fn push_content(
         &mut self,
         stream: usize,
@@ -44,22 +47,19 @@ impl Lives {
         if !chunk.append(&content) {
             return Err("no room in a chunk".into());
         }
-        let clock = self.clock();
-        let writer = self.writer.as_mut().ok_or("no writer")?;
-        let sequence = writer.push(stream as u8, chunk, begins, clock);
-        let handed = self
-            .record
-            .runs
-            .get_mut(&self.run)
-            .map(|run| &mut run.streams[stream].handed);
-        let handed = handed.ok_or("no run")?;
-        if sequence != Some(handed.len() as u64) {
-            return Err(format!("chunk {} has number {sequence:?}", handed.len()));
-        }
+        let run = self.record.runs.get_mut(&self.run).ok_or("no run")?;
+        let order = run.order.len() as u64;
+        run.order.push(stream);
+        let handed = &mut run.streams[stream].handed;
         if begins || handed.is_empty() {
             self.begun[stream] = Some(handed.len() as u64);
         }
         handed.push(content);
+        self.lines[stream].push_back(Handed::Chunk(HandedChunk {
+            chunk,
+            order,
+            begins,
+        }));
         self.begin_ops();
         Ok(())
     }
@@ -80,11 +80,12 @@ impl Lives {
     }
 
     pub(super) fn complete(&mut self) {
-        let Some(writer) = &mut self.writer else {
+        let run = self.record.runs.get(&self.run);
+        if run.is_none_or(|run| run.checkpoints.len() as u64 > run.reported) {
             return;
-        };
-        if !writer.complete_checkpoint() {
-            return;
+        }
+        for line in &mut self.lines {
+            line.push_back(Handed::Complete);
         }
         for (start, begun) in self.starts.iter_mut().zip(&mut self.begun) {
             *start = begun.take().unwrap_or(*start);
@@ -105,19 +106,23 @@ impl Lives {
 
     /// Does what a caller does in a moment.
     pub(super) fn act(&mut self) -> Result<(), String> {
-        let Some(writer) = &self.writer else {
+        let Some(writer) = &mut self.writer else {
             return Ok(());
         };
         let state = writer.state();
-        let much = writer.segments() * 2 > self.settings.segments_max;
+        let is_due = writer.is_checkpoint_due();
         let is_begun = self.record.runs[&self.run].checkpoints.is_empty();
         let under_way = self.record.runs[&self.run].checkpoints.len() as u64
             > self.record.runs[&self.run].reported;
-        if !under_way && (is_begun || much || self.rng.once_in(60)) {
+        if !under_way && (is_begun || is_due || self.rng.once_in(60)) {
             return self.checkpoint();
         }
-        if state != State::Open || much {
+        if state != State::Open || is_due {
             return Ok(());
+        }
+        if self.rng.once_in(6) {
+            let stream = self.rng.below(self.late.len());
+            self.late[stream] = self.now + self.rng.below(LATE_MAX) as u64;
         }
         for _ in 0..self.rng.below(4) {
             let stream = self.rng.below(self.begun.len());

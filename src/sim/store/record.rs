@@ -17,6 +17,8 @@ type Starts = Vec<u64>;
 
 #[derive(Default)]
 pub(super) struct Run {
+    /// The stream of each chunk, in the order over all.
+    pub(super) order: Vec<usize>,
     pub(super) streams: Vec<Stream>,
     pub(super) checkpoints: Vec<Starts>,
     /// So many of them are known to be in force.
@@ -75,6 +77,23 @@ impl Record {
             if handed != Some(chunks) {
                 return Err(format!("stream {number}: what came is not what was handed"));
             }
+        }
+        run.check_order(&outcome.next)
+    }
+}
+
+impl Run {
+    /// Whether what was read, as a count of chunks for each stream, is the beginning of what was handed over.
+    fn check_order(&self, next: &[u64]) -> Result<(), String> {
+        let read: u64 = next.iter().sum();
+        let mut counts = vec![0; next.len()];
+        for stream in &self.order[..self.order.len().min(read as usize)] {
+            counts[*stream] += 1;
+        }
+        if counts != next {
+            return Err(format!(
+                "{next:?} is not the beginning, which is {counts:?}"
+            ));
         }
         Ok(())
     }

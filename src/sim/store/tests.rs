@@ -76,6 +76,8 @@ fn upset(world: &mut Lives) {
 fn heal(world: &mut Lives) -> Result<(), String> {
     world.disk.faults = Faults::default();
     world.is_slow = false;
+    world.late.fill(0);
+    world.begin_ops();
     let end = world.now + HEALED_MS;
     let mut pushed = false;
     while !(pushed && world.is_settled()) {
@@ -251,6 +253,11 @@ fn a_failure_that_is_not_told_is_found() {
 #[test]
 fn a_chunk_that_is_taken_twice_is_found() {
     is_found(Protection::TakenOnce);
+}
+
+#[test]
+fn chunks_of_streams_in_any_order_are_found() {
+    is_found(Protection::OneOrder);
 }
 
 #[test]

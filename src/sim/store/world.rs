@@ -1,11 +1,13 @@
 //! One store over many lives: the writer, its disk with operations under way, and the clock.
 
+use std::collections::VecDeque;
+
 use super::super::disk::Disk;
 use super::super::rng::Rng;
 use super::record::{Given, Record, Run, Stream};
 use crate::limits::{STORE_SEGMENT_BYTES_MIN, STORE_SEGMENTS_MIN};
 use crate::storage::{
-    Fault, Now, Op, Opened, Outcome, Reader, Settings, Step, SyncMode, Writer, open,
+    Fault, Handed, Intake, Now, Op, Opened, Outcome, Reader, Settings, Step, SyncMode, Writer, open,
 };
 
 /// Milliseconds that no operation takes longer than in a world in which it matters.
@@ -24,6 +26,10 @@ pub(super) struct Lives {
     pub(super) disk: Disk,
     pub(super) now: u64,
     pub(super) writer: Option<Writer>,
+    pub(super) intake: Intake,
+    /// What streams have to hand over, and until when they do not.
+    pub(super) lines: Vec<VecDeque<Handed>>,
+    pub(super) late: Vec<u64>,
     pub(super) settings: Settings,
     pub(super) record: Record,
     pub(super) run: u32,
@@ -64,6 +70,9 @@ impl Lives {
             disk: Disk::default(),
             now: 0,
             writer: None,
+            intake: Intake::new(0),
+            lines: Vec::new(),
+            late: Vec::new(),
             settings,
             record: Record::default(),
             run: 0,
@@ -152,6 +161,9 @@ impl Lives {
         }
         self.starts = vec![0; streams];
         self.begun = vec![None; streams];
+        self.intake = Intake::new(self.settings.streams);
+        self.lines = (0..streams).map(|_| VecDeque::new()).collect();
+        self.late = vec![0; streams];
         self.told_at.clear();
         self.failed_before = self.disk.failed;
         self.begin_ops();
@@ -170,6 +182,14 @@ impl Lives {
     /// Begins what the writer asks for.
     pub(super) fn begin_ops(&mut self) {
         let clock = self.clock();
+        if let Some(writer) = &mut self.writer {
+            let (lines, late) = (&mut self.lines, &self.late);
+            let mut give = |stream: u8| {
+                let stream = usize::from(stream);
+                lines[stream].pop_front_if(|_| late[stream] <= clock.ms)
+            };
+            self.intake.take(writer, clock, &mut give);
+        }
         while let Some(op) = self.writer.as_mut().and_then(|writer| writer.poll(clock)) {
             let due = self.latency();
             self.say(|| match &op {
@@ -211,14 +231,15 @@ impl Lives {
             ops.step.as_ref().map(|step| step.0),
         ];
         let deadline = self.writer.as_ref().and_then(Writer::deadline);
-        let next = due.into_iter().flatten().chain(deadline).min();
+        let late = self.late.iter().copied().filter(|late| *late > self.now);
+        let next = due.into_iter().flatten().chain(deadline).chain(late).min();
         let end = self.now + most;
         let Some(next) = next.filter(|next| *next <= end) else {
             self.now = end;
             return Ok(false);
         };
         self.now = self.now.max(next);
-        let before = deadline == Some(next);
+        let before = deadline == Some(next) && !self.late.contains(&next);
         let ended = self.end_ops();
         self.begin_ops();
         let stuck = self.writer.as_ref().and_then(Writer::deadline);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
@@ -16,22 +16,33 @@ use super::super::op::Step;
 use super::super::recovery::{Found, FoundSegment};
 use super::error::StartError;
 
-const FOLDER: &str = "firehose";
-const LOCK: &str = "LOCK";
-const STORE: &str = "STORE";
+/// The directory of a store, below the one that `persistence_location` names.
+pub const FOLDER: &str = "firehose";
+pub(super) const LOCK: &str = "LOCK";
+pub(super) const STORE: &str = "STORE";
 const STORE_NEW: &str = "STORE.new";
 
 /// The directory of a store, which nobody else has.
 pub(super) struct Directory {
     path: PathBuf,
     handle: File,
-    lock: File,
+    _lock: Lock,
 }
 
-impl Drop for Directory {
+/// What says that nobody else has the store: the file `LOCK`, which names who has it, and the directory itself, so that who removes that
+/// file has not made the store free. No operation of a ring names either: the kernel gives up what a ring has of a process that was killed
+/// when the next one may have started.
+struct Lock {
+    file: File,
+    directory: File,
+}
+
+impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing it would do, but for a process that is being started at this moment and has a copy of the descriptor.
-        let _ = flock(&self.lock, FlockOperation::Unlock);
+        // Closing them would do, but for a process that is being started at this moment and has copies of the descriptors.
+        for locked in [&self.directory, &self.file] {
+            let _ = flock(locked, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -46,11 +57,15 @@ impl Directory {
             return Err(StartError::io(&path, error));
         }
         let handle = File::open(&path).map_err(|e| StartError::io(&path, e))?;
-        let lock = lock(&path.join(LOCK))?;
+        let lock = lock(&path)?;
         // The name of the directory has to last as well.
         let above = File::open(location).and_then(|above| above.sync_all());
         above.map_err(|e| StartError::io(location, e))?;
-        Ok(Directory { path, handle, lock })
+        Ok(Directory {
+            path,
+            handle,
+            _lock: lock,
+        })
     }
 
     /// The path of a file of it.
@@ -60,22 +75,10 @@ impl Directory {
 
     /// What lies in it.
     pub(super) fn found(&self) -> Result<Found, StartError> {
-        let mut found = Found::default();
-        let entries = fs::read_dir(&self.path).map_err(|e| StartError::io(&self.path, e))?;
-        for entry in entries {
-            let entry = entry.map_err(|e| StartError::io(&self.path, e))?;
-            let path = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name == STORE {
-                let bytes = read_start(&path, STORE_BYTES_READ_MAX);
-                found.store = Some(bytes.map_err(|e| StartError::io(&path, e))?.0);
-            } else if segment_number(&name).is_some() {
-                let read = read_start(&path, STORE_PAGE_BYTES);
-                let (start, bytes) = read.map_err(|e| StartError::io(&path, e))?;
-                found.segments.push(FoundSegment { name, start, bytes });
-            }
-        }
-        Ok(found)
+        Ok(Found {
+            store: found_store(&self.path)?,
+            segments: found_segments(&self.path)?,
+        })
     }
 
     /// A segment, to be read. It is synced first: what is read must not look otherwise after the next crash.
@@ -84,6 +87,36 @@ impl Directory {
         let open = File::open(&path).and_then(|file| file.sync_data().map(|()| file));
         open.map_err(|e| StartError::io(&path, e))
     }
+}
+
+/// The bytes of `STORE`, if it is there.
+pub(super) fn found_store(folder: &Path) -> Result<Option<Vec<u8>>, StartError> {
+    let path = folder.join(STORE);
+    match read_start(&path, STORE_BYTES_READ_MAX) {
+        Ok((bytes, _)) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::io(&path, error)),
+    }
+}
+
+/// The files of segments. One that goes meanwhile is not there.
+pub(super) fn found_segments(folder: &Path) -> Result<Vec<FoundSegment>, StartError> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).map_err(|e| StartError::io(folder, e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| StartError::io(folder, e))?;
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if segment_number(&name).is_none() {
+            continue;
+        }
+        match read_start(&path, STORE_PAGE_BYTES) {
+            Ok((start, bytes)) => found.push(FoundSegment { name, start, bytes }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StartError::io(&path, error)),
+        }
+    }
+    Ok(found)
 }
 
 /// The first bytes of a file, and how many it has.
@@ -109,12 +142,23 @@ pub(super) fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<u
     Ok(done)
 }
 
-fn lock(path: &Path) -> Result<File, StartError> {
+fn lock(folder: &Path) -> Result<Lock, StartError> {
+    let path = &folder.join(LOCK);
+    let directory = File::open(folder).map_err(|e| StartError::io(folder, e))?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let open = options.mode(0o600).open(path);
     let mut file = open.map_err(|e| StartError::io(path, e))?;
-    if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let of_file = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    let both =
+        of_file.and_then(
+            |()| match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                // Not every file system locks directories: NFS does not.
+                Err(error) if error != rustix::io::Errno::WOULDBLOCK => Ok(()),
+                other => other,
+            },
+        );
+    if let Err(error) = both {
         if error != rustix::io::Errno::WOULDBLOCK {
             return Err(StartError::io(path, error.into()));
         }
@@ -130,7 +174,27 @@ fn lock(path: &Path) -> Result<File, StartError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     said.map_err(|e| StartError::io(path, e))?;
-    Ok(file)
+    Ok(Lock { file, directory })
+}
+
+/// Gives the folder of the store below a directory another name, so that a start finds none. Returns that name; `None` where there is no
+/// folder.
+///
+/// # Errors
+/// Another process has the store, or the folder cannot be renamed.
+pub fn set_aside(location: &Path) -> Result<Option<PathBuf>, StartError> {
+    if !location.join(FOLDER).exists() {
+        return Ok(None);
+    }
+    let directory = Directory::open(location)?;
+    let names = (1u32..).map(|number| location.join(format!("{FOLDER}.{number}")));
+    let Some(name) = names.into_iter().find(|name| !name.exists()) else {
+        return Ok(None);
+    };
+    let renamed = fs::rename(&directory.path, &name);
+    let renamed = renamed.and_then(|()| File::open(location)?.sync_all());
+    renamed.map_err(|e| StartError::io(&directory.path, e))?;
+    Ok(Some(name))
 }
 
 /// The files of the run that is written.
@@ -154,6 +218,11 @@ impl Files {
             store: None,
             is_direct: true,
         }
+    }
+
+    /// Bytes of a segment of this run.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
     }
 
     /// Whether commits go around the page cache, as far as is known.
@@ -208,8 +277,15 @@ impl Files {
             }
             Step::Recycle { from, number } => {
                 self.segments.remove(from);
+                let from = file(&segment_name(*from));
                 let to = file(&unready_name(*number));
-                fs::rename(file(&segment_name(*from)), to)?;
+                // Another name of it is that of a backup, whose bytes stay. The zeros of the new one are the file system's.
+                if fs::metadata(&from)?.nlink() > 1 {
+                    remove(&to)?;
+                    self.open_unready(*number, true)?;
+                    return remove(&from);
+                }
+                fs::rename(from, to)?;
                 self.open_unready(*number, false)
             }
             Step::Enter(number) => {

@@ -30,6 +30,8 @@ pub enum StartError {
         /// Why.
         fault: Fault,
     },
+    /// Who asked wants it no more.
+    BrokenOff,
     /// There is no ring for the thread.
     Ring(String),
     /// There is no thread.
@@ -57,6 +59,7 @@ impl fmt::Display for StartError {
                 }
             }
             StartError::Fault { path, fault } => write!(f, "{}: {fault}", path.display()),
+            StartError::BrokenOff => write!(f, "reading the store was broken off"),
             StartError::Ring(error) => write!(f, "the storage thread has no io_uring: {error}"),
             StartError::Thread(error) => write!(f, "the storage thread cannot start: {error}"),
         }

@@ -6,11 +6,12 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use crate::chunk::Chunk;
 use crate::ids::ShardId;
 use crate::limits::STORE_LINE_SLOTS;
 use crate::mesh::{Port, grid};
 
-use super::super::chunk::Chunk;
+use super::super::intake::{Handed, HandedChunk};
 use super::super::op::State;
 
 const STREAM: ShardId = ShardId(0);
@@ -21,12 +22,8 @@ const NO_RING: RawFd = -1;
 
 /// What goes over a line.
 pub(super) enum Message {
-    /// A chunk, and whether a checkpoint begins with it.
-    Chunk(Chunk, bool),
-    /// The stream has handed over its part of the checkpoint that has begun.
-    Complete,
-    /// The stream hands over nothing more.
-    Close,
+    /// What the stream hands over.
+    Handed(Handed),
     /// An answer.
     News(News),
 }
@@ -41,6 +38,8 @@ pub enum News {
     State(State),
     /// So many checkpoints of this run are in force.
     Checkpoints(u64),
+    /// The next checkpoint should begin: told once, and again only when one more is in force.
+    CheckpointDue,
 }
 
 /// The rings by which both sides are woken.
@@ -80,7 +79,7 @@ impl Side {
 }
 
 /// The two sides of a line.
-pub(super) fn line() -> (Line, StoreSide) {
+pub(super) fn line() -> (Line, ThreadSide) {
     let rings = Arc::new(Rings([AtomicI32::new(NO_RING), AtomicI32::new(NO_RING)]));
     let mut sides = grid(2, STORE_LINE_SLOTS).into_iter().map(|port| Side {
         port,
@@ -88,7 +87,7 @@ pub(super) fn line() -> (Line, StoreSide) {
     });
     // proved: a grid of two has two ports, in order.
     let (stream, store) = sides.next().zip(sides.next()).unwrap();
-    (Line(stream), StoreSide(store))
+    (Line(stream), ThreadSide(store))
 }
 
 /// The side of a stream: it belongs to the thread that hands over its chunks.
@@ -102,31 +101,48 @@ impl Line {
 
     /// Hands over a chunk; with `begins` a checkpoint of the stream begins with it. It comes back where there is no slot: what is
     /// later has to wait as well then, and the thread is woken when there is one.
+    ///
+    /// `order` is its number over all streams: 0, 1, 2 and so on in a run, each given to one chunk. Chunks are written in that
+    /// order, so that all streams wait for a number that was given and not handed over; each stream hands over in that order.
     #[must_use = "a chunk that comes back has not been handed over"]
-    pub fn send(&mut self, chunk: Chunk, begins: bool) -> Option<Chunk> {
-        match self.0.port.send(STORE, Message::Chunk(chunk, begins)) {
-            Err(Message::Chunk(chunk, _)) => Some(chunk),
+    pub fn send(&mut self, chunk: Chunk, order: u64, begins: bool) -> Option<Chunk> {
+        let handed = HandedChunk {
+            chunk,
+            order,
+            begins,
+        };
+        match self.hand(Handed::Chunk(handed)) {
+            Err(Message::Handed(Handed::Chunk(back))) => Some(back.chunk),
             _ => None,
         }
     }
 
-    /// The checkpoint that has begun is complete as far as this stream goes; it is complete when all streams have said so. A
-    /// stream without a part in it says it too. `false`: there is no slot, and it has to be said again.
-    #[must_use = "what found no slot was not said"]
-    pub fn complete(&mut self) -> bool {
-        self.0.port.send(STORE, Message::Complete).is_ok()
+    fn hand(&mut self, handed: Handed) -> Result<(), Message> {
+        self.0.port.send(STORE, Message::Handed(handed))
     }
 
-    /// Nothing more comes. When all streams have said so the run ends in order. `false`: there is no slot.
+    /// The checkpoint that has begun is complete as far as this stream goes; it is complete when all streams have said so. A
+    /// stream without a part in it says it too, and one that is through may begin the next. `false`: there is no slot, and it has to be said again.
+    #[must_use = "what found no slot was not said"]
+    pub fn complete(&mut self) -> bool {
+        self.hand(Handed::Complete).is_ok()
+    }
+
+    /// Nothing more comes, and no number is left that was not handed over. When all streams have said so the run ends in order. `false`: there is no slot.
     #[must_use = "what found no slot was not said"]
     pub fn close(&mut self) -> bool {
-        self.0.port.send(STORE, Message::Close).is_ok()
+        self.hand(Handed::Close).is_ok()
     }
 
     /// Makes what was said visible. Returns the ring of the storage thread if that has to be woken now (`uring::ops::wake`).
     #[must_use = "a thread that is not woken sleeps on what was said"]
     pub fn flush(&mut self) -> Option<RawFd> {
         self.0.flush()
+    }
+
+    /// The ring of the storage thread, while that runs: for who has to wake it once more.
+    pub fn store_ring(&self) -> Option<RawFd> {
+        self.0.rings.of(STORE)
     }
 
     /// Takes what has come back, in order; `flush` belongs behind it.
@@ -150,17 +166,21 @@ impl Line {
 }
 
 /// The side of the storage thread.
-pub(super) struct StoreSide(Side);
+pub(super) struct ThreadSide(Side);
 
-impl StoreSide {
+impl ThreadSide {
     pub(super) fn set_ring(&self, ring: Option<RawFd>) {
         self.0.set_ring(ring.unwrap_or(NO_RING));
     }
 
-    /// Takes one message.
-    pub(super) fn take(&mut self) -> Option<Message> {
+    /// Takes the next of what was handed over.
+    pub(super) fn take(&mut self) -> Option<Handed> {
         let mut taken = None;
-        self.0.port.drain(1, |_, message| taken = Some(message));
+        self.0.port.drain(1, |_, message| {
+            if let Message::Handed(handed) = message {
+                taken = Some(handed);
+            }
+        });
         taken
     }
 

@@ -7,6 +7,9 @@ use super::super::op::State;
 pub enum Report {
     /// How the store is from now on, and the last error of the disk.
     State(State, Option<String>),
+    /// It is full from now on ([`State::Full`]) though the disk may have room: there are as many segments as there may be
+    /// (`Settings::segments_max`).
+    Bounded,
     /// The file system does not take O_DIRECT: commits go through the page cache.
     Buffered,
 }

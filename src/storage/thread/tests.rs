@@ -1,8 +1,12 @@
 //! The thread on a real disk: what it tells, what the next start gives back, and what it refuses.
 
+mod order;
+mod view;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -52,6 +56,9 @@ fn settings(streams: u8, sync: SyncMode) -> Settings {
 /// A stream's thread: its ring, and what it has been told.
 struct Caller {
     line: Line,
+    /// The number of the next chunk of all.
+    next: Arc<AtomicU64>,
+    dues: u64,
     ring: Ring,
     told: u64,
     checkpoints: u64,
@@ -60,7 +67,12 @@ struct Caller {
 }
 
 impl Caller {
+    /// One that is alone.
     fn new(line: Line) -> Caller {
+        Caller::with(line, &Arc::default())
+    }
+
+    fn with(line: Line, next: &Arc<AtomicU64>) -> Caller {
         let ring = Ring::new(Sizes {
             submissions: 8,
             completions: 16,
@@ -71,6 +83,8 @@ impl Caller {
         line.set_ring(ring.fd());
         Caller {
             line,
+            next: Arc::clone(next),
+            dues: 0,
             ring,
             told: 0,
             checkpoints: 0,
@@ -79,10 +93,22 @@ impl Caller {
         }
     }
 
+    /// The next number of all.
+    fn order(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn send(&mut self, content: &[u8], begins: bool) {
+        let order = self.order();
+        self.send_as(content, order, begins);
+    }
+
+    fn send_as(&mut self, content: &[u8], order: u64, begins: bool) {
         let mut chunk = self.free.pop().unwrap_or_else(|| Chunk::new(usize::MAX));
         assert!(chunk.append(content));
-        while let Some(back) = self.line.send(chunk, begins) {
+        let start = Instant::now();
+        while let Some(back) = self.line.send(chunk, order, begins) {
+            assert!(start.elapsed() < PATIENCE, "no slot");
             chunk = back;
             self.wait();
         }
@@ -110,6 +136,7 @@ impl Caller {
         let Caller {
             line,
             told,
+            dues,
             checkpoints,
             state,
             free,
@@ -121,6 +148,7 @@ impl Caller {
                 *told = now;
             }
             News::Checkpoints(now) => *checkpoints = now,
+            News::CheckpointDue => *dues += 1,
             News::State(now) => *state = now,
             News::Free(chunk) => {
                 assert!(chunk.is_empty());
@@ -139,12 +167,20 @@ impl Caller {
     }
 
     fn complete(&mut self) {
-        assert!(self.line.complete());
-        self.flush();
+        self.say(Line::complete);
     }
 
     fn close(&mut self) {
-        assert!(self.line.close());
+        self.say(Line::close);
+    }
+
+    /// Says it again until there is a slot.
+    fn say(&mut self, what: fn(&mut Line) -> bool) {
+        let start = Instant::now();
+        while !what(&mut self.line) {
+            assert!(start.elapsed() < PATIENCE, "no slot");
+            self.wait();
+        }
         self.flush();
     }
 }
@@ -152,15 +188,30 @@ impl Caller {
 /// Reads what is there.
 fn chunks_of(place: &Place) -> (ReadStore, Chunks) {
     let mut chunks = Chunks::new();
-    let store = read(&place.0, &mut |chunk| {
+    let give = &mut |chunk: Recovered<'_>| {
         let stream = chunks.entry(chunk.stream).or_default();
         stream.push(chunk.content.to_vec());
-    });
-    (store.unwrap(), chunks)
+    };
+    let store = read(&place.0, give, &mut |_| ControlFlow::Continue(())).unwrap();
+    (store, chunks)
+}
+
+/// Another directory with the files as they are now, as a kill would leave them.
+fn copy_of(place: &Place, name: &str) -> Place {
+    let copy = Place::new(name);
+    fs::create_dir(copy.file("")).unwrap();
+    for entry in fs::read_dir(place.file("")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let name = name.to_str().unwrap();
+        // What is being made may go meanwhile.
+        let copied = fs::copy(place.file(name), copy.file(name));
+        assert!(copied.is_ok() || name.ends_with(".new"));
+    }
+    copy
 }
 
 fn refusal(place: &Place) -> String {
-    let store = read(&place.0, &mut |_| {});
+    let store = read(&place.0, &mut |_| {}, &mut |_| ControlFlow::Continue(()));
     store.err().unwrap().to_string()
 }
 
@@ -177,8 +228,10 @@ fn what_is_told_is_read_by_the_next_start() {
             assert_eq!(store.outcome.run, run - 1);
             assert_eq!(store.outcome.ended, run > 1);
             let (lines, running) = store.start(settings(streams, sync), |_| {}).unwrap();
+            let next = Arc::default();
             let callers = lines.into_iter().enumerate().map(|(stream, line)| {
-                std::thread::spawn(move || live(stream as u8, Caller::new(line)))
+                let next = Arc::clone(&next);
+                std::thread::spawn(move || live(stream as u8, Caller::with(line, &next)))
             });
             let callers: Vec<_> = callers.collect();
             let all = callers.into_iter().map(|caller| caller.join().unwrap());
@@ -225,16 +278,7 @@ fn a_process_that_is_killed_leaves_what_was_told() {
     caller.complete();
     caller.send(b"second", false);
     caller.wait_until(|caller| caller.told == 2);
-    // Another directory with the files as they are now, as a kill would leave them.
-    let copy = Place::new("killed-copy");
-    fs::create_dir(copy.file("")).unwrap();
-    for entry in fs::read_dir(place.file("")).unwrap() {
-        let name = entry.unwrap().file_name();
-        let name = name.to_str().unwrap();
-        // What is being made may go meanwhile.
-        let copied = fs::copy(place.file(name), copy.file(name));
-        assert!(copied.is_ok() || name.ends_with(".new"));
-    }
+    let copy = copy_of(&place, "killed-copy");
     let (store, chunks) = chunks_of(&copy);
     assert_eq!(chunks[&0], [b"first".to_vec(), b"second".to_vec()]);
     assert!(!store.outcome.ended);
@@ -285,10 +329,39 @@ fn what_cannot_be_read_is_named() {
 }
 
 #[test]
+fn reading_that_is_broken_off_changes_nothing() {
+    let place = Place::new("broken-off");
+    let (store, _) = chunks_of(&place);
+    let (mut lines, running) = store.start(settings(1, SyncMode::None), |_| {}).unwrap();
+    let mut caller = Caller::new(lines.remove(0));
+    caller.send(b"first", true);
+    caller.complete();
+    caller.wait_until(|caller| caller.told == 1);
+    caller.close();
+    assert!(running.join().unwrap());
+    let files = || {
+        let entries = fs::read_dir(place.file("")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        let files = names.map(|name| (fs::read(place.file(name.to_str().unwrap())).unwrap(), name));
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    let broken_off = read(&place.0, &mut |_| {}, &mut |_| ControlFlow::Break(()));
+    assert!(matches!(broken_off.err(), Some(StartError::BrokenOff)));
+    assert!(files() == before);
+    let (_, chunks) = chunks_of(&place);
+    assert_eq!(chunks[&0], [b"first"]);
+}
+
+#[test]
 fn a_location_that_is_not_there_is_named() {
     let place = Place::new("gone");
     let gone = place.0.join("nothing");
-    let error = read(&gone, &mut |_| {}).err().unwrap();
+    let error = read(&gone, &mut |_| {}, &mut |_| ControlFlow::Continue(()))
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("nothing/firehose"), "{error}");
 }
 
@@ -332,9 +405,8 @@ fn writes_until_it_is_killed() {
         return;
     };
     let mut next = 0u64;
-    let store = read(location.as_ref(), &mut |chunk| {
-        next = number_of(chunk.content) + 1;
-    });
+    let give = &mut |chunk: Recovered<'_>| next = number_of(chunk.content) + 1;
+    let store = read(location.as_ref(), give, &mut |_| ControlFlow::Continue(()));
     let settings = settings(1, SyncMode::Group);
     let (mut lines, _running) = store.unwrap().start(settings, |_| {}).unwrap();
     let mut caller = Caller::new(lines.remove(0));

@@ -1,72 +1,24 @@
 //! The thread's turns: what streams hand over, operations and their completions, what is told.
 
-use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use io_uring::squeue::Entry;
 
+use crate::chunk::Pages;
 use crate::limits::{STORE_CLOSE_MS_MAX, STORE_FILL_BYTES, STORE_LINE_SLOTS, STORE_PAGE_BYTES};
 use crate::uring::{Completion, Op as RingOp, Ring, RingError, UserData, ops};
 
-use super::super::chunk::Chunk;
+use super::super::intake::Intake;
 use super::super::op::{Failure, Now, Op, State, Step};
-use super::super::pages::Pages;
 use super::super::writer::Writer;
 use super::directory::Files;
-use super::line::{Message, News, StoreSide};
+use super::figures::{Board, add, set};
+use super::line::ThreadSide;
 use super::report::Report;
-
-/// A stream, as the thread sees it.
-struct Stream {
-    side: StoreSide,
-    /// Chunks that are to go back.
-    free: VecDeque<Chunk>,
-    /// What it has been told: chunks that are durable, checkpoints, how the store is.
-    told: (u64, u64, State),
-    /// It has handed over its part of the checkpoint that has begun.
-    is_complete: bool,
-    /// A chunk with which it begins the next one, while others are not through with this one.
-    early: Option<Chunk>,
-    is_closed: bool,
-}
-
-impl Stream {
-    fn new(side: StoreSide) -> Stream {
-        Stream {
-            side,
-            free: VecDeque::new(),
-            told: (0, 0, State::Open),
-            is_complete: false,
-            early: None,
-            is_closed: false,
-        }
-    }
-
-    /// Tells it what is new, as far as there are slots; it is woken for the rest when there are some again, and so are we.
-    fn tell(&mut self, now: (u64, u64, State)) {
-        while let Some(chunk) = self.free.pop_front() {
-            if let Err(News::Free(chunk)) = self.side.send(News::Free(chunk)) {
-                self.free.push_front(chunk);
-                return;
-            }
-        }
-        if self.told.0 != now.0 && self.side.send(News::Told(now.0)).is_ok() {
-            self.told.0 = now.0;
-        }
-        if self.told.1 != now.1 && self.side.send(News::Checkpoints(now.1)).is_ok() {
-            self.told.1 = now.1;
-        }
-        if self.told.2 != now.2 && self.side.send(News::State(now.2)).is_ok() {
-            self.told.2 = now.2;
-        }
-    }
-
-    /// Whether something is to be taken of what it hands over.
-    fn wants(&self, writer: &Writer) -> bool {
-        writer.has_room() && self.early.is_none()
-    }
-}
+use super::stream::{Known, Stream};
+use super::wall::unix_ms;
 
 /// What is said outside, and what was.
 struct Told {
@@ -74,10 +26,13 @@ struct Told {
     state: State,
     is_direct: bool,
     error: Option<String>,
+    /// What is not there any more, and ends the run.
+    missing: Option<String>,
 }
 
 /// A write of a commit.
 struct Write {
+    since: Instant,
     bytes: u64,
     segment: u32,
     /// What came of it.
@@ -90,7 +45,7 @@ struct Write {
 #[derive(Default)]
 struct Flight {
     write: Option<Write>,
-    sync: Option<u32>,
+    sync: Option<(u32, Instant)>,
     step: Option<Step>,
     iovecs: Vec<libc::iovec>,
 }
@@ -107,6 +62,8 @@ pub(super) struct StorageThread {
     writer: Writer,
     files: Files,
     streams: Vec<Stream>,
+    intake: Intake,
+    board: Arc<Board>,
     flight: Flight,
     zeros: Pages,
     page: Pages,
@@ -120,14 +77,17 @@ impl StorageThread {
         ring: Ring,
         writer: Writer,
         files: Files,
-        sides: Vec<StoreSide>,
-        report: Box<dyn FnMut(Report) + Send>,
+        sides: Vec<ThreadSide>,
+        outside: (Arc<Board>, Box<dyn FnMut(Report) + Send>),
     ) -> StorageThread {
+        let (board, report) = outside;
         StorageThread {
             ring,
             writer,
             files,
+            intake: Intake::new(sides.len() as u8),
             streams: sides.into_iter().map(Stream::new).collect(),
+            board,
             flight: Flight::default(),
             zeros: Pages::new(STORE_FILL_BYTES as usize),
             page: Pages::new(STORE_PAGE_BYTES),
@@ -138,15 +98,15 @@ impl StorageThread {
                 state: State::Open,
                 is_direct: true,
                 error: None,
+                missing: None,
             },
         }
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
         Now {
             ms: self.started.elapsed().as_millis() as u64,
-            wall_ms: wall.map_or(0, |wall| wall.as_millis() as u64),
+            wall_ms: unix_ms(),
         }
     }
 
@@ -166,6 +126,7 @@ impl StorageThread {
             while let Some(op) = self.writer.poll(now) {
                 self.begin(op)?;
             }
+            self.publish();
             self.tell()?;
             self.sleep()?;
         }
@@ -175,47 +136,48 @@ impl StorageThread {
         Ok(self.writer.is_closed())
     }
 
+    /// Puts figures where others see them.
+    fn publish(&self) {
+        let (board, writer) = (&self.board, &self.writer);
+        let bytes = writer.files() as u64 * self.files.segment_bytes();
+        add(&board.turns, 1);
+        set(&board.chunks, writer.written());
+        set(&board.segments, writer.segments() as u64);
+        set(&board.disk_bytes, bytes);
+        set(&board.checkpoints, writer.checkpoints());
+        board.set_state(self.state());
+    }
+
     fn is_over(&self) -> bool {
         let waited = self.closing_since.map_or(0, |since| self.now().ms - since);
-        self.writer.is_closed() || waited > STORE_CLOSE_MS_MAX
+        let is_cut = self.closing_since.is_some() && self.told.missing.is_some();
+        self.writer.is_closed() || (is_cut && self.writer.is_idle()) || waited > STORE_CLOSE_MS_MAX
     }
 
     /// Takes what the streams hand over, as far as there is room.
     fn take_messages(&mut self) {
         let now = self.now();
-        for (number, stream) in self.streams.iter_mut().enumerate() {
-            if !stream.is_complete
-                && let Some(chunk) = stream.early.take()
-            {
-                self.writer.push(number as u8, chunk, true, now);
-            }
-            for _ in 0..STORE_LINE_SLOTS {
-                if !stream.wants(&self.writer) {
-                    break;
-                }
-                match stream.side.take() {
-                    Some(Message::Chunk(chunk, true)) if stream.is_complete => {
-                        stream.early = Some(chunk);
-                    }
-                    Some(Message::Chunk(chunk, begins)) => {
-                        self.writer.push(number as u8, chunk, begins, now);
-                    }
-                    Some(Message::Complete) => stream.is_complete = true,
-                    Some(Message::Close) => stream.is_closed = true,
-                    Some(Message::News(_)) => {}
-                    None => break,
-                }
-            }
+        let streams = &mut self.streams;
+        let mut give = |stream: u8| streams.get_mut(usize::from(stream))?.side.take();
+        self.intake.take(&mut self.writer, now, &mut give);
+        if let (None, Some(order)) = (&self.told.missing, self.intake.missing()) {
+            self.told.missing = Some(format!(
+                "a stream has closed and not handed over chunk {order} of all: nothing behind it is kept"
+            ));
         }
-        if self.streams.iter().all(|stream| stream.is_complete) && self.writer.complete_checkpoint()
-        {
-            for stream in &mut self.streams {
-                stream.is_complete = false;
-            }
-        }
-        if self.closing_since.is_none() && self.streams.iter().all(|stream| stream.is_closed) {
+        if self.closing_since.is_none() && self.intake.is_closed() {
             self.closing_since = Some(now.ms);
-            self.writer.close();
+            if self.told.missing.is_none() {
+                self.writer.close();
+            }
+        }
+    }
+
+    /// How the store is, for those who use it.
+    fn state(&self) -> State {
+        match self.told.missing {
+            Some(_) => State::Failed,
+            None => self.writer.state(),
         }
     }
 
@@ -227,9 +189,16 @@ impl StorageThread {
                 stream.free.push_back(chunk);
             }
         }
-        let (state, checkpoints) = (self.writer.state(), self.writer.checkpoints());
+        let checkpoints = self.writer.checkpoints();
+        let state = self.state();
+        let is_due = self.writer.is_checkpoint_due();
         for (number, stream) in self.streams.iter_mut().enumerate() {
-            stream.tell((self.writer.told(number as u8), checkpoints, state));
+            stream.tell(Known {
+                told: self.writer.told(number as u8),
+                checkpoints,
+                due: if is_due { checkpoints + 1 } else { 0 },
+                state,
+            });
             if let Some(ring) = stream.side.flush() {
                 let wake = UserData::new(RingOp::Wake, 0, 0);
                 // A failure needs no answer: the stream's ring is gone, and with it who would wait.
@@ -239,8 +208,13 @@ impl StorageThread {
             }
         }
         if std::mem::replace(&mut self.told.state, state) != state {
-            let error = self.told.error.clone().filter(|_| state != State::Open);
-            (self.told.report)(Report::State(state, error));
+            let is_bounded = state == State::Full && self.writer.is_bounded();
+            let error = self.told.missing.as_ref().or(self.told.error.as_ref());
+            let error = error.filter(|_| state != State::Open).cloned();
+            (self.told.report)(match is_bounded {
+                true => Report::Bounded,
+                false => Report::State(state, error),
+            });
         }
         if std::mem::replace(&mut self.told.is_direct, self.files.is_direct())
             && !self.told.is_direct
@@ -252,12 +226,14 @@ impl StorageThread {
 
     /// Submits what is queued, and waits until there is something to do.
     fn sleep(&mut self) -> Result<(), RingError> {
-        // What can be taken now was held back when messages were taken.
-        let early = |stream: &Stream| stream.early.is_some() && !stream.is_complete;
-        let mut sleeps = !self.streams.iter().any(early);
-        for stream in &mut self.streams {
-            let wants = stream.wants(&self.writer);
-            sleeps = sleeps && stream.side.prepare_sleep(wants);
+        // A stream of which nothing would be taken does not wake us: its first chunk waits for that of another, which does, or there
+        // is no room before a write has come.
+        let mut sleeps = !self.intake.is_due(&self.writer);
+        for (number, stream) in self.streams.iter_mut().enumerate() {
+            let wants = self.intake.wants(number as u8, &self.writer);
+            if wants || stream.is_behind() {
+                sleeps = sleeps && stream.side.prepare_sleep(wants);
+            }
         }
         let now = self.now().ms;
         let closing = self
@@ -265,7 +241,7 @@ impl StorageThread {
             .map(|since| since + STORE_CLOSE_MS_MAX + 1);
         let deadline = self.writer.deadline().into_iter().chain(closing).min();
         let wait = deadline.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
-        let result = if sleeps && !self.writer.is_closed() {
+        let result = if sleeps && !self.is_over() {
             self.ring.wait(wait)
         } else {
             self.ring.poll()
@@ -285,7 +261,7 @@ impl StorageThread {
                 then_sync,
             } => self.begin_write(segment, offset, bytes, then_sync),
             Op::Sync { segment } => {
-                self.flight.sync = Some(segment);
+                self.flight.sync = Some((segment, Instant::now()));
                 match self.files.segment(segment) {
                     Some(file) => self.push(&ops::sync_data(file, SYNC)),
                     None => {
@@ -306,6 +282,7 @@ impl StorageThread {
         then_sync: bool,
     ) -> Result<(), RingError> {
         self.flight.write = Some(Write {
+            since: Instant::now(),
             bytes,
             segment,
             result: None,
@@ -411,19 +388,24 @@ impl StorageThread {
         };
         let now = self.now();
         let written = u64::try_from(written).map_err(|_| self.failure(written, write.segment));
+        if let Ok(bytes) = written {
+            add(&self.board.bytes, bytes);
+            add(&self.board.commits, 1);
+        }
         self.writer.on_written(written, now);
         if written == Ok(write.bytes)
             && let Some(Some(sync)) = write.sync
         {
-            self.flight.sync = Some(write.segment);
+            self.flight.sync = Some((write.segment, write.since));
             self.on_sync(sync);
         }
     }
 
     fn on_sync(&mut self, result: i32) {
-        let Some(segment) = self.flight.sync.take() else {
+        let Some((segment, since)) = self.flight.sync.take() else {
             return;
         };
+        self.board.on_sync(since.elapsed());
         let result = if result < 0 {
             Err(self.failure(result, segment))
         } else {
@@ -437,6 +419,7 @@ impl StorageThread {
     fn failure(&mut self, result: i32, segment: u32) -> Failure {
         let path = self.files.path_of(&Step::Enter(segment));
         let error = io::Error::from_raw_os_error(-result);
+        add(&self.board.failures, 1);
         self.told.error = Some(format!("{}: {error}", path.display()));
         failure_of(&error)
     }
@@ -444,6 +427,7 @@ impl StorageThread {
     fn answer_step(&mut self, step: &Step, result: io::Result<()>) {
         let result = result.map_err(|error| {
             let path = self.files.path_of(step);
+            add(&self.board.failures, 1);
             self.told.error = Some(format!("{}: {error}", path.display()));
             failure_of(&error)
         });

@@ -85,6 +85,7 @@ impl fmt::Display for MaterialError {
 pub struct Server {
     config: Arc<ServerConfig>,
     named_by: NamedBy,
+    requires_certificate: bool,
     fingerprint: [u8; 32],
     /// What the operator should know: names of ciphers that are not known, say.
     notes: Vec<String>,
@@ -153,6 +154,7 @@ impl Server {
         Ok(Server {
             config: Arc::new(config),
             named_by: material.named_by,
+            requires_certificate: material.require_certificate,
             fingerprint: fingerprint(material),
             notes: notes.collect(),
             gaps,
@@ -166,6 +168,11 @@ impl Server {
 
     pub(super) fn named_by(&self) -> NamedBy {
         self.named_by
+    }
+
+    /// Whether clients have to show a certificate.
+    pub fn requires_certificate(&self) -> bool {
+        self.requires_certificate
     }
 
     /// What the operator should know.

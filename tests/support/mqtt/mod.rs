@@ -148,11 +148,12 @@ pub struct Connect<'a> {
     pub expiry_s: Option<u32>,
 }
 
-/// A will with QoS 0.
+/// A will.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Will<'a> {
     pub topic: &'a str,
     pub payload: &'a str,
+    pub qos: u8,
     /// MQTT 5: Will Delay Interval, in seconds.
     pub delay_s: Option<u32>,
 }
@@ -169,7 +170,8 @@ impl Connect<'_> {
         let mut body = Vec::new();
         put_bytes(&mut body, self.version.protocol_name().as_bytes());
         body.push(self.version.level());
-        body.push(flags.map(|(_, bit)| bit).sum());
+        let will_qos = self.will.map_or(0, |will| will.qos << 3);
+        body.push(flags.map(|(_, bit)| bit).sum::<u8>() | will_qos);
         body.extend_from_slice(&self.keep_alive.to_be_bytes());
         self.put_interval(&mut body, 0x11, self.expiry_s);
         put_bytes(&mut body, self.id.as_bytes());
@@ -213,6 +215,7 @@ pub struct Publish<'a> {
     /// The packet identifier; in the packet with a QoS above 0 only.
     pub id: u16,
     pub retain: bool,
+    pub dup: bool,
 }
 
 impl Publish<'_> {
@@ -224,7 +227,8 @@ impl Publish<'_> {
         }
         put_no_properties(&mut body, self.version);
         body.extend_from_slice(self.payload);
-        packet(PUBLISH << 4 | self.qos << 1 | self.retain as u8, &body)
+        let flags = u8::from(self.dup) << 3 | self.qos << 1 | u8::from(self.retain);
+        packet(PUBLISH << 4 | flags, &body)
     }
 }
 

@@ -1,0 +1,42 @@
+//! Somebody asks a page of who is connected, who gets what, what is retained; or an administrator wants something done (`queries`).
+
+use crate::broker::Broker;
+use crate::broker::queries::{Query, Reply};
+
+impl Broker {
+    /// Answers. What is to be done is done by then, as far as it is this shard's.
+    pub fn on_query(&mut self, now_ms: u64, query: Query) -> Reply {
+        let clients = &self.clients;
+        match query {
+            Query::Clients { which, from, limit } => {
+                Reply::Clients(clients.list(now_ms, &which, from, limit))
+            }
+            Query::Ranking(ranking) => Reply::Ranked(clients.rank(now_ms, &ranking)),
+            Query::Rows(sessions) => Reply::Clients(clients.rows_of(now_ms, &sessions)),
+            Query::Client(client) => Reply::Client(self.details_of(now_ms, &client)),
+            Query::SubscriptionsOf {
+                client,
+                from,
+                limit,
+            } => Reply::SubscriptionsOf(self.list_subscriptions_of(&client, from, limit)),
+            Query::Who {
+                wanted,
+                from,
+                limit,
+            } => Reply::Who(self.who(&wanted, from, limit)),
+            Query::Retained {
+                filter,
+                from,
+                limit,
+            } => Reply::Retained(self.list_retained(now_ms, &filter, from, limit)),
+            Query::RetainedOf(topic) => Reply::RetainedOf(self.retained_of(now_ms, &topic)),
+            Query::ForgetRetained(topic) => {
+                Reply::ForgotRetained(self.forget_asked(now_ms, &topic))
+            }
+            Query::Disconnect {
+                client,
+                ends_session,
+            } => Reply::Disconnected(self.disconnect_asked(now_ms, &client, ends_session)),
+        }
+    }
+}

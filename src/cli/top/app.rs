@@ -1,0 +1,155 @@
+//! What is on the screen beside the figures, and what keys do.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::feed::News;
+use super::model::{Model, Order, Picture};
+
+/// Rows that a page has for the keys that go by pages.
+const PAGE: usize = 10;
+
+/// What lies over the figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Over {
+    #[default]
+    Nothing,
+    Help,
+    /// Whether this client is to be disconnected.
+    Disconnect(String),
+}
+
+/// What a key wants of others.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Quit,
+    Sort(Order),
+    Disconnect(String),
+}
+
+/// See the module.
+pub(super) struct App {
+    /// Where is looked.
+    pub url: String,
+    pub has_user: bool,
+    pub order: Order,
+    pub picture: Picture,
+    pub is_paused: bool,
+    pub over: Over,
+    /// The place of the client that keys are meant for.
+    pub chosen: usize,
+    /// Its name: it stays chosen where others pass it by.
+    chosen_id: Option<String>,
+    /// What has become of something.
+    pub said: Option<String>,
+    /// Why the broker is away.
+    pub away: Option<String>,
+    model: Model,
+}
+
+impl App {
+    pub(super) fn new(url: String, has_user: bool, order: Order) -> App {
+        App {
+            url,
+            has_user,
+            order,
+            picture: Picture::default(),
+            is_paused: false,
+            over: Over::Nothing,
+            chosen: 0,
+            chosen_id: None,
+            said: None,
+            away: None,
+            model: Model::default(),
+        }
+    }
+
+    /// Takes what has come.
+    pub(super) fn hear(&mut self, news: News) {
+        match news {
+            News::Look(look) => {
+                self.away = None;
+                let picture = self.model.picture(*look);
+                if let Some(picture) = picture.filter(|_| !self.is_paused) {
+                    self.picture = picture;
+                    self.find_chosen();
+                }
+            }
+            News::Away(why) => {
+                self.away = Some(why);
+                self.model.forget();
+            }
+            News::Said(what) => self.said = Some(what),
+        }
+    }
+
+    /// Takes a key.
+    pub(super) fn key(&mut self, key: KeyEvent) -> Option<Act> {
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c' | 'd') if is_control => return Some(Act::Quit),
+            _ if is_control => return None,
+            _ => {}
+        }
+        self.said = None;
+        match std::mem::take(&mut self.over) {
+            Over::Nothing => self.plain_key(key.code),
+            Over::Help => None,
+            Over::Disconnect(client) if matches!(key.code, KeyCode::Char('y' | 'Y')) => {
+                Some(Act::Disconnect(client))
+            }
+            Over::Disconnect(_) => None,
+        }
+    }
+
+    fn plain_key(&mut self, code: KeyCode) -> Option<Act> {
+        let last = self.picture.clients.len().saturating_sub(1);
+        match code {
+            KeyCode::Char('q' | 'Q') => return Some(Act::Quit),
+            KeyCode::Char('s' | 'S') => {
+                self.order = self.order.next();
+                return Some(Act::Sort(self.order));
+            }
+            KeyCode::Char('p' | 'P' | ' ') => self.is_paused = !self.is_paused,
+            KeyCode::Char('?' | 'h') => self.over = Over::Help,
+            KeyCode::Char('k' | 'K') => self.ask_to_disconnect(),
+            KeyCode::Up => self.choose(self.chosen.saturating_sub(1)),
+            KeyCode::Down => self.choose((self.chosen + 1).min(last)),
+            KeyCode::PageUp => self.choose(self.chosen.saturating_sub(PAGE)),
+            KeyCode::PageDown => self.choose((self.chosen + PAGE).min(last)),
+            KeyCode::Home => self.choose(0),
+            KeyCode::End => self.choose(last),
+            _ => {}
+        }
+        None
+    }
+
+    fn ask_to_disconnect(&mut self) {
+        let Some(client) = self.picture.clients.get(self.chosen) else {
+            return;
+        };
+        match self.has_user {
+            true => self.over = Over::Disconnect(client.id.clone()),
+            false => self.said = Some("That needs a user: --user NAME.".into()),
+        }
+    }
+
+    fn choose(&mut self, place: usize) {
+        self.chosen = place;
+        let client = self.picture.clients.get(place);
+        // At the top it is the first one that is meant, whoever it is.
+        self.chosen_id = client.filter(|_| place > 0).map(|client| client.id.clone());
+    }
+
+    fn find_chosen(&mut self) {
+        let clients = &self.picture.clients;
+        let found = self
+            .chosen_id
+            .as_ref()
+            .and_then(|id| clients.iter().position(|client| client.id == *id));
+        let last = clients.len().saturating_sub(1);
+        match found {
+            Some(place) => self.chosen = place,
+            None => self.choose(self.chosen.min(last)),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `/api/v1/clients`, `/api/v1/subscriptions`, `/api/v1/retained`: what shards are asked (`queries`).
+
+use std::rc::Rc;
+
+use super::shown::Shown;
+use super::site::Api;
+use crate::access::Access;
+use crate::control::queries::{Refusal, answers};
+use crate::http::{Answer, Answering, Ask};
+
+const JSON: &str = "application/json";
+
+/// In front of a client identifier.
+const CLIENTS: &str = "/api/v1/clients/";
+
+impl From<Result<String, Refusal>> for Answer {
+    fn from(answered: Result<String, Refusal>) -> Answer {
+        match answered {
+            Ok(words) => Answer::ok(JSON, words),
+            Err(refusal) => Answer::status(refusal.status, refusal.text),
+        }
+    }
+}
+
+/// The client identifier in a path, which is the one that rights were asked for.
+fn client_in(ask: &Ask) -> Result<String, Refusal> {
+    let meant = ask.meant.as_deref();
+    let client = meant.and_then(|path| path.strip_prefix(CLIENTS));
+    client
+        .map(String::from)
+        .ok_or_else(|| Refusal::asked_wrongly("What is asked for is no UTF-8.".into()))
+}
+
+/// What is spoken at the listener of this name.
+fn transport(api: &Api, listener: &str) -> Option<&'static str> {
+    let all = api.shown.borrow();
+    let shown = all.iter().find(|shown| shown.name == listener);
+    shown.map(Shown::transport)
+}
+
+pub(super) fn list(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move {
+        let transport = |listener: &str| transport(&api, listener);
+        let answered = answers::clients(&api.asking, &ask.query, transport).await;
+        answered.into()
+    })
+}
+
+pub(super) fn one(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move {
+        match client_in(&ask) {
+            Ok(client) => {
+                let transport = |listener: &str| transport(&api, listener);
+                let answered = answers::client(&api.asking, &client, transport).await;
+                answered.into()
+            }
+            Err(refusal) => Err(refusal).into(),
+        }
+    })
+}
+
+pub(super) fn disconnect(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move {
+        match client_in(&ask) {
+            Ok(client) => {
+                let answered = answers::disconnect(&api.asking, &client, &ask.query).await;
+                answered.into()
+            }
+            Err(refusal) => Err(refusal).into(),
+        }
+    })
+}
+
+pub(super) fn subscriptions(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move { answers::subscriptions(&api.asking, &ask.query).await.into() })
+}
+
+pub(super) fn retained(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move {
+        let may_read = |topic: &str| ask.may(Access::Read, topic);
+        let answered = answers::retained(&api.asking, &ask.query, may_read).await;
+        answered.into()
+    })
+}
+
+pub(super) fn forget_retained(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move {
+        let may_write = |topic: &str| ask.may(Access::Write, topic);
+        let answered = answers::forget_retained(&api.asking, &ask.query, may_write).await;
+        answered.into()
+    })
+}

@@ -1,0 +1,16 @@
+//! What is asked of all shards beside the path of messages, and answered as JSON: who is connected, who gets what, what is retained.
+//! One shard after the other, a page at a time, and put together (docs/decisions/0912).
+
+pub(super) mod answers;
+mod asking;
+mod fields;
+mod json;
+mod paged;
+mod ranked;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+pub(super) use asking::Asking;
+pub(super) use refusal::Refusal;

@@ -1,0 +1,70 @@
+//! Bounds of HTTP on the control thread. Part of `limits`, like every bound.
+
+/// Connections of one listener at once: a scraper or two, and a browser with its six. Another one waits to be accepted, and one
+/// that is idle makes room for it, or one that asks nothing.
+pub const HTTP_CONNECTIONS_MAX: usize = 16;
+
+/// Bytes of the head of a request. hyper takes no smaller bound.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Headers of a request: browsers send some 15.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// Milliseconds from a connection's begin, or from the first byte of a request, until the head is whole: TLS included.
+pub const HTTP_HEAD_MS_MAX: u64 = 10_000;
+
+/// Milliseconds that a head may take while somebody waits for the place of its connection: TLS over a long way, too.
+pub const HTTP_SILENCE_MS: u64 = 250;
+
+/// Milliseconds from there until the answer is out: a file of 16 MiB at 2 Mbit/s.
+pub const HTTP_ANSWER_MS_MAX: u64 = 60_000;
+
+/// Milliseconds without a request. Scrapers come every 15 or 30 seconds as a rule, or every minute.
+pub const HTTP_IDLE_MS_MAX: u64 = 75_000;
+
+/// Milliseconds between two looks at how long a connection has stood in one of these.
+pub const HTTP_LOOK_MS: u64 = 250;
+
+/// Milliseconds between two looks whether there is room for one more connection.
+pub const HTTP_ROOM_LOOK_MS: u64 = 50;
+
+/// Milliseconds between two looks whether a password has been checked.
+pub const HTTP_CHECK_LOOK_MS: u64 = 2;
+
+/// Bytes that are received at a time.
+pub const HTTP_RECEIVE_BYTES: usize = 4 << 10;
+
+/// Bytes of a file that are read at a time, and bytes that TLS encrypts at a time: a record.
+pub const HTTP_PIECE_BYTES: usize = 16 << 10;
+
+/// Milliseconds that a scrape waits for shards to tell how their turns were distributed; of one that has not by then the last
+/// report stands.
+pub const HTTP_REPORT_MS: u64 = 20;
+
+/// Milliseconds in which every shard has to answer for the broker to be ready.
+pub const HTTP_READY_MS: u64 = 1000;
+
+/// Milliseconds between two looks whether they have.
+pub const HTTP_REPORT_LOOK_MS: u64 = 1;
+
+/// Milliseconds between two looks whether what is kept has been read, where somebody is answered meanwhile.
+pub const START_LOOK_MS: u64 = 10;
+
+/// Bytes of the stack of the thread that reads it then: as the main thread has, which reads it otherwise.
+pub const START_STACK_BYTES: usize = 8 << 20;
+
+/// Milliseconds that `firehose health` waits for an answer: longer than a broker takes to find that a shard is silent.
+pub const HEALTH_MS_MAX: u64 = 5000;
+
+/// Bytes of an answer that it reads: the head, and a line.
+pub const HEALTH_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+const _: () = assert!(HTTP_READY_MS < HEALTH_MS_MAX);
+const _: () = assert!(HTTP_SILENCE_MS < HTTP_HEAD_MS_MAX && HTTP_HEAD_MS_MAX < HTTP_IDLE_MS_MAX);
+const _: () = assert!(HTTP_REPORT_MS < HTTP_READY_MS);
+
+/// Milliseconds that who asks for a file waits for one that another is waiting for: one is read at a time.
+pub const HTTP_FILE_MS: u64 = 5_000;
+
+/// Milliseconds between two looks whether it has been read.
+pub const HTTP_FILE_LOOK_MS: u64 = 5;
