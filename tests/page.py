@@ -12,6 +12,7 @@ import argparse
 import base64
 import json
 import pathlib
+import re
 import shutil
 import socket
 import struct
@@ -277,13 +278,28 @@ def under_load(page):
         page.check(value and 0 < float(value) < 60e6, f"delivery {name} is {value}")
     busy = "[...document.querySelectorAll('#shards-rows tr')].map((row) => row.cells[1].dataset.value)"
     until(lambda: len(page.run(busy)) == 2 and "" not in page.run(busy), "how busy shards are is not shown")
-    # By keyboard a chart can be read point by point.
+    chart_by_keyboard(page)
+
+
+def chart_by_keyboard(page):
+    """By keyboard a chart can be read point by point. As many points as are gone through have to be there: a second after its start a
+    broker has one."""
     page.run("document.getElementById('messages-chart').focus()")
-    now = page.run("document.getElementById('messages-note').textContent")
-    for _ in range(3):
-        page.key("ArrowLeft", 37)
-    note = page.run("document.getElementById('messages-note').textContent")
-    page.check(note.startswith("−") and note != now, f"a chart says {note!r} after {now!r}")
+
+    def press(name, code):
+        """The age of the point that is told of after a key, in seconds; 0 is now."""
+        page.key(name, code)
+        note = page.run("document.getElementById('messages-note').textContent")
+        found = re.match(r"(?:now|−(\d+) s): ", note)
+        assert found, f"a chart says {note!r}"
+        return int(found[1] or 0)
+
+    until(lambda: press("Home", 36) > 4, "the chart has no five seconds")
+    until(lambda: press("End", 35) == 0, "End does not go to the newest point")
+    # A point that is chosen stays so while newer ones come.
+    ages = [press("ArrowLeft", 37) for _ in range(3)]
+    page.check(ages[0] >= 1 and ages[1] > ages[0] and ages[2] > ages[1], f"to the left a chart tells of {ages} seconds ago")
+    until(lambda: press("ArrowRight", 39) == 0, "to the right a chart does not come to now")
     page.run("document.activeElement.blur()")
 
 
