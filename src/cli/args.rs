@@ -51,4 +51,8 @@ pub(super) struct Serve {
     /// where it comes from, bind, open and create everything, and end
     #[arg(long = "test-config")]
     pub test_config: bool,
+
+    /// Mosquitto's option to go to the background: known, so that its refusal says what to do instead
+    #[arg(short, long, hide = true)]
+    pub daemon: bool,
 }

@@ -38,7 +38,7 @@ pub fn run(
 ) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     title::hide(&arguments, &secrets::places(&arguments));
-    let args = match Args::try_parse_from(arguments) {
+    let args = match Args::try_parse_from(as_mosquitto(arguments)) {
         Ok(args) => args,
         Err(error) => {
             // What is printed here is help, a version or a usage error; with the terminal gone nobody misses it.
@@ -61,6 +61,13 @@ pub fn run(
         Command::Store(options) => store::store(&options),
         Command::Top(options) => top::top(&options),
         Command::Who(options) => ask::who(&options),
+        Command::Serve(options) if options.daemon => {
+            stderr::tell(
+                "firehose: there is no -d: the broker stays in the foreground. A service manager starts it \
+                 (tuning/firehose.service), or a shell by: setsid firehose serve ... &",
+            );
+            ExitCode::from(EXIT_CONFIGURATION)
+        }
         Command::Serve(options) => match described(&options, None) {
             Ok(described) => {
                 warn(&described.warnings);
@@ -79,6 +86,16 @@ pub fn run(
             }
         },
     }
+}
+
+/// Who calls the program as he calls Mosquitto, with options and no command, wants a broker: `serve` is put in.
+fn as_mosquitto(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let first = arguments.get(1).and_then(|argument| argument.to_str());
+    let is_option = first.is_some_and(|argument| argument.starts_with('-'));
+    if is_option && !matches!(first, Some("-h" | "--help" | "-V" | "--version")) {
+        arguments.insert(1, "serve".into());
+    }
+    arguments
 }
 
 /// Prints the effective settings, and tries what a start does.

@@ -43,10 +43,21 @@ fn options_override_the_configuration() {
     assert_eq!(ports, [1884, 1884]);
 }
 
+/// Mosquitto's own command line, under another name.
+#[test]
+fn options_without_a_command_are_those_of_serve() {
+    let config = served("firehose -p 1884 -v");
+    assert_eq!(config.settings.log, LogMask::ALL);
+    assert_eq!(config.listeners[0].socket.port, 1884);
+}
+
 #[test]
 fn wrong_command_lines_are_usage_errors() {
     for line in [
         "firehose frobnicate",
+        "firehose --frobnicate",
+        "firehose -d",
+        "firehose serve -p 1884 -d",
         "firehose serve --frobnicate",
         "firehose serve -p 0",
         "firehose serve -p 65536",
@@ -69,7 +80,9 @@ fn wrong_command_lines_are_usage_errors() {
 fn version_and_help_are_successes() {
     for line in [
         "firehose --version",
+        "firehose -V",
         "firehose --help",
+        "firehose -h",
         "firehose serve --help",
     ] {
         let (config, exit) = run_line(line);

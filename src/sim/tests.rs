@@ -1,4 +1,4 @@
-//! Seeds: fixed ones, and a fresh one each time.
+//! Seeds: fixed ones, and a fresh one each time, or as many as `FIREHOSE_SIM_FRESH` says.
 
 use std::collections::BTreeMap;
 
@@ -241,11 +241,14 @@ fn play_all(play: fn(u64, u8, u64), seeds: u64, (shards, steps): (u8, u64)) {
     for seed in 1..=seeds {
         run(play, seed * 0x1_0001 + u64::from(shards), shards, steps);
     }
-    let fresh = std::time::SystemTime::now()
+    let mut fresh = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_nanos() as u64;
-    run(play, fresh, shards, steps);
+    for _ in 0..number("FIREHOSE_SIM_FRESH").unwrap_or(1) {
+        run(play, fresh, shards, steps);
+        fresh = fresh.wrapping_add(0x1_0001);
+    }
 }
 
 #[test]
