@@ -114,6 +114,11 @@ impl Desk {
         &self.metrics
     }
 
+    /// How many connections there is room for.
+    pub(super) fn set_connections_limit(&mut self, most: u32) {
+        self.metrics.set_connections_limit(most.into());
+    }
+
     /// How much there is now.
     pub(super) fn set_levels(&mut self, connections: usize, mesh_waiting: usize) {
         self.metrics.set_connections(connections as u64);

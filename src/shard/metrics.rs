@@ -23,6 +23,8 @@ metrics! {
     level Connections = "connections",
     /// The most connections open at once.
     peak ConnectionsMaximum = "connections_maximum",
+    /// Connections that there is room for: the limit on open files bounds them.
+    level ConnectionsLimit = "connections_limit",
     /// Connections accepted.
     counter Accepted = "accepted",
     /// Connections closed at once because a limit was reached.
@@ -121,6 +123,10 @@ impl Metrics {
 
     pub(super) fn set_mesh_waiting(&mut self, messages: u64) {
         self.values[Metric::MeshWaiting as usize] = messages;
+    }
+
+    pub(super) fn set_connections_limit(&mut self, most: u64) {
+        self.values[Metric::ConnectionsLimit as usize] = most;
     }
 
     pub(super) fn set_connections(&mut self, open: u64) {

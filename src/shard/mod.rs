@@ -186,7 +186,8 @@ impl<B: Brain> Shard<B> {
         let plan = receive_buffer_plan(ring.has_ordered_buffers());
         let buffers = ReceiveBuffers::register(&ring, RECEIVE_GROUP, plan)?;
         let overload = Overload::new(Instant::now()).map_err(|_| ShardError::Histogram)?;
-        let desk = Desk::new(id, shared.clone(), log).map_err(|_| ShardError::Histogram)?;
+        let mut desk = Desk::new(id, shared.clone(), log).map_err(|_| ShardError::Histogram)?;
+        desk.set_connections_limit(ring.files());
         shared.set_ring(id, ring.fd());
         let mesh = MeshSide::new(port, shared.shards(), mesh_bytes_max(&shared));
         let acceptor = Acceptor::new(&shared);

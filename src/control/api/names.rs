@@ -195,6 +195,7 @@ static GIVEN: &[Given] = &[
     part("tls_resumed", HANDSHAKES, ("resumed", "true"), &[]),
     called(Shards, "accepted", "sockets_accepted"),
     called(Shards, "connections", "sockets"),
+    called(Shards, "connections_limit", "sockets_limit"),
     called(Shards, "connections_maximum", "sockets_maximum"),
     called(Shards, "overloaded_turns", "turns_overloaded"),
     called(Shards, "starved", "receives_starved"),

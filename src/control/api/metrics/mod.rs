@@ -8,6 +8,7 @@
 mod exporter;
 mod page;
 mod process;
+mod states;
 #[cfg(test)]
 mod tests;
 
@@ -19,12 +20,10 @@ use std::rc::Rc;
 use super::histogram::Buckets;
 use super::names::{Named, Names};
 use super::site::Api;
-use crate::budget::Rung;
 use crate::control::sample::{Of, Sample};
 use crate::figure::Kind;
 use crate::http::{Answer, Answering, Ask};
 use crate::limits;
-use crate::storage::State;
 use page::{Form, Labels, Page};
 
 /// Log lines that the control thread has lost are of no shard.
@@ -61,7 +60,7 @@ fn page(api: &Api, form: Form, detail: Detail) -> String {
     let mut page = Page::new(form);
     figures(&mut page, &api.names, snapshot.samples(), detail);
     times(api, &mut page, detail);
-    states(api, &mut page);
+    states::show(api, &mut page);
     process::show(&mut page);
     page.finish()
 }
@@ -109,40 +108,6 @@ fn show_times(page: &mut Page, shard: Option<u8>, [turns, deliveries]: &[Buckets
     page.put(busy, &labels, turns.sum_s());
 }
 
-/// What is no number.
-fn states(api: &Api, page: &mut Page) {
-    let none = Labels::default();
-    let rung = api.sources.memory.borrow().rung();
-    let place = Rung::ALL.iter().position(|&other| other == rung);
-    page.put(
-            (
-                "firehose_memory_rung",
-                Kind::Level,
-                "The step of the ladder that the broker stands on: 0 calm, 1 trim, 2 shrink, 3 refuse, 4 slow, 5 drop, 6 shed.",
-            ),
-            &none,
-            place.unwrap_or(0) as f64,
-        );
-    let started = "Seconds since the broker was ready.";
-    let uptime = api.sources.totals.uptime_s();
-    page.put(
-        ("firehose_uptime_seconds", Kind::Level, started),
-        &none,
-        uptime as f64,
-    );
-    if let Some(state) = api.sources.store.state() {
-        for (name, other) in [
-            ("open", State::Open),
-            ("full", State::Full),
-            ("failed", State::Failed),
-        ] {
-            let labels = Labels::default().with("state", name);
-            let help = "1 for the state that the store on the disk is in.";
-            let value = f64::from(u8::from(state == other));
-            page.put(("firehose_store_state", Kind::Level, help), &labels, value);
-        }
-    }
-}
 /// All figures of a snapshot.
 fn figures(page: &mut Page, names: &Names, samples: &[Sample], detail: Detail) {
     let is_one = |one: &Sample, other: &Sample| one.of == other.of;

@@ -33,16 +33,23 @@ impl Form {
     }
 }
 
-/// Labels of one line, in the order in which they were given. Their values are the broker's own words.
+/// Labels of one line, in the order in which they were given.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Labels(String);
 
 impl Labels {
+    /// A value that is the broker's own word.
     pub(super) fn with(mut self, name: &str, value: impl Display) -> Labels {
         let comma = if self.0.is_empty() { "" } else { "," };
         // Writing to a `String` does not fail.
         let _ = write!(self.0, "{comma}{name}=\"{value}\"");
         self
+    }
+
+    /// A value that may be anything.
+    pub(super) fn with_text(self, name: &str, value: &str) -> Labels {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        self.with(name, value.replace('\n', "\\n"))
     }
 
     pub(super) fn shard(self, shard: Option<u8>) -> Labels {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::broker::Counters;
+use crate::control::api::shown::Shown;
 use crate::control::api::tests::World;
 use crate::shard::Metrics;
 
@@ -150,6 +151,60 @@ fn a_shard_that_stands_still_holds_up_no_scrape() {
     assert_eq!(page.value("firehose_turns_total{shard=\"1\"}"), Some(0.0));
     drop(world);
     first.join().unwrap();
+}
+
+/// By what is known without asking: a shard that never told is silent.
+#[test]
+fn whether_it_is_ready_is_a_figure() {
+    let mut world = World::new(1);
+    let ready = |world: &World| {
+        let text = world.get("/metrics");
+        read(text.words()).value("firehose_ready")
+    };
+    assert_eq!(ready(&world), Some(0.0));
+    let shard = world.answer(0, &[1000]);
+    let started = std::time::Instant::now();
+    while ready(&world) != Some(1.0) {
+        assert!(started.elapsed().as_secs() < 20);
+    }
+    world.api.sources.ending.begin("SIGTERM");
+    assert_eq!(ready(&world), Some(0.0));
+    drop(world);
+    shard.join().unwrap();
+}
+
+/// A subject is what a certificate says, and two certificates may have the same.
+#[test]
+fn the_ends_of_certificates_are_told_once_for_each_name() {
+    let world = World::new(1);
+    let mut shown = shown("8883");
+    shown.certificates = vec![
+        ("CN=\"a\\b\"".into(), 1_900_000_000),
+        ("CN=\"a\\b\"".into(), 1_800_000_000),
+        ("CN=c".into(), 1_700_000_000),
+    ];
+    world.api.shown.replace(vec![shown]);
+    let text = world.get("/metrics");
+    let page = read(text.words());
+    let end = |subject: &str| {
+        page.value(&format!(
+            "firehose_certificate_end_seconds{{listener=\"8883\",subject=\"{subject}\"}}"
+        ))
+    };
+    assert_eq!(end("CN=\\\"a\\\\b\\\""), Some(1_800_000_000.0));
+    assert_eq!(end("CN=c"), Some(1_700_000_000.0));
+}
+
+fn shown(name: &str) -> Shown {
+    Shown {
+        name: name.into(),
+        place: ("port", name.into()),
+        protocol: "mqtt",
+        tls: true,
+        mtls: false,
+        allow_anonymous: true,
+        certificates: Vec::new(),
+    }
 }
 
 #[test]
