@@ -67,6 +67,8 @@ pub(super) struct Lines {
     requests: Said<()>,
     strangers: Said<(Doing, Network)>,
     shortened: Said<()>,
+    /// Lines about clients that acknowledge nothing: of which second, and how many.
+    stuck: (u32, u32),
 }
 
 impl Default for Lines {
@@ -80,6 +82,7 @@ impl Default for Lines {
             requests: Said::new(bound(requests, limits::LINES_MS, 1)),
             strangers: Said::new(bound(strangers, limits::STRANGERS_MS, sources)),
             shortened: Said::new(bound(shortened, limits::LINES_MS, 1)),
+            stuck: (0, 0),
         }
     }
 }
@@ -93,6 +96,19 @@ impl Lines {
             About::Stranger(doing, network) => self.strangers.admit((doing, network)),
             About::Shortened => self.shortened.admit(()),
         }
+    }
+
+    /// Whether there is room for one more line of this second about a client that acknowledges nothing.
+    pub(super) fn admits_stuck(&mut self, now_s: u32) -> bool {
+        if self.stuck.0 != now_s {
+            self.stuck = (now_s, 0);
+        }
+        self.stuck.1 < limits::REFUSAL_LINES_PER_S
+    }
+
+    /// There is one.
+    pub(super) fn on_stuck(&mut self) {
+        self.stuck.1 += 1;
     }
 
     /// When `take` is to be called: a while ends.

@@ -17,6 +17,7 @@ mod clients;
 mod continuation;
 mod counters;
 mod crowd;
+mod deeds;
 mod delivery;
 mod desk;
 mod doors;
@@ -48,7 +49,7 @@ mod wall_clock;
 
 pub use checkpoint::CheckpointProgress;
 pub use counters::Counters;
-pub use doors::on_slowest::Lag;
+pub use deeds::*;
 pub use effect::*;
 pub use facts::{Answer, Fact, Keeper, Numbered, Subscription};
 pub use groups::message::*;

@@ -7,6 +7,7 @@
 mod api;
 mod averages;
 pub(crate) mod disk;
+mod each_shard;
 mod ending;
 mod executor;
 mod log;
@@ -52,7 +53,8 @@ use api::Web;
 use ending::Ending;
 use log::Log;
 use memory::Monitor;
-use reports::Reports;
+use queries::Asking;
+use reports::{Reports, Steps};
 use signals::Wanted;
 use sys::Sys;
 use totals::Totals;
@@ -148,17 +150,15 @@ impl Control {
 
     /// Says that the broker is ready, and runs until every shard has ended.
     pub(crate) fn run(self) {
-        // Whoever started the broker may have closed the other end.
-        let _ = writeln!(io::stdout(), "{}", one_line(&self.ready));
-        notify::ready(&self.ready);
-        self.log.write(LogKind::Information, self.ready);
         let log = Rc::new(self.log);
+        tell_of_ready(&log, self.ready);
         let stop = self.signals.handle();
         let (shards, interval_s) = (self.shards, self.sys_interval_s);
         let ending = Rc::new(Ending::default());
         let own = (log.clone(), ending.clone());
         let monitor = Rc::new(RefCell::new(Monitor::new(self.shared.pool().clone())));
         let totals = Rc::new(Totals::new());
+        let asking = Rc::new(Asking::new(shards.clone()));
         let sources = api::Sources {
             shared: self.shared.clone(),
             shards: shards.clone(),
@@ -167,10 +167,12 @@ impl Control {
             lost: log.lost(),
             totals: totals.clone(),
             ending: ending.clone(),
+            asking: asking.clone(),
         };
         let (web, listeners) = Web::new(sources, self.http, log.clone());
         let asked = (self.signals, self.reload);
-        let on_signals = handle_signals(asked, shards.clone(), own.clone(), web.clone());
+        let all = (shards.clone(), asking.clone());
+        let on_signals = handle_signals(asked, all, own.clone(), web.clone());
         let until_end = watch_shards(self.ends, shards.clone(), own);
         let watchdog = notify::watchdog_interval().map(|half| keep_watch(shards.clone(), half));
         let watch = memory::watch(
@@ -182,7 +184,7 @@ impl Control {
         let sys = (interval_s > 0).then(|| {
             let figures = (monitor, self.store);
             let sys = Sys::new(self.shared, shards.clone(), figures, (totals, log.lost()));
-            publish_sys(sys, shards, interval_s)
+            publish_sys(sys, (shards, asking), interval_s)
         });
         self.executor.0.run(async {
             web.open(listeners).await;
@@ -278,9 +280,16 @@ fn tell_of_early_end(log: Log, signal: &'static str) {
     log.finish();
 }
 
+fn tell_of_ready(log: &Log, ready: String) {
+    // Whoever started the broker may have closed the other end.
+    let _ = writeln!(io::stdout(), "{}", one_line(&ready));
+    notify::ready(&ready);
+    log.write(LogKind::Information, ready);
+}
+
 async fn handle_signals(
     (mut signals, mut reload): (Signals, Reload),
-    shards: Vec<ShardHandle>,
+    (shards, asking): (Vec<ShardHandle>, Rc<Asking>),
     (log, ending): (Rc<Log>, Rc<Ending>),
     web: Rc<Web>,
 ) {
@@ -315,7 +324,7 @@ async fn handle_signals(
                 });
                 notify::ready(&tell_of_reload(&log, result));
             }
-            Some(Wanted::Slowest) => slowest::tell(&log, &slowest::slowest(&shards).await),
+            Some(Wanted::Slowest) => slowest::tell(&log, &slowest::slowest(&asking).await),
             None => return,
         }
     }
@@ -389,13 +398,17 @@ fn drain(shards: &[ShardHandle]) {
 /// Publishes `$SYS` by the interval, and looks at the number of clients in between. At the start what is known then is
 /// published at once, and again and again in less than an interval: nobody has to wait for a long one to see a figure that
 /// is not 0.
-async fn publish_sys(mut sys: Sys, shards: Vec<ShardHandle>, interval_s: u32) {
+async fn publish_sys(
+    mut sys: Sys,
+    (shards, asking): (Vec<ShardHandle>, Rc<Asking>),
+    interval_s: u32,
+) {
     let interval = Duration::from_secs(interval_s.into());
-    let mut reports = Reports::new(shards.len());
+    let (mut reports, mut steps) = (Reports::new(shards), Steps::default());
     sys.set_constants();
     sys.set_values(interval, &[]);
     // What the first interval is compared with.
-    reports.ask(&shards);
+    reports.ask();
     let mut since = Instant::now();
     let mut pause = Duration::from_millis(limits::SYS_FIRST_MS);
     loop {
@@ -413,22 +426,24 @@ async fn publish_sys(mut sys: Sys, shards: Vec<ShardHandle>, interval_s: u32) {
         let elapsed = since.elapsed();
         since = Instant::now();
         reports.collect();
-        reports.ask(&shards);
+        steps.to(reports.all_told());
+        reports.ask();
         timer::sleep(Duration::from_millis(limits::REPORT_MS)).await;
-        sys.set_slowest(&slowest::slowest(&shards).await);
-        sys.set_values(elapsed, &reports.collect());
+        sys.set_slowest(&slowest::slowest(&asking).await);
+        reports.collect();
+        sys.set_values(elapsed, &steps.to(reports.all_told()));
     }
 }
 
 /// Tells the service manager that the broker is alive, for as long as every shard answers from one time to the next.
 async fn keep_watch(shards: Vec<ShardHandle>, half: Duration) {
-    let mut reports = Reports::new(shards.len());
+    let mut reports = Reports::new(shards);
     loop {
         reports.collect();
         if reports.all_answered() {
             notify::watchdog();
         }
-        reports.ask(&shards);
+        reports.ask();
         timer::sleep(half).await;
     }
 }

@@ -1,28 +1,50 @@
 //! The clients that lag most, of all shards: in `$SYS/broker/firehose/slowest/`, and in the log when SIGUSR2 asks.
 
-use std::time::Duration;
-
-use crossbeam_channel::bounded;
-use glommio::timer;
-
 use super::log::Log;
-use crate::broker::{Lag, LogKind};
+use super::queries::Asking;
+use crate::broker::{ClientRow, LogKind, Order, Which};
 use crate::escape::Name;
 use crate::limits;
-use crate::shard::{ShardCommand, ShardHandle};
 
-/// Asks all shards; those that do not answer in `limits::REPORT_MS` are left out.
-pub(super) async fn slowest(shards: &[ShardHandle]) -> Vec<Lag> {
-    let (to, answers) = bounded(shards.len().max(1));
-    for shard in shards {
-        // One with too many commands waiting does not answer.
-        let _ = shard.send(ShardCommand::Slowest(to.clone()));
+/// A client that lags, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lag {
+    client: Box<str>,
+    /// Bytes that wait for it: in its output and with its session.
+    bytes: u64,
+    /// Messages that wait for it; of those in its output as many as its first ones make likely.
+    messages: u64,
+    /// Seconds since its socket has taken something, while it has more to take.
+    seconds: u64,
+    /// Seconds for which it has not acknowledged the oldest message in flight, as far as it was looked.
+    unacknowledged: u32,
+    /// What happens when it is too slow; empty without a policy of its own.
+    policy: &'static str,
+}
+
+impl Lag {
+    /// `None` of a client that has just gone.
+    fn of(row: ClientRow) -> Option<Lag> {
+        let connection = row.connection?;
+        Some(Lag {
+            client: row.client,
+            bytes: row.bytes,
+            messages: row.messages,
+            seconds: connection.lag_s,
+            unacknowledged: connection.unacknowledged_s,
+            policy: connection.policy,
+        })
     }
-    timer::sleep(Duration::from_millis(limits::REPORT_MS)).await;
-    let mut all: Vec<Lag> = answers.try_iter().flatten().collect();
-    all.sort_by_key(|lag| std::cmp::Reverse(lag.bytes));
-    all.truncate(limits::SLOWEST_SHOWN);
-    all
+}
+
+/// Asks all shards; those that do not answer in their time are left out.
+pub(super) async fn slowest(asking: &Asking) -> Vec<Lag> {
+    let which = Which {
+        is_connected: Some(true),
+        ..Which::default()
+    };
+    let found = asking.ranked(which, Order::Slowest, None, limits::SLOWEST_SHOWN);
+    found.await.rows.into_iter().filter_map(Lag::of).collect()
 }
 
 /// Writes them to the log.

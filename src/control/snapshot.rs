@@ -11,62 +11,62 @@ use crate::ids::ShardId;
 use crate::shard::{Metric, Metrics, Shared};
 
 use super::log::LostLines;
-use super::reports::Turns;
+use super::reports::Times;
 use super::sample::{Of, Sample};
 
 const LOG_REFUSED: Figure =
     Figure::counter("log_refused", "Log lines that a destination has not taken.");
 
 /// A figure, and how it is read from a report.
-type OfTurns = (Figure, fn(&Turns) -> u64);
+type OfTimes = (Figure, fn(&Times) -> u64);
 
 /// What a report says of the turns and sends of a shard since the one before.
-const TURNS: [OfTurns; 7] = [
+const TIMES: [OfTimes; 7] = [
     (
         Figure::level(
             "turn/p50_us",
             "Microseconds: half of the turns took no longer.",
         ),
-        |turns| turns.p50_ns / 1000,
+        |times| times.turn_p50_ns / 1000,
     ),
     (
         Figure::level(
             "turn/p99_us",
             "Microseconds: 99 of 100 turns took no longer.",
         ),
-        |turns| turns.p99_ns / 1000,
+        |times| times.turn_p99_ns / 1000,
     ),
     (
         Figure::level("turn/max_us", "Microseconds: the longest turn."),
-        |turns| turns.max_ns / 1000,
+        |times| times.turn_max_ns / 1000,
     ),
     (
         Figure::level(
             "busy_permille",
             "Thousandths of the time that were spent in turns.",
         ),
-        |turns| turns.busy_permille,
+        |times| times.busy_permille,
     ),
     (
         Figure::level(
             "delivery/p50_us",
             "Microseconds: half of the sends had waited no longer for their sockets.",
         ),
-        |turns| turns.delivery_us[0],
+        |times| times.delivery_us[0],
     ),
     (
         Figure::level(
             "delivery/p99_us",
             "Microseconds: 99 of 100 sends had waited no longer for their sockets.",
         ),
-        |turns| turns.delivery_us[1],
+        |times| times.delivery_us[1],
     ),
     (
         Figure::level(
             "delivery/max_us",
             "Microseconds: the longest that a send had waited for its socket.",
         ),
-        |turns| turns.delivery_us[2],
+        |times| times.delivery_us[2],
     ),
 ];
 
@@ -79,7 +79,7 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     /// As the shards have published it, with what was reported of their turns.
-    pub(super) fn of_shards(shared: &Shared, turns: &[(u8, Turns)], lost: &LostLines) -> Snapshot {
+    pub(super) fn of_shards(shared: &Shared, times: &[(u8, Times)], lost: &LostLines) -> Snapshot {
         let mut samples = Vec::new();
         let mut counters = [0; Counters::COUNT];
         let mut metrics = [0; Metrics::COUNT];
@@ -108,11 +108,11 @@ impl Snapshot {
             figure,
             value,
         }));
-        for (shard, turns) in turns {
-            samples.extend(TURNS.iter().map(|&(figure, value)| Sample {
+        for (shard, times) in times {
+            samples.extend(TIMES.iter().map(|&(figure, value)| Sample {
                 of: Of::Shard(*shard),
                 figure,
-                value: value(turns),
+                value: value(times),
             }));
         }
         Snapshot {
@@ -158,16 +158,16 @@ mod tests {
     fn each_figure_is_there_once_and_says_what_it_is() {
         let pool = Arc::new(Pool::new(&Plan::even(1 << 20), 2));
         let shared = Shared::new(2, Vec::new(), None, pool);
-        let turns = Turns {
-            p50_ns: 1000,
-            p99_ns: 2000,
-            max_ns: 3000,
+        let times = Times {
+            turn_p50_ns: 1000,
+            turn_p99_ns: 2000,
+            turn_max_ns: 3000,
             busy_permille: 4,
             delivery_us: [5, 6, 7],
         };
         let lost = LostLines::default();
         lost.own.store(3, Ordering::Relaxed);
-        let snapshot = Snapshot::of_shards(&shared, &[(1, turns)], &lost);
+        let snapshot = Snapshot::of_shards(&shared, &[(1, times)], &lost);
         let snapshot = snapshot.with(Monitor::new(shared.pool().clone()).samples());
         let samples = snapshot.samples();
         let places: BTreeSet<String> = samples

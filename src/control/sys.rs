@@ -15,7 +15,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use glommio::timer;
 
-use crate::broker::Lag;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{QoS, Topic};
@@ -23,9 +22,9 @@ use crate::shard::{ShardCommand, ShardHandle, Shared};
 
 use super::log::LostLines;
 use super::memory::Monitor;
-use super::reports::Turns;
+use super::reports::Times;
 use super::sample::{Of, Sample};
-use super::slowest;
+use super::slowest::{self, Lag};
 use super::snapshot::Snapshot;
 use super::store::Store;
 use super::totals::Totals;
@@ -78,9 +77,9 @@ impl Sys {
     }
 
     /// What changes, as it is now; `interval` after the last call.
-    pub(super) fn set_values(&mut self, interval: Duration, turns: &[(u8, Turns)]) {
+    pub(super) fn set_values(&mut self, interval: Duration, times: &[(u8, Times)]) {
         self.sample();
-        let snapshot = Snapshot::of_shards(&self.shared, turns, &self.lost);
+        let snapshot = Snapshot::of_shards(&self.shared, times, &self.lost);
         let snapshot = snapshot.with(self.memory.borrow().samples());
         let store = self.store.look();
         let (of_store, state) = store.unzip();

@@ -8,10 +8,8 @@ use hyper::{Response, StatusCode};
 
 use super::body::{Content, Live};
 use super::files::Served;
+use super::kinds::{JSON, TEXT};
 use super::page::{POLICY, Page};
-
-/// Plain text, as answers that are for people have it.
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// An answer before it is one of hyper's.
 #[derive(Debug)]
@@ -48,6 +46,11 @@ impl Answer {
             what: What::Text(text),
             allow: None,
         }
+    }
+
+    /// 200, with JSON.
+    pub(crate) fn json(text: String) -> Answer {
+        Answer::ok(JSON, text)
     }
 
     /// 200, with plain text.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, IF_NONE_MATCH};
 use hyper::{Method, Request};
-use percent_encoding::percent_decode_str;
 
+use super::percent::{self, Fault};
 use crate::access::{Access, Acl, Answer, Client};
 
 /// The client id of whoever asks, for rules that go by one; as in Mosquitto.
@@ -19,8 +19,8 @@ pub(crate) struct Ask {
     pub method: Method,
     /// The path as it was sent, from the first `/` on.
     pub path: String,
-    /// The path as it is meant, without `%`: what rights are asked for, and what a handler goes by. `None`: it is no UTF-8.
-    pub meant: Option<String>,
+    /// The path as it is meant, without `%`: what rights are asked for, and what a handler goes by.
+    pub meant: Result<String, Fault>,
     /// What stands behind the `?`.
     pub query: String,
     /// Who is asked: the `Host` header.
@@ -41,11 +41,6 @@ pub(crate) struct Ask {
     pub acl: Option<Arc<Acl>>,
 }
 
-fn meant(path: &str) -> Option<String> {
-    let text = percent_decode_str(path).decode_utf8().ok()?;
-    Some(text.into_owned())
-}
-
 impl Ask {
     /// What stands in a head.
     pub(super) fn of<B>(request: &Request<B>, from: IpAddr) -> Ask {
@@ -62,7 +57,7 @@ impl Ask {
         Ask {
             method: request.method().clone(),
             path: uri.path().into(),
-            meant: meant(uri.path()),
+            meant: percent::decoded(uri.path()),
             query: uri.query().unwrap_or_default().into(),
             host,
             authority: uri.authority().map(ToString::to_string),
@@ -82,7 +77,7 @@ impl Ask {
         Ask {
             method: Method::GET,
             path: path.into(),
-            meant: meant(path),
+            meant: percent::decoded(path),
             query: query.into(),
             host: Some("127.0.0.1".into()),
             authority: None,

@@ -13,6 +13,7 @@ use super::gate::Gate;
 use super::host;
 use super::job;
 use super::page::Page;
+use super::percent::{self, Fault};
 use super::users::{self, Remembered};
 use crate::access::Access;
 use crate::broker::Verdict;
@@ -94,7 +95,11 @@ impl<S: 'static> Door<S> {
         if let Some(refusal) = wrong_host(rules, &ask) {
             return refusal;
         }
-        let target = match self.target(&ask) {
+        let meant = match meant(&ask) {
+            Ok(meant) => meant,
+            Err(fault) => return Answer::status(400, format!("{fault}\n")),
+        };
+        let target = match self.target(&ask, &meant) {
             Ok(target) => target,
             Err(refusal) => return refusal,
         };
@@ -110,11 +115,8 @@ impl<S: 'static> Door<S> {
             };
             ask.acl = rules.listener.settings.acl.clone();
             let path = match &target {
-                Target::File(name) => Some(format!("/{name}")),
-                Target::Route { .. } | Target::Nothing => ask.meant.clone(),
-            };
-            let Some(path) = path else {
-                return Answer::status(400, "The path is no UTF-8.\n");
+                Target::File(name) => format!("/{name}"),
+                Target::Route { .. } | Target::Nothing => meant,
             };
             if let Some(refusal) = forbidden(rules, &ask, &path) {
                 return refusal;
@@ -143,7 +145,7 @@ impl<S: 'static> Door<S> {
     }
 
     /// What is asked for.
-    fn target(&self, ask: &Ask) -> Result<Target<S>, Answer> {
+    fn target(&self, ask: &Ask, meant: &str) -> Result<Target<S>, Answer> {
         let mut routes = self.routes.iter().filter(|route| route.is_for(&ask.path));
         let method = match ask.only_looks() {
             true => &Method::GET,
@@ -166,11 +168,10 @@ impl<S: 'static> Door<S> {
             };
             return Err(Answer::wrong_method(allowed));
         }
-        let is_api = ask
-            .path
+        let is_api = meant
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case("/api/"));
-        match files::name(&ask.path).filter(|_| !is_api) {
+        match files::name(meant).filter(|_| !is_api) {
             Some(name) => Ok(Target::File(name)),
             None => Ok(Target::Nothing),
         }
@@ -205,6 +206,12 @@ impl<S: 'static> Door<S> {
             Answer::page(page, page.is_known(&ask.known))
         })
     }
+}
+
+/// The path as it is meant, of a request all of which means something.
+fn meant(ask: &Ask) -> Result<String, Fault> {
+    percent::decoded(&ask.query)?;
+    ask.meant.clone()
 }
 
 /// Who asks; nobody where the listener lets in whoever names himself not.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::kinds;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 /// A file that is served.
@@ -16,33 +17,10 @@ pub(crate) struct Served {
     pub kind: &'static str,
 }
 
-/// Types by the ends of names; what is not here is bytes.
-const KINDS: [(&str, &str); 18] = [
-    ("css", "text/css; charset=utf-8"),
-    ("gif", "image/gif"),
-    ("htm", "text/html; charset=utf-8"),
-    ("html", "text/html; charset=utf-8"),
-    ("ico", "image/vnd.microsoft.icon"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("js", "text/javascript; charset=utf-8"),
-    ("json", "application/json"),
-    ("map", "application/json"),
-    ("md", "text/markdown; charset=utf-8"),
-    ("mjs", "text/javascript; charset=utf-8"),
-    ("png", "image/png"),
-    ("svg", "image/svg+xml"),
-    ("txt", "text/plain; charset=utf-8"),
-    ("wasm", "application/wasm"),
-    ("webp", "image/webp"),
-    ("woff2", "font/woff2"),
-];
-
-/// What a path of a request names below a directory, without a `/` in front; `index.html` where the path ends in `/`. It is what
+/// What a path of a request, without `%`, names below a directory, without a `/` in front; `index.html` where the path ends in `/`. It is what
 /// rights are asked for: one file has one name, however it is written. `None`: it names nothing.
 pub(super) fn name(path: &str) -> Option<String> {
-    let bytes = decoded(path.strip_prefix('/')?)?;
-    let text = String::from_utf8(bytes).ok()?;
+    let text = path.strip_prefix('/')?;
     let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
     let mut all: Vec<&str> = parts.collect();
     if all.contains(&"..") {
@@ -61,7 +39,7 @@ pub(super) fn open(directory: &Path, name: &str) -> Option<Served> {
     Some(Served {
         file,
         bytes: metadata.len(),
-        kind: kind(Path::new(name)),
+        kind: kinds::of(Path::new(name)),
     })
 }
 
@@ -76,40 +54,13 @@ fn open_beneath(directory: &Path, name: &Path) -> io::Result<File> {
     Ok(File::from(opened))
 }
 
-/// What stands for `%41` and the like. `None` where a `%` stands for nothing, or for what is in no path.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut all = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        let byte = match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                let (high, low) = (digit(bytes.next()?)?, digit(bytes.next()?)?);
-                (16 * high + low) as u8
-            }
-            byte => byte,
-        };
-        if byte == 0 {
-            return None;
-        }
-        all.push(byte);
-    }
-    Some(all)
-}
-
-fn kind(name: &Path) -> &'static str {
-    let end = name.extension().and_then(|end| end.to_str());
-    let end = end.unwrap_or_default().to_ascii_lowercase();
-    let found = KINDS.iter().find(|(known, _)| *known == end);
-    found.map_or("application/octet-stream", |(_, kind)| kind)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::http::decoded;
 
     #[test]
     fn a_file_is_found_below_its_directory_only() {
@@ -125,7 +76,7 @@ mod tests {
         symlink("/etc/hostname", folder.join("absolute")).unwrap();
         symlink("/proc/self/exe", folder.join("magic")).unwrap();
         let found = |path| {
-            let served = open(&folder, &name(path)?)?;
+            let served = open(&folder, &name(&decoded(path).ok()?)?)?;
             Some((served.bytes, served.kind))
         };
         let html = (3, "text/html; charset=utf-8");
@@ -157,6 +108,6 @@ mod tests {
             assert_eq!(found(path), None, "{path}");
         }
         fs::remove_dir_all(&scratch).unwrap();
-        assert_eq!(name("/%61//./b/").as_deref(), Some("a/b/index.html"));
+        assert_eq!(name("/a//./b/").as_deref(), Some("a/b/index.html"));
     }
 }

@@ -8,8 +8,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
-
 use super::budget::{Budget, Layout};
 use super::changes::{self, name};
 use super::listen::{Bound, Inherited};
@@ -22,7 +20,7 @@ use crate::config::{Config, HttpListener, ReadAgain};
 use crate::control::{self, HttpChange, Reloaded, memory};
 use crate::ids::{ListenerId, ShardId};
 use crate::limits;
-use crate::shard::{ShardCommand, ShardHandle, ShardReport, Shared};
+use crate::shard::{ReplyTo, ShardCommand, ShardHandle, Shared, reply};
 
 #[cfg(test)]
 mod tests;
@@ -144,11 +142,7 @@ impl Reloader {
         lines.extend(changes::needs_restart(&self.started, &config));
         lines.extend(changes::lines(before, after, &ids));
         lines.extend(self.memory_lines(&config, &budget));
-        let silent = self.ask(
-            ShardCommand::Report,
-            |report: ShardReport| report.shard,
-            &[],
-        );
+        let silent = self.ask(ShardCommand::Report, &[]);
         if !silent.is_empty() {
             return Err(format!(
                 "{}; the broker should be restarted",
@@ -211,7 +205,7 @@ impl Reloader {
         self.shared.pool().set_plan(&budget.plan);
         self.shared.set_tls_max(budget.tls_connections());
         let reload = |done| ShardCommand::Reload(settings.clone(), done);
-        let behind = self.ask(reload, |shard| shard, &[]);
+        let behind = self.ask(reload, &[]);
         let is_new = |id: &&ListenerId| self.listeners.open(**id).is_none();
         let mut unopened = Vec::new();
         if behind.is_empty() {
@@ -225,7 +219,7 @@ impl Reloader {
         lines.extend(self.set_listeners(&listeners, &ids));
         self.shared.set_max(config.global_max_connections);
         self.shared.sources().set(config.sources);
-        let deaf = self.ask(ShardCommand::Listen, |shard| shard, &behind);
+        let deaf = self.ask(ShardCommand::Listen, &behind);
         (self.config, self.budget, self.listeners) = (config, budget, listeners);
         Reloaded {
             lines,
@@ -267,33 +261,26 @@ impl Reloader {
     /// for them. The answer is who else has not answered.
     fn ask<T>(
         &self,
-        command: impl Fn(Sender<T>) -> ShardCommand,
-        who: impl Fn(T) -> ShardId,
+        command: impl Fn(ReplyTo<T>) -> ShardCommand,
         silent: &[ShardId],
     ) -> Vec<ShardId> {
         let until = Instant::now() + self.patience;
-        let (done, answers) = bounded(self.shards.len());
         let mut awaited = Vec::new();
         for (index, shard) in self.shards.iter().enumerate() {
             let id = ShardId(index as u8);
             let is_awaited = !silent.contains(&id);
-            let mut waiting = shard.send(command(done.clone())).err();
+            let (to, answer) = reply();
+            let mut waiting = shard.send(command(to)).err();
             while is_awaited && waiting.is_some() && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(limits::RELOAD_PAUSE_MS));
                 waiting = waiting.and_then(|command| shard.send(command).err());
             }
             if is_awaited {
-                awaited.push(id);
+                awaited.push((id, answer));
             }
         }
-        drop(done);
-        while !awaited.is_empty()
-            && let Ok(answer) = answers.recv_deadline(until)
-        {
-            let answered = who(answer);
-            awaited.retain(|id| *id != answered);
-        }
-        awaited
+        awaited.retain(|(_, answer)| answer.wait_until(until).is_none());
+        awaited.into_iter().map(|(id, _)| id).collect()
     }
 }
 

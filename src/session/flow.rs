@@ -278,6 +278,11 @@ impl Flow {
         self.stuck.seconds(self.windows.first_order(), now_s)
     }
 
+    /// The same without a look: as far as it was looked before.
+    pub(crate) fn known_stuck_for(&self, now_s: u32) -> u32 {
+        self.stuck.known_seconds(self.windows.first_order(), now_s)
+    }
+
     /// Whether it is to be said now that it is not acknowledged: once for each.
     pub(crate) fn says_stuck(&mut self) -> bool {
         self.stuck.says()

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::broker::{
-    Broker, CloseCause, Counters, Effect, Handover, Lag, MeshMessage, Peer, Query, Reply, Settings,
-    UnixMs, Verdict,
+    Broker, CloseCause, Counters, Deed, Done, Effect, Handover, MeshMessage, Peer, Query, Reply,
+    Settings, UnixMs, Verdict,
 };
 use crate::budget::Account;
 use crate::chunk::Chunk;
@@ -117,10 +117,10 @@ pub(crate) trait Brain {
     fn trim(&mut self);
     /// Messages that it has delivered: what a receive was followed by.
     fn delivered(&self) -> u64;
-    /// The clients that lag most.
-    fn slowest(&mut self, now_ms: u64) -> Vec<Lag>;
-    /// Somebody asks a page of what there is, or wants something done.
+    /// Somebody asks a page of what there is.
     fn on_query(&mut self, now_ms: u64, query: Query) -> Reply;
+    /// An administrator wants something done.
+    fn on_deed(&mut self, now_ms: u64, deed: Deed) -> Done;
     /// What it has counted.
     fn counters(&mut self) -> &Counters;
 }
@@ -335,12 +335,12 @@ impl Brain for Broker {
         Broker::delivered(self)
     }
 
-    fn slowest(&mut self, now_ms: u64) -> Vec<Lag> {
-        Broker::slowest(self, now_ms)
-    }
-
     fn on_query(&mut self, now_ms: u64, query: Query) -> Reply {
         Broker::on_query(self, now_ms, query)
+    }
+
+    fn on_deed(&mut self, now_ms: u64, deed: Deed) -> Done {
+        Broker::on_deed(self, now_ms, deed)
     }
 
     fn counters(&mut self) -> &Counters {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
-use crate::broker::{Lag, Query, Reply, Settings, Verdict};
-use crate::ids::{ConnId, ShardId};
+use crate::broker::{Deed, Done, Query, Reply, Settings, Verdict};
+use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::message::Message;
 use crate::uring::{Op, Ring, RingError, UserData, ops};
@@ -20,6 +20,7 @@ use crate::uring::{Op, Ring, RingError, UserData, ops};
 use super::handshake::Shaken;
 #[cfg(test)]
 use super::metrics::Metrics;
+use super::reply::ReplyTo;
 
 /// What the control thread may ask of a shard.
 #[derive(Debug)]
@@ -33,9 +34,9 @@ pub(crate) enum ShardCommand {
         verdict: Verdict,
     },
     /// The configuration has been read again; answered when the shard goes by it.
-    Reload(Arc<Settings>, Sender<ShardId>),
+    Reload(Arc<Settings>, ReplyTo<()>),
     /// Accept from the listeners that there are now; answered when that is begun.
-    Listen(Sender<ShardId>),
+    Listen(ReplyTo<()>),
     /// Memory is short, or has been until now; the brain sees how much at the end of its turn. Only wakes.
     Pressure,
     /// Much less is held than was: give back what is free.
@@ -44,41 +45,17 @@ pub(crate) enum ShardCommand {
     Shaken(Box<Shaken>),
     /// End: tell the clients, send what is queued, close everything. Never lost.
     Drain,
-    /// Answer with the clients that lag most.
-    Slowest(Sender<Vec<Lag>>),
-    /// Answer a question, or do what an administrator wants.
-    Query(Box<Question>),
-    /// Answer with a report, unless the channel given here is full.
-    Report(Sender<ShardReport>),
+    /// Answer a question.
+    Query(Box<Query>, ReplyTo<Reply>),
+    /// Do what an administrator wants, and answer with what became of it.
+    Deed(Box<Deed>, ReplyTo<Done>),
+    /// Answer with a report.
+    Report(ReplyTo<ShardReport>),
 }
 
-/// What a shard is asked beside the path of messages, and where the answer goes.
-#[derive(Debug)]
-pub(crate) struct Question {
-    /// What.
-    pub query: Query,
-    /// Given back with the answer, so that a late one is known.
-    pub ticket: u64,
-    /// Where the answer goes; when that is full it is lost.
-    pub to: Sender<Answered>,
-}
-
-/// A shard's answer.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    /// Whose it is.
-    pub shard: ShardId,
-    /// That of the question.
-    pub ticket: u64,
-    /// The answer.
-    pub reply: Reply,
-}
-
-/// A shard's figures, with the distribution of its turns.
+/// A shard's figures, with how its turns and sends were distributed.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardReport {
-    /// Whose they are.
-    pub shard: ShardId,
     /// The thread's figures as they are now; others read them from the board.
     #[cfg(test)]
     pub metrics: Metrics,

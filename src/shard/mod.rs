@@ -40,6 +40,7 @@ mod orders;
 mod overload;
 mod receive;
 mod receiving;
+mod reply;
 mod roads;
 mod send;
 mod shared;
@@ -68,9 +69,7 @@ use crate::storage::Line;
 use crate::uring::{BufferPlan, Completion, IdleRing, ReceiveBuffers, Sizes};
 
 pub(crate) use brain::Brain;
-pub(crate) use command::{
-    Answered, Question, ShardCommand, ShardHandle, ShardInbox, ShardReport, commands,
-};
+pub(crate) use command::{ShardCommand, ShardHandle, ShardInbox, ShardReport, commands};
 pub(crate) use error::ShardError;
 pub(crate) use fair::{Entrance, Exit, Taken, fair};
 pub(crate) use helpers::{Check, Checks, Handshake, Handshakes};
@@ -79,6 +78,7 @@ pub(crate) use log::LogLine;
 pub(crate) use memory::give_free_memory_back;
 pub(crate) use message::ShardMessage;
 pub(crate) use metrics::{Metric, Metrics};
+pub(crate) use reply::{Awaited, Owed, ReplyTo, reply};
 pub(crate) use shared::{Listener, Shared};
 pub(crate) use store_side::unix_now;
 

@@ -1,6 +1,6 @@
 //! What the control thread has the shard do.
 
-use super::{Answered, Brain, Shard, ShardCommand, ShardError, ShardReport};
+use super::{Brain, Shard, ShardCommand, ShardError, ShardReport};
 
 impl<B: Brain> Shard<B> {
     /// The eventfd was written to.
@@ -33,11 +33,11 @@ impl<B: Brain> Shard<B> {
                 traffic.brain.on_reload(now_ms, settings);
                 // Whoever waited for its password may not wait any more.
                 traffic.want_all();
-                let _ = done.try_send(traffic.desk.id());
+                done.give(());
             }
             ShardCommand::Listen(done) => {
                 self.acceptor.listen(traffic)?;
-                let _ = done.try_send(traffic.desk.id());
+                done.give(());
             }
             ShardCommand::Shaken(shaken) => traffic.on_shaken(*shaken)?,
             ShardCommand::Pressure => {}
@@ -46,26 +46,14 @@ impl<B: Brain> Shard<B> {
                 traffic.give_memory_back();
             }
             ShardCommand::Drain => self.begin_drain()?,
-            ShardCommand::Slowest(to) => {
-                let _ = to.try_send(traffic.brain.slowest(now_ms));
-            }
-            ShardCommand::Query(question) => {
-                let reply = traffic.brain.on_query(now_ms, question.query);
-                let _ = question.to.try_send(Answered {
-                    shard: traffic.desk.id(),
-                    ticket: question.ticket,
-                    reply,
-                });
-            }
-            ShardCommand::Report(to) => {
-                let _ = to.try_send(ShardReport {
-                    shard: traffic.desk.id(),
-                    #[cfg(test)]
-                    metrics: traffic.desk.metrics().clone(),
-                    turn_ns: self.overload.turn_ns().clone(),
-                    delivery_us: traffic.desk.delivery_us(),
-                });
-            }
+            ShardCommand::Query(query, to) => to.give(traffic.brain.on_query(now_ms, *query)),
+            ShardCommand::Deed(deed, to) => to.give(traffic.brain.on_deed(now_ms, *deed)),
+            ShardCommand::Report(to) => to.give(ShardReport {
+                #[cfg(test)]
+                metrics: traffic.desk.metrics().clone(),
+                turn_ns: self.overload.turn_ns().clone(),
+                delivery_us: traffic.desk.delivery_us(),
+            }),
         }
         Ok(())
     }

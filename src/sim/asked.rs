@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::tests::play_between;
 use super::world::World;
-use crate::broker::{Query, Reply, SubscriptionRow, Wanted, Which, WhoFrom, home, owner_of_topic};
+use crate::broker::{
+    Deed, Done, Query, Reply, SubscriptionRow, Wanted, Which, WhoFrom, home, owner_of_topic,
+};
 use crate::mqtt::topic;
 use crate::routing::Cursor;
 
@@ -137,11 +139,11 @@ impl World {
         }
         let id = self.clients[self.rng.pick(&there)].id.clone();
         let shard = home(&id, self.brokers.len() as u8).index();
-        let query = Query::Disconnect {
+        let deed = Deed::Disconnect {
             client: id.as_str().into(),
             ends_session: false,
         };
-        let Reply::Disconnected(done) = self.ask(shard, query) else {
+        let Done::Disconnected(done) = self.brokers[shard].on_deed(self.now_ms, deed) else {
             panic!("another answer");
         };
         self.after(shard);

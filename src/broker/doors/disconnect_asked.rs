@@ -1,7 +1,7 @@
 //! An administrator has a client disconnected: as a takeover does it, with another reason (MQTT 5, 3.14.2.1).
 
 use crate::broker::Broker;
-use crate::broker::queries::Disconnected;
+use crate::broker::deeds::Disconnected;
 use crate::ids::ConnId;
 use crate::mqtt::ReasonCode;
 

@@ -108,7 +108,7 @@ impl Clients {
             client: entry.client_id().into(),
             user: user.flatten().map(Box::from),
             listener: listener.map(|name| name.text().into()),
-            connection: conn.map(|conn| self.connection_row(now_ms, conn, entry)),
+            connection: conn.map(|conn| self.connection_row(now_ms, (session, conn), entry)),
             ends_in_s: ends_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms).div_ceil(1000)),
             expiry_s: entry.expiry_s(),
             bytes: u64::from(output) + self.session_bytes(session),
@@ -118,7 +118,12 @@ impl Clients {
         }
     }
 
-    fn connection_row(&self, now_ms: u64, conn: ConnId, entry: &Session) -> ConnectionRow {
+    fn connection_row(
+        &self,
+        now_ms: u64,
+        (session, conn): (SessionId, ConnId),
+        entry: &Session,
+    ) -> ConnectionRow {
         let known = &self.peers.conns[conn.index()];
         let since_ms = entry.since_ms().unwrap_or(now_ms);
         ConnectionRow {
@@ -126,6 +131,7 @@ impl Clients {
             version: known.version(),
             connected_s: now_ms.saturating_sub(since_ms) / 1000,
             lag_s: self.lag_s(now_ms, conn),
+            unacknowledged_s: self.unacknowledged_s(now_ms, session),
             policy: known.policy().map_or("", SlowPolicy::name),
         }
     }

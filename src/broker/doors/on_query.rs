@@ -1,11 +1,16 @@
-//! Somebody asks a page of who is connected, who gets what, what is retained; or an administrator wants something done (`queries`).
+//! Somebody asks a page of who is connected, who gets what, what is retained (`queries`).
 
 use crate::broker::Broker;
-use crate::broker::queries::{Query, Reply};
+use crate::broker::queries::{Order, Query, Reply};
 
 impl Broker {
-    /// Answers. What is to be done is done by then, as far as it is this shard's.
+    /// Answers.
     pub fn on_query(&mut self, now_ms: u64, query: Query) -> Reply {
+        if let Query::Ranking(ranking) = &query
+            && ranking.order == Order::Slowest
+        {
+            self.clients.look_for_stuck(now_ms, ranking.from);
+        }
         let clients = &self.clients;
         match query {
             Query::Clients { which, from, limit } => {
@@ -30,13 +35,6 @@ impl Broker {
                 limit,
             } => Reply::Retained(self.list_retained(now_ms, &filter, from, limit)),
             Query::RetainedOf(topic) => Reply::RetainedOf(self.retained_of(now_ms, &topic)),
-            Query::ForgetRetained(topic) => {
-                Reply::ForgotRetained(self.forget_asked(now_ms, &topic))
-            }
-            Query::Disconnect {
-                client,
-                ends_session,
-            } => Reply::Disconnected(self.disconnect_asked(now_ms, &client, ends_session)),
         }
     }
 }

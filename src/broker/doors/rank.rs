@@ -32,7 +32,7 @@ impl Clients {
             let is_behind = ranking.after.as_deref().is_none_or(|after| name > after);
             if is_behind && self.is_meant(&ranking.which, session, entry) {
                 looks = looks.saturating_sub(self.looks_beyond(ranking.order, session));
-                found.push(self.candidate(now_ms, ranking.order, session, entry));
+                found.extend(self.candidate(now_ms, ranking.order, session, entry));
             }
         }
         found.sort_unstable_by_key(|&(figure, name, session)| {
@@ -56,17 +56,18 @@ impl Clients {
         };
         match order {
             Order::Messages if has_output() => limits::QUERY_PACKETS_LOOKS - 1,
-            Order::Messages | Order::Lag | Order::Bytes | Order::Name => 0,
+            Order::Messages | Order::Lag | Order::Bytes | Order::Slowest | Order::Name => 0,
         }
     }
 
+    /// `None` for one that has no place in the order.
     fn candidate<'a>(
         &self,
         now_ms: u64,
         order: Order,
         session: SessionId,
         entry: &'a Session,
-    ) -> Candidate<'a> {
+    ) -> Option<Candidate<'a>> {
         let conn = self.sessions.conn_of(session);
         let bytes = || {
             let output = conn.map_or(0, |conn| self.out.pending(conn));
@@ -75,6 +76,9 @@ impl Clients {
         let figure = match order {
             Order::Name => 0,
             Order::Bytes => bytes(),
+            Order::Slowest => {
+                Some(bytes()).filter(|&bytes| self.is_slow(now_ms, session, bytes))?
+            }
             Order::Lag => {
                 let lag_s = conn.map_or(0, |conn| self.lag_s(now_ms, conn));
                 let most = (1 << LAG_SHIFT) - 1;
@@ -87,13 +91,24 @@ impl Clients {
         };
         let name = match order {
             Order::Name => entry.client_id(),
-            Order::Lag | Order::Bytes | Order::Messages => "",
+            Order::Lag | Order::Bytes | Order::Slowest | Order::Messages => "",
         };
         let session = SessionRef {
             id: session,
             serial: entry.serial(),
         };
-        (figure, name, session)
+        Some((figure, name, session))
+    }
+
+    /// Whether a client is there, of whom so many bytes wait, and lags; one that is only busy does not.
+    fn is_slow(&self, now_ms: u64, session: SessionId, bytes: u64) -> bool {
+        let conn = self.sessions.conn_of(session);
+        let Some(conn) = conn.filter(|&conn| self.peers.is_established(conn)) else {
+            return false;
+        };
+        let lags = self.lag_s(now_ms, conn) >= limits::LAG_SECONDS_MIN.into()
+            || bytes >= limits::LAG_BYTES_MIN;
+        (bytes > 0 && lags) || self.unacknowledged_s(now_ms, session) >= limits::STUCK_SECONDS_MIN
     }
 }
 

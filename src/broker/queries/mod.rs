@@ -1,5 +1,5 @@
-//! What is asked of a shard beside the path of messages: who is connected, who gets what, what is retained. Questions, and what
-//! answers them; the answers are found in `doors`.
+//! What is asked of a shard beside the path of messages: who is connected, who gets what, what is retained. Questions, which change
+//! nothing, and what answers them; the answers are found in `doors`. What an administrator has done is in `deeds.rs`.
 //!
 //! A question is one page, which is bounded in what is looked at and in what is answered (`limits/queries.rs`), so that no turn is
 //! longer for it. It says itself where to go on: a shard keeps nothing between two pages, and forgets nothing when nobody asks for
@@ -16,7 +16,7 @@ pub use rows::*;
 use crate::ids::SessionRef;
 use crate::routing::Cursor;
 
-/// What a shard is asked, or to do for an administrator.
+/// What a shard is asked.
 #[derive(Clone, Debug)]
 pub enum Query {
     /// Sessions in the order of their places, from this one on.
@@ -63,15 +63,6 @@ pub enum Query {
     },
     /// The retained message of one topic, which this shard owns.
     RetainedOf(Box<str>),
-    /// The retained message of a topic that this shard owns is to be no more. Nobody who is subscribed is told.
-    ForgetRetained(Box<str>),
-    /// A client is to be disconnected.
-    Disconnect {
-        /// The client identifier.
-        client: Box<str>,
-        /// Whether its session ends too, also when the client is away.
-        ends_session: bool,
-    },
 }
 
 /// Which sessions are meant.
@@ -90,6 +81,10 @@ pub enum Order {
     Lag,
     /// Bytes that wait for it.
     Bytes,
+    /// Bytes that wait for it, of those clients only that are there and lag: that have taken nothing for `limits::LAG_SECONDS_MIN`,
+    /// have `limits::LAG_BYTES_MIN` waiting, or have not acknowledged a message for `limits::STUCK_SECONDS_MIN`. Who does the latter is
+    /// told of in the log, once for each message.
+    Slowest,
     /// Messages that wait for it.
     Messages,
     /// By client identifier, in the order of its bytes.
@@ -157,8 +152,4 @@ pub enum Reply {
     Retained(Page<RetainedRow, Cursor>),
     /// To `RetainedOf`.
     RetainedOf(Option<RetainedRow>),
-    /// To `ForgetRetained`: whether there was one.
-    ForgotRetained(bool),
-    /// To `Disconnect`; `None` if there is no such client.
-    Disconnected(Option<Disconnected>),
 }

@@ -55,6 +55,8 @@ pub struct ConnectionRow {
     pub connected_s: u64,
     /// Seconds since its socket has taken something, while it has more to take.
     pub lag_s: u64,
+    /// Seconds for which it has not acknowledged the oldest message in flight, as far as it was looked.
+    pub unacknowledged_s: u32,
     /// What happens when it is too slow; empty without a policy of its own.
     pub policy: &'static str,
 }
@@ -183,13 +185,4 @@ pub struct RankedPage {
     pub next: Option<u32>,
     /// In the order of names: there was room for no name behind this one, so that nothing is known of those.
     pub horizon: Option<Box<str>>,
-}
-
-/// What became of a client that was to be disconnected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disconnected {
-    /// It was connected.
-    pub was_connected: bool,
-    /// Its session has ended.
-    pub session_ended: bool,
 }

@@ -83,12 +83,28 @@ impl World {
 
     fn kick(&mut self, client: &str, ends_session: bool) -> Option<Disconnected> {
         let client = client.into();
-        let query = Query::Disconnect {
+        let deed = Deed::Disconnect {
             client,
             ends_session,
         };
-        match self.ask(query) {
-            Reply::Disconnected(disconnected) => disconnected,
+        match self.broker.on_deed(self.now_ms, deed) {
+            Done::Disconnected(disconnected) => disconnected,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn forget(&mut self, topic: &str) -> Done {
+        let deed = Deed::ForgetRetained(topic.into());
+        self.broker.on_deed(self.now_ms, deed)
+    }
+
+    /// The clients that lag.
+    pub(super) fn slowest(&mut self) -> Vec<ClientRow> {
+        let page = self.ranking(Order::Slowest, None, 0);
+        assert_eq!(page.next, None);
+        let sessions = page.rows.iter().map(|ranked| ranked.session).collect();
+        match self.ask(Query::Rows(sessions)) {
+            Reply::Clients(page) => page.rows,
             other => panic!("{other:?}"),
         }
     }
@@ -447,8 +463,8 @@ fn retained_messages_are_listed_shown_and_forgotten() {
         (&b"x"[..], None)
     );
     for expected in [true, false] {
-        let reply = world.ask(Query::ForgetRetained(topic()));
-        assert!(matches!(reply, Reply::ForgotRetained(found) if found == expected));
+        let done = world.forget(&topic());
+        assert!(matches!(done, Done::ForgotRetained(found) if found == expected));
     }
     assert!(matches!(
         world.ask(Query::RetainedOf(topic())),
@@ -477,8 +493,8 @@ fn what_the_broker_says_of_itself_stays() {
         holders: Default::default(),
     };
     world.broker.on_publish(world.now_ms, message);
-    let reply = world.ask(Query::ForgetRetained("$SYS/broker/version".into()));
-    assert!(matches!(reply, Reply::ForgotRetained(false)));
+    let done = world.forget("$SYS/broker/version");
+    assert!(matches!(done, Done::ForgotRetained(false)));
     assert_eq!(world.retained("$SYS/#", 9).len(), 1);
     assert_eq!(world.retained("#", 9).len(), 0);
 }

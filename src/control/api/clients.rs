@@ -8,15 +8,13 @@ use crate::access::Access;
 use crate::control::queries::{Refusal, answers};
 use crate::http::{Answer, Answering, Ask};
 
-const JSON: &str = "application/json";
-
 /// In front of a client identifier.
 const CLIENTS: &str = "/api/v1/clients/";
 
 impl From<Result<String, Refusal>> for Answer {
     fn from(answered: Result<String, Refusal>) -> Answer {
         match answered {
-            Ok(words) => Answer::ok(JSON, words),
+            Ok(words) => Answer::json(words),
             Err(refusal) => Answer::status(refusal.status, refusal.text),
         }
     }
@@ -25,10 +23,11 @@ impl From<Result<String, Refusal>> for Answer {
 /// The client identifier in a path, which is the one that rights were asked for.
 fn client_in(ask: &Ask) -> Result<String, Refusal> {
     let meant = ask.meant.as_deref();
-    let client = meant.and_then(|path| path.strip_prefix(CLIENTS));
+    let meant = meant.map_err(|fault| Refusal::asked_wrongly(fault.to_string()))?;
+    let client = meant.strip_prefix(CLIENTS);
     client
         .map(String::from)
-        .ok_or_else(|| Refusal::asked_wrongly("What is asked for is no UTF-8.".into()))
+        .ok_or_else(|| Refusal::nothing("There is no such client."))
 }
 
 /// What is spoken at the listener of this name.
@@ -41,7 +40,7 @@ fn transport(api: &Api, listener: &str) -> Option<&'static str> {
 pub(super) fn list(api: Rc<Api>, ask: Ask) -> Answering {
     Box::pin(async move {
         let transport = |listener: &str| transport(&api, listener);
-        let answered = answers::clients(&api.asking, &ask.query, transport).await;
+        let answered = answers::clients(&api.sources.asking, &ask.query, transport).await;
         answered.into()
     })
 }
@@ -51,7 +50,7 @@ pub(super) fn one(api: Rc<Api>, ask: Ask) -> Answering {
         match client_in(&ask) {
             Ok(client) => {
                 let transport = |listener: &str| transport(&api, listener);
-                let answered = answers::client(&api.asking, &client, transport).await;
+                let answered = answers::client(&api.sources.asking, &client, transport).await;
                 answered.into()
             }
             Err(refusal) => Err(refusal).into(),
@@ -63,7 +62,7 @@ pub(super) fn disconnect(api: Rc<Api>, ask: Ask) -> Answering {
     Box::pin(async move {
         match client_in(&ask) {
             Ok(client) => {
-                let answered = answers::disconnect(&api.asking, &client, &ask.query).await;
+                let answered = answers::disconnect(&api.sources.asking, &client, &ask.query).await;
                 answered.into()
             }
             Err(refusal) => Err(refusal).into(),
@@ -72,13 +71,17 @@ pub(super) fn disconnect(api: Rc<Api>, ask: Ask) -> Answering {
 }
 
 pub(super) fn subscriptions(api: Rc<Api>, ask: Ask) -> Answering {
-    Box::pin(async move { answers::subscriptions(&api.asking, &ask.query).await.into() })
+    Box::pin(async move {
+        answers::subscriptions(&api.sources.asking, &ask.query)
+            .await
+            .into()
+    })
 }
 
 pub(super) fn retained(api: Rc<Api>, ask: Ask) -> Answering {
     Box::pin(async move {
         let may_read = |topic: &str| ask.may(Access::Read, topic);
-        let answered = answers::retained(&api.asking, &ask.query, may_read).await;
+        let answered = answers::retained(&api.sources.asking, &ask.query, may_read).await;
         answered.into()
     })
 }
@@ -86,7 +89,7 @@ pub(super) fn retained(api: Rc<Api>, ask: Ask) -> Answering {
 pub(super) fn forget_retained(api: Rc<Api>, ask: Ask) -> Answering {
     Box::pin(async move {
         let may_write = |topic: &str| ask.may(Access::Write, topic);
-        let answered = answers::forget_retained(&api.asking, &ask.query, may_write).await;
+        let answered = answers::forget_retained(&api.sources.asking, &ask.query, may_write).await;
         answered.into()
     })
 }

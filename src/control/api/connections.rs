@@ -7,8 +7,6 @@ use serde_json::{Map, Value, json};
 use super::site::Api;
 use crate::http::{Answer, Ask};
 
-const JSON: &str = "application/json";
-
 /// How many connections there are by transport, of all listeners.
 pub(super) fn by_transport(api: &Api) -> [(&'static str, u32); 4] {
     let mut all = [("mqtt", 0), ("mqtts", 0), ("ws", 0), ("wss", 0)];
@@ -48,7 +46,7 @@ pub(super) fn connections(api: &Api, _: &Ask) -> Answer {
         },
         "transports": transports.collect::<Map<_, Value>>(),
     });
-    Answer::ok(JSON, json.to_string())
+    Answer::json(json.to_string())
 }
 
 /// `/api/v1/certificates`: of each listener by its place in `/api/v1/listeners`.
@@ -65,5 +63,5 @@ pub(super) fn certificates(api: &Api, _: &Ask) -> Answer {
         })
     });
     let certificates: Vec<_> = of_listeners.collect();
-    Answer::ok(JSON, json!({"certificates": certificates}).to_string())
+    Answer::json(json!({"certificates": certificates}).to_string())
 }

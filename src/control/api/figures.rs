@@ -8,8 +8,6 @@ use crate::control::sample::{Of, Sample};
 use crate::http::{Answer, Ask};
 use crate::storage::State;
 
-const JSON: &str = "application/json";
-
 /// What the API is, for programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -65,19 +63,19 @@ pub(super) fn of_store(api: &Api, samples: &[Sample]) -> Value {
 pub(super) fn shards(api: &Api, _: &Ask) -> Answer {
     let snapshot = api.snapshot();
     let shards = of_shards(api, snapshot.samples());
-    Answer::ok(JSON, json!({"shards": shards}).to_string())
+    Answer::json(json!({"shards": shards}).to_string())
 }
 
 pub(super) fn memory(api: &Api, _: &Ask) -> Answer {
     let snapshot = api.snapshot();
-    Answer::ok(JSON, of_memory(api, snapshot.samples()).to_string())
+    Answer::json(of_memory(api, snapshot.samples()).to_string())
 }
 
 pub(super) fn store(api: &Api, _: &Ask) -> Answer {
     let snapshot = api.snapshot();
-    Answer::ok(JSON, of_store(api, snapshot.samples()).to_string())
+    Answer::json(of_store(api, snapshot.samples()).to_string())
 }
 
 pub(super) fn openapi(_: &Api, _: &Ask) -> Answer {
-    Answer::ok(JSON, OPENAPI.into())
+    Answer::json(OPENAPI.into())
 }

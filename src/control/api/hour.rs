@@ -14,8 +14,6 @@ use crate::http::{Answer, Ask};
 use crate::limits;
 use crate::shard::Metric;
 
-const JSON: &str = "application/json";
-
 /// A value of a list; null where nothing is known.
 type Value = Option<u64>;
 
@@ -61,7 +59,7 @@ pub(super) fn history(api: &Api, ask: &Ask) -> Answer {
         tens: series(&history.tens, after, shards),
     };
     // Numbers are always written.
-    Answer::ok(JSON, serde_json::to_string(&json).unwrap_or_default())
+    Answer::json(serde_json::to_string(&json).unwrap_or_default())
 }
 
 fn series(series: &Series, after: Option<u64>, shards: usize) -> SeriesJson<'_> {
@@ -151,6 +149,6 @@ fn look(api: &Api) -> Look {
             memory.permille(),
             place.unwrap_or(0) as u64,
         ],
-        told: api.pulse.borrow().all_told(),
+        told: api.reports.borrow().all_told(),
     }
 }

@@ -17,7 +17,6 @@ mod metrics;
 mod mosquitto;
 mod names;
 mod page;
-mod pulse;
 mod routes;
 mod shown;
 mod site;

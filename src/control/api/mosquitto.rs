@@ -7,8 +7,6 @@ use super::site::Api;
 use crate::http::{Answer, Ask};
 use crate::shard::Metric;
 
-const JSON: &str = "application/json";
-
 /// What Mosquitto has in `systree`, in its order, by the names below `$SYS/broker/`. `packet/out/count` is not counted here.
 const SYSTREE: [&str; 21] = [
     "clients/total",
@@ -59,7 +57,7 @@ pub(super) fn systree(api: &Api, _: &Ask) -> Answer {
         .map(|(name, value)| (format!("$SYS/broker/{name}"), value.to_string()));
     let mut text = String::new();
     object(&mut text, 0, fields);
-    Answer::ok(JSON, text)
+    Answer::json(text)
 }
 
 /// `/api/v1/listeners`.
@@ -80,7 +78,7 @@ pub(super) fn listeners(api: &Api, _: &Ask) -> Answer {
         object(&mut text, 2, fields);
     }
     text += "]\n}";
-    Answer::ok(JSON, text)
+    Answer::json(text)
 }
 
 /// An object in the form that cJSON prints: with tabs, one for each level. Values are JSON already, names need no escapes.

@@ -9,7 +9,6 @@ use glommio::timer;
 
 use super::history::History;
 use super::names::Names;
-use super::pulse::Pulse;
 use super::shown::Shown;
 use super::viewers::Viewers;
 use crate::budget::Rung;
@@ -17,6 +16,7 @@ use crate::control::ending::Ending;
 use crate::control::log::LostLines;
 use crate::control::memory::Monitor;
 use crate::control::queries::Asking;
+use crate::control::reports::Reports;
 use crate::control::snapshot::Snapshot;
 use crate::control::store::Store;
 use crate::control::totals::Totals;
@@ -32,6 +32,7 @@ pub(in crate::control) struct Sources {
     pub lost: LostLines,
     pub totals: Rc<Totals>,
     pub ending: Rc<Ending>,
+    pub asking: Rc<Asking>,
 }
 
 /// See the module.
@@ -39,11 +40,10 @@ pub(in crate::control) struct Api {
     pub sources: Sources,
     /// All listeners, as Mosquitto shows them.
     pub(super) shown: RefCell<Vec<Shown>>,
-    pub(super) pulse: RefCell<Pulse>,
+    pub(super) reports: RefCell<Reports>,
     pub(super) history: RefCell<History>,
     /// How figures are called in Prometheus.
     pub(super) names: Names,
-    pub(super) asking: Asking,
     /// Those who look at figures live.
     pub(super) viewers: Viewers,
 }
@@ -51,8 +51,7 @@ pub(in crate::control) struct Api {
 impl Api {
     pub(in crate::control) fn new(sources: Sources) -> Api {
         Api {
-            pulse: RefCell::new(Pulse::new(sources.shards.len())),
-            asking: Asking::new(sources.shards.clone()),
+            reports: RefCell::new(Reports::new(sources.shards.clone())),
             viewers: Viewers::default(),
             history: RefCell::default(),
             sources,
@@ -78,9 +77,9 @@ impl Api {
     /// Asks all shards and waits for their answers, so many milliseconds at most; the shards that have not answered.
     pub(super) async fn ask_shards(&self, most_ms: u64) -> Vec<u8> {
         let until = Instant::now() + Duration::from_millis(most_ms);
-        self.pulse.borrow_mut().ask(&self.sources.shards);
+        self.reports.borrow_mut().ask();
         loop {
-            let silent = self.pulse.borrow_mut().silent();
+            let silent = self.reports.borrow_mut().silent();
             if silent.is_empty() || Instant::now() >= until {
                 return silent;
             }

@@ -14,11 +14,11 @@ use crate::budget::{Plan, Pool, Rung};
 use crate::control::Executor;
 use crate::control::log::LostLines;
 use crate::control::memory::Monitor;
+use crate::control::queries::Asking;
 use crate::control::store::Store;
 use crate::control::totals::Totals;
 use crate::http::{Answer, Ask, Handler};
-use crate::ids::ShardId;
-use crate::shard::{Metrics, ShardCommand, ShardInbox, ShardReport, Shared, commands};
+use crate::shard::{Metrics, ShardCommand, ShardHandle, ShardInbox, ShardReport, Shared, commands};
 
 /// An api over shards whose commands the test takes.
 pub(super) struct World {
@@ -35,9 +35,12 @@ impl World {
             own: Arc::new(AtomicU64::new(0)),
             refused: Arc::new(AtomicU64::new(0)),
         };
+        let handles: Vec<ShardHandle> = handles;
+        let asking = Rc::new(Asking::new(handles.clone()));
         let api = Api::new(Sources {
             shared,
             shards: handles,
+            asking,
             memory: Rc::new(RefCell::new(Monitor::new(pool))),
             store: Store(Some(Arc::default())),
             lost,
@@ -64,12 +67,11 @@ impl World {
     }
 
     /// A shard that answers each report with turns of so many nanoseconds.
-    pub(super) fn answer(&mut self, shard: u8, turns: &[u64]) -> std::thread::JoinHandle<()> {
+    pub(super) fn answer(&mut self, turns: &[u64]) -> std::thread::JoinHandle<()> {
         let inbox = self.inboxes.remove(0);
         let mut turn_ns = Histogram::new_with_bounds(1, 1 << 40, 2).unwrap();
         turns.iter().for_each(|&ns| turn_ns.record(ns).unwrap());
         let report = ShardReport {
-            shard: ShardId(shard),
             metrics: Metrics::default(),
             delivery_us: turn_ns.clone(),
             turn_ns,
@@ -77,7 +79,7 @@ impl World {
         std::thread::spawn(move || {
             while let Some(command) = inbox.next() {
                 if let ShardCommand::Report(to) = command {
-                    to.send(report.clone()).unwrap();
+                    to.give(report.clone());
                 }
             }
         })
@@ -159,11 +161,11 @@ fn listeners_are_shown_by_path_and_protocol() {
 fn it_is_ready_while_everybody_answers() {
     let mut world = World::new(2);
     assert_eq!(world.get("/healthz").status, 200);
-    let first = world.answer(0, &[1000]);
+    let first = world.answer(&[1000]);
     let answer = world.get("/readyz");
     let wanted = "not ready: shard 1 does not answer\n";
     assert_eq!((answer.status, answer.words()), (503, wanted));
-    let second = world.answer(1, &[1000]);
+    let second = world.answer(&[1000]);
     assert_eq!(world.get("/readyz").status, 200);
     world.api.sources.shared.pool().set_rung(Rung::Refuse);
     let answer = world.get("/readyz");

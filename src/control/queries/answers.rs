@@ -8,7 +8,7 @@ use super::json::{
 };
 use super::paged::{Clients, NoPlace, Paged, Retained, SubscriptionsOf, Who};
 use super::refusal::Refusal;
-use crate::broker::{Order, Query, Reply, Wanted, Which, home, owner_of_topic};
+use crate::broker::{Deed, Done, Order, Query, Reply, Wanted, Which, home, owner_of_topic};
 use crate::mqtt::topic;
 
 /// Words of JSON, or why there are none.
@@ -86,15 +86,15 @@ pub(crate) async fn client(
 pub(crate) async fn disconnect(asking: &Asking, client: &str, query: &str) -> Answered {
     let fields = Fields::of(query, &["end_session"])?;
     let shard = home(client, asking.shards());
-    let query = Query::Disconnect {
+    let deed = Deed::Disconnect {
         client: client.into(),
         ends_session: fields.is_set("end_session")?.unwrap_or(false),
     };
-    match asking.ask(shard, query).await {
-        Some(Reply::Disconnected(Some(done))) => {
+    match asking.ask(shard, deed).await {
+        Some(Done::Disconnected(Some(done))) => {
             Ok(words(&DisconnectedJson::new(client.into(), done)))
         }
-        Some(Reply::Disconnected(None)) => Err(no_client()),
+        Some(Done::Disconnected(None)) => Err(no_client()),
         _ => Err(Refusal::no_answer()),
     }
 }
@@ -225,12 +225,12 @@ pub(crate) async fn forget_retained(
         return Err(Refusal::forbidden(text));
     }
     let shard = owner_of_topic(topic, asking.shards());
-    match asking.ask(shard, Query::ForgetRetained(topic.into())).await {
-        Some(Reply::ForgotRetained(true)) => Ok(words(&ForgottenJson {
+    match asking.ask(shard, Deed::ForgetRetained(topic.into())).await {
+        Some(Done::ForgotRetained(true)) => Ok(words(&ForgottenJson {
             topic: topic.into(),
             removed: true,
         })),
-        Some(Reply::ForgotRetained(false)) => Err(no_retained()),
+        Some(Done::ForgotRetained(false)) => Err(no_retained()),
         _ => Err(Refusal::no_answer()),
     }
 }

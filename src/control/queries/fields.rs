@@ -1,9 +1,8 @@
 //! What stands behind the `?` of a request: fields as they are meant. A field that nobody knows is an error, so that no typing error
 //! shows other rows than were asked for.
 
-use percent_encoding::percent_decode_str;
-
 use super::refusal::Refusal;
+use crate::http::{Fault, decoded};
 use crate::limits;
 
 /// The fields of a request.
@@ -18,7 +17,9 @@ impl Fields {
         let mut fields: Vec<(String, String)> = Vec::new();
         for field in query.split('&').filter(|field| !field.is_empty()) {
             let (name, value) = field.split_once('=').unwrap_or((field, ""));
-            let (name, value) = (decoded(name)?, decoded(value)?);
+            let wrong = |fault: Fault| Refusal::asked_wrongly(fault.to_string());
+            let name = decoded(name).map_err(wrong)?;
+            let value = decoded(value).map_err(wrong)?;
             if !known.contains(&name.as_str()) {
                 return Err(Refusal::asked_wrongly(format!(
                     "There is no field \"{}\" here, but: {}.",
@@ -74,20 +75,6 @@ impl Fields {
     }
 }
 
-/// A part of a query as it is meant. `+` is a plus here: topic filters have it.
-///
-/// # Errors
-/// 400: it is no UTF-8.
-fn decoded(part: &str) -> Result<String, Refusal> {
-    let text = percent_decode_str(part).decode_utf8();
-    match text {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(Refusal::asked_wrongly(
-            "What is asked for is no UTF-8.".into(),
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +91,14 @@ mod tests {
         let fields = Fields::of("topic=+/b", &known).ok().unwrap();
         assert_eq!(fields.get("topic"), Some("+/b"));
         assert_eq!(fields.limit().ok(), Some(limits::ANSWER_ROWS));
-        for wrong in ["tpoic=a", "topic=a&topic=b", "topic=%FF", "=1"] {
+        for wrong in [
+            "tpoic=a",
+            "topic=a&topic=b",
+            "topic=%FF",
+            "topic=%",
+            "topic=a%00",
+            "=1",
+        ] {
             let refusal = Fields::of(wrong, &known).err().unwrap();
             assert_eq!(refusal.status, 400, "{wrong}");
         }

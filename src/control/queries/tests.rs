@@ -15,7 +15,7 @@ use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
 use crate::mqtt::{ConnectOut, PacketId, QoS, SubscribeOptions, SubscribeOut, Topic, Version};
-use crate::shard::{Answered, ShardCommand, ShardHandle, ShardInbox, commands};
+use crate::shard::{ShardCommand, ShardHandle, ShardInbox, commands};
 
 const SHARDS: u8 = 2;
 const CLIENTS: usize = 50;
@@ -77,21 +77,18 @@ fn retained(topic: &str) -> Message {
 fn shard(shard: ShardId) -> (ShardHandle, JoinHandle<()>) {
     let (handle, inbox) = commands().unwrap();
     let run = move || {
-        answer_all(&mut brain(shard), shard, &inbox);
+        answer_all(&mut brain(shard), &inbox);
     };
     (handle, thread::spawn(run))
 }
 
 /// Answers until nobody can ask any more.
-fn answer_all(broker: &mut Broker, shard: ShardId, inbox: &ShardInbox) {
+fn answer_all(broker: &mut Broker, inbox: &ShardInbox) {
     while let Some(command) = inbox.next() {
-        if let ShardCommand::Query(question) = command {
-            let answered = Answered {
-                shard,
-                ticket: question.ticket,
-                reply: broker.on_query(2000, question.query),
-            };
-            let _ = question.to.try_send(answered);
+        match command {
+            ShardCommand::Query(query, to) => to.give(broker.on_query(2000, *query)),
+            ShardCommand::Deed(deed, to) => to.give(broker.on_deed(2000, *deed)),
+            _ => {}
         }
     }
 }
@@ -296,15 +293,10 @@ fn a_late_answer_is_nobodys() {
         let asking = Asking::new(vec![handle]);
         let mut broker = brain(ShardId(0));
         let mut answer = || {
-            let Some(ShardCommand::Query(question)) = inbox.next() else {
+            let Some(ShardCommand::Query(query, to)) = inbox.next() else {
                 panic!("another command");
             };
-            let answered = Answered {
-                shard: ShardId(0),
-                ticket: question.ticket,
-                reply: broker.on_query(2000, question.query),
-            };
-            question.to.try_send(answered).unwrap();
+            to.give(broker.on_query(2000, *query));
         };
         let rows = Query::Rows(Vec::new());
         let first = asking.ask(ShardId(0), rows.clone()).await;
@@ -352,7 +344,7 @@ fn many_subscriptions_of_one_client_come_in_answers_of_the_size_that_is_asked_fo
             .encode(Version::V311, &mut bytes);
             broker.on_bytes(1000, conn, &bytes);
         }
-        answer_all(&mut broker, ShardId(0), &inbox);
+        answer_all(&mut broker, &inbox);
     });
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .make()
@@ -383,11 +375,11 @@ fn an_answer_has_so_many_pages_and_says_where_to_go_on() {
     let (handle, inbox) = commands().unwrap();
     let answering = thread::spawn(move || {
         while let Some(command) = inbox.next() {
-            let ShardCommand::Query(question) = command else {
+            let ShardCommand::Query(query, to) = command else {
                 continue;
             };
             let next = |from: u32| Some(from + 1).filter(|&next| next < MOST + 500);
-            let reply = match question.query {
+            to.give(match *query {
                 Query::Clients { from, .. } => Reply::Clients(Page {
                     rows: Vec::new(),
                     next: next(from),
@@ -398,13 +390,7 @@ fn an_answer_has_so_many_pages_and_says_where_to_go_on() {
                     horizon: None,
                 }),
                 other => panic!("{other:?}"),
-            };
-            let answered = Answered {
-                shard: ShardId(0),
-                ticket: question.ticket,
-                reply,
-            };
-            let _ = question.to.try_send(answered);
+            });
         }
     });
     let executor = LocalExecutorBuilder::new(Placement::Unbound)

@@ -8,7 +8,7 @@ use super::*;
 use crate::budget::Pool;
 use crate::config::{Listener, Memory, Persistence, Socket, SyncPolicy};
 use crate::server::listen::{Purpose, bind};
-use crate::shard::commands;
+use crate::shard::{ShardReport, commands};
 
 /// Kinds of command that a shard does not answer any more.
 #[derive(Default)]
@@ -21,15 +21,14 @@ struct Silence {
 }
 
 /// A shard that does nothing but answer.
-fn shard(id: u8, silence: Arc<Silence>) -> ShardHandle {
+fn shard(silence: Arc<Silence>) -> ShardHandle {
     let (handle, inbox) = commands().unwrap();
     std::thread::spawn(move || {
         let is_on = |silent: &AtomicBool| !silent.load(Ordering::SeqCst);
         while let Some(command) = inbox.next() {
             match command {
                 ShardCommand::Report(to) if is_on(&silence.report) => {
-                    let _ = to.try_send(ShardReport {
-                        shard: ShardId(id),
+                    to.give(ShardReport {
                         metrics: Default::default(),
                         turn_ns: hdrhistogram::Histogram::new(2).unwrap(),
                         delivery_us: hdrhistogram::Histogram::new(2).unwrap(),
@@ -38,11 +37,11 @@ fn shard(id: u8, silence: Arc<Silence>) -> ShardHandle {
                 ShardCommand::Reload(_, to) => {
                     silence.reloads.fetch_add(1, Ordering::SeqCst);
                     if is_on(&silence.reload) {
-                        let _ = to.try_send(ShardId(id));
+                        to.give(());
                     }
                 }
                 ShardCommand::Listen(to) if is_on(&silence.listen) => {
-                    let _ = to.try_send(ShardId(id));
+                    to.give(());
                 }
                 _ => {}
             }
@@ -103,7 +102,7 @@ impl World {
         let pool = Arc::new(Pool::new(&budget.plan, 2));
         let shared = Shared::new(2, listeners.accepting(), None, pool);
         let silence = [(); 2].map(|()| Arc::new(Silence::default()));
-        let shards = (0..2).map(|id| shard(id, silence[usize::from(id)].clone()));
+        let shards = (0..2).map(|id: usize| shard(silence[id].clone()));
         let file = Arc::new(Mutex::new(config.clone()));
         let read = file.clone();
         let running = Running {

@@ -22,6 +22,15 @@ impl Stuck {
         now_s.saturating_sub(self.oldest.1)
     }
 
+    /// The same as of the last look.
+    pub(super) fn known_seconds(&self, order: Option<u64>, now_s: u32) -> u32 {
+        let is_known = order.is_some_and(|order| order == self.oldest.0);
+        match is_known {
+            true => now_s.saturating_sub(self.oldest.1),
+            false => 0,
+        }
+    }
+
     /// Whether it is to be said now that it is not acknowledged: once for each.
     pub(super) fn says(&mut self) -> bool {
         !std::mem::replace(&mut self.said, true)

@@ -538,12 +538,12 @@ impl Brain for Puppet {
         0
     }
 
-    fn slowest(&mut self, _now_ms: u64) -> Vec<crate::broker::Lag> {
-        Vec::new()
+    fn on_query(&mut self, _now_ms: u64, _query: crate::broker::Query) -> crate::broker::Reply {
+        crate::broker::Reply::RetainedOf(None)
     }
 
-    fn on_query(&mut self, _now_ms: u64, _query: crate::broker::Query) -> crate::broker::Reply {
-        crate::broker::Reply::ForgotRetained(false)
+    fn on_deed(&mut self, _now_ms: u64, _deed: crate::broker::Deed) -> crate::broker::Done {
+        crate::broker::Done::ForgotRetained(false)
     }
 
     fn counters(&mut self) -> &Counters {

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::mesh;
 use crate::shard::{
     Brain, Entrance, Handshake, Handshakes, Listener, LogLine, Metric, Shard, ShardCommand,
-    ShardConfig, ShardHandle, ShardReport, Shared, commands,
+    ShardConfig, ShardHandle, ShardReport, Shared, commands, reply,
 };
 use crate::transport;
 
@@ -184,9 +184,9 @@ impl World {
     }
 
     pub(super) fn report(&self, shard: usize) -> ShardReport {
-        let (to, from) = bounded(1);
+        let (to, awaited) = reply();
         self.handles[shard].send(ShardCommand::Report(to)).unwrap();
-        from.recv_timeout(PATIENCE).unwrap()
+        awaited.wait_until(Instant::now() + PATIENCE).unwrap()
     }
 
     pub(super) fn metric(&self, metric: Metric) -> u64 {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::control::api::pulse::Told;
+use crate::control::reports::Told;
 
 /// What is counted, by the names that it has in an answer: those of `$SYS`.
 pub(in crate::control::api) const COUNTED: [&str; 9] = [

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::look::{COUNTED, LEVELS, Look};
 use crate::control::api::histogram::{Buckets, SLOTS};
-use crate::control::api::pulse::Told;
+use crate::control::reports::Added;
 
 /// What was between two looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,14 +84,14 @@ fn between(end: u64, before: &Look, now: &Look) -> Point {
     let mut sends: Option<Histogram<u64>> = None;
     let shards = now.told.iter().enumerate().map(|(shard, told)| {
         let before = before.told.get(shard)?.as_ref()?;
-        let told = told.as_ref().filter(|told| told.at > before.at)?;
-        let waited = added(&before.delivery_us, &told.delivery_us)?;
+        let added = Added::between(before, told.as_ref()?)?;
+        let turns = turns(&added);
         match &mut sends {
             // Both have the same bounds.
-            Some(all) => drop(all.add(&waited)),
-            None => sends = Some(waited),
+            Some(all) => drop(all.add(&added.delivery_us)),
+            None => sends = Some(added.delivery_us),
         }
-        turns(before, told)
+        Some(turns)
     });
     let shards = shards.collect();
     let sends = sends.filter(|sends| !sends.is_empty());
@@ -111,23 +111,10 @@ fn between(end: u64, before: &Look, now: &Look) -> Point {
     }
 }
 
-fn turns(before: &Told, now: &Told) -> Option<Turns> {
-    let added = added(&before.turn_ns, &now.turn_ns)?;
-    let busy_ns = match added.is_empty() {
-        true => 0.0,
-        false => added.mean() * added.len() as f64,
-    };
-    let elapsed_ns = now.at.saturating_duration_since(before.at).as_nanos() as f64;
-    let p99_us = added.value_at_quantile(0.99) / 1000;
-    Some(Turns {
-        busy_permille: (1000.0 * busy_ns / elapsed_ns.max(1.0)).min(1000.0) as u16,
+fn turns(added: &Added) -> Turns {
+    let p99_us = added.turn_ns.value_at_quantile(0.99) / 1000;
+    Turns {
+        busy_permille: added.busy_permille() as u16,
         p99_us: u32::try_from(p99_us).unwrap_or(u32::MAX),
-    })
-}
-
-/// What has come to a histogram.
-fn added(before: &Histogram<u64>, now: &Histogram<u64>) -> Option<Histogram<u64>> {
-    let mut added = now.clone();
-    added.subtract(before).ok()?;
-    Some(added)
+    }
 }

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::History;
 use super::look::{COUNTED, LEVELS, Look};
 use super::series::{Series, Turns};
-use crate::control::api::pulse::Told;
+use crate::control::reports::Told;
 use crate::limits;
 
 fn histogram(values: &[(u64, u64)]) -> Histogram<u64> {

@@ -67,9 +67,9 @@ fn page(api: &Api, form: Form, detail: Detail) -> String {
 
 /// How long turns take, what they take of the time, and how long output waits.
 fn times(api: &Api, page: &mut Page, detail: Detail) {
-    let pulse = api.pulse.borrow();
+    let reports = api.reports.borrow();
     let mut all = [Buckets::default(), Buckets::default()];
-    for (shard, told) in pulse.told() {
+    for (shard, told) in reports.told() {
         let turns = Buckets::of(&told.turn_ns, NS_PER_US);
         let times = [turns, Buckets::of(&told.delivery_us, 1)];
         match detail {

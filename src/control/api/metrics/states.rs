@@ -46,8 +46,8 @@ fn level(page: &mut Page, name: &str, help: &str, value: f64) {
 fn is_ready(api: &Api) -> bool {
     let most = Duration::from_millis(limits::HTTP_READY_MS + limits::LIVE_MS);
     let now = Instant::now();
-    let pulse = api.pulse.borrow();
-    let fresh = pulse
+    let reports = api.reports.borrow();
+    let fresh = reports
         .told()
         .filter(|(_, told)| now.saturating_duration_since(told.at) <= most);
     api.unready().is_none() && fresh.count() == api.sources.shards.len()

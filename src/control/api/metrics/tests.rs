@@ -128,7 +128,7 @@ fn parts_add_up_to_the_whole() {
 #[test]
 fn a_shard_that_stands_still_holds_up_no_scrape() {
     let mut world = World::new(2);
-    let first = world.answer(0, &[10_000, 20_000_000]);
+    let first = world.answer(&[10_000, 20_000_000]);
     let started = std::time::Instant::now();
     let text = world.get("/metrics");
     assert!(started.elapsed().as_millis() < 2000);
@@ -162,7 +162,7 @@ fn whether_it_is_ready_is_a_figure() {
         read(text.words()).value("firehose_ready")
     };
     assert_eq!(ready(&world), Some(0.0));
-    let shard = world.answer(0, &[1000]);
+    let shard = world.answer(&[1000]);
     let started = std::time::Instant::now();
     while ready(&world) != Some(1.0) {
         assert!(started.elapsed().as_secs() < 20);
@@ -263,7 +263,7 @@ fn the_names_of_mosquitto_exporter_are_there() {
 #[test]
 fn a_page_of_sixteen_shards_is_small() {
     let mut world = World::new(16);
-    let all: Vec<_> = (0..16).map(|shard| world.answer(shard, &[1])).collect();
+    let all: Vec<_> = (0..16).map(|_| world.answer(&[1])).collect();
     world
         .api
         .sources
