@@ -3,7 +3,7 @@
 //! Bounds that an operator may set are in the configuration; what stands here are the defaults behind it and the
 //! bounds that nobody should need to set. Relations that the code relies on are asserted at compile time. Those of the
 //! load tester are in `limits/load.rs`, those of a shard's thread in `limits/thread.rs`, those of the budget in `limits/memory.rs`, those
-//! of the disk in `limits/store.rs`, those of questions in `limits/queries.rs`.
+//! of the disk in `limits/store.rs`, those of questions in `limits/queries.rs`, those of traces in `limits/trace.rs`.
 
 mod history;
 mod http;
@@ -14,6 +14,7 @@ mod persistence;
 mod queries;
 mod store;
 mod thread;
+mod trace;
 
 pub use history::*;
 pub use http::*;
@@ -24,6 +25,7 @@ pub use persistence::*;
 pub use queries::*;
 pub use store::*;
 pub use thread::*;
+pub use trace::*;
 
 /// Shards in one process. A shard is named by one byte, and `routing::Entry` keeps room for 256 of them.
 pub const SHARDS_MAX: usize = 64;

@@ -13,6 +13,7 @@ use super::sessions::rights::Rights;
 use super::sessions::table::Sessions;
 use super::settings::{ListenerSettings, Settings};
 use super::timers::{Owner, tick, tick_after};
+use super::trace::Traces;
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId, ShardId};
 use crate::limits;
@@ -33,6 +34,8 @@ pub(super) struct Clients {
     pub order: u64,
     /// Messages of shared subscriptions that their members may not read any more; given to others with the event.
     pub passed_over: Vec<(SessionId, Origin, Arc<Message>)>,
+    /// What is shown to whoever looks.
+    pub traces: Traces,
 }
 
 impl Clients {
@@ -46,6 +49,7 @@ impl Clients {
             shared_ids_min: limits::SHARED_IDS_MIN,
             order: 0,
             passed_over: Vec::new(),
+            traces: Traces::default(),
         }
     }
 

@@ -141,6 +141,10 @@ counters! {
     counter trims,
     /// Bytes queued for sockets.
     level outbound_bytes,
+    /// Traces of clients and topics that somebody looks at; each is on all shards.
+    level traces,
+    /// Events of traces that were left out: too many in a second, or no room until the next look.
+    counter trace_events_left_out,
 }
 
 impl Counters {

@@ -44,6 +44,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trace;
 mod waits;
 mod wall_clock;
 
@@ -60,6 +61,11 @@ pub use queries::*;
 pub use settings::*;
 #[cfg(test)]
 pub use tests::state::{Options, SessionState, State, place};
+pub use trace::{
+    Direction, TraceEvent, TraceLook, TracePage, TraceSubject, TraceWhat, TracedConnect,
+    TracedContent, TracedFilter, TracedMessage, TracedOutcome, TracedPacket, TracedPublish,
+    TracedWill,
+};
 pub use wall_clock::{UnixMs, WallClock};
 
 use std::net::IpAddr;
@@ -256,6 +262,9 @@ impl Broker {
     /// Returns what was left to be sent then.
     pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) -> Rest {
         self.clients.desk.counters.bytes_sent += written as u64;
+        if self.clients.peers.conns[conn.index()].is_traced() {
+            self.clients.show_sent(now_ms, conn, written);
+        }
         let rest = self.clients.out.sent(conn, written);
         if self.clients.peers.is_established(conn) {
             self.pump_after_send(now_ms, conn);
@@ -266,7 +275,7 @@ impl Broker {
 
     /// Nothing of a connection is in flight any more; its number may be used again.
     pub fn on_closed(&mut self, now_ms: u64, conn: ConnId) {
-        self.forget_conn(conn);
+        self.forget_conn(now_ms, conn);
         self.end_event(now_ms);
     }
 
@@ -369,6 +378,8 @@ impl Broker {
         counters.stored_messages = self.clients.memory.stored.messages();
         counters.stored_bytes = self.clients.memory.stored.bytes();
         counters.outbound_bytes = self.clients.out.pending_total();
+        counters.traces = self.clients.traces.len() as u64;
+        counters.trace_events_left_out = self.clients.traces.left_out();
         counters
     }
 }

@@ -26,6 +26,7 @@ mod shards;
 mod shares;
 mod slow;
 pub(super) mod state;
+mod traces;
 mod under_way;
 mod unkept;
 

@@ -26,6 +26,7 @@ pub(super) enum Command {
     Retained(super::ask::Retained),
     Store(super::store::Store),
     Top(super::top::Top),
+    Trace(super::ask::Trace),
     Who(super::ask::Who),
 }
 

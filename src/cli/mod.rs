@@ -60,6 +60,7 @@ pub fn run(
         Command::Retained(options) => ask::retained(&options),
         Command::Store(options) => store::store(&options),
         Command::Top(options) => top::top(&options),
+        Command::Trace(options) => ask::trace(&options),
         Command::Who(options) => ask::who(&options),
         Command::Serve(options) if options.daemon => {
             stderr::tell(

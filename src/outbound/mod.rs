@@ -477,6 +477,11 @@ impl Outbound {
         overflow::parts(&self.blobs, &self.queues[conn.index()], parts);
     }
 
+    /// Bytes at the front of what is pending that belong to a packet of which a part has been sent.
+    pub fn rest_of_packet(&self, conn: ConnId) -> u32 {
+        self.queues[conn.index()].skip()
+    }
+
     /// Drops the oldest QoS 0 messages of a connection until at most `keep` bytes are pending, or no such message is
     /// left. What is in flight, or partly sent, stays.
     pub fn drop_oldest(&mut self, conn: ConnId, keep: u32) -> Dropped {

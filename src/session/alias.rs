@@ -105,6 +105,12 @@ impl OutboundAliases {
         Some((next as u16, false))
     }
 
+    /// The topic of an alias; looks at all of them.
+    pub(crate) fn topic_of(&self, alias: NonZeroU16) -> Option<&str> {
+        let mut all = self.aliases.iter();
+        all.find_map(|(topic, &number)| (number == alias.get()).then_some(&**topic))
+    }
+
     /// The message that would have told the client the latest alias was not sent.
     pub(crate) fn forget(&mut self, topic: &str) {
         if self.aliases.remove(topic).is_some() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::ids::NONE;
 use crate::limits::PAYLOAD_REFERENCE_BYTES_MIN;
 use crate::mqtt::author::Author;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
@@ -27,6 +28,8 @@ pub(crate) struct Outgoing<'a> {
     pub expiry_s: Option<u32>,
     /// The serial of the session that published it.
     pub origin: u64,
+    /// The session that published it, where that is on this shard; `NONE` otherwise.
+    pub publisher: u32,
     /// Who stores it, if it is retained and that is to be known.
     pub author: Option<Arc<Author>>,
     /// Whether an earlier message of its publisher may be on its way by the owner of a topic.
@@ -86,6 +89,7 @@ impl<'a> Outgoing<'a> {
             expires_at_ms: NEVER,
             expiry_s: None,
             origin: 0,
+            publisher: NONE,
             sent: Sent::default(),
             author: None,
             may_follow: false,

@@ -149,8 +149,9 @@ impl Broker {
 
     /// The only place where the number of a connection is forgotten: what waits for something in its name, what it is still to
     /// send, and all that `Peers` has of it.
-    pub(in crate::broker) fn forget_conn(&mut self, conn: ConnId) {
+    pub(in crate::broker) fn forget_conn(&mut self, now_ms: u64, conn: ConnId) {
         self.forget_waits(conn);
+        self.clients.forget_shown(now_ms, conn);
         self.held.forget(conn);
         self.clients.out.close(conn);
         let released = self.clients.peers.release(conn);
@@ -248,7 +249,9 @@ impl Broker {
             expires_at_ms,
             ..Arc::unwrap_or_clone(message)
         });
-        self.route(now_ms, &mut Outgoing::shared(&message, now_ms), None);
+        let mut outgoing = Outgoing::shared(&message, now_ms);
+        outgoing.publisher = session.0;
+        self.route(now_ms, &mut outgoing, None);
     }
 
     /// Ends a session: its will, its subscriptions, what it held.

@@ -46,6 +46,8 @@ pub(super) mod resend;
 pub(super) mod retain;
 pub(super) mod route;
 pub(super) mod settle;
+mod show;
+mod show_publish;
 mod stuck;
 pub(super) mod tell;
 pub(super) mod unkept;

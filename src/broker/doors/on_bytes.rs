@@ -65,11 +65,11 @@ impl Broker {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             let entry = &self.clients.peers.conns[conn.index()];
-            let state = entry.state;
+            let (state, is_traced) = (entry.state, entry.is_traced());
             let max = match state.stage() {
                 Stage::Established if !state.is_held() => {
                     // Who has many subscribers reads little else than these.
-                    if let Some((kind, id)) = mqtt::short_ack(rest) {
+                    if !is_traced && let Some((kind, id)) = mqtt::short_ack(rest) {
                         self.on_short_ack(now_ms, conn, kind, id);
                         self.note_told(conn);
                         rest = &rest[SHORT_ACK_BYTES..];
@@ -191,8 +191,13 @@ impl Broker {
             self.on_first_packet(now_ms, conn, packet, frame, after);
             return None;
         }
+        let is_traced = entry.is_traced();
         // Looked at where it was decoded: a copy would be of fields that have just been written, which takes longer.
         let decoded = mqtt::decode(entry.version(), packet, frame);
+        if is_traced {
+            self.clients
+                .show_received(now_ms, conn, &decoded, packet.len());
+        }
         let outcome = match &decoded {
             Ok(Packet::Publish(publish)) => self.on_client_publish(now_ms, conn, publish),
             Ok(packet) => self.on_packet(now_ms, conn, packet),
@@ -202,6 +207,7 @@ impl Broker {
             }
         };
         if let Outcome::Wait(ticket) = outcome {
+            self.clients.note_shown(conn);
             return Some(Until::Over(ticket));
         }
         self.clients.desk.counters.packets_received += 1;
@@ -246,6 +252,7 @@ impl Broker {
         if self.clients.peers.conns[conn.index()].stage() == Stage::Connecting {
             return self.refuse_bad_connect(now_ms, conn, packet, error);
         }
+        self.clients.show_malformed(now_ms, conn, packet, error);
         if self.clients.may_tell(now_ms, conn, Doing::Fault) {
             self.clients.log_client(LogKind::Information, conn, |id| {
                 format!("Protocol error from {id}: {error}.")

@@ -43,6 +43,8 @@ impl Broker {
             Err(error) => return self.refuse_bad_connect(now_ms, conn, packet, error),
         };
         self.clients.peers.conns[conn.index()].speaks(connect.version);
+        self.clients
+            .show_connect(now_ms, conn, &connect, packet.len());
         if self.is_draining() {
             let reason = ReasonCode::SERVER_SHUTTING_DOWN;
             return self.refuse_connect(now_ms, conn, &connect, reason);

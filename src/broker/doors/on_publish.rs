@@ -122,7 +122,7 @@ impl Broker {
             .quotas
             .is_too_much(topic.as_str())
         {
-            return self.refuse_topic(now_ms, conn, publish);
+            return self.refuse_topic(now_ms, conn, publish, topic.as_str());
         }
         if publish.retain
             && let Some(waits) = self.waits_for_owner(now_ms, conn, publish, topic.as_str())
@@ -131,7 +131,10 @@ impl Broker {
         }
         match publish.packet_id {
             None => {
-                if self.may_publish(conn, publish, topic.as_str()).is_ok() {
+                if self
+                    .may_publish(now_ms, conn, publish, topic.as_str())
+                    .is_ok()
+                {
                     self.route_publish(now_ms, conn, publish, topic);
                 }
             }
@@ -139,7 +142,7 @@ impl Broker {
                 if self.refuses_unkept(now_ms, conn, publish, (topic.as_str(), id)) {
                     return Outcome::Done;
                 }
-                let reason = match self.may_publish(conn, publish, topic.as_str()) {
+                let reason = match self.may_publish(now_ms, conn, publish, topic.as_str()) {
                     Ok(()) => routed(self.route_publish(now_ms, conn, publish, topic)),
                     Err(reason) => reason,
                 };
@@ -185,7 +188,7 @@ impl Broker {
             }
             self.clients.desk.counters.receive_maximum_exceeded += 1;
         }
-        if let Err(reason) = self.may_publish(conn, publish, topic.as_str()) {
+        if let Err(reason) = self.may_publish(now_ms, conn, publish, topic.as_str()) {
             // 3.x has no place for a reason: the exchange goes on, the message is gone.
             if !is_v5 {
                 self.note_inbound(conn, id);
@@ -214,6 +217,23 @@ impl Broker {
 
     /// Why a message is not passed on although its packet is in order.
     fn may_publish(
+        &mut self,
+        now_ms: u64,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) -> Result<(), ReasonCode> {
+        let judged = self.judge_publish(conn, publish, topic);
+        if let Err(reason) = judged {
+            let what = (publish, topic);
+            self.clients
+                .show_refused_publish(now_ms, conn, what, reason);
+        }
+        judged
+    }
+
+    #[inline]
+    fn judge_publish(
         &mut self,
         conn: ConnId,
         publish: &Publish<'_>,
@@ -274,6 +294,7 @@ impl Broker {
             if publish.retain {
                 self.ordering.mark(session);
             }
+            outgoing.publisher = session.0;
             outgoing.may_follow = self.ordering.may_follow(session);
             let entry = self.clients.sessions.get(session);
             outgoing.origin = entry.map_or(0, |entry| entry.serial());

@@ -35,6 +35,7 @@ impl Broker {
                 limit,
             } => Reply::Retained(self.list_retained(now_ms, &filter, from, limit)),
             Query::RetainedOf(topic) => Reply::RetainedOf(self.retained_of(now_ms, &topic)),
+            Query::Trace(look) => Reply::Traced(Box::new(self.look_at_trace(now_ms, *look))),
         }
     }
 }

@@ -32,8 +32,9 @@ impl Broker {
         let waits = self.waits.next_ms();
         let waits = waits.map(|due_ms| due_ms.max(self.looks.again_ms()));
         let journal = self.clients.sessions.written_by_ms();
+        let traces = self.clients.traces.next_ms();
         [
-            timers, looks, waits, sweep, retained, lookup, look, lines, journal,
+            timers, looks, waits, sweep, retained, lookup, look, lines, journal, traces,
         ]
         .into_iter()
         .flatten()
@@ -68,6 +69,7 @@ impl Broker {
         self.ordering.tell_passed_on(&mut self.clients.desk);
         self.run_lookups(now_ms);
         self.clients.desk.tell_left_out(now_ms);
+        self.clients.end_traces(now_ms);
         let sweep_ms = match has_looked {
             true => self.sweeps.sockets_ms,
             false => self.sweeps.sockets_ms + limits::LOOK_MS_MAX,

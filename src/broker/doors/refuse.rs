@@ -105,6 +105,7 @@ impl Broker {
         reason: ReasonCode,
     ) {
         self.tell_of_refusal(now_ms, conn, connect, reason);
+        self.clients.show_refused(now_ms, conn);
         let version = self.clients.peers.conns[conn.index()].version();
         self.clients.reply(conn, |out| {
             ConnackOut {
@@ -250,6 +251,7 @@ impl Broker {
         now_ms: u64,
         conn: ConnId,
         publish: &Publish<'_>,
+        topic: &str,
     ) -> Outcome {
         self.clients.desk.counters.topics_refused += 1;
         self.clients.log_refusal(now_ms, conn, |client| {
@@ -257,6 +259,8 @@ impl Broker {
         });
         let is_v5 = self.clients.peers.conns[conn.index()].version() == Version::V5;
         let reason = ReasonCode::TOPIC_NAME_INVALID;
+        self.clients
+            .show_refused_publish(now_ms, conn, (publish, topic), reason);
         match publish.packet_id.filter(|_| is_v5) {
             None => return Outcome::End(reason),
             Some(id) if publish.qos == QoS::AtLeastOnce => {

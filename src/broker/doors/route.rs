@@ -14,7 +14,21 @@ use crate::routing::{Entry, Store, Target};
 impl Broker {
     /// Delivers a message to all local subscribers, passes it to other shards that want it (unless it came from one) and
     /// stores it if it is to be retained. Returns whether anybody wanted it.
+    #[inline]
     pub(in crate::broker) fn route(
+        &mut self,
+        now_ms: u64,
+        message: &mut Outgoing<'_>,
+        from: Option<ShardId>,
+    ) -> bool {
+        match self.clients.traces.has_topics() {
+            true => self.route_shown(now_ms, message, from),
+            false => self.route_on(now_ms, message, from),
+        }
+    }
+
+    /// The same when all who look at its topic have been thought of.
+    pub(in crate::broker) fn route_on(
         &mut self,
         now_ms: u64,
         message: &mut Outgoing<'_>,

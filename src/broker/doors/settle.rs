@@ -56,6 +56,7 @@ impl Broker {
             + self.checkpoint.memory()
             + self.interests.memory()
             + self.looks.memory()
+            + self.clients.traces.memory()
             + self.ordering.memory();
         self.clients.memory.lease.set(Account::Outbound, outbound);
         if self.clients.sessions.facts().are_written() {

@@ -33,13 +33,15 @@ impl Clients {
     /// Writes the line about the end of a connection, which still has its session; without a reason, of one whose client
     /// said goodbye.
     pub(crate) fn log_end(&mut self, now_ms: u64, conn: ConnId, why: &str) {
-        if self.desk.settings.connection_messages {
-            self.log_end_anyhow(now_ms, conn, why);
+        match self.desk.settings.connection_messages {
+            true => self.log_end_anyhow(now_ms, conn, why),
+            false => self.show_end(now_ms, conn, why),
         }
     }
 
     /// The same where comings and goings are not wanted: for ends that somebody has to see to.
     pub(crate) fn log_end_anyhow(&mut self, now_ms: u64, conn: ConnId, why: &str) {
+        self.show_end(now_ms, conn, why);
         let is_wanted = self.desk.settings.log.has(LogKind::Notice);
         if !is_wanted || !self.may_tell(now_ms, conn, Doing::Going) {
             return;

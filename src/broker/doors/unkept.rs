@@ -20,6 +20,8 @@ impl Broker {
         }
         self.clients.desk.counters.unkept_refused += 1;
         let reason = ReasonCode::QUOTA_EXCEEDED;
+        self.clients
+            .show_refused_publish(now_ms, conn, (publish, topic), reason);
         if self.clients.peers.conns[conn.index()].version() != Version::V5 {
             self.disconnect(now_ms, conn, reason);
             return true;

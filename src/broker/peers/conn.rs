@@ -37,9 +37,34 @@ pub(crate) struct Conn {
     pub state: State,
     policy: Option<SlowPolicy>,
     role: Role,
-    is_anonymous: bool,
-    wants_problems: bool,
-    clean_start: bool,
+    traits: Traits,
+}
+
+/// What is so of a connection or not, in one byte.
+#[derive(Clone, Copy)]
+struct Traits(u8);
+
+impl Traits {
+    /// Nobody has vouched for who it is.
+    const ANONYMOUS: u8 = 1;
+    /// It wants reason strings and user properties with its answers.
+    const WANTS_PROBLEMS: u8 = 2;
+    /// It asked for a session without a past.
+    const CLEAN_START: u8 = 4;
+    /// Somebody looks at its packets.
+    const TRACED: u8 = 8;
+
+    #[inline]
+    fn has(self, one: u8) -> bool {
+        self.0 & one != 0
+    }
+
+    fn set(&mut self, one: u8, is_so: bool) {
+        match is_so {
+            true => self.0 |= one,
+            false => self.0 &= !one,
+        }
+    }
 }
 
 /// What holds between a client and the broker from CONNECT on: what it has said of itself, and what it is granted.
@@ -73,13 +98,14 @@ impl Conn {
         self.active_at = tick;
         self.version = terms.version;
         self.role = terms.role;
-        self.is_anonymous = terms.is_anonymous;
+        self.traits.set(Traits::ANONYMOUS, terms.is_anonymous);
         self.policy = terms.policy;
         self.keep_alive_s = terms.keep_alive_s;
         self.packet_bytes_max = terms.packet_bytes_max;
         self.in_flight_max = terms.in_flight_max;
-        self.wants_problems = terms.wants_problems;
-        self.clean_start = terms.clean_start;
+        self.traits
+            .set(Traits::WANTS_PROBLEMS, terms.wants_problems);
+        self.traits.set(Traits::CLEAN_START, terms.clean_start);
         if terms.alias_max > 0 {
             self.aliases = Some(Box::new(Aliases::new(terms.alias_max)));
         }
@@ -131,7 +157,7 @@ impl Conn {
 
     /// Whether nobody has vouched for who it is.
     pub(crate) fn is_anonymous(&self) -> bool {
-        self.is_anonymous
+        self.traits.has(Traits::ANONYMOUS)
     }
 
     /// What happens when it is too slow.
@@ -164,12 +190,12 @@ impl Conn {
 
     /// Whether it wants reason strings and user properties with its answers.
     pub(crate) fn wants_problems(&self) -> bool {
-        self.wants_problems
+        self.traits.has(Traits::WANTS_PROBLEMS)
     }
 
     /// Whether it asked for a session without a past.
     pub(crate) fn clean_start(&self) -> bool {
-        self.clean_start
+        self.traits.has(Traits::CLEAN_START)
     }
 
     /// The listener that it came in by.
@@ -195,10 +221,19 @@ impl Conn {
             state: State::FREE,
             policy: None,
             role: Role::CLIENT,
-            is_anonymous: true,
-            wants_problems: true,
-            clean_start: false,
+            traits: Traits(Traits::ANONYMOUS | Traits::WANTS_PROBLEMS),
         }
+    }
+
+    /// Whether somebody looks at its packets.
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.traits.has(Traits::TRACED)
+    }
+
+    /// Somebody does, or does no more.
+    pub(crate) fn set_traced(&mut self, is_traced: bool) {
+        self.traits.set(Traits::TRACED, is_traced);
     }
 
     /// Where it stands.

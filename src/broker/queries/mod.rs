@@ -13,6 +13,7 @@ pub use page::Page;
 pub(super) use pager::Pager;
 pub use rows::*;
 
+use crate::broker::trace::{TraceLook, TracePage};
 use crate::ids::SessionRef;
 use crate::routing::Cursor;
 
@@ -63,6 +64,8 @@ pub enum Query {
     },
     /// The retained message of one topic, which this shard owns.
     RetainedOf(Box<str>),
+    /// What a trace has seen since the last time; it begins if there is none.
+    Trace(Box<TraceLook>),
 }
 
 /// Which sessions are meant.
@@ -152,4 +155,6 @@ pub enum Reply {
     Retained(Page<RetainedRow, Cursor>),
     /// To `RetainedOf`.
     RetainedOf(Option<RetainedRow>),
+    /// To `Trace`.
+    Traced(Box<TracePage>),
 }

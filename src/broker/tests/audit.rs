@@ -66,6 +66,7 @@ impl Broker {
                 + self.checkpoint.memory()
                 + self.interests.memory()
                 + self.looks.memory()
+                + clients.traces.memory()
                 + self.ordering.memory(),
         );
         add(Account::Outbound, clients.out.memory());

@@ -37,6 +37,7 @@ impl Broker {
             shared_ids_min: _,
             order: _,
             passed_over: _,
+            traces: shown,
         } = clients;
         let mut traces = peers.traces(conn);
         let others = [
@@ -45,6 +46,7 @@ impl Broker {
             ("under way", ordering.under_way.knows(conn)),
             ("hot", sessions.has_conn(conn)),
             ("outbound", out.pending(conn) > 0),
+            ("traces", shown.knows(conn)),
         ];
         traces.extend(
             others

@@ -1,8 +1,8 @@
 //! Server-sent events: each one's data as JSON, as it comes.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -16,6 +16,18 @@ pub(in crate::cli) struct Events {
     body: Body,
     /// What has come and was not handed out.
     text: Vec<u8>,
+    /// When something came last.
+    heard: Instant,
+}
+
+/// What has come of an answer that goes on.
+pub(in crate::cli) enum Step {
+    /// One event.
+    Event(Value),
+    /// No event yet.
+    Nothing,
+    /// Its end.
+    End,
 }
 
 /// How the end of an answer is known.
@@ -63,6 +75,7 @@ impl Site {
                 false => Body::Plain,
             },
             text: Vec::new(),
+            heard: Instant::now(),
         };
         events.take(&rest)?;
         if status != 200 {
@@ -83,13 +96,9 @@ impl Events {
             // Who is slow is told of now, not of before.
             let come = std::iter::from_fn(|| event(&mut self.text));
             if let Some(data) = come.last() {
-                let value = serde_json::from_slice(&data);
-                return value.map(Some).map_err(|error| {
-                    let authority = self.site.authority();
-                    format!("{authority} sends an event that is no JSON: {error}")
-                });
+                return self.value(&data).map(Some);
             }
-            if matches!(&self.body, Body::Chunked(chunks) if chunks.is_over) {
+            if self.is_over() {
                 return Ok(None);
             }
             let mut bytes = Vec::new();
@@ -98,6 +107,58 @@ impl Events {
             }
             self.take(&bytes)?;
         }
+    }
+
+    /// Each `step` waits so long for something to come.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub(in crate::cli) fn wait_no_longer_than(&self, time: Duration) -> Result<(), String> {
+        let set = self.stream.set_read_timeout(Some(time));
+        set.map_err(|error| self.site.failed(error))
+    }
+
+    /// All of them in their order: the next one, if it is there or comes in time.
+    ///
+    /// # Errors
+    /// As of `next`.
+    pub(in crate::cli) fn step(&mut self) -> Result<Step, String> {
+        if let Some(data) = event(&mut self.text) {
+            return self.value(&data).map(Step::Event);
+        }
+        if self.is_over() {
+            return Ok(Step::End);
+        }
+        let mut piece = [0; 16 << 10];
+        match self.stream.read(&mut piece) {
+            Ok(0) => Ok(Step::End),
+            Ok(count) => {
+                self.heard = Instant::now();
+                self.take(&piece[..count])?;
+                Ok(Step::Nothing)
+            }
+            // A signal has come, or nothing.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                match self.heard.elapsed() < Duration::from_millis(limits::TOP_SILENCE_MS) {
+                    true => Ok(Step::Nothing),
+                    false => Err(format!("{} is silent", self.site.authority())),
+                }
+            }
+            Err(error) => Err(self.site.failed(error)),
+        }
+    }
+
+    fn value(&self, data: &[u8]) -> Result<Value, String> {
+        serde_json::from_slice(data).map_err(|error| {
+            let authority = self.site.authority();
+            format!("{authority} sends an event that is no JSON: {error}")
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(&self.body, Body::Chunked(chunks) if chunks.is_over)
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), String> {

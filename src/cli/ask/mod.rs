@@ -1,40 +1,29 @@
-//! `firehose clients`, `kick`, `who`, `retained`: asks a broker that runs, over its HTTP listener (`protocol http_api`). Tables for
+//! `firehose clients`, `kick`, `who`, `retained`, `trace`: asks a broker that runs, over its HTTP listener (`protocol http_api`). Tables for
 //! people; with `--json` one object a line, with the fields that `control/api/openapi.json` describes.
 
 pub(super) mod account;
 pub(super) mod events;
 pub(super) mod line;
 pub(super) mod lists;
+mod out;
 pub(super) mod site;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod traced;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::Value;
 
 use self::lists::{List, encoded};
+use self::out::{EXIT_CODES, Failed, finish, print};
 use self::table::{Column, Table};
 use crate::control::stderr;
-use crate::escape::one_line;
 use account::Account;
-
-/// The exit code where the broker has not answered with what was asked for.
-const EXIT_FAILED: u8 = 1;
-
-/// What ends a command early.
-type Failed = String;
-
-const EXIT_CODES: &str = "\
-The broker has to have a listener with `protocol http_api`.
-
-Exit codes:
-  0  done
-  1  the broker does not answer, or refuses, or has no such thing, or a shard is missing in the answer
-  2  wrong command line";
+pub(super) use trace::{Trace, trace};
 
 /// Lists clients, connected and away: in no order, or those first that lag most
 #[derive(Debug, clap::Args)]
@@ -168,16 +157,6 @@ pub(super) fn who(options: &Who) -> ExitCode {
 /// Runs `firehose retained`.
 pub(super) fn retained(options: &Retained) -> ExitCode {
     finish(options.run())
-}
-
-fn finish(result: Result<(), Failed>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            stderr::tell(&format!("firehose: {error}"));
-            ExitCode::from(EXIT_FAILED)
-        }
-    }
 }
 
 const CLIENT_COLUMNS: [Column; 11] = [
@@ -327,13 +306,5 @@ fn show(object: &Value, as_json: bool) -> Result<(), Failed> {
         false => table::fields(object)
             .iter()
             .try_for_each(|line| print(line)),
-    }
-}
-
-/// Writes a line. A reader who has seen enough and goes is no error.
-fn print(line: &str) -> Result<(), Failed> {
-    match writeln!(io::stdout().lock(), "{}", one_line(line)) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        other => other.map_err(|error| format!("cannot write: {error}")),
     }
 }

@@ -22,6 +22,8 @@ mod shown;
 mod site;
 #[cfg(test)]
 mod tests;
+mod trace;
+mod traces;
 mod viewers;
 mod web;
 

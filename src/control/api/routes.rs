@@ -3,7 +3,7 @@
 use hyper::Method;
 
 use super::site::Api;
-use super::{clients, connections, figures, health, hour, live, metrics, mosquitto};
+use super::{clients, connections, figures, health, hour, live, metrics, mosquitto, trace};
 use crate::http::{Handler, Route};
 use Handler::{Later, Now};
 
@@ -26,6 +26,7 @@ pub(super) static ROUTES: &[Route<Api>] = &[
     look("/api/v1/memory", Now(figures::memory)),
     look("/api/v1/store", Now(figures::store)),
     look("/api/v1/live", Later(live::live)),
+    look("/api/v1/trace", Later(trace::trace)),
     look("/api/v1/openapi.json", Now(figures::openapi)),
     look("/api/v1/certificates", Now(connections::certificates)),
     look("/api/v1/connections", Now(connections::connections)),

@@ -10,6 +10,7 @@ use glommio::timer;
 use super::history::History;
 use super::names::Names;
 use super::shown::Shown;
+use super::traces::Traces;
 use super::viewers::Viewers;
 use crate::budget::Rung;
 use crate::control::ending::Ending;
@@ -46,6 +47,8 @@ pub(in crate::control) struct Api {
     pub(super) names: Names,
     /// Those who look at figures live.
     pub(super) viewers: Viewers,
+    /// What of them look at clients and topics.
+    pub(super) traces: Traces,
 }
 
 impl Api {
@@ -53,6 +56,7 @@ impl Api {
         Api {
             reports: RefCell::new(Reports::new(sources.shards.clone())),
             viewers: Viewers::default(),
+            traces: Traces::default(),
             history: RefCell::default(),
             sources,
             shown: RefCell::default(),

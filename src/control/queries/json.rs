@@ -100,7 +100,8 @@ impl ClientJson {
     }
 }
 
-fn version(version: Version) -> &'static str {
+/// As people call it.
+pub(super) fn version(version: Version) -> &'static str {
     match version {
         Version::V31 => "3.1",
         Version::V311 => "3.1.1",

@@ -10,6 +10,8 @@ mod ranked;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod traced;
+pub(super) mod tracing;
 mod turns;
 
 pub(super) use asking::Asking;
