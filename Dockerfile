@@ -23,7 +23,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # The crates first, so that they are built again only when they change.
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY bench bench
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
     && cargo build --release --locked --bin firehose \

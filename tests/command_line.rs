@@ -37,11 +37,25 @@ impl Drop for File {
 }
 
 #[test]
-fn version_is_one_line() {
-    let output = firehose(&["--version"]);
+fn version_is_one_line_or_says_all() {
+    let output = firehose(&["-V"]);
     assert_eq!(output.status.code(), Some(0));
     let expected = format!("firehose {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+
+    let output = firehose(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let [program, build, kernel] = lines[..] else {
+        panic!("{text}")
+    };
+    let version = format!("firehose {} (", env!("CARGO_PKG_VERSION"));
+    assert!(program.starts_with(&version), "{program}");
+    assert!(build.starts_with("build: ") && build.contains("rustc"));
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let expected = format!("kernel: Linux {}; io_uring", release.trim());
+    assert!(kernel.starts_with(&expected), "{kernel}");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod ask;
 mod bench;
 mod check;
 mod health;
+mod init;
+mod man;
 mod passwd;
 mod start;
 mod store;
@@ -14,13 +16,15 @@ mod store;
 mod tests;
 mod title;
 mod top;
+mod version;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::broker::LogMask;
 use crate::config::{Config, ConfigError, ReadAgain};
@@ -38,24 +42,20 @@ pub fn run(
 ) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     title::hide(&arguments, &secrets::places(&arguments));
+    let is_long = arguments.iter().any(|word| word == "--version");
     let args = match Args::try_parse_from(as_mosquitto(arguments)) {
         Ok(args) => args,
-        Err(error) => {
-            // What is printed here is help, a version or a usage error; with the terminal gone nobody misses it.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EXIT_CONFIGURATION)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+        Err(error) => return unread(&error, is_long),
     };
     match args.command {
         Command::Bench(options) => bench::bench(*options),
         Command::Check(options) => check::check(&options),
         Command::Clients(options) => ask::clients(&options),
+        Command::Completions(options) => man::completions(&options, Args::command()),
         Command::Health(options) => health::health(&options),
+        Command::Init(options) => init::init(&options),
         Command::Kick(options) => ask::kick(&options),
+        Command::Man(options) => man::man(&options, Args::command()),
         Command::Passwd(options) => passwd::passwd(&options),
         Command::Retained(options) => ask::retained(&options),
         Command::Store(options) => store::store(&options),
@@ -97,6 +97,20 @@ fn as_mosquitto(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.insert(1, "serve".into());
     }
     arguments
+}
+
+/// What a command line that asks for no command prints: help, a version or a usage error.
+fn unread(error: &clap::Error, is_long: bool) -> ExitCode {
+    if error.kind() == ErrorKind::DisplayVersion && is_long {
+        print_config(&version::long());
+        return ExitCode::SUCCESS;
+    }
+    // With the terminal gone nobody misses it.
+    let _ = error.print();
+    match error.use_stderr() {
+        true => ExitCode::from(EXIT_CONFIGURATION),
+        false => ExitCode::SUCCESS,
+    }
 }
 
 /// Prints the effective settings, and tries what a start does.

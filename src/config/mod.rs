@@ -17,6 +17,7 @@ mod http;
 mod kept;
 mod known;
 mod line;
+pub(crate) mod manual;
 mod model;
 mod option;
 mod options;

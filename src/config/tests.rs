@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 mod effective;
 mod listeners;
+mod manual;
 mod memory;
 mod misdeeds;
 mod mosquitto;

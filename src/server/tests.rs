@@ -100,3 +100,39 @@ fn what_fails_while_it_runs_is_started_anew() {
     assert!(unit.contains("\nRestart=on-failure\n"));
     assert!(unit.contains("\nRestartPreventExitStatus=2 3\n"));
 }
+
+/// What the manual says of restarts is what a reload says: each option's example, read after a start without it.
+#[test]
+fn the_manual_knows_what_needs_a_restart() {
+    use crate::config::manual::{Change, chapters};
+    let folder = std::env::temp_dir().join(format!("firehose-manual-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let read = |text: &str| {
+        let file = folder.join("broker.conf");
+        std::fs::write(&file, text).unwrap();
+        crate::config::load(&file).map(|(config, _)| config)
+    };
+    let options = chapters().into_iter().flat_map(|chapter| chapter.options);
+    let mut of_listeners = Vec::new();
+    for option in options {
+        let kept = match option.name {
+            "persistence" | "retained_persistence" => "",
+            _ => "persistence true\n",
+        };
+        let before = format!("{kept}listener 8883\n");
+        let after = format!("{before}{} {}\n", option.name, option.example);
+        let needed = match read(&after) {
+            Ok(after) => changes::needs_restart(&read(&before).unwrap(), &after).is_some(),
+            // It names a file that is not here, or says which listeners there are: nothing of either waits.
+            Err(_) => false,
+        };
+        match option.scope {
+            "the broker" => assert_eq!(option.change == Change::Restart, needed, "{}", option.name),
+            _ if option.change == Change::Restart => of_listeners.push(option.name),
+            _ => {}
+        }
+    }
+    // `changes::lines` tells of it.
+    assert_eq!(of_listeners, ["mount_point"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
