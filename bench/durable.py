@@ -288,6 +288,9 @@ def recovery(options, work):
         loaded = time.monotonic() - begun
         broker.end()
         size = sum(file.stat().st_size for file in broker.store.rglob("*") if file.is_file())
+        if options.before and broker.is_ours:
+            interleaved(options, broker, size)
+            continue
         for number in range(options.rounds):
             begun = time.monotonic()
             for file in broker.store.rglob("*"):
@@ -299,6 +302,33 @@ def recovery(options, work):
             cpu, resident = broker.cpu(), broker.resident()
             say(workload="recovery", what=kind, round=number, messages=messages, files_bytes=size, loading_s=round(loaded, 1), reading_files_s=round(reading, 2), start_s=round(took, 2), cpu_s=round(cpu, 2), resident_bytes=resident)
             broker.end(signal.SIGKILL if broker.is_ours else signal.SIGTERM)
+
+
+def interleaved(options, broker, size):
+    """Each program starts behind a copy of its own of the same files, of which the page cache has nothing, and once more behind what that
+    start has written."""
+    kept = broker.store.rename(broker.store.with_name("kept"))
+    for number in range(options.rounds):
+        for name, program in (("before", options.before), ("now", options.program)):
+            shutil.rmtree(broker.store, ignore_errors=True)
+            shutil.copytree(kept, broker.store)
+            broker.command[0] = program
+            for behind in ("a run", "a start"):
+                forget(broker.store)
+                took = broker.start()
+                say(workload="recovery", what=broker.kind, program=name, behind=behind, round=number, messages=options.messages, files_bytes=size,
+                    start_s=round(took, 2), cpu_s=round(broker.cpu(), 2), resident_bytes=broker.resident())
+                broker.end(signal.SIGKILL)
+
+
+def forget(folder):
+    """What lies in a folder is on the disk, and not in the page cache."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            file = os.open(path, os.O_RDONLY)
+            os.fsync(file)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(file)
 
 
 def backlog(options, work):
@@ -341,6 +371,7 @@ def main():
     workloads = {one.__name__: one for one in (puback, absent, checkpoint, recovery, backlog)}
     parser.add_argument("workload", choices=workloads)
     parser.add_argument("--program", default=str(ROOT / "target/release/firehose"))
+    parser.add_argument("--before", help="of recovery: another firehose, which starts by turns with the program")
     parser.add_argument("--port", type=int, default=21_100)
     parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these brokers, where a workload has several")
     parser.add_argument("--rounds", type=int, default=3)

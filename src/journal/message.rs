@@ -114,7 +114,8 @@ impl<'a> MessageText<'a> {
             payload: reader.bytes()?,
             expires_at: match flags & EXPIRES {
                 0 => None,
-                _ => Some(reader.number()?),
+                // The last moment there is is never, and is told so.
+                _ => Some(reader.number()?).filter(|&at| at != NEVER),
             },
             properties: match flags & PROPERTIES {
                 0 => &[],

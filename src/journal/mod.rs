@@ -14,9 +14,11 @@ mod encode;
 mod error;
 mod gathered;
 mod ledger;
+mod legacy;
 mod members;
 mod message;
 mod once_more;
+mod part;
 mod reading;
 mod record;
 mod scribe;
@@ -35,12 +37,15 @@ pub use decode::Decoder;
 pub use encode::Encoder;
 pub use error::Broken;
 pub use ledger::{
-    HandedRead, HeldRead, InFlightRead, KeptMessage, Ledger, Room, SessionRead, WillRead,
+    HandedRead, HeldRead, InFlightRead, KeptMessage, Ledger, Room, SessionRead, Shelf, Shelves,
+    WillRead,
 };
+pub use legacy::{Counts, InTransit, Legacy};
 pub use members::{Members, Sets, SetsRead, Sum};
 pub use message::{AuthorText, MessageText};
 pub use once_more::{Missing, is_short, missing, once_more};
-pub use reading::{Counts, InTransit, Legacy, Reading};
+pub use part::Part;
+pub use reading::Reading;
 pub use record::{Errand, Record, SubscriptionText, WillText};
 pub use scribe::{Frame, Scribe, SessionText};
 pub use stream::{Joiner, Stream, begins_checkpoint};

@@ -10,7 +10,8 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::ledger::{Held, Ledger, LeftOut, Need, Needs};
-use super::reading::{Legacy, Reading};
+use super::legacy::Legacy;
+use super::reading::Reading;
 
 /// What was left out of all that was read, for want of room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

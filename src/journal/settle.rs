@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use super::error::Broken;
 use super::ledger::{KeptMessage, Ledger};
+use super::legacy::Legacy;
 use super::members::Members;
 use super::message::MessageText;
-use super::reading::Legacy;
 use super::record::Record;
 use super::undone::{Deed, Undone};
 use crate::mqtt::{Property, topic};
@@ -195,7 +195,7 @@ impl Legacy {
         let ledger = self.ledger_mut(shard).ok_or(Broken::Number)?;
         let message = MessageText {
             properties,
-            ..MessageText::of(&kept.message, kept.expires_at)
+            ..MessageText::of(&kept.message, kept.expires_at())
         };
         let number = *next;
         ledger.apply(&Record::Message { number, message })?;

@@ -10,7 +10,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 use super::ledger::Ledger;
-use super::reading::{InTransit, Legacy};
+use super::legacy::{InTransit, Legacy};
 use super::record::Errand;
 use crate::mqtt::message::Message;
 use crate::mqtt::topic;

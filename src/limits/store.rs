@@ -110,3 +110,14 @@ pub const STORE_MISSING_NAMED_MAX: usize = 100;
 
 /// Names of clients, and of topics, that a repair says are lost of one stream: there may be a million.
 pub const STORE_LOST_NAMED_MAX: usize = 20;
+
+/// Chunks on their way from who reads the files to those who read what they say, of all streams together: 4 MiB, so that none of them
+/// waits for the other's turn.
+pub const READING_CHUNKS_AHEAD: usize = 64;
+/// And of one stream at least.
+pub const READING_CHUNKS_AHEAD_MIN: usize = 2;
+
+/// Shelves on which messages lie while they are read: many more than there are streams, so that two seldom want the same one, and
+/// each so small that it grows in a moment.
+pub const READING_SHELVES: usize = 256;
+const _: () = assert!(READING_SHELVES >= 4 * super::SHARDS_MAX);

@@ -74,7 +74,7 @@ fn is_alive(session: &SessionRead, now: u64) -> bool {
 fn number(ledgers: &[&Ledger], sessions: &[(usize, &SessionRead)], now: u64) -> Numbers {
     let is_kept = |index: usize, number: u64| {
         let kept = ledgers[index].message(number);
-        kept.is_some_and(|kept| kept.expires_at.is_none_or(|at| at > now))
+        kept.is_some_and(|kept| kept.expires_at().is_none_or(|at| at > now))
     };
     let mut keys = BTreeSet::new();
     for &(index, session) in sessions {
@@ -116,10 +116,7 @@ fn stored<'a>(
     kept: &'a KeptMessage,
     by_serial: &HashMap<u64, &'a SessionRead, FixedState>,
 ) -> Stored<'a> {
-    let KeptMessage {
-        message,
-        expires_at,
-    } = kept;
+    let message = &kept.message;
     let publisher = by_serial.get(&message.origin);
     let source = match (&message.author, publisher) {
         (Some(author), _) => Source {
@@ -142,7 +139,7 @@ fn stored<'a>(
             .unwrap_or_default(),
         qos: message.qos,
         retain: message.retain,
-        expires_at_s: seconds(*expires_at),
+        expires_at_s: seconds(kept.expires_at()),
         source,
         source_packet: 0,
     }

@@ -1,17 +1,25 @@
 //! What is kept is read within the memory that messages may have: once, or a second time where not all could be held that the end of it
 //! needs.
 
+mod crew;
+mod shelving;
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::crew::Crew;
+use self::shelving::Shelving;
 use super::chance;
 use super::store_error::StoreError;
 use crate::config::size_text;
 use crate::control::stderr;
-use crate::journal::{self, Broken, Legacy, Missing, Room};
+use crate::journal::{self, Legacy, Missing, Room};
 use crate::limits;
-use crate::storage::{self, Progress, ReadStore, Recovered};
+use crate::storage::{self, Progress, ReadStore};
 
 /// Reads the store below a directory, and says how far it is once a second; unless it `ends` in between. What there is no room for is
 /// left out.
@@ -24,23 +32,22 @@ pub(super) fn read(
     ends: &mut dyn FnMut() -> bool,
 ) -> Result<(ReadStore, Legacy), StoreError> {
     let mut teller = Teller::new(ends);
-    let mut feed = Feed::new(Legacy::default().within(room, chance::seed()));
-    let read = storage::read(location, &mut |chunk| feed.give(&chunk), &mut |progress| {
-        teller.tell(progress)
-    });
+    let legacy = Legacy::default().within(room, chance::seed());
+    let mut crew = Crew::new(legacy.on(Arc::new(Shelving::new())));
+    let mut give = |chunk: storage::Recovered<'_>| crew.give(location, &chunk);
+    let read = storage::read(location, &mut give, &mut |progress| teller.tell(progress));
     let read = read.map_err(|error| StoreError::of_start(location, error))?;
-    let mut legacy = feed.end(location)?;
+    let mut legacy = crew.end(location)?;
     if !journal::is_short(&legacy) {
         legacy.end();
         return Ok((read, legacy));
     }
     teller.what = "reading what is kept once more, as it did not fit the memory";
-    let mut feed = Feed::new(journal::once_more(legacy, storage::unix_ms()));
-    let again = read.read_again(&mut |chunk| feed.give(&chunk), &mut |progress| {
-        teller.tell(progress)
-    });
+    let mut crew = Crew::new(journal::once_more(legacy, storage::unix_ms()));
+    let mut give = |chunk: storage::Recovered<'_>| crew.give(location, &chunk);
+    let again = read.read_again(&mut give, &mut |progress| teller.tell(progress));
     again.map_err(|error| StoreError::of_start(location, error))?;
-    let mut legacy = feed.end(location)?;
+    let mut legacy = crew.end(location)?;
     legacy.end();
     Ok((read, legacy))
 }
@@ -57,37 +64,6 @@ pub(super) fn told_of_missing(missing: Missing, room: Room) -> Option<String> {
             size_text(room.retained),
         )
     })
-}
-
-/// Chunks on their way to the ledgers.
-struct Feed {
-    legacy: Legacy,
-    broken: Option<Broken>,
-}
-
-impl Feed {
-    fn new(legacy: Legacy) -> Feed {
-        Feed {
-            legacy,
-            broken: None,
-        }
-    }
-
-    fn give(&mut self, chunk: &Recovered<'_>) {
-        if self.broken.is_none() {
-            self.broken = self.legacy.feed(chunk.stream, chunk.content).err();
-        }
-    }
-
-    fn end(self, location: &Path) -> Result<Legacy, StoreError> {
-        match self.broken {
-            Some(fault) => Err(StoreError::Broken {
-                location: location.into(),
-                fault,
-            }),
-            None => Ok(self.legacy),
-        }
-    }
 }
 
 /// Says how far reading is, once a second.

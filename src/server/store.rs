@@ -17,7 +17,9 @@ use crate::journal::{self, Broken, Counts, Errand, Legacy, MessageText, Record, 
 use crate::limits;
 use crate::mosquitto_db::{Database, Import};
 use crate::shard::{Kept, LogLine};
-use crate::storage::{self, LookError, ReadStore, Report, Running, Settings, State, SyncMode};
+use crate::storage::{
+    self, LookError, ReadStore, Report, Running, Settings, StartError, State, SyncMode,
+};
 
 /// A store that was read, and that no other process has while this lives.
 pub(super) struct Store {
@@ -132,10 +134,15 @@ impl Store {
             .read
             .start(settings, report)
             .map_err(StoreError::Start)?;
+        let (taken_up, dropped) = crossbeam_channel::unbounded();
+        let drops = std::thread::Builder::new().name("drops".into());
+        let drops = drops.spawn(move || dropped.into_iter().for_each(drop));
+        drops.map_err(|error| StoreError::Start(StartError::Thread(error)))?;
         let legacy = Arc::new(self.legacy);
         let kept = lines.into_iter().map(|line| Kept {
             line,
             legacy: legacy.clone(),
+            taken_up: taken_up.clone(),
         });
         Ok((kept.collect(), running))
     }
@@ -259,7 +266,7 @@ fn legacy_of(import: Import) -> Result<Legacy, Broken> {
     let first = ledger.next_number();
     for (index, kept) in to_route.iter().enumerate() {
         let number = first + index as u64;
-        let message = MessageText::of(&kept.message, kept.expires_at);
+        let message = MessageText::of(&kept.message, kept.expires_at());
         ledger.apply(&Record::Message { number, message })?;
         ledger.apply(&Record::Handed {
             to: 0,

@@ -127,6 +127,8 @@ pub(crate) struct Kept {
     pub line: Line,
     /// What the run before has left.
     pub legacy: Arc<Legacy>,
+    /// Where that goes when it is taken up: to drop what there was of a million messages takes long.
+    pub taken_up: Sender<Arc<Legacy>>,
 }
 
 /// A ring for a shard that is to have room for so many connections.
@@ -154,7 +156,7 @@ pub(crate) struct Shard<B: Brain> {
     /// When the counters were last published.
     published_ms: u64,
     /// What is to be taken up before the first client comes.
-    legacy: Option<Arc<Legacy>>,
+    legacy: Option<(Arc<Legacy>, Sender<Arc<Legacy>>)>,
     /// That is under way, on this shard or on others.
     is_restoring: bool,
 }
@@ -177,7 +179,9 @@ impl<B: Brain> Shard<B> {
             ring,
             store,
         } = config;
-        let (line, legacy) = store.map(|kept| (kept.line, kept.legacy)).unzip();
+        let (line, legacy) = store
+            .map(|kept| (kept.line, (kept.legacy, kept.taken_up)))
+            .unzip();
         let ring = match ring {
             Some(ring) => ring,
             None => idle_ring(descriptors)?,
@@ -236,7 +240,7 @@ impl<B: Brain> Shard<B> {
 impl<B: Brain> Shard<B> {
     /// Takes up what the run before has left, and waits until all shards have: no client comes, and nothing that is due is done.
     fn restore(&mut self) -> Result<(), ShardError> {
-        let Some(legacy) = self.legacy.take() else {
+        let Some((legacy, taken_up)) = self.legacy.take() else {
             return Ok(());
         };
         let Traffic {
@@ -247,7 +251,9 @@ impl<B: Brain> Shard<B> {
             ..
         } = &mut self.traffic;
         store.restore(&legacy, brain, sockets, desk)?;
-        drop(legacy);
+        // If nobody takes it, it is dropped here.
+        let _ = taken_up.send(legacy);
+        drop(taken_up);
         // A turn begins with a sleep: what others have to be told goes out before.
         self.traffic.run_effects()?;
         self.traffic.flush_roads()?;

@@ -1,5 +1,7 @@
 //! What all shards write down, in one order, and how much of that is durable: what a disk is to them, whose own faults are `store`'s.
 
+use std::collections::VecDeque;
+
 use super::checkpoints::Checkpoints;
 use super::rng::Rng;
 use crate::broker::{Broker, CloseHow, MeshMessage};
@@ -65,6 +67,33 @@ impl Past {
             let fed = legacy.feed(*shard, content);
             fed.unwrap_or_else(|error| panic!("shard {shard}, after a crash: {error}"));
         }
+        legacy
+    }
+
+    /// The same, each shard's beside the others: who is how far is chance.
+    pub(super) fn feed_parts(&self, mut legacy: Legacy, rng: &mut Rng) -> Legacy {
+        if self.shards == 1 {
+            legacy.is_of_one();
+        }
+        let parts = legacy.parts(usize::from(self.shards));
+        let mut parts = parts.expect("as many parts as there are shards");
+        let mut chunks = vec![VecDeque::new(); parts.len()];
+        for (number, Piece { shard, content, .. }) in (1..).zip(&self.chunks) {
+            chunks[usize::from(*shard)].push_back((number, content));
+        }
+        let mut left: Vec<usize> = (0..parts.len()).collect();
+        while !left.is_empty() {
+            let at = rng.below(left.len());
+            let shard = left[at];
+            let Some((number, content)) = chunks[shard].pop_front() else {
+                left.swap_remove(at);
+                continue;
+            };
+            let fed = parts[shard].feed(number, content);
+            fed.unwrap_or_else(|error| panic!("shard {shard}, in parts: {error}"));
+        }
+        let together = legacy.put_together(parts);
+        together.unwrap_or_else(|error| panic!("parts: {error}"));
         legacy
     }
 }

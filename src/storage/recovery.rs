@@ -255,6 +255,8 @@ pub struct ReadRequest {
 pub struct Recovered<'a> {
     /// Its stream.
     pub stream: u8,
+    /// Streams of the run.
+    pub streams: usize,
     /// Its number in that.
     pub sequence: u64,
     /// What it says.
@@ -454,7 +456,7 @@ impl Reader {
             return Ok(());
         }
         let stream = usize::from(block.stream);
-        let inconsistent = self.inconsistent();
+        let (inconsistent, streams) = (self.inconsistent(), self.outcome.next.len());
         let Some(next) = self.outcome.next.get_mut(stream) else {
             return Err(inconsistent);
         };
@@ -468,6 +470,7 @@ impl Reader {
             *next = block.sequence + 1;
             give(Recovered {
                 stream: block.stream,
+                streams,
                 sequence: block.sequence,
                 content,
                 wall_ms: block.wall_ms,

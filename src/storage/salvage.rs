@@ -400,6 +400,7 @@ impl Salvage {
         let Some((next, begins)) = next.zip(self.salvaged.begins.get_mut(index)) else {
             return;
         };
+        let streams = starts.map_or(index + 1, |starts| starts.len());
         // One may come again behind a segment that failed.
         if block.sequence < *next {
             return;
@@ -409,6 +410,7 @@ impl Salvage {
         *next = block.sequence.saturating_add(1);
         give(Recovered {
             stream: block.stream,
+            streams,
             sequence: block.sequence,
             content,
             wall_ms: block.wall_ms,

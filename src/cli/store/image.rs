@@ -64,7 +64,7 @@ impl Image {
     }
 
     fn text(&mut self, number: u64, kept: &KeptMessage) {
-        let message = MessageText::of(&kept.message, kept.expires_at);
+        let message = MessageText::of(&kept.message, kept.expires_at());
         self.put(&Record::Message { number, message });
     }
 

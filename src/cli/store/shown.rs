@@ -128,7 +128,7 @@ impl Shown {
     }
 
     pub(super) fn of_kept(kept: &KeptMessage) -> Shown {
-        Shown::of_message(&kept.message, kept.expires_at)
+        Shown::of_message(&kept.message, kept.expires_at())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::image::image;
 use super::words::{age, moment, quoted, size};
-use crate::journal::{Errand, InFlightRead, KeptMessage, Ledger, Legacy, SessionRead};
+use crate::journal::{Errand, InFlightRead, Ledger, Legacy, SessionRead};
 use crate::mosquitto_db::Database;
 use crate::session::Way;
 
@@ -18,11 +18,8 @@ const NOW: u64 = 1_795_981_800_000;
 type Told = (SessionRead, Vec<(String, Way)>, Vec<(String, InFlightRead)>);
 
 fn message(ledger: &Ledger, number: u64) -> String {
-    let KeptMessage {
-        message,
-        expires_at,
-    } = ledger.message(number).unwrap();
-    format!("{message:?} {expires_at:?}")
+    let kept = ledger.message(number).unwrap();
+    format!("{:?} {:?}", kept.message, kept.expires_at())
 }
 
 fn told(ledger: &Ledger) -> (BTreeMap<u32, Told>, Vec<String>) {

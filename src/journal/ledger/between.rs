@@ -58,6 +58,10 @@ impl Between {
         self.groups.insert(group, names);
     }
 
+    pub(super) fn all_taken(&self) -> impl Iterator<Item = (u8, u64)> {
+        self.took.iter().map(|(&from, &at)| (from, at))
+    }
+
     pub(super) fn took(&self, from: u8) -> u64 {
         self.took.get(&from).copied().unwrap_or_default()
     }

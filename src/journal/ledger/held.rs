@@ -2,143 +2,176 @@
 //!
 //! A message that has come to several shards was written by each of them, and was in memory once: so it is here. Copies may lie far
 //! apart, as each shard writes what it takes up at its own pace: so all that is held is looked through, and not what came last only.
+//! Within one stream only a retained message has copies: it is written for those who wait for it, and as a retained one.
 //!
-//! Invariant: `bytes` is what all texts cost that ledgers have and this one has given, each counted once.
+//! Invariant: `taken` is what all texts cost that ledgers have and this one has given, each counted once.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashSet, HashTable};
+use hashbrown::HashSet;
 
 use super::kept::{KeptMessage, LeftOut};
+use super::room::{Need, Room, Taken};
+use super::shelves::{Place, Shelves};
 use crate::journal::error::Broken;
 use crate::journal::message::MessageText;
 
-/// Bytes of messages that reading may hold, as a queue is charged for them (`Message::cost`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Of those that wait for sessions, are in flight to them, or are on their way between shards.
-    pub sessions: u64,
-    /// Of those that are retained.
-    pub retained: u64,
-}
-
-impl Room {
-    /// For all there is.
-    pub const UNBOUNDED: Room = Room {
-        sessions: u64::MAX,
-        retained: u64::MAX,
-    };
-
-    /// All together.
-    pub fn bytes(self) -> u64 {
-        self.sessions.saturating_add(self.retained)
-    }
-}
-
-/// What a message is needed for at the end of reading: of several needs the last one here counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::journal) enum Need {
-    /// It waits for sessions.
-    Waiting,
-    /// It is in flight to a session, or on its way between shards.
-    InFlight,
-    /// It is retained.
-    Retained,
-}
-
-/// A message with its hash: a table that grows looks at no message for that.
-#[derive(Debug)]
-struct Known {
-    hash: u64,
-    kept: KeptMessage,
+/// Which messages are looked for before another one like it is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::journal) enum Looks {
+    /// None: there is one reader of one stream.
+    #[default]
+    ForNone,
+    /// Those with a RETAIN flag.
+    ForRetained,
+    /// All.
+    ForAll,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(in crate::journal) struct Held {
-    /// Those that another stream may have as well; none where there is one reader of one stream.
-    known: HashTable<Known>,
+    place: Place,
+    rules: Rules,
+}
+
+/// What all who read the same have in common.
+#[derive(Clone, Debug)]
+struct Rules {
+    looks: Looks,
     hasher: FixedState,
-    shares: bool,
     room: Room,
-    bytes: u64,
-    /// Of these, retained ones.
-    retained: u64,
+    taken: Arc<Taken>,
     /// What waits and is to be left out, by what its copies have in common.
-    skipped: HashSet<u64, FixedState>,
+    skipped: Arc<HashSet<u64, FixedState>>,
 }
 
 impl Default for Held {
     /// Of one ledger, and without a bound.
     fn default() -> Held {
         Held {
-            known: HashTable::new(),
-            hasher: FixedState::with_seed(0),
-            shares: false,
-            room: Room::UNBOUNDED,
-            bytes: 0,
-            retained: 0,
-            skipped: HashSet::default(),
+            place: Place::default(),
+            rules: Rules {
+                looks: Looks::ForNone,
+                hasher: FixedState::with_seed(0),
+                room: Room::UNBOUNDED,
+                taken: Arc::default(),
+                skipped: Arc::default(),
+            },
         }
     }
 }
 
-fn hash(hasher: &FixedState, text: &MessageText<'_>) -> u64 {
-    // All that a client can make differ: else many could have one place in a table.
-    let texts = (text.topic, text.payload, text.properties);
-    hasher.hash_one((texts, text.origin, text.expires_at))
+impl Rules {
+    /// What all copies of a message have in common, and no other message but by chance.
+    fn id(&self, text: &MessageText<'_>) -> u64 {
+        // All that a client can make differ: else many could have one place in a table.
+        let texts = (text.topic, text.payload, text.properties);
+        let hasher = &self.hasher;
+        hasher.hash_one((texts, text.origin, text.expires_at))
+    }
+
+    fn looks_for(&self, text: &MessageText<'_>) -> bool {
+        match self.looks {
+            Looks::ForNone => false,
+            Looks::ForRetained => text.retain,
+            Looks::ForAll => true,
+        }
+    }
+
+    /// Whether a message that waits is to be left out.
+    fn skips(&self, text: &MessageText<'_>) -> bool {
+        !self.skipped.is_empty() && self.skipped.contains(&self.id(text))
+    }
+
+    /// The message, if there is room for it.
+    fn make(
+        &self,
+        text: &MessageText<'_>,
+        need: Option<Need>,
+    ) -> Result<Option<KeptMessage>, Broken> {
+        if need == Some(Need::Waiting) && self.skips(text) {
+            return Ok(None);
+        }
+        if !self.taken.take(text.cost(), need, self.room) {
+            return Ok(None);
+        }
+        match text.to_message() {
+            Ok(message) => Ok(Some(KeptMessage::new(message, text.expires_at))),
+            Err(fault) => {
+                self.taken.give(text.cost(), need);
+                Err(fault)
+            }
+        }
+    }
 }
 
 impl Held {
     /// Of the ledgers of several streams. Clients choose what is hashed, so they must not know the `seed`.
     pub(in crate::journal) fn shared(seed: u64, room: Room) -> Held {
+        let mut held = Held::default();
+        held.rules.hasher = FixedState::with_seed(seed);
+        held.rules.looks = Looks::ForAll;
+        held.rules.room = room;
+        held
+    }
+
+    /// The same, for streams that are read beside each other: messages lie on these shelves.
+    #[must_use = "it is another one"]
+    pub(in crate::journal) fn on(mut self, shelves: Arc<dyn Shelves>) -> Held {
+        self.place = Place::Common(shelves);
+        self
+    }
+
+    /// The same, for another of those who read beside each other.
+    pub(in crate::journal) fn beside(&self) -> Held {
         Held {
-            hasher: FixedState::with_seed(seed),
-            shares: true,
-            room,
-            ..Held::default()
+            place: self.place.beside(),
+            rules: self.rules.clone(),
         }
     }
 
     /// The same with nothing in it, for those who read once more and know what they need: these wait, and are to be left out.
     pub(in crate::journal) fn again(&self, skipped: HashSet<u64, FixedState>) -> Held {
         Held {
-            hasher: self.hasher.clone(),
-            shares: self.shares,
-            room: self.room,
-            skipped,
-            ..Held::default()
+            place: self.place.anew(),
+            rules: Rules {
+                taken: Arc::default(),
+                skipped: Arc::new(skipped),
+                ..self.rules.clone()
+            },
         }
+    }
+
+    /// There is one stream only.
+    pub(in crate::journal) fn look_for_retained(&mut self) {
+        self.rules.looks = Looks::ForRetained;
     }
 
     /// Nothing more is read: what is held is not looked for any more.
     pub(in crate::journal) fn end(&mut self) {
-        self.shares = false;
-        self.known = HashTable::new();
-        self.skipped = HashSet::default();
+        let taken = Arc::clone(&self.rules.taken);
+        self.place.clear(&|bytes| taken.give(bytes, None));
+        self.rules.looks = Looks::ForNone;
+        self.rules.skipped = Arc::default();
     }
 
     /// Bytes that messages may have.
     pub(in crate::journal) fn room(&self) -> Room {
-        self.room
+        self.rules.room
     }
 
     /// Bytes that messages have.
     pub(in crate::journal) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// What all copies of a message have in common, and no other message but by chance.
-    fn id(&self, text: &MessageText<'_>) -> u64 {
-        hash(&self.hasher, text)
+        self.rules.taken.bytes()
     }
 
     /// What there is to say of a message that is left out.
     pub(super) fn told(&self, text: &MessageText<'_>) -> LeftOut {
         LeftOut {
-            id: self.id(text),
+            id: self.rules.id(text),
             bytes: text.cost(),
             expires_at: text.expires_at.unwrap_or(u64::MAX),
         }
@@ -150,72 +183,43 @@ impl Held {
         text: &MessageText<'_>,
         need: Option<Need>,
     ) -> Result<Option<KeptMessage>, Broken> {
-        let hash_of_it = if self.shares { self.id(text) } else { 0 };
-        if self.shares {
-            let is_it = |one: &Known| one.hash == hash_of_it && one.kept.text() == *text;
-            if let Some(known) = self.known.find(hash_of_it, is_it) {
-                return Ok(Some(known.kept.clone()));
+        let Held { place, rules } = self;
+        if !rules.looks_for(text) {
+            return rules.make(text, need);
+        }
+        let hash = rules.id(text);
+        let held = place.with(hash, |shelf| {
+            if let Some(known) = shelf.find(hash, text) {
+                return Ok(Some(known));
             }
-        }
-        let cost = text.cost();
-        if need == Some(Need::Waiting) && self.skips(text) || !self.has_room(cost, need) {
-            return Ok(None);
-        }
-        let kept = KeptMessage {
-            message: Arc::new(text.to_message()?),
-            expires_at: text.expires_at,
-        };
-        self.bytes += cost;
-        if need == Some(Need::Retained) {
-            self.retained += cost;
-        }
-        if self.shares {
-            let known = Known {
-                hash: hash_of_it,
-                kept: kept.clone(),
-            };
-            self.known
-                .insert_unique(hash_of_it, known, |known| known.hash);
-        }
-        Ok(Some(kept))
-    }
-
-    fn has_room(&self, cost: u64, need: Option<Need>) -> bool {
-        let with_it = |bytes: u64| bytes.saturating_add(cost);
-        match need {
-            Some(Need::Retained) => with_it(self.retained) <= self.room.retained,
-            Some(Need::InFlight | Need::Waiting) => {
-                with_it(self.bytes.saturating_sub(self.retained)) <= self.room.sessions
+            let made = rules.make(text, need)?;
+            if let Some(kept) = &made {
+                shelf.put(hash, kept.clone());
             }
-            None => with_it(self.bytes) <= self.room.bytes(),
-        }
+            Ok(made)
+        });
+        held.unwrap_or(Ok(None))
     }
 
-    /// Whether a message that waits is to be left out.
-    fn skips(&self, text: &MessageText<'_>) -> bool {
-        !self.skipped.is_empty() && self.skipped.contains(&self.id(text))
-    }
-
-    /// A ledger is about to drop a message that it was given. It is gone unless another has it, too.
-    pub(super) fn give_up(&mut self, kept: &KeptMessage, need: Option<Need>) {
-        // The ledger's, and that of the table.
-        let last = 1 + usize::from(self.shares);
-        if Arc::strong_count(&kept.message) > last {
+    /// A ledger drops a message that it was given. It is gone unless another has it, too.
+    pub(super) fn give_up(&mut self, kept: KeptMessage, need: Option<Need>) {
+        let Held { place, rules } = self;
+        // Most have a copy in another stream. Where two give up the last two at the same moment it stays on the shelf until reading
+        // ends: a second reading, for which room is counted out, waits for the shelf.
+        if need.is_none() && Arc::strong_count(&kept.message) > 2 {
             return;
         }
-        if self.shares {
-            let is_it = |one: &Known| Arc::ptr_eq(&one.kept.message, &kept.message);
-            let hash = self.id(&kept.text());
-            match self.known.find_entry(hash, is_it) {
-                Ok(entry) => drop(entry.remove()),
-                // It was made elsewhere.
-                Err(_) => return,
+        let text = kept.text();
+        let cost = text.cost();
+        let is_gone = match rules.looks_for(&text) {
+            true => {
+                let hash = rules.id(&text);
+                place.with(hash, |shelf| shelf.give_up(hash, kept))
             }
-        }
-        let cost = kept.text().cost();
-        self.bytes = self.bytes.saturating_sub(cost);
-        if need == Some(Need::Retained) {
-            self.retained = self.retained.saturating_sub(cost);
+            false => Some(Arc::strong_count(&kept.message) == 1),
+        };
+        if is_gone == Some(true) {
+            rules.taken.give(cost, need);
         }
     }
 }

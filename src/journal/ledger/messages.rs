@@ -10,10 +10,12 @@ use crate::journal::message::MessageText;
 #[derive(Debug)]
 struct Entry {
     text: Text,
-    references: u64,
+    references: u32,
     /// The part of the stream in which it was last written.
-    part: u64,
+    part: u32,
 }
+
+const _: () = assert!(size_of::<Entry>() == size_of::<Text>() + 2 * size_of::<u32>());
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ pub(super) struct Messages {
     /// The number of the newest.
     newest: Option<u64>,
     /// Counts checkpoints that have begun.
-    part: u64,
+    part: u32,
     /// Images are being read: what they say may refer to any message that was written since the checkpoint began.
     in_images: bool,
 }
@@ -48,8 +50,8 @@ impl Messages {
             Some(known) if known.part == self.part => return Err(Broken::Message(number)),
             Some(known) => {
                 known.part = self.part;
-                self.texts.let_go(number, &known.text);
-                known.text = Text::Needless;
+                let before = std::mem::replace(&mut known.text, Text::NEEDLESS);
+                self.texts.let_go(number, before);
                 known.text = self.texts.take_in(number, text)?;
             }
             None => {
@@ -79,13 +81,13 @@ impl Messages {
             && self.known.get(number).is_some_and(may_go)
             && let Some(known) = self.known.remove(number)
         {
-            self.texts.let_go(number, &known.text);
+            self.texts.let_go(number, known.text);
         }
     }
 
     /// A checkpoint begins.
     pub(super) fn begin_images(&mut self) {
-        self.part += 1;
+        self.part = self.part.wrapping_add(1);
         self.in_images = true;
     }
 
@@ -96,7 +98,8 @@ impl Messages {
         self.known.retain(|number, known| {
             let is_kept = known.references > 0 || newest == Some(number);
             if !is_kept {
-                texts.let_go(number, &known.text);
+                let text = std::mem::replace(&mut known.text, Text::NEEDLESS);
+                texts.let_go(number, text);
             }
             is_kept
         });
@@ -105,7 +108,10 @@ impl Messages {
     /// So many references more.
     pub(super) fn refer(&mut self, number: u64, count: u64) -> Result<(), Broken> {
         let known = self.known.get_mut(number);
-        known.ok_or(Broken::Message(number))?.references += count;
+        let known = known.ok_or(Broken::Message(number))?;
+        let count = u32::try_from(count).ok();
+        let references = count.and_then(|count| known.references.checked_add(count));
+        known.references = references.ok_or(Broken::Message(number))?;
         Ok(())
     }
 
@@ -127,14 +133,14 @@ impl Messages {
     pub(super) fn get(&self, number: u64) -> Option<&KeptMessage> {
         match &self.known.get(number)?.text {
             Text::Held(kept) => Some(kept),
-            Text::LeftOut(_) | Text::Needless => None,
+            Text::NotHeld(_) => None,
         }
     }
 
     /// Whether there was no room for it.
     pub(super) fn is_left_out(&self, number: u64) -> bool {
         let known = self.known.get(number);
-        known.is_some_and(|known| matches!(known.text, Text::LeftOut(_)))
+        known.is_some_and(|known| known.text.left_out().is_some())
     }
 
     /// Its topic; `None` if that is not known any more.
@@ -142,7 +148,7 @@ impl Messages {
         let known = self.known.get(number).ok_or(Broken::Message(number))?;
         Ok(match &known.text {
             Text::Held(kept) => Some(kept.message.topic.as_str()),
-            Text::LeftOut(_) | Text::Needless => self.texts.topic(number),
+            Text::NotHeld(_) => self.texts.topic(number),
         })
     }
 
@@ -153,8 +159,7 @@ impl Messages {
         all.filter_map(move |(number, known)| {
             let told = match &known.text {
                 Text::Held(kept) => held.told(&kept.text()),
-                Text::LeftOut(told) => *told,
-                Text::Needless => return None,
+                Text::NotHeld(told) => **told.as_ref()?,
             };
             (known.references > 0).then_some((number, told))
         })
@@ -163,10 +168,8 @@ impl Messages {
     /// Those that something refers to, and that there was no room for.
     pub(super) fn left_out(&self) -> impl Iterator<Item = (u64, LeftOut)> {
         let all = self.known.iter();
-        all.filter_map(|(number, known)| match &known.text {
-            Text::LeftOut(told) if known.references > 0 => Some((number, *told)),
-            _ => None,
-        })
+        let referred = all.filter(|(_, known)| known.references > 0);
+        referred.filter_map(|(number, known)| Some((number, known.text.left_out()?)))
     }
 
     pub(super) fn next_number(&self) -> u64 {

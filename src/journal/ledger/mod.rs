@@ -11,19 +11,23 @@ mod images;
 mod kept;
 mod messages;
 mod numbered;
+mod room;
 mod runs;
 mod session;
+mod shelves;
 mod texts;
 
 use self::between::Between;
 pub use self::between::HandedRead;
-pub use self::held::Room;
-pub(super) use self::held::{Held, Need};
+pub(super) use self::held::Held;
 use self::images::Images;
 pub use self::kept::KeptMessage;
 pub(super) use self::kept::LeftOut;
 use self::messages::Messages;
+pub(super) use self::room::Need;
+pub use self::room::Room;
 pub use self::session::{HeldRead, InFlightRead, SessionRead, WillRead};
+pub use self::shelves::{Shelf, Shelves};
 pub(super) use self::texts::Needs;
 use super::error::Broken;
 use super::members::{Members, SetsRead};
@@ -361,6 +365,11 @@ impl Ledger {
     /// What it has handed to another shard and was not taken there, in its order.
     pub fn handed(&self, to: u8) -> impl Iterator<Item = &HandedRead> {
         self.between.handed(to)
+    }
+
+    /// Up to which place it has taken what each other shard has handed to it, by shard.
+    pub(super) fn all_taken(&self) -> impl Iterator<Item = (u8, u64)> {
+        self.between.all_taken()
     }
 
     /// Up to which place it has taken what another shard has handed to it.

@@ -73,9 +73,9 @@ impl<T> Block<T> {
         }
     }
 
-    fn retain(&mut self, key: u64, mut is_kept: impl FnMut(u64, &T) -> bool) {
+    fn retain(&mut self, key: u64, mut is_kept: impl FnMut(u64, &mut T) -> bool) {
         let (mut left, mut kept) = (self.bits, 0);
-        self.values.retain(|value| {
+        self.values.retain_mut(|value| {
             let at = left.trailing_zeros();
             left &= left - 1;
             let is_kept = is_kept(key << BLOCK_BITS | u64::from(at), value);
@@ -145,7 +145,7 @@ impl<T> Numbered<T> {
         })
     }
 
-    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(u64, &T) -> bool) {
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(u64, &mut T) -> bool) {
         let mut len = 0;
         self.blocks.retain(|&key, block| {
             block.retain(key, &mut is_kept);

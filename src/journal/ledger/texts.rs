@@ -5,20 +5,34 @@
 
 use std::collections::BTreeMap;
 
-use super::held::{Held, Need};
+use super::held::Held;
 use super::kept::{KeptMessage, LeftOut};
 use super::numbered::Numbered;
+use super::room::Need;
 use crate::journal::error::Broken;
 use crate::journal::message::MessageText;
 use crate::mqtt::TopicName;
 
-/// What there is of a message.
+/// What there is of a message. There is one for each that is referred to: so it is small.
 #[derive(Debug)]
 pub(super) enum Text {
     Held(KeptMessage),
-    LeftOut(LeftOut),
-    /// Whatever refers to it by now does not at the end, or it has expired.
-    Needless,
+    /// There is no room for it; `None`: whatever refers to it by now does not at the end, or it has expired.
+    NotHeld(Option<Box<LeftOut>>),
+}
+
+const _: () = assert!(size_of::<Text>() == size_of::<KeptMessage>());
+
+impl Text {
+    pub(super) const NEEDLESS: Text = Text::NotHeld(None);
+
+    /// What there was no room for.
+    pub(super) fn left_out(&self) -> Option<LeftOut> {
+        match self {
+            Text::Held(_) => None,
+            Text::NotHeld(told) => told.as_deref().copied(),
+        }
+    }
 }
 
 /// What is needed at the end of the stream.
@@ -80,19 +94,20 @@ impl Texts {
         self.topics.insert(number, topic.as_str().into());
         self.passing = Some(number).filter(|_| !text.retain);
         if !is_needed {
-            return Ok(Text::Needless);
+            return Ok(Text::NEEDLESS);
         }
-        Ok(Text::LeftOut(self.held.told(text)))
+        let told = self.held.told(text);
+        Ok(Text::NotHeld(Some(Box::new(told))))
     }
 
-    /// A message is about to go.
-    pub(super) fn let_go(&mut self, number: u64, text: &Text) {
+    /// A message goes.
+    pub(super) fn let_go(&mut self, number: u64, text: Text) {
         match text {
             Text::Held(kept) => {
                 let need = self.need(number);
                 self.held.give_up(kept, need);
             }
-            Text::LeftOut(_) | Text::Needless => {
+            Text::NotHeld(_) => {
                 self.topics.remove(&number);
             }
         }

@@ -15,10 +15,7 @@ fn way(way: Way) -> String {
 }
 
 pub(super) fn message(kept: &KeptMessage) -> String {
-    let KeptMessage {
-        message,
-        expires_at,
-    } = kept;
+    let message = &kept.message;
     let author = message.author.as_deref();
     let author = author.map(|author| {
         let listener = author.came_by.name().text();
@@ -29,7 +26,7 @@ pub(super) fn message(kept: &KeptMessage) -> String {
             user.unwrap_or("-")
         )
     });
-    let expires_at = expires_at.map(|at| format!(" until {at}"));
+    let expires_at = kept.expires_at().map(|at| format!(" until {at}"));
     let properties: String = message
         .properties
         .iter()

@@ -81,11 +81,9 @@ impl Directory {
         })
     }
 
-    /// A segment, to be read. It is synced first: what is read must not look otherwise after the next crash.
-    pub(super) fn to_read(&self, number: u32) -> Result<File, StartError> {
-        let path = self.file(&segment_name(number));
-        let open = File::open(&path).and_then(|file| file.sync_data().map(|()| file));
-        open.map_err(|e| StartError::io(&path, e))
+    /// The path of a segment.
+    pub(super) fn segment(&self, number: u32) -> PathBuf {
+        self.file(&segment_name(number))
     }
 }
 

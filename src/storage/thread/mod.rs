@@ -18,6 +18,7 @@ mod line;
 mod remains;
 mod report;
 mod stream;
+mod to_read;
 mod turn;
 mod view;
 mod wall;
@@ -30,14 +31,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::limits::{STORE_READ_BYTES, STORE_RING_SUBMISSIONS};
+use crate::limits::STORE_RING_SUBMISSIONS;
 use crate::uring::{IdleRing, RingError, Sizes};
 
 use super::op::Settings;
 use super::recovery::{Opened, Outcome, Progress, Reader, Recovered, open};
 use super::writer::Writer;
-use directory::{Directory, Files, read_at};
+use directory::{Directory, Files};
 use line::line;
+use to_read::{ReadBuffer, ToRead};
 use turn::StorageThread;
 
 pub use backup::{Backup, back_up};
@@ -100,20 +102,22 @@ fn read_run(
         fault,
     };
     let mut reader = Reader::new(opened);
-    let mut buffer = vec![0; STORE_READ_BYTES];
-    let mut file = None;
+    let mut buffer = ReadBuffer::new();
+    let mut last: Option<(u32, ToRead)> = None;
     while let Some(request) = reader.next_read() {
-        let file = match &file {
-            Some((number, file)) if *number == request.segment => file,
+        let segment = directory.segment(request.segment);
+        let refused_by_disk = |error| StartError::io(&segment, error);
+        let (number, mut file) = match last.take() {
+            Some(known) if known.0 == request.segment => known,
             _ => {
-                &file
-                    .insert((request.segment, directory.to_read(request.segment)?))
-                    .1
+                let opened = ToRead::open(&segment).map_err(refused_by_disk)?;
+                (request.segment, opened)
             }
         };
-        let into = &mut buffer[..request.bytes];
-        let count = read_at(file, request.offset, into).map_err(|e| StartError::io(&path, e))?;
-        reader.take(&buffer[..count], give).map_err(refused)?;
+        let read = file.read(&segment, &request, &mut buffer);
+        let read = read.map_err(refused_by_disk)?;
+        reader.take(read, give).map_err(refused)?;
+        last = Some((number, file));
         if progress(reader.progress()).is_break() {
             return Err(StartError::BrokenOff);
         }

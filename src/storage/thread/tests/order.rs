@@ -323,6 +323,6 @@ fn how_far_reading_is_can_be_heard() {
     .unwrap();
     let (first, last) = (heard[0], *heard.last().unwrap());
     assert!(heard.is_sorted_by_key(|progress| progress.bytes));
-    assert!(first.bytes <= STORE_READ_BYTES as u64 + 4096 && first.of == last.of);
+    assert!(first.bytes <= crate::limits::STORE_READ_BYTES as u64 + 4096 && first.of == last.of);
     assert!(heard.len() > 6 && last.bytes == last.of, "{heard:?}");
 }
