@@ -74,6 +74,8 @@ pub enum Fact<'a> {
         session: SessionRef,
         /// That with which it was queued.
         number: u64,
+        grant: Grant,
+        origin: Origin,
         message: &'a Arc<Message>,
     },
     /// A message with QoS 1 or 2 has been sent; there where it is kept to be sent again.

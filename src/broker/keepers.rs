@@ -128,6 +128,8 @@ impl Facts {
             self.tell_all(&Fact::Unqueued {
                 session,
                 number,
+                grant: taken.grant,
+                origin: taken.origin,
                 message,
             });
             self.unqueued = Some(Unqueued {

@@ -20,8 +20,12 @@ pub(super) fn note(journal: &mut Scribe, fact: &Fact<'_>) {
             journal.queued(session.id.0, message.number, way, || text(message));
         }
         Fact::Unqueued {
-            session, number, ..
-        } => journal.unqueued(session.id.0, number),
+            session,
+            number,
+            grant,
+            origin,
+            ..
+        } => journal.unqueued(session.id.0, number, Way { grant, origin }),
         Fact::Sent {
             session,
             id,

@@ -93,6 +93,7 @@ impl Decoder {
             },
             kind::UNQUEUED => Record::Unqueued {
                 number: self.number(reader)?,
+                way: read_way(reader)?,
                 members: Members::decode(reader)?,
             },
             kind::QUEUED_RUN => Record::QueuedRun {
@@ -158,6 +159,7 @@ impl Decoder {
                 number: self.number(reader)?,
                 order: self.order(reader)?,
                 id: reader.small()?,
+                way: read_way(reader)?,
             },
             kind::ACKNOWLEDGED => Record::Acknowledged {
                 order: self.order(reader)?,

@@ -157,9 +157,11 @@ fn put_kept(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
         }
         Record::Unqueued {
             number,
+            way,
             ref members,
         } => {
             put_number_near(out, last, number);
+            put_way(out, way);
             members.encode(out);
         }
         Record::QueuedRun {
@@ -221,11 +223,13 @@ fn put_in_flight(record: &Record<'_>, last: &mut Last, out: &mut Vec<u8>) {
             number,
             order,
             id,
+            way,
         } => {
             put_session(out, session);
             put_number_near(out, last, number);
             put_order_near(out, last, order);
             put_number(out, u64::from(id));
+            put_way(out, way);
         }
         _ => put_progress(record, last, out),
     }

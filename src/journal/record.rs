@@ -101,8 +101,13 @@ pub enum Record<'a> {
         way: Way,
         members: Members<'a>,
     },
-    /// It no longer waits for these: its oldest place there is gone.
-    Unqueued { number: u64, members: Members<'a> },
+    /// It no longer waits for these: its oldest place there among those that go this way is gone. A session has a message several times
+    /// where its subscriptions overlap, and not always loses the oldest of them.
+    Unqueued {
+        number: u64,
+        way: Way,
+        members: Members<'a>,
+    },
     /// It is in flight to these, under a packet identifier that follows from the order of its frame.
     Sent {
         number: u64,
@@ -125,12 +130,13 @@ pub enum Record<'a> {
         id: u16,
         way: Way,
     },
-    /// It waits for this one no longer: it is in flight.
+    /// It waits for this one no longer, in the place that `Unqueued` would name: it is in flight.
     Moved {
         session: u32,
         number: u64,
         order: u64,
         id: u16,
+        way: Way,
     },
     /// The frame of this order is done for these: PUBACK or PUBCOMP has come, or it is given up.
     Acknowledged { order: u64, members: Members<'a> },

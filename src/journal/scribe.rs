@@ -73,7 +73,7 @@ pub struct Scribe {
     /// Memory of groups that were written.
     spare: Vec<Vec<u32>>,
     /// A message that a session no longer waits for; it may be sent to it next.
-    unqueued: Option<(u32, u64)>,
+    unqueued: Option<(u32, u64, Way)>,
     acknowledged: Acks,
     /// When the first of these was told, in milliseconds; as told at the end of its turn.
     acknowledged_ms: Option<u64>,
@@ -221,9 +221,10 @@ impl Scribe {
     }
 
     fn write_gathered(&mut self) {
-        if let Some((session, number)) = self.unqueued.take() {
+        if let Some((session, number, way)) = self.unqueued.take() {
             self.stream.append(&Record::Unqueued {
                 number,
+                way,
                 members: Members::One(session),
             });
         }
@@ -305,11 +306,11 @@ impl Scribe {
         }
     }
 
-    /// A message waits for a session no longer.
-    pub fn unqueued(&mut self, session: u32, number: u64) {
+    /// A message waits for a session no longer: one that went this way.
+    pub fn unqueued(&mut self, session: u32, number: u64, way: Way) {
         if self.is_durable(session) {
             self.write_gathered();
-            self.unqueued = Some((session, number));
+            self.unqueued = Some((session, number, way));
         }
     }
 
@@ -326,8 +327,10 @@ impl Scribe {
         if !self.is_durable(session) {
             return;
         }
-        if self.unqueued == Some((session, number)) {
-            return self.moved(session, number, frame);
+        if let Some((of, waited, way)) = self.unqueued
+            && (of, waited) == (session, number)
+        {
+            return self.moved((session, number), way, frame);
         }
         self.take_up(number, message);
         let Frame { order, id } = frame;
@@ -355,7 +358,7 @@ impl Scribe {
         self.write_of_durable(session, &record);
     }
 
-    fn moved(&mut self, session: u32, number: u64, frame: Frame) {
+    fn moved(&mut self, (session, number): (u32, u64), way: Way, frame: Frame) {
         self.unqueued = None;
         let Frame { order, id } = frame;
         self.write(&Record::Moved {
@@ -363,6 +366,7 @@ impl Scribe {
             number,
             order,
             id,
+            way,
         });
     }
 

@@ -142,6 +142,7 @@ fn deliveries() -> Vec<Record<'static>> {
         },
         Record::Unqueued {
             number: 1001,
+            way: ordinary,
             members: Members::One(3),
         },
         Record::Sent {
@@ -162,6 +163,7 @@ fn deliveries() -> Vec<Record<'static>> {
             number: 1000,
             order: (1 << 20) + 2,
             id: 13,
+            way: ordinary,
         },
         Record::SentBare {
             session,
@@ -389,16 +391,47 @@ fn a_message_that_waits_twice_keeps_its_order() {
     for (session, way) in [(0, one), (1, other), (0, other), (1, one)] {
         scribe.queued(session, 7, way, || MESSAGE);
     }
+    for (session, ways) in ways_of(&mut scribe) {
+        let told = [[one, other], [other, one]][session as usize];
+        assert_eq!(ways, told, "session {session}");
+    }
+}
+
+/// Of a message that waits twice, the one that is told to wait no longer is gone, be it the older one or not: where a newer message takes
+/// the place of one that waits, any may go first.
+#[test]
+fn a_message_that_waits_twice_loses_the_right_one() {
+    let mut scribe = Scribe::new(1);
+    let [one, other] = [QoS::ExactlyOnce, QoS::AtLeastOnce].map(|qos| way(qos, Origin::ORDINARY));
+    for session in 0..4 {
+        scribe.opened(session, u64::from(session), "c");
+        scribe.expiry_set(session, u32::MAX);
+        scribe.queued(session, 7, one, || MESSAGE);
+        scribe.queued(session, 7, other, || MESSAGE);
+        let gone = [one, other][session as usize % 2];
+        scribe.unqueued(session, 7, gone);
+        if session >= 2 {
+            let (order, id) = (u64::from(session), 1);
+            scribe.sent(session, 7, Frame { order, id }, gone, || MESSAGE);
+        }
+    }
+    for (session, ways) in ways_of(&mut scribe) {
+        let left = [other, one][session as usize % 2];
+        assert_eq!(ways, [left], "session {session}");
+    }
+}
+
+/// The ways of what waits for each session, by what was told.
+fn ways_of(scribe: &mut Scribe) -> Vec<(u32, Vec<Way>)> {
     scribe.end_turn(0, std::iter::empty());
     let mut reading = Reading::default();
     while let Some((chunk, _)) = scribe.next_chunk() {
         reading.feed(chunk.content()).unwrap();
     }
-    for (session, known) in reading.ledger().sessions() {
-        let ways: Vec<Way> = known.waiting().map(|(_, way)| way).collect();
-        let told = [[one, other], [other, one]][session as usize];
-        assert_eq!(ways, told, "session {session}");
-    }
+    let sessions = reading.ledger().sessions();
+    sessions
+        .map(|(session, known)| (session, known.waiting().map(|(_, way)| way).collect()))
+        .collect()
 }
 
 /// Acknowledgements of all sessions take a tenth of a byte each, and two bytes where some of them come at random.

@@ -242,9 +242,8 @@ impl Oracle {
         let is_ordered = match self.is_late(arrival) {
             true => {
                 let rules = &self.rules;
-                // Its first copy may have found no place, and what acknowledges it may have gone with a crash.
-                let may_be_dropped = self.may_drop && message < self.published_before;
-                !may_be_dropped
+                // Its first copy may have been dropped before it was sent.
+                !self.may_drop
                     && session.had_asked(published, qos)
                     && rules.must_come(key.0, published.sent_at, arrival.topic)
             }

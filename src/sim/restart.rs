@@ -112,11 +112,20 @@ fn even_out(found: &mut Sessions, lasting: &Sessions, is_moving: bool, is_short:
     } else if is_short {
         // What does not fit is dropped.
         for (serial, found) in found.iter_mut() {
-            let held = &lasting[serial].waiting;
+            let SessionState {
+                waiting, in_flight, ..
+            } = &lasting[serial];
             found.waiting.iter().for_each(|(message, &count)| {
-                assert!(held.get(message).is_some_and(|&held| held >= count));
+                assert!(waiting.get(message).is_some_and(|&held| held >= count));
             });
-            found.waiting = held.clone();
+            found.waiting = waiting.clone();
+            assert!(found.in_flight.keys().eq(in_flight.keys()));
+            for (found, &held) in found.in_flight.values_mut().zip(in_flight.values()) {
+                // Its copy may be given up.
+                let (order, is_received, _) = held;
+                assert!(*found == held || *found == (order, is_received, None));
+                *found = held;
+            }
         }
     }
 }

@@ -151,9 +151,17 @@ fn told(record: &Record<'_>) -> (String, Vec<(&'static str, Value)>) {
                 ("sessions", of(members)),
             ],
         ),
-        Record::Unqueued { number, members } => (
+        Record::Unqueued {
+            number,
+            way,
+            members,
+        } => (
             "Unqueued",
-            vec![("number", json!(number)), ("sessions", of(members))],
+            vec![
+                ("number", json!(number)),
+                ("granted", json!(Granted::of(*way))),
+                ("sessions", of(members)),
+            ],
         ),
         Record::Acknowledged { order, members } => (
             "Acknowledged",
@@ -309,10 +317,12 @@ fn in_flight(record: &Record<'_>) -> (String, Vec<(&'static str, Value)>) {
             number,
             order,
             id,
+            way,
         } => {
             let [order, id] = frame(order, id);
             let number = ("number", json!(number));
-            ("Moved".into(), vec![to(session), number, order, id])
+            let fields = vec![to(session), number, order, id, granted(way)];
+            ("Moved".into(), fields)
         }
         // They say all by their names.
         other => (format!("{other:?}"), Vec::new()),

@@ -87,8 +87,9 @@ impl Ledger {
             } => self.queue_run(session, (number, len), way),
             Record::Unqueued {
                 number,
+                way,
                 ref members,
-            } => self.unqueue(number, members),
+            } => self.unqueue(number, way, members),
             Record::Sent { .. }
             | Record::SentAlone { .. }
             | Record::SentBare { .. }
@@ -155,8 +156,9 @@ impl Ledger {
                 number,
                 order,
                 id,
+                way,
             } => match of(&mut self.sessions, session, self.images)? {
-                Some(known) => known.go_on(number, order, id),
+                Some(known) => known.go_on(number, way, order, id),
                 None => Ok(()),
             },
             Record::Acknowledged { order, ref members } => self.acknowledge(order, members),
@@ -230,11 +232,11 @@ impl Ledger {
         self.messages.refer(number, count)
     }
 
-    fn unqueue(&mut self, number: u64, members: &Members) -> Result<(), Broken> {
+    fn unqueue(&mut self, number: u64, way: Way, members: &Members) -> Result<(), Broken> {
         for &session in self.sets.resolve(members)? {
             if let Some(known) = of(&mut self.sessions, session, self.images)? {
-                let taken = known.queue.take(number);
-                taken.ok_or(Broken::Message(number))?;
+                let taken = known.queue.take(number, way);
+                taken.then_some(()).ok_or(Broken::Message(number))?;
                 self.messages.release(number)?;
             }
         }

@@ -42,12 +42,15 @@ impl Runs {
         });
     }
 
-    /// Takes out the oldest message of this number.
-    pub(super) fn take(&mut self, number: u64) -> Option<Way> {
-        let mut found = self.runs.iter().enumerate();
-        let (index, place) = found.find_map(|(index, run)| Some((index, run.place(number)?)))?;
+    /// Takes out the oldest message of this number that goes this way; false if there is none.
+    pub(super) fn take(&mut self, number: u64, way: Way) -> bool {
+        let runs = self.runs.iter().enumerate();
+        let mut runs = runs.filter(|(_, run)| run.way == way);
+        let found = runs.find_map(|(index, run)| Some((index, run.place(number)?)));
+        let Some((index, place)) = found else {
+            return false;
+        };
         let run = &mut self.runs[index];
-        let way = run.way;
         let behind = Run {
             first: number.wrapping_add(1),
             len: run.len - place - 1,
@@ -62,7 +65,7 @@ impl Runs {
             (_, 0) => {}
             (_, _) => self.runs.insert(index + 1, behind),
         }
-        Some(way)
+        true
     }
 
     /// All of them, in their order.
@@ -98,9 +101,9 @@ mod tests {
             for (number, word, takes) in steps {
                 match takes {
                     true => {
-                        let index = naive.iter().position(|&(known, _)| known == number);
-                        let wanted = index.map(|index| naive.remove(index).1);
-                        prop_assert_eq!(runs.take(number), wanted);
+                        let index = naive.iter().position(|&one| one == (number, way(word)));
+                        index.map(|index| naive.remove(index));
+                        prop_assert_eq!(runs.take(number, way(word)), index.is_some());
                     }
                     false => {
                         runs.push(number, way(word));

@@ -224,8 +224,15 @@ impl SessionRead {
     }
 
     /// A message that waited is in flight.
-    pub(super) fn go_on(&mut self, number: u64, order: u64, id: u16) -> Result<(), Broken> {
-        let way = self.queue.take(number).ok_or(Broken::Message(number))?;
+    pub(super) fn go_on(
+        &mut self,
+        number: u64,
+        way: Way,
+        order: u64,
+        id: u16,
+    ) -> Result<(), Broken> {
+        let taken = self.queue.take(number, way);
+        taken.then_some(()).ok_or(Broken::Message(number))?;
         self.send(Some(number), order, id, way)
     }
 

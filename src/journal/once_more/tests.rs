@@ -102,6 +102,7 @@ fn queued(number: u64) -> Record<'static> {
 fn unqueued(number: u64) -> Record<'static> {
     Record::Unqueued {
         number,
+        way: way(),
         members: Members::One(SESSION),
     }
 }
@@ -477,6 +478,7 @@ fn random_run(steps: &[(u8, Step)]) -> Run {
                         number,
                         order,
                         id,
+                        way: way(),
                     };
                     run.turn(shard, &[moved]);
                 }
