@@ -384,6 +384,65 @@ def topics(page, publisher):
     page.check("200 kB" in facts, f"a long payload: {facts}")
 
 
+def trace(page):
+    """A client is traced from its row, by keyboard; what comes is shown as text, held while it is paused, and ends with a button."""
+    lines = "[...document.querySelectorAll('#trace-lines li')].map((one) => one.textContent)"
+    row = "[...document.querySelectorAll('#clients-rows tr')].find((row) => row.dataset.key.startsWith('reader-'))"
+    until(lambda: page.run(f"Boolean({row})"), "no client of the load is in the list")
+    name = page.run(f"{row}.dataset.key")
+    page.run(f"{row}.querySelector('button:last-of-type').focus()")
+    page.key("Enter", 13, "\r")
+    until(lambda: f"Looking at client {name}." == page.run("document.getElementById('trace-status').textContent"), "a trace does not begin")
+    until(lambda: any("PUBLISH" in one and "bus/" in one and '"number"' in one for one in page.run(lines)), "no PUBLISH is traced")
+    page.check(page.run("document.activeElement.id") == "trace-stop", "the focus does not follow to the trace")
+    page.run("document.getElementById('trace-pause').click()")
+    held = page.run(lines)
+    until(lambda: "wait" in page.run("document.getElementById('trace-passed').textContent"), "nothing waits while it is paused")
+    page.check(page.run(lines) == held, "lines come while it is paused")
+    page.run("document.getElementById('trace-pause').click()")
+    until(lambda: len(page.run(lines)) == 300, "lines are not as many as there may be")
+    time.sleep(1)
+    page.check(len(page.run(lines)) == 300, "there are more lines than there may be")
+    page.run("document.getElementById('trace-stop').click()")
+    held = page.run(lines)
+    time.sleep(1)
+    page.check(page.run(lines) == held, "lines come when it is stopped")
+    page.run("""(() => {
+        const set = (id, value) => { document.getElementById(id).value = value; };
+        set('trace-kind', 'topic'); set('trace-name', 'seen/#'); document.getElementById('trace-form').requestSubmit();
+    })()""")
+    until(lambda: "messages to seen/#" in page.run("document.getElementById('trace-status').textContent"), "topics are not traced")
+
+
+def traced(page, publisher):
+    """What is published is shown as it is, and a broker without viewers has no traces."""
+    publisher.publish(f"seen/{EVIL}", b"<b>bold</b>")
+    lines = "[...document.querySelectorAll('#trace-lines li')].map((one) => one.textContent)"
+    until(lambda: any(EVIL in one and "<b>bold</b>" in one and "from" in one for one in page.run(lines)), "a message is not traced")
+    page.run("document.getElementById('trace-stop').click()")
+
+    def traces():
+        return sum(shard["figures"]["traces"] for shard in page.broker.get("/api/v1/shards")["shards"])
+
+    until(lambda: traces() == 0, "a trace stays without its viewer")
+
+
+def narrow_trace(page, publisher):
+    """On a telephone lines are folded, however long what clients have chosen is."""
+    page.run("""(() => {
+        const set = (id, value) => { document.getElementById(id).value = value; };
+        set('trace-kind', 'topic'); set('trace-name', 'long/#'); document.getElementById('trace-form').requestSubmit();
+    })()""")
+    until(lambda: "messages to long/#" in page.run("document.getElementById('trace-status').textContent"), "topics are not traced")
+    publisher.publish("long/" + 200 * "x", 100 * b"y")
+    publisher.publish("long/y", b"a few words")
+    until(lambda: page.run("document.querySelectorAll('#trace-lines li').length") == 2, "messages are not traced")
+    wide = page.run("Math.max(...[...document.querySelectorAll('#trace-lines *')].map((one) => one.getBoundingClientRect().right))")
+    page.check(wide <= NARROW, f"a line of a trace is {wide} pixels wide")
+    page.look("narrow-trace")
+    page.run("document.getElementById('trace-stop').click()")
+
+
 def disconnect(page, login, expected):
     """Asks first, by keyboard; the browser asks for a user, and is given one or none; the page shows what has come of it."""
     def event(method):
@@ -465,6 +524,9 @@ def whole(browser, broker, out):
     page.scheme("dark")
     time.sleep(0.5)
     page.look("dark")
+    trace(page)
+    page.look("trace")
+    traced(page, load.publisher)
     load.stop()
     at_rest(page)
     topics(page, load.publisher)
@@ -482,6 +544,7 @@ def whole(browser, broker, out):
     page.open(NARROW)
     time.sleep(3)
     page.look("narrow")
+    narrow_trace(page, load.publisher)
     page.run("document.getElementById('theme').click(); document.getElementById('theme').click()")
     theme = page.run("getComputedStyle(document.documentElement).colorScheme")
     page.check(theme == "dark", f"the switch gives {theme}")

@@ -4,11 +4,13 @@ import { Heat, Lines } from './charts.js';
 import { ask, History, perSecond, Poll, Refused } from './data.js';
 import * as panels from './panels.js';
 import { Topics } from './topics.js';
+import { Trace } from './trace.js';
 import { at, byteRate, bytes, count, permille, rate, say, span } from './words.js';
 
 const history = new History();
 const shards = new panels.Shards();
 const topics = new Topics();
+const trace = new Trace();
 let span_s = 300;
 
 const charts = [
@@ -92,7 +94,7 @@ const polls = [
 const onDisconnect = panels.disconnectDialog();
 // A look at all sessions: not every second.
 const clients = poll('clients', 5000, () => `/api/v1/clients?limit=10&connected=true&sort=${at('clients-sort').value}`, (answer) => {
-  panels.drawClients(answer, onDisconnect);
+  panels.drawClients(answer, onDisconnect, (id) => trace.client(id));
 });
 polls.push(clients);
 at('clients-sort').addEventListener('change', () => clients.now());

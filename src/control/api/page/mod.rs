@@ -35,6 +35,7 @@ pub(super) static PAGES: &[Page] = &[
     script("mqtt.js", include_str!("mqtt.js")),
     script("panels.js", include_str!("panels.js")),
     script("topics.js", include_str!("topics.js")),
+    script("trace.js", include_str!("trace.js")),
     script("words.js", include_str!("words.js")),
 ];
 

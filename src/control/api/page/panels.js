@@ -195,12 +195,14 @@ export function drawMemory(memory) {
 }
 
 /** Those that have taken nothing for longest, or have most waiting. */
-export function drawClients(answer, onDisconnect) {
+export function drawClients(answer, onDisconnect, onTrace) {
   const make = (client) => {
     const row = rowOf(8)();
     const button = el('button', { type: 'button' }, 'Disconnect');
     button.addEventListener('click', () => onDisconnect(client.client_id, button));
-    row.cells[8].append(button);
+    const trace = el('button', { type: 'button' }, 'Trace');
+    trace.addEventListener('click', () => onTrace(client.client_id));
+    row.cells[8].append(button, ' ', trace);
     return row;
   };
   rows(at('clients-rows'), answer.items, ({ client_id: id }) => id, make, (row, client) => {
@@ -216,6 +218,7 @@ export function drawClients(answer, onDisconnect) {
       [client.slow_consumer_policy, client.slow_consumer_policy ?? '–'],
     );
     row.cells[8].firstChild.setAttribute('aria-label', `Disconnect ${client.client_id}`);
+    row.cells[8].lastChild.setAttribute('aria-label', `Trace ${client.client_id}`);
   });
   at('clients-none').hidden = answer.items.length > 0;
   const missing = answer.missing_shards;
