@@ -44,6 +44,7 @@ mod shard;
 mod http;
 
 mod control;
+pub use control::any_requests;
 
 pub mod server;
 

@@ -610,3 +610,104 @@ fn a_long_start_is_alive_and_not_ready() {
     assert!(!status.success() && said.contains("mosquitto.db"), "{said}");
     assert!(!said.contains("panicked"), "{said}");
 }
+
+/// Those that do not take their answers hold all places: who looks how the broker is is answered, and they give way.
+#[test]
+fn slow_readers_keep_nobody_out() {
+    let folder = Folder::new("slow");
+    let big = "0123456789abcdef".repeat(1 << 20);
+    folder.write("big.js", &big);
+    let line = format!("http_dir {}", folder.0.display());
+    let web = Web::start(&[&line]);
+    let slow = |web: &Web| {
+        let mut stream = web.connect();
+        let text = request("GET", "/big.js", &[]);
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let held: Vec<TcpStream> = (0..16).map(|_| slow(&web)).collect();
+    let began = Instant::now();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(web.get(path).status, 200, "{path}");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    // And anything else, when they have been waited for.
+    let began = Instant::now();
+    loop {
+        let answer = web.get("/api/v1/version");
+        if answer.status == 200 {
+            break;
+        }
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert!(began.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Without anybody who waits they have some seconds.
+    drop(held);
+    let mut alone = slow(&web);
+    let began = Instant::now();
+    std::thread::sleep(Duration::from_millis(limits_slow_ms() + 2_000));
+    let mut all = Vec::new();
+    let _ = alone.read_to_end(&mut all);
+    assert!(all.len() < big.len(), "{} bytes came", all.len());
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+/// `limits::HTTP_SLOW_MS`.
+fn limits_slow_ms() -> u64 {
+    5_000
+}
+
+/// What others hold for answers is in an account, like everything that is held for peers.
+#[test]
+fn what_is_held_for_who_asks_is_charged() {
+    let web = Web::start(&[]);
+    let leased = || {
+        let page = web.get("/metrics").text();
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("firehose_memory_account_bytes{account=\"http\"}"));
+        let value = line.and_then(|line| line.rsplit(' ').next());
+        value.unwrap().parse::<f64>().unwrap()
+    };
+    let one = leased();
+    assert!(one >= 32_768.0, "{one}");
+    let open: Vec<TcpStream> = (0..5).map(|_| web.connect()).collect();
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(leased() >= one + 5.0 * 32_768.0);
+    drop(open);
+}
+
+/// What cannot be read, or is said twice, is refused with the reason.
+#[test]
+fn what_cannot_be_read_is_told() {
+    let web = Web::start(&[]);
+    for (path, reason) in [
+        ("/%zz", "%"),
+        ("/api/v1/clients/a%00b", "NUL"),
+        ("/api/v1/clients/%C0%AF", "UTF-8"),
+        ("/api/v1/subscriptions?filter=%", "%"),
+        ("/api/v1/subscriptions?topic=a%00", "NUL"),
+        ("/api/v1/retained?filter=a%23", "filter"),
+        ("/metrics?shard=7", "sum"),
+        ("/api/v1/history?after=x", "seconds"),
+    ] {
+        let answer = web.get(path);
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.text().contains(reason), "{path}: {}", answer.text());
+    }
+    let hosts = ["Host: localhost", "Host: localhost"];
+    assert_eq!(web.ask("GET", "/healthz", &hosts).status, 400);
+    let raw = |text: &str| {
+        let mut stream = web.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        read_answer(&mut stream).unwrap().status
+    };
+    assert_eq!(raw("GET /healthz HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(raw("GET /healthz HTTP/1.0\r\n\r\n"), 200);
+}

@@ -517,10 +517,21 @@ fn the_command_line_asks_too() {
     fails(&["kick", "a client"], "--user");
     fails(&["kick", "nobody", "--user", "ann"], "no such client");
     let done = asks(&["kick", "a client", "--user", "ann"]);
-    assert_eq!(done, "a client: disconnected; its session goes on.\n");
+    assert_eq!(done, "a client: disconnected; its session is kept.\n");
     assert_eq!(client.packet().unwrap()[2], ADMINISTRATIVE_ACTION);
+    let done = asks(&["kick", "a client", "--user", "ann"]);
+    let wanted = "a client: was not connected; its session is kept, and nothing was done.\n";
+    assert_eq!(done, wanted);
+    let log = web.server.log();
+    assert!(
+        log.contains("it was not connected, and nothing was done"),
+        "{log}"
+    );
     let done = asks(&["kick", "a client", "--user", "ann", "--end-session"]);
-    assert_eq!(done, "a client: was away; its session has ended.\n");
+    assert_eq!(
+        done,
+        "a client: was not connected; its session has ended.\n"
+    );
     fails(&["clients", "a client"], "no such client");
     assert_eq!(
         asks(&["retained", "--delete", "kept", "--user", "ann"]),

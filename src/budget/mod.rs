@@ -9,6 +9,7 @@
 //! - `take` never passes an account's bound; `force`, for what cannot be refused, may, and then nothing is taken from that
 //!   account until it has come down.
 
+mod charge;
 mod ladder;
 mod lease;
 mod plan;
@@ -17,6 +18,7 @@ mod shares;
 #[cfg(test)]
 mod tests;
 
+pub use charge::Charge;
 pub use ladder::{Ladder, Rung};
 pub use lease::Lease;
 pub use plan::{Plan, Wishes};
@@ -66,6 +68,8 @@ accounts! {
     Mesh = "mesh",
     /// What waits to be written to the disk, and what is remembered of what was; nothing where nothing is kept there.
     Journal = "journal",
+    /// What is held for those who ask over HTTP: connections, answers on their way; nothing where nobody can.
+    Http = "http",
 }
 
 impl Account {

@@ -14,6 +14,8 @@ pub struct Wishes {
     pub mesh_bytes: u64,
     /// Whether anything is kept on the disk.
     pub has_journal: bool,
+    /// Whether anybody can ask over HTTP.
+    pub has_http: bool,
     /// Accounts that somebody has given a size.
     pub sizes: [Option<u64>; Account::COUNT],
 }
@@ -43,7 +45,16 @@ impl Wishes {
 
     /// Whether an account has a share of what is left.
     fn shares(&self, account: Account) -> bool {
-        self.sizes[account as usize].is_none() && (self.has_journal || account != Account::Journal)
+        self.sizes[account as usize].is_none() && self.has(account)
+    }
+
+    /// Whether there is anything that an account is for.
+    fn has(&self, account: Account) -> bool {
+        match account {
+            Account::Journal => self.has_journal,
+            Account::Http => self.has_http,
+            _ => true,
+        }
     }
 
     /// What accounts have whatever the limit is: those that somebody has given a size, and those that do not grow.
@@ -58,8 +69,10 @@ impl Wishes {
             // What does not grow does not shrink either.
             *limit = size.unwrap_or(*limit).max(*limit);
         }
-        if !self.has_journal {
-            limits[Account::Journal as usize] = 0;
+        for account in Account::ALL {
+            if !self.has(account) {
+                limits[account as usize] = 0;
+            }
         }
         limits
     }
@@ -74,7 +87,7 @@ pub struct Plan {
 }
 
 /// Thousandths of what is left when the fixed accounts are served.
-const SHARES: [(Account, u64); 9] = [
+const SHARES: [(Account, u64); 10] = [
     (Account::Sockets, limits::BUDGET_SHARE_SOCKETS),
     (Account::Connections, limits::BUDGET_SHARE_CONNECTIONS),
     (Account::Transports, limits::BUDGET_SHARE_TRANSPORTS),
@@ -84,6 +97,7 @@ const SHARES: [(Account, u64); 9] = [
     (Account::Subscriptions, limits::BUDGET_SHARE_SUBSCRIPTIONS),
     (Account::Retained, limits::BUDGET_SHARE_RETAINED),
     (Account::Journal, limits::BUDGET_SHARE_JOURNAL),
+    (Account::Http, limits::BUDGET_SHARE_HTTP),
 ];
 
 impl Plan {

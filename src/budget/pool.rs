@@ -134,6 +134,16 @@ impl Pool {
             .is_ok()
     }
 
+    /// Leases so much, if it is there and so much beside. For what is no shard's; a shard has a lease.
+    pub(super) fn take_beside(&self, account: Account, bytes: u64, spare: u64) -> bool {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let least = bytes.saturating_add(i64::try_from(spare).unwrap_or(i64::MAX));
+        let free = &self.places[account as usize].free;
+        let take = |free: i64| (free >= least).then(|| free - bytes);
+        free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+
     /// Leases so much, whether it is there or not. For what is no shard's; a shard has a lease.
     pub fn force(&self, account: Account, bytes: i64) {
         self.places[account as usize]

@@ -11,6 +11,7 @@ fn wishes(shards: u8) -> Wishes {
         shard_bytes: 2 << 20,
         mesh_bytes: 1 << 20,
         has_journal: false,
+        has_http: false,
         sizes: [None; Account::COUNT],
     }
 }
@@ -235,4 +236,38 @@ fn the_system_may_ask_for_a_step() {
     );
     ladder.update(200_000, 100, Rung::Calm);
     assert_eq!(ladder.update(300_000, 100, Rung::Calm), (Rung::Trim, true));
+}
+
+#[test]
+fn a_charge_is_exact_and_leaves_what_is_spared() {
+    let pool = Arc::new(Pool::new(&Plan::even(1000), 1));
+    let free = || pool.free(Account::Http);
+    let mut one = Charge::new(pool.clone(), Account::Http);
+    assert!(one.take(600, 300) && !one.take(200, 300) && one.take(100, 300));
+    assert_eq!(free(), 300);
+    let mut other = Charge::new(pool.clone(), Account::Http);
+    assert!(!other.take(u64::MAX, 0) && !other.take(1, u64::MAX));
+    other.force(400);
+    assert_eq!(free(), -100);
+    drop(one);
+    assert_eq!(free(), 600);
+    drop(other);
+    assert_eq!(free(), 1000);
+}
+
+/// Where nobody can ask over HTTP there is nothing for it, and where somebody can, others have a little less.
+#[test]
+fn http_has_its_account_where_it_is_open() {
+    let closed = Plan::split(64 << 20, &wishes(1)).unwrap();
+    assert_eq!(closed.limit(Account::Http), 0);
+    let open = Wishes {
+        has_http: true,
+        ..wishes(1)
+    };
+    for total in [64 << 20, 2 << 30] {
+        let plan = Plan::split(total, &open).unwrap();
+        let http = plan.limit(Account::Http);
+        assert!(http >= 2 << 20 && http < total / 24, "{http}");
+        assert!(sum(&plan) <= total && total - sum(&plan) < 16, "{plan:?}");
+    }
 }

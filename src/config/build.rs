@@ -203,7 +203,9 @@ impl Builder {
             Scope::Listener(value) => {
                 let place = self.place(name);
                 self.once(name, value, place)?;
-                value.apply(self.listener(place), name, line)
+                let draft = self.listener(place);
+                let note = value.apply(draft, name, line)?;
+                Ok(note.or_else(|| draft.http.note(name)))
             }
             Scope::Security(value) => {
                 self.security_given = true;

@@ -1,9 +1,46 @@
 //! What the lines of a listener of HTTP come to, and what it must not be: a door that anybody on the network can open.
 
-use super::draft::{ListenerDraft, Place, Security};
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use super::draft::{HttpLines, ListenerDraft, Place, Security};
 use super::effective::Effective;
 use super::error::{ConfigError, Misdeed, Warning};
 use super::model::{HttpListener, Listener};
+use super::paths::absolute;
+use crate::limits::HTTP_DIR_LOOK_MS;
+
+impl HttpLines {
+    /// What is to be said of a line that has just been taken: of a directory that cannot be served from.
+    pub(super) fn note(&self, name: &str) -> Option<String> {
+        let directory = self.directory.as_ref().filter(|_| name == "http_dir")?;
+        let directory = absolute(directory);
+        let why = fault(&directory)?;
+        let directory = directory.display();
+        Some(format!(
+            "{directory} {why}; a file that is asked for is answered with 404 or 503"
+        ))
+    }
+}
+
+/// Why nothing can be served from a directory. A file system that does not answer holds nobody up for long.
+fn fault(directory: &Path) -> Option<String> {
+    let (to, found) = channel();
+    let looked_at = directory.to_path_buf();
+    let look = move || drop(to.send(fs::metadata(looked_at)));
+    thread::Builder::new()
+        .name("look".into())
+        .spawn(look)
+        .ok()?;
+    match found.recv_timeout(Duration::from_millis(HTTP_DIR_LOOK_MS)) {
+        Ok(Ok(found)) => (!found.is_dir()).then(|| "is no directory".into()),
+        Ok(Err(error)) => Some(format!("cannot be served from: {error}")),
+        Err(_) => Some("does not answer".into()),
+    }
+}
 
 impl ListenerDraft {
     /// The listener, with what holds for `all`; its transport is made already. `lines`: where its options stand.

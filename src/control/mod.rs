@@ -32,6 +32,7 @@ pub(crate) use api::{Early, Http, HttpChange, shown};
 pub(crate) use executor::Executor;
 pub(crate) use log::LogWriter;
 pub(crate) use pid_file::PidFile;
+pub use queries::any_requests;
 pub(crate) use signals::Signals;
 pub(crate) use store::Store;
 
@@ -158,7 +159,7 @@ impl Control {
         let own = (log.clone(), ending.clone());
         let monitor = Rc::new(RefCell::new(Monitor::new(self.shared.pool().clone())));
         let totals = Rc::new(Totals::new());
-        let asking = Rc::new(Asking::new(shards.clone()));
+        let asking = Rc::new(Asking::new(shards.clone(), self.shared.pool().clone()));
         let sources = api::Sources {
             shared: self.shared.clone(),
             shards: shards.clone(),

@@ -44,7 +44,8 @@ pub(super) async fn slowest(asking: &Asking) -> Vec<Lag> {
         ..Which::default()
     };
     let found = asking.ranked(which, Order::Slowest, None, limits::SLOWEST_SHOWN);
-    found.await.rows.into_iter().filter_map(Lag::of).collect()
+    let rows = found.await.map(|list| list.rows).unwrap_or_default();
+    rows.into_iter().filter_map(Lag::of).collect()
 }
 
 /// Writes them to the log.

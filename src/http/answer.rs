@@ -1,8 +1,10 @@
 //! What is answered.
 
+use std::sync::Arc;
+
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue,
-    REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -10,6 +12,8 @@ use super::body::{Content, Live};
 use super::files::Served;
 use super::kinds::{JSON, TEXT};
 use super::page::{POLICY, Page};
+use crate::budget::{Account, Charge, Pool};
+use crate::limits;
 
 /// An answer before it is one of hyper's.
 #[derive(Debug)]
@@ -19,14 +23,18 @@ pub(crate) struct Answer {
     /// `Content-Type`.
     pub kind: &'static str,
     /// What it says.
-    pub what: What,
+    pub(super) what: What,
     /// What may be done there instead (`Allow`).
     allow: Option<&'static str>,
+    /// What has become of what was to be done, for the log.
+    pub(super) deed: Option<&'static str>,
+    /// What its memory is charged with until it is out.
+    charge: Option<Charge>,
 }
 
 /// What an answer says.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(super) enum What {
     /// These words.
     Text(String),
     /// A file.
@@ -38,13 +46,66 @@ pub(crate) enum What {
 }
 
 impl Answer {
+    fn empty() -> Answer {
+        Answer {
+            status: 200,
+            kind: TEXT,
+            what: What::Text(String::new()),
+            allow: None,
+            deed: None,
+            charge: None,
+        }
+    }
+
+    /// What has become of what was to be done.
+    pub(crate) fn of_deed(self, deed: &'static str) -> Answer {
+        Answer {
+            deed: Some(deed),
+            ..self
+        }
+    }
+
+    /// Charges what it holds until it is out, with so many bytes of the account left free: a refusal where there is no room.
+    pub(super) fn charged(self, pool: &Arc<Pool>, spare: u64) -> Answer {
+        let bytes = match &self.what {
+            What::Text(text) => text.capacity() as u64,
+            // A piece that is read, and one that is on its way.
+            What::File(_) => 2 * limits::HTTP_PIECE_BYTES as u64,
+            What::Live(_) | What::Page(_) => 0,
+        };
+        let mut charge = Charge::new(pool.clone(), Account::Http);
+        // What is said of a refusal is little, and has to be said.
+        let is_little = bytes <= limits::HTTP_WORDS_BYTES;
+        if is_little {
+            charge.force(bytes);
+        } else if !charge.take(bytes, spare) {
+            return Answer::no_memory();
+        }
+        Answer {
+            charge: Some(charge),
+            ..self
+        }
+    }
+
+    /// What others have asked for fills the account.
+    pub(super) fn no_memory() -> Answer {
+        let text = "The memory for answers is used up by those that others have not taken yet.\n";
+        Answer::status(503, text)
+    }
+
+    /// All places are taken.
+    pub(super) fn no_room() -> Answer {
+        let text = "All connections are taken; /healthz, /readyz and /metrics are answered.\n";
+        Answer::status(503, text)
+    }
+
     /// 200, with words of this type.
     pub(crate) fn ok(kind: &'static str, text: String) -> Answer {
         Answer {
             status: 200,
             kind,
             what: What::Text(text),
-            allow: None,
+            ..Answer::empty()
         }
     }
 
@@ -98,7 +159,7 @@ impl Answer {
             status: 200,
             kind: served.kind,
             what: What::File(served),
-            allow: None,
+            ..Answer::empty()
         }
     }
 
@@ -108,7 +169,7 @@ impl Answer {
             status: if is_known { 304 } else { 200 },
             kind: page.kind,
             what: What::Page(page),
-            allow: None,
+            ..Answer::empty()
         }
     }
 
@@ -130,9 +191,9 @@ impl Answer {
             What::Text(_) | What::File(_) | What::Live(_) => None,
         };
         let content = match self.what {
-            What::Text(text) => Content::text(text),
-            What::File(served) => Content::file(served),
-            What::Live(live) => Content::live(live),
+            What::Text(text) => Content::text(text, self.charge),
+            What::File(served) => Content::file(served, self.charge),
+            What::Live(live) => Content::live(live, self.charge),
             What::Page(_) if self.status == 304 => Content::fixed(""),
             What::Page(page) => Content::fixed(page.text),
         };
@@ -152,6 +213,9 @@ impl Answer {
             }
         } else if !is_file {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if self.status == 503 {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == 401 {
             let challenge = "Basic realm=\"firehose\", charset=\"UTF-8\"";

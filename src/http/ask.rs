@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, IF_NONE_MATCH};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Version};
 
 use super::percent::{self, Fault};
 use crate::access::{Access, Acl, Answer, Client};
@@ -23,8 +23,10 @@ pub(crate) struct Ask {
     pub meant: Result<String, Fault>,
     /// What stands behind the `?`.
     pub query: String,
-    /// Who is asked: the `Host` header.
-    pub host: Option<String>,
+    /// Who is asked: all `Host` headers.
+    pub hosts: Vec<String>,
+    /// It is of HTTP/1.0, which knows no `Host`.
+    pub is_old: bool,
     /// The authority of a target that is a whole address.
     pub authority: Option<String>,
     /// What forms of an answer are understood.
@@ -50,7 +52,7 @@ impl Ask {
             value.to_str().ok().map(String::from)
         };
         // A header that is no text is there all the same.
-        let host = request.headers().get(HOST).map(|value| {
+        let hosts = request.headers().get_all(HOST).iter().map(|value| {
             let text = value.to_str();
             text.unwrap_or("?").to_string()
         });
@@ -59,7 +61,8 @@ impl Ask {
             path: uri.path().into(),
             meant: percent::decoded(uri.path()),
             query: uri.query().unwrap_or_default().into(),
-            host,
+            hosts: hosts.collect(),
+            is_old: request.version() == Version::HTTP_10,
             authority: uri.authority().map(ToString::to_string),
             accept: text(ACCEPT).unwrap_or_default(),
             known: text(IF_NONE_MATCH).unwrap_or_default(),
@@ -79,7 +82,8 @@ impl Ask {
             path: path.into(),
             meant: percent::decoded(path),
             query: query.into(),
-            host: Some("127.0.0.1".into()),
+            hosts: vec!["127.0.0.1".into()],
+            is_old: false,
             authority: None,
             accept: String::new(),
             known: String::new(),

@@ -1,6 +1,5 @@
 //! The content of an answer on its way: words at once, a file piece by piece, news as they come.
 
-use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,9 +10,11 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
+use super::closer::Opened;
 use super::files::Served;
 use super::job;
 use super::progress::Progress;
+use crate::budget::Charge;
 use crate::limits;
 
 /// A piece of a file that is being read.
@@ -31,18 +32,32 @@ impl std::fmt::Debug for Live {
     }
 }
 
+/// Words that are charged until the socket has them.
+struct Charged {
+    text: String,
+    _charge: Option<Charge>,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
 /// See the module.
 pub(super) struct Content {
     left: u64,
     source: Source,
     /// Hears that it is all out, or given up.
     progress: Option<Rc<Progress>>,
+    /// Of what is read piece by piece; words have theirs with them.
+    charge: Option<Charge>,
 }
 
 enum Source {
     Words(Bytes),
     File {
-        file: Arc<File>,
+        file: Arc<Opened>,
         offset: u64,
         reading: Option<Reading>,
     },
@@ -53,43 +68,44 @@ enum Source {
 }
 
 impl Content {
-    pub(super) fn text(text: String) -> Content {
+    fn new(left: u64, source: Source, charge: Option<Charge>) -> Content {
         Content {
-            left: text.len() as u64,
-            source: Source::Words(text.into()),
+            left,
+            source,
             progress: None,
+            charge,
         }
+    }
+
+    pub(super) fn text(text: String, charge: Option<Charge>) -> Content {
+        let left = text.len() as u64;
+        let words = Charged {
+            text,
+            _charge: charge,
+        };
+        Content::new(left, Source::Words(Bytes::from_owner(words)), None)
     }
 
     pub(super) fn fixed(text: &'static str) -> Content {
-        Content {
-            left: text.len() as u64,
-            source: Source::Words(Bytes::from_static(text.as_bytes())),
-            progress: None,
-        }
+        let words = Bytes::from_static(text.as_bytes());
+        Content::new(text.len() as u64, Source::Words(words), None)
     }
 
-    pub(super) fn file(served: Served) -> Content {
-        Content {
-            left: served.bytes,
-            source: Source::File {
-                file: Arc::new(served.file),
-                offset: 0,
-                reading: None,
-            },
-            progress: None,
-        }
+    pub(super) fn file(served: Served, charge: Option<Charge>) -> Content {
+        let source = Source::File {
+            file: Arc::new(served.file),
+            offset: 0,
+            reading: None,
+        };
+        Content::new(served.bytes, source, charge)
     }
 
-    pub(super) fn live(live: Live) -> Content {
-        Content {
-            left: u64::MAX,
-            source: Source::Live {
-                live,
-                waiting: None,
-            },
-            progress: None,
-        }
+    pub(super) fn live(live: Live, charge: Option<Charge>) -> Content {
+        let source = Source::Live {
+            live,
+            waiting: None,
+        };
+        Content::new(u64::MAX, source, charge)
     }
 
     /// Tells when it is out.
@@ -106,12 +122,19 @@ impl Drop for Content {
     }
 }
 
+/// Charges the piece at hand in the place of the one before. Whether there is room.
+fn charged_anew(charge: &mut Option<Charge>, bytes: u64) -> bool {
+    charge
+        .as_mut()
+        .is_none_or(|charge| charge.set(bytes, limits::HTTP_PROBE_BYTES))
+}
+
 /// Reads a piece off the control thread: a disk may take its time.
-fn read(file: Arc<File>, offset: u64, bytes: usize) -> Reading {
+fn read(file: Arc<Opened>, offset: u64, bytes: usize) -> Reading {
     Box::pin(async move {
         let read = move || {
             let mut piece = vec![0; bytes];
-            let count = file.read_at(&mut piece, offset)?;
+            let count = file.as_file()?.read_at(&mut piece, offset)?;
             piece.truncate(count);
             Ok(Bytes::from(piece))
         };
@@ -141,6 +164,9 @@ impl Body for Content {
                     Poll::Ready(news) => news,
                 };
                 *waiting = None;
+                // The one before is with hyper, which asks for another when there is room for it.
+                let bytes = news.as_ref().map_or(0, |piece: &Bytes| piece.len() as u64);
+                let news = news.filter(|_| charged_anew(&mut this.charge, bytes));
                 if news.is_none() {
                     this.left = 0;
                 }

@@ -15,9 +15,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
+use super::answer::Answer;
 use super::ask::Ask;
 use super::door::Door;
 use super::peer::Peer;
+use super::places::Connections;
 use super::progress::Progress;
 use super::stream::Stream;
 use crate::config::HttpListener;
@@ -27,7 +29,7 @@ use crate::limits;
 pub(super) async fn serve<S: 'static>(
     socket: TcpStream,
     door: Rc<Door<S>>,
-    rules: Rc<RefCell<Rc<HttpListener>>>,
+    (rules, places): (Rc<RefCell<Rc<HttpListener>>>, Rc<Connections>),
     peer: Rc<Peer>,
 ) {
     let first = rules.borrow().clone();
@@ -36,15 +38,18 @@ pub(super) async fn serve<S: 'static>(
         return;
     };
     drop(first);
-    let progress = peer.progress.clone();
+    let (progress, asked) = (peer.progress.clone(), peer.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (door, rules, peer) = (door.clone(), rules.borrow().clone(), peer.clone());
+        let places = places.clone();
         async move {
             peer.progress.on_request();
             let ask = Ask::of(&request, peer.from.ip());
             drop(request);
-            let identity = peer.identity.borrow().clone();
-            let answer = door.answer(&rules, ask, identity, &peer.login).await;
+            let answer = match door.is_probe(&ask) || has_room(&peer, &places).await {
+                true => answer(door, rules, ask, &peer).await,
+                false => Answer::no_room(),
+            };
             let mut response = answer.into_response();
             response.body_mut().tell(&peer.progress);
             Ok::<_, Infallible>(response)
@@ -60,6 +65,30 @@ pub(super) async fn serve<S: 'static>(
         let _ = connection.await;
     };
     within(connection, &progress).await;
+    asked.changing.finish().await;
+}
+
+/// Whether there is room for anything but a look at how the broker is.
+async fn has_room(peer: &Peer, places: &Connections) -> bool {
+    if peer.is_extra.get() {
+        peer.is_extra.set(!places.room_for().await);
+    }
+    !peer.is_extra.get()
+}
+
+async fn answer<S: 'static>(
+    door: Rc<Door<S>>,
+    rules: Rc<HttpListener>,
+    ask: Ask,
+    peer: &Peer,
+) -> Answer {
+    let identity = peer.identity.borrow().clone();
+    if ask.only_looks() {
+        return door.answer(&rules, ask, identity, &peer.login).await;
+    }
+    let login = peer.login.clone();
+    let answering = async move { door.answer(&rules, ask, identity, &login).await };
+    peer.changing.run(Box::pin(answering)).await
 }
 
 /// Until the connection ends, or has stood in one phase for too long.

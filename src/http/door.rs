@@ -19,6 +19,7 @@ use crate::access::Access;
 use crate::broker::Verdict;
 use crate::config::HttpListener;
 use crate::escape::{Name, one_line};
+use crate::limits;
 
 /// Something that can be asked for.
 pub(crate) struct Route<S: 'static> {
@@ -28,6 +29,8 @@ pub(crate) struct Route<S: 'static> {
     pub path: &'static str,
     /// Nobody is asked who he is.
     pub is_open: bool,
+    /// It says how the broker is: it is answered also where there is no room for anything else.
+    pub is_probe: bool,
     /// What answers.
     pub handler: Handler<S>,
 }
@@ -84,6 +87,13 @@ enum Target<S: 'static> {
 }
 
 impl<S: 'static> Door<S> {
+    /// Whether it is asked how the broker is.
+    pub(super) fn is_probe(&self, ask: &Ask) -> bool {
+        let mut routes = self.routes.iter();
+        let is_one = |route: &Route<S>| route.is_probe && route.is_for(&ask.path);
+        ask.only_looks() && routes.any(is_one)
+    }
+
     /// Answers what is asked of a listener. `identity` is what a certificate proves, `login` what a password has proved before.
     pub(super) async fn answer(
         &self,
@@ -122,13 +132,19 @@ impl<S: 'static> Door<S> {
                 return refusal;
             }
         }
-        if ask.only_looks() {
-            return self.answer_from(rules, target, ask).await;
-        }
-        let told = ask.clone();
+        let spare = match self.is_probe(&ask) {
+            true => 0,
+            false => limits::HTTP_PROBE_BYTES,
+        };
+        let told = (!ask.only_looks()).then(|| ask.clone());
         let answer = self.answer_from(rules, target, ask).await;
-        self.tell_of_change(&told, &answer);
-        answer
+        if let Some(told) = told {
+            self.tell_of_change(&told, &answer);
+        }
+        match &self.gate {
+            Some(gate) => answer.charged(gate.shared.pool(), spare),
+            None => answer,
+        }
     }
 
     /// What the target says to somebody who may ask it.
@@ -187,7 +203,7 @@ impl<S: 'static> Door<S> {
             false => format!("{}?{}", ask.path, ask.query),
         };
         let outcome = match answer.status {
-            200 => "done".into(),
+            200 => answer.deed.unwrap_or("done").into(),
             status => format!("answered with {status}"),
         };
         (gate.log)(format!(
@@ -284,10 +300,13 @@ fn refused(gate: &Gate, ask: &Ask, header: &str, verdict: Verdict) -> Answer {
 
 /// The refusal of a request that names another host than this one, or none.
 fn wrong_host(rules: &HttpListener, ask: &Ask) -> Option<Answer> {
-    let Some(host) = &ask.host else {
-        return Some(Answer::status(400, "The Host header is missing.\n"));
-    };
-    let mut named = std::iter::once(host).chain(&ask.authority);
+    let refused = |text: &str| Some(Answer::status(400, text));
+    match ask.hosts.len() {
+        0 if !ask.is_old => return refused("The Host header is missing.\n"),
+        0 | 1 => {}
+        _ => return refused("There is more than one Host header.\n"),
+    }
+    let mut named = ask.hosts.iter().chain(&ask.authority);
     let is_known = named.all(|name| host::is_known(name, &rules.hosts));
     (!is_known).then(|| {
         let text = "The name by which you ask is not known here. Ask by an address, or configure `http_host NAME`.\n";

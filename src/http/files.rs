@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use super::closer::Opened;
 use super::kinds;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 /// A file that is served.
 #[derive(Debug)]
-pub(crate) struct Served {
-    pub file: File,
+pub(super) struct Served {
+    pub file: Opened,
     /// How long it was when it was opened.
     pub bytes: u64,
     /// `Content-Type`.
@@ -18,12 +19,13 @@ pub(crate) struct Served {
 }
 
 /// What a path of a request, without `%`, names below a directory, without a `/` in front; `index.html` where the path ends in `/`. It is what
-/// rights are asked for: one file has one name, however it is written. `None`: it names nothing.
+/// rights are asked for: one file has one name, however it is written. `None`: it names nothing. Files and folders whose names begin with
+/// a dot are nobody's business: passwords of other servers, and what editors and versions leave.
 pub(super) fn name(path: &str) -> Option<String> {
     let text = path.strip_prefix('/')?;
     let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
     let mut all: Vec<&str> = parts.collect();
-    if all.contains(&"..") {
+    if all.iter().any(|part| part.starts_with('.')) {
         return None;
     }
     if text.is_empty() || text.ends_with('/') {
@@ -34,8 +36,9 @@ pub(super) fn name(path: &str) -> Option<String> {
 
 /// Opens the file of a name below a directory. `None`: there is no such file. May take as long as the disk takes.
 pub(super) fn open(directory: &Path, name: &str) -> Option<Served> {
-    let file = open_beneath(directory, Path::new(name)).ok()?;
-    let metadata = file.metadata().ok().filter(|found| found.is_file())?;
+    let file = Opened::open(|| open_beneath(directory, Path::new(name))).ok()?;
+    let metadata = file.as_file().ok()?.metadata().ok();
+    let metadata = metadata.filter(|found| found.is_file())?;
     Some(Served {
         file,
         bytes: metadata.len(),
@@ -69,6 +72,10 @@ mod tests {
         fs::create_dir_all(folder.join("a b")).unwrap();
         fs::write(folder.join("index.html"), "<p>").unwrap();
         fs::write(folder.join("a b/x.JS"), "1;").unwrap();
+        fs::create_dir_all(folder.join(".git")).unwrap();
+        for dotted in [".htpasswd", ".git/config", "a b/.x"] {
+            fs::write(folder.join(dotted), "x").unwrap();
+        }
         fs::write(scratch.join("secret"), "x").unwrap();
         fs::write(scratch.join("pages-too"), "x").unwrap();
         symlink("index.html", folder.join("inside")).unwrap();
@@ -100,6 +107,10 @@ mod tests {
             "/outside",
             "/absolute",
             "/magic",
+            "/.htpasswd",
+            "/%2ehtpasswd",
+            "/.git/config",
+            "/a%20b/.x",
             "/index.html%00",
             "/%",
             "/%zz",

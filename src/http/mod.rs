@@ -6,12 +6,16 @@
 //! socket for it.
 
 mod answer;
+mod any;
 mod ask;
 mod body;
+mod changing;
+mod closer;
 mod connection;
 mod door;
 mod files;
 mod gate;
+mod heads;
 mod host;
 mod job;
 mod kinds;
@@ -19,6 +23,7 @@ mod layer;
 mod page;
 mod peer;
 mod percent;
+mod places;
 mod progress;
 mod server;
 mod stream;
@@ -27,6 +32,7 @@ mod tests;
 mod users;
 
 pub(crate) use answer::Answer;
+pub(crate) use any::any_requests;
 pub(crate) use ask::Ask;
 pub(crate) use body::{Live, News};
 pub(crate) use door::{Answering, Handler, Route};

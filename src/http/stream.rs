@@ -25,6 +25,16 @@ pub(super) struct Stream {
     is_shut: bool,
 }
 
+/// Notes whether the socket takes something.
+fn noted(sent: Poll<io::Result<usize>>, peer: &Peer) -> io::Result<Poll<usize>> {
+    match sent {
+        Poll::Pending => peer.progress.on_blocked(),
+        Poll::Ready(Ok(bytes)) => peer.progress.on_taken(bytes),
+        Poll::Ready(Err(error)) => return Err(error),
+    }
+    Ok(sent.map(|sent| sent.unwrap_or(0)))
+}
+
 fn failed(failure: Failure) -> io::Error {
     io::Error::other(failure.to_string())
 }
@@ -62,9 +72,10 @@ impl Stream {
         };
         while !layer.pending().is_empty() {
             let sent = Pin::new(&mut self.socket).poll_write(cx, layer.pending());
-            match ready!(sent)? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                bytes => layer.on_sent(bytes),
+            match noted(sent, &self.peer)? {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(bytes) => layer.on_sent(bytes),
             }
         }
         Poll::Ready(Ok(()))
@@ -112,21 +123,18 @@ impl Read for Stream {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let room = buf.remaining();
-        let bytes = if this.layer.is_some() {
+        if this.layer.is_some() {
             ready!(this.poll_plain(cx))?;
             let plain = this
                 .layer
                 .as_mut()
                 .map_or(&[][..], |layer| layer.plain(room));
             buf.put_slice(plain);
-            plain.len()
+            this.peer.on_bytes(plain);
         } else {
             let bytes = ready!(this.poll_socket(cx, room))?;
             buf.put_slice(&this.scratch[..bytes]);
-            bytes
-        };
-        if bytes > 0 {
-            this.peer.progress.on_bytes();
+            this.peer.on_bytes(&this.scratch[..bytes]);
         }
         Poll::Ready(Ok(()))
     }
@@ -141,7 +149,11 @@ impl Write for Stream {
         let this = &mut *self;
         ready!(this.poll_out(cx))?;
         let Some(layer) = &mut this.layer else {
-            return Pin::new(&mut this.socket).poll_write(cx, buf);
+            let sent = Pin::new(&mut this.socket).poll_write(cx, buf);
+            return match noted(sent, &this.peer) {
+                Ok(sent) => sent.map(Ok),
+                Err(error) => Poll::Ready(Err(error)),
+            };
         };
         let bytes = layer.send(buf).map_err(failed)?;
         // What the socket does not take now goes in front of the next.

@@ -1,6 +1,7 @@
 //! Doors with handlers of their own, without a socket.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,14 +10,17 @@ use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Receiver, bounded};
 use glommio::{LocalExecutorBuilder, Placement};
 use hyper::Method;
+use hyper::body::Body;
 
+use super::changing::Changing;
 use super::door::Door;
 use super::page::Page;
 use super::users::Remembered;
 use super::{Answer, Ask, Gate, Handler, Route};
 use crate::access::{Acl, Credential, Passwords, Scheme};
-use crate::budget::{Plan, Pool};
+use crate::budget::{Account, Charge, Plan, Pool};
 use crate::config::HttpListener;
+use crate::limits;
 use crate::shard::{Check, Shared};
 
 /// What a handler was asked for, by whom.
@@ -33,24 +37,28 @@ static ROUTES: &[Route<Site>] = &[
         method: Method::GET,
         path: "/open",
         is_open: true,
+        is_probe: true,
         handler: Handler::Now(note),
     },
     Route {
         method: Method::GET,
         path: "/api/v1/things",
         is_open: false,
+        is_probe: false,
         handler: Handler::Now(note),
     },
     Route {
         method: Method::DELETE,
         path: "/api/v1/things",
         is_open: false,
+        is_probe: false,
         handler: Handler::Later(|site, ask| Box::pin(async move { note(&site, &ask) })),
     },
     Route {
         method: Method::GET,
         path: "/api/v1/parts/*",
         is_open: false,
+        is_probe: false,
         handler: Handler::Now(note),
     },
 ];
@@ -284,7 +292,7 @@ fn the_host_is_an_address_or_a_configured_name() {
     let mut world = World::new();
     let asked = |world: &World, host: Option<&str>, authority: Option<&str>| {
         let ask = Ask {
-            host: host.map(String::from),
+            hosts: host.iter().map(ToString::to_string).collect(),
             authority: authority.map(String::from),
             ..Ask::get("/open")
         };
@@ -292,6 +300,21 @@ fn the_host_is_an_address_or_a_configured_name() {
     };
     assert_eq!(asked(&world, Some("localhost:9883"), None), 200);
     assert_eq!(asked(&world, None, None), 400);
+    let odd = |hosts: &[&str], is_old| Ask {
+        hosts: hosts.iter().map(ToString::to_string).collect(),
+        is_old,
+        ..Ask::get("/open")
+    };
+    let login = Remembered::default();
+    for (hosts, is_old, status) in [
+        (&["localhost", "localhost"][..], false, 400),
+        (&["localhost", "rebound.example"], true, 400),
+        (&[], true, 200),
+        (&["rebound.example"], true, 403),
+    ] {
+        let (found, _) = world.answer(odd(hosts, is_old), None, &login);
+        assert_eq!(found, status, "{hosts:?}");
+    }
     assert_eq!(asked(&world, Some("rebound.example"), None), 403);
     assert_eq!(asked(&world, Some("[::1]"), Some("rebound.example")), 403);
     world.rules.hosts.push("rebound.example".into());
@@ -365,4 +388,66 @@ fn without_a_gate_only_what_is_open_is_answered() {
         let (status, text) = world.answer(ask, None, &Remembered::default());
         assert_eq!((status, &*text), (503, "The broker starts.\n"), "{path}");
     }
+}
+
+/// What others have not taken yet leaves no room for another answer, but for a look at how the broker is.
+#[test]
+fn answers_are_charged_until_they_are_out() {
+    let world = World::new();
+    let pool = world.door.gate.as_ref().unwrap().shared.pool().clone();
+    let long = || Answer::text("x".repeat(2 * limits::HTTP_WORDS_BYTES as usize));
+    let before = pool.leased(Account::Http);
+    let answer = long().charged(&pool, limits::HTTP_PROBE_BYTES);
+    let held = pool.leased(Account::Http) - before;
+    assert!(held >= 2 * limits::HTTP_WORDS_BYTES, "{held}");
+    let mut response = answer.into_response();
+    assert_eq!(pool.leased(Account::Http) - before, held);
+    let executor = LocalExecutorBuilder::new(Placement::Unbound)
+        .make()
+        .unwrap();
+    let words = executor.run(async {
+        let body = response.body_mut();
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+        frame.unwrap().unwrap().into_data().unwrap()
+    });
+    drop(response);
+    // hyper has them, and the socket not yet.
+    assert_eq!(pool.leased(Account::Http) - before, held);
+    drop(words);
+    assert_eq!(pool.leased(Account::Http), before);
+    let mut others = Charge::new(pool.clone(), Account::Http);
+    others.force(pool.free(Account::Http) as u64 - limits::HTTP_PROBE_BYTES);
+    let refused = long().charged(&pool, limits::HTTP_PROBE_BYTES);
+    assert_eq!(refused.status, 503);
+    assert_eq!(long().charged(&pool, 0).status, 200);
+    drop(others);
+}
+
+/// Who leaves before the answer has changed something all the same, and the log says so.
+#[test]
+fn a_change_is_made_to_its_end() {
+    let executor = LocalExecutorBuilder::new(Placement::Unbound)
+        .make()
+        .unwrap();
+    executor.run(async {
+        let changing = Rc::new(Changing::default());
+        let (log, gate) = (Rc::new(RefCell::new(0)), Rc::new(RefCell::new(false)));
+        let (told, open) = (log.clone(), gate.clone());
+        let answering = Box::pin(async move {
+            while !*open.borrow() {
+                glommio::yield_if_needed().await;
+                glommio::timer::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            *told.borrow_mut() += 1;
+            Answer::text("")
+        });
+        let asked = changing.clone();
+        let client = glommio::spawn_local(async move { asked.run(answering).await.status });
+        glommio::timer::sleep(std::time::Duration::from_millis(5)).await;
+        client.cancel().await;
+        *gate.borrow_mut() = true;
+        changing.finish().await;
+        assert_eq!(*log.borrow(), 1);
+        changing.finish().await;
+    });
 }

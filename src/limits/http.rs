@@ -4,6 +4,27 @@
 /// that is idle makes room for it, or one that asks nothing.
 pub const HTTP_CONNECTIONS_MAX: usize = 16;
 
+/// Connections of one listener beside those, for whoever looks after the broker: they are answered by `/healthz`, `/readyz` and
+/// `/metrics`, and by everything else when there is room.
+pub const HTTP_PROBES_MAX: usize = 4;
+
+/// Milliseconds that such a connection waits for room if it asks for something else: what is idle has ended by then.
+pub const HTTP_ROOM_MS: u64 = 300;
+
+/// Bytes that a connection is charged with, whatever it does: what has come of a head, what is on its way out of hyper, its task.
+pub const HTTP_CONNECTION_BYTES: u64 = 32 << 10;
+
+/// Bytes of an answer up to which it is given however full the account is: a line that says what is the matter.
+pub const HTTP_WORDS_BYTES: u64 = 512;
+
+/// Bytes of the account that are left to `/healthz`, `/readyz` and `/metrics`: a page of figures of many shards.
+pub const HTTP_PROBE_BYTES: u64 = 512 << 10;
+const _: () = assert!(
+    2 * HTTP_PROBE_BYTES + (HTTP_CONNECTIONS_MAX + HTTP_PROBES_MAX) as u64 * HTTP_CONNECTION_BYTES
+        <= super::BUDGET_ACCOUNT_BYTES_MIN,
+    "others are answered too"
+);
+
 /// Bytes of the head of a request. hyper takes no smaller bound.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 
@@ -13,8 +34,19 @@ pub const HTTP_HEADERS_MAX: usize = 64;
 /// Milliseconds from a connection's begin, or from the first byte of a request, until the head is whole: TLS included.
 pub const HTTP_HEAD_MS_MAX: u64 = 10_000;
 
-/// Milliseconds that a head may take while somebody waits for the place of its connection: TLS over a long way, too.
+/// Milliseconds that a head may take while somebody waits for the place of its connection: TLS over a long way, too. Those of one address
+/// that are not whole share it: of ten at once each has a tenth.
 pub const HTTP_SILENCE_MS: u64 = 250;
+
+/// Bytes a second that a client has to take of its answer while the broker waits for it to take more: a slow mobile network.
+pub const HTTP_SPEED_MIN: u64 = 8 << 10;
+/// Milliseconds for which the broker has waited for it in all before it is judged by that.
+pub const HTTP_SLOW_MS: u64 = 5_000;
+/// Bytes a second above which it keeps its place while somebody waits for that.
+pub const HTTP_SPEED_KEPT: u64 = 64 << 10;
+/// Milliseconds for which the broker has waited for it before it gives way to them.
+pub const HTTP_SLOW_WAITED_MS: u64 = 1_000;
+const _: () = assert!(HTTP_SPEED_MIN < HTTP_SPEED_KEPT && HTTP_SLOW_WAITED_MS < HTTP_SLOW_MS);
 
 /// Milliseconds from there until the answer is out: a file of 16 MiB at 2 Mbit/s.
 pub const HTTP_ANSWER_MS_MAX: u64 = 60_000;
@@ -68,3 +100,9 @@ pub const HTTP_FILE_MS: u64 = 5_000;
 
 /// Milliseconds between two looks whether it has been read.
 pub const HTTP_FILE_LOOK_MS: u64 = 5;
+
+/// Files that wait to be closed: where a file system does not let that happen, no more are opened.
+pub const HTTP_CLOSING_MAX: usize = 64;
+
+/// Milliseconds that a look at `http_dir` may take when the configuration is read.
+pub const HTTP_DIR_LOOK_MS: u64 = 1_000;

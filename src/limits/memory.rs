@@ -38,6 +38,9 @@ pub const BUDGET_SHARE_RETAINED: u64 = 110;
 /// still for a second or two holds up nobody.
 pub const BUDGET_SHARE_JOURNAL: u64 = 20;
 
+/// For what is held for those who ask over HTTP, where anybody can.
+pub const BUDGET_SHARE_HTTP: u64 = 10;
+
 /// Bytes of the account of the journal, at least: what the storage thread has waiting before it takes no more from the shards.
 pub const JOURNAL_ACCOUNT_BYTES_MIN: u64 = super::STORE_QUEUE_BYTES_MAX;
 /// The same for each shard: its chunks while a commit is under way, and what it remembers so that it need not write it twice.

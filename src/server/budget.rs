@@ -85,6 +85,7 @@ impl Budget {
                 shard_bytes: shard::fixed_bytes(descriptors, layout.few_buffers),
                 mesh_bytes: mesh_bytes(shards),
                 has_journal: layout.has_journal.unwrap_or(config.persistence.is_some()),
+                has_http: !config.http.is_empty(),
                 sizes: config.memory.sizes,
             };
             match Plan::split(total, &wishes) {

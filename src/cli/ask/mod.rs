@@ -225,11 +225,12 @@ impl Kick {
         let is = |field: &str| done[field] == Value::Bool(true);
         let connection = match is("was_connected") {
             true => "disconnected",
-            false => "was away",
+            false => "was not connected",
         };
-        let session = match is("session_ended") {
-            true => "its session has ended",
-            false => "its session goes on",
+        let session = match (is("session_ended"), is("was_connected")) {
+            (true, _) => "its session has ended",
+            (false, true) => "its session is kept",
+            (false, false) => "its session is kept, and nothing was done",
         };
         print(&format!("{}: {connection}; {session}.", self.client))
     }

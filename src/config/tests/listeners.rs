@@ -173,6 +173,20 @@ fn a_listener_of_http_is_none_of_mqtt() {
     assert!(!config.http[0].listener.settings.allow_anonymous);
     let (config, _) = read("port 9883\nbind_address ::1\nprotocol http_api\n").unwrap();
     assert_eq!(places(&config), (vec![1883, 1883], vec![9883]));
+    let text =
+        |directory| format!("listener 9883 127.0.0.1\nprotocol http_api\nhttp_dir {directory}\n");
+    for (directory, why) in [
+        (
+            "/nowhere/at/all",
+            "/nowhere/at/all cannot be served from: No such file",
+        ),
+        ("/etc/hostname", "/etc/hostname is no directory"),
+    ] {
+        let warned = warnings(&text(directory));
+        assert!(warned.len() == 1 && warned[0].contains(why), "{warned:?}");
+        assert!(warned[0].starts_with("3: http_dir: "), "{warned:?}");
+    }
+    assert!(warnings(&text("/srv")).is_empty());
     let warned = warnings("listener 80\nprotocol websockets\nhttp_dir /srv\n");
     assert_eq!(warned.len(), 1);
     assert!(warned[0].starts_with("3: http_dir: "), "{warned:?}");

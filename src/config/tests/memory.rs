@@ -79,7 +79,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             "memory_account cheese 1M\n",
-            "1: memory_account: `cheese` is none of program, sockets, buffers, connections, transports, packets, outbound, backlog, subscriptions, retained, mesh, journal",
+            "1: memory_account: `cheese` is none of program, sockets, buffers, connections, transports, packets, outbound, backlog, subscriptions, retained, mesh, journal, http",
         ),
         (
             "memory_account retained\n",

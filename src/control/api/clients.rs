@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::shown::Shown;
 use super::site::Api;
 use crate::access::Access;
+use crate::broker::Disconnected;
 use crate::control::queries::{Refusal, answers};
 use crate::http::{Answer, Answering, Ask};
 
@@ -28,6 +29,16 @@ fn client_in(ask: &Ask) -> Result<String, Refusal> {
     client
         .map(String::from)
         .ok_or_else(|| Refusal::nothing("There is no such client."))
+}
+
+/// What became of a client, for the log.
+fn became(done: Disconnected) -> &'static str {
+    match (done.was_connected, done.session_ended) {
+        (true, true) => "disconnected, its session has ended",
+        (true, false) => "disconnected, its session is kept",
+        (false, true) => "it was not connected, its session has ended",
+        (false, false) => "it was not connected, and nothing was done: its session is kept",
+    }
 }
 
 /// What is spoken at the listener of this name.
@@ -62,8 +73,10 @@ pub(super) fn disconnect(api: Rc<Api>, ask: Ask) -> Answering {
     Box::pin(async move {
         match client_in(&ask) {
             Ok(client) => {
-                let answered = answers::disconnect(&api.sources.asking, &client, &ask.query).await;
-                answered.into()
+                match answers::disconnect(&api.sources.asking, &client, &ask.query).await {
+                    Ok((words, done)) => Answer::json(words).of_deed(became(done)),
+                    Err(refusal) => Err(refusal).into(),
+                }
             }
             Err(refusal) => Err(refusal).into(),
         }

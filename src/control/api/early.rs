@@ -17,12 +17,14 @@ static ROUTES: &[Route<Starting>] = &[
         method: Method::GET,
         path: "/healthz",
         is_open: true,
+        is_probe: true,
         handler: Handler::Now(alive),
     },
     Route {
         method: Method::GET,
         path: "/readyz",
         is_open: true,
+        is_probe: true,
         handler: Handler::Now(unready),
     },
 ];

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use super::site::Api;
 use crate::http::{Answer, Answering, Ask};
 use crate::limits;
+use crate::storage::State;
 
 /// `/healthz`: who hears this is answered.
 pub(super) fn alive(_: &Api, _: &Ask) -> Answer {
     Answer::text("ok\n")
 }
 
-/// `/readyz`: all shards answer, and new clients would be let in.
+/// `/readyz`: all shards answer, and new clients would be let in. A store that is full or fails keeps nobody out: it is said, and who looks
+/// after the disk has figures and alerts for it.
 pub(super) fn ready(api: Rc<Api>, _: Ask) -> Answering {
     Box::pin(async move {
         let mut reason = api.unready();
@@ -21,7 +23,11 @@ pub(super) fn ready(api: Rc<Api>, _: Ask) -> Answering {
             reason = api.unready().or_else(|| unanswered(&silent));
         }
         match reason {
-            None => Answer::text("ready\n"),
+            None => Answer::text(match api.sources.store.state() {
+                None | Some(State::Open) => "ready\n",
+                Some(State::Full) => "ready; the store is full\n",
+                Some(State::Failed) => "ready; the store has failed\n",
+            }),
             Some(reason) => Answer::status(503, format!("not ready: {reason}\n")),
         }
     })

@@ -11,7 +11,7 @@ use Handler::{Later, Now};
 pub(super) static ROUTES: &[Route<Api>] = &[
     open("/healthz", Now(health::alive)),
     open("/readyz", Later(health::ready)),
-    look("/metrics", Later(metrics::metrics)),
+    probe("/metrics", Later(metrics::metrics)),
     look("/metrics/mosquitto", Now(metrics::mosquitto)),
     look("/api/v1/version", Now(mosquitto::version)),
     look("/api/v1/systree", Now(mosquitto::systree)),
@@ -39,6 +39,18 @@ const fn look(path: &'static str, handler: Handler<Api>) -> Route<Api> {
         method: Method::GET,
         path,
         is_open: false,
+        is_probe: false,
+        handler,
+    }
+}
+
+/// The same for who asks how the broker is.
+const fn probe(path: &'static str, handler: Handler<Api>) -> Route<Api> {
+    Route {
+        method: Method::GET,
+        path,
+        is_open: false,
+        is_probe: true,
         handler,
     }
 }
@@ -49,6 +61,7 @@ const fn delete(path: &'static str, handler: Handler<Api>) -> Route<Api> {
         method: Method::DELETE,
         path,
         is_open: false,
+        is_probe: false,
         handler,
     }
 }
@@ -59,6 +72,7 @@ const fn open(path: &'static str, handler: Handler<Api>) -> Route<Api> {
         method: Method::GET,
         path,
         is_open: true,
+        is_probe: true,
         handler,
     }
 }

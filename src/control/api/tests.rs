@@ -36,7 +36,7 @@ impl World {
             refused: Arc::new(AtomicU64::new(0)),
         };
         let handles: Vec<ShardHandle> = handles;
-        let asking = Rc::new(Asking::new(handles.clone()));
+        let asking = Rc::new(Asking::new(handles.clone(), pool.clone()));
         let api = Api::new(Sources {
             shared,
             shards: handles,

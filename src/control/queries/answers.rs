@@ -6,19 +6,15 @@ use super::json::{
     ClientJson, DetailsJson, DisconnectedJson, ForgottenJson, PageJson, RetainedJson,
     RetainedPayloadJson, SubscriptionJson, words,
 };
-use super::paged::{Clients, NoPlace, Paged, Retained, SubscriptionsOf, Who};
+use super::paged::{Clients, Paged, Retained, SubscriptionsOf, Who};
 use super::refusal::Refusal;
-use crate::broker::{Deed, Done, Order, Query, Reply, Wanted, Which, home, owner_of_topic};
+use crate::broker::{
+    Deed, Disconnected, Done, Order, Query, Reply, Wanted, Which, home, owner_of_topic,
+};
 use crate::mqtt::topic;
 
 /// Words of JSON, or why there are none.
 pub(crate) type Answered = Result<String, Refusal>;
-
-impl From<NoPlace> for Refusal {
-    fn from(_: NoPlace) -> Refusal {
-        Refusal::asked_wrongly("\"after\" is what \"next\" was in the last answer.".into())
-    }
-}
 
 /// `GET /api/v1/clients`: in the order of their places, or those that come first in another order. `transport` says what is spoken at the
 /// listener of a name.
@@ -55,7 +51,7 @@ pub(crate) async fn clients(
         }
         Some(order) => {
             let after = after.map(Box::from);
-            asking.ranked(which, order, after, limit).await
+            asking.ranked(which, order, after, limit).await?
         }
     };
     let json = |row| ClientJson::new(row, &transport);
@@ -83,7 +79,11 @@ pub(crate) async fn client(
 ///
 /// # Errors
 /// 404: there is no such client. 503: its shard does not answer.
-pub(crate) async fn disconnect(asking: &Asking, client: &str, query: &str) -> Answered {
+pub(crate) async fn disconnect(
+    asking: &Asking,
+    client: &str,
+    query: &str,
+) -> Result<(String, Disconnected), Refusal> {
     let fields = Fields::of(query, &["end_session"])?;
     let shard = home(client, asking.shards());
     let deed = Deed::Disconnect {
@@ -92,7 +92,7 @@ pub(crate) async fn disconnect(asking: &Asking, client: &str, query: &str) -> An
     };
     match asking.ask(shard, deed).await {
         Some(Done::Disconnected(Some(done))) => {
-            Ok(words(&DisconnectedJson::new(client.into(), done)))
+            Ok((words(&DisconnectedJson::new(client.into(), done)), done))
         }
         Some(Done::Disconnected(None)) => Err(no_client()),
         _ => Err(Refusal::no_answer()),

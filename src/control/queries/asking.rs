@@ -3,12 +3,14 @@
 //! same way.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glommio::timer;
 
 use super::turns::Turns;
 use crate::broker::{Deed, Done, Query, Reply};
+use crate::budget::{Account, Charge, Pool};
 use crate::control::each_shard::EachShard;
 use crate::ids::ShardId;
 use crate::limits;
@@ -61,16 +63,23 @@ pub(crate) struct Asking {
     each: RefCell<EachShard>,
     /// When the last questions were answered, or given up.
     rested_since: Cell<Option<Instant>>,
+    pool: Arc<Pool>,
 }
 
 impl Asking {
-    /// For these shards.
-    pub(crate) fn new(shards: Vec<ShardHandle>) -> Asking {
+    /// For these shards. What answers hold is charged in this pool.
+    pub(crate) fn new(shards: Vec<ShardHandle>, pool: Arc<Pool>) -> Asking {
         Asking {
             turns: Turns::default(),
             each: RefCell::new(EachShard::new(shards)),
             rested_since: Cell::new(None),
+            pool,
         }
+    }
+
+    /// Nothing of an answer yet.
+    pub(super) fn held(&self) -> Charge {
+        Charge::new(self.pool.clone(), Account::Http)
     }
 
     /// How many shards there are.

@@ -2,6 +2,7 @@
 //! One shard after the other, a page at a time, and put together (docs/decisions/0912).
 
 pub(super) mod answers;
+mod any;
 mod asking;
 mod fields;
 mod json;
@@ -14,5 +15,6 @@ mod traced;
 pub(super) mod tracing;
 mod turns;
 
+pub use any::any_requests;
 pub(super) use asking::Asking;
 pub(super) use refusal::Refusal;

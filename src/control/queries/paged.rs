@@ -2,9 +2,11 @@
 //! one ended. What stays where it is meanwhile comes exactly once.
 
 use super::asking::Asking;
+use super::refusal::Refusal;
 use crate::broker::{
     ClientRow, Page, Query, Reply, RetainedRow, SubscriptionRow, Wanted, Which, WhoFrom, home,
 };
+use crate::budget::Charge;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::routing::Cursor;
@@ -19,6 +21,23 @@ pub(crate) struct List<T> {
     pub missing: Vec<u8>,
     /// Shards with more than is looked at for one answer, of which nobody can ask for the rest.
     pub unfinished: Vec<u8>,
+    /// What its rows are charged with.
+    pub _held: Charge,
+}
+
+/// Bytes of a row beside its names, and of what is made of it.
+const ROW_BYTES: usize = 512;
+
+/// Charges rows with so many bytes of names each.
+///
+/// # Errors
+/// 503: others hold too much.
+pub(super) fn charge(held: &mut Charge, rows: impl Iterator<Item = usize>) -> Result<(), Refusal> {
+    let bytes: usize = rows.map(|names| names + ROW_BYTES).sum();
+    match held.take(bytes as u64, limits::HTTP_PROBE_BYTES) {
+        true => Ok(()),
+        false => Err(Refusal::no_memory()),
+    }
 }
 
 /// What is listed.
@@ -46,27 +65,23 @@ pub(crate) trait Paged {
     }
 }
 
-/// What a request asks for that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoPlace;
-
 impl Asking {
     /// A page of so many rows from where `after` says; from the start without it. It may have fewer rows although there are more.
     ///
     /// # Errors
-    /// `after` is no place of such a list.
+    /// 400: `after` is no place of such a list. 503: others hold too much.
     pub(crate) async fn list<P: Paged>(
         &self,
         paged: &P,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<List<P::Row>, NoPlace> {
+    ) -> Result<List<P::Row>, Refusal> {
         let limit = limit.clamp(1, limits::ANSWER_ROWS_MAX);
         let only = paged.home(self.shards());
         let first = only.map_or(0, |shard| shard.0);
         let end = only.map_or(self.shards(), |shard| shard.0 + 1);
         let (mut shard, mut from) = match after {
-            Some(after) => place::<P>(after).ok_or(NoPlace)?,
+            Some(after) => place::<P>(after).ok_or_else(Refusal::no_place)?,
             None => (first, paged.start()),
         };
         let mut list = List {
@@ -74,6 +89,7 @@ impl Asking {
             next: None,
             missing: Vec::new(),
             unfinished: Vec::new(),
+            _held: self.held(),
         };
         let (mut bytes, mut pages) = (0, 0);
         while shard < end {
@@ -89,6 +105,7 @@ impl Asking {
             let next = match page {
                 Some(page) => {
                     bytes += page.rows.iter().map(P::weight).sum::<usize>();
+                    charge(&mut list._held, page.rows.iter().map(P::weight))?;
                     list.rows.extend(page.rows);
                     page.next
                 }

@@ -5,8 +5,10 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::asking::Asking;
-use super::paged::List;
+use super::paged::{List, charge};
+use super::refusal::Refusal;
 use crate::broker::{ClientRow, Order, Query, Ranked, RankedPage, Ranking, Reply, Which};
+use crate::budget::Charge;
 use crate::ids::{SessionRef, ShardId};
 use crate::limits;
 
@@ -46,6 +48,20 @@ impl First {
             self.rows.retain(|(_, ranked)| ranked.name <= *horizon);
         }
         self.rows.truncate(self.limit);
+        // Names may be as long as a packet allows. The first one is there always.
+        let mut bytes = 0;
+        let within = self.rows.iter().take_while(|(_, ranked)| {
+            let fits = bytes < limits::ANSWER_BYTES_MAX;
+            bytes += ranked.name.len();
+            fits
+        });
+        let within = within.count();
+        if let Some((_, behind)) = self.rows.get(within.saturating_sub(1))
+            && within < self.rows.len()
+        {
+            self.horizon = Some(behind.name.clone());
+            self.rows.truncate(within);
+        }
     }
 }
 
@@ -57,7 +73,7 @@ impl Asking {
         order: Order,
         after: Option<Box<str>>,
         limit: usize,
-    ) -> List<ClientRow> {
+    ) -> Result<List<ClientRow>, Refusal> {
         let limit = limit.clamp(1, limits::ANSWER_ROWS_MAX);
         let mut ranking = Ranking {
             which,
@@ -100,15 +116,16 @@ impl Asking {
         let is_more = first.rows.len() == limit || first.horizon.is_some();
         let last = first.rows.last().map(|(_, ranked)| ranked.name.to_string());
         let next = last.filter(|_| order == Order::Name && is_more);
-        let rows = self.rows_in_order(&first.rows, &mut missing).await;
+        let (rows, held) = self.rows_in_order(&first.rows, &mut missing).await?;
         missing.sort_unstable();
         missing.dedup();
-        List {
+        Ok(List {
             rows,
             next,
             missing,
             unfinished,
-        }
+            _held: held,
+        })
     }
 
     /// The rows of these sessions, as far as there are any more.
@@ -116,7 +133,8 @@ impl Asking {
         &self,
         ranked: &[(ShardId, Ranked)],
         missing: &mut Vec<u8>,
-    ) -> Vec<ClientRow> {
+    ) -> Result<(Vec<ClientRow>, Charge), Refusal> {
+        let mut held = self.held();
         let mut rows: HashMap<SessionRef, ClientRow> = HashMap::new();
         for shard in (0..self.shards()).map(ShardId) {
             let of_shard = ranked.iter().filter(|(of, _)| *of == shard);
@@ -129,6 +147,7 @@ impl Asking {
                     missing.push(shard.0);
                     break;
                 };
+                charge(&mut held, page.rows.iter().map(ClientRow::name_bytes))?;
                 rows.extend(page.rows.into_iter().map(|row| (row.session, row)));
                 left = match page.next {
                     Some(next) => left.get(next as usize..).unwrap_or_default(),
@@ -139,7 +158,7 @@ impl Asking {
         let rows = ranked
             .iter()
             .map(|(_, ranked)| rows.remove(&ranked.session));
-        rows.flatten().collect()
+        Ok((rows.flatten().collect(), held))
     }
 }
 
@@ -182,6 +201,27 @@ mod tests {
         first.cut();
         let figures: Vec<u64> = first.rows.iter().map(|(_, ranked)| ranked.figure).collect();
         assert_eq!(figures, [8, 7]);
+    }
+
+    /// The first thousand of names of 64 KB each would be 64 MB.
+    #[test]
+    fn an_answer_has_so_many_bytes_of_names() {
+        let mut first = First {
+            limit: limits::ANSWER_ROWS_MAX,
+            rows: Vec::new(),
+            horizon: None,
+        };
+        for number in 0..200 {
+            let name = format!("{number:03}{}", "x".repeat(60_000));
+            first.add(ShardId(0), page(vec![ranked(0, &name, number)], None));
+        }
+        first.cut();
+        let bytes: usize = first.rows.iter().map(|(_, ranked)| ranked.name.len()).sum();
+        assert!(bytes < limits::ANSWER_BYTES_MAX + 60_003, "{bytes}");
+        assert_eq!(
+            first.horizon.as_deref(),
+            first.rows.last().map(|(_, last)| &*last.name)
+        );
     }
 
     /// A part had no room for names behind "b": "c" of another part may not be the next one.

@@ -24,6 +24,17 @@ impl Refusal {
         Refusal::new(400, &text)
     }
 
+    /// Nobody has been told to go on there.
+    pub(crate) fn no_place() -> Refusal {
+        Refusal::new(400, "\"after\" is what \"next\" was in the last answer.")
+    }
+
+    /// What others have asked for fills the account.
+    pub(crate) fn no_memory() -> Refusal {
+        let text = "The memory for answers is used up by those that others have not taken yet.";
+        Refusal::new(503, text)
+    }
+
     /// There is no such thing.
     pub(crate) fn nothing(text: &str) -> Refusal {
         Refusal::new(404, text)

@@ -6,11 +6,13 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use glommio::{LocalExecutorBuilder, Placement};
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::answers;
 use super::*;
 use crate::broker::{Broker, Page, Peer, Query, RankedPage, Reply, Settings, home, owner_of_topic};
+use crate::budget::{Account, Charge, Plan, Pool};
 use crate::ids::ShardId;
 use crate::limits;
 use crate::mqtt::message::{Holders, Message, NEVER, Sent};
@@ -93,6 +95,10 @@ fn answer_all(broker: &mut Broker, inbox: &ShardInbox) {
     }
 }
 
+fn pool() -> Arc<Pool> {
+    Arc::new(Pool::new(&Plan::unbounded(), SHARDS))
+}
+
 /// Runs on an executor, with two shards that answer.
 fn run<F: Future>(with: impl FnOnce(Asking) -> F) -> F::Output {
     let (handles, threads): (Vec<_>, Vec<_>) =
@@ -100,7 +106,7 @@ fn run<F: Future>(with: impl FnOnce(Asking) -> F) -> F::Output {
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .make()
         .unwrap();
-    let output = executor.run(with(Asking::new(handles)));
+    let output = executor.run(with(Asking::new(handles, pool())));
     for thread in threads {
         thread.join().unwrap();
     }
@@ -180,7 +186,8 @@ fn one_client_is_found_on_its_shard_and_disconnected() {
             let of = format!("client={name}");
             let list = json(answers::subscriptions(&asking, &of).await);
             assert_eq!(names(&list, "filter"), ["all/#"]);
-            let done = json(answers::disconnect(&asking, &name, "").await);
+            let done = answers::disconnect(&asking, &name, "").await;
+            let done = json(done.map(|(words, _)| words));
             assert_eq!(
                 (&done["was_connected"], &done["session_ended"]),
                 (&true.into(), &true.into())
@@ -192,7 +199,11 @@ fn one_client_is_found_on_its_shard_and_disconnected() {
                 Err(404)
             );
             assert_eq!(
-                status(answers::disconnect(&asking, &name, "").await),
+                status(
+                    answers::disconnect(&asking, &name, "")
+                        .await
+                        .map(|(words, _)| words)
+                ),
                 Err(404)
             );
         }
@@ -269,7 +280,7 @@ fn a_shard_that_does_not_answer_is_named() {
         .make()
         .unwrap();
     executor.run(async {
-        let asking = Asking::new(vec![handle, silent]);
+        let asking = Asking::new(vec![handle, silent], pool());
         let began = std::time::Instant::now();
         for query in ["limit=1000", "sort=bytes", "limit=1000"] {
             let page = json(answers::clients(&asking, query, spoken).await);
@@ -290,7 +301,7 @@ fn a_late_answer_is_nobodys() {
         .make()
         .unwrap();
     executor.run(async {
-        let asking = Asking::new(vec![handle]);
+        let asking = Asking::new(vec![handle], pool());
         let mut broker = brain(ShardId(0));
         let mut answer = || {
             let Some(ShardCommand::Query(query, to)) = inbox.next() else {
@@ -350,7 +361,7 @@ fn many_subscriptions_of_one_client_come_in_answers_of_the_size_that_is_asked_fo
         .make()
         .unwrap();
     executor.run(async {
-        let asking = Asking::new(vec![handle]);
+        let asking = Asking::new(vec![handle], pool());
         for limit in [10, 100, 300, 1000] {
             let query = format!("client=many&limit={limit}");
             let page = json(answers::subscriptions(&asking, &query).await);
@@ -397,7 +408,7 @@ fn an_answer_has_so_many_pages_and_says_where_to_go_on() {
         .make()
         .unwrap();
     executor.run(async {
-        let asking = Asking::new(vec![handle]);
+        let asking = Asking::new(vec![handle], pool());
         let page = json(answers::clients(&asking, "prefix=none", spoken).await);
         assert_eq!(page["next"], format!("0.{MOST}"));
         let query = format!("prefix=none&after=0.{MOST}");
@@ -410,4 +421,71 @@ fn an_answer_has_so_many_pages_and_says_where_to_go_on() {
         assert_eq!(page["missing_shards"], serde_json::json!([]));
     });
     answering.join().unwrap();
+}
+
+/// Rows are charged while they are held, and there are none where others hold too much.
+#[test]
+fn a_list_is_refused_where_there_is_no_memory_for_it() {
+    let (handle, thread) = shard(ShardId(0));
+    let executor = LocalExecutorBuilder::new(Placement::Unbound)
+        .make()
+        .unwrap();
+    executor.run(async {
+        let pool = pool();
+        let asking = Asking::new(vec![handle], pool.clone());
+        let before = pool.leased(Account::Http);
+        for query in ["limit=1000", "sort=name", "sort=bytes"] {
+            assert!(
+                answers::clients(&asking, query, spoken).await.is_ok(),
+                "{query}"
+            );
+            assert_eq!(pool.leased(Account::Http), before, "{query}");
+        }
+        let mut others = Charge::new(pool.clone(), Account::Http);
+        others.force(pool.free(Account::Http) as u64 - limits::HTTP_PROBE_BYTES);
+        for query in ["limit=1000", "sort=name", "sort=bytes"] {
+            let refused = answers::clients(&asking, query, spoken).await.err();
+            assert_eq!(refused.map(|refusal| refusal.status), Some(503), "{query}");
+        }
+    });
+    thread.join().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// A place to go on from that somebody has made up is harmless: rows, or that it is none.
+    #[test]
+    fn a_cursor_from_anybody_is_harmless(
+        kind in 0..5usize,
+        after in prop_oneof![
+            "[0-9]{1,3}\\.[0-9]{1,10}",
+            "[0-9]{1,3}\\.[os]\\.[0-9]{1,10}\\.[0-9]{1,20}",
+            "[0-9]{1,3}\\.[0-9]{1,20}\\.[01]",
+            "[a-z0-9.\\-+%]{0,40}",
+        ],
+    ) {
+        let (handle, answering) = shard(ShardId(0));
+        let executor = LocalExecutorBuilder::new(Placement::Unbound).make().unwrap();
+        let answered = executor.run(async {
+            let asking = Asking::new(vec![handle], pool());
+            let query = |start: &str| format!("{start}&limit=7&after={after}");
+            match kind {
+                0 => answers::clients(&asking, &query(""), spoken).await,
+                1 => answers::subscriptions(&asking, &query("client=client-01")).await,
+                2 => answers::subscriptions(&asking, &query("topic=all/x")).await,
+                3 => answers::retained(&asking, &query("filter=%23"), |_| true).await,
+                _ => answers::clients(&asking, &query("sort=name"), spoken).await,
+            }
+        });
+        answering.join().unwrap();
+        match answered {
+            Ok(words) => {
+                let page: Value = serde_json::from_str(&words).unwrap();
+                prop_assert!(page["items"].as_array().unwrap().len() <= 7);
+                prop_assert_eq!(page["missing_shards"].as_array().unwrap().len(), 0);
+            }
+            Err(refusal) => prop_assert_eq!(refusal.status, 400),
+        }
+    }
 }

@@ -48,7 +48,8 @@ pub(super) fn metrics(api: Rc<Api>, ask: Ask) -> Answering {
         let form = Form::of(&ask.accept);
         let detail = match ask.field("shard") {
             Some("sum") => Detail::Sum,
-            _ => Detail::Shards,
+            None => Detail::Shards,
+            Some(_) => return Answer::status(400, "`shard` is `sum`, or is left out.\n"),
         };
         let text = page(&api, form, detail);
         Answer::ok(form.kind(), text)
