@@ -5,6 +5,7 @@
 //! load tester are in `limits/load.rs`, those of a shard's thread in `limits/thread.rs`, those of the budget in `limits/memory.rs`, those
 //! of the disk in `limits/store.rs`, those of questions in `limits/queries.rs`, those of traces in `limits/trace.rs`.
 
+mod busiest;
 mod history;
 mod http;
 mod journal;
@@ -16,6 +17,7 @@ mod store;
 mod thread;
 mod trace;
 
+pub use busiest::*;
 pub use history::*;
 pub use http::*;
 pub use journal::*;

@@ -330,6 +330,8 @@ def at_rest(page):
         for table in ("versions", "transports"):
             for name, value in connections[table].items():
                 compare(f"#{table}-rows tr[data-key='{name}'] td", value)
+        for one in page.broker.get("/api/v1/topics?limit=10")["items"][:1]:
+            compare(f"#busiest-rows tr[data-key='{one['topic']}'] th", one["topic"])
         clients = page.broker.get("/api/v1/clients?limit=10&connected=true&sort=lag")["items"]
         for client in clients[:1]:
             row = f"#clients-rows tr[data-key='{client['client_id']}']"

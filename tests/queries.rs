@@ -542,3 +542,35 @@ fn the_command_line_asks_too() {
     assert_eq!(nobody.code, Some(1));
     assert_eq!(firehose(&["who"]).code, Some(2));
 }
+
+/// Those with most messages first, from both shards, and only for who may read them.
+#[test]
+fn the_busiest_topics_are_for_those_who_may() {
+    let acl = "topic readwrite open/#\ntopic write closed/#\ntopic read /api/#\nuser bob\ntopic read #\ntopic read /api/#\n";
+    let web = Web::start(&[], Some(acl));
+    for number in 0..4 {
+        let mut client = web.client(&format!("p{number}"));
+        client.publish_burst("open/much", b"0123456789", 100);
+        client.publish_burst("closed/1", b"x", 50);
+        client.publish_burst("open/little", b"x", 10);
+        client.ping();
+    }
+    let topics = |page: &Value| -> Vec<String> {
+        let all = page["items"].as_array().unwrap();
+        let names = all.iter().map(|one| one["topic"].as_str().unwrap().into());
+        names.collect()
+    };
+    let page = web.get("/api/v1/topics");
+    assert_eq!(topics(&page), ["open/much", "open/little"]);
+    let first = &page["items"][0];
+    let of = |name: &str| first[name].as_f64().unwrap();
+    let rate = of("messages_per_second");
+    assert!(rate > 0.0 && of("at_least") <= rate && rate <= of("at_most"));
+    assert!((of("payload_bytes_per_second") / rate - 10.0).abs() < 0.01);
+    let all = page["messages_per_second"].as_f64().unwrap();
+    assert!(rate < all && page["missing_shards"].as_array().unwrap().is_empty());
+    let page = web.json("GET", "/api/v1/topics?limit=2", Some("bob"));
+    assert_eq!(topics(&page), ["open/much", "closed/1"]);
+    assert_eq!(web.ask("GET", "/api/v1/topics?limit=0", None).0, 400);
+    assert_eq!(web.ask("GET", "/api/v1/topics?topic=a", None).0, 400);
+}

@@ -12,6 +12,7 @@
 //!
 //! It never blocks, sleeps, reads a clock or asks for randomness. One shard's thread (or the simulation) runs it.
 
+mod busiest;
 mod checkpoint;
 mod clients;
 mod continuation;
@@ -48,6 +49,7 @@ mod trace;
 mod waits;
 mod wall_clock;
 
+pub use busiest::{BusyTopic, BusyTopics};
 pub use checkpoint::CheckpointProgress;
 pub use counters::Counters;
 pub use deeds::*;
@@ -78,6 +80,7 @@ use crate::journal::Scribe;
 use crate::mqtt::Version;
 use crate::mqtt::message::Message;
 use crate::outbound::{Rest, Slice};
+use busiest::Busiest;
 use checkpoint::Checkpoint;
 use delivery::outgoing::Outgoing;
 use drain::Drain;
@@ -134,6 +137,7 @@ pub struct Broker {
     promises: Promises,
     ordering: Ordering,
     looks: Looks,
+    busiest: Busiest,
     /// Subscriptions of the run before that are not known everywhere yet.
     restoring: u32,
     /// When they were taken up. What was due by then is due whoever comes back: nobody could come before.
@@ -141,6 +145,9 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Bytes that a brain takes from the start on for what it remembers of the busiest topics.
+    pub(crate) const TOPICS_BYTES: u64 = Busiest::BYTES;
+
     /// The brain of `shard` out of `shards`. The seed decides hash functions and assigned client identifiers, nothing
     /// that a client could notice otherwise.
     pub fn new(settings: Arc<Settings>, shard: ShardId, shards: u8, seed: u64) -> Broker {
@@ -169,6 +176,7 @@ impl Broker {
             promises: Promises::default(),
             ordering: Ordering::new(shards),
             looks: Looks::default(),
+            busiest: Busiest::new(seed),
             restoring: 0,
             restored_ms: None,
         }

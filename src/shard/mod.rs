@@ -60,6 +60,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use crate::broker::Broker;
 use crate::budget::Account;
 use crate::ids::ShardId;
 use crate::journal::Legacy;
@@ -302,7 +303,7 @@ fn mesh_bytes_max(shared: &Shared) -> u64 {
 }
 
 /// Bytes of what a shard has from the start, its own and the kernel's: ring and file table, receive buffers (few where
-/// receives share them), places of sends and completions.
+/// receives share them), places of sends and completions, and of the busiest topics.
 pub(crate) fn fixed_bytes(descriptors: u32, few_buffers: bool) -> u64 {
     // io_uring_sqe with its index, io_uring_cqe, a pointer in the file table (linux/io_uring.h, io_uring/rsrc.c).
     let ring = 68 * u64::from(limits::RING_SUBMISSIONS)
@@ -311,7 +312,7 @@ pub(crate) fn fixed_bytes(descriptors: u32, few_buffers: bool) -> u64 {
     let plan = receive_buffer_plan(few_buffers);
     let buffers = (plan.bytes + 16) * usize::from(plan.count);
     let completions = limits::COMPLETIONS_PER_TURN_MAX * size_of::<Completion>();
-    ring + (buffers + completions + SendArena::BYTES) as u64
+    ring + (buffers + completions + SendArena::BYTES) as u64 + Broker::TOPICS_BYTES
 }
 
 /// The limit on open files, which bounds the file table too.

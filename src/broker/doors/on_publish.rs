@@ -267,6 +267,8 @@ impl Broker {
         publish: &Publish<'_>,
         topic: TopicName<'_>,
     ) -> bool {
+        let bytes = publish.payload.len();
+        self.busiest.note(now_ms, topic.as_str(), bytes);
         let forwarded;
         let properties = match publish.properties.forward_whole {
             true => publish.properties.raw,

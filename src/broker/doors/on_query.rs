@@ -36,6 +36,7 @@ impl Broker {
             } => Reply::Retained(self.list_retained(now_ms, &filter, from, limit)),
             Query::RetainedOf(topic) => Reply::RetainedOf(self.retained_of(now_ms, &topic)),
             Query::Trace(look) => Reply::Traced(Box::new(self.look_at_trace(now_ms, *look))),
+            Query::BusiestTopics => Reply::BusiestTopics(self.busiest.tell(now_ms)),
         }
     }
 }

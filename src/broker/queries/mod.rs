@@ -13,6 +13,7 @@ pub use page::Page;
 pub(super) use pager::Pager;
 pub use rows::*;
 
+use crate::broker::BusyTopics;
 use crate::broker::trace::{TraceLook, TracePage};
 use crate::ids::SessionRef;
 use crate::routing::Cursor;
@@ -66,6 +67,8 @@ pub enum Query {
     RetainedOf(Box<str>),
     /// What a trace has seen since the last time; it begins if there is none.
     Trace(Box<TraceLook>),
+    /// The topics that clients of this shard publish to most: a page, since a shard remembers no more.
+    BusiestTopics,
 }
 
 /// Which sessions are meant.
@@ -157,4 +160,6 @@ pub enum Reply {
     RetainedOf(Option<RetainedRow>),
     /// To `Trace`.
     Traced(Box<TracePage>),
+    /// To `BusiestTopics`.
+    BusiestTopics(BusyTopics),
 }

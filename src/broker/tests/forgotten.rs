@@ -24,6 +24,7 @@ impl Broker {
             promises: _, // by shard
             ordering,
             looks: _,      // what is due is asked again
+            busiest: _,    // by topic
             checkpoint: _, // by message and shard
             restoring: _,
             restored_ms: _,

@@ -1,4 +1,4 @@
-//! `/api/v1/clients`, `/api/v1/subscriptions`, `/api/v1/retained`: what shards are asked (`queries`).
+//! `/api/v1/clients`, `/api/v1/subscriptions`, `/api/v1/retained`, `/api/v1/topics`: what shards are asked (`queries`).
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use super::shown::Shown;
 use super::site::Api;
 use crate::access::Access;
 use crate::broker::Disconnected;
-use crate::control::queries::{Refusal, answers};
+use crate::control::queries::{Refusal, answers, busiest};
 use crate::http::{Answer, Answering, Ask};
 
 /// In front of a client identifier.
@@ -95,6 +95,14 @@ pub(super) fn retained(api: Rc<Api>, ask: Ask) -> Answering {
     Box::pin(async move {
         let may_read = |topic: &str| ask.may(Access::Read, topic);
         let answered = answers::retained(&api.sources.asking, &ask.query, may_read).await;
+        answered.into()
+    })
+}
+
+pub(super) fn busiest_topics(api: Rc<Api>, ask: Ask) -> Answering {
+    Box::pin(async move {
+        let may_read = |topic: &str| ask.may(Access::Read, topic);
+        let answered = busiest::busiest(&api.sources.asking, &ask.query, may_read).await;
         answered.into()
     })
 }

@@ -22,6 +22,7 @@ pub(super) static ROUTES: &[Route<Api>] = &[
     look("/api/v1/subscriptions", Later(clients::subscriptions)),
     look("/api/v1/retained", Later(clients::retained)),
     delete("/api/v1/retained", Later(clients::forget_retained)),
+    look("/api/v1/topics", Later(clients::busiest_topics)),
     look("/api/v1/shards", Now(figures::shards)),
     look("/api/v1/memory", Now(figures::memory)),
     look("/api/v1/store", Now(figures::store)),

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::paged::List;
 use crate::broker::{
-    ClientDetails, ClientRow, ConnectionDetails, Disconnected, RetainedRow, SubscriptionRow,
-    WillRow,
+    BusyTopic, ClientDetails, ClientRow, ConnectionDetails, Disconnected, RetainedRow,
+    SubscriptionRow, WillRow,
 };
 use crate::limits;
 use crate::mqtt::Version;
@@ -290,6 +290,41 @@ impl From<RetainedRow> for RetainedPayloadJson {
             payload_base64: text.is_none().then(|| STANDARD.encode(&all[..most])),
             payload_cut: most < all.len(),
             row: RetainedJson::new(&row.message, row.expires_in_s),
+        }
+    }
+}
+
+/// The busiest topics. Rates are those of the last minute, in which what is longer ago counts less.
+#[derive(Serialize)]
+pub(super) struct BusiestJson {
+    pub items: Vec<BusyTopicJson>,
+    /// Messages to all topics.
+    pub messages_per_second: f64,
+    /// Of those, to topics whose names are too long to be remembered.
+    pub long_topics_per_second: f64,
+    /// No topic that is not listed for its rate has more.
+    pub others_at_most: f64,
+    pub missing_shards: Vec<u8>,
+}
+
+/// One of them.
+#[derive(Serialize)]
+pub(super) struct BusyTopicJson {
+    topic: Box<str>,
+    messages_per_second: f64,
+    at_least: f64,
+    at_most: f64,
+    payload_bytes_per_second: f64,
+}
+
+impl From<BusyTopic> for BusyTopicJson {
+    fn from(one: BusyTopic) -> BusyTopicJson {
+        BusyTopicJson {
+            topic: one.topic,
+            messages_per_second: one.rate,
+            at_least: one.at_least,
+            at_most: one.at_most,
+            payload_bytes_per_second: one.byte_rate,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(super) mod answers;
 mod any;
 mod asking;
+pub(super) mod busiest;
 mod fields;
 mod json;
 mod paged;

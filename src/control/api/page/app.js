@@ -88,6 +88,7 @@ const polls = [
     at('rung').classList.toggle('alarm', answer.rung !== 'calm');
   }),
   poll('connections', 2000, '/api/v1/connections', panels.drawConnections),
+  poll('busiest', 5000, '/api/v1/topics?limit=10', panels.drawBusiest),
   poll('store', 5000, '/api/v1/store', panels.drawStore),
 ];
 

@@ -152,6 +152,25 @@ export function drawConnections({ versions, transports }) {
   }
 }
 
+/** The topics that are published to most, with how wrong the figures may be. */
+export function drawBusiest(answer) {
+  rows(at('busiest-rows'), answer.items, ({ topic }) => topic, rowOf(4), (row, one) => {
+    const part = answer.messages_per_second > 0 ? one.messages_per_second / answer.messages_per_second : 0;
+    const isExact = one.at_least === one.at_most;
+    cells(
+      row,
+      [one.topic, one.topic],
+      [one.messages_per_second, rate(one.messages_per_second)],
+      [one.at_most, isExact ? 'exact' : `${rate(one.at_least)} – ${rate(one.at_most)}`],
+      [part, permille(1000 * Math.min(1, part))],
+      [one.payload_bytes_per_second, byteRate(one.payload_bytes_per_second)],
+    );
+  });
+  at('busiest-none').hidden = answer.items.length > 0;
+  const missing = answer.missing_shards;
+  say(at('busiest-missing'), missing.length > 0 ? `Without shard ${missing.join(', ')}, which has not answered.` : '');
+}
+
 /** What was refused, and why. */
 export function drawRefusals(shards) {
   const all = REFUSALS.map(([name, text]) => ({ name, text, value: total(shards, name) }));
