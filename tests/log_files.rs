@@ -241,7 +241,104 @@ fn a_daemon_that_is_away_is_told_of_and_has_standard_error_in_its_place() {
     }
 }
 
+/// A start that fails: the exit code, standard error, and the log file.
+fn fails(folder: &Folder, config: &str) -> (Option<i32>, String, String) {
+    let log = folder.0.join("log");
+    let _ = std::fs::remove_file(&log);
+    let text = format!("log_dest file {}\n{config}", log.display());
+    let config = folder.write("conf", &text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    let done = support::run(command.args(["serve", "--shards", "1", "-c"]).arg(config));
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    (done.code, done.stderr, log)
+}
+
+fn why_a_broker_does_not_start_is_in_the_log() {
+    let folder = Folder::new("log");
+    support::give(&folder.0);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port();
+    let port = support::free_port();
+    let store = folder.0.join("store");
+    std::fs::create_dir_all(store.join("firehose")).unwrap();
+    std::fs::write(store.join("firehose/STORE"), "nothing of ours").unwrap();
+    let store = store.display();
+    for (config, code, why) in [
+        (
+            format!("listener {taken} 127.0.0.1\n"),
+            3,
+            "cannot listen on",
+        ),
+        (
+            format!(
+                "listener {port} 127.0.0.1\nuser root\npersistence true\npersistence_location {store}\n"
+            ),
+            3,
+            "STORE",
+        ),
+        (
+            format!("listener {port} 127.0.0.1\ncertfile {store}/none\nkeyfile {store}/none\n"),
+            2,
+            "none",
+        ),
+        (
+            format!("listener {port} 127.0.0.1\nno_such_option 1\n"),
+            2,
+            "no_such_option",
+        ),
+        (
+            format!("no_such_option 1\nuser no-such-user\nlistener {port}\n"),
+            2,
+            "no_such_option",
+        ),
+    ] {
+        let (found, stderr, log) = fails(&folder, &config);
+        assert_eq!(found, Some(code), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
+        if config.contains("no-such-user") && support::is_root() {
+            // A file that root has made, and nobody could be given, would be in the way of the next start.
+            assert!(log.is_empty(), "{log}");
+            continue;
+        }
+        assert_eq!(log.lines().count(), 1, "{log}");
+        let said = stderr
+            .lines()
+            .last()
+            .unwrap()
+            .trim_start_matches("firehose: ");
+        let end = format!(": The broker does not start: {said}\n");
+        assert!(log.ends_with(&end), "{log}\n{stderr}");
+        assert!(
+            log.starts_with(|first: char| first.is_ascii_digit()),
+            "{log}"
+        );
+        if support::is_root() && !config.contains("user root") {
+            let owner = std::fs::metadata(folder.0.join("log")).unwrap();
+            let owner = std::os::unix::fs::MetadataExt::uid(&owner);
+            assert_eq!(owner, support::broker_user().1);
+        }
+    }
+    // Where standard error is the destination, it has the line once; and a trial leaves the log alone.
+    let text = format!("listener {taken} 127.0.0.1\n");
+    let config = folder.write("conf", &text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    let done = support::run(command.args(["serve", "-c"]).arg(config));
+    assert_eq!(
+        done.stderr.matches("cannot listen on").count(),
+        1,
+        "{}",
+        done.stderr
+    );
+    let log = folder.0.join("trial");
+    let text = format!("log_dest file {}\nno_such_option 1\n", log.display());
+    let config = folder.write("conf", &text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    support::run(command.args(["serve", "--test-config", "-c"]).arg(config));
+    assert!(!log.exists());
+}
+
 cases![
+    why_a_broker_does_not_start_is_in_the_log,
     a_full_disk_cuts_no_line_and_what_is_missing_is_on_standard_error,
     a_daemon_that_is_away_is_told_of_and_has_standard_error_in_its_place,
 ];

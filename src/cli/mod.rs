@@ -27,7 +27,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::broker::LogMask;
-use crate::config::{Config, ConfigError, ReadAgain};
+use crate::config::{self, Config, ConfigError, ReadAgain};
 use crate::control::stderr;
 use crate::escape::one_line;
 use crate::load::secrets;
@@ -83,6 +83,15 @@ pub fn run(
             }
             Err(error) => {
                 stderr::tell(&format!("firehose: {error}"));
+                if let Some(path) = options
+                    .start
+                    .config
+                    .as_deref()
+                    .filter(|_| !options.test_config)
+                {
+                    let config = config::load_log(path);
+                    server::tell_of_configuration(&config, &error.to_string());
+                }
                 ExitCode::from(EXIT_CONFIGURATION)
             }
         },

@@ -56,6 +56,24 @@ pub(super) struct Builder {
     pub(super) current: Option<Place>,
     /// An included file is being read.
     included: bool,
+    /// Only options of these names are taken, and what is wrong is passed over.
+    only: Option<fn(&str) -> bool>,
+}
+
+/// Options that say where log lines go, and whose files they are.
+fn is_of_log(name: &str) -> bool {
+    name == "user" || name.starts_with("log_")
+}
+
+/// What a file and those that it includes say of the log, as far as they can be read: for a configuration in which something else is
+/// wrong.
+pub(super) fn load_log(path: &Path) -> Config {
+    let mut builder = Builder::new(path);
+    builder.only = Some(is_of_log);
+    // What follows a file that cannot be read is not known.
+    let _ = builder.read(path);
+    builder.globals.finish_log();
+    builder.globals.config
 }
 
 /// Reads a file and those that it includes; `before` is what was read of the files that it names.
@@ -101,6 +119,7 @@ impl Builder {
             },
             current: None,
             included: false,
+            only: None,
         }
     }
 
@@ -155,6 +174,11 @@ impl Builder {
             && matches!(option.scope, Scope::Include)
         {
             return self.include(option.name, line);
+        }
+        if let Some(is_wanted) = self.only {
+            let option = option.filter(|option| is_wanted(option.name));
+            let _ = option.map(|option| self.apply(option, line));
+            return Ok(());
         }
         let note = match option {
             Some(option) => self.apply(option, line),
@@ -316,12 +340,7 @@ impl Builder {
 
     /// Applies what follows from options together.
     fn finish(mut self, effective: &Effective) -> Result<(Config, Vec<Warning>), ConfigError> {
-        if let Some(log_types) = self.globals.log_types {
-            self.globals.config.settings.log = log_types;
-        }
-        if let Some(destinations) = self.globals.log_destinations.take() {
-            self.globals.config.log.destinations = destinations;
-        }
+        self.globals.finish_log();
         self.warn_of_default();
         let security = match self.per_listener_settings {
             true => Security::default(),

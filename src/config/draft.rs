@@ -33,6 +33,18 @@ pub(super) struct Globals {
     pub log_destinations: Option<Vec<LogDestination>>,
 }
 
+impl Globals {
+    /// What the lines say of the log holds.
+    pub(super) fn finish_log(&mut self) {
+        if let Some(log_types) = self.log_types {
+            self.config.settings.log = log_types;
+        }
+        if let Some(destinations) = self.log_destinations.take() {
+            self.config.log.destinations = destinations;
+        }
+    }
+}
+
 /// A listener on its way.
 #[derive(Default)]
 pub(super) struct ListenerDraft {

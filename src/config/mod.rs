@@ -63,3 +63,9 @@ pub fn load_described(
 ) -> Result<(Config, Vec<Warning>, Effective), ConfigError> {
     build::load(path, before.map(|config| &config.files))
 }
+
+/// What a configuration file says of the log, and of the user whose its files are, whatever else is wrong with it; nothing else of the
+/// result counts.
+pub fn load_log(path: &Path) -> Config {
+    build::load_log(path)
+}

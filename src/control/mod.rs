@@ -48,6 +48,7 @@ use glommio::timer;
 use crate::broker::{LogKind, LogMask};
 use crate::escape::one_line;
 use crate::ids::ShardId;
+use crate::journal::Counts;
 use crate::limits;
 use crate::shard::{LogLine, ShardCommand, ShardHandle, Shared};
 use api::Web;
@@ -232,17 +233,24 @@ impl Control {
         self.log.write(LogKind::Error, line);
     }
 
-    /// What is kept is taken up: for the log, before `run`, how much of it was dropped.
-    pub(crate) fn tell_of_dropped(&self) {
-        let (mut dropped, mut retained) = (0, 0);
+    /// What is kept is taken up: for the log, before `run`, a `line` with how much of it there is now, and how much was dropped.
+    pub(crate) fn tell_of_kept(&self, line: impl FnOnce(Counts) -> String) {
+        let mut kept = Counts {
+            sessions: 0,
+            retained: 0,
+        };
+        let (mut dropped, mut refused) = (0, 0);
         for shard in 0..self.shared.shards() {
             let counters = self.shared.board(ShardId(shard)).counters();
+            kept.sessions += counters.clients_disconnected as usize;
+            kept.retained += counters.retained_messages as usize;
             dropped += counters.publish_dropped;
-            retained += counters.retained_refused;
+            refused += counters.retained_refused;
         }
-        if dropped + retained > 0 {
+        self.log.write(LogKind::Information, line(kept));
+        if dropped + refused > 0 {
             let text = format!(
-                "{dropped} messages that were kept are dropped, counted once for each session, and {retained} retained ones: they are beyond the bounds that hold now (memory_limit, max_queued_messages, max_queued_bytes)."
+                "{dropped} messages that were kept are dropped, counted once for each session, and {refused} retained ones: they are beyond the bounds that hold now (memory_limit, max_queued_messages, max_queued_bytes)."
             );
             self.log.write(LogKind::Warning, text);
         }

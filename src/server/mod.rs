@@ -9,6 +9,7 @@ pub(crate) mod budget;
 mod chance;
 mod changes;
 mod error;
+mod failure;
 mod handshakes;
 pub(crate) mod holder;
 mod identity;
@@ -29,6 +30,7 @@ mod threads;
 mod waiting;
 
 pub use error::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_MACHINE, HostError, ServeError};
+pub use failure::tell_of_configuration;
 pub use store_error::StoreError;
 
 use std::path::Path;
@@ -44,19 +46,24 @@ use crate::limits;
 use crate::shard::{Check, LogLine, Shared};
 use crate::storage;
 use budget::Layout;
+use failure::Teller;
 use listen::Purpose;
 use reload::{Reloader, Running};
 pub use start::Warnings;
 use start::{Created, Opened};
+use store::TakenUp;
 use threads::{RESTORED_POLL, Threads};
 use waiting::Waiting;
 
 /// Runs a broker until it is told to end, and returns the program's exit code.
 pub fn serve(config: Config, read: ReadAgain) -> ExitCode {
+    let teller = Teller::of(&config);
     match run(config, read) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             stderr::tell(&format!("firehose: {error}"));
+            let line = error.log_line();
+            line.into_iter().for_each(|line| teller.tell(&line));
             ExitCode::from(error.exit_code())
         }
     }
@@ -131,7 +138,12 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     .map_err(HostError::Control)?;
     let mut pid_file = opened.pid_file;
     pid_file.write().map_err(ServeError::PidFile)?;
-    let ended = until_end(control, threads, &shared, (storage, waiting));
+    let kept = Keeping {
+        storage,
+        waiting,
+        taken_up: opened.taken_up,
+    };
+    let ended = until_end(control, threads, &shared, kept);
     drop((pid_file, fixed));
     ended
 }
@@ -146,16 +158,23 @@ fn http(config: &Config, opened: &mut Opened, checks: Sender<Check>) -> control:
     }
 }
 
+/// What is kept, while it is taken up and then.
+struct Keeping {
+    storage: Option<storage::Running>,
+    waiting: Option<Waiting>,
+    taken_up: Option<TakenUp>,
+}
+
 /// Lets the shards go, and waits for the end of everything; of a start that is ended in its midst for nothing.
 fn until_end(
     mut control: control::Control,
     mut threads: Threads,
     shared: &Shared,
-    (storage, mut waiting): (Option<storage::Running>, Option<Waiting>),
+    mut kept: Keeping,
 ) -> Result<(), ServeError> {
     threads.go();
     let ended = threads.wait_restored(shared, || {
-        if let Some(line) = waiting.as_mut().and_then(Waiting::line) {
+        if let Some(line) = kept.waiting.as_mut().and_then(Waiting::line) {
             stderr::tell(&format!("firehose: {line}"));
             control.tell_of_waiting(line);
         }
@@ -167,11 +186,13 @@ fn until_end(
         control.end_at_start(signal);
         return Ok(());
     }
-    control.tell_of_dropped();
+    if let Some(taken_up) = &kept.taken_up {
+        control.tell_of_kept(|kept| taken_up.line(kept));
+    }
     control.run();
     let ended = threads.join();
     // It ends when all shards have closed their lines.
-    let stored = storage.map_or(Ok(true), |storage| storage.join());
+    let stored = kept.storage.map_or(Ok(true), |storage| storage.join());
     ended?;
     let stored = stored.map_err(|fault| ServeError::Store(StoreError::Thread(fault)));
     stored.map(|_| ())
@@ -209,10 +230,10 @@ fn tell_of_start(config: &Config, opened: &mut Opened, (log, wanted): (&Sender<L
     let warnings = [warnings.log, warnings.identity, warnings.resources];
     let warnings = warnings.into_iter().flatten().chain(certificates);
     let warnings = warnings.map(|text| (LogKind::Warning, text));
-    let kept_lines = std::mem::take(&mut opened.kept_lines);
     let budget = &opened.budget;
     let lines = budget.lines().into_iter().chain([opened.sockets.clone()]);
-    let lines = lines.chain(kept_lines);
+    let is_new = config.persistence.is_some() && opened.taken_up.is_none();
+    let lines = lines.chain(is_new.then(|| "Nothing is kept yet: the store is new.".into()));
     let table = std::iter::once(budget.headline()).chain(lines);
     let lines = table.map(|text| (LogKind::Information, text));
     let all = lines.chain(warnings);

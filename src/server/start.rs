@@ -9,7 +9,7 @@ use super::budget::{Budget, Layout};
 use super::identity::{self, Identity};
 use super::listen::{self, Bound, Purpose};
 use super::listeners::Listeners;
-use super::store::Store;
+use super::store::{Store, TakenUp};
 use super::waiting::Waiting;
 use super::{HostError, ServeError, handshakes, passwords, resources, sockets, threads};
 use crate::broker::LogMask;
@@ -39,8 +39,8 @@ pub(super) struct Opened {
     pub early: Option<Early>,
     /// What is kept on the disk.
     pub store: Option<Store>,
-    /// What there is to say of that.
-    pub kept_lines: Vec<String>,
+    /// What of it is taken up.
+    pub taken_up: Option<TakenUp>,
     /// Bytes of memory that reading it took: until the shards have taken it up it is nobody's.
     pub kept_bytes: u64,
     /// Who the broker is from now on.
@@ -115,7 +115,7 @@ impl Opened {
             sockets: buffers.line(connections),
             writer,
             pid_file,
-            kept_lines: Vec::new(),
+            taken_up: None,
             kept_bytes: 0,
             store: None,
             user: identity::name(),
@@ -146,7 +146,7 @@ impl Opened {
         self.store = store.map_err(ServeError::Store)?;
         self.kept_bytes = memory::resident().saturating_sub(before);
         if let Some(store) = &mut self.store {
-            self.kept_lines = std::mem::take(&mut store.lines);
+            self.taken_up = store.taken_up.take();
             self.warnings.resources.extend(store.warning.take());
         }
         Ok(())

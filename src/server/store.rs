@@ -31,10 +31,26 @@ pub(super) struct Store {
     bound: String,
     /// Where it is.
     pub location: PathBuf,
-    /// What there is to say of what was read.
-    pub lines: Vec<String>,
+    /// What was read; `None` where nothing was kept.
+    pub taken_up: Option<TakenUp>,
     /// What there is to warn of.
     pub warning: Option<String>,
+}
+
+/// What is taken up, for the log.
+pub(super) struct TakenUp {
+    what: String,
+    /// What else there is to say.
+    more: String,
+}
+
+impl TakenUp {
+    /// The line, once so much of it has been taken up.
+    pub(super) fn line(&self, kept: Counts) -> String {
+        let Counts { sessions, retained } = kept;
+        let (what, more) = (&self.what, &self.more);
+        format!("{what}: {sessions} sessions, {retained} retained messages{more}")
+    }
 }
 
 impl Store {
@@ -55,13 +71,13 @@ impl Store {
         let disk = Disk::look(location).map_err(|error| StoreError::of_disk(location, error))?;
         let bytes_max = disk::bytes_max(persistence, disk.total);
         let (read, mut legacy) = reading::read(location, room, ends)?;
-        let mut lines = vec![told(&read.outcome, &legacy)];
+        let mut taken_up = (read.outcome.run > 0).then(|| told(&read.outcome));
         let warning = reading::told_of_missing(journal::missing(&legacy), room);
         if read.outcome.run == 0
-            && let Some((imported, line)) = import(persistence, &config.listeners)?
+            && let Some((imported, told)) = import(persistence, &config.listeners)?
         {
             legacy = imported;
-            lines.push(line);
+            taken_up = Some(told);
         }
         Ok(Some(Store {
             read,
@@ -74,7 +90,7 @@ impl Store {
             segments_max: (bytes_max / limits::STORE_SEGMENT_BYTES) as usize,
             bound: bound(persistence, bytes_max),
             location: location.clone(),
-            lines,
+            taken_up,
             warning,
         }))
     }
@@ -162,20 +178,16 @@ pub(super) fn told_of_holder(config: &Config, path: Option<&Path>) -> Option<Str
     })
 }
 
-fn told(outcome: &storage::Outcome, legacy: &Legacy) -> String {
-    if outcome.run == 0 {
-        return "Nothing is kept yet: the store is new.".into();
-    }
-    let Counts { sessions, retained } = legacy.counts();
+fn told(outcome: &storage::Outcome) -> TakenUp {
     let end = match (outcome.ended, outcome.torn) {
         (true, _) => "it had ended in order",
         (false, None) => "it had crashed or was killed",
         (false, Some(_)) => "it had crashed or was killed, and what was being written was cut off",
     };
-    format!(
-        "Run {} is taken up: {sessions} sessions, {retained} retained messages; {end}.",
-        outcome.run
-    )
+    TakenUp {
+        what: format!("Run {} is taken up", outcome.run),
+        more: format!("; {end}."),
+    }
 }
 
 /// What a store may have on the disk, and what says so.
@@ -221,7 +233,7 @@ fn line_of(report: &Report, bound: &str) -> (LogKind, String) {
 fn import(
     persistence: &Persistence,
     listeners: &[Listener],
-) -> Result<Option<(Legacy, String)>, StoreError> {
+) -> Result<Option<(Legacy, TakenUp)>, StoreError> {
     let path = &persistence.import;
     let refused = |fault: String| StoreError::Import {
         path: path.clone(),
@@ -244,16 +256,14 @@ fn import(
     let imported = database.to_ledger(storage::unix_ms(), &names);
     let legacy = imported.and_then(legacy_of);
     let legacy = legacy.map_err(|fault| refused(fault.to_string()))?;
-    let line = told_of_import(path, &legacy);
-    Ok(Some((legacy, line)))
+    Ok(Some((legacy, told_of_import(path))))
 }
 
-fn told_of_import(path: &Path, legacy: &Legacy) -> String {
-    let Counts { sessions, retained } = legacy.counts();
-    format!(
-        "Mosquitto's database {} is taken up: {sessions} sessions, {retained} retained messages. The file stays as it is, and is not read again.",
-        path.display()
-    )
+fn told_of_import(path: &Path) -> TakenUp {
+    TakenUp {
+        what: format!("Mosquitto's database {} is taken up", path.display()),
+        more: ". The file stays as it is, and is not read again.".into(),
+    }
 }
 
 /// What Mosquitto had not routed yet is on its way to all sessions.

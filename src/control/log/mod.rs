@@ -124,6 +124,11 @@ impl LogWriter {
         })
     }
 
+    /// Writes one line to each destination that takes it, but to standard error, and ends: there is no broker to have a thread for it.
+    pub(crate) fn write_alone(mut self, kind: LogKind, text: &str) {
+        self.outputs.put_once(kind, text, format::unix_s());
+    }
+
     fn run(mut self, mut inbox: Inbox, wanted: LogMask) {
         // What is still to be told does not wait for the next line.
         while inbox.wait(self.rate.owes().then_some(Duration::from_secs(1))) {

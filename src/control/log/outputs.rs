@@ -129,6 +129,16 @@ impl Outputs {
         }
     }
 
+    /// Writes a line to all of them but standard error, which has it in another form; who does not take it is passed over.
+    pub(super) fn put_once(&mut self, kind: LogKind, text: &str, now_s: u64) {
+        let line = Line { kind, text, now_s };
+        let outputs = self.all.iter_mut().map(|watched| &mut watched.output);
+        for output in outputs.filter(|output| !matches!(output, Output::Stderr(_))) {
+            // Whoever is told of it has standard error.
+            let _ = output.write(&self.shape, &line);
+        }
+    }
+
     /// Opens files anew; why some cannot be.
     pub(super) fn reopen(&mut self) -> Vec<io::Error> {
         let all = self.all.iter_mut();

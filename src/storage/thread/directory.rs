@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::limits::{STORE_BYTES_READ_MAX, STORE_PAGE_BYTES};
 
@@ -15,10 +15,10 @@ use super::super::format::{segment_name, segment_number, unready_name};
 use super::super::op::Step;
 use super::super::recovery::{Found, FoundSegment};
 use super::error::StartError;
+use super::lock::{Lock, lock};
 
 /// The directory of a store, below the one that `persistence_location` names.
 pub const FOLDER: &str = "firehose";
-pub(super) const LOCK: &str = "LOCK";
 pub(super) const STORE: &str = "STORE";
 const STORE_NEW: &str = "STORE.new";
 
@@ -27,23 +27,6 @@ pub(super) struct Directory {
     path: PathBuf,
     handle: File,
     _lock: Lock,
-}
-
-/// What says that nobody else has the store: the file `LOCK`, which names who has it, and the directory itself, so that who removes that
-/// file has not made the store free. No operation of a ring names either: the kernel gives up what a ring has of a process that was killed
-/// when the next one may have started.
-struct Lock {
-    file: File,
-    directory: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing them would do, but for a process that is being started at this moment and has copies of the descriptors.
-        for locked in [&self.directory, &self.file] {
-            let _ = flock(locked, FlockOperation::Unlock);
-        }
-    }
 }
 
 impl Directory {
@@ -138,41 +121,6 @@ pub(super) fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<u
         }
     }
     Ok(done)
-}
-
-fn lock(folder: &Path) -> Result<Lock, StartError> {
-    let path = &folder.join(LOCK);
-    let directory = File::open(folder).map_err(|e| StartError::io(folder, e))?;
-    let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false);
-    let open = options.mode(0o600).open(path);
-    let mut file = open.map_err(|e| StartError::io(path, e))?;
-    let of_file = flock(&file, FlockOperation::NonBlockingLockExclusive);
-    let both =
-        of_file.and_then(
-            |()| match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-                // Not every file system locks directories: NFS does not.
-                Err(error) if error != rustix::io::Errno::WOULDBLOCK => Ok(()),
-                other => other,
-            },
-        );
-    if let Err(error) = both {
-        if error != rustix::io::Errno::WOULDBLOCK {
-            return Err(StartError::io(path, error.into()));
-        }
-        let mut holder = String::new();
-        let _ = file.take(16).read_to_string(&mut holder);
-        return Err(StartError::Locked {
-            path: path.into(),
-            pid: holder.trim().parse().ok(),
-        });
-    }
-    let said = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    said.map_err(|e| StartError::io(path, e))?;
-    Ok(Lock { file, directory })
 }
 
 /// Gives the folder of the store below a directory another name, so that a start finds none. Returns that name; `None` where there is no

@@ -15,6 +15,7 @@ mod error;
 mod figures;
 mod fill;
 mod line;
+mod lock;
 mod remains;
 mod report;
 mod stream;
@@ -48,9 +49,10 @@ pub use error::StartError;
 pub use figures::{Board, Figures};
 pub use fill::{Fill, FillError};
 pub use line::{Line, News};
+pub use lock::holder;
 pub use remains::Remains;
 pub use report::Report;
-pub use view::{LookError, View, folder, holder, is_folder, look};
+pub use view::{LookError, View, folder, is_folder, look};
 pub use wall::unix_ms;
 
 /// A store that has been read, and that nobody else has while this lives.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -196,20 +196,6 @@ pub fn look<T>(
         std::thread::sleep(Duration::from_millis(STORE_LOOK_AGAIN_MS));
     }
     Err(LookError::Restless(folder))
-}
-
-/// Whether a process has the store below a directory, by what the kernel says of locks: its id.
-pub fn holder(folder: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    let lock = fs::metadata(folder.join(super::directory::LOCK)).ok()?;
-    let device = lock.dev();
-    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    let place = format!("{major:02x}:{minor:02x}:{}", lock.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let of_it = |line: &&str| line.contains(" FLOCK ") && line.contains(&place);
-    let line = locks.lines().find(of_it)?;
-    let mut words = line.split_whitespace().skip_while(|word| *word != "WRITE");
-    words.nth(1)?.parse().ok()
 }
 
 /// Whether a directory is the folder of a store itself, and not the one above it.
