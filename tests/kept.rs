@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use firehose::journal::{Legacy, MessageText, Record, Stream};
+use firehose::mosquitto_db::Database;
+use firehose::mqtt::QoS;
 use support::client::Client;
 use support::mqtt::{self, Connect, Version, Will};
 use support::{Finished, Folder, PATIENCE, Program, Server, free_port, is_root, needed, run};
@@ -482,7 +485,269 @@ fn what_a_start_has_read_is_no_memory_of_the_program() {
     assert!(used < MESSAGES * BYTES, "{used}");
 }
 
+/// Gives all below a path to the broker's user: a command of root's has made some.
+fn give_all(path: &Path) {
+    if is_root() {
+        let user = support::broker_user().1.to_string();
+        let done = run(Command::new("chown").args(["-R", &user]).arg(path));
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+    }
+}
+
+fn store(arguments: &[&str]) -> Finished {
+    run(Command::new(env!("CARGO_BIN_EXE_firehose"))
+        .arg("store")
+        .args(arguments))
+}
+
+/// Who goes back to Mosquitto for a while and comes again is told that the store is older; and an export is no such thing.
+fn mosquitto_that_ran_in_between_is_told_of() {
+    const YOUNGER: &str = "mosquitto.db is younger than what is kept";
+    support::mosquitto::clients_needed();
+    let mosquitto = Program::Mosquitto(needed("mosquitto"));
+    let folder = Folder::new("kept");
+    let (dir, database) = (folder.0.clone(), folder.0.join("mosquitto.db"));
+    let server = Server::start(&mosquitto, &lines(&dir));
+    let mut kept = Kept {
+        server,
+        store: folder,
+    };
+    let end = |kept: &mut Kept| {
+        kept.server.terminate();
+        assert!(kept.server.wait().is_some_and(|status| status.success()));
+    };
+    let says = |kept: &Kept| {
+        let trial = kept.start_elsewhere(&["--test-config"]);
+        assert_eq!(trial.code, Some(0), "{}", trial.stderr);
+        trial.stderr.contains(YOUNGER)
+    };
+    assert!(mosquitto_sub(&kept.server, "mqttv5", 0).is_empty());
+    support::mosquitto::publish(&kept.server, "5", &["-q", "2", "-t", "t/x", "-m", "one"]);
+    end(&mut kept);
+    for _ in 0..2 {
+        assert!(!says(&kept));
+        assert!(kept.server.start_again(&ONE));
+        assert!(
+            !kept.server.log().contains(YOUNGER),
+            "{}",
+            kept.server.log()
+        );
+        end(&mut kept);
+    }
+    let (to, from) = (database.to_str().unwrap(), dir.to_str().unwrap());
+    let export = store(&["export", "--mosquitto", from, to, "--force"]);
+    assert_eq!(export.code, Some(0), "{}", export.stderr);
+    give_all(&dir);
+    assert!(!says(&kept), "an export is as old as what it is of");
+
+    assert!(kept.server.start_again(&mosquitto));
+    support::mosquitto::publish(&kept.server, "5", &["-q", "2", "-t", "t/x", "-m", "two"]);
+    end(&mut kept);
+    assert!(says(&kept));
+    let folder = Folder::new("elsewhere");
+    let text = support::configuration(free_port(), &lines(&dir));
+    let conf = folder.write("conf", &text);
+    let mut check = Command::new(env!("CARGO_BIN_EXE_firehose"));
+    let check = run(check.args(["check", "--shards", "1", "-c"]).arg(conf));
+    assert!(check.stdout.contains("store.import"), "{}", check.stdout);
+    // It starts nevertheless, with what it had.
+    assert!(kept.server.start_again(&ONE));
+    assert!(kept.server.log().contains(YOUNGER), "{}", kept.server.log());
+    end(&mut kept);
+    // Once it has run, the store is the younger one again.
+    assert!(!says(&kept));
+
+    let import = store(&["import", "--force", from, to]);
+    assert_eq!(import.code, Some(0), "{}", import.stderr);
+    give_all(&dir);
+    assert!(kept.server.start_again(&ONE));
+    assert!(
+        !kept.server.log().contains(YOUNGER),
+        "{}",
+        kept.server.log()
+    );
+    let found = mosquitto_sub(&kept.server, "mqttv5", 2);
+    assert_eq!(found, ["t/x one", "t/x two"]);
+}
+
+/// Mosquitto's database with so many retained messages, each with so many bytes.
+fn database(messages: u64, bytes: usize) -> Vec<u8> {
+    let mut stream = Stream::default();
+    let mut legacy = Legacy::of(1);
+    let payload = vec![b'x'; bytes];
+    for number in 0..messages {
+        let topic = format!("t/{number}");
+        let message = MessageText {
+            topic: &topic,
+            payload: &payload,
+            properties: &[],
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            expires_at: None,
+            origin: 0,
+            author: None,
+        };
+        stream.append(&Record::Message { number, message });
+        stream.append(&Record::RetainedStored { number });
+        stream.append(&Record::TurnEnded);
+        while let Some(chunk) = stream.next_full_chunk() {
+            legacy.feed(0, chunk.content()).unwrap();
+        }
+    }
+    while let Some((chunk, _)) = stream.next_chunk() {
+        legacy.feed(0, chunk.content()).unwrap();
+    }
+    let ledgers: Vec<_> = legacy.ledgers().collect();
+    Database::of_ledgers(&ledgers, 0).write()
+}
+
+/// The log, once it says this, and what follows it there at once.
+fn told(server: &Server, text: &str) -> String {
+    let started = Instant::now();
+    while !server.log().contains(text) {
+        assert!(started.elapsed() < PATIENCE, "{text:?} in {}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    server.log()
+}
+
+/// A start with too little memory leaves out what does not fit, once: what it keeps fits the next starts too, whatever shares there are.
+fn what_fits_a_start_fits_the_next_ones() {
+    const MESSAGES: u64 = 2000;
+    let two = Program::Firehose { shards: 2 };
+    let folder = Folder::new("kept");
+    let server = Server::start(&two, &lines(&folder.0));
+    let mut kept = Kept {
+        server,
+        store: folder,
+    };
+    let clients = ["away-0", "away-1", "away-2", "away-3"];
+    for (number, id) in clients.iter().enumerate() {
+        let mut away = connect(&kept.server, id);
+        away.subscribe(&format!("t/{number}"));
+        away.disconnect();
+    }
+    let mut publisher = Client::connect(kept.server.address(), 4, "publisher", true, None);
+    for number in 0..MESSAGES {
+        let payload = format!("{number:04000}");
+        publisher.publish(&format!("t/{}", number % 4), payload.as_bytes(), false);
+        assert_eq!(publisher.packet().expect("PUBACK")[0], mqtt::PUBACK << 4);
+    }
+    let mut config = lines(&kept.store.0);
+    config.push("memory_limit 80M".into());
+    kept.server.terminate();
+    assert!(kept.server.wait().is_some_and(|status| status.success()));
+    kept.server.configure(&config);
+    let waiting = || {
+        let done = store(&["stats", kept.store.0.to_str().unwrap(), "--json"]);
+        let text = done.stdout.split_once("\"total\"").expect("a total").1;
+        let text = text.split_once("\"waiting\":").expect("what waits").1;
+        let digits = text.trim_start().split(|one: char| !one.is_ascii_digit());
+        digits.clone().next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(waiting(), MESSAGES);
+    let mut stays = None;
+    for _ in 0..4 {
+        kept.server.launch_again(&two);
+        let log = told(&kept.server, " is taken up: 4 sessions");
+        assert!(!log.contains("more than its share"), "{log}");
+        kept.server.terminate();
+        assert!(kept.server.wait().is_some_and(|status| status.success()));
+        let waits = waiting();
+        assert!(waits > 0 && waits < MESSAGES, "{waits}");
+        assert_eq!(*stays.get_or_insert(waits), waits, "{log}");
+    }
+}
+
+/// The line about what was taken up counts what is there, and the others what is not.
+fn stays(log: &str, messages: u64) {
+    let number = |before: &str| {
+        let rest = log.split_once(before)?.1;
+        rest.split(' ').next()?.parse::<u64>().ok()
+    };
+    let stays = number("is taken up: 0 sessions, ").unwrap();
+    let dropped = number("once for each session, and ").unwrap_or(0);
+    assert_eq!(stays + dropped, messages, "{log}");
+}
+
+/// The most memory that a process has had, in bytes.
+fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() << 10
+}
+
+/// A database is taken up within the memory that the broker may have, with as many messages as that holds, or refused before it is read.
+fn a_database_of_mosquitto_is_taken_up_within_the_memory() {
+    const LIMIT: u64 = 128 << 20;
+    let mut kept = Kept::new();
+    let folder = kept.store.0.join("firehose");
+    let path = kept.store.0.join("mosquitto.db");
+    let mut config = lines(&kept.store.0);
+    config.push(format!("memory_limit {LIMIT}"));
+    kept.server.kill();
+    kept.server.configure(&config);
+    for (messages, bytes, is_taken_up) in [
+        (30_000, 1000, true),
+        (100_000, 16, true),
+        (90_000, 1000, false),
+        (250_000, 16, false),
+    ] {
+        fs::remove_dir_all(&folder).unwrap();
+        let file = database(messages, bytes);
+        fs::write(&path, &file).unwrap();
+        kept.server.launch_again(&ONE);
+        if is_taken_up {
+            let started = Instant::now();
+            while !kept.server.is_ready() && started.elapsed() < PATIENCE {
+                assert!(kept.server.is_running(), "{}", kept.server.log());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let peak = peak(kept.server.pid());
+            eprintln!(
+                "{messages} of {bytes} B, a file of {}: {peak} bytes at most",
+                file.len()
+            );
+            assert!(peak < LIMIT, "{peak}");
+            let log = told(&kept.server, "mosquitto.db is taken up: 0 sessions");
+            stays(&log, messages);
+            // More than the account has is dropped, and said.
+            assert!(log.contains("they are beyond the bounds"), "{log}");
+            kept.server.kill();
+        } else {
+            let status = kept.server.wait();
+            let log = kept.server.log();
+            assert_eq!(status.and_then(|status| status.code()), Some(3), "{log}");
+            for text in [
+                "mosquitto.db cannot be taken up",
+                "of memory",
+                "firehose store import",
+            ] {
+                assert!(log.contains(text), "{text:?} in {log}");
+            }
+            assert_eq!(fs::read(&path).unwrap(), file);
+            // What memory_limit does not count for can do it, and then a start keeps what it has room for.
+            if bytes == 1000 {
+                fs::remove_dir_all(&folder).unwrap();
+                let dir = kept.store.0.to_str().unwrap();
+                let done = store(&["import", dir, path.to_str().unwrap()]);
+                assert_eq!(done.code, Some(0), "{}", done.stderr);
+                give_all(&kept.store.0);
+                assert!(kept.server.start_again(&ONE));
+                let peak = peak(kept.server.pid());
+                assert!(peak < LIMIT, "{peak}");
+                kept.server.kill();
+            }
+        }
+    }
+}
+
 cases![
+    mosquitto_that_ran_in_between_is_told_of,
+    a_database_of_mosquitto_is_taken_up_within_the_memory,
+    what_fits_a_start_fits_the_next_ones,
     mosquitto_sub_finds_what_was_published_before_a_kill,
     a_will_of_who_was_there_at_a_kill_is_published_whoever_comes_back,
     a_will_with_a_delay_waits_for_its_client_over_an_end_in_order,

@@ -8,6 +8,7 @@ mod harness;
 use std::io::Write;
 use std::net::TcpStream;
 
+use firehose::journal::Legacy;
 use firehose::mosquitto_db::Database;
 use support::mqtt::{self, Connect, Version};
 use support::{Folder, PATIENCE, Program, Server, needed};
@@ -204,8 +205,12 @@ fn mosquitto_goes_on_with_its_own_database_written_again() {
 
 fn mosquitto_goes_on_with_what_a_ledger_says() {
     let database = Database::read(GOLDEN).unwrap();
-    let import = database.to_ledger(NOW, &[(21_883, "*:21883")]).unwrap();
-    let file = Database::of_ledgers(&[&import.ledger], NOW).write();
+    let mut legacy = Legacy::of(1);
+    let names = [(21_883, "*:21883".to_owned())];
+    let told = database.to_journal(NOW, &names, |chunk| legacy.feed(0, chunk));
+    told.unwrap();
+    let ledgers: Vec<_> = legacy.ledgers().collect();
+    let file = Database::of_ledgers(&ledgers, NOW).write();
     let (server, _folder) = start("ledger", &file);
     clients_find_what_they_had_left(&server);
     assert_eq!(

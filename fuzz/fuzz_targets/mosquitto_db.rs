@@ -1,6 +1,7 @@
 //! Mosquitto's database: any bytes, and any behind the head of one. Run with `cargo +nightly fuzz run mosquitto_db`.
 #![no_main]
 
+use firehose::journal::Legacy;
 use firehose::mosquitto_db::Database;
 
 /// Milliseconds since 1970.
@@ -13,9 +14,12 @@ fn whatever(file: &[u8]) {
     let again = database.write();
     let again = Database::read(&again);
     assert_eq!(again.as_ref(), Ok(&database));
-    let import = database.to_ledger(NOW, &[(1883, "*:1883")]);
-    let import = import.expect("what was read has no fault");
-    let back = Database::of_ledgers(&[&import.ledger], NOW).write();
+    let mut legacy = Legacy::of(1);
+    let names = [(1883, "*:1883".to_owned())];
+    let told = database.to_journal(NOW, &names, |chunk| legacy.feed(0, chunk));
+    told.expect("what was read has no fault");
+    let ledgers: Vec<_> = legacy.ledgers().collect();
+    let back = Database::of_ledgers(&ledgers, NOW).write();
     Database::read(&back).expect("what is written can be read");
 }
 

@@ -69,33 +69,33 @@ pub fn run(
             );
             ExitCode::from(EXIT_CONFIGURATION)
         }
-        Command::Serve(options) => match described(&options, None) {
-            Ok(described) => {
-                warn(&described.warnings);
-                if options.test_config {
-                    return test_config(&described, options.start.config.as_deref());
-                }
-                let load = move |before: &Config| match self::described(&options, Some(before)) {
-                    Ok(described) => Ok((described.config, described.warnings)),
-                    Err(error) => Err(error.to_string()),
-                };
-                serve(described.config, Box::new(load))
-            }
-            Err(error) => {
-                stderr::tell(&format!("firehose: {error}"));
-                if let Some(path) = options
-                    .start
-                    .config
-                    .as_deref()
-                    .filter(|_| !options.test_config)
-                {
-                    let config = config::load_log(path);
-                    server::tell_of_configuration(&config, &error.to_string());
-                }
-                ExitCode::from(EXIT_CONFIGURATION)
-            }
-        },
+        Command::Serve(options) => start_or_try(options, serve),
     }
+}
+
+/// `firehose serve`: a broker, or the trial of its configuration.
+fn start_or_try(options: Serve, serve: impl FnOnce(Config, ReadAgain) -> ExitCode) -> ExitCode {
+    let described = match described(&options, None) {
+        Ok(described) => described,
+        Err(error) => {
+            stderr::tell(&format!("firehose: {error}"));
+            let path = options.start.config.as_deref();
+            if let Some(path) = path.filter(|_| !options.test_config) {
+                let config = config::load_log(path);
+                server::tell_of_configuration(&config, &error.to_string());
+            }
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
+    };
+    warn(&described.warnings);
+    if options.test_config {
+        return test_config(&described, options.start.config.as_deref());
+    }
+    let load = move |before: &Config| match self::described(&options, Some(before)) {
+        Ok(described) => Ok((described.config, described.warnings)),
+        Err(error) => Err(error.to_string()),
+    };
+    serve(described.config, Box::new(load))
 }
 
 /// Who calls the program as he calls Mosquitto, with options and no command, wants a broker: `serve` is put in.
@@ -133,6 +133,7 @@ fn test_config(described: &Described, path: Option<&Path>) -> ExitCode {
             warn(&tried.resources);
             warn(&tried.log);
             warn(&tried.identity);
+            warn(&tried.import);
             tried
                 .store
                 .iter()

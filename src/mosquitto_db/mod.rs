@@ -1,4 +1,4 @@
-//! The database of Mosquitto, `mosquitto.db`: what it says, as bytes and as a ledger, both ways.
+//! The database of Mosquitto, `mosquitto.db`: what it says, as bytes and as records of the journal, and back from ledgers.
 //!
 //! ```text
 //! magic, 15 bytes | 0, 4 bytes | version, 4 bytes | chunks: kind, 4 bytes | length, 4 bytes | fixed part | texts, payload, properties
@@ -12,20 +12,22 @@
 
 mod fault;
 mod layout;
-mod ledger;
 mod model;
 mod of_ledgers;
 mod properties;
 mod read;
+mod records;
 #[cfg(test)]
 mod tests;
+mod weight;
 mod write;
 
 pub use fault::{Fault, Wrong};
-pub use ledger::{Import, LeftOut};
 pub use model::Database;
+pub use records::{LeftOut, Told};
+pub use weight::Weight;
 
-use crate::journal::{Broken, Ledger};
+use crate::journal::{Ledger, Record, Stream};
 
 impl<'a> Database<'a> {
     /// What a file says.
@@ -38,10 +40,53 @@ impl<'a> Database<'a> {
         write::write(self)
     }
 
-    /// What is in it at this moment, in milliseconds since 1970. `listeners` has the names of listeners by their ports; 0 stands for
-    /// where the port is not known. An error says that the database was made by a fault of ours: what was read has none.
-    pub fn to_ledger(&self, now: u64, listeners: &[(u16, &str)]) -> Result<Import, Broken> {
-        ledger::import(self, now, listeners)
+    /// Whether a file begins as Mosquitto's databases do.
+    pub fn is_one(file: &[u8]) -> bool {
+        file.starts_with(&layout::MAGIC)
+    }
+
+    /// Tells what is in it at this moment, in milliseconds since 1970, as one shard would have left it: all clients are away. `listeners`
+    /// has the names of listeners by their ports; 0 stands for where the port is not known.
+    ///
+    /// # Errors
+    /// What `to` says.
+    pub(crate) fn tell<E>(
+        &self,
+        now: u64,
+        listeners: &[(u16, String)],
+        to: impl FnMut(&Record<'_>) -> Result<(), E>,
+    ) -> Result<Told, E> {
+        records::tell(self, now, listeners, to)
+    }
+
+    /// The same as the journal of one shard: its chunks are given one after the other.
+    ///
+    /// # Errors
+    /// What `give` says.
+    pub fn to_journal<E>(
+        &self,
+        now: u64,
+        listeners: &[(u16, String)],
+        mut give: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Told, E> {
+        let mut stream = Stream::default();
+        let told = self.tell(now, listeners, |record| {
+            stream.append(record);
+            if *record != Record::TurnEnded {
+                return Ok(());
+            }
+            stream.end_turn();
+            while let Some(chunk) = stream.next_full_chunk() {
+                give(chunk.content())?;
+                stream.give_back(chunk);
+            }
+            Ok(())
+        })?;
+        while let Some((chunk, _)) = stream.next_chunk() {
+            give(chunk.content())?;
+            stream.give_back(chunk);
+        }
+        Ok(told)
     }
 
     /// What a broker has at this moment, in milliseconds since 1970, told by what its shards have left. Mosquitto knows neither wills

@@ -7,6 +7,7 @@ use super::fault::{Fault, Wrong};
 use super::layout::{self, direction, filling, flag, kind, option};
 use super::model::{Client, Database, Delivery, Source, Stage, Stored, Subscription};
 use super::properties;
+use super::weight::Weight;
 use crate::mqtt::{QoS, is_text, topic};
 
 /// The greatest subscription identifier (MQTT 5, 3.8.2.1.2).
@@ -151,6 +152,9 @@ pub(super) fn read(file: &[u8]) -> Result<Database<'_>, Fault> {
         return Err(before.fault(Wrong::Version(version)));
     }
     let mut reading = Reading::default();
+    let messages = Weight::count_messages(reader.rest);
+    reading.database.messages.reserve_exact(messages);
+    reading.messages.reserve(messages);
     while !reader.rest.is_empty() {
         let before = reader;
         let (kind, len) = (reader.four()?, reader.four()?);

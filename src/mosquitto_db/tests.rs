@@ -12,6 +12,7 @@ mod told;
 
 use super::model::{Client, Delivery, Source, Stage, Stored, Subscription};
 use super::*;
+use crate::journal::{Errand, KeptMessage, Legacy};
 use crate::mqtt::QoS;
 
 const GOLDEN: &[u8] = include_bytes!("tests/2.0.11.db");
@@ -20,14 +21,41 @@ const NAMES: &[u8] = include_bytes!("tests/2.0.11-names.db");
 /// Milliseconds since 1970: what was to expire while the file was written has expired, and `short-5` has four seconds left.
 const NOW: u64 = 1_795_981_800_000;
 
-const LISTENERS: [(u16, &str); 2] = [(21_883, "127.0.0.1:21883"), (0, "*:1883")];
+fn listeners() -> [(u16, String); 2] {
+    [(21_883, "127.0.0.1:21883".into()), (0, "*:1883".into())]
+}
+
+/// What was told of a database, put together.
+struct Import {
+    ledger: Ledger,
+    /// What is handed over to be routed.
+    to_route: Vec<KeptMessage>,
+    left_out: LeftOut,
+}
 
 fn read(file: &[u8]) -> Database<'_> {
     Database::read(file).unwrap()
 }
 
 fn import(database: &Database<'_>) -> Import {
-    database.to_ledger(NOW, &LISTENERS).unwrap()
+    let (mut ledger, mut to_route) = (Ledger::default(), Vec::new());
+    let told = database.tell(NOW, &listeners(), |record| match record {
+        Record::Handed { to, number, .. } => {
+            assert_eq!(*to, 0);
+            to_route.extend(ledger.message(*number).cloned());
+            Ok(())
+        }
+        Record::GroupNamed { .. } | Record::TurnEnded => Ok(()),
+        _ => ledger.apply(record),
+    });
+    let told = told.expect("what was read has no fault");
+    assert_eq!(told.sessions, ledger.sessions().count() as u64);
+    assert_eq!(told.retained, ledger.retained().count() as u64);
+    Import {
+        ledger,
+        to_route,
+        left_out: told.left_out,
+    }
 }
 
 /// What comes back of a ledger by way of a file.

@@ -133,6 +133,13 @@ impl Budget {
         }
     }
 
+    /// What a start may take of memory for as long as nobody has anything of it, where the program has so many bytes: all but its own,
+    /// and what it has set aside.
+    pub(crate) fn free(&self, resident: u64) -> u64 {
+        let own = resident.max(limits::PROGRAM_BYTES_MIN);
+        (self.plan.total).saturating_sub(own + self.buffers + self.mesh)
+    }
+
     /// Charges what is there before the first client: the program, by what it has in memory but for so many `kept_bytes`, the buffers
     /// and the rings. What is returned holds it.
     #[must_use = "what is not held is not charged"]

@@ -13,6 +13,7 @@ mod failure;
 mod handshakes;
 pub(crate) mod holder;
 mod identity;
+mod import;
 mod listen;
 mod listeners;
 mod passwords;
@@ -31,6 +32,7 @@ mod waiting;
 
 pub use error::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_MACHINE, HostError, ServeError};
 pub use failure::tell_of_configuration;
+pub(crate) use import::names_by_port;
 pub use store_error::StoreError;
 
 use std::path::Path;
@@ -40,18 +42,15 @@ use crossbeam_channel::Sender;
 
 use crate::broker::{LogKind, LogMask};
 use crate::config::{Config, ReadAgain};
-use crate::control::stderr;
-use crate::control::{self, Signals};
+use crate::control::{self, Signals, memory, stderr};
 use crate::limits;
 use crate::shard::{Check, LogLine, Shared};
-use crate::storage;
 use budget::Layout;
 use failure::Teller;
 use listen::Purpose;
 use reload::{Reloader, Running};
 pub use start::Warnings;
-use start::{Created, Opened};
-use store::TakenUp;
+use start::{Created, Keeping, Opened};
 use threads::{RESTORED_POLL, Threads};
 use waiting::Waiting;
 
@@ -80,8 +79,10 @@ pub fn try_start(config: &Config, path: Option<&Path>) -> Result<Warnings, Serve
     let (log, _lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(config, &mut opened, &log)?;
     created.threads.join()?;
-    store::Store::look(config).map_err(ServeError::Store)?;
+    let means = opened.means(memory::resident());
+    let import = store::Store::look(config, means).map_err(ServeError::Store)?;
     let mut warnings = opened.warnings(config);
+    warnings.import = import;
     warnings.store = store::told_of_holder(config, path);
     Ok(warnings)
 }
@@ -96,10 +97,10 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
     let (log, lines) = crossbeam_channel::bounded(limits::LOG_LINES);
     let created = Created::create(&config, &mut opened, &log)?;
     let (threads, shared, wanted) = (created.threads, created.shared, created.log);
-    let (storage, waiting) = (created.storage, created.waiting);
+    let keeping = created.keeping;
     let http = http(&config, &mut opened, created.checks);
     let fixed = opened.budget.charge(shared.pool(), opened.kept_bytes);
-    tell_of_start(&config, &mut opened, (&log, wanted));
+    tell_of_start(&config, &mut opened, &keeping, (&log, wanted));
     drop(log);
     let names = opened.bound.names();
     let ready = ready_line(&names, opened.shards(), &opened.cpus, &opened.user);
@@ -132,18 +133,13 @@ fn run(config: Config, read: ReadAgain) -> Result<(), ServeError> {
         sys_interval_s,
         reload: Box::new(move || reloader.reload()),
         http,
-        store: control::Store(storage.as_ref().map(|storage| storage.board())),
+        store: control::Store(keeping.board()),
         ends: threads.ends.clone(),
     })
     .map_err(HostError::Control)?;
     let mut pid_file = opened.pid_file;
     pid_file.write().map_err(ServeError::PidFile)?;
-    let kept = Keeping {
-        storage,
-        waiting,
-        taken_up: opened.taken_up,
-    };
-    let ended = until_end(control, threads, &shared, kept);
+    let ended = until_end(control, threads, &shared, keeping);
     drop((pid_file, fixed));
     ended
 }
@@ -158,23 +154,16 @@ fn http(config: &Config, opened: &mut Opened, checks: Sender<Check>) -> control:
     }
 }
 
-/// What is kept, while it is taken up and then.
-struct Keeping {
-    storage: Option<storage::Running>,
-    waiting: Option<Waiting>,
-    taken_up: Option<TakenUp>,
-}
-
 /// Lets the shards go, and waits for the end of everything; of a start that is ended in its midst for nothing.
 fn until_end(
     mut control: control::Control,
     mut threads: Threads,
     shared: &Shared,
-    mut kept: Keeping,
+    mut keeping: Keeping,
 ) -> Result<(), ServeError> {
     threads.go();
     let ended = threads.wait_restored(shared, || {
-        if let Some(line) = kept.waiting.as_mut().and_then(Waiting::line) {
+        if let Some(line) = keeping.waiting.as_mut().and_then(Waiting::line) {
             stderr::tell(&format!("firehose: {line}"));
             control.tell_of_waiting(line);
         }
@@ -186,13 +175,13 @@ fn until_end(
         control.end_at_start(signal);
         return Ok(());
     }
-    if let Some(taken_up) = &kept.taken_up {
+    if let Some(taken_up) = &keeping.taken_up {
         control.tell_of_kept(|kept| taken_up.line(kept));
     }
     control.run();
     let ended = threads.join();
     // It ends when all shards have closed their lines.
-    let stored = kept.storage.map_or(Ok(true), |storage| storage.join());
+    let stored = keeping.storage.map_or(Ok(true), |storage| storage.join());
     ended?;
     let stored = stored.map_err(|fault| ServeError::Store(StoreError::Thread(fault)));
     stored.map(|_| ())
@@ -224,7 +213,12 @@ fn print_warnings(warnings: &Warnings) {
 }
 
 /// Puts what there is to warn of and the table of accounts into the log.
-fn tell_of_start(config: &Config, opened: &mut Opened, (log, wanted): (&Sender<LogLine>, LogMask)) {
+fn tell_of_start(
+    config: &Config,
+    opened: &mut Opened,
+    keeping: &Keeping,
+    (log, wanted): (&Sender<LogLine>, LogMask),
+) {
     let certificates = config.certificates.iter().map(ToString::to_string);
     let warnings = opened.warnings(config);
     let warnings = [warnings.log, warnings.identity, warnings.resources];
@@ -232,7 +226,7 @@ fn tell_of_start(config: &Config, opened: &mut Opened, (log, wanted): (&Sender<L
     let warnings = warnings.map(|text| (LogKind::Warning, text));
     let budget = &opened.budget;
     let lines = budget.lines().into_iter().chain([opened.sockets.clone()]);
-    let is_new = config.persistence.is_some() && opened.taken_up.is_none();
+    let is_new = keeping.is_new();
     let lines = lines.chain(is_new.then(|| "Nothing is kept yet: the store is new.".into()));
     let table = std::iter::once(budget.headline()).chain(lines);
     let lines = table.map(|text| (LogKind::Information, text));

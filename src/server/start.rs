@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 
 use super::budget::{Budget, Layout};
 use super::identity::{self, Identity};
+use super::import::Means;
 use super::listen::{self, Bound, Purpose};
 use super::listeners::Listeners;
 use super::store::{Store, TakenUp};
@@ -39,8 +40,6 @@ pub(super) struct Opened {
     pub early: Option<Early>,
     /// What is kept on the disk.
     pub store: Option<Store>,
-    /// What of it is taken up.
-    pub taken_up: Option<TakenUp>,
     /// Bytes of memory that reading it took: until the shards have taken it up it is nobody's.
     pub kept_bytes: u64,
     /// Who the broker is from now on.
@@ -59,6 +58,8 @@ pub struct Warnings {
     pub identity: Vec<String>,
     /// Who has the store, so that a start ends while he has it.
     pub store: Option<String>,
+    /// What of Mosquitto's database is not taken up.
+    pub import: Vec<String>,
 }
 
 impl Opened {
@@ -82,6 +83,7 @@ impl Opened {
         let pid_file = PidFile::open(config.pid_file.as_deref()).map_err(ServeError::PidFile)?;
         let mut warnings = Warnings {
             store: None,
+            import: Vec::new(),
             resources: bound.notes().to_vec(),
             log: writer.unopened().to_vec(),
             identity: identity.warning().map(String::from).into_iter().collect(),
@@ -115,7 +117,6 @@ impl Opened {
             sockets: buffers.line(connections),
             writer,
             pid_file,
-            taken_up: None,
             kept_bytes: 0,
             store: None,
             user: identity::name(),
@@ -137,8 +138,8 @@ impl Opened {
             self.early = early.map_err(HostError::Control)?;
         }
         let before = memory::resident();
-        let room = self.budget.room();
-        let mut read = || Store::open(config, room, ends);
+        let means = self.means(before);
+        let mut read = || Store::open(config, means, ends);
         let store = match &self.early {
             Some(_) => self.executor.beside(read).map_err(HostError::Thread)?,
             None => read(),
@@ -146,10 +147,17 @@ impl Opened {
         self.store = store.map_err(ServeError::Store)?;
         self.kept_bytes = memory::resident().saturating_sub(before);
         if let Some(store) = &mut self.store {
-            self.taken_up = store.taken_up.take();
-            self.warnings.resources.extend(store.warning.take());
+            self.warnings.resources.append(&mut store.warnings);
         }
         Ok(())
+    }
+
+    /// The memory that there is for what is kept, where the program has so many bytes of it.
+    pub(super) fn means(&self, resident: u64) -> Means {
+        Means {
+            room: self.budget.room(),
+            free: self.budget.free(resident),
+        }
     }
 
     /// What there is to warn of, with what the configuration makes of memory.
@@ -186,6 +194,29 @@ fn take_back(writer: &LogWriter, pid_file: PidFile) -> PidFile {
     PidFile::none()
 }
 
+/// What is kept on the disk, while it is taken up and then; nothing without `persistence true`.
+#[derive(Default)]
+pub(super) struct Keeping {
+    /// The thread that has the disk.
+    pub storage: Option<storage::Running>,
+    /// Looks whether the start waits for it.
+    pub waiting: Option<Waiting>,
+    /// What was there before.
+    pub taken_up: Option<TakenUp>,
+}
+
+impl Keeping {
+    /// Where the storage thread shows what it has done.
+    pub(super) fn board(&self) -> Option<Arc<storage::Board>> {
+        self.storage.as_ref().map(|storage| storage.board())
+    }
+
+    /// Whether nothing was kept before.
+    pub(super) fn is_new(&self) -> bool {
+        self.storage.is_some() && self.taken_up.is_none()
+    }
+}
+
 /// Every thread that serves, waiting to be let go.
 pub(super) struct Created {
     pub threads: threads::Threads,
@@ -194,10 +225,8 @@ pub(super) struct Created {
     pub listeners: Listeners,
     /// The lines that are wanted.
     pub log: LogMask,
-    /// The thread that has the disk.
-    pub storage: Option<storage::Running>,
-    /// Looks whether the start waits for it.
-    pub waiting: Option<Waiting>,
+    /// What is kept on the disk.
+    pub keeping: Keeping,
     /// Where passwords are checked.
     pub checks: Sender<Check>,
 }
@@ -224,14 +253,15 @@ impl Created {
         shared.set_tls_max(opened.budget.tls_connections());
         let checks = passwords::start().map_err(HostError::Thread)?;
         let handshakes = handshakes::start(opened.shards()).map_err(HostError::Thread)?;
-        let mut storage = None;
-        let (mut kept, mut waiting) = (Vec::new(), None);
-        if let Some(store) = opened.store.take() {
+        let mut keeping = Keeping::default();
+        let mut kept = Vec::new();
+        if let Some(mut store) = opened.store.take() {
             let (location, needed) = (store.location.clone(), store.needed());
+            keeping.taken_up = store.taken_up.take();
             let started = store.start(opened.shards(), log, settings.log);
             let (of_shards, running) = started.map_err(ServeError::Store)?;
-            waiting = Some(Waiting::new(running.board(), &location, needed));
-            (kept, storage) = (of_shards, Some(running));
+            keeping.waiting = Some(Waiting::new(running.board(), &location, needed));
+            (kept, keeping.storage) = (of_shards, Some(running));
             shared.begin_restoring();
         }
         let rings = std::mem::take(&mut opened.rings);
@@ -246,8 +276,7 @@ impl Created {
         };
         let threads = threads::create(&plan, rings, kept)?;
         Ok(Created {
-            storage,
-            waiting,
+            keeping,
             threads,
             shared,
             listeners,

@@ -1,21 +1,20 @@
 //! What is kept on the disk: read at the start, and a run begun that is written from then on. Where nothing was kept yet, Mosquitto's
 //! database is taken up.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::import::{self, Means, import};
 use super::store_error::StoreError;
 use super::{holder, reading, waiting};
 use crate::broker::{LogKind, LogMask};
-use crate::config::{Config, Listener, Persistence, SyncPolicy, size_text};
+use crate::config::{Config, Persistence, SyncPolicy, size_text};
 use crate::control::disk::{self, Disk};
-use crate::control::{notify, place};
-use crate::journal::{self, Broken, Counts, Errand, Legacy, MessageText, Record, Room};
+use crate::control::notify;
+use crate::journal::{self, Counts, Legacy};
 use crate::limits;
-use crate::mosquitto_db::{Database, Import};
 use crate::shard::{Kept, LogLine};
 use crate::storage::{
     self, LookError, ReadStore, Report, Running, Settings, StartError, State, SyncMode,
@@ -34,7 +33,7 @@ pub(super) struct Store {
     /// What was read; `None` where nothing was kept.
     pub taken_up: Option<TakenUp>,
     /// What there is to warn of.
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
 }
 
 /// What is taken up, for the log.
@@ -61,7 +60,7 @@ impl Store {
     /// Why it cannot be taken up, or that reading was broken off.
     pub(super) fn open(
         config: &Config,
-        room: Room,
+        means: Means,
         ends: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Store>, StoreError> {
         let Some(persistence) = &config.persistence else {
@@ -70,14 +69,15 @@ impl Store {
         let location = &persistence.location;
         let disk = Disk::look(location).map_err(|error| StoreError::of_disk(location, error))?;
         let bytes_max = disk::bytes_max(persistence, disk.total);
-        let (read, mut legacy) = reading::read(location, room, ends)?;
+        let (read, mut legacy) = reading::read(location, means.room, ends)?;
         let mut taken_up = (read.outcome.run > 0).then(|| told(&read.outcome));
-        let warning = reading::told_of_missing(journal::missing(&legacy), room);
-        if read.outcome.run == 0
-            && let Some((imported, told)) = import(persistence, &config.listeners)?
-        {
-            legacy = imported;
-            taken_up = Some(told);
+        let missing = reading::told_of_missing(journal::missing(&legacy), means.room);
+        let mut warnings: Vec<String> = missing.into_iter().collect();
+        if read.outcome.run > 0 {
+            warnings.extend(import::told_of_younger(persistence));
+        } else if let Some(imported) = import(persistence, &config.listeners, means)? {
+            taken_up = Some(told_of_import(&persistence.import));
+            (legacy, warnings) = (imported.legacy, imported.warnings);
         }
         Ok(Some(Store {
             read,
@@ -91,28 +91,29 @@ impl Store {
             bound: bound(persistence, bytes_max),
             location: location.clone(),
             taken_up,
-            warning,
+            warnings,
         }))
     }
 
     /// Looks whether a start would take it up, as far as that is seen without reading it, or Mosquitto's database where nothing is kept
-    /// yet. Nothing is locked or changed: a broker may have it.
+    /// yet. Nothing is locked or changed: a broker may have it. What there is to warn of is the answer.
     ///
     /// # Errors
     /// Why it would not.
-    pub(super) fn look(config: &Config) -> Result<(), StoreError> {
+    pub(super) fn look(config: &Config, means: Means) -> Result<Vec<String>, StoreError> {
         let Some(persistence) = &config.persistence else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let location = &persistence.location;
         Disk::look(location).map_err(|error| StoreError::of_disk(location, error))?;
         match storage::look(location, &mut |view| Ok(view.store().in_force)) {
             Ok(0) | Err(LookError::Absent(_)) => {
-                import(persistence, &config.listeners)?;
-                Ok(())
+                let imported = import(persistence, &config.listeners, means)?;
+                Ok(imported.map_or(Vec::new(), |imported| imported.warnings))
             }
+            Ok(_) => Ok(import::told_of_younger(persistence).into_iter().collect()),
             // A broker that writes has it.
-            Ok(_) | Err(LookError::Restless(_)) => Ok(()),
+            Err(LookError::Restless(_)) => Ok(Vec::new()),
             Err(LookError::Start(error)) => Err(StoreError::of_start(location, error)),
         }
     }
@@ -229,79 +230,11 @@ fn line_of(report: &Report, bound: &str) -> (LogKind, String) {
     }
 }
 
-/// Takes up Mosquitto's database, if there is one: all of it, or the start is refused.
-fn import(
-    persistence: &Persistence,
-    listeners: &[Listener],
-) -> Result<Option<(Legacy, TakenUp)>, StoreError> {
-    let path = &persistence.import;
-    let refused = |fault: String| StoreError::Import {
-        path: path.clone(),
-        fault,
-    };
-    let file = match std::fs::read(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let whose = place::denied(path, &error).unwrap_or_default();
-            return Err(refused(format!("{error}{whose}")));
-        }
-    };
-    let database = Database::read(&file).map_err(|fault| refused(fault.to_string()))?;
-    let names = names_by_port(listeners);
-    let names: Vec<(u16, &str)> = names
-        .iter()
-        .map(|(port, name)| (*port, name.as_str()))
-        .collect();
-    let imported = database.to_ledger(storage::unix_ms(), &names);
-    let legacy = imported.and_then(legacy_of);
-    let legacy = legacy.map_err(|fault| refused(fault.to_string()))?;
-    Ok(Some((legacy, told_of_import(path))))
-}
-
 fn told_of_import(path: &Path) -> TakenUp {
     TakenUp {
         what: format!("Mosquitto's database {} is taken up", path.display()),
         more: ". The file stays as it is, and is not read again.".into(),
     }
-}
-
-/// What Mosquitto had not routed yet is on its way to all sessions.
-fn legacy_of(import: Import) -> Result<Legacy, Broken> {
-    let Import {
-        mut ledger,
-        to_route,
-        ..
-    } = import;
-    let first = ledger.next_number();
-    for (index, kept) in to_route.iter().enumerate() {
-        let number = first + index as u64;
-        let message = MessageText::of(&kept.message, kept.expires_at());
-        ledger.apply(&Record::Message { number, message })?;
-        ledger.apply(&Record::Handed {
-            to: 0,
-            at: index as u64 + 1,
-            number,
-            errand: Errand::PassOn {
-                targets: 1,
-                retains: kept.message.retain,
-            },
-        })?;
-    }
-    Ok(Legacy::of_ledger(ledger))
-}
-
-/// The names of listeners by their ports; the first one's also where no port is known.
-fn names_by_port(listeners: &[Listener]) -> Vec<(u16, String)> {
-    let named = listeners.iter().filter_map(|listener| {
-        let name = listener.settings.name.text().to_string();
-        (listener.socket.port != 0).then_some((listener.socket.port, name))
-    });
-    let mut names: Vec<_> = named.collect();
-    if let Some((_, first)) = names.first() {
-        names.push((0, first.clone()));
-    }
-    names
 }
 
 #[cfg(test)]

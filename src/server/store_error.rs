@@ -27,6 +27,13 @@ pub enum StoreError {
     Thread(String),
     /// Mosquitto's database cannot be read.
     Import { path: PathBuf, fault: String },
+    /// It would take more memory than there is, in bytes.
+    TooLarge {
+        path: PathBuf,
+        location: PathBuf,
+        needs: u64,
+        has: u64,
+    },
 }
 
 /// What is said to whoever has a damaged store.
@@ -62,6 +69,19 @@ impl fmt::Display for StoreError {
             ),
             StoreError::Thread(fault) => write!(f, "the storage thread has failed: {fault}"),
             StoreError::Disk(source) => write!(f, "{source}; see persistence_location"),
+            StoreError::TooLarge {
+                path,
+                location,
+                needs,
+                has,
+            } => {
+                let (path, location) = (path.display(), location.display());
+                let (needs, has) = (size_text(*needs), size_text(*has));
+                write!(
+                    f,
+                    "{path} cannot be taken up: that takes {needs} of memory for a while, and the broker has {has}; nothing was, and the file is as it was: raise memory_limit for this start, or let `firehose store import {location} {path}` do it, for which memory_limit does not count"
+                )
+            }
             StoreError::Import { path, fault } => write!(
                 f,
                 "{} cannot be taken up: {fault}; nothing was, and the file is as it was: repair it, move it away, or name another with persistence_file",

@@ -25,6 +25,11 @@ pub(super) fn findings(tried: &Result<Warnings, ServeError>) -> Vec<Finding> {
     let Ok(warnings) = tried else {
         return vec![start];
     };
+    [start].into_iter().chain(warned(warnings)).collect()
+}
+
+/// What a start would warn of.
+fn warned(warnings: &Warnings) -> impl Iterator<Item = Finding> {
     let log = warnings.log.iter().map(|text| Finding {
         id: "log_dest",
         severity: Severity::Missing,
@@ -49,12 +54,15 @@ pub(super) fn findings(tried: &Result<Warnings, ServeError>) -> Vec<Finding> {
         why: "A store has one broker: serve ends with exit code 3 while another process has it.",
         file: None,
     });
-    [start]
-        .into_iter()
-        .chain(store)
-        .chain(log)
-        .chain(identity)
-        .collect()
+    let import = warnings.import.iter().map(|text| Finding {
+        id: "store.import",
+        severity: Severity::Missing,
+        found: text.clone(),
+        wanted: "no database of Mosquitto with more than the store takes up".into(),
+        why: "A database of Mosquitto is taken up where nothing is kept yet, and never again; see docs/persistence.md.",
+        file: None,
+    });
+    store.chain(import).chain(log).chain(identity)
 }
 
 /// What is to be said of lines of the configuration.

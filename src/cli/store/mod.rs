@@ -6,7 +6,6 @@ mod content;
 mod copy;
 mod done;
 mod dump;
-mod image;
 mod kept;
 mod mosquitto;
 mod records;

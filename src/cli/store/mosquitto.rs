@@ -5,15 +5,16 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::args::{Export, Import};
 use super::content::{Content, content};
 use super::done::{Done, EXIT_DONE, EXIT_LESS};
-use super::image::image;
 use super::words::{unfit, unreadable};
 use crate::config;
-use crate::journal::{Legacy, Stream};
-use crate::mosquitto_db::{Database, LeftOut};
+use crate::journal::Legacy;
+use crate::mosquitto_db::{Database, Told};
+use crate::server::names_by_port;
 use crate::storage::{self, FOLDER, ReadStore, folder, set_aside, unix_ms};
 
 /// Writes Mosquitto's database.
@@ -25,7 +26,8 @@ pub(super) fn export(options: &Export, out: &mut dyn Write) -> Done {
             file.display()
         ));
     }
-    let (mut content, ..) = content(dir, |_| ()).map_err(|error| unreadable(dir, &error))?;
+    let look = content(dir, |view| view.last_written());
+    let (mut content, _, as_of) = look.map_err(|error| unreadable(dir, &error))?;
     if let Some(misfit) = &content.misfit {
         return Err(unfit(dir, misfit));
     }
@@ -33,7 +35,7 @@ pub(super) fn export(options: &Export, out: &mut dyn Write) -> Done {
     settled.map_err(|broken| format!("{}: {broken}", dir.display()))?;
     let ledgers: Vec<_> = content.legacy.ledgers().collect();
     let database = Database::of_ledgers(&ledgers, unix_ms());
-    replace(file, &database.write())
+    replace(file, &database.write(), as_of)
         .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     let left_out = left_out(&content);
     // A reader who has seen enough and goes is no error.
@@ -75,8 +77,9 @@ fn left_out(content: &Content) -> Vec<String> {
         .collect()
 }
 
-/// Puts a file in place of another, in one step and on the disk.
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Puts a file in place of another, in one step and on the disk. It is as old as the store, so that a start knows it from one that
+/// Mosquitto has written since.
+fn replace(file: &Path, bytes: &[u8], as_of: Option<SystemTime>) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     let new = PathBuf::from(name);
@@ -88,6 +91,9 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
             .mode(0o600)
             .open(&new)?;
         to.write_all(bytes)?;
+        if let Some(as_of) = as_of {
+            to.set_modified(as_of)?;
+        }
         to.sync_all()?;
         fs::rename(&new, file)?;
         let above = file.parent().filter(|above| !above.as_os_str().is_empty());
@@ -101,21 +107,18 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Fills a store from Mosquitto's database.
 pub(super) fn import(options: &Import, out: &mut dyn Write) -> Done {
     let Import { dir, file, .. } = options;
-    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let names = listeners(options)?;
-    let names: Vec<_> = names
-        .iter()
-        .map(|(port, name)| (*port, name.as_str()))
-        .collect();
-    let bytes = fs::read(file).map_err(|error| said(&error))?;
+    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let database = Database::read(&bytes)
         .map_err(|fault| format!("{}: {fault}; nothing was written", file.display()))?;
-    let import = database
-        .to_ledger(unix_ms(), &names)
-        .map_err(|error| said(&error))?;
     let aside = make_empty(options)?;
     let store = read_empty(dir)?;
-    fill(store, image(&import.ledger, &import.to_route)).map_err(|error| {
+    let filled = fill(store, &database, &names);
+    let Told {
+        sessions,
+        retained,
+        left_out,
+    } = filled.map_err(|error| {
         format!(
             "{}: {error}; remove {0}/{FOLDER}, which is no whole store",
             dir.display()
@@ -124,34 +127,17 @@ pub(super) fn import(options: &Import, out: &mut dyn Write) -> Done {
     // A reader who has seen enough and goes is no error.
     let _ = writeln!(
         out,
-        "{}: {} sessions, {} retained messages",
+        "{}: {sessions} sessions, {retained} retained messages",
         dir.join(FOLDER).display(),
-        import.ledger.sessions().count(),
-        import.ledger.retained().count()
     );
     if let Some(aside) = aside {
         let _ = writeln!(out, "the store that was there is {}", aside.display());
     }
-    let left_out = told(&import.left_out);
+    let left_out = left_out.lines();
     for line in &left_out {
         let _ = writeln!(out, "left out: {line}");
     }
     Ok(code(left_out.is_empty()))
-}
-
-fn told(left_out: &LeftOut) -> Vec<String> {
-    let counts = [
-        (left_out.sessions, "sessions that end with their connection"),
-        (left_out.expired, "messages that have expired"),
-        (
-            left_out.missing,
-            "messages that the file refers to and does not have",
-        ),
-    ];
-    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
-    counts
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect()
 }
 
 /// The names of the broker's listeners, by port.
@@ -160,10 +146,7 @@ fn listeners(options: &Import) -> Result<Vec<(u16, String)>, String> {
         return Ok(Vec::new());
     };
     let (config, ..) = config::load_described(path, None).map_err(|error| error.to_string())?;
-    let listeners = config.listeners.iter();
-    Ok(listeners
-        .map(|one| (one.socket.port, one.socket.name()))
-        .collect())
+    Ok(names_by_port(&config.listeners))
 }
 
 /// With `--force` puts a store aside that is not empty. Returns its name then.
@@ -213,11 +196,13 @@ fn read_empty(dir: &Path) -> Result<ReadStore, String> {
     }
 }
 
-fn fill(store: ReadStore, mut stream: Stream) -> Result<(), storage::FillError> {
+fn fill(
+    store: ReadStore,
+    database: &Database<'_>,
+    names: &[(u16, String)],
+) -> Result<Told, storage::FillError> {
     let mut fill = store.fill(1)?;
-    while let Some((chunk, _)) = stream.next_chunk() {
-        fill.push(0, chunk.content())?;
-        stream.give_back(chunk);
-    }
-    fill.finish()
+    let told = database.to_journal(unix_ms(), names, |chunk| fill.push(0, chunk))?;
+    fill.finish()?;
+    Ok(told)
 }

@@ -68,7 +68,10 @@ impl Run {
     fn read_within(&self, room: Room) -> Legacy {
         let legacy = self.read(room);
         match is_short(&legacy) {
-            true => self.feed(once_more(legacy, NOW)),
+            true => {
+                let aim = Aim::whole(room);
+                self.feed(aiming(legacy, aim, NOW))
+            }
             false => legacy,
         }
     }

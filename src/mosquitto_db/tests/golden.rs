@@ -30,6 +30,30 @@ fn all_is_read_that_a_client_of_mosquitto_has_half_done() {
     assert_eq!(left_out, left_out_as_by_mosquitto);
 }
 
+/// And what is to be routed is on its way to the shard itself.
+#[test]
+fn the_journal_says_the_same() {
+    let database = read(GOLDEN);
+    let mut legacy = Legacy::of(1);
+    let told = database.to_journal(NOW, &listeners(), |chunk| legacy.feed(0, chunk));
+    assert_eq!(told.unwrap().left_out, import(&database).left_out);
+    assert!(legacy.is_whole(0));
+    let ledger = legacy.ledger(0).unwrap();
+    assert_eq!(lines(ledger).join("\n"), TOLD.trim_end());
+    let in_transit = legacy.in_transit();
+    let to_route = import(&database).to_route;
+    assert_eq!((in_transit.len(), to_route.len()), (2, 2));
+    for (one, kept) in in_transit.iter().zip(&to_route) {
+        let known = ledger.message(one.handed.number).unwrap();
+        assert_eq!(message(known), message(kept));
+        let errand = Errand::PassOn {
+            targets: 1,
+            retains: kept.message.retain,
+        };
+        assert_eq!((one.from, one.to, one.handed.errand), (0, 0, errand));
+    }
+}
+
 /// No Local asks by these numbers: `open-in` may come back and subscribe.
 #[test]
 fn who_published_is_the_session_of_this_name() {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::limits::{STORE_LOOK_AGAIN_MS, STORE_LOOKS_MAX, STORE_READ_BYTES};
 
@@ -138,6 +138,13 @@ impl View {
     /// All files of segments, whatever for.
     pub fn segments(&self) -> &[FoundSegment] {
         &self.found
+    }
+
+    /// When anything was written to what is read, as the file system has it; `None` where there is nothing.
+    pub fn last_written(&self) -> Option<SystemTime> {
+        let files = self.files.values();
+        let moments = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        moments.max()
     }
 
     pub(super) fn file(&self, number: u32) -> Option<&File> {
