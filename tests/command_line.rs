@@ -157,14 +157,53 @@ fn control_characters_of_files_are_escaped() {
 }
 
 #[test]
-fn standard_error_that_takes_nothing_changes_no_exit_code() {
-    let full = std::fs::File::options()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_firehose"));
-    let command = command
-        .args(["serve", "-c", "/nonexistent/conf"])
-        .stderr(full);
-    assert_eq!(command.status().unwrap().code(), Some(2));
+fn an_output_that_takes_nothing_changes_no_exit_code() {
+    let full = || {
+        let mut options = std::fs::File::options();
+        options.write(true).open("/dev/full").unwrap()
+    };
+    for (arguments, code) in [
+        (&["serve", "-c", "/nonexistent/conf"][..], 2),
+        (&["bench", "compare", "/nonexistent/a", "/nonexistent/b"], 2),
+        (
+            &["bench", "stress", "--hostname", "127.0.0.1", "--port", "1"],
+            3,
+        ),
+        (&["clients", "--url", "http://127.0.0.1:1"], 1),
+        (&["health", "http://127.0.0.1:1"], 1),
+        (&["top", "--once", "--url", "http://127.0.0.1:1"], 1),
+        (&["passwd", "-b", "/nonexistent/passwords", "a", "b"], 1),
+        (&["store", "stats", "/nonexistent"], 3),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        let command = command.args(arguments).stdout(full()).stderr(full());
+        let status = command.status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {status}");
+    }
+}
+
+/// `firehose check | head`: what it has found is its exit code.
+#[test]
+fn a_reader_who_goes_changes_no_exit_code() {
+    let code = |arguments: &[&str], goes: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firehose"));
+        let command = command.args(arguments).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+        let output = child.stdout.take();
+        if goes {
+            drop(output);
+            return child.wait().unwrap().code();
+        }
+        std::io::read_to_string(output.unwrap()).unwrap();
+        child.wait().unwrap().code()
+    };
+    let file = File::new("reader", "listener 1883 127.0.0.1\nlog_dest none\n");
+    for form in [&[][..], &["--json"]] {
+        let arguments = [&["check", "-c", file.path()], form].concat();
+        assert_eq!(
+            code(&arguments, true),
+            code(&arguments, false),
+            "{arguments:?}"
+        );
+    }
 }

@@ -508,7 +508,10 @@ fn firehose_health_says_how_it_is() {
     };
     assert_eq!(health(""), (Some(0), "ready\n".into()));
     assert_eq!(health("/healthz"), (Some(0), "ok\n".into()));
-    assert_eq!(health("/none"), (Some(1), "404 Not found.\n".into()));
+    assert_eq!(health("/none"), (
+            Some(1),
+            "404 Not found. (it has no such path: is it the listener with `protocol http_api` of a firehose?)\n".into()
+        ));
     let mut web = web;
     web.server.terminate();
     assert!(web.server.wait().unwrap().success());

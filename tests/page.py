@@ -2,15 +2,16 @@
 """Opens the broker's page in headless Chromium against a broker under load: no errors, no foreign requests, and in each panel the
 figure that the API has; wide and narrow, light and dark, and by keyboard.
 
-Usage: page.py FIREHOSE [--out FOLDER]
+Usage: page.py FIREHOSE [--out FOLDER] [--pictures FOLDER]
 
-FIREHOSE is the program. Pictures go to FOLDER. Exits with 0 and says `skipped` where no Chromium is installed. Needs nothing but Python:
+FIREHOSE is the program. Pictures go to FOLDER. With --pictures nothing is tested: the pictures of docs/observing.md are made, which takes two minutes. Exits with 0 and says `skipped` where no Chromium is installed. Needs nothing but Python:
 clients speak MQTT over sockets of their own here.
 """
 
 import argparse
 import base64
 import json
+import math
 import pathlib
 import re
 import shutil
@@ -28,6 +29,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from bench_page import BROWSERS, NARROW, WIDTH, Browser  # noqa: E402
 
 USER, PASSWORD = "ann", "right"
+# Pixels of the narrowest telephones that are in use.
+NARROWEST = 360
 SUBSCRIBERS = 20
 RATE = 100
 PATIENCE_S = 30
@@ -152,7 +155,8 @@ def until(holds, otherwise):
 class Load:
     """Subscribers, and a publisher with so many messages a second until it is told to stop."""
 
-    def __init__(self, broker):
+    def __init__(self, broker, rate=lambda: RATE):
+        self.rate = rate
         self.clients = [
             Client(broker.mqtt, f"reader-{index}", 5 if index % 2 else 4, ["bus/#"]) for index in range(SUBSCRIBERS)
         ]
@@ -168,7 +172,7 @@ class Load:
 
     def publish(self):
         number = 0
-        while not self.is_over.wait(1 / RATE):
+        while not self.is_over.wait(1 / self.rate()):
             number += 1
             self.publisher.publish(f"bus/{number % 5}", b'{"number": %d}' % number)
 
@@ -200,10 +204,11 @@ class Page:
     def scheme(self, value):
         self.browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
 
-    def open(self, width=WIDTH):
+    def open(self, width=WIDTH, login=""):
+        """`login`: NAME:PASSWORD@ in the address."""
         self.size(width)
         self.browser.events.clear()
-        self.browser.call("Page.navigate", url=f"http://127.0.0.1:{self.broker.http}/")
+        self.browser.call("Page.navigate", url=f"http://{login}127.0.0.1:{self.broker.http}/")
         self.browser.wait("Page.loadEventFired")
         parts = ["History", "Shards", "Memory", "Connections", "Store", "Clients", "Listeners"]
         ready = " && ".join(f"document.body.dataset.has{part} === 'yes'" for part in parts)
@@ -224,6 +229,11 @@ class Page:
         width = self.run("document.documentElement.clientWidth")
         wide = self.run("document.documentElement.scrollWidth") - width
         self.check(wide <= 0, f"{name}: the page is {wide} pixels too wide")
+        covered = self.run(
+            "[...document.querySelectorAll('#clients-rows tr')].flatMap((row) => { const boxes = [...row.cells].map((c) => c.getBoundingClientRect());"
+            " return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1"
+            " && b.top < a.bottom - 1).map(() => row.cells[i].textContent)); }).join()")
+        self.check(covered == "", f"{name}: lies below another cell: {covered}")
         blank = self.run(
             "[...document.querySelectorAll('canvas')].filter((canvas) => {"
             " const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true});"
@@ -242,7 +252,7 @@ class Page:
 
     def complaints(self, expected=()):
         """What the console says, and requests for another origin."""
-        own = (f"http://127.0.0.1:{self.broker.http}/", f"ws://127.0.0.1:{self.broker.websocket}/", "data:")
+        own = (f"http://127.0.0.1:{self.broker.http}/", f"http://{USER}:{PASSWORD}@127.0.0.1:{self.broker.http}/", f"ws://127.0.0.1:{self.broker.websocket}/", "data:")
         for event in self.browser.events:
             method, params = event.get("method"), event.get("params", {})
             if method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
@@ -362,6 +372,17 @@ def at_rest(page):
 
 def topics(page, publisher):
     """What comes is shown as it is: text, bytes, and what would be markup."""
+    # What is no filter is told as it is typed, and not asked for.
+    for wrong in ("a/#/b", "a+/b", "$share/x", "$share/+/a"):
+        fault = page.run(f"""(() => {{
+            const field = document.getElementById('topics-filter');
+            field.value = {json.dumps(wrong)};
+            field.dispatchEvent(new Event('input'));
+            const fault = document.getElementById('topics-fault').textContent;
+            document.getElementById('topics-form').requestSubmit();
+            return fault + document.getElementById('topics-status').textContent;
+        }})()""")
+        page.check(fault.startswith("This is no filter: ") and "Connecting" not in fault, f"{wrong}: {fault!r}")
     page.run(f"""(() => {{
         const set = (id, value) => {{ document.getElementById(id).value = value; }};
         set('topics-user', {json.dumps(USER)}); set('topics-password', {json.dumps(PASSWORD)}); set('topics-filter', 'seen/#');
@@ -546,11 +567,18 @@ def whole(browser, broker, out):
     page.open(NARROW)
     time.sleep(3)
     page.look("narrow")
+    page.size(NARROWEST)
+    time.sleep(0.5)
+    page.look("narrowest")
+    page.size(NARROW)
     narrow_trace(page, load.publisher)
     page.run("document.getElementById('theme').click(); document.getElementById('theme').click()")
     theme = page.run("getComputedStyle(document.documentElement).colorScheme")
     page.check(theme == "dark", f"the switch gives {theme}")
     page.look("narrow-dark")
+    # Who has put his name and password into the address sees the same.
+    page.open(login=f"{USER}:{PASSWORD}@")
+    page.check(page.run("document.body.dataset.failed") in (None, ""), "with a name in its address the page fails")
     # An hour, which has hardly begun.
     page.run("document.querySelector('[data-span=\"3600\"]').click()")
     page.complaints()
@@ -559,10 +587,37 @@ def whole(browser, broker, out):
     return page.wrong
 
 
+# Of the page that is shown in docs: what stands above the tables, and how long there is load before.
+PICTURE_WIDTH = 1120
+PICTURE_HEIGHT = 1070
+PICTURE_S = 110
+PICTURE_BYTES_MAX = 150_000
+
+
+def pictures(browser, broker, out):
+    """The pictures of docs: light and dark, of a load that rises and falls."""
+    began = time.monotonic()
+    load = Load(broker, lambda: RATE * (1.2 + math.sin((time.monotonic() - began) / 9)))
+    page = Page(browser, broker, out)
+    page.scheme("light")
+    page.open(PICTURE_WIDTH)
+    time.sleep(PICTURE_S)
+    for name in ("light", "dark"):
+        page.scheme(name)
+        time.sleep(1)
+        clip = {"x": 0, "y": 0, "width": PICTURE_WIDTH, "height": PICTURE_HEIGHT, "scale": 1}
+        picture = base64.b64decode(browser.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
+        page.check(len(picture) <= PICTURE_BYTES_MAX, f"{name}: {len(picture)} bytes")
+        (out / f"page-{name}.png").write_bytes(picture)
+    load.stop()
+    return page.wrong
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("firehose", type=pathlib.Path)
     options.add_argument("--out", type=pathlib.Path, help="where pictures go (default: nowhere)")
+    options.add_argument("--pictures", type=pathlib.Path, help="make the pictures of docs there")
     options = options.parse_args()
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
@@ -570,14 +625,14 @@ def main():
         return 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = pathlib.Path(folder)
-        out = options.out or folder
+        out = options.pictures or options.out or folder
         out.mkdir(parents=True, exist_ok=True)
         broker = Broker(options.firehose.resolve(), folder)
         try:
             browser = Browser(program, f"{folder}/profile")
             try:
                 browser.attach()
-                wrong = whole(browser, broker, out)
+                wrong = (pictures if options.pictures else whole)(browser, broker, out)
             finally:
                 browser.close()
         finally:

@@ -1,6 +1,8 @@
 //! What a broker that runs answers about its clients, subscriptions and retained messages, over HTTP and from the command line. Each
 //! answer is held against the description that the broker itself gives of it.
 
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "support/schema.rs"]
 mod schema;
 mod support;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use certificates::Certificates;
 use schema::conforms;
 use serde_json::Value;
 use support::client::Client;
@@ -26,7 +29,7 @@ fn firehose(arguments: &[&str]) -> Finished {
     run(Command::new(env!("CARGO_BIN_EXE_firehose"))
         .args(arguments)
         .env_remove("FIREHOSE_URL")
-        .env_remove("FIREHOSE_USER")
+        .env_remove("FIREHOSE_USERNAME")
         .env("FIREHOSE_PASSWORD", PASSWORD))
 }
 
@@ -459,6 +462,146 @@ fn figures_come_live() {
         stream.read_exact(&mut head).unwrap();
         &head == b"HTTP/1.1 200"
     });
+}
+
+#[test]
+fn the_command_line_says_what_to_do() {
+    let web = Web::start(
+        &[],
+        Some("topic read /healthz\nuser ann\ntopic read /api/v1/#\n"),
+    );
+    let port = web.port;
+    let plain = format!("http://127.0.0.1:{port}");
+    let mqtt = format!("http://{}", web.server.address());
+    let tls = format!("https://127.0.0.1:{port}");
+    let ann = ["--username", "ann"];
+    let says = |arguments: &[&str], code: i32, part: &str| {
+        let done = firehose(arguments);
+        assert_eq!(done.code, Some(code), "{arguments:?}: {}", done.stdout);
+        assert!(done.stderr.contains(part), "{arguments:?}: {}", done.stderr);
+        assert!(
+            code == 2 || done.stderr.lines().count() == 1,
+            "{}",
+            done.stderr
+        );
+    };
+    says(
+        &["clients", "--url", &plain],
+        1,
+        "--username NAME with --password-file FILE",
+    );
+    says(
+        &["clients", "--url", &plain, "--username", "eve"],
+        1,
+        "`eve` is not known there, or its password",
+    );
+    let kick = ["kick", "x", "--url", &plain];
+    says(
+        &[&kick[..], &ann].concat(),
+        1,
+        "topic write /api/v1/clients/x (asked as `ann`)",
+    );
+    says(&["clients", "--url", &mqtt], 1, "`protocol http_api`");
+    says(&["clients", "--url", &tls, "--insecure"], 1, "http://");
+    says(
+        &["clients", "--url", "http://127.0.0.1:1"],
+        1,
+        "`listener 1 127.0.0.1` and below it `protocol http_api`",
+    );
+    let other = format!("{plain}/elsewhere");
+    says(
+        &[&["clients", "--url", &other], &ann[..]].concat(),
+        1,
+        "ann",
+    );
+    // What is typed wrongly is a usage error, as everywhere.
+    for url in ["127.0.0.1", "ftp://h", "http://ann:right@h", "http://h:0"] {
+        says(&["clients", "--url", url], 2, "--url");
+        says(&["health", url], 2, "[URL]");
+    }
+    says(&["top", "--mqtt", "http://h"], 2, "--mqtt");
+    says(
+        &["clients", "--url", &plain, "--insecure"],
+        2,
+        "--insecure is about TLS",
+    );
+    says(
+        &["clients", "--url", &tls, "--cafile", "/nonexistent"],
+        2,
+        "/nonexistent: ",
+    );
+    says(
+        &[
+            "clients",
+            "--url",
+            &plain,
+            "--password-file",
+            "/nonexistent",
+        ],
+        2,
+        "/nonexistent",
+    );
+    let environment = Command::new(env!("CARGO_BIN_EXE_firehose"))
+        .arg("health")
+        .env("FIREHOSE_URL", &plain)
+        .output();
+    assert_eq!(environment.unwrap().stdout, b"ready\n");
+}
+
+#[test]
+fn the_command_line_speaks_tls() {
+    let files = Certificates::new();
+    for name in ["server.crt", "server.key", "ca.crt"] {
+        give(&files.path(name));
+    }
+    let (certfile, keyfile) = (files.file("server.crt"), files.file("server.key"));
+    let own = free_port();
+    let lines = [
+        format!("certfile {certfile}"),
+        format!("keyfile {keyfile}"),
+        format!("listener {own} 127.0.0.1"),
+        "protocol http_api".into(),
+        format!("certfile {certfile}"),
+        format!("keyfile {keyfile}"),
+        format!("cafile {}", files.file("ca.crt")),
+        "require_certificate true".into(),
+        "use_identity_as_username true".into(),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let web = Web::start(&lines, None);
+    let url = format!("https://localhost:{}", web.port);
+    let asks = |arguments: &[&str]| firehose(&[&["clients", "--url"], arguments].concat());
+    let cafile = files.file("ca.crt");
+    let known = asks(&[&url, "--cafile", &cafile]);
+    assert_eq!(known.code, Some(0), "{}", known.stderr);
+    assert_eq!(asks(&[&url, "--insecure"]).code, Some(0));
+    let health = firehose(&["health", "--url", &url, "--cafile", &cafile]);
+    assert_eq!(health.stdout, "ready\n", "{}", health.stderr);
+    let top = firehose(&["top", "--once", "--url", &url, "--cafile", &cafile]);
+    assert!(top.stdout.contains("MEMORY calm"), "{}", top.stderr);
+    let unknown = asks(&[&url]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.stderr.contains("--cafile FILE"),
+        "{}",
+        unknown.stderr
+    );
+    let plain = asks(&[&web.url()]);
+    assert!(plain.stderr.contains("https://"), "{}", plain.stderr);
+    // Whoever shows a certificate is a user.
+    let url = format!("https://localhost:{own}");
+    let nobody = asks(&[&url, "--cafile", &cafile]);
+    assert!(nobody.stderr.contains("--cert FILE"), "{}", nobody.stderr);
+    let (cert, key) = (files.file("good.crt"), files.file("good.key"));
+    let shown = ["--cafile", &cafile, "--cert", &cert, "--key", &key];
+    let somebody = asks(&[&[&url[..]], &shown[..]].concat());
+    assert_eq!(somebody.code, Some(0), "{}", somebody.stderr);
+    let kicked = firehose(&[&["kick", "x", "--url", &url], &shown[..]].concat());
+    assert!(
+        kicked.stderr.contains("no such client"),
+        "{}",
+        kicked.stderr
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn firehose(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("FIREHOSE_URL")
-        .env_remove("FIREHOSE_USER")
+        .env_remove("FIREHOSE_USERNAME")
         .env("FIREHOSE_PASSWORD", PASSWORD);
     command
 }
@@ -143,6 +143,61 @@ fn a_text_has_the_figures_of_the_api() {
             assert!(shown.ends_with("of 0 B"), "{text}");
         }
     }
+}
+
+/// Without a listener of HTTP: what `$SYS` says.
+#[test]
+fn figures_of_sys_are_shown_where_there_is_no_http() {
+    let server = Server::start(
+        &Program::Firehose { shards: 2 },
+        &["sys_interval 1".to_string()],
+    );
+    let mut subscriber = Client::connect(server.address(), 4, "sub", true, None);
+    subscriber.subscribe("a/#");
+    let mut publisher = Client::connect(server.address(), 5, "pub", true, None);
+    publisher.publish_burst("a/b", b"hello", 1234);
+    for _ in 0..1234 {
+        assert!(subscriber.packet().is_some());
+    }
+    let port = server.address().port();
+    let done = run(&mut firehose(&[
+        "top",
+        "--mqtt",
+        &format!("127.0.0.1:{port}"),
+    ]));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let text = &done.stdout;
+    let title = format!("firehose top  127.0.0.1:{port} $SYS  up 0:00:");
+    assert!(text.starts_with(&title), "{text}");
+    assert!(text.contains("of 1,234 "), "{text}");
+    assert!(text.contains("clients 3 connected, 0 away"), "{text}");
+    assert_eq!(shard_rows(text).len(), 2, "{text}");
+    assert!(text.contains("MEMORY calm: "), "{text}");
+    // What speaks something else, or publishes nothing, is told.
+    let web = Web::start();
+    let done = run(&mut firehose(&[
+        "top",
+        "--mqtt",
+        &format!("127.0.0.1:{}", web.port),
+    ]));
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    assert!(done.stderr.contains("speaks HTTP"), "{}", done.stderr);
+    let silent = Server::start(
+        &Program::Firehose { shards: 1 },
+        &["sys_interval 0".to_string()],
+    );
+    let port = silent.address().port();
+    let done = run(&mut firehose(&[
+        "top",
+        "--mqtt",
+        &format!("127.0.0.1:{port}"),
+    ]));
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    assert!(
+        done.stderr.contains("`sys_interval` is 0"),
+        "{}",
+        done.stderr
+    );
 }
 
 /// `firehose top | head`: a reader who goes is no error, and an output that is no terminal gets a text.

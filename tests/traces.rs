@@ -432,7 +432,7 @@ fn command(web: &Web, arguments: &[&str]) -> Command {
         .arg("trace")
         .args(arguments)
         .args(["--url", &web.url()])
-        .env_remove("FIREHOSE_USER")
+        .env_remove("FIREHOSE_USERNAME")
         .env("FIREHOSE_PASSWORD", PASSWORD)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -17,6 +17,7 @@ mod tests;
 mod title;
 mod top;
 mod version;
+mod web;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

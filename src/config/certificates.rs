@@ -1,5 +1,7 @@
 //! What the operator should know of certificates: dates that are over or will soon be, chains that are not whole.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use super::error::Location;
@@ -12,6 +14,12 @@ const KNOWN_AUTHORITIES: [&str; 3] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
 ];
+
+/// What of these this host has: the file, and what is in it.
+pub(crate) fn known_authorities() -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+    let paths = KNOWN_AUTHORITIES.iter();
+    paths.filter_map(|path| Some((path.into(), std::fs::read(path).ok()?)))
+}
 
 /// A line about a certificate, for the log at start and at each reload, and for `firehose check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +78,7 @@ fn date(seconds: i64) -> String {
 
 /// What to say of a chain; nothing where a CA is missing that clients of this host know.
 pub(super) fn gap(gap: &Gap) -> Option<String> {
-    let mut known = KNOWN_AUTHORITIES
-        .iter()
-        .filter_map(|path| std::fs::read(path).ok());
-    if known.any(|authorities| gap.is_closed_by(&authorities)) {
+    if known_authorities().any(|(_, authorities)| gap.is_closed_by(&authorities)) {
         return None;
     }
     Some(format!(

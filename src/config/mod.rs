@@ -30,6 +30,7 @@ mod tls;
 mod values;
 
 pub use certificates::CertificateNote;
+pub(crate) use certificates::known_authorities;
 pub use effective::Effective;
 pub use error::{ConfigError, FileFault, Location, Misdeed, ValueFault, Warning};
 pub use model::{

@@ -22,6 +22,7 @@ mod signals;
 mod slowest;
 mod snapshot;
 pub(crate) mod stderr;
+pub(crate) mod stdout;
 mod store;
 mod sys;
 #[cfg(test)]

@@ -88,9 +88,6 @@ pub const START_STACK_BYTES: usize = 8 << 20;
 /// Milliseconds that `firehose health` waits for an answer: longer than a broker takes to find that a shard is silent.
 pub const HEALTH_MS_MAX: u64 = 5000;
 
-/// Bytes of an answer that it reads: the head, and a line.
-pub const HEALTH_ANSWER_BYTES_MAX: usize = 64 << 10;
-
 const _: () = assert!(HTTP_READY_MS < HEALTH_MS_MAX);
 const _: () = assert!(HTTP_SILENCE_MS < HTTP_HEAD_MS_MAX && HTTP_HEAD_MS_MAX < HTTP_IDLE_MS_MAX);
 const _: () = assert!(HTTP_REPORT_MS < HTTP_READY_MS);

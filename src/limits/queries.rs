@@ -61,6 +61,8 @@ const _: () = assert!((LIVE_LOOKS_MAX + 1) * LIVE_MS < HTTP_ANSWER_MS_MAX);
 pub const ASK_MS_MAX: u64 = 10_000;
 /// Bytes of the largest answer that it takes: one of names as long as they may be, each byte of which JSON may write as six.
 pub const ASK_BYTES_MAX: usize = 16 << 20;
+/// Bytes that it reads at a time.
+pub const ASK_PIECE_BYTES: usize = 16 << 10;
 const _: () = assert!(6 * (ANSWER_BYTES_MAX + QUERY_BYTES_MAX) < ASK_BYTES_MAX);
 
 /// Clients that `firehose top` asks for, unless somebody wants more or fewer: more than any screen has lines.
@@ -75,6 +77,17 @@ pub const TOP_KEYS_MS: u64 = 100;
 /// Milliseconds between two looks below which no rate is taken of them: where one answer ends and the next begins.
 pub const TOP_RATE_MS_MIN: u64 = 250;
 const _: () = assert!(TOP_RATE_MS_MIN < LIVE_MS);
+/// Seconds of the keep alive of `firehose top` as a client of MQTT: half of them without a word are a reason to ask, all of them an end.
+pub const TOP_KEEP_ALIVE_S: u16 = 30;
+/// Milliseconds without a message after which a publication of `$SYS` has come whole: its batches are closer together.
+pub const TOP_QUIET_MS: u64 = 300;
+const _: () = assert!(TOP_QUIET_MS >= 10 * super::SYS_BATCH_PAUSE_MS);
+/// Milliseconds in which retained messages of `$SYS` have to come, if there are any.
+pub const TOP_FIRST_MS: u64 = 3000;
+/// Bytes of the largest packet that is taken there: a topic and a client identifier as long as they may be.
+pub const TOP_PACKET_BYTES_MAX: u32 = 256 << 10;
+/// Topics of `$SYS` that are kept: those of 255 shards.
+pub const TOP_TOPICS_MAX: usize = 64 << 10;
 /// An order of clients is asked for in one of so many parts of the time, however many sessions there are to be looked at for it.
 pub const TOP_CLIENTS_PART: u32 = 10;
 

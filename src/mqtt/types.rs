@@ -129,6 +129,9 @@ impl TryFrom<u8> for QoS {
 pub struct PacketId(NonZeroU16);
 
 impl PacketId {
+    /// The least one.
+    pub const FIRST: PacketId = PacketId(NonZeroU16::MIN);
+
     /// `None` for zero.
     #[inline]
     pub const fn new(id: u16) -> Option<PacketId> {

@@ -3,7 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::site::Site;
+use crate::cli::web::site::Site;
 use crate::limits;
 
 /// A list that is being asked for.

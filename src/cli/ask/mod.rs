@@ -1,12 +1,8 @@
 //! `firehose clients`, `kick`, `who`, `retained`, `trace`: asks a broker that runs, over its HTTP listener (`protocol http_api`). Tables for
 //! people; with `--json` one object a line, with the fields that `control/api/openapi.json` describes.
 
-pub(super) mod account;
-pub(super) mod events;
-pub(super) mod line;
 pub(super) mod lists;
 mod out;
-pub(super) mod site;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,15 +15,16 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use self::lists::{List, encoded};
-use self::out::{EXIT_CODES, Failed, finish, print};
+use self::out::print;
 use self::table::{Column, Table};
+use crate::cli::web::account::Account;
+use crate::cli::web::{AFTER_HELP, Failed, finish};
 use crate::control::stderr;
-use account::Account;
 pub(super) use trace::{Trace, trace};
 
 /// Lists clients, connected and away: in no order, or those first that lag most
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Clients {
     #[command(flatten)]
     account: Account,
@@ -79,7 +76,7 @@ struct Size {
 
 /// Disconnects a client: with reason 0x98 in MQTT 5; its will is published
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Kick {
     #[command(flatten)]
     account: Account,
@@ -99,7 +96,7 @@ pub(crate) struct Kick {
 
 /// Shows who is sent messages with a topic, by which subscription, and whether access rules let him
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Who {
     #[command(flatten)]
     account: Account,
@@ -118,7 +115,7 @@ pub(crate) struct Who {
 
 /// Lists retained messages; shows or deletes the one of a topic
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Retained {
     #[command(flatten)]
     account: Account,
@@ -292,10 +289,12 @@ impl Size {
         }
         match (list.missing(), list.unfinished()) {
             ([], []) => Ok(()),
-            ([], shards) => Err(format!(
+            ([], shards) => Err(Failed::Broker(format!(
                 "these shards have more sessions than are looked at for one answer: {shards:?}"
-            )),
-            (shards, _) => Err(format!("these shards have not answered: {shards:?}")),
+            ))),
+            (shards, _) => Err(Failed::Broker(format!(
+                "these shards have not answered: {shards:?}"
+            ))),
         }
     }
 }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::account::Account;
-use super::events::Step;
 use super::lists::encoded;
-use super::out::{EXIT_CODES, Failed, finish, print};
+use super::out::print;
 use super::traced;
+use crate::cli::web::account::Account;
+use crate::cli::web::events::Step;
+use crate::cli::web::{AFTER_HELP, Failed, finish};
 use crate::limits;
 
 /// Shows live what a client sends and is sent, or what is published to topics; nothing of it costs the broker anything while nobody looks
@@ -25,7 +26,7 @@ pub(crate) struct Trace {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Every packet of a client, in both directions; one that is not connected is waited for
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = AFTER_HELP)]
     Client {
         /// The client identifier
         #[arg(value_name = "ID")]
@@ -35,7 +36,7 @@ enum What {
         options: Options,
     },
     /// Every message to topics that a filter matches, on each shard: from whom, to how many, or why not
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = AFTER_HELP)]
     Topic {
         /// The topic filter, with the mount point of a listener that has one
         #[arg(value_name = "FILTER")]
@@ -132,7 +133,7 @@ impl Options {
                 }
             }
             // An answer ends after a while, and the trace goes on in the next one.
-            let number = number.ok_or("the broker has ended the trace")?;
+            let number = number.ok_or_else(|| "the broker has ended the trace".to_string())?;
             target = format!("{wanted}&trace={number}");
         }
     }

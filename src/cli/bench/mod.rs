@@ -2,12 +2,12 @@
 
 pub(super) mod command;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::control::{stderr, stdout};
 use crate::load::plan::Plan;
 use crate::load::report;
 use crate::load::result::Answer;
@@ -35,7 +35,7 @@ pub(super) fn bench(bench: Bench) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("firehose bench: {}", error);
+            stderr::show(&format!("firehose bench: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -50,17 +50,12 @@ fn load(plan: Plan) -> Result<u8, BenchError> {
     // What a run has found is not lost with the place that it was to go to.
     let text = || report::text::text(&report);
     match (files.use_stdout(), written.is_err(), quiet) {
-        (true, true, _) => eprint!("{}", text()),
-        (false, true, _) | (false, _, false) => print_all(&text()),
+        (true, true, _) => stderr::show(&text()),
+        (false, true, _) | (false, _, false) => stdout::show(&text()),
         _ => {}
     }
     written.map_err(BenchError::Cannot)?;
     Ok(report.verdict.exit_code)
-}
-
-/// Prints the report; a reader who has seen enough and goes is no error.
-fn print_all(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 fn compare(a: &Path, b: &Path, anyway: bool) -> Result<u8, String> {
@@ -71,7 +66,7 @@ fn compare(a: &Path, b: &Path, anyway: bool) -> Result<u8, String> {
     };
     let (a, b) = (read(a)?, read(b)?);
     let found = report::compare::compare(&a, &b, anyway);
-    print_all(&found.text);
+    stdout::show(&found.text);
     match anyway || found.other_loads.is_empty() {
         true => Ok(0),
         false => Ok(EXIT_NOT_COMPARABLE),

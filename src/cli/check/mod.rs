@@ -18,7 +18,7 @@ use clap::value_parser;
 
 use super::start::Start;
 use crate::config::{self, Config};
-use crate::control::stderr;
+use crate::control::{stderr, stdout};
 use crate::escape::one_line;
 use crate::server::budget::{Budget, Layout};
 use crate::server::{self, EXIT_CONFIGURATION, resources};
@@ -80,13 +80,15 @@ pub(super) fn check(options: &Check) -> ExitCode {
     let held_max = budget.as_ref().map(|budget| budget.kept_max());
     findings.extend(disk::findings(&facts::Here::default(), &config, held_max));
     if options.json {
-        println!("{}", report::json(&findings));
+        stdout::show(&format!("{}\n", report::json(&findings)));
     } else {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print!("{}", report::table(&findings, colour));
+        stdout::show(&report::table(&findings, colour));
         if let Some(budget) = budget {
             let lines = [vec![String::new(), budget.headline()], budget.lines()].concat();
-            lines.iter().for_each(|line| println!("{}", one_line(line)));
+            for line in &lines {
+                stdout::show(&format!("{}\n", one_line(line)));
+            }
         }
     }
     let start = tried.err().map(|error| error.exit_code());

@@ -1,7 +1,7 @@
 //! `firehose passwd`: password files for `password_file`, with the options of mosquitto_passwd.
 
 mod file;
-mod prompt;
+pub(super) mod prompt;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use crate::escape::Name;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Asks for a password, twice.
@@ -17,11 +18,24 @@ pub(super) fn new_password() -> Result<Vec<u8>, String> {
     Ok(password)
 }
 
+/// Asks for the password that a user has.
+///
+/// # Errors
+/// Nothing can be read; nothing was typed.
+pub(in crate::cli) fn password_of(user: &str) -> Result<Vec<u8>, String> {
+    let prompt = format!("Password of {}: ", Name(user));
+    let password = ask(&prompt).map_err(|error| format!("cannot read the password: {error}"))?;
+    match password.is_empty() {
+        true => Err("the password is empty".into()),
+        false => Ok(password),
+    }
+}
+
 fn ask(prompt: &str) -> io::Result<Vec<u8>> {
     let stdin = io::stdin();
     let quiet = stdin.is_terminal().then(Quiet::new).transpose()?;
-    eprint!("{prompt}");
-    io::stderr().flush()?;
+    // Where nobody can read the question, it is answered all the same.
+    let _ = write!(io::stderr(), "{prompt}");
     let mut line = Vec::new();
     let read = stdin.lock().read_until(b'\n', &mut line);
     drop(quiet);

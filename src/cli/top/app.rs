@@ -2,8 +2,8 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::feed::News;
 use super::model::{Model, Order, Picture};
+use super::news::News;
 
 /// Rows that a page has for the keys that go by pages.
 const PAGE: usize = 10;
@@ -31,6 +31,8 @@ pub(super) struct App {
     /// Where is looked.
     pub url: String,
     pub has_user: bool,
+    /// Figures are those of `$SYS`.
+    pub is_sys: bool,
     pub order: Order,
     pub picture: Picture,
     pub is_paused: bool,
@@ -51,6 +53,7 @@ impl App {
         App {
             url,
             has_user,
+            is_sys: false,
             order,
             picture: Picture::default(),
             is_paused: false,
@@ -63,6 +66,15 @@ impl App {
         }
     }
 
+    /// The same with figures of `$SYS`, and what is to be said of that at first.
+    pub(super) fn of_sys(url: String, order: Order, said: Option<String>) -> App {
+        App {
+            is_sys: true,
+            said,
+            ..App::new(url, false, order)
+        }
+    }
+
     /// Takes what has come.
     pub(super) fn hear(&mut self, news: News) {
         match news {
@@ -71,7 +83,7 @@ impl App {
                 let picture = self.model.picture(*look);
                 if let Some(picture) = picture.filter(|_| !self.is_paused) {
                     self.picture = picture;
-                    self.find_chosen();
+                    self.bring_into_order();
                 }
             }
             News::Away(why) => {
@@ -107,6 +119,7 @@ impl App {
             KeyCode::Char('q' | 'Q') => return Some(Act::Quit),
             KeyCode::Char('s' | 'S') => {
                 self.order = self.order.next();
+                self.bring_into_order();
                 return Some(Act::Sort(self.order));
             }
             KeyCode::Char('p' | 'P' | ' ') => self.is_paused = !self.is_paused,
@@ -123,13 +136,25 @@ impl App {
         None
     }
 
+    /// Over HTTP the broker does it.
+    fn bring_into_order(&mut self) {
+        if self.is_sys {
+            self.picture.sort(self.order);
+        }
+        self.find_chosen();
+    }
+
     fn ask_to_disconnect(&mut self) {
         let Some(client) = self.picture.clients.get(self.chosen) else {
             return;
         };
-        match self.has_user {
-            true => self.over = Over::Disconnect(client.id.clone()),
-            false => self.said = Some("That needs a user: --user NAME.".into()),
+        match (self.is_sys, self.has_user) {
+            (true, _) => {
+                let text = "That needs the broker's HTTP listener (protocol http_api).";
+                self.said = Some(text.into());
+            }
+            (false, true) => self.over = Over::Disconnect(client.id.clone()),
+            (false, false) => self.said = Some("That needs a user: --username NAME.".into()),
         }
     }
 

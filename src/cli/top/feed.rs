@@ -1,4 +1,5 @@
-//! Asks the broker: a thread that follows `/api/v1/live`, and with each event asks for what is not in it, over one connection more.
+//! Asks the broker: a thread that follows `/api/v1/live`, and with each event asks for what is not in it, over one connection more. Or, where
+//! `$SYS` is shown, the thread of `sys.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,29 +10,24 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::model::{Look, Order};
+use super::news::News;
 use super::scrape::Scrape;
-use crate::cli::ask::line::Line;
+use super::subscriber::Door;
+use super::sys;
 use crate::cli::ask::lists::encoded;
-use crate::cli::ask::site::Site;
+use crate::cli::web::line::Line;
+use crate::cli::web::site::Site;
 use crate::limits;
 
 /// Looks that wait for the screen at most: it takes them ten times as often as they come.
 const NEWS_MAX: usize = 8;
 
-/// What has come.
-pub(super) enum News {
-    Look(Box<Look>),
-    /// The broker is away, and why; it is tried again.
-    Away(String),
-    /// What has become of something that was asked for.
-    Said(String),
-}
-
 /// See the module.
 pub(super) struct Feed {
     pub news: Receiver<News>,
-    site: Site,
     to: SyncSender<News>,
+    /// Who does what is asked for; nobody where `$SYS` is shown.
+    site: Option<Site>,
     /// Which of `Order::ALL` is wanted.
     order: Arc<AtomicUsize>,
 }
@@ -85,9 +81,27 @@ impl Feed {
         thread.map_err(|error| format!("cannot start a thread: {error}"))?;
         Ok(Feed {
             news,
-            site,
             to,
+            site: Some(site),
             order,
+        })
+    }
+
+    /// Begins to listen to `$SYS`.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn of_sys(door: Door) -> Result<Feed, String> {
+        let (to, news) = sync_channel(NEWS_MAX);
+        let (told, began) = (to.clone(), Instant::now());
+        let thread = thread::Builder::new().name("top".into());
+        let thread = thread.spawn(move || sys::follow(&door, &told, began));
+        thread.map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(Feed {
+            news,
+            to,
+            site: None,
+            order: Arc::default(),
         })
     }
 
@@ -98,7 +112,9 @@ impl Feed {
 
     /// Disconnects a client, beside everything else; `News::Said` has what became of it.
     pub(super) fn disconnect(&self, client: &str) {
-        let (site, to) = (self.site.clone(), self.to.clone());
+        let (Some(site), to) = (self.site.clone(), self.to.clone()) else {
+            return;
+        };
         let target = format!("/api/v1/clients/{}?end_session=false", encoded(client));
         let ask = move || {
             let said = match site.delete(&target) {

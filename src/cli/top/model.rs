@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::scrape::{OfShard, Scrape};
+use super::scrape::{OfShard, Scrape, Told};
 use crate::limits;
 
 /// An order of clients.
@@ -74,6 +74,8 @@ pub(super) struct Picture {
     pub clients: Vec<Client>,
     /// Shards that have not told of their clients.
     pub missing: Vec<u64>,
+    /// Shards with more sessions than are looked at for one answer.
+    pub unfinished: Vec<u64>,
     pub fault: Option<String>,
 }
 
@@ -209,6 +211,19 @@ impl Both<'_> {
 }
 
 impl Picture {
+    /// Clients in this order, where the broker has not brought them into one.
+    pub(super) fn sort(&mut self, order: Order) {
+        let most = |of: fn(&Client) -> Option<u64>| {
+            move |one: &Client, other: &Client| of(other).cmp(&of(one))
+        };
+        match order {
+            Order::Lag => self.clients.sort_by(most(|client| client.lag_s)),
+            Order::Bytes => self.clients.sort_by(most(|client| client.bytes)),
+            Order::Messages => self.clients.sort_by(most(|client| client.messages)),
+            Order::Name => self.clients.sort_by(|one, other| one.id.cmp(&other.id)),
+        }
+    }
+
     fn of(before: Option<&Look>, now: &Look) -> Picture {
         let live = &now.live;
         // Of a broker that has begun anew there is no look before.
@@ -219,7 +234,7 @@ impl Picture {
             now: live,
         };
         let figure = |name: &str| both.counted(&format!("/figures/{name}"));
-        let missing = list(&now.clients, "/missing_shards");
+        let shards_of = |name| list(&now.clients, name).filter_map(Value::as_u64).collect();
         Picture {
             uptime_s,
             traffic: Traffic {
@@ -236,7 +251,8 @@ impl Picture {
             memory: memory(now),
             store: store(&now.store),
             clients: list(&now.clients, "/items").map(client).collect(),
-            missing: missing.filter_map(Value::as_u64).collect(),
+            missing: shards_of("/missing_shards"),
+            unfinished: shards_of("/unfinished_shards"),
             fault: now.fault.clone(),
         }
     }
@@ -259,8 +275,16 @@ fn shards(before: Option<&Look>, now: &Look, both: &Both<'_>) -> Vec<Shard> {
             let (before, now) = (before.shards.get(&number_of)?, now.shards.get(&number_of)?);
             Some((before, now, elapsed))
         });
-        match of {
+        let shown = match of {
             Some((before, now, elapsed)) => with_times(shown, before, now, elapsed),
+            None => shown,
+        };
+        let now_of = now
+            .scrape
+            .as_ref()
+            .and_then(|now| now.shards.get(&number_of));
+        match now_of.and_then(|now| now.told) {
+            Some(told) => with_told(shown, told),
             None => shown,
         }
     };
@@ -275,6 +299,15 @@ fn with_times(shown: Shard, before: &OfShard, now: &OfShard, elapsed: Duration) 
         sends_per_s: added(|of| of.sends),
         turn_p99: now.turns.p99_since(&before.turns),
         delivery_p99: now.deliveries.p99_since(&before.deliveries),
+        ..shown
+    }
+}
+
+fn with_told(shown: Shard, told: Told) -> Shard {
+    Shard {
+        busy: told.busy,
+        turn_p99: told.turn_p99,
+        delivery_p99: told.delivery_p99,
         ..shown
     }
 }

@@ -21,6 +21,19 @@ pub(super) struct OfShard {
     pub sends: Option<f64>,
     pub turns: Buckets,
     pub deliveries: Buckets,
+    /// What the broker has worked out itself.
+    pub told: Option<Told>,
+}
+
+/// What a broker says of a shard since it said so last (`$SYS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    /// The part of the time that was spent in turns.
+    pub busy: Option<f64>,
+    /// Seconds.
+    pub turn_p99: Option<f64>,
+    /// Seconds.
+    pub delivery_p99: Option<f64>,
 }
 
 /// A histogram: by upper bound in seconds, how many were not above it.

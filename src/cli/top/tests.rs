@@ -10,11 +10,12 @@ use ratatui::style::{Color, Modifier};
 use serde_json::{Value, json};
 
 use super::app::{Act, App, Over};
-use super::feed::News;
 use super::model::{Counted, Look, Model, Order, Picture};
+use super::news::News;
 use super::paint::Face;
 use super::scrape::Scrape;
-use super::view;
+use super::subscriber::Topics;
+use super::{sys, view};
 
 const FACE: Face = Face {
     has_colour: true,
@@ -419,4 +420,88 @@ fn a_broker_that_is_away_is_said_to_be_and_found_again() {
         app.picture.traffic.received.per_s, None,
         "it is a first look"
     );
+}
+
+/// What `$SYS` says of a broker with so many messages received.
+fn topics(uptime_s: u64, received: u64) -> Topics {
+    let all = [
+        ("uptime", format!("{uptime_s} seconds")),
+        ("firehose/publish_received", received.to_string()),
+        ("firehose/publish_sent", (received * 10).to_string()),
+        ("firehose/clients_connected", "21".into()),
+        ("firehose/shard/0/connections", "10".into()),
+        ("firehose/shard/0/busy_permille", "250".into()),
+        ("firehose/shard/0/turn/p99_us", "1500".into()),
+        ("firehose/shard/0/delivery/p99_us", "0".into()),
+        ("firehose/shard/0/sends", received.to_string()),
+        ("firehose/shard/1/connections", "11".into()),
+        ("firehose/memory/rung", "calm".into()),
+        ("firehose/memory/permille", "12".into()),
+        ("firehose/memory/account/retained/used", "900".into()),
+        ("firehose/memory/account/retained/limit", "1000".into()),
+        ("firehose/slowest/1/client", "many bytes".into()),
+        ("firehose/slowest/1/bytes", "512".into()),
+        ("firehose/slowest/1/seconds", "1".into()),
+        ("firehose/slowest/1/policy", String::new()),
+        ("firehose/slowest/2/client", "lags".into()),
+        ("firehose/slowest/2/bytes", "100".into()),
+        ("firehose/slowest/2/seconds", "30".into()),
+        ("firehose/slowest/3/client", String::new()),
+        ("firehose/slowest/3/bytes", String::new()),
+    ];
+    let all = all.into_iter().map(|(name, value)| (name.into(), value));
+    all.collect()
+}
+
+/// The same screen, as far as it goes.
+#[test]
+fn figures_of_sys_are_shown_as_those_of_http() {
+    let mut app = App::of_sys("127.0.0.1:1883".into(), Order::Lag, None);
+    for (at_s, uptime_s, received) in [(1, 100, 1000), (11, 110, 2000)] {
+        let look = sys::look(&topics(uptime_s, received), Duration::from_secs(at_s));
+        hear(&mut app, look);
+    }
+    let text = lines(&screen(&app, FACE, 80, 24));
+    let starts = |start: &str| text.iter().any(|line| line.trim_start().starts_with(start));
+    assert!(
+        starts("firehose top  127.0.0.1:1883 $SYS  up 0:01:50"),
+        "{text:#?}"
+    );
+    assert!(starts("in         100/s"), "{text:#?}");
+    assert!(
+        starts("0   25.0 %    1.5 ms             -           10       100"),
+        "{text:#?}"
+    );
+    assert!(starts("1        -"), "{text:#?}");
+    assert!(
+        starts("retained      [######################..]  90.0 %  900 B of 1000 B"),
+        "{text:#?}"
+    );
+    assert!(text[3].contains("store none"), "{text:#?}");
+    let names = |app: &App| -> Vec<String> {
+        let clients = app.picture.clients.iter();
+        clients.map(|client| client.id.clone()).collect()
+    };
+    assert_eq!(names(&app), ["lags", "many bytes"]);
+    press(&mut app, KeyCode::Char('s'));
+    assert_eq!(names(&app), ["many bytes", "lags"]);
+    // Nobody can be disconnected from here.
+    press(&mut app, KeyCode::Char('k'));
+    assert_eq!(app.over, Over::Nothing);
+    assert!(app.said.unwrap().contains("http_api"));
+}
+
+#[test]
+fn shards_without_an_answer_are_named() {
+    let mut app = app_with(&[client("a", 1)], 2);
+    for (field, part) in [
+        ("missing_shards", "have not told of their clients: [1]"),
+        ("unfinished_shards", "more sessions than are looked at: [1]"),
+    ] {
+        let mut look = look(9000, live(9, 1300, 2), &[]);
+        look.clients[field] = json!([1]);
+        app.picture = Model::default().picture(look).unwrap();
+        let text = lines(&screen(&app, FACE, 80, 24));
+        assert!(text[23].contains(part), "{text:#?}");
+    }
 }

@@ -21,12 +21,12 @@ const PART_FULL: f64 = 0.95;
 
 const KEYS: &str = "q quit  s sort  p pause  arrows choose  k disconnect  ? help";
 
-const HELP: [&str; 14] = [
+const HELP: [&str; 16] = [
     "q         quit",
     "s         sort clients by lag, bytes, messages, name",
     "p, space  pause, go on",
     "arrows    choose a client; page up and down, home, end",
-    "k         disconnect the chosen client; asks first, needs --user",
+    "k         disconnect the chosen client; asks first, needs --username",
     "",
     "BUSY      part of the time that a shard spends in turns",
     "TURN      99 of 100 turns take no longer",
@@ -34,6 +34,8 @@ const HELP: [&str; 14] = [
     "LAG       since when a client has taken nothing that waits for it",
     "",
     "Rates are of the last second. - is what is not known yet.",
+    "Where $SYS is looked at (no HTTP listener), they are of its interval; of",
+    "clients it has the ten with most waiting, by name and without address.",
     "",
     "Any key closes this.",
 ];
@@ -113,11 +115,15 @@ fn note(app: &App, face: Face) -> Option<(String, Tone)> {
     if let Some(fault) = &picture.fault {
         return Some((escaped(fault), Tone::Warning));
     }
-    let missing = &picture.missing;
-    (!missing.is_empty()).then(|| {
-        let text = format!("These shards have not told of their clients: {missing:?}");
-        (text, Tone::Warning)
-    })
+    let (missing, unfinished) = (&picture.missing, &picture.unfinished);
+    let text = match (missing.is_empty(), unfinished.is_empty()) {
+        (true, true) => return None,
+        (false, _) => format!("These shards have not told of their clients: {missing:?}"),
+        (true, false) => {
+            format!("These shards have more sessions than are looked at: {unfinished:?}")
+        }
+    };
+    Some((text, Tone::Warning))
 }
 
 fn figures(app: &App, face: Face, lines: Lines, sheet: &mut Sheet<'_>) {
@@ -137,7 +143,8 @@ fn title(app: &App, face: Face, lines: Lines, sheet: &mut Sheet<'_>) {
     let up = words::since(app.picture.uptime_s);
     let paused = if app.is_paused { "  PAUSED" } else { "" };
     let url = face.text(&app.url);
-    let line = format!("firehose top  {url}  up {up}{cut}{paused}");
+    let sys = if app.is_sys { " $SYS" } else { "" };
+    let line = format!("firehose top  {url}{sys}  up {up}{cut}{paused}");
     sheet.line(&line, Tone::Reversed);
 }
 

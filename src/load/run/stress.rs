@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::control::{stderr, stdout};
 use crate::load::engine::Finished;
 use crate::load::host::{self, Sampler};
 use crate::load::job::Phase;
@@ -89,7 +90,7 @@ pub fn run_stress(
     let budget = stress.broker.info().budget;
     if let Some(budget) = &budget {
         let bytes = Bytes(budget.bytes);
-        eprintln!("budget: {bytes} bytes, {}", budget.how);
+        stderr::tell(&format!("budget: {bytes} bytes, {}", budget.how));
     }
     let passed = match args.grid.is_asked_for {
         true => stress.grid()?,
@@ -122,10 +123,10 @@ impl Stress<'_> {
             let result = self.cell(self.args.sub_clients, self.args.pub_clients)?;
             self.live.finish();
             if self.args.brief {
-                eprint!("{}", output::failures(&result));
-                println!("{}", output::brief(&result));
+                stderr::show(&output::failures(&result));
+                stdout::show(&format!("{}\n", output::brief(&result)));
             } else {
-                print!("{}", output::text(&result));
+                stdout::show(&output::text(&result));
             }
             passed &= result.is_complete();
             if self.stop.load(Ordering::Relaxed) {
@@ -156,14 +157,14 @@ impl Stress<'_> {
                     text
                 })
             },
-            &mut |line| eprintln!("{line}"),
+            &mut |line| stderr::tell(line),
         )
         .map_err(BenchError::Usage)?;
         if let Some(error) = failure {
             return Err(error);
         }
         let comparison = Comparison::of(&outcome.grid, &published);
-        print!("{}", comparison.text());
+        stdout::show(&comparison.text());
         if let Some(path) = &args.grid.html {
             self.page(&outcome, &published, path)?;
         }
@@ -254,26 +255,26 @@ impl Stress<'_> {
             self.peak.1 = self.peak.1.max(sample.cgroup_peak_bytes);
         }
         for (text, trouble) in finished.errors() {
-            eprintln!("{}: {text}", units::repeated(trouble.count));
+            stderr::tell(&format!("{}: {text}", units::repeated(trouble.count)));
         }
         for event in &run.broker_events {
             if !matches!(event.kind.as_str(), "refused" | "dropped") {
-                eprintln!("broker: {}: {}", event.kind, event.text);
+                stderr::tell(&format!("broker: {}: {}", event.kind, event.text));
                 self.events.push(event.clone());
             }
         }
         for step in &run.steps {
             let verification = &step.verification;
             if !self.args.brief || verification.lost > 0 {
-                eprintln!(
+                stderr::tell(&format!(
                     "verified: {} of {} arrived, {:.0} a second from first publish to last arrival",
                     verification.received,
                     units::counted(verification.expected, "delivery"),
                     verification.received as f64 / step.seconds.max(1e-9)
-                );
+                ));
             }
             for violation in &verification.violations {
-                eprintln!("verification: {violation}");
+                stderr::tell(&format!("verification: {violation}"));
             }
             self.violations += verification.violations.len();
         }
@@ -285,7 +286,10 @@ impl Stress<'_> {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let cgroup = cgroup.map(|bytes| format!(", {:.0} MiB with kernel memory", mib(bytes)));
             let cgroup = cgroup.unwrap_or_default();
-            eprintln!("broker: at most {:.0} MiB resident{cgroup}", mib(rss));
+            stderr::tell(&format!(
+                "broker: at most {:.0} MiB resident{cgroup}",
+                mib(rss)
+            ));
         }
     }
 

@@ -14,7 +14,8 @@ export class Refused extends Error {
 export async function ask(path, method = 'GET') {
   // What changes something may have to wait for a name and a password, which the browser asks for.
   const signal = method === 'GET' ? AbortSignal.timeout(PATIENCE_MS) : undefined;
-  const answer = await fetch(path, { method, signal, headers: { Accept: 'application/json, text/plain' } });
+  // Of the page's own address: that may have a name and a password in it, with which nothing can be fetched.
+  const answer = await fetch(new URL(path, location.origin), { method, signal, headers: { Accept: 'application/json, text/plain' } });
   const text = await answer.text();
   if (!answer.ok) throw new Refused(answer.status, text);
   return (answer.headers.get('Content-Type') ?? '').startsWith('application/json') ? JSON.parse(text) : text.trim();

@@ -43,6 +43,21 @@ function connect(id, user, password) {
   return packet(0x10, [...string('MQTT'), 5, flags, 0, KEEP_ALIVE_S, 0, ...string(id), ...who]);
 }
 
+/** Why no broker takes this filter (MQTT 5, 4.7), or null. */
+export function filterFault(filter) {
+  const [first, share, ...rest] = filter.split('/');
+  const isShared = first === '$share';
+  if (filter === '' || (isShared && rest.join('/') === '')) return 'a filter has at least one character';
+  if (isShared && /^$|[+#]/.test(share)) return 'the name of a share has no wildcard in it, and is not empty';
+  if (utf8.encode(filter).length > 65535) return 'it is longer than 65,535 bytes';
+  // eslint-disable-next-line no-control-regex
+  if (/\u0000|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(filter)) return 'it has a character that MQTT does not allow';
+  const levels = isShared ? rest : filter.split('/');
+  if (levels.some((level, index) => level.includes('#') && (level !== '#' || index < levels.length - 1))) return '# stands alone, as the last level';
+  if (levels.some((level) => level.includes('+') && level !== '+')) return '+ stands alone in its level';
+  return null;
+}
+
 const subscribe = (filter) => packet(0x82, [0, 1, 0, ...string(filter), 0]);
 
 /** Where properties end that begin at `at`. */

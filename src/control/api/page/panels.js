@@ -213,10 +213,18 @@ export function drawMemory(memory) {
   });
 }
 
+const CLIENT_HEADINGS = ['', 'User', 'Address', 'Version', 'Bytes waiting', 'Messages', 'Nothing taken for', 'Policy'];
+
 /** Those that have taken nothing for longest, or have most waiting. */
 export function drawClients(answer, onDisconnect, onTrace) {
   const make = (client) => {
     const row = rowOf(8)();
+    row.setAttribute('role', 'row');
+    [...row.cells].forEach((cell, index) => {
+      // Where the window is narrow a row is a card, which has no headings above it.
+      cell.setAttribute('role', index === 0 ? 'rowheader' : 'cell');
+      cell.dataset.label = CLIENT_HEADINGS[index] ?? '';
+    });
     const button = el('button', { type: 'button' }, 'Disconnect');
     button.addEventListener('click', () => onDisconnect(client.client_id, button));
     const trace = el('button', { type: 'button' }, 'Trace');

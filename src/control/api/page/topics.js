@@ -1,7 +1,7 @@
 // The topic browser: a tree of what comes for a filter, by the viewer's own rights. Drawn a few times a second, and only where it
 // is open, however much comes.
 
-import { Connection } from './mqtt.js';
+import { Connection, filterFault } from './mqtt.js';
 import { at, bytes, count, el, rate, say } from './words.js';
 
 const DRAW_MS = 250;
@@ -46,6 +46,7 @@ export class Topics {
       event.preventDefault();
       this.begin();
     });
+    at('topics-filter').addEventListener('input', () => this.judge());
     at('topics-stop').addEventListener('click', () => this.connection?.end('stopped'));
     at('topics-clear').addEventListener('click', () => {
       this.forget();
@@ -77,7 +78,20 @@ export class Topics {
     at('topics-detail').hidden = true;
   }
 
+  /** Whether the filter is one; says so where it is not. */
+  judge() {
+    const field = at('topics-filter');
+    const fault = filterFault(field.value || '#');
+    field.setAttribute('aria-invalid', String(fault !== null));
+    say(at('topics-fault'), fault === null ? '' : `This is no filter: ${fault}.`);
+    return fault === null;
+  }
+
   begin() {
+    if (!this.judge()) {
+      at('topics-filter').focus();
+      return;
+    }
     this.connection?.end('stopped');
     this.forget();
     const asked = { user: at('topics-user').value, password: at('topics-password').value, filter: at('topics-filter').value || '#' };

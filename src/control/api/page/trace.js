@@ -76,7 +76,7 @@ function parts(event) {
 
 /** Reads events until the answer ends. */
 async function read(path, signal, onEvent) {
-  const answer = await fetch(path, { signal, headers: { Accept: 'text/event-stream' } });
+  const answer = await fetch(new URL(path, location.origin), { signal, headers: { Accept: 'text/event-stream' } });
   if (!answer.ok) throw new Refused(answer.status, await answer.text());
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';

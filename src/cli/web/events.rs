@@ -1,18 +1,18 @@
 //! Server-sent events: each one's data as JSON, as it comes.
 
 use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::site::{Response, Site, head};
+use super::stream::Stream;
 use crate::limits;
 
 /// An answer that goes on.
 pub(in crate::cli) struct Events {
     site: Site,
-    stream: TcpStream,
+    stream: Stream,
     body: Body,
     /// What has come and was not handed out.
     text: Vec<u8>,
@@ -50,11 +50,11 @@ impl Site {
     /// # Errors
     /// The broker does not answer, or with something else.
     pub(in crate::cli) fn events(&self, target: &str) -> Result<Events, String> {
-        let mut stream = self.open()?;
+        let mut stream = self.open(self.until())?;
         let silence = Duration::from_millis(limits::TOP_SILENCE_MS);
-        let set = stream.set_read_timeout(Some(silence));
-        set.map_err(|error| self.failed(error))?;
-        self.request(&mut stream, "GET", target, "close")?;
+        let set = stream.wait_for(silence);
+        set.map_err(|error| self.failed(&error))?;
+        self.request(&mut stream, ("GET", target), "close")?;
         let mut bytes = Vec::new();
         let (length, status) = loop {
             let count = read(self, &mut stream, &mut bytes)?;
@@ -62,7 +62,7 @@ impl Site {
                 break (length, status);
             }
             if count == 0 || bytes.len() > limits::ASK_BYTES_MAX {
-                return Err(format!("{} does not speak HTTP/1.1", self.authority()));
+                return Err(self.unanswered(&bytes));
             }
         };
         let is_chunked = is_chunked(&bytes[..length]);
@@ -114,8 +114,8 @@ impl Events {
     /// # Errors
     /// The system does not allow it.
     pub(in crate::cli) fn wait_no_longer_than(&self, time: Duration) -> Result<(), String> {
-        let set = self.stream.set_read_timeout(Some(time));
-        set.map_err(|error| self.site.failed(error))
+        let set = self.stream.wait_for(time);
+        set.map_err(|error| self.site.failed(&error))
     }
 
     /// All of them in their order: the next one, if it is there or comes in time.
@@ -129,7 +129,7 @@ impl Events {
         if self.is_over() {
             return Ok(Step::End);
         }
-        let mut piece = [0; 16 << 10];
+        let mut piece = [0; limits::ASK_PIECE_BYTES];
         match self.stream.read(&mut piece) {
             Ok(0) => Ok(Step::End),
             Ok(count) => {
@@ -146,7 +146,7 @@ impl Events {
                     false => Err(format!("{} is silent", self.site.authority())),
                 }
             }
-            Err(error) => Err(self.site.failed(error)),
+            Err(error) => Err(self.site.failed(&error)),
         }
     }
 
@@ -175,8 +175,8 @@ impl Events {
 }
 
 /// Reads what there is; 0 at the end.
-fn read(site: &Site, stream: &mut TcpStream, into: &mut Vec<u8>) -> Result<usize, String> {
-    let mut piece = [0; 16 << 10];
+fn read(site: &Site, stream: &mut Stream, into: &mut Vec<u8>) -> Result<usize, String> {
+    let mut piece = [0; limits::ASK_PIECE_BYTES];
     match stream.read(&mut piece) {
         Ok(count) => {
             into.extend_from_slice(&piece[..count]);
@@ -185,7 +185,7 @@ fn read(site: &Site, stream: &mut TcpStream, into: &mut Vec<u8>) -> Result<usize
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             Err(format!("{} is silent", site.authority()))
         }
-        Err(error) => Err(site.failed(error)),
+        Err(error) => Err(site.failed(&error)),
     }
 }
 

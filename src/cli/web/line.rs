@@ -1,15 +1,14 @@
 //! A connection over which a broker is asked one thing after the other: a password is checked once for a connection, and that takes time.
 
-use std::net::TcpStream;
-
 use serde_json::Value;
 
 use super::site::{Response, Site};
+use super::stream::Stream;
 
 /// See the module.
 pub(in crate::cli) struct Line {
     site: Site,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
 }
 
 impl Line {
@@ -43,13 +42,14 @@ impl Line {
             return Ok(response);
         }
         // It is the first time, or the broker has ended the connection: it does when one is idle, and where others need it.
-        let stream = self.site.open()?;
+        let stream = self.site.open(self.site.until())?;
         self.exchange(stream, target)
     }
 
-    fn exchange(&mut self, mut stream: TcpStream, target: &str) -> Result<Response, String> {
+    fn exchange(&mut self, mut stream: Stream, target: &str) -> Result<Response, String> {
         let site = &self.site;
-        let response = site.exchange(&mut stream, "GET", target, "keep-alive")?;
+        let question = ("GET", target);
+        let response = site.exchange(&mut stream, question, "keep-alive", site.until())?;
         self.stream = Some(stream);
         Ok(response)
     }
