@@ -55,7 +55,11 @@ fn records(stream: &mut Stream, mut chunk: impl FnMut(&[u8])) {
         });
         if number >= 100 {
             let (number, members) = (number - 100, Members::One(session));
-            stream.append(&Record::Unqueued { number, members });
+            stream.append(&Record::Unqueued {
+                number,
+                way,
+                members,
+            });
         }
         if number % 50 == 0 {
             end(stream);
