@@ -23,11 +23,11 @@ use crate::journal::message::MessageText;
 pub(in crate::journal) enum Looks {
     /// None: there is one reader of one stream.
     #[default]
-    ForNone,
+    Nothing,
     /// Those with a RETAIN flag.
-    ForRetained,
+    Retained,
     /// All.
-    ForAll,
+    Everything,
 }
 
 /// See the module.
@@ -54,7 +54,7 @@ impl Default for Held {
         Held {
             place: Place::default(),
             rules: Rules {
-                looks: Looks::ForNone,
+                looks: Looks::Nothing,
                 hasher: FixedState::with_seed(0),
                 room: Room::UNBOUNDED,
                 taken: Arc::default(),
@@ -75,9 +75,9 @@ impl Rules {
 
     fn looks_for(&self, text: &MessageText<'_>) -> bool {
         match self.looks {
-            Looks::ForNone => false,
-            Looks::ForRetained => text.retain,
-            Looks::ForAll => true,
+            Looks::Nothing => false,
+            Looks::Retained => text.retain,
+            Looks::Everything => true,
         }
     }
 
@@ -113,7 +113,7 @@ impl Held {
     pub(in crate::journal) fn shared(seed: u64, room: Room) -> Held {
         let mut held = Held::default();
         held.rules.hasher = FixedState::with_seed(seed);
-        held.rules.looks = Looks::ForAll;
+        held.rules.looks = Looks::Everything;
         held.rules.room = room;
         held
     }
@@ -147,14 +147,14 @@ impl Held {
 
     /// There is one stream only.
     pub(in crate::journal) fn look_for_retained(&mut self) {
-        self.rules.looks = Looks::ForRetained;
+        self.rules.looks = Looks::Retained;
     }
 
     /// Nothing more is read: what is held is not looked for any more.
     pub(in crate::journal) fn end(&mut self) {
         let taken = Arc::clone(&self.rules.taken);
         self.place.clear(&|bytes| taken.give(bytes, None));
-        self.rules.looks = Looks::ForNone;
+        self.rules.looks = Looks::Nothing;
         self.rules.skipped = Arc::default();
     }
 
