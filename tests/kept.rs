@@ -693,7 +693,7 @@ fn a_database_of_mosquitto_is_taken_up_within_the_memory() {
         (30_000, 1000, true),
         (100_000, 16, true),
         (90_000, 1000, false),
-        (250_000, 16, false),
+        (400_000, 16, false),
     ] {
         fs::remove_dir_all(&folder).unwrap();
         let file = database(messages, bytes);
