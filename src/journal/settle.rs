@@ -14,7 +14,7 @@ use super::message::MessageText;
 use super::record::Record;
 use super::undone::{Deed, Undone};
 use crate::mqtt::{Property, topic};
-use crate::routing::EntryOptions;
+use crate::routing::{EntryOptions, Together};
 use crate::session::{Origin, Way};
 
 /// A message, and what is to become of it.
@@ -67,26 +67,18 @@ fn add(
 /// Adds each session of a shard that a message is for, once, with what its subscriptions grant together (MQTT-3.3.4-2).
 fn add_matching(waiting: &mut Waiting, shard: u8, all: &Subscribers<'_>, kept: &KeptMessage) {
     let message = &kept.message;
-    let mut found = BTreeMap::<u32, (EntryOptions, Vec<u32>)>::new();
+    let mut found = BTreeMap::<u32, Vec<EntryOptions>>::new();
     let wanting = all
         .iter()
         .filter(|(filter, _)| topic::matches(filter, &message.topic));
     for &(session, serial, options) in wanting.flat_map(|(_, sessions)| sessions) {
-        if options.no_local() && serial == message.origin {
-            continue;
+        if !options.no_local() || serial != message.origin {
+            found.entry(session).or_default().push(options);
         }
-        let (merged, ids) = found.entry(session).or_default();
-        *merged = merged.merged(options);
-        ids.push(options.id());
     }
-    for (session, (mut options, mut ids)) in found {
-        ids.retain(|&id| id > 0);
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.len() < 2 {
-            options = options.with_id(ids.pop().unwrap_or(0));
-        }
-        add(waiting, (shard, ids), (session, options), kept);
+    for (session, subscriptions) in found {
+        let Together { options, ids } = EntryOptions::together(subscriptions.iter().copied());
+        add(waiting, (shard, ids.to_vec()), (session, options), kept);
     }
 }
 

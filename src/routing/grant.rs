@@ -9,6 +9,8 @@
 //! Invariants: QoS 3 does not occur; a `Grant` is made by [`EntryOptions::grant`] only (or is one of those again, from its word), has never more than the subscription
 //! allows, and its bit 3 is clear.
 
+use smallvec::SmallVec;
+
 use crate::mqtt::QoS;
 
 const QOS_MASK: u32 = 0b11;
@@ -27,6 +29,15 @@ pub struct EntryOptions(u32);
 /// identifiers, of subscriptions that overlap, are among the properties of a message of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Grant(u32);
+
+/// What several subscriptions of one session want of a message that is delivered once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// With the identifier, where there are not several.
+    pub options: EntryOptions,
+    /// Where there are several: all of them, in ascending order.
+    pub ids: SmallVec<[u32; 8]>,
+}
 
 impl EntryOptions {
     /// Delivers up to this QoS; everything else as before MQTT 5.
@@ -92,9 +103,26 @@ impl EntryOptions {
         Grant(self.0 & (ID_MASK | retain) | qos)
     }
 
+    /// What subscriptions of one session that match the same message want together (MQTT-3.3.4-2, MQTT-3.3.4-4). Whose message it is is
+    /// for the caller to look at.
+    pub fn together(all: impl Iterator<Item = EntryOptions> + Clone) -> Together {
+        let mut ids: SmallVec<[u32; 8]> = all.clone().map(EntryOptions::id).collect();
+        ids.retain(|id| *id > 0);
+        ids.sort_unstable();
+        ids.dedup();
+        let options = all.fold(EntryOptions::default(), EntryOptions::merged);
+        if let [id] = ids[..] {
+            return Together {
+                options: options.with_id(id),
+                ids: SmallVec::new(),
+            };
+        }
+        Together { options, ids }
+    }
+
     /// All that either of two subscriptions of one session wants, for a message that is delivered once for both
-    /// (MQTT-3.3.4-2). Their identifiers, and whose message it is, are for the caller to look at.
-    pub const fn merged(self, other: EntryOptions) -> EntryOptions {
+    /// (MQTT-3.3.4-2), but for their identifiers.
+    const fn merged(self, other: EntryOptions) -> EntryOptions {
         let (one, two) = (self.0 & QOS_MASK, other.0 & QOS_MASK);
         let qos = if one < two { two } else { one };
         EntryOptions((self.0 | other.0) & RETAIN | qos)

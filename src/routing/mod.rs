@@ -20,7 +20,7 @@ mod tree;
 
 pub use entry::{Entry, Target};
 pub use filter_id::FilterId;
-pub use grant::{EntryOptions, Grant};
+pub use grant::{EntryOptions, Grant, Together};
 pub use groups::{Group, Groups, Member};
 pub use retained::{Cursor, Page, PageBounds, Retained, Store};
 pub use subscriptions::{Inserted, Removed, Subscriptions};

@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use crate::ids::SessionId;
-use crate::routing::EntryOptions;
+use crate::routing::{EntryOptions, Together};
 
 /// The sessions that filters which match the same topic stand for.
 #[derive(Default)]
@@ -34,8 +34,7 @@ impl Overlap {
     ) -> Vec<Merged> {
         self.found
             .retain(|&(session, options)| counts(session, options));
-        self.found
-            .sort_by_key(|(session, options)| (session.0, options.id()));
+        self.found.sort_by_key(|(session, _)| session.0);
         let each = self.found.chunk_by(|(one, _), (other, _)| one == other);
         each.filter_map(merge).collect()
     }
@@ -43,13 +42,7 @@ impl Overlap {
 
 fn merge(subscriptions: &[(SessionId, EntryOptions)]) -> Option<Merged> {
     let &(session, _) = subscriptions.first()?;
-    let all = || subscriptions.iter().map(|&(_, options)| options);
-    let mut ids: SmallVec<[u32; 8]> = all().map(EntryOptions::id).filter(|&id| id > 0).collect();
-    ids.dedup();
-    let mut options = all().fold(EntryOptions::default(), EntryOptions::merged);
-    if ids.len() < 2 {
-        options = options.with_id(ids.pop().unwrap_or(0));
-    }
+    let Together { options, ids } = EntryOptions::together(subscriptions.iter().map(|one| one.1));
     Some(Merged {
         session,
         options,

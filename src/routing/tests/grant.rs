@@ -87,7 +87,9 @@ fn merged_options_have_all_that_either_wants() {
         for (other, (other_qos, _, other_retain, _)) in all_options() {
             let wanted = EntryOptions::with_qos(one_qos.max(other_qos))
                 .with_retain_as_published(one_retain || other_retain);
-            assert_eq!(one.merged(other), wanted);
+            let together = EntryOptions::together([one, other].into_iter());
+            assert!(together.ids.is_empty() || one.id() != other.id());
+            assert_eq!(together.options.with_id(0), wanted);
         }
     }
 }
