@@ -45,8 +45,9 @@ pub const STORE_SEGMENTS_SPARE: usize = 4;
 /// needed until a checkpoint is complete.
 pub const STORE_SEGMENTS_MIN: usize = STORE_SEGMENTS_READY + 2;
 
-/// Bytes of zeros written at a time into a new segment: commits go between two of them.
-pub const STORE_FILL_BYTES: u64 = 1 << 20;
+/// Bytes of zeros written at a time into a new segment: commits go between two of them, and wait for one. A memory card that takes 1 MB a
+/// second has written them in a quarter of a second.
+pub const STORE_FILL_BYTES: u64 = 256 << 10;
 
 /// Bytes handed over since a checkpoint began, from which on the next is due, however small that one was: what a start reads in a
 /// moment, and enough for one that is small to be seldom.
