@@ -1,7 +1,7 @@
 //! What a shard counts, as plain integers; the thread around it publishes copies of them.
 
 use crate::figure::Figure;
-use crate::mqtt::Version;
+use crate::mqtt::{QoS, Version};
 
 macro_rules! counters {
     ($(#[doc = $help:literal] $kind:ident $name:ident),* $(,)?) => {
@@ -41,6 +41,14 @@ counters! {
     counter publish_received,
     /// PUBLISH packets queued for sending.
     counter publish_sent,
+    /// Of the PUBLISH packets received, those with QoS 1.
+    counter publish_received_qos1,
+    /// Of the PUBLISH packets received, those with QoS 2.
+    counter publish_received_qos2,
+    /// Of the PUBLISH packets queued for sending, those with QoS 1.
+    counter publish_sent_qos1,
+    /// Of the PUBLISH packets queued for sending, those with QoS 2.
+    counter publish_sent_qos2,
     /// Messages dropped for one subscriber each: queue bounds, packet size, expiry; for a shared subscription those of which no member takes it.
     counter publish_dropped,
     /// Times that a client was made to wait because it published too fast.
@@ -95,6 +103,12 @@ counters! {
     counter protocol_errors,
     /// Connections closed because they took no byte for too long.
     counter stalled,
+    /// Of the messages dropped, those that expired while they waited.
+    counter publish_dropped_expired,
+    /// Of the messages dropped, those that are larger than the packets that their subscriber takes.
+    counter publish_dropped_large,
+    /// Of the messages dropped, those of a shared subscription of which no member takes them.
+    counter publish_dropped_untaken,
     /// Of the messages dropped, those whose place a newer one of their topic took.
     counter publish_replaced,
     /// Connections closed because their policy wants that when they are slow.
@@ -123,7 +137,7 @@ counters! {
     counter retained_refused,
     /// Times that the shard that owns a topic was asked whether it has room for a retained message.
     counter retained_asked,
-    /// Messages dropped for one session each because memory was short.
+    /// Of the messages dropped, those that were dropped for one session each because memory was short.
     counter backlog_refused,
     /// Connections closed, and sessions that were away emptied, because memory was short.
     counter shed,
@@ -148,6 +162,42 @@ counters! {
 }
 
 impl Counters {
+    /// A PUBLISH has come.
+    #[inline]
+    pub(in crate::broker) fn publish_came(&mut self, qos: QoS, payload_bytes: usize) {
+        self.publish_received += 1;
+        self.publish_bytes_received += payload_bytes as u64;
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => self.publish_received_qos1 += 1,
+            QoS::ExactlyOnce => self.publish_received_qos2 += 1,
+        }
+    }
+
+    /// A PUBLISH that is acknowledged has been queued for sending, and is counted among all.
+    #[inline]
+    pub(in crate::broker) fn publish_goes(&mut self, qos: QoS) {
+        match qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => self.publish_sent_qos1 += 1,
+            QoS::ExactlyOnce => self.publish_sent_qos2 += 1,
+        }
+    }
+
+    /// A message is larger than the packets that its subscriber takes (MQTT-3.1.2-24).
+    #[cold]
+    pub(in crate::broker) fn drop_large(&mut self) {
+        self.publish_dropped += 1;
+        self.publish_dropped_large += 1;
+    }
+
+    /// No member of a shared subscription takes a message.
+    #[cold]
+    pub(in crate::broker) fn drop_untaken(&mut self) {
+        self.publish_dropped += 1;
+        self.publish_dropped_untaken += 1;
+    }
+
     /// How many clients are connected by this version.
     pub(crate) fn clients_by(&mut self, version: Version) -> &mut u64 {
         match version {

@@ -183,7 +183,7 @@ impl Clients {
         let lease = &mut self.memory.lease;
         entry.sent((id, frame.order), grant, origin, kept, lease);
         self.gate_until_durable(session, conn, grant);
-        self.push_frame(conn, frame, message.payload.len());
+        self.push_frame(conn, frame, grant, message.payload.len());
         AtOnce::Sent
     }
 
@@ -205,7 +205,7 @@ impl Clients {
             return self.enqueue(session, grant, origin, message.kept());
         };
         if !self.fits(conn, grant, message) {
-            self.desk.counters.publish_dropped += 1;
+            self.desk.counters.drop_large();
             return;
         }
         self.order += 1;
@@ -300,7 +300,7 @@ impl Clients {
         message: &mut Outgoing<'_>,
     ) {
         if !self.fits(conn, grant, message) {
-            self.desk.counters.publish_dropped += 1;
+            self.desk.counters.drop_large();
             return;
         }
         let topic = self.listener(conn).unmounted(message.topic.as_str());
@@ -324,7 +324,7 @@ impl Clients {
         }
         let frame = message.write(&mut self.out, &head, 0);
         if packet_id.is_some() {
-            return self.push_frame(conn, frame, message.payload.len());
+            return self.push_frame(conn, frame, grant, message.payload.len());
         }
         let is_sent = self.push_droppable(conn, frame, message.payload.len());
         if tells && !is_sent {
@@ -351,7 +351,8 @@ impl Clients {
     }
 
     #[inline]
-    fn push_frame(&mut self, conn: ConnId, frame: Frame, payload_len: usize) {
+    fn push_frame(&mut self, conn: ConnId, frame: Frame, grant: Grant, payload_len: usize) {
+        self.desk.counters.publish_goes(grant.qos());
         self.out.push(conn, frame.head);
         self.note_pushed(conn, frame.payload, payload_len);
     }
@@ -412,6 +413,7 @@ impl Clients {
             }
             if message.expires_at_ms <= now_ms {
                 self.desk.counters.publish_dropped += 1;
+                self.desk.counters.publish_dropped_expired += 1;
                 continue;
             }
             let mut outgoing = Outgoing::shared(message, now_ms);

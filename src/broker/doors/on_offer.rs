@@ -74,7 +74,7 @@ impl Broker {
             Refusal::Gone => {}
         }
         if !topic::matches(&self.routing.groups.get(group).filter, &message.topic) {
-            self.clients.desk.counters.publish_dropped += 1;
+            self.clients.desk.counters.drop_untaken();
             return;
         }
         let offer = self.offer_of(group, message, false);
@@ -90,7 +90,7 @@ impl Broker {
         message: Arc<Message>,
     ) {
         if self.routing.groups.get(group).members().is_empty() {
-            self.clients.desk.counters.publish_dropped += 1;
+            self.clients.desk.counters.drop_untaken();
             return;
         }
         let offer = self.offer_of(group, message, true);
@@ -127,7 +127,7 @@ impl Broker {
                     return self.deliver_to(now_ms, offer.group, member, offer.message, true);
                 }
                 None if offer.asks_barred => {
-                    self.clients.desk.counters.publish_dropped += 1;
+                    self.clients.desk.counters.drop_untaken();
                     return;
                 }
                 None => (offer.left, offer.asks_barred) = (self.all_shards(), true),

@@ -32,8 +32,7 @@ impl Broker {
         };
         if !matches!(outcome, Outcome::Wait(_)) {
             let counters = &mut self.clients.desk.counters;
-            counters.publish_received += 1;
-            counters.publish_bytes_received += publish.payload.len() as u64;
+            counters.publish_came(publish.qos, publish.payload.len());
         }
         outcome
     }

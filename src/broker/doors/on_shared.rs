@@ -378,7 +378,7 @@ impl Broker {
         match member {
             Some(member) => self.deliver_to(now_ms, group, member, message, false),
             None if wants => self.offer_to_barred(now_ms, group, message),
-            None => self.clients.desk.counters.publish_dropped += 1,
+            None => self.clients.desk.counters.drop_untaken(),
         }
     }
 }

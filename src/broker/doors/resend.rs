@@ -43,7 +43,7 @@ impl Broker {
         }
         let mut outgoing = Outgoing::shared(message, now_ms);
         if !self.clients.fits(conn, entry.grant, &outgoing) {
-            self.clients.desk.counters.publish_dropped += 1;
+            self.clients.desk.counters.drop_large();
             return self.give_up(conn, session, id, &entry);
         }
         self.clients

@@ -18,7 +18,7 @@ pub(super) struct Named {
     /// In the unit of the name.
     pub help: Cow<'static, str>,
     /// What tells it from others of the family.
-    pub label: Option<(&'static str, &'static str)>,
+    pub labels: &'static [(&'static str, &'static str)],
     /// Figures of the same owner that are not to be counted twice.
     pub less: &'static [&'static str],
     /// What its value is divided by, to be in the unit of the name.
@@ -67,7 +67,7 @@ struct Given {
     figure: &'static str,
     /// Without `firehose_` and `_total`.
     family: &'static str,
-    label: Option<(&'static str, &'static str)>,
+    labels: &'static [(&'static str, &'static str)],
     less: &'static [&'static str],
     help: &'static str,
 }
@@ -78,7 +78,7 @@ const fn called(owner: Owner, figure: &'static str, family: &'static str) -> Giv
         owner,
         figure,
         family,
-        label: None,
+        labels: &[],
         less: &[],
         help: "",
     }
@@ -88,14 +88,14 @@ const fn called(owner: Owner, figure: &'static str, family: &'static str) -> Giv
 const fn part(
     figure: &'static str,
     (family, help): (&'static str, &'static str),
-    label: (&'static str, &'static str),
+    labels: &'static [(&'static str, &'static str)],
     less: &'static [&'static str],
 ) -> Given {
     Given {
         owner: Owner::Shards,
         figure,
         family,
-        label: Some(label),
+        labels,
         less,
         help,
     }
@@ -115,7 +115,7 @@ const PAYLOAD: (&str, &str) = (
 );
 const DROPPED: (&str, &str) = (
     "publishes_dropped",
-    "Messages dropped for one subscriber each: replaced by a newer one of their topic, or for another reason (queue bounds, packet size, expiry).",
+    "Messages dropped for one subscriber each: because too much waited for it, memory was short, they expired, were larger than it takes, no member of a shared subscription took them, or a newer one of their topic took their place.",
 );
 const HELD: (&str, &str) = (
     "publishers_held",
@@ -124,6 +124,14 @@ const HELD: (&str, &str) = (
 const REFUSED: (&str, &str) = (
     "connections_refused",
     "Connections closed at once: too many of their address, no memory, or another limit.",
+);
+const UNTAKEN: (&str, &str) = (
+    "publishes_refused",
+    "PUBLISH packets that were not passed on, or not retained: no right, payload or topic too large, no memory to retain it.",
+);
+const CLOSED: (&str, &str) = (
+    "connections_closed",
+    "Connections closed by the broker, by reason: slow by policy, took no byte for too long, a packet too slow or without memory, rules of transport or protocol broken, memory short for a transport or its handshake.",
 );
 const CONNECTS: (&str, &str) = ("connects", "CONNECTs, by what became of them.");
 const CONNECTS_REFUSED: (&str, &str) = ("connects_refused", "CONNECTs refused, by reason.");
@@ -137,8 +145,19 @@ const VERSIONS: (&str, &str) = (
     "Clients connected, by the version of MQTT that they speak.",
 );
 
-const RECEIVED: (&str, &str) = ("direction", "received");
-const SENT: (&str, &str) = ("direction", "sent");
+const RECEIVED: &[(&str, &str)] = &[("direction", "received")];
+const SENT: &[(&str, &str)] = &[("direction", "sent")];
+
+const RECEIVED_QOS: [&[(&str, &str)]; 3] = [
+    &[("direction", "received"), ("qos", "0")],
+    &[("direction", "received"), ("qos", "1")],
+    &[("direction", "received"), ("qos", "2")],
+];
+const SENT_QOS: [&[(&str, &str)]; 3] = [
+    &[("direction", "sent"), ("qos", "0")],
+    &[("direction", "sent"), ("qos", "1")],
+    &[("direction", "sent"), ("qos", "2")],
+];
 
 use Owner::{Account, Memory, Rung, Shards, Store};
 
@@ -148,51 +167,60 @@ static GIVEN: &[Given] = &[
     called(Shards, "bytes_sent", "send_bytes"),
     part("packets_received", PACKETS, RECEIVED, &[]),
     part("packets_sent", PACKETS, SENT, &[]),
-    part("publish_received", PUBLISHES, RECEIVED, &[]),
-    part("publish_sent", PUBLISHES, SENT, &[]),
+    part("publish_received", PUBLISHES, RECEIVED_QOS[0], &["publish_received_qos1", "publish_received_qos2"]),
+    part("publish_received_qos1", PUBLISHES, RECEIVED_QOS[1], &[]),
+    part("publish_received_qos2", PUBLISHES, RECEIVED_QOS[2], &[]),
+    part("publish_sent", PUBLISHES, SENT_QOS[0], &["publish_sent_qos1", "publish_sent_qos2"]),
+    part("publish_sent_qos1", PUBLISHES, SENT_QOS[1], &[]),
+    part("publish_sent_qos2", PUBLISHES, SENT_QOS[2], &[]),
     part("publish_bytes_received", PAYLOAD, RECEIVED, &[]),
     part("publish_bytes_sent", PAYLOAD, SENT, &[]),
-    part("publish_dropped", DROPPED, ("reason", "other"), &["publish_replaced"]),
-    part("publish_replaced", DROPPED, ("reason", "replaced"), &[]),
-    part("publish_paused", HELD, ("reason", "rate"), &[]),
-    part("publish_slowed", HELD, ("reason", "memory"), &[]),
-    part("publish_cut", HELD, ("reason", "turn"), &[]),
-    part("publish_awaited", HELD, ("reason", "asking"), &[]),
-    called(Shards, "publish_denied", "publishes_denied"),
-    called(Shards, "publish_oversize", "publishes_oversize"),
+    part("publish_dropped", DROPPED, &[("reason", "queue")], &["publish_replaced", "publish_dropped_expired", "publish_dropped_large", "publish_dropped_untaken", "backlog_refused"]),
+    part("publish_dropped_expired", DROPPED, &[("reason", "expired")], &[]),
+    part("publish_dropped_large", DROPPED, &[("reason", "packet_size")], &[]),
+    part("publish_dropped_untaken", DROPPED, &[("reason", "untaken")], &[]),
+    part("backlog_refused", DROPPED, &[("reason", "memory")], &[]),
+    part("publish_replaced", DROPPED, &[("reason", "replaced")], &[]),
+    part("publish_paused", HELD, &[("reason", "rate")], &[]),
+    part("publish_slowed", HELD, &[("reason", "memory")], &[]),
+    part("publish_cut", HELD, &[("reason", "turn")], &[]),
+    part("publish_awaited", HELD, &[("reason", "asking")], &[]),
+    part("publish_denied", UNTAKEN, &[("reason", "right")], &[]),
+    part("publish_oversize", UNTAKEN, &[("reason", "payload_size")], &[]),
+    part("topics_refused", UNTAKEN, &[("reason", "topic")], &[]),
+    part("retained_refused", UNTAKEN, &[("reason", "retained_memory")], &[]),
     called(Shards, "subscribe_cut", "subscribers_held"),
     called(Shards, "clients_disconnected", "clients_away"),
-    part("clients_v31", VERSIONS, ("version", "3.1"), &[]),
-    part("clients_v311", VERSIONS, ("version", "3.1.1"), &[]),
-    part("clients_v5", VERSIONS, ("version", "5"), &[]),
+    part("clients_v31", VERSIONS, &[("version", "3.1")], &[]),
+    part("clients_v311", VERSIONS, &[("version", "3.1.1")], &[]),
+    part("clients_v5", VERSIONS, &[("version", "5")], &[]),
     called(Shards, "clients_maximum", "clients_connected_maximum"),
     called(Shards, "clients_expired", "sessions_expired"),
-    called(Shards, "clients_slow", "connections_closed_slow"),
-    called(Shards, "stalled", "connections_closed_stalled"),
-    called(Shards, "packets_refused", "connections_closed_for_packet_memory"),
-    called(Shards, "packets_too_slow", "connections_closed_for_slow_packet"),
-    called(Shards, "transport_failed", "connections_closed_for_transport"),
-    called(Shards, "transports_refused", "connections_closed_for_transport_memory"),
-    called(Shards, "handshakes_refused", "tls_handshakes_refused"),
+    part("clients_slow", CLOSED, &[("reason", "slow")], &[]),
+    part("stalled", CLOSED, &[("reason", "stalled")], &[]),
+    part("packets_refused", CLOSED, &[("reason", "packet_memory")], &[]),
+    part("packets_too_slow", CLOSED, &[("reason", "slow_packet")], &[]),
+    part("transport_failed", CLOSED, &[("reason", "transport")], &[]),
+    part("transports_refused", CLOSED, &[("reason", "transport_memory")], &[]),
+    part("handshakes_refused", CLOSED, &[("reason", "handshakes")], &[]),
+    part("protocol_errors", CLOSED, &[("reason", "protocol")], &[]),
     called(Shards, "shed", "memory_shed"),
     called(Shards, "trims", "memory_trims"),
-    called(Shards, "backlog_refused", "messages_refused_for_memory"),
-    called(Shards, "retained_refused", "retained_refused_for_memory"),
     called(Shards, "subscriptions_short", "subscriptions_refused_for_memory"),
     called(Shards, "unkept_refused", "refused_for_disk"),
-    part("connects_accepted", CONNECTS, ("result", "accepted"), &[]),
-    part("connects_refused", CONNECTS, ("result", "refused"), &[]),
-    part("connects_refused_login", CONNECTS_REFUSED, ("reason", "login"), &[]),
-    part("connects_refused_version", CONNECTS_REFUSED, ("reason", "version"), &[]),
-    part("connects_refused_client_id", CONNECTS_REFUSED, ("reason", "client_id"), &[]),
-    part("connects_refused_malformed", CONNECTS_REFUSED, ("reason", "malformed"), &[]),
-    part("connects_refused_busy", CONNECTS_REFUSED, ("reason", "busy"), &[]),
-    part("connects_refused_other", CONNECTS_REFUSED, ("reason", "other"), &[]),
-    part("refused", REFUSED, ("reason", "limit"), &["refused_by_address", "refused_for_memory"]),
-    part("refused_by_address", REFUSED, ("reason", "address"), &[]),
-    part("refused_for_memory", REFUSED, ("reason", "memory"), &[]),
-    part("tls_handshakes", HANDSHAKES, ("resumed", "false"), &["tls_resumed"]),
-    part("tls_resumed", HANDSHAKES, ("resumed", "true"), &[]),
+    part("connects_accepted", CONNECTS, &[("result", "accepted")], &[]),
+    part("connects_refused", CONNECTS, &[("result", "refused")], &[]),
+    part("connects_refused_login", CONNECTS_REFUSED, &[("reason", "login")], &[]),
+    part("connects_refused_version", CONNECTS_REFUSED, &[("reason", "version")], &[]),
+    part("connects_refused_client_id", CONNECTS_REFUSED, &[("reason", "client_id")], &[]),
+    part("connects_refused_malformed", CONNECTS_REFUSED, &[("reason", "malformed")], &[]),
+    part("connects_refused_busy", CONNECTS_REFUSED, &[("reason", "busy")], &[]),
+    part("connects_refused_other", CONNECTS_REFUSED, &[("reason", "other")], &[]),
+    part("refused", REFUSED, &[("reason", "limit")], &["refused_by_address", "refused_for_memory"]),
+    part("refused_by_address", REFUSED, &[("reason", "address")], &[]),
+    part("refused_for_memory", REFUSED, &[("reason", "memory")], &[]),
+    part("tls_handshakes", HANDSHAKES, &[("resumed", "false")], &["tls_resumed"]),
+    part("tls_resumed", HANDSHAKES, &[("resumed", "true")], &[]),
     called(Shards, "accepted", "sockets_accepted"),
     called(Shards, "connections", "sockets"),
     called(Shards, "connections_limit", "sockets_limit"),
@@ -220,9 +248,9 @@ static GIVEN: &[Given] = &[
 fn named_as(owner: Owner, figure: Figure) -> Named {
     let mut all = GIVEN.iter();
     let given = all.find(|given| (given.owner, given.figure) == (owner, figure.name));
-    let (family, label, less, help) = match given {
-        Some(given) => (given.family.into(), given.label, given.less, given.help),
-        None => (by_itself(owner, figure), None, &[][..], ""),
+    let (family, labels, less, help) = match given {
+        Some(given) => (given.family.into(), given.labels, given.less, given.help),
+        None => (by_itself(owner, figure), &[][..], &[][..], ""),
     };
     Named {
         family: format!("firehose_{family}"),
@@ -231,7 +259,7 @@ fn named_as(owner: Owner, figure: Figure) -> Named {
             if help.is_empty() { figure.help } else { help },
             figure.unit,
         ),
-        label,
+        labels,
         less,
         divisor: match figure.unit {
             Unit::Number | Unit::Bytes | Unit::Seconds => 1,

@@ -153,10 +153,8 @@ fn labels(sample: &Sample, named: &Named) -> Labels {
         Of::Rung(rung) => labels.with("rung", rung.name()),
         Of::Broker | Of::Memory | Of::Store => labels,
     };
-    match named.label {
-        Some((name, value)) => labels.with(name, value),
-        None => labels,
-    }
+    let more = named.labels.iter();
+    more.fold(labels, |labels, (name, value)| labels.with(name, value))
 }
 
 fn put(page: &mut Page, named: &Named, labels: &Labels, value: u64) {

@@ -104,6 +104,9 @@ fn parts_add_up_to_the_whole() {
     let world = World::new(1);
     let mut counters = Counters::default();
     (counters.publish_dropped, counters.publish_replaced) = (10, 4);
+    (counters.publish_dropped_expired, counters.backlog_refused) = (1, 2);
+    (counters.publish_sent, counters.publish_sent_qos1) = (9, 5);
+    counters.publish_sent_qos2 = 3;
     counters.bytes_received = 77;
     world.api.sources.shared.publish_for_tests(&counters);
     let text = world.get("/metrics");
@@ -113,9 +116,14 @@ fn parts_add_up_to_the_whole() {
         page.value(&name)
     };
     assert_eq!(
-        (dropped("other"), dropped("replaced")),
-        (Some(6.0), Some(4.0))
+        ["queue", "replaced", "expired", "memory", "packet_size"].map(dropped),
+        [3.0, 4.0, 1.0, 2.0, 0.0].map(Some)
     );
+    let sent = |qos| {
+        let labels = format!("shard=\"0\",direction=\"sent\",qos=\"{qos}\"");
+        page.value(&format!("firehose_publishes_total{{{labels}}}"))
+    };
+    assert_eq!([0, 1, 2].map(sent), [1.0, 5.0, 3.0].map(Some));
     let received = page.value("firehose_receive_bytes_total{shard=\"0\"}");
     assert_eq!(received, Some(77.0));
     let text = world.get("/metrics?shard=sum");
