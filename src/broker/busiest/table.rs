@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::{BusyTopic, BusyTopics};
+use super::told::{BusyTopic, BusyTopics};
 use crate::limits;
 
 const PLACES: usize = limits::BUSIEST_TOPICS;
