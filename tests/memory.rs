@@ -10,7 +10,7 @@ use support::client::Client;
 use support::mqtt::Fields;
 use support::{Folder, PATIENCE, Program, Server, free_port};
 
-const ACCOUNTS: [&str; 12] = [
+const ACCOUNTS: [&str; 13] = [
     "program",
     "sockets",
     "buffers",
@@ -23,6 +23,7 @@ const ACCOUNTS: [&str; 12] = [
     "retained",
     "mesh",
     "journal",
+    "http",
 ];
 
 const RUNGS: [&str; 7] = ["calm", "trim", "shrink", "refuse", "slow", "drop", "shed"];

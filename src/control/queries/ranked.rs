@@ -3,12 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::asking::Asking;
 use super::paged::{List, charge};
 use super::refusal::Refusal;
 use crate::broker::{ClientRow, Order, Query, Ranked, RankedPage, Ranking, Reply, Which};
-use crate::budget::Charge;
+use crate::budget::{Account, Charge, Plan, Pool};
 use crate::ids::{SessionRef, ShardId};
 use crate::limits;
 
@@ -116,7 +117,13 @@ impl Asking {
         let is_more = first.rows.len() == limit || first.horizon.is_some();
         let last = first.rows.last().map(|(_, ranked)| ranked.name.to_string());
         let next = last.filter(|_| order == Order::Name && is_more);
-        let (rows, held) = self.rows_in_order(&first.rows, &mut missing).await?;
+        let held = match order {
+            // The broker asks for itself, for a few rows, whether anybody can ask over HTTP or not.
+            Order::Slowest => uncharged(),
+            _ => self.held(),
+        };
+        let held = (held, &mut missing);
+        let (rows, held) = self.rows_in_order(&first.rows, held).await?;
         missing.sort_unstable();
         missing.dedup();
         Ok(List {
@@ -132,9 +139,8 @@ impl Asking {
     async fn rows_in_order(
         &self,
         ranked: &[(ShardId, Ranked)],
-        missing: &mut Vec<u8>,
+        (mut held, missing): (Charge, &mut Vec<u8>),
     ) -> Result<(Vec<ClientRow>, Charge), Refusal> {
-        let mut held = self.held();
         let mut rows: HashMap<SessionRef, ClientRow> = HashMap::new();
         for shard in (0..self.shards()).map(ShardId) {
             let of_shard = ranked.iter().filter(|(of, _)| *of == shard);
@@ -160,6 +166,12 @@ impl Asking {
             .map(|(_, ranked)| rows.remove(&ranked.session));
         Ok((rows.flatten().collect(), held))
     }
+}
+
+/// Of no account.
+fn uncharged() -> Charge {
+    let pool = Pool::new(&Plan::unbounded(), 1);
+    Charge::new(Arc::new(pool), Account::Http)
 }
 
 #[cfg(test)]
