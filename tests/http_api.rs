@@ -606,7 +606,13 @@ fn a_long_start_is_alive_and_not_ready() {
     assert!(status == 503 && text.contains("being taken up"), "{text}");
     assert_eq!(get("/metrics"), Some((503, "The broker starts.\n".into())));
     // What is no database is told as without anybody who asks.
-    std::fs::write(&database, "nonsense").unwrap();
+    // Whether it reads that far is its own affair: what is no regular file may be refused as soon as it is open.
+    let written = std::fs::write(&database, "nonsense");
+    let failed = written.err().map(|error| error.kind());
+    assert!(
+        matches!(failed, None | Some(std::io::ErrorKind::BrokenPipe)),
+        "{failed:?}"
+    );
     let status = support::wait_for(&mut broker).unwrap();
     let mut said = String::new();
     broker.stderr.unwrap().read_to_string(&mut said).unwrap();

@@ -32,21 +32,13 @@ pub(super) fn note(journal: &mut Scribe, fact: &Fact<'_>) {
             order,
             grant,
             origin,
-            message: Some(ref message),
+            ref message,
         } => {
             let (frame, way) = (Frame { order, id }, Way { grant, origin });
-            journal.sent(session.id.0, message.number, frame, way, || text(message));
-        }
-        Fact::Sent {
-            session,
-            id,
-            order,
-            grant,
-            origin,
-            message: None,
-        } => {
-            let (frame, way) = (Frame { order, id }, Way { grant, origin });
-            journal.sent_bare(session.id.0, frame, way);
+            match message {
+                Some(one) => journal.sent(session.id.0, one.number, frame, way, || text(one)),
+                None => journal.sent_bare(session.id.0, frame, way),
+            }
         }
         Fact::CopyGivenUp { session, order, .. } => journal.copy_given_up(session.id.0, order),
         Fact::Received { session, order, .. } => journal.received(session.id.0, order),

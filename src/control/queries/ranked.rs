@@ -21,6 +21,13 @@ struct First {
     horizon: Option<Box<str>>,
 }
 
+/// What all shards have said, and which of them have said nothing, or not all.
+struct Gathered {
+    first: First,
+    missing: Vec<u8>,
+    unfinished: Vec<u8>,
+}
+
 impl First {
     fn add(&mut self, shard: ShardId, page: RankedPage) {
         self.rows
@@ -76,15 +83,44 @@ impl Asking {
         limit: usize,
     ) -> Result<List<ClientRow>, Refusal> {
         let limit = limit.clamp(1, limits::ANSWER_ROWS_MAX);
-        let mut ranking = Ranking {
+        let ranking = Ranking {
             which,
             order,
             after,
             from: 0,
             limit,
         };
+        let Gathered {
+            mut first,
+            mut missing,
+            unfinished,
+        } = self.gather(ranking).await;
+        first.cut();
+        let is_more = first.rows.len() == limit || first.horizon.is_some();
+        let last = first.rows.last().map(|(_, ranked)| ranked.name.to_string());
+        let next = last.filter(|_| order == Order::Name && is_more);
+        let held = match order {
+            // The broker asks for itself, for a few rows, whether anybody can ask over HTTP or not.
+            Order::Slowest => uncharged(),
+            _ => self.held(),
+        };
+        let held = (held, &mut missing);
+        let (rows, held) = self.rows_in_order(&first.rows, held).await?;
+        missing.sort_unstable();
+        missing.dedup();
+        Ok(List {
+            rows,
+            next,
+            missing,
+            unfinished,
+            _held: held,
+        })
+    }
+
+    /// Asks all shards, each for as many pages as one answer may have.
+    async fn gather(&self, mut ranking: Ranking) -> Gathered {
         let mut first = First {
-            limit,
+            limit: ranking.limit,
             rows: Vec::new(),
             horizon: None,
         };
@@ -113,26 +149,11 @@ impl Asking {
         }
         // What is left was too much for one answer.
         let unfinished = from.iter().map(|(shard, _)| shard.0).collect();
-        first.cut();
-        let is_more = first.rows.len() == limit || first.horizon.is_some();
-        let last = first.rows.last().map(|(_, ranked)| ranked.name.to_string());
-        let next = last.filter(|_| order == Order::Name && is_more);
-        let held = match order {
-            // The broker asks for itself, for a few rows, whether anybody can ask over HTTP or not.
-            Order::Slowest => uncharged(),
-            _ => self.held(),
-        };
-        let held = (held, &mut missing);
-        let (rows, held) = self.rows_in_order(&first.rows, held).await?;
-        missing.sort_unstable();
-        missing.dedup();
-        Ok(List {
-            rows,
-            next,
+        Gathered {
+            first,
             missing,
             unfinished,
-            _held: held,
-        })
+        }
     }
 
     /// The rows of these sessions, as far as there are any more.

@@ -74,22 +74,9 @@ impl Ledger {
                 number,
                 ref message,
             } => self.messages.add(number, message),
-            Record::Queued {
-                number,
-                way,
-                ref members,
-            } => self.queue(number, way, members),
-            Record::QueuedRun {
-                session,
-                number,
-                len,
-                way,
-            } => self.queue_run(session, (number, len), way),
-            Record::Unqueued {
-                number,
-                way,
-                ref members,
-            } => self.unqueue(number, way, members),
+            Record::Queued { .. } | Record::QueuedRun { .. } | Record::Unqueued { .. } => {
+                self.apply_waiting(record)
+            }
             Record::Sent { .. }
             | Record::SentAlone { .. }
             | Record::SentBare { .. }
@@ -118,6 +105,28 @@ impl Ledger {
             | Record::InboundReleased { session, .. }
             | Record::Received { session, .. }
             | Record::CopyGivenUp { session, .. } => self.change(session, record),
+        }
+    }
+
+    fn apply_waiting(&mut self, record: &Record<'_>) -> Result<(), Broken> {
+        match *record {
+            Record::Queued {
+                number,
+                way,
+                ref members,
+            } => self.queue(number, way, members),
+            Record::QueuedRun {
+                session,
+                number,
+                len,
+                way,
+            } => self.queue_run(session, (number, len), way),
+            Record::Unqueued {
+                number,
+                way,
+                ref members,
+            } => self.unqueue(number, way, members),
+            _ => Ok(()),
         }
     }
 
