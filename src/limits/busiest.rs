@@ -9,8 +9,8 @@ const _: () = assert!(BUSIEST_TOPICS <= QUERY_ROWS_MAX);
 /// Bytes of the longest topic name that is remembered: few are longer. Those are counted together.
 pub const BUSIEST_NAME_BYTES: usize = 256;
 
-/// Messages a second that a shard looks at, some; beyond that it looks at one of 2, of 4, and so on. A look takes some 0.2 µs: with so
-/// many it is a thousandth of the shard's time.
+/// Messages a second that a shard looks at, some; beyond that it looks at one of 2, of 4, and so on. A look is a hash, and a search among
+/// the topics that are remembered: so few a second that what one costs does not matter where a message costs a delivery.
 pub const BUSIEST_LOOKS: u32 = 4096;
 
 /// One message of so many is looked at, at least.
