@@ -50,6 +50,11 @@ impl Weight {
         len.into()
     }
 
+    /// How many bytes the file has.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// How many messages there are.
     pub fn messages(&self) -> u64 {
         self.messages

@@ -1,8 +1,8 @@
 //! Mosquitto's database, taken up where nothing is kept yet: all of it or nothing, within the memory that the broker has. And what there is
 //! to warn of where it is younger than what is kept.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use super::chance;
@@ -44,8 +44,8 @@ pub(super) fn import(
         path: path.clone(),
         fault,
     };
-    let weight = match weigh(path) {
-        Ok(weight) => weight,
+    let (file, weight) = match open(path) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             let whose = place::denied(path, &error).unwrap_or_default();
@@ -60,8 +60,10 @@ pub(super) fn import(
             has: means.free,
         });
     }
-    let file = fs::read(path).map_err(|error| refused(error.to_string()))?;
-    let database = Database::read(&file).map_err(|fault| refused(fault.to_string()))?;
+    let mut bytes = Vec::with_capacity(weight.bytes() as usize);
+    let read_whole = file.take(weight.bytes()).read_to_end(&mut bytes);
+    read_whole.map_err(|error| refused(error.to_string()))?;
+    let database = Database::read(&bytes).map_err(|fault| refused(fault.to_string()))?;
     let names = names_by_port(listeners);
     let (legacy, told) =
         read(&database, &names, means.room).map_err(|fault| refused(fault.to_string()))?;
@@ -74,10 +76,19 @@ pub(super) fn import(
     }))
 }
 
-/// What a file takes that is to be read.
-fn weigh(path: &Path) -> io::Result<Weight> {
-    let file = File::open(path)?;
-    let bytes = file.metadata()?.len();
+/// The file, at its beginning, and what it takes to read it. It is opened once: what is read is what was weighed.
+fn open(path: &Path) -> io::Result<(File, Weight)> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let weight = weigh(&file, metadata.len())?;
+    file.rewind()?;
+    Ok((file, weight))
+}
+
+fn weigh(file: &File, bytes: u64) -> io::Result<Weight> {
     let mut weight = Weight::of(bytes);
     let mut file = BufReader::new(file);
     let mut at = Weight::FIRST;
