@@ -201,6 +201,12 @@ fn init_replaces_nothing_unasked() {
     let done = init("public", &folder, &[]);
     assert_eq!(done.code, Some(1));
     assert_eq!(init("cloud", &folder, &[]).code, Some(2));
+    let folder = Folder::new("init");
+    folder.write("conf.d", "no folder\n");
+    let done = init("local", &folder, &[]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.contains("conf.d"), "{}", done.stderr);
+    assert!(!Path::new(&folder.0.join("firehose.conf")).exists());
 }
 
 /// The configuration of the package is what `init local` prints for the folder of the package.

@@ -74,8 +74,7 @@ struct Acceptor<S: 'static> {
 }
 
 impl<S: 'static> Server<S> {
-    /// Without listeners yet.
-    /// Without a gate only open routes are answered.
+    /// Without listeners yet. Without a gate only open routes are answered.
     pub(crate) fn new(
         site: Rc<S>,
         routes: &'static [Route<S>],

@@ -113,7 +113,7 @@ pub const STORE_MISSING_NAMED_MAX: usize = 100;
 pub const STORE_LOST_NAMED_MAX: usize = 20;
 
 /// Chunks on their way from who reads the files to those who read what they say, of all streams together: 4 MiB, so that none of them
-/// waits for the other's turn.
+/// waits for the other's turn; twice that where there are 64 streams.
 pub const READING_CHUNKS_AHEAD: usize = 64;
 /// And of one stream at least.
 pub const READING_CHUNKS_AHEAD_MIN: usize = 2;

@@ -2,6 +2,7 @@
 
 use crate::broker::clients::Clients;
 use crate::broker::settings::LogKind;
+use crate::escape::Name;
 use crate::ids::SessionId;
 use crate::limits;
 
@@ -34,7 +35,7 @@ impl Clients {
         let Some(entry) = self.sessions.get(session) else {
             return;
         };
-        let client_id = entry.client_id();
+        let client_id = Name(entry.client_id());
         self.desk.log(LogKind::Notice, || {
             format!("{client_id} has not acknowledged a message for {seconds} s.")
         });

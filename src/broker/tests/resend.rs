@@ -5,6 +5,9 @@ use super::*;
 use crate::limits;
 use crate::mqtt::Packet;
 
+/// As somebody calls himself who would like to be taken for an address.
+const ID: &str = "s [1.2.3.4:5]";
+
 fn durable(client_id: &str) -> ConnectOut<'_> {
     ConnectOut {
         client_id,
@@ -19,7 +22,7 @@ fn world_with_subscriber(in_flight: u16) -> (World, ConnId, ConnId) {
         max_inflight_messages: in_flight,
         ..Settings::default()
     });
-    let subscriber = world.connect_as(&durable("s"), Version::V5);
+    let subscriber = world.connect_as(&durable(ID), Version::V5);
     world.output(subscriber);
     world.subscribe(subscriber, Version::V5, "#", QoS::AtLeastOnce);
     let publisher = world.connect("p", Version::V311);
@@ -43,7 +46,7 @@ fn what_is_too_large_for_the_new_connection_is_done() {
     let small = ConnectOut {
         receive_maximum: Some(1),
         maximum_packet_size: Some(60),
-        ..durable("s")
+        ..durable(ID)
     };
     let subscriber = come_back(&mut world, subscriber, &small);
     world.publish(publisher, "t", 1, false, b"small");
@@ -66,7 +69,7 @@ fn what_is_sent_again_waits_for_the_socket() {
         world.publish(publisher, "t", 1, false, &[1; 20_000]);
         world.output(subscriber);
     }
-    let subscriber = come_back(&mut world, subscriber, &durable("s"));
+    let subscriber = come_back(&mut world, subscriber, &durable(ID));
     world.publish(publisher, "t", 1, false, b"new");
     let pending = world.broker.counters().outbound_bytes;
     assert!(pending < u64::from(limits::OUTBOUND_BYTES_MAX), "{pending}");
@@ -120,15 +123,16 @@ fn a_message_that_is_never_acknowledged_does_not_stop_the_others() {
             }
         }
         if world.now_ms > 100_000 {
-            assert_eq!((&*lags[0].client, lags[0].bytes), ("s", 0));
+            assert_eq!((&*lags[0].client, lags[0].bytes), (ID, 0));
             let connection = lags[0].connection.as_ref().unwrap();
             assert!(connection.unacknowledged_s >= limits::STUCK_SECONDS_MIN);
         }
         world.now_ms += 1000 * u64::from(limits::STUCK_SECONDS_MIN);
     }
     assert_eq!(said.matches("has not acknowledged a message").count(), 1);
+    assert!(!said.contains("[1.2.3.4"), "{said}");
     // It comes again to the next connection, alone.
-    let again = come_back(&mut world, subscriber, &durable("s"));
+    let again = come_back(&mut world, subscriber, &durable(ID));
     let mut ids = Vec::new();
     packets(Version::V5, &world.output(again), |packet| {
         if let Packet::Publish(publish) = packet {

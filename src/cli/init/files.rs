@@ -10,17 +10,25 @@ pub(super) struct Written {
     pub text: String,
 }
 
+/// Whether files can be written without replacing any.
+///
+/// # Errors
+/// One is there.
+pub(super) fn are_free(files: &[Written]) -> Result<(), String> {
+    match files.iter().find(|file| is_there(&file.path)) {
+        Some(there) => Err(format!(
+            "{} is there, and is left as it is; --force replaces it",
+            there.path.display()
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Writes files. Without `replace` none of them may be there.
 ///
 /// # Errors
 /// One is there, or cannot be made; then none of those is left that were not there before.
 pub(super) fn write(files: &[Written], replace: bool) -> Result<(), String> {
-    if !replace && let Some(there) = files.iter().find(|file| is_there(&file.path)) {
-        return Err(format!(
-            "{} is there, and is left as it is; --force replaces it",
-            there.path.display()
-        ));
-    }
     for (index, file) in files.iter().enumerate() {
         let made = match replace {
             true => replaced(file),

@@ -142,13 +142,16 @@ fn write(options: &Init, file: &Path, text: String, state: &Path) -> Result<(), 
             text: include_str!("acl").into(),
         });
     }
-    files::write(&wanted, options.force)?;
+    if !options.force {
+        files::are_free(&wanted)?;
+    }
+    // Folders first: where one cannot be made no file is written.
     let is_own = options.state.is_none() && state != Path::new(STATE);
     for made in [Some(folder.join("conf.d")), is_own.then(|| state.into())] {
         let Some(made) = made else { continue };
         std::fs::create_dir_all(&made).map_err(|error| format!("{}: {error}", made.display()))?;
     }
-    Ok(())
+    files::write(&wanted, options.force)
 }
 
 /// What was written, and what an operator has to bring.
