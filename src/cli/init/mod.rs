@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use rustix::process::geteuid;
 
 use crate::config::absolute;
 use crate::control::stderr;
@@ -99,6 +100,7 @@ pub(super) fn init(options: &Init) -> ExitCode {
         }
         write(options, &file, text, &state)?;
         tell(options.what, &file, &folder);
+        tell_owner(options, &folder, &state);
         Ok(())
     });
     match done {
@@ -108,6 +110,26 @@ pub(super) fn init(options: &Init) -> ExitCode {
             ExitCode::from(EXIT_NOT_DONE)
         }
     }
+}
+
+/// What root has made is not the broker's, who becomes another user: where it keeps what it is told, and what it reads again.
+fn tell_owner(options: &Init, folder: &Path, state: &Path) {
+    if options.what == Use::Local || !geteuid().is_root() {
+        return;
+    }
+    let user = match folder == Path::new(ETC) {
+        true => "firehose",
+        false => "mosquitto",
+    };
+    let (folder, state) = (folder.display(), state.display());
+    let key = match options.what {
+        Use::Public => format!(" {folder}/certs/server.key"),
+        _ => String::new(),
+    };
+    let line = format!(
+        "A broker that root starts becomes {user}:  chown {user}: {state} {folder}/passwords{key}"
+    );
+    println!("{}", one_line(&line));
 }
 
 /// The configuration, with its places in it.

@@ -8,6 +8,7 @@ mod done;
 mod dump;
 mod kept;
 mod mosquitto;
+mod own;
 mod records;
 mod repair;
 mod shown;

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use super::args::{Export, Import};
 use super::content::{Content, content};
 use super::done::{Done, EXIT_DONE, EXIT_LESS};
+use super::own;
 use super::words::{unfit, unreadable};
 use crate::config;
 use crate::journal::Legacy;
@@ -133,6 +134,7 @@ pub(super) fn import(options: &Import, out: &mut dyn Write) -> Done {
     if let Some(aside) = aside {
         let _ = writeln!(out, "the store that was there is {}", aside.display());
     }
+    let _ = own::tell(&dir.join(FOLDER).display(), out);
     let left_out = left_out.lines();
     for line in &left_out {
         let _ = writeln!(out, "left out: {line}");

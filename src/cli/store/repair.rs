@@ -14,6 +14,7 @@ use super::args::Repair;
 use super::content::Misfit;
 use super::done::{Done, EXIT_DONE, EXIT_LESS};
 use super::kept::{Kept, kept};
+use super::own;
 use super::words::{moment, quoted, size, unreadable};
 use crate::journal::Counts;
 use crate::limits::STORE_LOST_NAMED_MAX;
@@ -227,11 +228,12 @@ impl Kept {
             moment(self.salvaged.wall_ms)
         )?;
         match self.code(remains) {
-            EXIT_DONE => writeln!(out, "nothing is lost"),
+            EXIT_DONE => writeln!(out, "nothing is lost")?,
             _ => writeln!(
                 out,
-                "what is lost is said above; look with firehose store stats and dump"
-            ),
+                "what is lost is said above, as far as what is left tells of it; look with firehose store stats and dump"
+            )?,
         }
+        own::tell(&new, out)
     }
 }

@@ -82,7 +82,7 @@ pub(in crate::cli) fn no_tls(address: &Address, error: &io::Error) -> String {
 /// What TLS says, and what it may be.
 fn of_tls(url: &str, error: &str) -> String {
     let about = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    let hint = if about(&["UnknownIssuer", "unknown issuer"]) {
+    let hint = if about(&["UnknownIssuer", "unknown issuer", "CaUsedAsEndEntity"]) {
         ". --cafile FILE has to hold the authority that signed the broker's certificate, or that certificate itself where it signed itself"
     } else if about(&["NotValidForName", "not valid for name"]) {
         ". The URL has to have a name or an address that the broker's certificate holds"
