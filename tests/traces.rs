@@ -537,7 +537,8 @@ fn the_command_says_why_there_is_no_trace() {
     let web = Web::start(Some("topic read #\nuser bob\ntopic read open/#\n"));
     for (arguments, code, words) in [
         (&["client", "c", "--user", "bob"][..], 1, "answers 403"),
-        (&["topic", "a/#/b"], 1, "is a topic filter"),
+        (&["topic", "a/#/b"], 1, "# is the last one"),
+        (&["topic", "$share/g/a"], 1, "without a share name"),
         (&["client", "c", "--payload", "4097"], 2, "4097"),
         (&["client"], 2, "ID"),
     ] {

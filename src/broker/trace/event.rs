@@ -117,7 +117,8 @@ pub struct TracedPacket {
 }
 
 impl TracedPacket {
-    fn memory(&self) -> usize {
+    /// Bytes of memory beside itself.
+    pub(super) fn memory(&self) -> usize {
         let content = match &self.content {
             TracedContent::None | TracedContent::Reason(_) | TracedContent::Connack { .. } => 0,
             TracedContent::Connect(connect) => size_of::<TracedConnect>() + connect.text_bytes(),

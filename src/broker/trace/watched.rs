@@ -39,6 +39,8 @@ impl Watched {
 
     /// Bytes of memory.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.client.len() + self.sent.memory()
+        let connect = self.connect.as_ref();
+        let connect = connect.map_or(0, |packet| size_of::<TracedPacket>() + packet.memory());
+        size_of::<Self>() + self.client.len() + self.sent.memory() + connect
     }
 }

@@ -1,10 +1,10 @@
 //! `/api/v1/trace`: what a client sends and is sent, or what is published to topics, as server-sent events.
 //!
-//! Shards are asked what they have seen, again and again, when the viewer has taken what there was: one who does not read is told how
-//! much he has missed. Rights are those of the request, which ends after a while; the viewer asks anew, and goes on with his trace.
+//! Shards are asked what they have seen, again and again, when the viewer has taken what there was: of one who does not
+//! read nobody holds more than that, and he is told that he has missed something. Rights are those of the request, which ends after a while; the viewer asks anew, and goes on with his trace.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use super::traces::Held;
 use super::viewers::Viewer;
 use crate::access::Access;
 use crate::broker::{Query, Reply, TraceEvent, TracePage, TraceSubject};
+use crate::budget::Charge;
 use crate::control::queries::tracing::{TraceClock, TraceWanted, line, told};
 use crate::http::{Answer, Answering, Ask, Live, News};
 use crate::ids::ShardId;
@@ -62,6 +63,8 @@ struct Viewed {
     missing: RefCell<Vec<u8>>,
     /// What is to be sent.
     ready: RefCell<VecDeque<Bytes>>,
+    /// For that.
+    charge: RefCell<Charge>,
     last: Cell<Instant>,
 }
 
@@ -70,6 +73,7 @@ impl Viewed {
         let shards = usize::from(api.sources.asking.shards());
         Viewed {
             begun: RefCell::new(vec![held.is_resumed; shards]),
+            charge: RefCell::new(api.sources.asking.held()),
             api,
             ask,
             wanted,
@@ -115,8 +119,9 @@ impl Viewed {
         }
     }
 
-    /// Asks all shards what they have seen.
+    /// Asks all shards what they have seen; what they said before has been sent.
     async fn look(&self) {
+        let _ = self.charge.borrow_mut().set(0, 0);
         let number = self.held.number;
         let shards = (0..self.api.sources.asking.shards()).map(ShardId);
         let queries = shards.map(|shard| {
@@ -133,6 +138,10 @@ impl Viewed {
                 continue;
             };
             is_connected |= page.is_connected;
+            if self.missing.borrow().contains(&shard.0) {
+                // What it answered too late is gone.
+                lines.push(told(&clock, "gap", &json!({"shard": shard.0})));
+            }
             let seen = std::mem::take(&mut page.events);
             events.extend(seen.into_iter().map(|event| (shard.0, event)));
             self.note(&clock, shard, &page, &mut lines);
@@ -173,14 +182,26 @@ impl Viewed {
         told(clock, "begin", &more)
     }
 
-    /// Lines are sent in the order of time, in pieces that are not too large.
-    fn write(&self, clock: &TraceClock, mut events: Vec<(u8, TraceEvent)>, lines: Vec<String>) {
+    /// Lines are sent in the order of time, in pieces that are not too large; those that the account has no room for are counted.
+    fn write(&self, clock: &TraceClock, mut events: Vec<(u8, TraceEvent)>, mut lines: Vec<String>) {
         events.sort_by_key(|(_, event)| event.at_ms);
         let may_read = |topic: &str| self.ask.may(Access::Read, topic);
-        let seen = events.into_iter().filter_map(|(shard, event)| {
+        let (mut seen, mut left_out) = (Vec::new(), BTreeMap::new());
+        let mut charge = self.charge.borrow_mut();
+        for (shard, event) in events {
             let at = (shard, clock.time_ms(event.at_ms));
-            line(event, at, &self.wanted.subject, may_read)
-        });
+            let Some(line) = line(event, at, &self.wanted.subject, may_read) else {
+                continue;
+            };
+            match charge.take(line.len() as u64, 0) {
+                true => seen.push(line),
+                false => *left_out.entry(shard).or_insert(0) += 1,
+            }
+        }
+        for (shard, events) in left_out {
+            let more = json!({"shard": shard, "events": events});
+            lines.push(told(clock, "left_out", &more));
+        }
         // First that it has begun, and what it lacks; then what was seen.
         let mut ready = self.ready.borrow_mut();
         let mut piece = String::new();

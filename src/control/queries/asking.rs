@@ -78,7 +78,7 @@ impl Asking {
     }
 
     /// Nothing of an answer yet.
-    pub(super) fn held(&self) -> Charge {
+    pub(crate) fn held(&self) -> Charge {
         Charge::new(self.pool.clone(), Account::Http)
     }
 

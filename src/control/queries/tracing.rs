@@ -70,13 +70,14 @@ impl TraceWanted {
 }
 
 fn checked(filter: &str) -> Result<&str, Refusal> {
-    let is_shared = topic::share(filter).is_some();
-    match topic::topic_filter_valid(filter) && !is_shared {
-        true => Ok(filter),
-        false => Err(Refusal::asked_wrongly(
-            "\"topic\" is a topic filter, without a share name.".into(),
-        )),
-    }
+    let wrong = match (topic::share(filter), topic::topic_filter_valid(filter)) {
+        (Some(_), _) => "\"topic\" is a topic filter without a share name.",
+        (None, true) => return Ok(filter),
+        (None, false) => {
+            "\"topic\" is no topic filter: + and # are whole levels, and # is the last one."
+        }
+    };
+    Err(Refusal::asked_wrongly(wrong.into()))
 }
 
 fn number(fields: &Fields, name: &str, least: u64, most: u64) -> Result<Option<u64>, Refusal> {
@@ -219,7 +220,7 @@ fn publish_fields(fields: &mut Traced, published: &TracedPublish) {
             fields.put("matched", matched);
             fields.put("sent", sent);
             fields.put("dropped", dropped);
-            let bits = (0..64u8).filter(|bit| shards >> bit & 1 == 1);
+            let bits = (0..limits::SHARDS_MAX as u8).filter(|bit| shards >> bit & 1 == 1);
             fields.put("shards", json!(bits.collect::<Vec<u8>>()));
         }
     }
