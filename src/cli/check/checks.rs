@@ -88,7 +88,7 @@ fn rings(host: &dyn Host, wish: &Wish) -> Finding {
     let file = match result {
         Ok(()) => None,
         Err(RingError::Disabled(_)) => Some(SYSCTL_FILE),
-        Err(RingError::Forbidden(_)) => Some("seccomp-io_uring.json"),
+        Err(RingError::Forbidden(_)) => Some("seccomp.json"),
         Err(RingError::Memory(_) | RingError::Descriptors { .. }) => Some(LIMITS_FILE),
         Err(_) => None,
     };

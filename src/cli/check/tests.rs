@@ -240,7 +240,7 @@ fn a_host_without_files_is_no_failure() {
         ..MadeUp::default()
     };
     let finding = strict.finding("io_uring").unwrap();
-    assert_eq!(finding.file, Some("seccomp-io_uring.json"));
+    assert_eq!(finding.file, Some("seccomp.json"));
     assert_eq!(finding.severity, Severity::Fatal);
     assert_eq!(exit_code(std::slice::from_ref(&finding), Some(3)), 3);
     // A start that succeeds knows better.
