@@ -8,6 +8,8 @@ use super::news::News;
 /// Rows that a page has for the keys that go by pages.
 const PAGE: usize = 10;
 
+const NEEDS_HTTP: &str = "That needs the broker's HTTP listener (protocol http_api).";
+
 /// What lies over the figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Over {
@@ -16,6 +18,14 @@ pub(super) enum Over {
     Help,
     /// Whether this client is to be disconnected.
     Disconnect(String),
+}
+
+/// What the list below the figures has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Listed {
+    #[default]
+    Clients,
+    Topics,
 }
 
 /// What a key wants of others.
@@ -37,6 +47,7 @@ pub(super) struct App {
     pub picture: Picture,
     pub is_paused: bool,
     pub over: Over,
+    pub listed: Listed,
     /// The place of the client that keys are meant for.
     pub chosen: usize,
     /// Its name: it stays chosen where others pass it by.
@@ -58,6 +69,7 @@ impl App {
             picture: Picture::default(),
             is_paused: false,
             over: Over::Nothing,
+            listed: Listed::Clients,
             chosen: 0,
             chosen_id: None,
             said: None,
@@ -114,16 +126,37 @@ impl App {
     }
 
     fn plain_key(&mut self, code: KeyCode) -> Option<Act> {
-        let last = self.picture.clients.len().saturating_sub(1);
         match code {
             KeyCode::Char('q' | 'Q') => return Some(Act::Quit),
+            KeyCode::Char('t' | 'T') => self.list_the_other(),
+            KeyCode::Char('p' | 'P' | ' ') => self.is_paused = !self.is_paused,
+            KeyCode::Char('?' | 'h') => self.over = Over::Help,
+            // There is nothing to choose among topics.
+            code if self.listed == Listed::Clients => return self.key_of_clients(code),
+            _ => {}
+        }
+        None
+    }
+
+    fn list_the_other(&mut self) {
+        self.listed = match self.listed {
+            Listed::Clients if self.is_sys => {
+                self.said = Some(NEEDS_HTTP.into());
+                Listed::Clients
+            }
+            Listed::Clients => Listed::Topics,
+            Listed::Topics => Listed::Clients,
+        };
+    }
+
+    fn key_of_clients(&mut self, code: KeyCode) -> Option<Act> {
+        let last = self.picture.clients.len().saturating_sub(1);
+        match code {
             KeyCode::Char('s' | 'S') => {
                 self.order = self.order.next();
                 self.bring_into_order();
                 return Some(Act::Sort(self.order));
             }
-            KeyCode::Char('p' | 'P' | ' ') => self.is_paused = !self.is_paused,
-            KeyCode::Char('?' | 'h') => self.over = Over::Help,
             KeyCode::Char('k' | 'K') => self.ask_to_disconnect(),
             KeyCode::Up => self.choose(self.chosen.saturating_sub(1)),
             KeyCode::Down => self.choose((self.chosen + 1).min(last)),
@@ -150,8 +183,7 @@ impl App {
         };
         match (self.is_sys, self.has_user) {
             (true, _) => {
-                let text = "That needs the broker's HTTP listener (protocol http_api).";
-                self.said = Some(text.into());
+                self.said = Some(NEEDS_HTTP.into());
             }
             (false, true) => self.over = Over::Disconnect(client.id.clone()),
             (false, false) => self.said = Some("That needs a user: --username NAME.".into()),

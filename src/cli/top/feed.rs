@@ -174,9 +174,11 @@ impl Asking {
             Ok(text) => look.scrape = Some(Scrape::of(&text, self.began.elapsed())),
             Err(error) => faults.push(error),
         }
+        let topics = format!("/api/v1/topics?limit={}", self.limit);
         for (target, place) in [
             ("/api/v1/memory", &mut look.memory),
             ("/api/v1/store", &mut look.store),
+            (&topics, &mut look.topics),
         ] {
             match self.line.json(target) {
                 Ok(answer) => *place = answer,

@@ -1,7 +1,7 @@
-//! Clients as rows.
+//! Clients as rows, or topics.
 
 use super::app::App;
-use super::model::Client;
+use super::model::{Client, Topic};
 use super::paint::{Face, Place, Sheet, Tone};
 use super::words;
 
@@ -97,4 +97,35 @@ fn row(client: &Client, places: &Columns, face: Face, sheet: &mut Sheet<'_>) {
         false => "away".into(),
     };
     sheet.put(places.address, &address, Tone::Plain);
+}
+
+/// Columns of topics behind the name: headings, and how wide they are.
+const TOPIC_COLUMNS: [(&str, u16); 3] = [("IN/S", 12), ("AT MOST", 12), ("BYTES/S", 14)];
+
+/// Headings, and so many of the topics that clients publish to most.
+pub(super) fn topics(topics: &[Topic], face: Face, lines: usize, sheet: &mut Sheet<'_>) {
+    let wide: u16 = TOPIC_COLUMNS.iter().map(|(_, wide)| wide).sum();
+    let behind = sheet.width().saturating_sub(wide).max(12);
+    let name = Place::left(0, behind - 1);
+    let mut put = |texts: [String; 4], tone: Tone| {
+        let [topic, figures @ ..] = texts;
+        sheet.put(name, &topic, tone);
+        let mut x = behind;
+        for (text, (_, wide)) in figures.iter().zip(TOPIC_COLUMNS) {
+            sheet.put(Place::right(x, wide), text, tone);
+            x += wide;
+        }
+        sheet.end();
+    };
+    let [first, second, third] = TOPIC_COLUMNS.map(|(heading, _)| heading.into());
+    put(["TOPIC".into(), first, second, third], Tone::Bold);
+    for topic in topics.iter().take(lines) {
+        let texts = [
+            face.name(&topic.name),
+            words::rate(topic.messages_per_s),
+            words::rate(topic.most_per_s),
+            words::bytes(topic.bytes_per_s),
+        ];
+        put(texts, Tone::Plain);
+    }
 }

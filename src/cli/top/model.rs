@@ -47,6 +47,7 @@ pub(super) struct Look {
     pub memory: Value,
     pub store: Value,
     pub clients: Value,
+    pub topics: Value,
     /// Why something is missing.
     pub fault: Option<String>,
 }
@@ -72,6 +73,8 @@ pub(super) struct Picture {
     /// What the store says of itself; `None` where nothing is known.
     pub store: Option<String>,
     pub clients: Vec<Client>,
+    /// Those that are published to most.
+    pub topics: Vec<Topic>,
     /// Shards that have not told of their clients.
     pub missing: Vec<u64>,
     /// Shards with more sessions than are looked at for one answer.
@@ -143,6 +146,17 @@ pub(super) struct Client {
     pub bytes: Option<u64>,
     pub messages: Option<u64>,
     pub in_flight: Option<u64>,
+}
+
+/// A topic that clients publish to, in the last minute.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Topic {
+    pub name: String,
+    pub messages_per_s: Option<f64>,
+    /// Of payloads.
+    pub bytes_per_s: Option<f64>,
+    /// It has no more messages than this.
+    pub most_per_s: Option<f64>,
 }
 
 /// The last look that a rate can be taken from.
@@ -251,6 +265,7 @@ impl Picture {
             memory: memory(now),
             store: store(&now.store),
             clients: list(&now.clients, "/items").map(client).collect(),
+            topics: list(&now.topics, "/items").map(topic).collect(),
             missing: shards_of("/missing_shards"),
             unfinished: shards_of("/unfinished_shards"),
             fault: now.fault.clone(),
@@ -355,5 +370,15 @@ fn client(row: &Value) -> Client {
         bytes: number(row, "/bytes_waiting"),
         messages: number(row, "/messages_waiting"),
         in_flight: number(row, "/in_flight"),
+    }
+}
+
+fn topic(row: &Value) -> Topic {
+    let of = |name: &str| row[name].as_f64();
+    Topic {
+        name: text(row, "/topic").unwrap_or_default(),
+        messages_per_s: of("messages_per_second"),
+        bytes_per_s: of("payload_bytes_per_second"),
+        most_per_s: of("at_most"),
     }
 }

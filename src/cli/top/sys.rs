@@ -74,6 +74,8 @@ pub(super) fn look(topics: &Topics, at: Duration) -> Look {
         // Nothing is published of a store that there is not.
         store: json!({"state": state}),
         clients: json!({"items": slowest(topics), "missing_shards": []}),
+        // Nor of topics.
+        topics: Value::Null,
         fault: None,
     }
 }

@@ -74,6 +74,10 @@ fn look(at_ms: u64, live: Value, clients: &[Value]) -> Look {
         }),
         store: json!({"state": "open", "figures": {}}),
         clients: json!({"items": clients, "next": null, "missing_shards": []}),
+        topics: json!({"items": [
+            {"topic": "plant/7", "messages_per_second": 20.5, "at_least": 20.0, "at_most": 22.0, "payload_bytes_per_second": 2048.0},
+            {"topic": "evil\u{1b}[2J", "messages_per_second": 1.0, "at_least": 1.0, "at_most": 2.0, "payload_bytes_per_second": 10.0},
+        ]}),
         fault: None,
     }
 }
@@ -108,6 +112,47 @@ fn lines(buffer: &Buffer) -> Vec<String> {
 
 fn press(app: &mut App, code: KeyCode) -> Option<Act> {
     app.key(KeyEvent::new(code, KeyModifiers::NONE))
+}
+
+#[test]
+fn topics_come_in_the_place_of_clients_and_go_again() {
+    let mut app = app_with(&[client("c1", 9)], 1);
+    let shown = |app: &App| lines(&screen(app, FACE, 100, 24)).join("\n");
+    assert!(shown(&app).contains("c1") && !shown(&app).contains("plant/7"));
+    assert_eq!(press(&mut app, KeyCode::Char('t')), None);
+    let text = shown(&app);
+    assert!(text.contains("TOPIC") && text.contains("plant/7"), "{text}");
+    assert!(
+        !text.contains("CLIENT by") && !text.contains('\u{1b}'),
+        "{text}"
+    );
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("plant/7"))
+        .unwrap();
+    let words: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(words[..3], ["plant/7", "20.5", "22.0"], "{row}");
+    // Keys that are meant for a client wait until there are some.
+    for key in ['k', 's'] {
+        assert_eq!(press(&mut app, KeyCode::Char(key)), None);
+        assert_eq!(app.over, Over::Nothing);
+    }
+    press(&mut app, KeyCode::Char('t'));
+    assert!(shown(&app).contains("CLIENT by"));
+    let mut app = App::of_sys("127.0.0.1:1883".into(), Order::Lag, None);
+    press(&mut app, KeyCode::Char('t'));
+    assert!(app.said.unwrap().contains("http_api"));
+}
+
+#[test]
+fn a_text_has_clients_and_topics() {
+    let app = app_with(&[client("c1", 9)], 1);
+    let height = view::Lines::all(&app.picture).height();
+    let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, 100, height));
+    view::draw_all(&app, FACE, &mut buffer);
+    let text = lines(&buffer).join("\n");
+    let places = ["CLIENT by", "c1", "TOPIC", "plant/7", "evil"].map(|word| text.find(word));
+    assert!(places.is_sorted() && places[0].is_some(), "{text}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::app::{App, Over};
-use super::list::clients;
+use super::app::{App, Listed, Over};
+use super::list::{clients, topics};
 use super::model::{Account, Counted, Picture, Shard};
 use super::paint::{Face, Place, Sheet, Tone};
 use super::words;
@@ -19,11 +19,12 @@ const WITH_TOTALS: u16 = 60;
 const PART_MARKED: f64 = 0.75;
 const PART_FULL: f64 = 0.95;
 
-const KEYS: &str = "q quit  s sort  p pause  arrows choose  k disconnect  ? help";
+const KEYS: &str = "q quit  s sort  t topics  p pause  arrows choose  k disconnect  ? help";
 
-const HELP: [&str; 16] = [
+const HELP: [&str; 19] = [
     "q         quit",
     "s         sort clients by lag, bytes, messages, name",
+    "t         topics that clients publish to most; clients again",
     "p, space  pause, go on",
     "arrows    choose a client; page up and down, home, end",
     "k         disconnect the chosen client; asks first, needs --username",
@@ -32,6 +33,8 @@ const HELP: [&str; 16] = [
     "TURN      99 of 100 turns take no longer",
     "DELIVERY  99 of 100 sends wait no longer for their socket",
     "LAG       since when a client has taken nothing that waits for it",
+    "AT MOST   a topic has no more messages than that: what IN/S says is",
+    "          counted for the last minute, in little memory",
     "",
     "Rates are of the last second. - is what is not known yet.",
     "Where $SYS is looked at (no HTTP listener), they are of its interval; of",
@@ -46,6 +49,8 @@ pub(super) struct Lines {
     shards: usize,
     accounts: usize,
     clients: usize,
+    /// Behind the clients; 0 where they are in their place, or unknown.
+    topics: usize,
 }
 
 impl Lines {
@@ -59,6 +64,7 @@ impl Lines {
             shards,
             accounts,
             clients: left.saturating_sub(shards + accounts),
+            topics: 0,
         }
     }
 
@@ -68,12 +74,14 @@ impl Lines {
             shards: picture.shards.len(),
             accounts: picture.memory.accounts.len(),
             clients: picture.clients.len(),
+            topics: picture.topics.len(),
         }
     }
 
     /// How many there are together.
     pub(super) fn height(self) -> u16 {
-        let lines = usize::from(LINES_FIXED) + self.shards + self.accounts + self.clients;
+        let topics = self.topics + usize::from(self.topics > 0);
+        let lines = usize::from(LINES_FIXED) + self.shards + self.accounts + self.clients + topics;
         u16::try_from(lines).unwrap_or(u16::MAX)
     }
 }
@@ -131,7 +139,13 @@ fn figures(app: &App, face: Face, lines: Lines, sheet: &mut Sheet<'_>) {
     traffic(&app.picture, sheet);
     shards(&app.picture.shards, lines.shards, sheet);
     memory(&app.picture, lines.accounts, sheet);
-    clients(app, face, lines.clients, sheet);
+    match app.listed {
+        Listed::Clients => clients(app, face, lines.clients, sheet),
+        Listed::Topics => topics(&app.picture.topics, face, lines.clients, sheet),
+    }
+    if lines.topics > 0 {
+        topics(&app.picture.topics, face, lines.topics, sheet);
+    }
 }
 
 fn title(app: &App, face: Face, lines: Lines, sheet: &mut Sheet<'_>) {
