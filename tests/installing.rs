@@ -93,21 +93,55 @@ fn pages_say_what_help_says() {
     assert_eq!(firehose(&["man", "no-such-page"]).code, Some(2));
 }
 
-/// Shells read them, and bash completes with them.
+/// Shells read them, and complete with them.
 fn completions_are_what_shells_read() {
     let folder = Folder::new("completions");
-    for shell in ["bash", "zsh", "fish"] {
+    for (shell, file) in [("bash", "bash"), ("zsh", "_firehose"), ("fish", "fish")] {
         let done = firehose(&["completions", shell]);
         assert_eq!(done.code, Some(0));
         assert!(done.stdout.contains("test-config"), "{shell}");
-        folder.write(shell, &done.stdout);
+        folder.write(file, &done.stdout);
     }
     assert_eq!(firehose(&["completions", "tcsh"]).code, Some(2));
     let script = "source ./bash; COMP_WORDS=(firehose serve --test); COMP_CWORD=2; _firehose firehose --test serve; echo ${COMPREPLY[@]}";
     let mut command = Command::new("bash");
     let done = run(command.args(["-c", script]).current_dir(&folder.0));
     assert_eq!((done.stdout.trim(), &*done.stderr), ("--test-config", ""));
+    let script = "source ./fish; complete -C 'firehose serve --test'";
+    let mut command = Command::new(needed("fish"));
+    command
+        .args(["--no-config", "-c", script])
+        .env("HOME", &folder.0);
+    let done = run(command.current_dir(&folder.0));
+    assert!(
+        done.stdout.starts_with("--test-config\t"),
+        "{}",
+        done.stdout
+    );
+    // What a person at a terminal does, since completion begins there only: TAB behind a part of a word, and a look at the line.
+    folder.write("typed.zsh", TYPED);
+    let mut command = Command::new(needed("zsh"));
+    command.args(["-f", "typed.zsh"]).env("HOME", &folder.0);
+    let done = run(command.current_dir(&folder.0));
+    assert!(
+        done.stdout.contains("serve --test-config"),
+        "{}{}",
+        done.stdout,
+        done.stderr
+    );
 }
+
+/// A shell in a terminal of its own; `ready` and a number of tries, as its prompt comes when it likes.
+const TYPED: &str = r"
+zmodload zsh/zpty
+zpty shell zsh -f -i
+said() { local part; for _ in {1..100}; do while zpty -r -t shell part; do heard+=$part; done; [[ $heard == *$1* ]] && return; sleep 0.1; done; }
+zpty -w shell 'PS1=; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; print rea''dy'
+said ready
+zpty -w -n shell $'firehose serve --test-c\t'
+said --test-config
+print -r -- ${heard//[^[:print:]]/}
+";
 
 /// A configuration of `init` with ports of the test's own: a start with it would succeed, and warns of nothing.
 fn tried(folder: &Folder) {
