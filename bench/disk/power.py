@@ -1,11 +1,14 @@
 """Loss of power at every flush: what a broker wrote and flushed is recorded (faulty.py), and for each flush disks are made as they may be if
-the power goes then; a broker starts on each. power.py --program P [--seconds S] [--most N]
+the power goes then; a broker starts on each, or with --every each is read by `store dump`, which reads as a start does.
+power.py --program P [--seconds S] [--most N | --every]
 
 Two disks for each moment: one that has only what was flushed, names too, and one that has of everything since then a part that chance picks,
 block by block of 4 KiB, in any order. On each: `store check` may not say damaged, and who was away gets all that had been acknowledged by that
 moment, what was QoS 2 once. Needs root and FUSE, as faulty.py does."""
 
 import argparse
+import base64
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -15,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -168,12 +172,102 @@ def try_disk(program, work, to, publishers, before, subscribed):
     return {"check": check, **verdict(publishers, found, before)}
 
 
+def key(message):
+    """Name and number of a message, as its publisher has written them."""
+    text = message["payload"] if "payload" in message else base64.b64decode(message["payload_base64"]).decode()
+    author, number = text.split(" ")[:2]
+    return author, int(number)
+
+
+def dumped(text, name="away"):
+    """How often a session has each message, by name and number: those that wait, and those that a start brings to it from another shard."""
+    found, is_there = {}, False
+    for line in text.splitlines():
+        one = json.loads(line)
+        messages = []
+        if one["kind"] == "session" and one["client_id"] == name:
+            is_there = True
+            messages = [delivery["message"] for delivery in one["in_flight"] + one["waiting"]]
+        elif one["kind"] == "transit":
+            messages = [one]
+        for message in messages:
+            found[key(message)] = found.get(key(message), 0) + 1
+    return found, is_there
+
+
+def read_disk(program, to, publishers, before, subscribed):
+    """Reads the store of a disk: what is wrong, if anything is."""
+    none = {"lost": 0, "twice": 0, "acknowledged": 0, "came": 0}
+    if not (to / "firehose" / "STORE").exists():
+        assert before < subscribed, "there is no store"
+        return {"check": None, **none}
+    check = run(program, "store", "check", to, is_checked=False).returncode
+    done = run(program, "store", "dump", to, "--json", is_checked=False)
+    assert done.returncode == 0, done.stderr
+    if before < subscribed:
+        return {"check": check, **none}
+    found, is_there = dumped(done.stdout)
+    assert is_there, "the session is not there"
+    return {"check": check, **verdict(publishers, found, before)}
+
+
+class Sums:
+    """What came of all disks."""
+
+    def __init__(self):
+        self.sums = {"starts": 0, "failed": 0, "damaged": 0, "lost": 0, "twice": 0, "acknowledged": 0, "cut": 0}
+        self.lock = threading.Lock()
+
+    def add(self, where, attempt):
+        """Adds what an attempt says, or that it failed."""
+        try:
+            one = attempt()
+        except Exception as error:
+            with self.lock:
+                self.sums["failed"] += 1
+                print(json.dumps({**where, "failed": str(error)[-400:]}), flush=True)
+            return
+        with self.lock:
+            self.sums["starts"] += 1
+            self.sums["damaged"] += one["check"] == 2
+            self.sums["cut"] += one["check"] == 1
+            for name in ("lost", "twice", "acknowledged"):
+                self.sums[name] += one[name]
+            if one["lost"] or one["twice"] or one["check"] == 2:
+                print(json.dumps({**where, **one}), flush=True)
+
+
+class Beside:
+    """Disks that are read side by side, so many at once."""
+
+    def __init__(self, most):
+        self.pool = concurrent.futures.ThreadPoolExecutor(most)
+        self.free = threading.Semaphore(2 * most)
+
+    def run(self, to, attempt):
+        """Carries out an attempt on a disk, which is removed behind it."""
+        self.free.acquire()
+
+        def whole():
+            try:
+                attempt()
+            finally:
+                shutil.rmtree(to, ignore_errors=True)
+                self.free.release()
+
+        self.pool.submit(whole)
+
+    def wait(self):
+        self.pool.shutdown()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/dev/shm"))
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--most", type=int, default=60, help="flushes that are tried, spread over all")
+    parser.add_argument("--every", action="store_true", help="each flush, read by `store check` and `store dump` instead of a start")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lie", action="store_true", help="every third sync of a file does nothing: this has to be found")
     options = parser.parse_args()
@@ -185,35 +279,32 @@ def main():
         flushes = sum(one[1] in ("fsync", "fsyncdir") for one in read(path))
         # Those of the start are as many as those of its end; the others are many.
         tried = set(range(min(flushes, options.most // 2))) | {chance.randrange(flushes) for _ in range(options.most // 2)}
-        image, number = Image(work / "image"), -1
-        sums = {"starts": 0, "failed": 0, "damaged": 0, "lost": 0, "twice": 0, "acknowledged": 0, "cut": 0}
+        if options.every:
+            tried = set(range(flushes))
+        image, number, sums, beside = Image(work / "image"), -1, Sums(), Beside(2 if options.every else 1)
+        last = 0
         for moment, *operation in read(path):
             if operation[0] in ("fsync", "fsyncdir"):
                 number += 1
-                if number in tried:
-                    for way in (None, chance):
-                        to = work / "disk"
-                        shutil.rmtree(to, ignore_errors=True)
-                        image.disk(to, way)
-                        # Whoever had an answer before this flush was answered because of those before it.
-                        try:
-                            one = try_disk(options.program, work, to, publishers, last, first)
-                        except Exception as error:
-                            sums["failed"] += 1
-                            print(json.dumps({"flush": number, "way": bool(way), "failed": str(error)[-400:]}), flush=True)
-                            continue
-                        sums["starts"] += 1
-                        sums["damaged"] += one["check"] == 2
-                        sums["cut"] += one["check"] == 1
-                        for name in ("lost", "twice", "acknowledged"):
-                            sums[name] += one[name]
-                        if one["lost"] or one["twice"] or one["check"] == 2:
-                            print(json.dumps({"flush": number, "way": bool(way), **one}), flush=True)
+                for way in (None, chance) if number in tried else ():
+                    to = work / f"disk-{number}-{bool(way)}"
+                    image.disk(to, way)
+
+                    # Whoever had an answer before this flush was answered because of those before it.
+                    def attempt(to=to, before=last, where={"flush": number, "way": bool(way)}):
+                        of = (publishers, before, first)
+                        if options.every:
+                            sums.add(where, lambda: read_disk(options.program, to, *of))
+                        else:
+                            sums.add(where, lambda: try_disk(options.program, work, to, *of))
+
+                    beside.run(to, attempt)
             is_lie = options.lie and operation[0] == "fsync" and number % 3 == 0
             if not is_lie:
                 image.take(operation)
             last = moment
-        print(json.dumps({"scenario": "power", "flushes": flushes, "tried": len(tried), "seed": options.seed, **sums}))
+        beside.wait()
+        print(json.dumps({"scenario": "power", "flushes": flushes, "tried": len(tried), "seed": options.seed, **sums.sums}))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
