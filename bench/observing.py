@@ -240,7 +240,7 @@ def populated(options, work):
 
 def pages(options, work):
     broker, load = populated(options, work)
-    for order in ("", "name", "lag", "bytes"):
+    for order in ("", "name", *("lag", "bytes") * options.rounds):
         before, begun, listed, cursor, asked = broker.turns(), time.monotonic(), 0, None, 0
         # A process of its own, which does not wait for what is done with the pages here.
         stop, (here, there) = multiprocessing.Event(), multiprocessing.Pipe()
@@ -252,7 +252,7 @@ def pages(options, work):
             listed += len(page["items"])
             asked += 1
             cursor = page.get("next")
-            if not cursor or asked >= options.pages:
+            if not cursor or asked >= (options.pages if order != "name" else options.named):
                 break
         lasted = time.monotonic() - begun
         stop.set()
@@ -290,7 +290,8 @@ def main():
     parser.add_argument("--qos", default="0")
     parser.add_argument("--sessions", type=int, default=300_000)
     parser.add_argument("--connected", type=int, default=15_000)
-    parser.add_argument("--pages", type=int, default=400, help="at most so many in each order")
+    parser.add_argument("--pages", type=int, default=400, help="at most so many")
+    parser.add_argument("--named", type=int, default=50, help="at most so many by name, each of which looks at all sessions")
     options = parser.parse_args()
     multiprocessing.set_start_method("fork")
     os.sched_setaffinity(0, CPUS[-1:])
