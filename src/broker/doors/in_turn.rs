@@ -37,14 +37,15 @@ impl Broker {
     /// Whether the turn has delivered what it may.
     #[inline]
     pub(in crate::broker) fn is_turn_full(&self) -> bool {
-        self.clients.desk.counters.publish_sent >= self.clients.memory.turn.full_at
+        let delivered = self.clients.desk.counters.publish_sent;
+        self.clients.memory.turn.is_full(delivered)
     }
 
     /// Whether a packet of this kind has to wait because the turn has subscribed to what it may.
     #[inline]
     pub(in crate::broker) fn has_subscribed_enough(&self, first: u8) -> bool {
         let subscribes = [PacketType::Subscribe, PacketType::Unsubscribe];
-        self.clients.memory.turn.levels == 0
+        self.clients.memory.turn.is_out_of_levels()
             && subscribes
                 .iter()
                 .any(|kind| kind.first() >> 4 == first >> 4)
@@ -74,9 +75,7 @@ impl Broker {
             return;
         }
         self.ordering.under_way.lift(true);
-        let turn = &mut self.clients.memory.turn;
-        let (full_at, levels) = (turn.full_at, turn.levels);
-        (turn.full_at, turn.levels) = (u64::MAX, u64::MAX);
+        let lifted = self.clients.memory.turn.lift();
         let catching_up = self.clients.peers.state(conn).catch_up();
         if let Some(held) = self.take_partial(conn) {
             self.packets(now_ms, conn, &held);
@@ -84,8 +83,7 @@ impl Broker {
         // Who is too fast as well, or for whom memory is short, is held as before; the others end in any case.
         let _ = self.clients.peers.state(conn).caught_up(catching_up);
         self.ordering.under_way.lift(false);
-        let turn = &mut self.clients.memory.turn;
-        (turn.full_at, turn.levels) = (full_at, levels);
+        self.clients.memory.turn.restore(lifted);
     }
 
     /// Those who were interrupted go on, one after the other, until the turn is full. However much others have delivered in it,

@@ -7,11 +7,18 @@ pub(crate) struct Turn {
     /// Deliveries that a turn may make.
     most: u64,
     /// The count of deliveries at which the turn at hand is full; far away until the first turn has ended.
-    pub full_at: u64,
+    full_at: u64,
     /// Levels of filters that a turn may take in or out of the tree.
     most_levels: u64,
     /// Those that are left of them; the last packet may go beyond.
-    pub levels: u64,
+    levels: u64,
+}
+
+/// The bounds of a turn that were lifted for a while.
+#[must_use = "the turn is without bounds until they are put back"]
+pub(crate) struct Lifted {
+    full_at: u64,
+    levels: u64,
 }
 
 impl Default for Turn {
@@ -41,6 +48,32 @@ impl Turn {
     pub(crate) fn begin(&mut self, delivered: u64) {
         self.full_at = delivered + self.most;
         self.levels = self.most_levels;
+    }
+
+    /// Whether the turn has delivered what it may, now that so much has been delivered.
+    #[inline]
+    pub(crate) fn is_full(&self, delivered: u64) -> bool {
+        delivered >= self.full_at
+    }
+
+    /// Whether it has taken as many filters as it may.
+    #[inline]
+    pub(crate) fn is_out_of_levels(&self) -> bool {
+        self.levels == 0
+    }
+
+    /// What must be done in any case is done without bounds, until they are put back (`restore`).
+    pub(crate) fn lift(&mut self) -> Lifted {
+        let Turn {
+            full_at, levels, ..
+        } = *self;
+        (self.full_at, self.levels) = (u64::MAX, u64::MAX);
+        Lifted { full_at, levels }
+    }
+
+    /// The bounds hold again as they were: what was done meanwhile does not count.
+    pub(crate) fn restore(&mut self, Lifted { full_at, levels }: Lifted) {
+        (self.full_at, self.levels) = (full_at, levels);
     }
 
     /// A message is put into a queue, which takes as long as some deliveries: the turn is full so much earlier.
