@@ -12,7 +12,7 @@ use super::sessions::change::Change;
 use super::sessions::rights::Rights;
 use super::sessions::table::Sessions;
 use super::settings::{ListenerSettings, Settings};
-use super::timers::{Owner, tick, tick_after};
+use super::timers::{DeadlineOf, tick, tick_after};
 use super::trace::Traces;
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId, ShardId};
@@ -123,13 +123,13 @@ impl Clients {
         let timer_at = &mut self.peers.conns[conn.index()].timer_at;
         if *timer_at == 0 || at < *timer_at {
             *timer_at = at;
-            self.add_timer(at, Owner::Conn(conn));
+            self.add_timer(at, DeadlineOf::Conn(conn));
         }
     }
 
     /// Adds a deadline, and forgets stale ones where a day or a century would do it too late.
-    fn add_timer(&mut self, at: u32, owner: Owner) {
-        self.desk.timers.add(at, owner);
+    fn add_timer(&mut self, at: u32, of: DeadlineOf) {
+        self.desk.timers.add(at, of);
         let owners = self.peers.conns.len() + self.sessions.places();
         if self.desk.timers.is_bloated(owners) {
             self.forget_stale_timers();
@@ -139,12 +139,12 @@ impl Clients {
     /// Forgets deadlines that mean nothing any more.
     pub(super) fn forget_stale_timers(&mut self) {
         let (conns, sessions) = (&self.peers.conns, &self.sessions);
-        self.desk.timers.retain(|at, owner| match owner {
-            Owner::Conn(conn) => {
+        self.desk.timers.retain(|at, of| match of {
+            DeadlineOf::Conn(conn) => {
                 let entry = conns.get(conn.index());
                 entry.is_some_and(|entry| entry.timer_at == at)
             }
-            Owner::Session(session) => {
+            DeadlineOf::Session(session) => {
                 let entry = sessions.get(session);
                 entry.is_some_and(|entry| entry.timer_at() == at)
             }
@@ -161,7 +161,7 @@ impl Clients {
             && (entry.timer_at() == 0 || at < entry.timer_at())
         {
             entry.set_timer(at);
-            self.add_timer(at, Owner::Session(session));
+            self.add_timer(at, DeadlineOf::Session(session));
         }
     }
 

@@ -25,18 +25,18 @@ pub(super) fn tick_after(ms: u64) -> u32 {
 
 /// Whose deadline came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(super) enum DeadlineOf {
     Conn(ConnId),
     Session(SessionId),
 }
 
 const SESSION: u32 = 1 << 31;
 
-fn owner(key: u32) -> Owner {
+fn deadline_of(key: u32) -> DeadlineOf {
     if key & SESSION != 0 {
-        Owner::Session(SessionId(key & !SESSION))
+        DeadlineOf::Session(SessionId(key & !SESSION))
     } else {
-        Owner::Conn(ConnId(key))
+        DeadlineOf::Conn(ConnId(key))
     }
 }
 
@@ -48,10 +48,10 @@ pub(super) struct Timers {
 
 impl Timers {
     /// Adds a deadline; the caller remembers `at` as the owner's live one.
-    pub(super) fn add(&mut self, at: u32, owner: Owner) {
-        let key = match owner {
-            Owner::Conn(conn) => conn.0,
-            Owner::Session(session) => session.0 | SESSION,
+    pub(super) fn add(&mut self, at: u32, of: DeadlineOf) {
+        let key = match of {
+            DeadlineOf::Conn(conn) => conn.0,
+            DeadlineOf::Session(session) => session.0 | SESSION,
         };
         self.heap.push(Reverse((at, key)));
     }
@@ -62,9 +62,9 @@ impl Timers {
     }
 
     /// Forgets the deadlines that are stale, or there twice.
-    pub(super) fn retain(&mut self, is_live: impl Fn(u32, Owner) -> bool) {
+    pub(super) fn retain(&mut self, is_live: impl Fn(u32, DeadlineOf) -> bool) {
         let mut deadlines = std::mem::take(&mut self.heap).into_vec();
-        deadlines.retain(|&Reverse((at, key))| is_live(at, owner(key)));
+        deadlines.retain(|&Reverse((at, key))| is_live(at, deadline_of(key)));
         deadlines.sort_unstable();
         deadlines.dedup();
         deadlines.shrink_to_fit();
@@ -83,13 +83,13 @@ impl Timers {
     }
 
     /// The next deadline that has come, with its tick.
-    pub(super) fn pop(&mut self, now_ms: u64) -> Option<(u32, Owner)> {
+    pub(super) fn pop(&mut self, now_ms: u64) -> Option<(u32, DeadlineOf)> {
         let &Reverse((at, key)) = self.heap.peek()?;
         if at > tick(now_ms) {
             return None;
         }
         self.heap.pop();
-        Some((at, owner(key)))
+        Some((at, deadline_of(key)))
     }
 
     /// When the next deadline comes up, in milliseconds.

@@ -105,7 +105,7 @@ impl Continuation for Goodbye {
 
 /// Whose a wait is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(super) enum WaitOf {
     /// The shard's own.
     Shard,
     /// A connection's, which stands still meanwhile.
@@ -122,7 +122,7 @@ pub(super) struct Over {
 }
 
 struct Wait {
-    owner: Owner,
+    of: WaitOf,
     /// Answers that have not come.
     missing: u32,
     /// `u64::MAX` for never.
@@ -179,12 +179,12 @@ impl Default for Waits {
 impl Waits {
     /// Begins to wait, for one answer. Returns the ticket, which is never 0. A connection that waits for something already is to be
     /// freed from that first (`free`).
-    pub(super) fn open(&mut self, owner: Owner, then: Then) -> u32 {
+    pub(super) fn open(&mut self, of: WaitOf, then: Then) -> u32 {
         if let Some(key) = then.key() {
             *self.keys.entry(key).or_default() += 1;
         }
         let wait = Wait {
-            owner,
+            of,
             missing: 1,
             due_ms: u64::MAX,
             account: then.account(),
@@ -201,7 +201,7 @@ impl Waits {
                 break self.last_ticket;
             }
         };
-        if let Owner::Conn(conn) = owner {
+        if let WaitOf::Conn(conn) = of {
             let line = self.line(conn);
             debug_assert_eq!(line.waits, 0);
             line.waits = ticket;
@@ -271,8 +271,8 @@ impl Waits {
 
     /// The session that a wait is of, unless that has ended.
     pub(super) fn session_of(&self, sessions: &Sessions, ticket: u32) -> Option<SessionId> {
-        match self.table.get(&ticket)?.owner {
-            Owner::Session(session) if sessions.get_by(session).is_some() => Some(session.id),
+        match self.table.get(&ticket)?.of {
+            WaitOf::Session(session) if sessions.get_by(session).is_some() => Some(session.id),
             _ => None,
         }
     }
@@ -282,8 +282,8 @@ impl Waits {
         if let Some(wait) = self.table.get_mut(&ticket) {
             lease.give(wait.account, std::mem::take(&mut wait.lent) as u64);
         }
-        let conn = match self.table.get(&ticket)?.owner {
-            Owner::Conn(conn) => Some(conn),
+        let conn = match self.table.get(&ticket)?.of {
+            WaitOf::Conn(conn) => Some(conn),
             _ => None,
         };
         let then = self.abandon(lease, ticket);
@@ -298,7 +298,7 @@ impl Waits {
         let wait = self.table.get_mut(&ticket)?;
         lease.give(wait.account, std::mem::take(&mut wait.charged) as u64);
         let then = std::mem::replace(&mut wait.then, Then::Nothing);
-        wait.owner = Owner::Shard;
+        wait.of = WaitOf::Shard;
         wait.due_ms = u64::MAX;
         if wait.lent == 0 {
             self.table.remove(&ticket);
@@ -347,8 +347,8 @@ impl Waits {
 
     /// Whose connection waits.
     pub(super) fn conn_of(&self, ticket: u32) -> Option<ConnId> {
-        match self.table.get(&ticket)?.owner {
-            Owner::Conn(conn) => Some(conn),
+        match self.table.get(&ticket)?.of {
+            WaitOf::Conn(conn) => Some(conn),
             _ => None,
         }
     }
@@ -509,7 +509,7 @@ impl Waits {
     #[cfg(test)]
     pub(super) fn knows(&self, conn: ConnId) -> bool {
         let mut waits = self.table.values();
-        self.lines.contains_key(&conn.0) || waits.any(|wait| wait.owner == Owner::Conn(conn))
+        self.lines.contains_key(&conn.0) || waits.any(|wait| wait.of == WaitOf::Conn(conn))
     }
 
     /// Bytes that are to be charged to an account for what waits, counted anew.

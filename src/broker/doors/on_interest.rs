@@ -6,7 +6,7 @@ use crate::broker::Broker;
 use crate::broker::groups::message::SharedMessage;
 use crate::broker::interest::barrier::{Announcement, Waiter};
 use crate::broker::mesh_message::MeshMessage;
-use crate::broker::waits::{Owner, Then};
+use crate::broker::waits::{Then, WaitOf};
 use crate::ids::{SessionId, ShardId};
 use crate::routing::{Entry, FilterId, Target};
 
@@ -44,7 +44,7 @@ impl Broker {
         waiters: SmallVec<[Waiter; 1]>,
     ) {
         let announcement = Announcement { filter, waiters };
-        let ticket = (self.waits).open(Owner::Shard, Then::Announced(announcement));
+        let ticket = (self.waits).open(WaitOf::Shard, Then::Announced(announcement));
         let others = u32::from(self.clients.desk.shards) - 1;
         self.waits.await_more(ticket, others - 1);
         self.interests.note(filter, ticket, durable);

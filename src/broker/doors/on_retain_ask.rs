@@ -5,7 +5,7 @@ use crate::broker::mesh_message::{MeshMessage, RetainAsk};
 use crate::broker::outcome::Outcome;
 use crate::broker::placement::{is_broker_topic, owner_of_topic, topic_number};
 use crate::broker::retained::asking::{RoomAsked, can_be_told};
-use crate::broker::waits::{Owner, Then};
+use crate::broker::waits::{Then, WaitOf};
 use crate::budget::{Account, Rung};
 use crate::ids::{ConnId, ShardId};
 use crate::limits;
@@ -78,7 +78,7 @@ impl Broker {
             owner,
             promised: None,
         };
-        let ticket = self.waits.open(Owner::Conn(conn), Then::Publish(asked));
+        let ticket = self.waits.open(WaitOf::Conn(conn), Then::Publish(asked));
         self.waits.end_at(ticket, now_ms + limits::RETAIN_ASK_MS);
         self.clients.desk.counters.retained_asked += 1;
         let topic = topic.into();

@@ -12,7 +12,7 @@ use crate::broker::interest::suback::Suback;
 use crate::broker::outcome::Outcome;
 use crate::broker::sessions::change::Change;
 use crate::broker::settings::LogKind;
-use crate::broker::waits::{Over, Owner, Then};
+use crate::broker::waits::{Over, Then, WaitOf};
 use crate::escape::Name;
 use crate::ids::{ConnId, SessionId};
 use crate::journal::Protection;
@@ -48,7 +48,7 @@ impl Broker {
             return Outcome::Done;
         };
         let suback = Then::Suback(Suback::new(conn, subscribe.packet_id));
-        let ticket = self.waits.open(Owner::Session(reference), suback);
+        let ticket = self.waits.open(WaitOf::Session(reference), suback);
         let asked = Asked {
             session,
             conn,

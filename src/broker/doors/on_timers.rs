@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::broker::effect::CloseHow;
 use crate::broker::peers::state::Stage;
-use crate::broker::timers::{Owner, TICK_MS};
+use crate::broker::timers::{DeadlineOf, TICK_MS};
 use crate::budget::Account;
 use crate::ids::{ConnId, SessionId};
 use crate::limits;
@@ -57,8 +57,8 @@ impl Broker {
                 break;
             };
             match owner {
-                Owner::Conn(conn) => self.on_conn_timer(now_ms, conn, at),
-                Owner::Session(session) => self.on_session_timer(now_ms, session, at),
+                DeadlineOf::Conn(conn) => self.on_conn_timer(now_ms, conn, at),
+                DeadlineOf::Session(session) => self.on_session_timer(now_ms, session, at),
             }
         }
         self.end_waits(now_ms, has_looked);

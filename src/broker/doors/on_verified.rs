@@ -13,7 +13,7 @@ use crate::broker::peers::admission::Admission;
 use crate::broker::peers::peer::CloseCause;
 use crate::broker::peers::state::Stage;
 use crate::broker::timers::TICK_MS;
-use crate::broker::waits::{Owner, Then};
+use crate::broker::waits::{Then, WaitOf};
 use crate::ids::ConnId;
 use crate::limits;
 use crate::mqtt::{self, Connect, FrameStatus, Packet, ReasonCode, Version};
@@ -66,7 +66,7 @@ impl Broker {
             return self.refuse_connect(now_ms, conn, connect, ReasonCode::NOT_AUTHORIZED);
         };
         let address = self.address(conn);
-        let ticket = self.waits.open(Owner::Conn(conn), Then::Admit(admission));
+        let ticket = self.waits.open(WaitOf::Conn(conn), Then::Admit(admission));
         let verify = Verify {
             conn,
             ticket,

@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::broker::continuation::Late;
 use crate::broker::effect::CloseHow;
 use crate::broker::outcome::Until;
-use crate::broker::waits::{Goodbye, Owner, Then};
+use crate::broker::waits::{Goodbye, Then, WaitOf};
 use crate::ids::ConnId;
 use crate::limits;
 
@@ -84,7 +84,7 @@ impl Broker {
             Some((ticket, Then::Goodbye(_))) => ticket,
             _ => {
                 self.free_from_wait(conn);
-                let ticket = self.waits.open(Owner::Conn(conn), Then::Goodbye(Goodbye));
+                let ticket = self.waits.open(WaitOf::Conn(conn), Then::Goodbye(Goodbye));
                 self.waits.end_at(ticket, now_ms + limits::ANSWERS_MS_MAX);
                 ticket
             }

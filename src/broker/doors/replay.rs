@@ -13,7 +13,7 @@ use crate::broker::mesh_message::{MeshMessage, RetainQuery};
 use crate::broker::placement::owner_of_topic;
 use crate::broker::retained::question::{Question, has_wildcard};
 use crate::broker::sessions::change::Change;
-use crate::broker::waits::{Owner, Then};
+use crate::broker::waits::{Then, WaitOf};
 use crate::budget::Account;
 use crate::ids::{NONE, SessionId, ShardId};
 use crate::limits;
@@ -166,7 +166,7 @@ impl Broker {
             from: from.renewed(),
             rest,
         };
-        let owner = Owner::Session(reference);
+        let owner = WaitOf::Session(reference);
         let ticket = self.waits.open(owner, Then::Replay(question));
         self.waits.await_more(ticket, owners.len() as u32 - 1);
         self.clients.sessions.note_asked(session);

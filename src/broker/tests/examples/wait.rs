@@ -2,7 +2,7 @@
 
 use crate::broker::continuation::{Continuation, Late};
 use crate::broker::tests::*;
-use crate::broker::waits::{Over, Owner, Then};
+use crate::broker::waits::{Over, Then, WaitOf};
 use crate::budget::Account;
 
 /// A client has asked for a line of a book that another thread reads.
@@ -23,7 +23,7 @@ impl Continuation for Example {
 impl Broker {
     fn ask_for(&mut self, now_ms: u64, conn: ConnId, book: &str) -> u32 {
         let book = book.into();
-        let ticket = (self.waits).open(Owner::Conn(conn), Then::Example(Example { book }));
+        let ticket = (self.waits).open(WaitOf::Conn(conn), Then::Example(Example { book }));
         self.waits.charge(&mut self.clients.memory.lease, ticket);
         self.waits.end_at(ticket, now_ms + 100);
         ticket
