@@ -270,11 +270,13 @@ impl Broker {
     /// Returns what was left to be sent then.
     pub fn on_sent(&mut self, now_ms: u64, conn: ConnId, written: usize) -> Rest {
         self.clients.desk.counters.bytes_sent += written as u64;
-        if self.clients.peers.conns[conn.index()].is_traced() {
+        let entry = &self.clients.peers.conns[conn.index()];
+        let (is_traced, is_established) = (entry.is_traced(), entry.is_established());
+        if is_traced {
             self.clients.show_sent(now_ms, conn, written);
         }
         let rest = self.clients.out.sent(conn, written);
-        if self.clients.peers.is_established(conn) {
+        if is_established {
             self.pump_after_send(now_ms, conn);
         }
         self.end_event(now_ms);
