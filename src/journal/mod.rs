@@ -6,12 +6,14 @@
 //!
 //! Invariant: what records say up to any place is what the shard held then. One shard's thread writes a stream.
 
+mod about;
 mod acks;
 mod bytes;
 mod canary;
 mod decode;
 mod encode;
 mod error;
+mod fields;
 mod gathered;
 mod ledger;
 mod legacy;
@@ -21,6 +23,7 @@ mod once_more;
 mod part;
 mod reading;
 mod record;
+mod salvage;
 mod scribe;
 mod settle;
 mod stream;
@@ -30,12 +33,14 @@ mod texts;
 mod turns;
 mod undone;
 
+pub use about::{About, Concerned};
 #[cfg(test)]
 pub(crate) use canary::remove;
 pub(crate) use canary::{Protection, has};
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use error::Broken;
+pub use fields::{Field, Fields, Value};
 pub use ledger::{
     HandedRead, HeldRead, InFlightRead, KeptMessage, Ledger, Room, SessionRead, Shelf, Shelves,
     WillRead,
@@ -47,6 +52,7 @@ pub use once_more::{Missing, is_short, missing, once_more};
 pub use part::Part;
 pub use reading::Reading;
 pub use record::{Errand, Record, SubscriptionText, WillText};
+pub use salvage::{Choices, Found, Glance, Lost, Scan, Span};
 pub use scribe::{Frame, Scribe, SessionText};
-pub use stream::{Joiner, Stream, begins_checkpoint};
+pub use stream::{Joiner, Stream};
 pub use undone::{Deed, Undone};

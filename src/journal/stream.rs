@@ -126,7 +126,7 @@ impl Stream {
 }
 
 /// Whether a chunk that begins with a record begins with a checkpoint, where reading may begin.
-pub fn begins_checkpoint(chunk: &[u8]) -> bool {
+pub(super) fn begins_checkpoint(chunk: &[u8]) -> bool {
     let first = Reader::new(chunk).bytes();
     first.is_ok_and(|record| record == [kind::CHECKPOINT_BEGUN])
 }

@@ -463,3 +463,30 @@ fn acknowledgements_take_little() {
         "{bytes} bytes at random"
     );
 }
+
+/// A new kind of record is shown by its name and all that it says; whoever forgets it is told by this and by the compiler.
+#[test]
+fn each_record_is_shown_by_its_name() {
+    let all = samples();
+    for kind in record::kind::ALL {
+        assert!(all.iter().any(|record| record.kind() == *kind), "{kind}");
+    }
+    for record in &all {
+        let debug = format!("{record:?}");
+        let name = debug.split([' ', '{']).next().unwrap();
+        let fields = record.fields();
+        assert_eq!(fields.name, name);
+        let says = debug.contains('{');
+        assert_eq!(!fields.all.is_empty(), says, "{record:?}");
+        let about = record.about();
+        let is_of_session = fields
+            .all
+            .iter()
+            .any(|field| field.name.starts_with("session"));
+        assert_eq!(
+            about.sessions != Concerned::Nobody,
+            is_of_session,
+            "{record:?}"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use super::args::Check;
 use super::content::{Content, Misfit, content};
 use super::done::{Done, EXIT_DAMAGED, EXIT_DONE, EXIT_LESS};
 use super::kept::kept;
-use super::repair::{Lost, lost, made_good};
+use super::repair::{Lost, lost, made_good, untold};
 use super::words::{json, quoted, unreadable};
 use crate::storage::{Fault, Hole, LookError, Outcome, Remains, StartError, segment_name};
 
@@ -45,6 +45,8 @@ struct Report {
     lost: Vec<Lost>,
     /// What a repair has from elsewhere.
     made_good: Vec<String>,
+    /// What may be lost without a trace.
+    untold: Vec<String>,
     advice: &'static str,
 }
 
@@ -106,6 +108,7 @@ fn of_readable(content: &Content, outcome: &Outcome, store: String) -> Report {
         wrong,
         lost: Vec::new(),
         made_good: Vec::new(),
+        untold: Vec::new(),
         advice,
     }
 }
@@ -186,6 +189,7 @@ fn of_damaged(options: &Check, error: &LookError) -> Result<Report, String> {
         wrong,
         lost: lost(&kept),
         made_good: made_good(&kept).collect(),
+        untold: untold(&kept),
         advice: DAMAGED,
     })
 }
@@ -223,6 +227,9 @@ impl Report {
         }
         for lost in &self.lost {
             writeln!(out, "  {lost}")?;
+        }
+        for line in &self.untold {
+            writeln!(out, "  {line}")?;
         }
         writeln!(out, "{}", self.advice)
     }

@@ -35,6 +35,11 @@ pub(super) struct Lost {
     clients: Vec<String>,
     /// Topics of messages that are lost, as far as can be told.
     topics: Vec<String>,
+    /// Chunks that are not there, and those of which nobody can be named.
+    missing: u64,
+    unread: u64,
+    /// Clients and topics are all that there were.
+    names_all: bool,
 }
 
 impl fmt::Display for Lost {
@@ -50,7 +55,18 @@ impl fmt::Display for Lost {
             self.kept_until
         )?;
         write_names(f, "of the sessions of", &self.clients)?;
-        write_names(f, "of messages to", &self.topics)
+        write_names(f, "of messages to", &self.topics)?;
+        match (self.names_all, self.missing + self.unread) {
+            (true, _) => f.write_str("; nobody else has lost anything of it"),
+            (false, 0) => f.write_str(
+                "; other sessions may have lost something of it too: their names are not there",
+            ),
+            (false, _) => write!(
+                f,
+                "; {} chunks are missing before or in them and {} cannot be read: whom those were about is not known",
+                self.missing, self.unread
+            ),
+        }
     }
 }
 
@@ -69,31 +85,54 @@ fn write_names(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt:
 
 /// What is lost of each stream.
 pub(super) fn lost(kept: &Kept) -> Vec<Lost> {
-    let streams = kept.behind.iter().enumerate();
-    let lost = streams.filter_map(|(shard, behind)| {
-        let (segment, byte) = behind.place?;
+    let streams = kept.lost.iter().enumerate();
+    let lost = streams.filter_map(|(shard, lost)| {
+        let (segment, byte) = lost.place?;
         Some(Lost {
             shard,
-            chunks: behind.chunks,
-            bytes: behind.bytes,
+            chunks: lost.chunks,
+            bytes: lost.bytes,
             file: segment_name(segment),
             byte,
-            kept_until: match kept.parts[shard] {
+            kept_until: match kept.spans[shard] {
                 None => "no time: nothing of it is kept".into(),
                 Some(_) => moment(kept.until_ms[shard]),
             },
-            clients: behind.clients.iter().cloned().collect(),
-            topics: behind.topics.iter().cloned().collect(),
+            clients: lost.clients.iter().cloned().collect(),
+            topics: lost.topics.iter().cloned().collect(),
+            missing: lost.missing,
+            unread: lost.unread,
+            names_all: lost.names_all(),
         })
     });
     lost.collect()
 }
 
+/// What may be lost of each stream without a trace: by shard, as lines.
+pub(super) fn untold(kept: &Kept) -> Vec<String> {
+    let streams = kept.lost.iter().enumerate();
+    let line = |(shard, lost): (usize, &crate::journal::Lost)| {
+        let is_whole = lost.is_nothing();
+        match kept.spans[shard] {
+            None if is_whole => Some(format!(
+                "shard {shard}: nothing of it is there: its sessions and retained messages are lost, and which those were is not known"
+            )),
+            Some(_) if is_whole && kept.unplaced > 0 => Some(format!(
+                "shard {shard}: nothing is known to be lost; whether any of {} missing blocks was the last that it wrote, and about whom, is not known: it is as it was at {}",
+                kept.unplaced,
+                moment(kept.until_ms[shard])
+            )),
+            _ => None,
+        }
+    };
+    streams.filter_map(line).collect()
+}
+
 /// What is not lost although something before it is: the checkpoints from which streams are kept.
 pub(super) fn made_good(kept: &Kept) -> impl Iterator<Item = String> {
-    let parts = kept.parts.iter().enumerate();
-    parts.filter_map(|(shard, part)| {
-        let (segment, byte) = part.as_ref()?.checkpoint?;
+    let spans = kept.spans.iter().enumerate();
+    spans.filter_map(|(shard, span)| {
+        let (segment, byte) = span.as_ref()?.checkpoint?;
         Some(format!(
             "shard {shard}: what is missing before {} byte {byte} is said again there, but for what was on its way to other shards",
             segment_name(segment)
@@ -121,7 +160,7 @@ pub(super) fn repair(options: &Repair, out: &mut dyn Write) -> Done {
         ));
     }
     let kept = kept(&remains).map_err(failed)?;
-    if kept.parts.iter().all(Option::is_none) {
+    if kept.spans.iter().all(Option::is_none) {
         return Err(format!(
             "{}: the beginning of run {} is not there, and nothing can be read without it; there is something of the runs {:?} (--run)",
             remains.folder().display(),
@@ -194,8 +233,8 @@ impl Kept {
             )?;
         }
         let cuts = |end: &&Misfit| {
-            let part = self.parts[usize::from(end.stream)];
-            part.is_none_or(|part| part.ends_at(end.sequence))
+            let span = self.spans[usize::from(end.stream)];
+            span.is_none_or(|span| span.ends_at(end.sequence))
         };
         for end in self.ends.iter().filter(cuts) {
             writeln!(
@@ -212,6 +251,9 @@ impl Kept {
         }
         for lost in lost(self) {
             writeln!(out, "{lost}")?;
+        }
+        for line in untold(self) {
+            writeln!(out, "{line}")?;
         }
         for shard in self.unfinished() {
             writeln!(
