@@ -59,16 +59,7 @@ fn is_in(spans: &[Option<Span>], chunk: &Recovered<'_>) -> bool {
 
 /// Reads what there is until nothing in it contradicts anything else.
 pub(super) fn kept(remains: &Remains) -> Result<Kept, LookError> {
-    let mut scans = Vec::<Scan>::new();
-    let salvaged = remains.read(&mut |chunk| {
-        let index = usize::from(chunk.stream);
-        if scans.len() <= index {
-            scans.resize_with(index + 1, Scan::default);
-        }
-        scans[index].note(&found(&chunk));
-    })?;
-    let streams = scans.len().max(salvaged.begins.len());
-    scans.resize_with(streams, Scan::default);
+    let (scans, salvaged) = scanned(remains)?;
     let blocks: u64 = salvaged
         .holes
         .iter()
@@ -119,6 +110,21 @@ pub(super) fn kept(remains: &Remains) -> Result<Kept, LookError> {
             unplaced,
         });
     }
+}
+
+/// What there is of each stream, also of one of which nothing is there.
+fn scanned(remains: &Remains) -> Result<(Vec<Scan>, Salvaged), LookError> {
+    let mut scans = Vec::<Scan>::new();
+    let salvaged = remains.read(&mut |chunk| {
+        let index = usize::from(chunk.stream);
+        if scans.len() <= index {
+            scans.resize_with(index + 1, Scan::default);
+        }
+        scans[index].note(&found(&chunk));
+    })?;
+    let streams = scans.len().max(salvaged.begins.len());
+    scans.resize_with(streams, Scan::default);
+    Ok((scans, salvaged))
 }
 
 /// What is not kept.

@@ -16,6 +16,7 @@ use super::done::{Done, EXIT_DONE, EXIT_LESS};
 use super::kept::{Kept, kept};
 use super::own;
 use super::words::{moment, quoted, size, unreadable};
+use crate::journal;
 use crate::journal::Counts;
 use crate::limits::STORE_LOST_NAMED_MAX;
 use crate::storage::{Fill, LookError, Remains, folder, read, segment_name};
@@ -63,7 +64,7 @@ impl fmt::Display for Lost {
             ),
             (false, _) => write!(
                 f,
-                "; {} chunks are missing before or in them and {} cannot be read: whom those were about is not known",
+                "; chunks before and among them that are missing: {}, that cannot be read: {}; whom those were about is not known",
                 self.missing, self.unread
             ),
         }
@@ -111,7 +112,7 @@ pub(super) fn lost(kept: &Kept) -> Vec<Lost> {
 /// What may be lost of each stream without a trace: by shard, as lines.
 pub(super) fn untold(kept: &Kept) -> Vec<String> {
     let streams = kept.lost.iter().enumerate();
-    let line = |(shard, lost): (usize, &crate::journal::Lost)| {
+    let line = |(shard, lost): (usize, &journal::Lost)| {
         let is_whole = lost.is_nothing();
         match kept.spans[shard] {
             None if is_whole => Some(format!(
@@ -246,13 +247,9 @@ impl Kept {
                 end.broken
             )?;
         }
-        for line in made_good(self) {
-            writeln!(out, "{line}")?;
-        }
-        for lost in lost(self) {
-            writeln!(out, "{lost}")?;
-        }
-        for line in untold(self) {
+        let lost = lost(self);
+        let lost = lost.iter().map(Lost::to_string);
+        for line in made_good(self).chain(lost).chain(untold(self)) {
             writeln!(out, "{line}")?;
         }
         for shard in self.unfinished() {
