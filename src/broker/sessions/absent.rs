@@ -17,13 +17,13 @@ use crate::mqtt::author::{CameBy, ListenerName};
 use crate::table::Table;
 
 /// What sessions have in common.
-struct Owner {
+struct InCommon {
     user: Option<Box<str>>,
     came_by: CameBy,
     sessions: u32,
 }
 
-impl Owner {
+impl InCommon {
     fn is(&self, user: Option<&str>, listener: &Arc<ListenerName>) -> bool {
         self.user.as_deref() == user && Arc::ptr_eq(self.came_by.name(), listener)
     }
@@ -37,7 +37,7 @@ impl Owner {
 pub(super) struct Absent {
     /// By session; `NONE` while its client is there.
     owner_of: Table<u32>,
-    owners: Table<Option<Owner>>,
+    owners: Table<Option<InCommon>>,
     free: Vec<u32>,
     index: Index,
     hasher: FixedState,
@@ -113,7 +113,7 @@ impl Absent {
     }
 
     fn add(&mut self, user: Option<&str>, listener: &Arc<ListenerName>) -> u32 {
-        let owner = Owner {
+        let owner = InCommon {
             user: user.map(Box::from),
             came_by: CameBy::new(listener),
             sessions: 0,
@@ -167,7 +167,7 @@ impl Absent {
     }
 }
 
-fn hash_of(owners: &Table<Option<Owner>>, hasher: &FixedState, index: u32) -> u64 {
+fn hash_of(owners: &Table<Option<InCommon>>, hasher: &FixedState, index: u32) -> u64 {
     let owner = owners.get(index as usize).and_then(Option::as_ref);
     owner.map_or(0, |owner| {
         hasher.hash_one((owner.user.as_deref(), owner.came_by.name().text()))
