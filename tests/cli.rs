@@ -107,7 +107,7 @@ fn a_wrong_file_is_named_where_it_was_included() {
 #[test]
 fn options_that_are_not_supported_yet_are_warnings() {
     let server = Server::start(&Program::Firehose { shards: 1 }, &["http_dir /srv".into()]);
-    assert!(server.log().contains("http_dir"), "{}", server.log());
+    server.says("http_dir");
 }
 
 #[test]

@@ -197,12 +197,12 @@ fn mosquitto_clients_with_and_without_certificates() {
             done.stdout,
             done.stderr
         );
-        wait_for_log(server, words);
+        server.says(words);
     }
     assert_eq!(anonymous.message(), "|bus/x good");
     let none = publish(strict, "none", &ca);
     assert_ne!(none.code, Some(0));
-    wait_for_log(server, "has presented no certificate");
+    server.says("has presented no certificate");
     // What clients make of ours.
     let unknown = publish(deployment.tls, "unknown", &["--cafile", "@stranger-ca.crt"]);
     assert_ne!(unknown.code, Some(0));
@@ -236,19 +236,6 @@ fn versions_and_ciphers_are_what_the_options_say() {
     }
     let text = deployment.openssl(&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]);
     assert!(text.contains("no peer certificate available"), "{text}");
-}
-
-/// Waits until the log says this; its writer is a moment behind.
-fn wait_for_log(server: &Server, words: &str) {
-    let started = Instant::now();
-    while !server.log().contains(words) {
-        assert!(
-            started.elapsed() < support::PATIENCE,
-            "{words}: {}",
-            server.log()
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Whether the broker closes the connection, and after how long.
@@ -310,7 +297,7 @@ fn strangers_at_every_door_are_let_go_and_nobody_waits_for_them() {
         stream.write_all(bytes).unwrap();
         let (rest, _) = closes(&mut stream);
         assert!(rest.starts_with(answer), "{words}: {rest:?}");
-        wait_for_log(&deployment.server, words);
+        deployment.server.says(words);
         healthy.ping();
     }
     let mut long = at(deployment.ws);

@@ -147,11 +147,7 @@ fn ends_within(stream: &mut TcpStream, time: Duration) -> bool {
 #[test]
 fn every_endpoint_answers() {
     let web = Web::start(&[]);
-    let log = web.server.log();
-    assert!(
-        log.contains(&format!("http 127.0.0.1:{}", web.port)),
-        "{log}"
-    );
+    web.server.says(&format!("http 127.0.0.1:{}", web.port));
     let mut client = Client::connect(web.server.address(), 4, "one", true, None);
     client.ping();
     for (path, kind, words) in [

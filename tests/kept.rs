@@ -552,7 +552,7 @@ fn mosquitto_that_ran_in_between_is_told_of() {
     assert!(check.stdout.contains("store.import"), "{}", check.stdout);
     // It starts nevertheless, with what it had.
     assert!(kept.server.start_again(&ONE));
-    assert!(kept.server.log().contains(YOUNGER), "{}", kept.server.log());
+    kept.server.says(YOUNGER);
     end(&mut kept);
     // Once it has run, the store is the younger one again.
     assert!(!says(&kept));
@@ -603,11 +603,7 @@ fn database(messages: u64, bytes: usize) -> Vec<u8> {
 
 /// The log, once it says this, and what follows it there at once.
 fn told(server: &Server, text: &str) -> String {
-    let started = Instant::now();
-    while !server.log().contains(text) {
-        assert!(started.elapsed() < PATIENCE, "{text:?} in {}", server.log());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    server.says(text);
     std::thread::sleep(Duration::from_millis(200));
     server.log()
 }

@@ -9,10 +9,9 @@ mod harness;
 mod openssl;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use openssl::Openssl;
-use support::{Finished, PATIENCE, Server, free_port, needed, run};
+use support::{Finished, Server, free_port, needed, run};
 
 /// A broker with a TLS listener of these options beside the plain one; an `@` is the folder of files.
 fn start(files: &Openssl, options: &str) -> (Server, u16) {
@@ -21,15 +20,6 @@ fn start(files: &Openssl, options: &str) -> (Server, u16) {
     let text = text.replace('@', &files.file(""));
     let lines: Vec<&str> = text.lines().collect();
     (Server::under_test(2, &lines), port)
-}
-
-/// Waits until the log has these words: lines come soon after the broker is ready.
-fn says(server: &Server, words: &str) {
-    let started = Instant::now();
-    while !server.log().contains(words) {
-        assert!(started.elapsed() < PATIENCE, "{words}: {}", server.log());
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// What openssl says of one connection.
@@ -110,7 +100,7 @@ fn certificates_of_the_manual_are_good_for_servers_and_clients() {
         server.log()
     );
     assert_eq!(received.stdout, "hello\n", "{}", received.stderr);
-    assert!(server.log().contains("infra"), "{}", server.log());
+    server.says("infra");
     for version in ["-tls1_2", "-tls1_3"] {
         let client = "-CAfile @ca.crt -cert @client.crt -key @client.key -verify_return_error";
         let text = s_client(&files, port, &format!("{version} {client}"));
@@ -125,7 +115,7 @@ fn certificates_of_the_manual_are_good_for_servers_and_clients() {
         let (published, received) = round_trip(&files, port, client);
         assert_ne!(published.code, Some(0), "{client}: {}", server.log());
         assert_ne!(received.stdout, "hello\n", "{client}");
-        says(&server, words);
+        server.says(words);
     }
 }
 
@@ -222,7 +212,7 @@ fn chains_are_completed_from_cafile_and_capath() {
         // The root is the clients' own.
         assert!(!text.contains("2 s:"), "{more}: {text}");
         if !is_whole {
-            says(&server, gap);
+            server.says(gap);
         }
         let log = server.log();
         assert_eq!(log.contains(gap), !is_whole, "{more}: {log}");
@@ -260,7 +250,7 @@ fn dates_that_are_over_or_will_be_soon_are_said() {
     assert!(!server.log().contains("expires"), "{}", server.log());
     drop(server);
     let (server, _) = start(&files, &pair("soon"));
-    says(&server, "the certificate of `CN=soon` expires in 1");
+    server.says("the certificate of `CN=soon` expires in 1");
     let text = format!("listener {port}\n{}", pair("soon")).replace('@', &files.file(""));
     let lines: Vec<String> = text.lines().map(String::from).collect();
     let log = server.reconfigure(&lines);
@@ -308,7 +298,7 @@ fn dates_of_clients_can_be_left_alone() {
             assert_eq!(text.contains("alert"), !is_open, "{name}: {text}");
             match is_open {
                 true => assert!(!server.log().contains(words), "{}", server.log()),
-                false => says(&server, words),
+                false => drop(server.says(words)),
             }
         }
     }

@@ -220,7 +220,7 @@ fn a_log_file_that_cannot_be_opened_is_named_and_stands_back() {
         "warning: the log file cannot be opened, its lines go to standard error: {}",
         path.display()
     );
-    assert!(server.log().contains(&warning), "{}", server.log());
+    server.says(&warning);
     drop(connect(&server));
     eventually("lines on standard error", || {
         server.log().contains(" as s (")

@@ -310,6 +310,19 @@ impl Server {
         std::fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
     }
 
+    /// The log, once it has these words: its writer is a moment behind what it tells of.
+    pub fn says(&self, words: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(words) {
+                return log;
+            }
+            assert!(started.elapsed() < PATIENCE, "{words:?} is not in {log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// What the one before it wrote.
     pub fn log_before(&self) -> String {
         std::fs::read_to_string(self.folder.0.join("log.before")).unwrap_or_default()
