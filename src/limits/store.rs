@@ -83,6 +83,9 @@ const _: () = assert!((STORE_LINE_SLOTS * STORE_BLOCK_BYTES_MAX) as u64 >= STORE
 pub const STORE_RING_SUBMISSIONS: u32 = 128;
 const _: () = assert!(STORE_RING_SUBMISSIONS as usize >= super::SHARDS_MAX + 8);
 
+/// Milliseconds that a write or a sync may take before the log says that the disk is slow. Nobody is refused for it: who waits, waits.
+pub const STORE_SLOW_MS: u64 = 1000;
+
 /// Milliseconds that the end of a run waits for the disk. What is not on it by then was not told either.
 pub const STORE_CLOSE_MS_MAX: u64 = 10_000;
 

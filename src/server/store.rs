@@ -223,6 +223,17 @@ fn line_of(report: &Report, bound: &str) -> (LogKind, String) {
                 error.as_deref().unwrap_or("it does not say why")
             ),
         ),
+        Report::Slow => (
+            LogKind::Warning,
+            "The disk of the store has not answered for a second: who waits for it waits, everything else goes on.".to_string(),
+        ),
+        Report::Prompt(ms) => (
+            LogKind::Notice,
+            format!(
+                "The disk of the store answers again, after {:.1} s.",
+                *ms as f64 / 1000.0
+            ),
+        ),
         Report::Buffered => (
             LogKind::Warning,
             "The file system of the store does not take O_DIRECT: it is written through the page cache.".to_string(),

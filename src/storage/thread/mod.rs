@@ -18,6 +18,7 @@ mod line;
 mod lock;
 mod remains;
 mod report;
+mod slow;
 mod stream;
 mod to_read;
 mod turn;

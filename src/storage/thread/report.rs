@@ -12,4 +12,8 @@ pub enum Report {
     Bounded,
     /// The file system does not take O_DIRECT: commits go through the page cache.
     Buffered,
+    /// The disk has not answered a write or a sync for [`STORE_SLOW_MS`](crate::limits::STORE_SLOW_MS).
+    Slow,
+    /// It answers in time again, so many milliseconds after what was told with `Slow` began.
+    Prompt(u64),
 }

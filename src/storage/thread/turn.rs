@@ -17,6 +17,7 @@ use super::directory::Files;
 use super::figures::{Board, add, set};
 use super::line::ThreadSide;
 use super::report::Report;
+use super::slow::Slowness;
 use super::stream::{Known, Stream};
 use super::wall::unix_ms;
 
@@ -28,6 +29,7 @@ struct Told {
     error: Option<String>,
     /// What is not there any more, and ends the run.
     missing: Option<String>,
+    slow: Slowness,
 }
 
 /// A write of a commit.
@@ -99,8 +101,17 @@ impl StorageThread {
                 is_direct: true,
                 error: None,
                 missing: None,
+                slow: Slowness::default(),
             },
         }
+    }
+
+    /// Since when the oldest write or sync of what streams wait for is with the disk, by the clock of `now`.
+    fn under_way_since(&self) -> Option<u64> {
+        let write = self.flight.write.as_ref().map(|write| write.since);
+        let sync = self.flight.sync.as_ref().map(|&(_, since)| since);
+        let since = write.into_iter().chain(sync).min()?;
+        Some(since.duration_since(self.started).as_millis() as u64)
     }
 
     fn now(&self) -> Now {
@@ -221,6 +232,10 @@ impl StorageThread {
         {
             (self.told.report)(Report::Buffered);
         }
+        let (now, under_way) = (self.now().ms, self.under_way_since());
+        if let Some(report) = self.told.slow.look(now, under_way) {
+            (self.told.report)(report);
+        }
         Ok(())
     }
 
@@ -239,7 +254,9 @@ impl StorageThread {
         let closing = self
             .closing_since
             .map(|since| since + STORE_CLOSE_MS_MAX + 1);
-        let deadline = self.writer.deadline().into_iter().chain(closing).min();
+        let slow = self.told.slow.deadline(self.under_way_since());
+        let deadlines = [self.writer.deadline(), closing, slow];
+        let deadline = deadlines.into_iter().flatten().min();
         let wait = deadline.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
         let result = if sleeps && !self.is_over() {
             self.ring.wait(wait)
@@ -387,6 +404,9 @@ impl StorageThread {
             return;
         };
         let now = self.now();
+        self.told
+            .slow
+            .on_done(write.since.elapsed().as_millis() as u64);
         let written = u64::try_from(written).map_err(|_| self.failure(written, write.segment));
         if let Ok(bytes) = written {
             add(&self.board.bytes, bytes);
@@ -405,7 +425,9 @@ impl StorageThread {
         let Some((segment, since)) = self.flight.sync.take() else {
             return;
         };
-        self.board.on_sync(since.elapsed());
+        let took = since.elapsed();
+        self.board.on_sync(took);
+        self.told.slow.on_done(took.as_millis() as u64);
         let result = if result < 0 {
             Err(self.failure(result, segment))
         } else {
