@@ -240,13 +240,16 @@ def populated(options, work):
 
 def pages(options, work):
     broker, load = populated(options, work)
-    for order in ("", "name", *("lag", "bytes") * options.rounds):
+    for order in ("nobody", "", "name", *("lag", "bytes") * options.rounds):
         before, begun, listed, cursor, asked = broker.turns(), time.monotonic(), 0, None, 0
         # A process of its own, which does not wait for what is done with the pages here.
         stop, (here, there) = multiprocessing.Event(), multiprocessing.Pipe()
         watcher = multiprocessing.Process(target=lambda: there.send(round_trips(broker, 600, lambda: not stop.is_set())))
         watcher.start()
-        while True:
+        if order == "nobody":
+            # What this machine does by itself.
+            time.sleep(options.alone)
+        while order != "nobody":
             target = "/api/v1/clients?limit=1000" + (f"&sort={order}" if order else "") + (f"&after={cursor}" if cursor else "")
             page = json.loads(broker.ask(target))
             listed += len(page["items"])
@@ -291,6 +294,7 @@ def main():
     parser.add_argument("--sessions", type=int, default=300_000)
     parser.add_argument("--connected", type=int, default=15_000)
     parser.add_argument("--pages", type=int, default=400, help="at most so many")
+    parser.add_argument("--alone", type=float, default=20, help="seconds in which nobody lists anything")
     parser.add_argument("--named", type=int, default=50, help="at most so many by name, each of which looks at all sessions")
     options = parser.parse_args()
     multiprocessing.set_start_method("fork")
