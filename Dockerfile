@@ -22,8 +22,6 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
-# What `firehose --version` says of the commit: --build-arg REVISION=$(git describe --always).
-ARG REVISION=
 # The crates first, so that they are built again only when they change.
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
@@ -32,6 +30,8 @@ RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
 COPY src src
 COPY packaging packaging
 COPY LICENSE LICENSE
+# What `firehose --version` says of the commit: --build-arg REVISION=$(git describe --always).
+ARG REVISION=
 RUN FIREHOSE_REVISION="$REVISION" cargo build --release --locked --bin firehose \
     && packaging/image-root target/release/firehose /image
 

@@ -142,7 +142,10 @@ impl Store {
         let (log, bound) = (log.clone(), self.bound);
         let report = move |report: Report| {
             let (kind, text) = line_of(&report, &bound);
-            notify::status(&text);
+            // A disk that is slow now and then changes nothing of what the store is.
+            if !matches!(report, Report::Slow | Report::Prompt(_)) {
+                notify::status(&text);
+            }
             if wanted.has(kind) {
                 let _ = log.try_send(LogLine::free(kind, text));
             }

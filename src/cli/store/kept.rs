@@ -26,7 +26,7 @@ impl Kept {
         is_in(&self.spans, chunk)
     }
 
-    /// Whether something of a stream that counts may be missing.
+    /// Whether nothing of a stream that counts is missing, as far as is known.
     pub(super) fn is_whole(&self, remains: &Remains) -> bool {
         let mut lost = self.lost.iter();
         self.salvaged.holes.is_empty()

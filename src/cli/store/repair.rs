@@ -58,7 +58,7 @@ impl fmt::Display for Lost {
         write_names(f, "of the sessions of", &self.clients)?;
         write_names(f, "of messages to", &self.topics)?;
         match (self.names_all, self.missing + self.unread) {
-            (true, _) => f.write_str("; nobody else has lost anything of it"),
+            (true, _) => f.write_str("; nobody else is known to have lost anything of it"),
             (false, 0) => f.write_str(
                 "; other sessions may have lost something of it too: their names are not there",
             ),

@@ -74,7 +74,7 @@ pub(super) struct Top {
     #[arg(long, value_enum, value_name = "ORDER", default_value = "lag")]
     sort: Order,
 
-    /// Clients at most
+    /// Clients, or topics, at most
     #[arg(long, value_name = "N", default_value_t = limits::TOP_CLIENTS as u64, value_parser = rows())]
     limit: u64,
 

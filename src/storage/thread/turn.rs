@@ -404,9 +404,11 @@ impl StorageThread {
             return;
         };
         let now = self.now();
-        self.told
-            .slow
-            .on_done(write.since.elapsed().as_millis() as u64);
+        // One that has failed says nothing of how fast the disk is.
+        if written >= 0 {
+            let took = write.since.elapsed();
+            self.told.slow.on_done(took.as_millis() as u64);
+        }
         let written = u64::try_from(written).map_err(|_| self.failure(written, write.segment));
         if let Ok(bytes) = written {
             add(&self.board.bytes, bytes);
@@ -427,10 +429,10 @@ impl StorageThread {
         };
         let took = since.elapsed();
         self.board.on_sync(took);
-        self.told.slow.on_done(took.as_millis() as u64);
         let result = if result < 0 {
             Err(self.failure(result, segment))
         } else {
+            self.told.slow.on_done(took.as_millis() as u64);
             Ok(())
         };
         let now = self.now();
