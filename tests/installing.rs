@@ -243,6 +243,22 @@ fn init_replaces_nothing_unasked() {
     assert!(!Path::new(&folder.0.join("firehose.conf")).exists());
 }
 
+/// `--force` is for files: what root names by mistake may be a device.
+fn init_replaces_no_device() {
+    let folder = Folder::new("init");
+    let file = folder.0.join("firehose.conf");
+    let _socket = std::os::unix::net::UnixListener::bind(&file).unwrap();
+    let done = init("local", &folder, &["--force"]);
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    assert!(
+        done.stderr.contains("is there and is no file"),
+        "{}",
+        done.stderr
+    );
+    assert!(!std::fs::symlink_metadata(&file).unwrap().is_file());
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
 /// The configuration of the package is what `init local` prints for the folder of the package.
 fn init_prints_the_configuration_of_the_package() {
     let done = firehose(&["init", "local", "/etc/firehose/firehose.conf", "--print"]);
@@ -277,6 +293,7 @@ cases!(
     init_public_would_start_with_a_certificate_and_a_user,
     init_edge_would_start_with_a_user,
     init_replaces_nothing_unasked,
+    init_replaces_no_device,
     init_leaves_no_place_open,
     init_prints_the_configuration_of_the_package,
 );

@@ -683,6 +683,26 @@ fn the_command_line_asks_too() {
     assert_eq!(firehose(&["who"]).code, Some(2));
 }
 
+/// Somebody else may listen there, and answer anything.
+#[test]
+fn an_answer_that_is_no_list_is_said_to_be_none() {
+    let liar = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", liar.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in liar.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(format!("{head}[1,2,3]").as_bytes());
+        }
+    });
+    for asked in [&["clients"][..], &["who", "a"], &["retained"]] {
+        let done = firehose(&[asked, &["--url", &url]].concat());
+        assert_eq!(done.code, Some(1), "{asked:?}: {}", done.stderr);
+        assert!(done.stderr.contains("no list"), "{}", done.stderr);
+    }
+}
+
 /// Those with most messages first, from both shards, and only for who may read them.
 #[test]
 fn the_busiest_topics_are_for_those_who_may() {

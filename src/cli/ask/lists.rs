@@ -58,7 +58,8 @@ impl<'a> List<'a> {
         }
         let mut page = self.site.get(&target)?;
         self.has_begun = true;
-        let Value::Array(mut rows) = page["items"].take() else {
+        // Whoever answers may not be a broker: the answer need be no object.
+        let Some(Value::Array(mut rows)) = page.get_mut("items").map(Value::take) else {
             return Err("the answer has no list in it".into());
         };
         rows.truncate(left);

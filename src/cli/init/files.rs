@@ -24,6 +24,21 @@ pub(super) fn are_free(files: &[Written]) -> Result<(), String> {
     }
 }
 
+/// Whether what is there may be replaced: devices, folders and their like may not.
+///
+/// # Errors
+/// One is there and no file.
+pub(super) fn are_files(files: &[Written]) -> Result<(), String> {
+    let is_other = |file: &&Written| {
+        let there = fs::symlink_metadata(&file.path);
+        there.is_ok_and(|there| !there.is_file() && !there.is_symlink())
+    };
+    match files.iter().find(is_other) {
+        Some(other) => Err(format!("{} is there and is no file", other.path.display())),
+        None => Ok(()),
+    }
+}
+
 /// Writes files. Without `replace` none of them may be there.
 ///
 /// # Errors

@@ -164,8 +164,9 @@ fn write(options: &Init, file: &Path, text: String, state: &Path) -> Result<(), 
             text: include_str!("acl").into(),
         });
     }
-    if !options.force {
-        files::are_free(&wanted)?;
+    match options.force {
+        true => files::are_files(&wanted)?,
+        false => files::are_free(&wanted)?,
     }
     // Folders first: where one cannot be made no file is written.
     let is_own = options.state.is_none() && state != Path::new(STATE);
